@@ -1,0 +1,5 @@
+//! edgegrad: transformers whose every edge carries a mask, on a numerics engine of their own.
+
+pub mod gemm;
+pub mod simd;
+pub mod tensor;

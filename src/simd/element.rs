@@ -1,0 +1,123 @@
+//! The numbers a tensor can hold.
+
+use super::{Kernel, Machine, Scalar, machine, portable};
+use std::fmt::Debug;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
+
+/// A number that tensors hold and kernels compute on: `f32` trains, `f64` verifies, and
+/// [`Dual`](crate::tensor::Dual) carries a derivative beside the value.
+///
+/// The scalar functions are the plain definitions; kernels get the fast ones through
+/// [`Lanes`](super::Lanes).
+pub trait Element:
+    Copy
+    + Debug
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + Sum
+{
+    /// The additive identity.
+    const ZERO: Self;
+    /// The multiplicative identity.
+    const ONE: Self;
+    /// Its name in files and on the command line, such as `f32`.
+    const NAME: &'static str;
+    /// Distance from 1 to the next larger number.
+    const EPSILON: f64;
+
+    /// The nearest number to `x`.
+    fn from_f64(x: f64) -> Self;
+    /// The value as a double; a dual number drops its tangent.
+    fn to_f64(self) -> f64;
+    /// `self * a + b`.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// The absolute value.
+    fn abs(self) -> Self;
+    /// The square root.
+    fn sqrt(self) -> Self;
+    /// e to the power of `self`.
+    fn exp(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
+    /// The hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to `self`.
+    fn erf(self) -> Self;
+
+    /// Runs `kernel` with the lanes of `machine`, which has to be one this processor has.
+    fn vectorize_on<K: Kernel<Self>>(machine: Machine, kernel: K) -> K::Output;
+
+    /// Runs `kernel` with the lanes chosen for this process ([`machine`]).
+    #[inline]
+    fn vectorize<K: Kernel<Self>>(kernel: K) -> K::Output {
+        Self::vectorize_on(machine(), kernel)
+    }
+}
+
+macro_rules! float {
+    ($t:ident, $erf:path, $portable:ty) => {
+        impl Element for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NAME: &'static str = stringify!($t);
+            const EPSILON: f64 = $t::EPSILON as f64;
+
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                // Two roundings: without the FMA instruction the fused form is a library call.
+                self * a + b
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                $t::abs(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $t::sqrt(self)
+            }
+            fn exp(self) -> Self {
+                $t::exp(self)
+            }
+            fn ln(self) -> Self {
+                $t::ln(self)
+            }
+            fn tanh(self) -> Self {
+                $t::tanh(self)
+            }
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+
+            #[inline]
+            fn vectorize_on<K: Kernel<Self>>(machine: Machine, kernel: K) -> K::Output {
+                match machine {
+                    Machine::Scalar => kernel.run::<Scalar<$t>>(),
+                    Machine::Portable => kernel.run::<$portable>(),
+                }
+            }
+        }
+    };
+}
+
+float!(f32, libm::erff, portable::F32);
+float!(f64, libm::erf, portable::F64);

@@ -1,0 +1,60 @@
+//! Which lanes this process uses.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// A set of vector instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// One number at a time: the oracle of the others.
+    Scalar,
+    /// What every processor of this architecture has, through the `wide` crate.
+    Portable,
+}
+
+impl Machine {
+    /// All of them, the best first.
+    pub const ALL: [Machine; 2] = [Machine::Portable, Machine::Scalar];
+
+    /// The name, as `EDGEGRAD_SIMD` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::Scalar => "scalar",
+            Machine::Portable => "portable",
+        }
+    }
+
+    /// Whether this processor has it.
+    pub fn is_available(self) -> bool {
+        true
+    }
+
+    /// Those this processor has, the best first.
+    pub fn available() -> impl Iterator<Item = Machine> {
+        Machine::ALL.into_iter().filter(|m| m.is_available())
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+static CHOSEN: OnceLock<Machine> = OnceLock::new();
+
+/// The machine all kernels of this process use: what the environment variable `EDGEGRAD_SIMD`
+/// names, else the best this processor has.
+///
+/// # Panics
+/// If `EDGEGRAD_SIMD` names none, or one this processor lacks.
+#[inline]
+pub fn machine() -> Machine {
+    *CHOSEN.get_or_init(|| match std::env::var("EDGEGRAD_SIMD") {
+        Err(_) => Machine::available().next().expect("scalar is always there"),
+        Ok(name) => Machine::available().find(|m| m.name() == name).unwrap_or_else(|| {
+            let known: Vec<_> = Machine::available().map(Machine::name).collect();
+            panic!("EDGEGRAD_SIMD={name}: this processor has {}", known.join(", "))
+        }),
+    })
+}
