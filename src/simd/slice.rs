@@ -21,12 +21,7 @@ pub fn map<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem], f: impl Fn(L) -> L) {
 
 /// `z[i] = f(x[i], y[i])`. Panics if the lengths differ.
 #[inline(always)]
-pub fn zip<L: Lanes>(
-    x: &[L::Elem],
-    y: &[L::Elem],
-    z: &mut [L::Elem],
-    f: impl Fn(L, L) -> L,
-) {
+pub fn zip<L: Lanes>(x: &[L::Elem], y: &[L::Elem], z: &mut [L::Elem], f: impl Fn(L, L) -> L) {
     assert!(x.len() == z.len() && y.len() == z.len(), "lengths of x, y and z");
     let zero = L::Elem::default();
     let mut xs = x.chunks_exact(L::N);
@@ -99,12 +94,7 @@ pub fn fold<L: Lanes>(x: &[L::Elem], fill: L::Elem, mut acc: L, f: impl Fn(L, L)
 
 /// `acc = f(acc, x[i], y[i])`, as [`fold`] with zeros behind the end. Panics if the lengths differ.
 #[inline(always)]
-pub fn fold2<L: Lanes>(
-    x: &[L::Elem],
-    y: &[L::Elem],
-    mut acc: L,
-    f: impl Fn(L, L, L) -> L,
-) -> L {
+pub fn fold2<L: Lanes>(x: &[L::Elem], y: &[L::Elem], mut acc: L, f: impl Fn(L, L, L) -> L) -> L {
     assert_eq!(x.len(), y.len(), "lengths of x and y");
     let zero = L::Elem::default();
     let mut xs = x.chunks_exact(L::N);
@@ -123,5 +113,61 @@ pub fn fold2<L: Lanes>(
 #[inline(always)]
 pub fn dot<L: Lanes>(x: &[L::Elem], y: &[L::Elem]) -> L::Elem {
     let zero = L::splat(L::Elem::default());
-    fold2(x, y, zero, #[inline(always)] |acc: L, x, y| x.mul_add(y, acc)).sum()
+    fold2(
+        x,
+        y,
+        zero,
+        #[inline(always)]
+        |acc: L, x, y| x.mul_add(y, acc),
+    )
+    .sum()
+}
+
+/// `(y[i], z[i]) = f(x[i])`. Panics if the lengths differ.
+#[inline(always)]
+pub fn map_to_two<L: Lanes>(
+    x: &[L::Elem],
+    y: &mut [L::Elem],
+    z: &mut [L::Elem],
+    f: impl Fn(L) -> (L, L),
+) {
+    assert!(x.len() == y.len() && x.len() == z.len(), "lengths of x, y and z");
+    let mut xs = x.chunks_exact(L::N);
+    let mut ys = y.chunks_exact_mut(L::N);
+    let mut zs = z.chunks_exact_mut(L::N);
+    for ((x, y), z) in xs.by_ref().zip(ys.by_ref()).zip(zs.by_ref()) {
+        let (a, b) = f(L::load(x));
+        a.store(y);
+        b.store(z);
+    }
+    if !xs.remainder().is_empty() {
+        let (a, b) = f(L::load_partial(xs.remainder(), L::Elem::default()));
+        a.store_partial(ys.into_remainder());
+        b.store_partial(zs.into_remainder());
+    }
+}
+
+/// A full vector, or the partial one at the end of a slice with zeros behind it.
+#[inline(always)]
+pub fn load<L: Lanes>(xs: &[L::Elem]) -> L {
+    if xs.len() == L::N { L::load(xs) } else { L::load_partial(xs, L::Elem::default()) }
+}
+
+/// Writes what [`load`] would have read.
+#[inline(always)]
+pub fn store<L: Lanes>(x: L, out: &mut [L::Elem]) {
+    if out.len() == L::N { x.store(out) } else { x.store_partial(out) }
+}
+
+/// `x[i] = f(x[i])`.
+#[inline(always)]
+pub fn map_in_place<L: Lanes>(x: &mut [L::Elem], f: impl Fn(L) -> L) {
+    let mut xs = x.chunks_exact_mut(L::N);
+    for x in xs.by_ref() {
+        f(L::load(x)).store(x);
+    }
+    let x = xs.into_remainder();
+    if !x.is_empty() {
+        f(L::load_partial(x, L::Elem::default())).store_partial(x);
+    }
 }

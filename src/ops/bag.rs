@@ -1,0 +1,143 @@
+//! Weighted sums of rows of a table: attention whose values are looked up.
+
+use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tape::{Backward, Forward, Grad, Ids, Op, Tape, Var};
+
+/// `y[b] = sum over t of weights[b, t] table[ids[b, t]]`: `[R, D], [B, T], ids [B, T] -> [B, D]`.
+///
+/// The same numbers as a [`gather`](super::gather) of `[B, T, D]` and a batched product with the
+/// weights, without writing the gathered rows down.
+///
+/// # Panics
+/// If the shapes do not fit, or ids may lie outside of the table.
+#[track_caller]
+pub fn bag<T: Element>(tape: &mut Tape<T>, table: Var, weights: Var, ids: Ids) -> Var {
+    let (st, sw, si) = (tape.shape(table), tape.shape(weights), tape.ids_shape(ids));
+    let limit = tape.ids_limit(ids);
+    assert!(
+        st.rank() == 2 && sw.rank() == 2 && sw == si && limit <= st.rows(),
+        "bag of rows of {st} with weights {sw} and ids {si} below {limit}"
+    );
+    let (batch, len, width) = (sw.rows(), sw.last(), st.last());
+    tape.push(Bag { len, width }, &[table, weights], &[ids], [batch, width])
+}
+
+struct Bag {
+    len: usize,
+    width: usize,
+}
+
+impl<T: Element> Op<T> for Bag {
+    fn name(&self) -> &'static str {
+        "bag"
+    }
+
+    fn forward(&self, run: Forward<'_, T>) {
+        let (table, weights, ids) = (run.input(0), run.input(1), run.ids(0));
+        T::vectorize(ForwardKernel { bag: self, table, weights, ids, y: run.out });
+    }
+
+    /// `d weights[b, t] = <dy[b], table[ids[b, t]]>`, `d table[ids[b, t]] += weights[b, t] dy[b]`.
+    fn backward(&self, run: Backward<'_, T>) {
+        let (table, weights, ids) = (run.input(0), run.input(1), run.ids(0));
+        let dy = run.grad_out;
+        let [d_table, d_weights, ..] = run.grads;
+        if let Some(d_table) = d_table {
+            let d_table = d_table.accumulator();
+            T::vectorize(TableKernel { bag: self, weights, ids, dy, d_table });
+        }
+        if let Some(d_weights) = d_weights {
+            T::vectorize(WeightsKernel { bag: self, table, ids, dy, d_weights });
+        }
+    }
+}
+
+impl Bag {
+    fn row<'a, T>(&self, table: &'a [T], id: u32) -> &'a [T] {
+        &table[id as usize * self.width..][..self.width]
+    }
+}
+
+struct ForwardKernel<'a, T> {
+    bag: &'a Bag,
+    table: &'a [T],
+    weights: &'a [T],
+    ids: &'a [u32],
+    y: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { bag, table, weights, ids, y } = self;
+        let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
+        for (y, (weights, ids)) in y.chunks_exact_mut(bag.width).zip(examples) {
+            // A vector of columns at a time, so that the sum stays in a register.
+            for from in (0..bag.width).step_by(L::N) {
+                let to = (from + L::N).min(bag.width);
+                let mut sum = L::splat(T::ZERO);
+                for (&w, &id) in weights.iter().zip(ids) {
+                    let row = &bag.row(table, id)[from..to];
+                    sum = L::splat(w).mul_add(slice::load(row), sum);
+                }
+                slice::store(sum, &mut y[from..to]);
+            }
+        }
+    }
+}
+
+struct TableKernel<'a, T> {
+    bag: &'a Bag,
+    weights: &'a [T],
+    ids: &'a [u32],
+    dy: &'a [T],
+    d_table: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for TableKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { bag, weights, ids, dy, d_table } = self;
+        let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
+        for (dy, (weights, ids)) in dy.chunks_exact(bag.width).zip(examples) {
+            for (&w, &id) in weights.iter().zip(ids) {
+                let row = &mut d_table[id as usize * bag.width..][..bag.width];
+                let w = L::splat(w);
+                slice::update::<L>(
+                    row,
+                    dy,
+                    #[inline(always)]
+                    |row, dy| w.mul_add(dy, row),
+                );
+            }
+        }
+    }
+}
+
+struct WeightsKernel<'a, T> {
+    bag: &'a Bag,
+    table: &'a [T],
+    ids: &'a [u32],
+    dy: &'a [T],
+    d_weights: &'a mut Grad<T>,
+}
+
+impl<T: Element> Kernel<T> for WeightsKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { bag, table, ids, dy, d_weights } = self;
+        let d_weights = d_weights.accumulator();
+        let examples = d_weights.chunks_exact_mut(bag.len).zip(ids.chunks_exact(bag.len));
+        for (dy, (d_weights, ids)) in dy.chunks_exact(bag.width).zip(examples) {
+            for (d, &id) in d_weights.iter_mut().zip(ids) {
+                *d += slice::dot::<L>(bag.row(table, id), dy);
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The registry of derivative checks: every operation of this folder has to be in it.
+
+use super::*;
+use crate::simd::Element;
+use crate::tape::gradcheck::{Check, Points, run};
+use crate::tape::{Ids, Tape, Var};
+use crate::tensor::Dual;
+use std::collections::BTreeSet;
+
+/// One check: the shapes of the leaves, the ids with their shape and limit, and the recording.
+/// Leaves are drawn from [-1, 1); the body is generic, so it serves doubles and dual numbers.
+macro_rules! check {
+    ($name:literal, [$([$($n:expr),*]),*], [$(([$($m:expr),*], $limit:expr)),*],
+     |$tape:ident, $x:ident, $i:ident| $body:expr) => {{
+        #[allow(unused_variables)]
+        fn record<T: Element>($tape: &mut Tape<T>, $x: &[Var], $i: &[Ids]) -> Var {
+            $body
+        }
+        let leaves: Vec<Vec<usize>> = vec![$(vec![$($n),*]),*];
+        let ids: Vec<(Vec<usize>, usize)> = vec![$((vec![$($m),*], $limit)),*];
+        make($name, leaves, ids, record::<f64>, record::<Dual<f64>>)
+    }};
+}
+
+fn make(
+    name: &'static str,
+    leaves: Vec<Vec<usize>>,
+    ids: Vec<(Vec<usize>, usize)>,
+    double: fn(&mut Tape<f64>, &[Var], &[Ids]) -> Var,
+    dual: fn(&mut Tape<Dual<f64>>, &[Var], &[Ids]) -> Var,
+) -> Check {
+    let mut points = Points::new(name.len() as u64 + 17);
+    let leaves = leaves
+        .into_iter()
+        .map(|dims| {
+            let numbers = points.list(dims.iter().product());
+            (dims.into(), numbers)
+        })
+        .collect();
+    let ids = ids
+        .into_iter()
+        .map(|(dims, limit)| {
+            let numbers = points.list(dims.iter().product());
+            let below = |u: &f64| ((u + 1.0) / 2.0 * limit as f64) as u32;
+            (dims.into(), limit, numbers.iter().map(below).collect())
+        })
+        .collect();
+    Check { name, leaves, ids, double, dual }
+}
+
+fn registry() -> Vec<Check> {
+    vec![
+        check!("add", [[3, 4], [3, 4]], [], |t, x, i| add(t, x[0], x[1])),
+        check!(
+            "add: a row, a column and a number",
+            [[2, 3, 4], [3, 1], [1], [4]],
+            [],
+            |t, x, i| {
+                let a = add(t, x[0], x[1]);
+                let b = add(t, x[2], a);
+                add(t, b, x[3])
+            }
+        ),
+        check!("add: an outer sum", [[5, 1, 3], [4, 3]], [], |t, x, i| add(t, x[0], x[1])),
+        check!("add: to itself", [[3, 4]], [], |t, x, i| add(t, x[0], x[0])),
+        check!("sub", [[2, 5], [5]], [], |t, x, i| sub(t, x[0], x[1])),
+        check!("sub: from a number", [[], [2, 5]], [], |t, x, i| sub(t, x[0], x[1])),
+        check!("mul", [[3, 17], [3, 17]], [], |t, x, i| mul(t, x[0], x[1])),
+        check!("mul: broadcast both ways", [[3, 1, 5], [4, 1]], [], |t, x, i| mul(t, x[0], x[1])),
+        check!("mul: by itself, twice", [[3, 4]], [], |t, x, i| {
+            let square = mul(t, x[0], x[0]);
+            mul(t, square, x[0])
+        }),
+        check!("scale", [[7]], [], |t, x, i| {
+            let y = scale(t, x[0], -2.5);
+            add(t, y, x[0])
+        }),
+        check!("matmul", [[3, 4], [4, 5]], [], |t, x, i| matmul(t, x[0], x[1], MatMul::default())),
+        check!("matmul: transposed", [[4, 3], [5, 4]], [], |t, x, i| {
+            let o = MatMul { transpose_a: true, transpose_b: true, scale: 0.5 };
+            matmul(t, x[0], x[1], o)
+        }),
+        check!("matmul: batches", [[2, 3, 4, 5], [2, 3, 5, 2]], [], |t, x, i| {
+            matmul(t, x[0], x[1], MatMul::default())
+        }),
+        check!("matmul: batches, transposed", [[6, 4, 5], [6, 3, 5]], [], |t, x, i| {
+            let o = MatMul { transpose_b: true, scale: 0.7, ..Default::default() };
+            matmul(t, x[0], x[1], o)
+        }),
+        check!("matmul: batches, a transposed", [[6, 5, 4], [6, 5, 3]], [], |t, x, i| {
+            let o = MatMul { transpose_a: true, ..Default::default() };
+            matmul(t, x[0], x[1], o)
+        }),
+        check!("matmul: one b for a batch", [[6, 4, 5], [5, 3]], [], |t, x, i| {
+            matmul(t, x[0], x[1], MatMul::default())
+        }),
+        check!("matmul: one b for a transposed batch", [[6, 5, 4], [5, 3]], [], |t, x, i| {
+            matmul(t, x[0], x[1], MatMul { transpose_a: true, ..Default::default() })
+        }),
+        check!("linear", [[2, 3, 4], [5, 4], [5]], [], |t, x, i| linear(t, x[0], x[1], Some(x[2]))),
+        check!("linear: without bias", [[3, 4], [5, 4]], [], |t, x, i| linear(t, x[0], x[1], None)),
+        check!("gather", [[5, 3]], [([2, 4], 5)], |t, x, i| gather(t, x[0], i[0])),
+        check!("gather: numbers", [[5]], [([7], 5)], |t, x, i| gather(t, x[0], i[0])),
+        check!("bag", [[5, 3], [4, 6]], [([4, 6], 5)], |t, x, i| bag(t, x[0], x[1], i[0])),
+        check!("permute", [[2, 3, 4]], [], |t, x, i| permute(t, x[0], &[2, 0, 1])),
+        check!("sum", [[3, 4]], [], |t, x, i| sum(t, x[0])),
+        check!("sum: along an axis", [[3, 4, 5]], [], |t, x, i| sum_axis(t, x[0], 1)),
+        check!("sum: along the last axis", [[3, 4]], [], |t, x, i| sum_axis(t, x[0], 1)),
+        check!("mean", [[3, 4]], [], |t, x, i| mean(t, x[0])),
+        check!("reshape", [[3, 4]], [], |t, x, i| {
+            let y = t.reshape(x[0], [4, 3]);
+            let square = mul(t, y, y);
+            t.reshape(square, [12])
+        }),
+        check!("softmax", [[3, 5]], [], |t, x, i| softmax(t, x[0])),
+        check!("softmax: long rows", [[2, 37]], [], |t, x, i| {
+            let y = softmax(t, x[0]);
+            add(t, y, x[0])
+        }),
+        check!("causal_softmax", [[2, 6, 6]], [], |t, x, i| causal_softmax(t, x[0])),
+        check!("rms_norm: eps inside", [[3, 5], [5]], [], |t, x, i| {
+            rms_norm(t, x[0], Some(x[1]), Eps::Inside(1e-2))
+        }),
+        check!("rms_norm: eps outside", [[3, 2]], [], |t, x, i| {
+            rms_norm(t, x[0], None, Eps::Outside(1e-2))
+        }),
+        check!("rms_norm: long rows", [[2, 37], [37]], [], |t, x, i| {
+            let y = rms_norm(t, x[0], Some(x[1]), Eps::Outside(1e-5));
+            add(t, y, x[0])
+        }),
+        check!("layer_norm", [[3, 5], [5], [5]], [], |t, x, i| {
+            layer_norm(t, x[0], Some((x[1], x[2])), 1e-2)
+        }),
+        check!("layer_norm: long rows, plain", [[2, 37]], [], |t, x, i| {
+            let y = layer_norm(t, x[0], None, 1e-5);
+            add(t, y, x[0])
+        }),
+        check!("gelu", [[37]], [], |t, x, i| gelu(t, x[0])),
+        check!("gelu_tanh", [[37]], [], |t, x, i| gelu_tanh(t, x[0])),
+        check!("relu", [[37]], [], |t, x, i| relu(t, x[0])),
+        check!("silu", [[37]], [], |t, x, i| silu(t, x[0])),
+        check!("tanh", [[37]], [], |t, x, i| tanh(t, x[0])),
+        check!("cross_entropy", [[4, 7]], [([4], 7)], |t, x, i| cross_entropy(t, x[0], i[0])),
+        check!("cross_entropy: long rows", [[3, 37]], [([3], 37)], |t, x, i| {
+            let y = cross_entropy(t, x[0], i[0]);
+            mean(t, y)
+        }),
+        check!("dropout", [[5, 4]], [], |t, x, i| {
+            let y = dropout(t, x[0], 0.5);
+            mul(t, y, x[0])
+        }),
+    ]
+}
+
+#[test]
+fn gradients_agree_with_differences() {
+    for check in registry() {
+        let outcome = run(&check, 3);
+        let Check { name, .. } = check;
+        // The slope has to be large enough that its relative error means something.
+        assert!(outcome.differences.abs() > 1e-2, "{name}: slope {}", outcome.differences);
+        assert!(outcome.error() < 1e-7, "{name}: {outcome:?}");
+    }
+}
+
+#[test]
+fn dual_numbers_agree_with_differences_of_gradients() {
+    let mut curved = 0;
+    for check in registry() {
+        let outcome = run(&check, 5);
+        assert!(outcome.second_order_error < 1e-6, "{}: {outcome:?}", check.name);
+        curved += usize::from(outcome.second_order_size > 1e-2);
+    }
+    assert!(curved > 20, "only {curved} checks have a second derivative that is not zero");
+}
+
+/// An operation without a check fails the suite: every name in the sources has to be recorded by
+/// some check.
+#[test]
+fn every_operation_has_a_check() {
+    let mut checked = BTreeSet::new();
+    for check in registry() {
+        let mut tape = Tape::new();
+        let leaves: Vec<Var> =
+            check.leaves.iter().map(|(s, _)| tape.leaf("x", s.clone())).collect();
+        let ids: Vec<Ids> = check.ids.iter().map(|(s, n, _)| tape.ids(s.clone(), *n)).collect();
+        (check.double)(&mut tape, &leaves, &ids);
+        checked.extend(tape.finish().operations());
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ops");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).expect("the sources are there") {
+        let path = entry.expect("an entry").path();
+        let file = path.file_stem().and_then(|n| n.to_str()).expect("a name").to_string();
+        if ["mod", "checks", "unary", "binary", "dropout"].contains(&file.as_str()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a readable source");
+        let operations = text.matches("impl<T: Element> Op<T> for").count()
+            + text.matches("impl Unary for").count()
+            + text.matches("impl Binary for").count();
+        assert!(operations > 0, "{file}.rs has no operation");
+        for name in names(&text) {
+            assert!(checked.contains(name), "{file}.rs: operation {name:?} has no check");
+            found += 1;
+        }
+    }
+    assert!(found >= checked.len() - 1, "{found} names in the sources, {checked:?} in the checks");
+}
+
+/// The names of operations in a source file: the strings of `const NAME` and of `fn name`.
+fn names(text: &str) -> Vec<&str> {
+    let quoted = |part: &'_ str| -> Vec<(usize, usize)> {
+        let quotes: Vec<usize> = part.match_indices('"').map(|(i, _)| i).collect();
+        quotes.chunks_exact(2).map(|q| (q[0] + 1, q[1])).collect()
+    };
+    let mut names = vec![];
+    for (start, until) in [("const NAME: &'static str = ", ';'), ("fn name(&self)", '\n')] {
+        for (at, _) in text.match_indices(start) {
+            let rest = &text[at + start.len()..];
+            let end = match until {
+                ';' => rest.find(';').unwrap_or(rest.len()),
+                _ => rest.find("\n    }").unwrap_or(rest.len()),
+            };
+            names.extend(quoted(&rest[..end]).into_iter().map(|(a, b)| &rest[a..b]));
+        }
+    }
+    names
+}

@@ -1,0 +1,52 @@
+//! Differentiable operations, one file each: the equation, the forward pass, the chain rule.
+//!
+//! An operation is a function that records itself on a [`Tape`](crate::tape::Tape) and returns the
+//! output's [`Var`](crate::tape::Var). Shapes are checked while recording (a wrong one panics with
+//! both shapes), so that a replay never has to. Every operation is checked against differences in
+//! double precision, see [`crate::tape::gradcheck`].
+#![forbid(unsafe_code)]
+
+mod add;
+mod bag;
+mod binary;
+mod cross_entropy;
+mod dropout;
+mod gather;
+mod gelu;
+mod layer_norm;
+mod linear;
+mod matmul;
+mod mul;
+mod permute;
+mod relu;
+mod rms_norm;
+mod scale;
+mod silu;
+mod softmax;
+mod sub;
+mod sum;
+mod tanh;
+mod unary;
+
+pub use add::add;
+pub use bag::bag;
+pub use cross_entropy::cross_entropy;
+pub use dropout::dropout;
+pub use gather::gather;
+pub use gelu::{gelu, gelu_tanh};
+pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use matmul::{MatMul, matmul};
+pub use mul::mul;
+pub use permute::permute;
+pub use relu::relu;
+pub use rms_norm::{Eps, rms_norm};
+pub use scale::scale;
+pub use silu::silu;
+pub use softmax::{causal_softmax, softmax};
+pub use sub::sub;
+pub use sum::{mean, sum, sum_axis};
+pub use tanh::tanh;
+
+#[cfg(test)]
+mod checks;

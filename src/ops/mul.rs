@@ -1,0 +1,34 @@
+//! Multiplication.
+
+use super::binary::{self, Binary};
+use crate::simd::{Element, Lanes};
+use crate::tape::{Tape, Var};
+
+/// `x y`, element by element. Shapes are aligned at their last axes; an axis that is missing or 1
+/// in one of them is repeated.
+///
+/// # Panics
+/// If the shapes do not fit.
+#[track_caller]
+pub fn mul<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
+    binary::record::<T, Mul>(tape, x, y)
+}
+
+struct Mul;
+
+impl Binary for Mul {
+    const NAME: &'static str = "mul";
+
+    #[inline(always)]
+    fn value<L: Lanes>(x: L, y: L) -> L {
+        x * y
+    }
+    #[inline(always)]
+    fn grad_x<L: Lanes>(g: L, _x: L, y: L) -> L {
+        g * y
+    }
+    #[inline(always)]
+    fn grad_y<L: Lanes>(g: L, x: L, _y: L) -> L {
+        g * x
+    }
+}

@@ -1,0 +1,204 @@
+//! Root-mean-square norm (Zhang and Sennrich 2019).
+
+use crate::gemm::Write;
+use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+
+/// What keeps a norm from dividing by zero, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Eps {
+    /// `x / sqrt(mean(x^2) + eps)`, as in Llama.
+    Inside(f64),
+    /// `x / (sqrt(mean(x^2)) + eps)`, as in "Easing Optimization Paths".
+    Outside(f64),
+}
+
+/// `x` over the root of the mean of its squares along the last axis, times `gain` if there is one:
+/// `[.., D], [D] -> [.., D]`.
+///
+/// # Panics
+/// If the gain does not have the size of the last axis.
+#[track_caller]
+pub fn rms_norm<T: Element>(tape: &mut Tape<T>, x: Var, gain: Option<Var>, eps: Eps) -> Var {
+    let shape = tape.shape(x).clone();
+    if let Some(gain) = gain {
+        let sg = tape.shape(gain);
+        assert!(sg.dims() == [shape.last()], "norm of {shape} with a gain of {sg}");
+    }
+    let inputs = [x, gain.unwrap_or(x)];
+    let op = RmsNorm { width: shape.last(), rows: shape.rows(), eps };
+    tape.push(op, &inputs[..1 + gain.is_some() as usize], &[], shape)
+}
+
+/// With `s = sqrt(mean(x^2))` and the divisor `d` of a row, saves `1 / d` and `1 / (D d s)` (or
+/// `1 / (D d d)`), the two factors of the backward pass.
+struct RmsNorm {
+    width: usize,
+    rows: usize,
+    eps: Eps,
+}
+
+impl<T: Element> Op<T> for RmsNorm {
+    fn name(&self) -> &'static str {
+        "rms_norm"
+    }
+
+    fn saves(&self) -> usize {
+        2 * self.rows
+    }
+
+    fn forward(&self, run: Forward<'_, T>) {
+        let gain = run.has_input(1).then(|| run.input(1));
+        let (x, y, saved) = (run.input(0), run.out, run.saved);
+        T::vectorize(ForwardKernel { norm: self, x, gain, y, saved });
+    }
+
+    /// With `h = gain dy`: `dx = (h - x <h, x> / (D d s)) / d`, `d gain = sum of dy x / d`.
+    fn backward(&self, run: Backward<'_, T>) {
+        let gain = run.has_input(1).then(|| run.input(1));
+        let (x, dy, saved) = (run.input(0), run.grad_out, run.saved);
+        let [dx, d_gain, ..] = run.grads;
+        if let Some(dx) = dx {
+            T::vectorize(BackwardKernel { width: self.width, x, gain, dy, saved, dx });
+        }
+        if let Some(d_gain) = d_gain {
+            let d_gain = d_gain.accumulator();
+            T::vectorize(GainKernel { width: self.width, x, dy, saved, d_gain });
+        }
+    }
+}
+
+struct ForwardKernel<'a, T> {
+    norm: &'a RmsNorm,
+    x: &'a [T],
+    gain: Option<&'a [T]>,
+    y: &'a mut [T],
+    saved: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { norm, x, gain, y, saved } = self;
+        let width = norm.width.max(1);
+        let n = T::from_f64(width as f64);
+        let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
+        for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
+            let squares = slice::dot::<L>(x, x) / n;
+            let (divisor, slope) = match norm.eps {
+                Eps::Inside(eps) => {
+                    let d = (squares + T::from_f64(eps)).sqrt();
+                    (d, d)
+                }
+                Eps::Outside(eps) => {
+                    let s = squares.sqrt();
+                    (s + T::from_f64(eps), s)
+                }
+            };
+            let factor = T::ONE / divisor;
+            // At x = 0 the root has no slope; 0 is the subgradient PyTorch takes, too.
+            let zero = slope == T::ZERO;
+            saved[0] = factor;
+            saved[1] = if zero { T::ZERO } else { factor / (n * slope) };
+            let factor = L::splat(factor);
+            match gain {
+                None => slice::map::<L>(
+                    x,
+                    y,
+                    #[inline(always)]
+                    |x| x * factor,
+                ),
+                Some(gain) => {
+                    slice::zip::<L>(
+                        x,
+                        gain,
+                        y,
+                        #[inline(always)]
+                        |x, gain| x * factor * gain,
+                    );
+                }
+            }
+        }
+    }
+}
+
+struct BackwardKernel<'a, T> {
+    width: usize,
+    x: &'a [T],
+    gain: Option<&'a [T]>,
+    dy: &'a [T],
+    saved: &'a [T],
+    dx: &'a mut Grad<T>,
+}
+
+impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { width, x, gain, dy, saved, dx } = self;
+        let width = width.max(1);
+        let write = dx.write;
+        let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(saved.chunks_exact(2));
+        for (dx, ((x, dy), saved)) in dx.slice().chunks_exact_mut(width).zip(rows) {
+            let one = L::splat(T::ONE);
+            let mut total = L::splat(T::ZERO);
+            for from in (0..width).step_by(L::N) {
+                let at = from..(from + L::N).min(width);
+                let g = gain.map_or(
+                    one,
+                    #[inline(always)]
+                    |g| slice::load(&g[at.clone()]),
+                );
+                let h = g * slice::load(&dy[at.clone()]);
+                total = h.mul_add(slice::load(&x[at]), total);
+            }
+            let pull = L::splat(total.sum() * saved[1]);
+            let factor = L::splat(saved[0]);
+            for from in (0..width).step_by(L::N) {
+                let at = from..(from + L::N).min(width);
+                let g = gain.map_or(
+                    one,
+                    #[inline(always)]
+                    |g| slice::load(&g[at.clone()]),
+                );
+                let h = g * slice::load(&dy[at.clone()]);
+                let mut d = (h - pull * slice::load(&x[at.clone()])) * factor;
+                if write == Write::Add {
+                    d = d + slice::load(&dx[at.clone()]);
+                }
+                slice::store(d, &mut dx[at]);
+            }
+        }
+    }
+}
+
+struct GainKernel<'a, T> {
+    width: usize,
+    x: &'a [T],
+    dy: &'a [T],
+    saved: &'a [T],
+    d_gain: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for GainKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let width = self.width.max(1);
+        let rows = self.x.chunks_exact(width).zip(self.dy.chunks_exact(width));
+        for ((x, dy), saved) in rows.zip(self.saved.chunks_exact(2)) {
+            let factor = L::splat(saved[0]);
+            slice::update2::<L>(
+                self.d_gain,
+                x,
+                dy,
+                #[inline(always)]
+                |d: L, x: L, dy: L| (x * factor).mul_add(dy, d),
+            );
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Softmax over rows, plain and causal.
+
+use crate::gemm::Write;
+use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+
+/// `exp(x[i]) / sum over j of exp(x[j])` over the last axis, any shape.
+pub fn softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    record(tape, x, None)
+}
+
+/// Softmax over the first `i + 1` entries of row `i` of each `[T, T]` matrix, 0 behind:
+/// `[.., T, T] -> [.., T, T]`. The scores behind the diagonal are not read.
+///
+/// # Panics
+/// If the last two axes differ.
+#[track_caller]
+pub fn causal_softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
+    let shape = tape.shape(x);
+    let square = matches!(shape.dims(), [.., rows, cols] if rows == cols);
+    assert!(square, "causal softmax of {shape}");
+    let period = shape.last();
+    record(tape, x, Some(period))
+}
+
+fn record<T: Element>(tape: &mut Tape<T>, x: Var, causal: Option<usize>) -> Var {
+    let shape = tape.shape(x).clone();
+    tape.push(Softmax { width: shape.last(), causal }, &[x], &[], shape)
+}
+
+struct Softmax {
+    width: usize,
+    /// Rows of a causal matrix: row `i` of it sees `i + 1` entries.
+    causal: Option<usize>,
+}
+
+impl Softmax {
+    /// How many entries row `i` sees.
+    #[inline(always)]
+    fn seen(&self, i: usize) -> usize {
+        self.causal.map_or(self.width, |period| i % period + 1)
+    }
+}
+
+impl<T: Element> Op<T> for Softmax {
+    fn name(&self) -> &'static str {
+        if self.causal.is_some() { "causal_softmax" } else { "softmax" }
+    }
+
+    fn forward(&self, run: Forward<'_, T>) {
+        T::vectorize(ForwardKernel { softmax: self, x: run.input(0), y: run.out });
+    }
+
+    /// `dx = y (dy - <dy, y>)`.
+    fn backward(&self, run: Backward<'_, T>) {
+        let y = run.out();
+        let [Some(dx), ..] = run.grads else { return };
+        T::vectorize(BackwardKernel { softmax: self, y, dy: run.grad_out, dx });
+    }
+}
+
+struct ForwardKernel<'a, T> {
+    softmax: &'a Softmax,
+    x: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { softmax, x, y } = self;
+        let width = softmax.width.max(1);
+        for (i, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
+            let (y, hidden) = y.split_at_mut(softmax.seen(i));
+            softmax_row::<L>(&x[..y.len()], y);
+            hidden.fill(T::ZERO);
+        }
+    }
+}
+
+/// Softmax of one row. The largest entry is subtracted first, so that nothing overflows.
+#[inline(always)]
+fn softmax_row<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem]) {
+    let one = L::Elem::ONE;
+    let lowest = L::Elem::from_f64(f64::NEG_INFINITY);
+    if x.len() <= L::N {
+        let x = L::load_partial(x, lowest);
+        let e = (x - L::splat(x.max_lane())).exp();
+        (e * L::splat(one / e.sum())).store_partial(y);
+        return;
+    }
+    let largest = L::splat(
+        slice::fold(
+            x,
+            lowest,
+            L::splat(lowest),
+            #[inline(always)]
+            |acc: L, x| acc.max(x),
+        )
+        .max_lane(),
+    );
+    let mut total = L::splat(L::Elem::ZERO);
+    let whole = x.len() / L::N * L::N;
+    for (x, y) in x[..whole].chunks_exact(L::N).zip(y.chunks_exact_mut(L::N)) {
+        let e = (L::load(x) - largest).exp();
+        e.store(y);
+        total = total + e;
+    }
+    if whole < x.len() {
+        let e = (L::load_partial(&x[whole..], lowest) - largest).exp();
+        e.store_partial(&mut y[whole..]);
+        total = total + e;
+    }
+    let factor = L::splat(one / total.sum());
+    slice::map_in_place::<L>(
+        y,
+        #[inline(always)]
+        |y| y * factor,
+    );
+}
+
+struct BackwardKernel<'a, T> {
+    softmax: &'a Softmax,
+    y: &'a [T],
+    dy: &'a [T],
+    dx: &'a mut Grad<T>,
+}
+
+impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { softmax, y, dy, dx } = self;
+        let width = softmax.width.max(1);
+        let write = dx.write;
+        let rows = y.chunks_exact(width).zip(dy.chunks_exact(width));
+        for (i, (dx, (y, dy))) in dx.slice().chunks_exact_mut(width).zip(rows).enumerate() {
+            let (dx, hidden) = dx.split_at_mut(softmax.seen(i));
+            let (y, dy) = (&y[..dx.len()], &dy[..dx.len()]);
+            let mean = L::splat(slice::dot::<L>(y, dy));
+            match write {
+                Write::Store => {
+                    slice::zip::<L>(
+                        y,
+                        dy,
+                        dx,
+                        #[inline(always)]
+                        |y, dy| y * (dy - mean),
+                    );
+                    hidden.fill(T::ZERO);
+                }
+                Write::Add => {
+                    slice::update2::<L>(
+                        dx,
+                        y,
+                        dy,
+                        #[inline(always)]
+                        |dx: L, y: L, dy: L| y.mul_add(dy - mean, dx),
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What an operation is to the tape.
+
+use super::{Node, Slot};
+use crate::gemm::Write;
+use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tensor::Buffer;
+
+/// The most inputs an operation can have.
+pub const MAX_INPUTS: usize = 4;
+
+/// An operation: its equation forward, and its chain rule backward.
+pub trait Op<T: Element>: Send + Sync {
+    /// A short name for messages and tables; unique among operations.
+    fn name(&self) -> &'static str;
+
+    /// How many numbers the forward pass leaves behind for the backward pass.
+    fn saves(&self) -> usize {
+        0
+    }
+
+    /// Computes all of `run.out` (whatever it held before) and `run.saved` from the inputs.
+    fn forward(&self, run: Forward<'_, T>);
+
+    /// From the gradient of the output, computes the gradient of each wanted input.
+    fn backward(&self, run: Backward<'_, T>);
+}
+
+/// What an operation sees in the forward pass.
+pub struct Forward<'a, T> {
+    pub(super) values: &'a [Buffer<T>],
+    pub(super) all_ids: &'a [Vec<u32>],
+    pub(super) inputs: &'a [Slot],
+    pub(super) ids: &'a [u32],
+    /// The output, to be overwritten.
+    pub out: &'a mut [T],
+    /// Numbers for the backward pass, to be overwritten.
+    pub saved: &'a mut [T],
+}
+
+impl<'a, T> Forward<'a, T> {
+    /// Input `i`.
+    #[inline]
+    pub fn input(&self, i: usize) -> &'a [T] {
+        &self.values[self.inputs[i] as usize]
+    }
+
+    /// Whether there is an input `i`.
+    #[inline]
+    pub fn has_input(&self, i: usize) -> bool {
+        i < self.inputs.len()
+    }
+
+    /// The whole numbers `i`.
+    #[inline]
+    pub fn ids(&self, i: usize) -> &'a [u32] {
+        &self.all_ids[self.ids[i] as usize]
+    }
+}
+
+/// The gradient of one input, to be stored or added to.
+pub struct Grad<T> {
+    pub(super) data: Buffer<T>,
+    /// Whether it already holds what other operations contributed.
+    pub write: Write,
+}
+
+impl<T: Element> Grad<T> {
+    /// The numbers; where [`write`](Self::write) says `Store`, they mean nothing yet.
+    #[inline]
+    pub fn slice(&mut self) -> &mut [T] {
+        &mut self.data
+    }
+
+    /// The numbers as a sum so far: zeros where nothing was contributed yet.
+    #[inline]
+    pub fn accumulator(&mut self) -> &mut [T] {
+        if self.write == Write::Store {
+            self.data.fill(T::ZERO);
+            self.write = Write::Add;
+        }
+        &mut self.data
+    }
+
+    /// Contributes `x`, of the same length.
+    #[inline]
+    pub fn contribute(&mut self, x: &[T]) {
+        match self.write {
+            Write::Store => self.data.copy_from_slice(x),
+            Write::Add => T::vectorize(AddTo { x, out: &mut self.data }),
+        }
+    }
+}
+
+struct AddTo<'a, T> {
+    x: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for AddTo<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        slice::update::<L>(
+            self.out,
+            self.x,
+            #[inline(always)]
+            |out, x| out + x,
+        );
+    }
+}
+
+/// What an operation sees in the backward pass.
+pub struct Backward<'a, T> {
+    pub(super) values: &'a [Buffer<T>],
+    pub(super) all_ids: &'a [Vec<u32>],
+    pub(super) inputs: &'a [Slot],
+    pub(super) ids: &'a [u32],
+    pub(super) out: Slot,
+    /// The gradient of the output.
+    pub grad_out: &'a [T],
+    /// What the forward pass left.
+    pub saved: &'a [T],
+    /// The gradient of each input; `None` where nobody wants it.
+    pub grads: &'a mut [Option<Grad<T>>; MAX_INPUTS],
+}
+
+impl<'a, T> Backward<'a, T> {
+    /// Input `i` of the forward pass.
+    #[inline]
+    pub fn input(&self, i: usize) -> &'a [T] {
+        &self.values[self.inputs[i] as usize]
+    }
+
+    /// Whether there is an input `i`.
+    #[inline]
+    pub fn has_input(&self, i: usize) -> bool {
+        i < self.inputs.len()
+    }
+
+    /// The output of the forward pass.
+    #[inline]
+    pub fn out(&self) -> &'a [T] {
+        &self.values[self.out as usize]
+    }
+
+    /// The whole numbers `i`.
+    #[inline]
+    pub fn ids(&self, i: usize) -> &'a [u32] {
+        &self.all_ids[self.ids[i] as usize]
+    }
+}
+
+/// `out = x`: what the tape puts before an operation that takes one variable twice.
+pub(super) struct Copy;
+
+impl<T: Element> Op<T> for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn forward(&self, run: Forward<'_, T>) {
+        run.out.copy_from_slice(run.input(0));
+    }
+
+    fn backward(&self, run: Backward<'_, T>) {
+        if let [Some(dx), ..] = run.grads {
+            dx.contribute(run.grad_out);
+        }
+    }
+}
+
+impl<T: Element> Node<T> {
+    /// Runs the operation: `out` and `saved` from `values` and `ids`.
+    #[inline]
+    pub(super) fn forward(
+        &self,
+        values: &mut [Buffer<T>],
+        all_ids: &[Vec<u32>],
+        saved: &mut Buffer<T>,
+    ) {
+        // The output leaves the list while it is written, so that the inputs can be borrowed.
+        let mut out = std::mem::take(&mut values[self.out as usize]);
+        self.op.forward(Forward {
+            values,
+            all_ids,
+            inputs: &self.inputs,
+            ids: &self.ids,
+            out: &mut out,
+            saved,
+        });
+        values[self.out as usize] = out;
+    }
+}

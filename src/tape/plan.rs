@@ -1,0 +1,111 @@
+//! Which operations a pass has to run: found once, followed at every replay.
+
+use super::{MAX_INPUTS, Program, Slot, Var};
+use crate::gemm::Write;
+use crate::tensor::Element;
+
+/// The operations that depend on some leaves; see [`Program::plan_forward`].
+#[derive(Clone, Debug)]
+pub struct ForwardPlan {
+    pub(super) nodes: Vec<u32>,
+}
+
+impl ForwardPlan {
+    /// How many operations it runs.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether it runs none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}
+
+/// The reverse walk from one output to some leaves; see [`Program::plan_backward`].
+#[derive(Clone, Debug)]
+pub struct BackwardPlan {
+    pub(super) output: Slot,
+    pub(super) steps: Vec<Step>,
+    /// Wanted leaves that the output does not depend on: their gradient is zero.
+    pub(super) unreached: Vec<Slot>,
+}
+
+/// One operation of the reverse walk.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) node: u32,
+    /// How each input's gradient is written; `None` where nobody wants it.
+    pub(super) write: [Option<Write>; MAX_INPUTS],
+}
+
+impl BackwardPlan {
+    /// How many operations it runs.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether it runs none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+impl<T: Element> Program<T> {
+    /// The operations that have to run again when only `changed` leaves have changed.
+    pub fn plan_forward(&self, changed: &[Var]) -> ForwardPlan {
+        let mut stale = self.marks(changed);
+        let mut nodes = vec![];
+        for (i, node) in self.nodes.iter().enumerate() {
+            if node.inputs.iter().any(|&x| stale[x as usize]) {
+                stale[node.out as usize] = true;
+                nodes.push(i as u32);
+            }
+        }
+        ForwardPlan { nodes }
+    }
+
+    /// The reverse walk that gives the gradient of `output` with respect to the `wanted`
+    /// variables, and does no work that none of them needs.
+    pub fn plan_backward(&mut self, output: Var, wanted: &[Var]) -> BackwardPlan {
+        let output = self.slot(output);
+        // Forward: what lies behind a wanted variable. Backward: what of it leads to the output.
+        let mut wants = self.marks(wanted);
+        for node in &self.nodes {
+            wants[node.out as usize] |= node.inputs.iter().any(|&x| wants[x as usize]);
+        }
+        let mut reached = vec![false; wants.len()];
+        reached[output as usize] = true;
+        let mut steps = vec![];
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            if !reached[node.out as usize] || !wants[node.out as usize] {
+                continue;
+            }
+            let mut write = [None; MAX_INPUTS];
+            for (w, &x) in write.iter_mut().zip(&node.inputs) {
+                if wants[x as usize] {
+                    let first = !std::mem::replace(&mut reached[x as usize], true);
+                    *w = Some(if first { Write::Store } else { Write::Add });
+                }
+            }
+            if write.iter().any(Option::is_some) {
+                steps.push(Step { node: i as u32, write });
+            }
+        }
+        let unreached: Vec<Slot> =
+            wanted.iter().map(|&x| self.slot(x)).filter(|&x| !reached[x as usize]).collect();
+        for slot in (0..reached.len()).filter(|&s| reached[s]) {
+            self.reserve_grad(slot as Slot);
+        }
+        unreached.iter().for_each(|&slot| self.reserve_grad(slot));
+        BackwardPlan { output, steps, unreached }
+    }
+
+    fn marks(&self, vars: &[Var]) -> Vec<bool> {
+        let mut marks = vec![false; self.slots()];
+        for &x in vars {
+            marks[self.slot(x) as usize] = true;
+        }
+        marks
+    }
+}

@@ -1,0 +1,237 @@
+//! A recording that can be run: forward, forward in part, and backward.
+
+use super::{
+    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, MAX_INPUTS, Node, Noise, Slot, Tape,
+    Var, VarInfo,
+};
+use crate::tensor::{Buffer, Element, Shape};
+
+/// A recorded computation with all its memory.
+///
+/// Values hold after [`forward`](Self::forward), gradients after [`backward`](Self::backward).
+/// Neither allocates.
+pub struct Program<T> {
+    pub(super) nodes: Vec<Node<T>>,
+    vars: Vec<VarInfo>,
+    ids_info: Vec<IdsInfo>,
+    noise: Vec<Noise>,
+    /// By slot.
+    values: Vec<Buffer<T>>,
+    /// By slot; empty where no plan needs one.
+    grads: Vec<Buffer<T>>,
+    /// By node.
+    saved: Vec<Buffer<T>>,
+    ids: Vec<Vec<u32>>,
+}
+
+impl<T: Element> Program<T> {
+    pub(super) fn new(tape: Tape<T>) -> Self {
+        let mut program = Program {
+            values: tape.slots.iter().map(|&n| Buffer::zeros(n)).collect(),
+            grads: tape.slots.iter().map(|_| Buffer::default()).collect(),
+            saved: tape.nodes.iter().map(|n| Buffer::zeros(n.op.saves())).collect(),
+            ids: tape.ids.iter().map(|i| vec![0; i.shape.len()]).collect(),
+            nodes: tape.nodes,
+            vars: tape.vars,
+            ids_info: tape.ids,
+            noise: tape.noise,
+        };
+        program.mute_noise();
+        program
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, x: Var) -> Slot {
+        self.vars[x.0 as usize].slot
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.values.len()
+    }
+
+    pub(super) fn reserve_grad(&mut self, slot: Slot) {
+        let slot = slot as usize;
+        if self.grads[slot].len() != self.values[slot].len() {
+            self.grads[slot] = Buffer::zeros(self.values[slot].len());
+        }
+    }
+
+    /// The shape of `x`.
+    pub fn shape(&self, x: Var) -> &Shape {
+        &self.vars[x.0 as usize].shape
+    }
+
+    /// The name `x` was given, if it is a leaf.
+    pub fn name(&self, x: Var) -> Option<&str> {
+        self.vars[x.0 as usize].name.as_deref()
+    }
+
+    /// The names of the recorded operations, in order.
+    pub fn operations(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.nodes.iter().map(|n| n.op.name())
+    }
+
+    /// The memory it holds, in bytes.
+    pub fn bytes(&self) -> usize {
+        let numbers = |list: &[Buffer<T>]| list.iter().map(|b| b.len()).sum::<usize>();
+        let ids: usize = self.ids.iter().map(Vec::len).sum();
+        size_of::<T>() * (numbers(&self.values) + numbers(&self.grads) + numbers(&self.saved))
+            + size_of::<u32>() * ids
+    }
+
+    /// The numbers of `x`.
+    #[inline]
+    pub fn value(&self, x: Var) -> &[T] {
+        &self.values[self.slot(x) as usize]
+    }
+
+    /// The numbers of the leaf `x`, to be changed.
+    #[inline]
+    pub fn value_mut(&mut self, x: Var) -> &mut [T] {
+        let slot = self.slot(x);
+        &mut self.values[slot as usize]
+    }
+
+    /// Sets the leaf `x`.
+    ///
+    /// # Panics
+    /// If the length differs.
+    #[track_caller]
+    pub fn set(&mut self, x: Var, numbers: &[T]) {
+        let shape = self.shape(x);
+        assert_eq!(numbers.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
+        self.value_mut(x).copy_from_slice(numbers);
+    }
+
+    /// Sets whole numbers by `fill`, which has to overwrite all of them.
+    ///
+    /// # Panics
+    /// If one is not below the limit given when they were recorded: operations index with them.
+    #[track_caller]
+    pub fn fill_ids(&mut self, ids: Ids, fill: impl FnOnce(&mut [u32])) {
+        let limit = self.ids_info[ids.0 as usize].limit;
+        let list = &mut self.ids[ids.0 as usize];
+        fill(list);
+        // A maximum over all rather than a search for the first: it vectorises.
+        let largest = list.iter().copied().max().unwrap_or(0);
+        assert!((largest as usize) < limit.max(1), "id {largest} of at most {limit}");
+    }
+
+    /// Sets whole numbers.
+    ///
+    /// # Panics
+    /// If the length differs or one is out of range.
+    #[track_caller]
+    pub fn set_ids(&mut self, ids: Ids, numbers: &[u32]) {
+        self.fill_ids(ids, |list| list.copy_from_slice(numbers));
+    }
+
+    /// Draws every [noise](Tape::noise) leaf anew from numbers in [0, 1).
+    pub fn draw_noise(&mut self, mut uniform: impl FnMut() -> f64) {
+        for Noise { var, keep } in &self.noise {
+            let slot = self.vars[var.0 as usize].slot;
+            let factor = T::from_f64(1.0 / keep);
+            for x in self.values[slot as usize].iter_mut() {
+                *x = if uniform() < *keep { factor } else { T::ZERO };
+            }
+        }
+    }
+
+    /// Sets every [noise](Tape::noise) leaf to 1: nothing is dropped.
+    pub fn mute_noise(&mut self) {
+        for Noise { var, .. } in &self.noise {
+            let slot = self.vars[var.0 as usize].slot;
+            self.values[slot as usize].fill(T::ONE);
+        }
+    }
+
+    /// Computes everything from the leaves.
+    pub fn forward(&mut self) {
+        for (node, saved) in self.nodes.iter().zip(&mut self.saved) {
+            node.forward(&mut self.values, &self.ids, saved);
+        }
+    }
+
+    /// Computes again what depends on the leaves that `plan` was made for; the rest is as the last
+    /// pass left it.
+    pub fn forward_from(&mut self, plan: &ForwardPlan) {
+        for &i in &plan.nodes {
+            let i = i as usize;
+            self.nodes[i].forward(&mut self.values, &self.ids, &mut self.saved[i]);
+        }
+    }
+
+    /// The gradient of the plan's output, a single number, with respect to what the plan wants.
+    ///
+    /// # Panics
+    /// If the output is not a single number.
+    #[track_caller]
+    pub fn backward(&mut self, plan: &BackwardPlan) {
+        self.backward_from(plan, &[T::ONE]);
+    }
+
+    /// The gradient of `<weights, output>`.
+    ///
+    /// # Panics
+    /// If there is not one weight for each number of the output.
+    #[track_caller]
+    pub fn backward_from(&mut self, plan: &BackwardPlan, weights: &[T]) {
+        let seed = &mut self.grads[plan.output as usize];
+        assert_eq!(weights.len(), seed.len(), "weights of the output");
+        seed.copy_from_slice(weights);
+        for &slot in &plan.unreached {
+            self.grads[slot as usize].fill(T::ZERO);
+        }
+        for step in &plan.steps {
+            let node = &self.nodes[step.node as usize];
+            // Gradients leave the list while they are written; no two of a node share a slot.
+            let mut grads: [Option<Grad<T>>; MAX_INPUTS] = [const { None }; MAX_INPUTS];
+            for ((grad, write), &x) in grads.iter_mut().zip(step.write).zip(&node.inputs) {
+                if let Some(write) = write {
+                    let data = std::mem::take(&mut self.grads[x as usize]);
+                    *grad = Some(Grad { data, write });
+                }
+            }
+            node.op.backward(Backward {
+                values: &self.values,
+                all_ids: &self.ids,
+                inputs: &node.inputs,
+                ids: &node.ids,
+                out: node.out,
+                grad_out: &self.grads[node.out as usize],
+                saved: &self.saved[step.node as usize],
+                grads: &mut grads,
+            });
+            for (grad, &x) in grads.into_iter().zip(&node.inputs) {
+                if let Some(grad) = grad {
+                    self.grads[x as usize] = grad.data;
+                }
+            }
+        }
+    }
+
+    /// The gradient with respect to `x`, as the last reverse pass left it.
+    ///
+    /// # Panics
+    /// If no plan wants it.
+    #[inline]
+    #[track_caller]
+    pub fn grad(&self, x: Var) -> &[T] {
+        let grad = &self.grads[self.slot(x) as usize];
+        assert_eq!(grad.len(), self.shape(x).len(), "no plan wants the gradient of {x:?}");
+        grad
+    }
+
+    /// The numbers of the leaf `x` beside their gradient, for an optimiser.
+    ///
+    /// # Panics
+    /// If no plan wants the gradient.
+    #[inline]
+    #[track_caller]
+    pub fn value_and_grad_mut(&mut self, x: Var) -> (&mut [T], &mut [T]) {
+        let slot = self.slot(x) as usize;
+        let (value, grad) = (&mut self.values[slot], &mut self.grads[slot]);
+        assert_eq!(grad.len(), value.len(), "no plan wants the gradient of {x:?}");
+        (value, grad)
+    }
+}
