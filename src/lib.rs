@@ -1,5 +1,7 @@
 //! edgegrad: transformers whose every edge carries a mask, on a numerics engine of their own.
 
+pub mod error;
 pub mod gemm;
+pub mod rng;
 pub mod simd;
 pub mod tensor;
