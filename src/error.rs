@@ -82,6 +82,13 @@ impl Error {
         }
     }
 
+    /// The same error, with `outer` (a file, a stage) named before its place.
+    pub fn within(mut self, outer: impl Display) -> Error {
+        let (Error::Input { place, .. } | Error::Failed { place, .. }) = &mut self;
+        *place = one_line(format_args!("{outer}: {place}"));
+        self
+    }
+
     /// What to do about it, on one line without the word `help:`.
     pub fn help(&self) -> &str {
         match self {

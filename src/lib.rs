@@ -2,6 +2,8 @@
 
 pub mod error;
 pub mod gemm;
+pub mod io;
 pub mod rng;
 pub mod simd;
+pub mod tasks;
 pub mod tensor;
