@@ -1,0 +1,138 @@
+//! Everything that can go wrong because of what a user gave or what a run met.
+//!
+//! A message is one line that names the place (a file, a key, a tensor) and one `help` line that
+//! says what to do. A mistake of the programmer (shapes that cannot fit) is a panic instead.
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// The result of anything that reads, checks or runs what a user gave.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error that a user can cause and mend.
+///
+/// ```
+/// use edgegrad::error::Error;
+/// let e = Error::input("c.toml: task.p", "must be at least 2,\ngot 1", "write `p = 2`");
+/// assert_eq!(e.to_string(), "c.toml: task.p: must be at least 2, got 1");
+/// assert_eq!((e.exit_code(), e.help()), (2, "write `p = 2`"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// What was given cannot be used: a file, a key, an argument.
+    #[error("{place}: {message}")]
+    Input {
+        /// The file, key or tensor at fault.
+        place: String,
+        /// What is wrong there, on one line.
+        message: String,
+        /// What to do about it, on one line.
+        help: String,
+    },
+    /// What was given is fine, but the run failed: the loss is not a number, the disk is full.
+    #[error("{place}: {message}")]
+    Failed {
+        /// The file or step where it happened.
+        place: String,
+        /// What happened, on one line.
+        message: String,
+        /// What to do about it, on one line.
+        help: String,
+    },
+}
+
+impl Error {
+    /// Bad input (exit code 2) at `place`, with what to do about it.
+    pub fn input(place: impl Display, message: impl Display, help: impl Display) -> Error {
+        Error::Input { place: one_line(place), message: one_line(message), help: one_line(help) }
+    }
+
+    /// A failed run (exit code 1) at `place`, with what to do about it.
+    pub fn failed(place: impl Display, message: impl Display, help: impl Display) -> Error {
+        Error::Failed { place: one_line(place), message: one_line(message), help: one_line(help) }
+    }
+
+    /// The operating system's `error` while trying to `what` ("read", "write") the file `path`.
+    ///
+    /// A path that is missing, forbidden or of the wrong sort is bad input; anything else, such as
+    /// a full disk, is a failed run.
+    pub fn io(path: impl AsRef<Path>, error: &io::Error, what: impl Display) -> Error {
+        let place = path.as_ref().display();
+        let message = format!("cannot {what} it: {error}");
+        let input = |help: &str| Error::input(&place, &message, help);
+        match error.kind() {
+            ErrorKind::NotFound => input("check the path; relative paths start where you are"),
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                input("check the permissions of the file and of its folder")
+            }
+            ErrorKind::IsADirectory => input("give a file, not a folder"),
+            ErrorKind::NotADirectory => input("a part of this path is a file, not a folder"),
+            ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => {
+                input("choose another name, or remove what is there")
+            }
+            ErrorKind::InvalidInput | ErrorKind::InvalidFilename | ErrorKind::InvalidData => {
+                input("check the name and the content of the file")
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Error::failed(&place, &message, "free some space and run again")
+            }
+            _ => Error::failed(&place, &message, "check the disk, then run again"),
+        }
+    }
+
+    /// The same error, with `outer` (a file, a stage) named before its place.
+    pub fn within(mut self, outer: impl Display) -> Error {
+        let (Error::Input { place, .. } | Error::Failed { place, .. }) = &mut self;
+        *place = one_line(format_args!("{outer}: {place}"));
+        self
+    }
+
+    /// What to do about it, on one line without the word `help:`.
+    pub fn help(&self) -> &str {
+        match self {
+            Error::Input { help, .. } | Error::Failed { help, .. } => help,
+        }
+    }
+
+    /// What the process should end with: 2 for bad input, 1 for a failed run.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Input { .. } => 2,
+            Error::Failed { .. } => 1,
+        }
+    }
+}
+
+/// Folds the line breaks of foreign messages, and other control characters that a hostile file
+/// name could send to a terminal, into single spaces.
+fn one_line(text: impl Display) -> String {
+    let text = text.to_string();
+    let words = text.split(|c: char| c.is_control()).map(str::trim).filter(|w| !w.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_message_becomes_one_line() {
+        let e = Error::input("a\u{1b}[31m.toml", "TOML error\n  |\n1 | x = \n  |", "see\r\n it");
+        assert_eq!(e.to_string(), "a [31m.toml: TOML error | 1 | x = |");
+        assert_eq!(e.help(), "see it");
+    }
+
+    #[test]
+    fn the_kind_decides_the_exit_code() {
+        let io = |kind| Error::io("w.safetensors", &io::Error::from(kind), "write");
+        for kind in [ErrorKind::NotFound, ErrorKind::PermissionDenied, ErrorKind::IsADirectory] {
+            assert_eq!(io(kind).exit_code(), 2, "{kind}");
+        }
+        for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+            assert_eq!(io(kind).exit_code(), 1, "{kind}");
+            assert!(io(kind).to_string().starts_with("w.safetensors: cannot write it: "));
+        }
+    }
+}
