@@ -121,7 +121,6 @@ pub fn dot<L: Lanes>(x: &[L::Elem], y: &[L::Elem]) -> L::Elem {
         |acc: L, x, y| x.mul_add(y, acc),
     )
     .sum()
-<<<<<<< HEAD
 }
 
 /// `(y[i], z[i]) = f(x[i])`. Panics if the lengths differ.
@@ -171,6 +170,4 @@ pub fn map_in_place<L: Lanes>(x: &mut [L::Elem], f: impl Fn(L) -> L) {
     if !x.is_empty() {
         f(L::load_partial(x, L::Elem::default())).store_partial(x);
     }
-=======
->>>>>>> files
 }

@@ -59,6 +59,8 @@ struct IdsInfo {
     shape: Shape,
     /// Every id has to be below it.
     limit: usize,
+    /// Whether they start as 0, 1, 2, ... instead of zeros.
+    counting: bool,
 }
 
 /// One operation in a recording.
@@ -114,7 +116,15 @@ impl<T: Element> Tape<T> {
 
     /// Whole numbers that are set from outside; each has to be below `limit`. Starts as zeros.
     pub fn ids(&mut self, shape: impl Into<Shape>, limit: usize) -> Ids {
-        self.ids.push(IdsInfo { shape: shape.into(), limit });
+        self.ids.push(IdsInfo { shape: shape.into(), limit, counting: false });
+        Ids((self.ids.len() - 1) as u32)
+    }
+
+    /// The whole numbers 0, 1, 2, ...: positions, or the rows of a table in order.
+    pub fn counting_ids(&mut self, shape: impl Into<Shape>) -> Ids {
+        let shape = shape.into();
+        let limit = shape.len();
+        self.ids.push(IdsInfo { shape, limit, counting: true });
         Ids((self.ids.len() - 1) as u32)
     }
 

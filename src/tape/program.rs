@@ -30,7 +30,14 @@ impl<T: Element> Program<T> {
             values: tape.slots.iter().map(|&n| Buffer::zeros(n)).collect(),
             grads: tape.slots.iter().map(|_| Buffer::default()).collect(),
             saved: tape.nodes.iter().map(|n| Buffer::zeros(n.op.saves())).collect(),
-            ids: tape.ids.iter().map(|i| vec![0; i.shape.len()]).collect(),
+            ids: tape
+                .ids
+                .iter()
+                .map(|i| match (i.shape.len() as u32, i.counting) {
+                    (n, true) => (0..n).collect(),
+                    (n, false) => vec![0; n as usize],
+                })
+                .collect(),
             nodes: tape.nodes,
             vars: tape.vars,
             ids_info: tape.ids,

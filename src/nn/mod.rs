@@ -1,0 +1,11 @@
+//! Models and what trains them: configurations, parameters, optimisers, schedules.
+#![forbid(unsafe_code)]
+
+mod activation;
+mod optimizer;
+pub mod pooled;
+mod schedule;
+
+pub use activation::Activation;
+pub use optimizer::{Optimizer, Rule, clip_factor, squared_norm};
+pub use schedule::{Schedule, Shape as ScheduleShape};

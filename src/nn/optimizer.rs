@@ -1,0 +1,313 @@
+//! Optimisers: how a gradient changes a parameter.
+
+use crate::simd::{Element, Kernel, Lanes, slice};
+
+/// An update rule with its constants, as PyTorch defines them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Adam (Kingma and Ba 2015); `weight_decay` is added to the gradient as `weight_decay * x`.
+    Adam {
+        /// Decay rates of the two moments.
+        betas: [f64; 2],
+        /// Added to the root of the second moment.
+        eps: f64,
+        /// Strength of the quadratic penalty.
+        weight_decay: f64,
+    },
+    /// AdamW (Loshchilov and Hutter 2019): `x` shrinks by `lr * weight_decay` beside the update.
+    AdamW {
+        /// Decay rates of the two moments.
+        betas: [f64; 2],
+        /// Added to the root of the second moment.
+        eps: f64,
+        /// How fast parameters shrink.
+        weight_decay: f64,
+    },
+    /// Stochastic gradient descent with momentum.
+    Sgd {
+        /// How much of the last update stays in the next.
+        momentum: f64,
+        /// Strength of the quadratic penalty.
+        weight_decay: f64,
+    },
+}
+
+impl Rule {
+    /// How many numbers of state it keeps for each parameter.
+    fn moments(&self) -> usize {
+        match self {
+            Rule::Adam { .. } | Rule::AdamW { .. } => 2,
+            Rule::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
+        }
+    }
+}
+
+/// A rule with its state for a list of parameters.
+///
+/// ```
+/// use edgegrad::nn::{Optimizer, Rule};
+/// let rule = Rule::Sgd { momentum: 0.0, weight_decay: 0.0 };
+/// let mut optimizer = Optimizer::<f64>::new(rule, [2]);
+/// let mut x = [1.0, 2.0];
+/// optimizer.begin_step();
+/// optimizer.update(0, 0.1, &mut x, &[1.0, -1.0]);
+/// assert_eq!(x, [0.9, 2.1]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Optimizer<T> {
+    rule: Rule,
+    /// Steps begun.
+    step: u64,
+    /// By parameter, then by moment.
+    moments: Vec<Vec<Vec<T>>>,
+}
+
+impl<T: Element> Optimizer<T> {
+    /// A fresh optimiser for parameters of the given sizes.
+    pub fn new(rule: Rule, sizes: impl IntoIterator<Item = usize>) -> Self {
+        let fresh = |n| vec![vec![T::ZERO; n]; rule.moments()];
+        Optimizer { rule, step: 0, moments: sizes.into_iter().map(fresh).collect() }
+    }
+
+    /// Begins a step; then update each parameter once.
+    pub fn begin_step(&mut self) {
+        self.step += 1;
+    }
+
+    /// Changes parameter number `i` by its gradient.
+    ///
+    /// # Panics
+    /// If the sizes differ from those the optimiser was made for.
+    #[inline]
+    pub fn update(&mut self, i: usize, lr: f64, x: &mut [T], gradient: &[T]) {
+        T::vectorize(Update {
+            rule: self.rule,
+            step: self.step,
+            lr,
+            x,
+            g: gradient,
+            moments: &mut self.moments[i],
+        });
+    }
+
+    /// Steps begun so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// The moments of parameter number `i`, the first one first.
+    pub fn moments(&self, i: usize) -> &[Vec<T>] {
+        &self.moments[i]
+    }
+
+    /// Continues from a saved state: the steps begun, and the moments of each parameter.
+    ///
+    /// # Panics
+    /// If the sizes differ from those the optimiser was made for.
+    pub fn restore(&mut self, step: u64, moments: Vec<Vec<Vec<T>>>) {
+        let sizes = |m: &[Vec<Vec<T>>]| -> Vec<Vec<usize>> {
+            m.iter().map(|m| m.iter().map(Vec::len).collect()).collect()
+        };
+        assert_eq!(sizes(&moments), sizes(&self.moments), "sizes of the optimiser's state");
+        (self.step, self.moments) = (step, moments);
+    }
+}
+
+struct Update<'a, T> {
+    rule: Rule,
+    step: u64,
+    lr: f64,
+    x: &'a mut [T],
+    g: &'a [T],
+    moments: &'a mut [Vec<T>],
+}
+
+#[inline(always)]
+fn constant<L: Lanes>(x: f64) -> L {
+    L::splat(L::Elem::from_f64(x))
+}
+
+impl<T: Element> Kernel<T> for Update<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { rule, step, lr, x, g, moments } = self;
+        match (rule, moments) {
+            (Rule::Adam { betas, eps, weight_decay }, [m, v]) => {
+                let decay = Decay { shrink: 1.0, penalty: weight_decay };
+                adam::<L>(Adam { betas, eps, step, lr, decay }, x, g, m, v);
+            }
+            (Rule::AdamW { betas, eps, weight_decay }, [m, v]) => {
+                let decay = Decay { shrink: 1.0 - lr * weight_decay, penalty: 0.0 };
+                adam::<L>(Adam { betas, eps, step, lr, decay }, x, g, m, v);
+            }
+            (Rule::Sgd { weight_decay, .. }, []) => {
+                let (lr, penalty) = (constant::<L>(lr), constant::<L>(weight_decay));
+                slice::update::<L>(
+                    x,
+                    g,
+                    #[inline(always)]
+                    |x, g| x - lr * penalty.mul_add(x, g),
+                );
+            }
+            (Rule::Sgd { momentum, weight_decay }, [buffer]) => {
+                let (keep, penalty) = (constant::<L>(momentum), constant::<L>(weight_decay));
+                slice::update2::<L>(
+                    buffer,
+                    x,
+                    g,
+                    #[inline(always)]
+                    |buffer, x, g| keep.mul_add(buffer, penalty.mul_add(x, g)),
+                );
+                let lr = constant::<L>(lr);
+                slice::update::<L>(
+                    x,
+                    buffer,
+                    #[inline(always)]
+                    |x, buffer| x - lr * buffer,
+                );
+            }
+            (rule, moments) => unreachable!("{rule:?} with {} moments", moments.len()),
+        }
+    }
+}
+
+/// Weight decay, in both of its forms.
+struct Decay {
+    /// What the parameter is multiplied by before the update.
+    shrink: f64,
+    /// What times the parameter is added to the gradient.
+    penalty: f64,
+}
+
+struct Adam {
+    betas: [f64; 2],
+    eps: f64,
+    step: u64,
+    lr: f64,
+    decay: Decay,
+}
+
+/// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+/// `x -= lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)`, in one pass over memory.
+#[inline(always)]
+fn adam<L: Lanes>(
+    rule: Adam,
+    x: &mut [L::Elem],
+    g: &[L::Elem],
+    m: &mut [L::Elem],
+    v: &mut [L::Elem],
+) {
+    let Adam { betas: [b1, b2], eps, step, lr, decay } = rule;
+    assert!(g.len() == x.len() && m.len() == x.len() && v.len() == x.len(), "sizes in Adam");
+    let power = |b: f64| libm::pow(b, step as f64);
+    let rate = constant::<L>(lr / (1.0 - power(b1)));
+    let root = constant::<L>(1.0 / (1.0 - power(b2)).sqrt());
+    let (keep_m, keep_v) = (constant::<L>(b1), constant::<L>(b2));
+    let (new_m, new_v) = (constant::<L>(1.0 - b1), constant::<L>(1.0 - b2));
+    let (shrink, penalty) = (constant::<L>(decay.shrink), constant::<L>(decay.penalty));
+    let eps = constant::<L>(eps);
+    for from in (0..x.len()).step_by(L::N) {
+        let at = from..(from + L::N).min(x.len());
+        let old = slice::load::<L>(&x[at.clone()]);
+        let g = penalty.mul_add(old, slice::load(&g[at.clone()]));
+        let m1 = keep_m.mul_add(slice::load(&m[at.clone()]), new_m * g);
+        let v1 = keep_v.mul_add(slice::load(&v[at.clone()]), new_v * (g * g));
+        let step = rate * m1 / v1.sqrt().mul_add(root, eps);
+        slice::store(m1, &mut m[at.clone()]);
+        slice::store(v1, &mut v[at.clone()]);
+        slice::store(old * shrink - step, &mut x[at]);
+    }
+}
+
+/// The sum of squares of `g`, in double precision whatever the element.
+pub fn squared_norm<T: Element>(g: &[T]) -> f64 {
+    g.iter().map(|x| x.to_f64() * x.to_f64()).sum()
+}
+
+/// What gradients are multiplied by so that their common norm is at most `limit`
+/// (Pascanu et al. 2013).
+pub fn clip_factor(norm: f64, limit: f64) -> f64 {
+    // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
+    (limit / (norm + 1e-6)).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rules written out number by number, as PyTorch's documentation has them.
+    fn by_the_book(rule: Rule, lr: f64, gradients: &[f64], mut x: f64) -> f64 {
+        let (mut m, mut v, mut buffer) = (0.0, 0.0, 0.0);
+        for (t, &g) in (1..).zip(gradients) {
+            match rule {
+                Rule::Adam { betas: [b1, b2], eps, weight_decay }
+                | Rule::AdamW { betas: [b1, b2], eps, weight_decay } => {
+                    let coupled = matches!(rule, Rule::Adam { .. });
+                    let g = if coupled { g + weight_decay * x } else { g };
+                    if !coupled {
+                        x -= lr * weight_decay * x;
+                    }
+                    m = b1 * m + (1.0 - b1) * g;
+                    v = b2 * v + (1.0 - b2) * g * g;
+                    let (m_hat, v_hat) = (m / (1.0 - b1.powi(t)), v / (1.0 - b2.powi(t)));
+                    x -= lr * m_hat / (v_hat.sqrt() + eps);
+                }
+                Rule::Sgd { momentum, weight_decay } => {
+                    let g = g + weight_decay * x;
+                    buffer = momentum * buffer + g;
+                    x -= lr * if momentum == 0.0 { g } else { buffer };
+                }
+            }
+        }
+        x
+    }
+
+    #[test]
+    fn every_rule_is_the_one_in_the_book() {
+        let gradients = [0.3, -0.2, 0.05, 1.7, -0.4];
+        let (betas, eps) = ([0.9, 0.999], 1e-8);
+        for rule in [
+            Rule::Adam { betas, eps, weight_decay: 0.0 },
+            Rule::Adam { betas, eps, weight_decay: 0.1 },
+            Rule::AdamW { betas, eps, weight_decay: 0.1 },
+            Rule::Sgd { momentum: 0.0, weight_decay: 0.01 },
+            Rule::Sgd { momentum: 0.9, weight_decay: 0.0 },
+        ] {
+            let mut optimizer = Optimizer::<f64>::new(rule, [5, 19]);
+            let mut x = vec![0.7; 19];
+            for g in gradients {
+                optimizer.begin_step();
+                optimizer.update(1, 0.01, &mut x, &[g; 19]);
+            }
+            let want = by_the_book(rule, 0.01, &gradients, 0.7);
+            assert!((want - 0.7).abs() > 1e-3, "{rule:?} moved nothing");
+            assert!(x.iter().all(|x| (x - want).abs() < 1e-15), "{rule:?}: {} {want}", x[0]);
+        }
+    }
+
+    #[test]
+    fn a_restored_optimizer_continues() {
+        let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+        let mut one = Optimizer::<f32>::new(rule, [3]);
+        let mut x = [0.1, 0.2, 0.3];
+        one.begin_step();
+        one.update(0, 0.1, &mut x, &[1.0, 2.0, 3.0]);
+        let mut two = Optimizer::<f32>::new(rule, [3]);
+        two.restore(one.steps(), vec![one.moments(0).to_vec()]);
+        let mut y = x;
+        for (o, x) in [(&mut one, &mut x), (&mut two, &mut y)] {
+            o.begin_step();
+            o.update(0, 0.1, x, &[-1.0, 0.5, 2.0]);
+        }
+        assert_eq!(x.map(f32::to_bits), y.map(f32::to_bits));
+    }
+
+    #[test]
+    fn clipping_bounds_the_norm() {
+        assert_eq!(clip_factor(0.5, 1.0), 1.0);
+        assert!((clip_factor(5.0, 1.0) * 5.0 - 1.0).abs() < 1e-6);
+        assert_eq!(squared_norm(&[3.0f32, 4.0]), 25.0);
+    }
+}
