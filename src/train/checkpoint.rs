@@ -1,0 +1,256 @@
+//! Checkpoints: a folder that holds all a run needs to go on with the same bits, and that is a
+//! model folder at the same time.
+//!
+//! `config.json` and `model.safetensors` are the model; `optimizer.safetensors` holds the moments
+//! (`PARAMETER.m`, `PARAMETER.v`), `state.json` the rest.
+
+use super::batches::BatchesState;
+use crate::error::{Error, Result};
+use crate::io::atomic;
+use crate::io::safetensors::{self, Tensor, Tensors};
+use crate::nn::pooled::{self, Parameter};
+use crate::nn::{Activation, Optimizer};
+use crate::rng::RngState;
+use crate::simd::Element;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What `config.json` says of the model.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ModelFile {
+    /// Always `pooled`.
+    pub model_type: String,
+    /// V.
+    pub vocab: usize,
+    /// L.
+    pub seq_len: usize,
+    /// D.
+    pub d_model: usize,
+    /// F.
+    pub d_mlp: usize,
+    /// The non-linearity of the MLP.
+    pub activation: String,
+    /// Whether the MLP has biases.
+    pub mlp_bias: bool,
+}
+
+/// Where a run stands, beside its weights and moments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The version of this file.
+    pub version: u32,
+    /// `f32` or `f64`.
+    pub dtype: String,
+    /// The stage, counted from 0.
+    pub stage: usize,
+    /// Steps done in the stage.
+    pub stage_step: u64,
+    /// Steps done in all stages.
+    pub step: u64,
+    /// The length of `metrics.jsonl`.
+    pub metrics_bytes: u64,
+    /// Steps the optimiser has begun.
+    pub optimizer_steps: u64,
+    /// Where the stream of batches stands.
+    pub batches: BatchesState,
+    /// Where the generator of dropped activations stands.
+    pub dropout: RngState,
+}
+
+/// The version of [`State`].
+pub const VERSION: u32 = 1;
+
+/// What a checkpoint restores.
+pub struct Restored<T> {
+    /// Where the run stood.
+    pub state: State,
+    /// In the order of the model's parameters.
+    pub weights: Vec<Vec<T>>,
+    /// By parameter, then by moment.
+    pub moments: Vec<Vec<Vec<T>>>,
+}
+
+const MOMENTS: [&str; 2] = ["m", "v"];
+
+/// The weights as tensors for a file.
+pub fn weights<T: Element>(parameters: &[Parameter], numbers: &[&[T]]) -> Vec<Tensor> {
+    let pairs = parameters.iter().zip(numbers);
+    pairs.map(|(p, numbers)| Tensor::new(p.name, p.shape.dims(), numbers)).collect()
+}
+
+/// Writes the checkpoint `folder`, in place of one that is there.
+///
+/// # Errors
+/// If it cannot be written; an earlier checkpoint of another name is then untouched.
+pub fn write<T: Element>(
+    folder: &Path,
+    config: &pooled::Config,
+    numbers: &[&[T]],
+    optimizer: &Optimizer<T>,
+    state: &State,
+) -> Result<()> {
+    let parameters = config.parameters();
+    let mut moments = vec![];
+    for (i, p) in parameters.iter().enumerate() {
+        for (name, numbers) in MOMENTS.iter().zip(optimizer.moments(i)) {
+            moments.push(Tensor::new(format!("{}.{name}", p.name), p.shape.dims(), numbers));
+        }
+    }
+    let model = ModelFile {
+        model_type: "pooled".into(),
+        vocab: config.vocab,
+        seq_len: config.seq_len,
+        d_model: config.d_model,
+        d_mlp: config.d_mlp,
+        activation: config.activation.name().into(),
+        mlp_bias: config.mlp_bias,
+    };
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|e| Error::io(folder, &e, "replace"))?;
+    }
+    let none = Default::default();
+    atomic::write_folder(folder, |folder| {
+        safetensors::write(
+            folder.join("model.safetensors"),
+            &weights(&parameters, numbers),
+            &none,
+        )?;
+        safetensors::write(folder.join("optimizer.safetensors"), &moments, &none)?;
+        atomic::write_bytes(folder.join("config.json"), &pretty(&model))?;
+        atomic::write_bytes(folder.join("state.json"), &pretty(state))
+    })
+}
+
+fn pretty(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).expect("plain structs are valid JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Reads a checkpoint of a run with this model.
+///
+/// # Errors
+/// If a file is missing, damaged, or of another model.
+pub fn read<T: Element>(folder: &Path, config: &pooled::Config) -> Result<Restored<T>> {
+    let path = folder.join("state.json");
+    let help = "the checkpoint is damaged; remove its folder and resume from an earlier one";
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e, "read"))?;
+    let state: State =
+        serde_json::from_str(&text).map_err(|e| Error::input(path.display(), e, help))?;
+    if state.version != VERSION || state.dtype != T::NAME {
+        let got = format!("is version {} in {}", state.version, state.dtype);
+        let want = format!("expected version {VERSION} in {}", T::NAME);
+        let help = "resume with the --dtype the run was started with";
+        return Err(Error::input(path.display(), format!("{got}, {want}"), help));
+    }
+    let model = Tensors::read(folder.join("model.safetensors"))?;
+    let optimizer = Tensors::read(folder.join("optimizer.safetensors"))?;
+    let (mut weights, mut moments) = (vec![], vec![]);
+    for p in config.parameters() {
+        weights.push(model.get_shaped(p.name, p.shape.dims())?);
+        let names = MOMENTS.iter().map(|m| format!("{}.{m}", p.name));
+        let there = names.filter(|name| optimizer.contains(name));
+        let list: Result<Vec<Vec<T>>> =
+            there.map(|name| optimizer.get_shaped(&name, p.shape.dims())).collect();
+        moments.push(list?);
+    }
+    Ok(Restored { state, weights, moments })
+}
+
+/// The folder of the checkpoint after `step` steps.
+pub fn folder(run: &Path, step: u64) -> PathBuf {
+    run.join("checkpoints").join(format!("step-{step:06}"))
+}
+
+/// The folder of the final weights.
+pub fn final_folder(run: &Path) -> PathBuf {
+    run.join("checkpoints").join("final")
+}
+
+/// The latest checkpoint of a run, if it has any; the final one does not count.
+///
+/// # Errors
+/// If the folder cannot be listed.
+pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
+    let folder = run.join("checkpoints");
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let fail = |e: std::io::Error| Error::io(&folder, &e, "list");
+    let mut best: Option<(u64, PathBuf)> = None;
+    for entry in fs::read_dir(&folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        let step = name.strip_prefix("step-").and_then(|s| s.parse().ok());
+        if let Some(step) = step
+            && best.as_ref().is_none_or(|b| b.0 < step)
+        {
+            best = Some((step, path));
+        }
+    }
+    Ok(best.map(|b| b.1))
+}
+
+/// A model folder of this kind: its shape and its weights.
+///
+/// # Errors
+/// If a file is missing or damaged.
+pub fn read_model<T: Element>(folder: &Path) -> Result<(pooled::Config, Vec<Vec<T>>)> {
+    let path = folder.join("config.json");
+    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e, "read"))?;
+    let help = "give a folder with the config.json and model.safetensors of a trained model";
+    let file: ModelFile =
+        serde_json::from_str(&text).map_err(|e| Error::input(path.display(), e, help))?;
+    if file.model_type != "pooled" {
+        let message = format!("model_type {:?} is not one this version runs", file.model_type);
+        return Err(Error::input(path.display(), message, "use a model with model_type \"pooled\""));
+    }
+    let activation = Activation::ALL.iter().find(|a| a.0 == file.activation).ok_or_else(|| {
+        let known: Vec<&str> = Activation::ALL.iter().map(|a| a.0).collect();
+        let message = format!("activation: unknown value {:?}", file.activation);
+        Error::input(path.display(), message, format!("use one of {}", known.join(", ")))
+    })?;
+    let config = pooled::Config {
+        vocab: file.vocab,
+        seq_len: file.seq_len,
+        d_model: file.d_model,
+        d_mlp: file.d_mlp,
+        activation: activation.1,
+        mlp_bias: file.mlp_bias,
+        dropout: 0.0,
+    };
+    let tensors = Tensors::read(folder.join("model.safetensors"))?;
+    let weights = read_weights(&tensors, "", &config)?;
+    Ok((config, weights))
+}
+
+/// The weights of a model from a file in which their names begin with `prefix`.
+///
+/// The authors' files repeat the tied unembedding; it may be there if it is the same.
+///
+/// # Errors
+/// If a tensor is missing, wrongly shaped, or there is one that the model does not have.
+pub fn read_weights<T: Element>(
+    file: &Tensors,
+    prefix: &str,
+    config: &pooled::Config,
+) -> Result<Vec<Vec<T>>> {
+    let parameters = config.parameters();
+    for name in file.names() {
+        let Some(own) = name.strip_prefix(prefix) else { continue };
+        if own == pooled::TIED {
+            let embedding = format!("{prefix}{}", parameters[0].name);
+            if file.get_f64(&name)? != file.get_f64(&embedding)? {
+                let help = "the model's unembedding is its token embedding; make them equal";
+                return Err(file.error(&name, format!("differs from {embedding}"), help));
+            }
+        } else if !parameters.iter().any(|p| p.name == own) {
+            let help = "remove it, or set d_model, d_mlp and mlp_bias as the file has them";
+            return Err(file.error(&name, "the model has no such parameter", help));
+        }
+    }
+    let named = parameters.iter().map(|p| (format!("{prefix}{}", p.name), p));
+    named.map(|(name, p)| file.get_shaped(&name, p.shape.dims())).collect()
+}

@@ -1,0 +1,491 @@
+//! One run: stage after stage, from a configuration to a run folder.
+
+use super::batches::Batches;
+use super::checkpoint::{self, Restored, State};
+use super::config::{Batch, Config, OptimizerKind, OptimizerState, Stage};
+use super::measure::Evaluator;
+use super::metrics::{Evaluation, Line, Log, Number};
+use crate::error::{Error, Result};
+use crate::io::{atomic, safetensors};
+use crate::nn::pooled::{self, Group, Parameter, Pooled};
+use crate::nn::{Optimizer, Rule, Schedule, clip_factor, squared_norm};
+use crate::rng::{Purpose, Rng};
+use crate::simd::Element;
+use crate::tape::{BackwardPlan, Program, Tape};
+use crate::tasks::Split;
+use crate::tasks::modular_addition::ModularAddition;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What to do with a run folder that is not empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Go on where the run in it stopped.
+    Resume,
+    /// Remove the run in it and start again.
+    Replace,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The last evaluation, unless an earlier process had already finished the run.
+    pub last: Option<Evaluation>,
+}
+
+/// Steps between two calls of the progress function.
+const PROGRESS_EVERY: u64 = 16;
+
+/// Trains as `config` says and writes everything into `folder`; calls `progress` with the number
+/// of steps done since the last call.
+///
+/// # Errors
+/// If files cannot be read or written, or the loss stops being a number. What was written before
+/// stays, whole.
+pub fn run<T: Element>(
+    config: &Config,
+    folder: &Path,
+    existing: Existing,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Outcome> {
+    config.validate()?;
+    let resumed = prepare::<T>(config, folder, existing)?;
+    if checkpoint::final_folder(folder).exists() {
+        progress(config.stages.iter().map(|s| s.train.steps).sum());
+        return Ok(Outcome { last: None });
+    }
+    Run::<T>::start(config, folder, resumed)?.finish(progress)
+}
+
+/// Makes the folder ready and finds the checkpoint to go on from.
+fn prepare<T: Element>(
+    config: &Config,
+    folder: &Path,
+    existing: Existing,
+) -> Result<Option<Restored<T>>> {
+    let file = folder.join("config.toml");
+    let text = config.to_toml();
+    let occupied = file.exists() || folder.join("metrics.jsonl").exists();
+    match existing {
+        Existing::Refuse if occupied => {
+            return Err(Error::input(
+                folder.display(),
+                "holds a run already",
+                "choose another --out, go on with it by --resume, or replace it by --force",
+            ));
+        }
+        Existing::Resume if occupied => {
+            let before = Config::read(&file, &[])?;
+            if before != *config {
+                return Err(Error::input(
+                    file.display(),
+                    "the run in this folder was started with another configuration",
+                    "resume with the same configuration, or choose another --out",
+                ));
+            }
+            for part in ["", "checkpoints", "snapshots"] {
+                atomic::clean(folder.join(part))?;
+            }
+            if checkpoint::final_folder(folder).exists() {
+                return Ok(None);
+            }
+            if let Some(path) = checkpoint::latest(folder)? {
+                return checkpoint::read(&path, &model_config(&config.stages[0])).map(Some);
+            }
+        }
+        Existing::Replace if occupied => remove_run(folder)?,
+        _ => {}
+    }
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
+    atomic::write_bytes(&file, text.as_bytes())?;
+    Ok(None)
+}
+
+/// Removes the files of a run and nothing else.
+fn remove_run(folder: &Path) -> Result<()> {
+    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots"] {
+        let path = folder.join(name);
+        let removed = match path.is_dir() {
+            true => fs::remove_dir_all(&path),
+            false if path.exists() => fs::remove_file(&path),
+            false => Ok(()),
+        };
+        removed.map_err(|e| Error::io(&path, &e, "remove"))?;
+    }
+    Ok(())
+}
+
+/// The model a stage describes.
+pub(super) fn model_config(stage: &Stage) -> pooled::Config {
+    let m = &stage.model;
+    pooled::Config {
+        vocab: m.vocab,
+        seq_len: stage.task.seq_len,
+        d_model: m.d_model,
+        d_mlp: m.d_mlp,
+        activation: m.activation,
+        mlp_bias: m.mlp_bias,
+        dropout: m.dropout,
+    }
+}
+
+/// A run under way.
+struct Run<'a, T> {
+    config: &'a Config,
+    folder: &'a Path,
+    log: Log,
+    weights: Vec<Vec<T>>,
+    optimizer: Option<Optimizer<T>>,
+    /// Steps done in all stages.
+    step: u64,
+    /// Where to begin: a stage, and the state within it.
+    from: (usize, Option<State>),
+}
+
+impl<'a, T: Element> Run<'a, T> {
+    fn start(
+        config: &'a Config,
+        folder: &'a Path,
+        resumed: Option<Restored<T>>,
+    ) -> Result<Run<'a, T>> {
+        let path = folder.join("metrics.jsonl");
+        let first = model_config(&config.stages[0]);
+        let Some(Restored { state, weights, moments }) = resumed else {
+            let weights = initial_weights(config, &first)?;
+            let log = Log::create(&path)?;
+            let from = (0, None);
+            return Ok(Run { config, folder, log, weights, optimizer: None, step: 0, from });
+        };
+        let mut log = Log::resume(&path, state.metrics_bytes)?;
+        let (stage, step) = (state.stage, state.step);
+        let kept = config.stages.get(stage).ok_or_else(|| {
+            let place = folder.join("checkpoints");
+            let message = format!("stage {stage} of {}", config.stages.len());
+            Error::input(place.display(), message, "the checkpoint is of another run")
+        })?;
+        let mut optimizer = Optimizer::new(rule(kept), weights.iter().map(Vec::len));
+        optimizer.restore(state.optimizer_steps, moments);
+        log.write(&Line::Event { event: "resume", step, stage, name: None })?;
+        let from = (stage, Some(state));
+        Ok(Run { config, folder, log, weights, optimizer: Some(optimizer), step, from })
+    }
+
+    fn finish(mut self, progress: &(dyn Fn(u64) + Sync)) -> Result<Outcome> {
+        progress(self.step);
+        let mut last = None;
+        let (first, mut state) = (self.from.0, self.from.1.take());
+        for stage in first..self.config.stages.len() {
+            last = Some(self.stage(stage, state.take(), progress)?);
+        }
+        Ok(Outcome { last })
+    }
+
+    /// Trains one stage, from its beginning or from `state`.
+    fn stage(
+        &mut self,
+        index: usize,
+        state: Option<State>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Evaluation> {
+        let stage = &self.config.stages[index];
+        let t = &stage.train;
+        let mut work = Work::new(self, index, state.as_ref())?;
+        if state.is_none() {
+            let name = Some(stage.name.as_str());
+            self.log.write(&Line::Event { event: "stage", step: self.step, stage: index, name })?;
+        }
+        let is_due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
+        let begun = state.map_or(0, |s| s.stage_step);
+        let mut evaluated = None;
+        for step in begun..=t.steps {
+            let last = step == t.steps;
+            // Before the batch of this step is drawn, and not where the run has just begun.
+            if is_due(t.checkpoint_every, step) && step > begun && !last {
+                self.checkpoint(&work, step, checkpoint::folder(self.folder, self.step))?;
+            }
+            if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
+                self.snapshot(&work)?;
+            }
+            let before = work.before_batch();
+            let loss = work.gradient();
+            if !loss.to_f64().is_finite() {
+                return Err(self.diverged(&work, step, index, loss.to_f64()));
+            }
+            if last || is_due(t.eval_every, step) {
+                let evaluation = work.evaluate(self.step, index);
+                self.log.write(&Line::Eval(&evaluation))?;
+                self.log.flush()?;
+                evaluated = Some(evaluation);
+            }
+            if last {
+                // The last gradient was only for the evaluation: its batch was not used.
+                work.restore_batches(before);
+                break;
+            }
+            let lr = work.update(step);
+            if is_due(t.log_every, step) {
+                let loss = Number::of(loss);
+                self.log.write(&Line::Step { step: self.step, stage: index, loss, lr })?;
+            }
+            self.step += 1;
+            if is_due(PROGRESS_EVERY, step + 1) {
+                progress(PROGRESS_EVERY);
+            }
+        }
+        progress(t.steps % PROGRESS_EVERY);
+        if index + 1 == self.config.stages.len() {
+            let (step, name) = (self.step, None);
+            self.log.write(&Line::Event { event: "stop", step, stage: index, name })?;
+            self.checkpoint(&work, t.steps, checkpoint::final_folder(self.folder))?;
+        }
+        (self.weights, self.optimizer) = work.into_parts();
+        Ok(evaluated.expect("the last step is always evaluated"))
+    }
+
+    fn checkpoint(&mut self, work: &Work<'_, T>, stage_step: u64, folder: PathBuf) -> Result<()> {
+        let metrics_bytes = self.log.flush()?;
+        if !work.is_finite() {
+            // The loss of the next step will say so; the checkpoint before stays the last.
+            return Ok(());
+        }
+        let parent = self.folder.join("checkpoints");
+        fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, &e, "make"))?;
+        let state = State {
+            version: checkpoint::VERSION,
+            dtype: T::NAME.into(),
+            stage: work.index,
+            stage_step,
+            step: self.step,
+            metrics_bytes,
+            optimizer_steps: work.optimizer.steps(),
+            batches: work.batches.state(),
+            dropout: work.dropout.state(),
+        };
+        checkpoint::write(&folder, &work.model_config, &work.values(), &work.optimizer, &state)
+    }
+
+    fn snapshot(&self, work: &Work<'_, T>) -> Result<()> {
+        let folder = self.folder.join("snapshots");
+        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
+        let path = folder.join(format!("step-{:06}.safetensors", self.step));
+        let tensors = checkpoint::weights(&work.parameters, &work.values());
+        safetensors::write(path, &tensors, &Default::default())
+    }
+
+    /// The error for a loss that is no number, after noting it in the log.
+    fn diverged(&mut self, work: &Work<'_, T>, step: u64, index: usize, loss: f64) -> Error {
+        let event = Line::Event { event: "diverged", step: self.step, stage: index, name: None };
+        // The divergence is the error to tell; one of the log could only hide it.
+        let noted = self.log.write(&event).and_then(|()| self.log.flush().map(drop));
+        if let Err(e) = noted {
+            tracing::warn!("{e}");
+        }
+        let place = format!("{}: step {}", self.folder.display(), self.step);
+        let lr = work.schedule.at(step as usize);
+        let kept = match checkpoint::latest(self.folder) {
+            Ok(Some(path)) => format!("the last good checkpoint is {}", path.display()),
+            _ => "set train.checkpoint_every to keep earlier weights".into(),
+        };
+        let help = format!("lower train.lr ({lr}) or set train.clip; {kept}");
+        Error::failed(place, format!("the loss is {loss}"), help)
+    }
+}
+
+fn initial_weights<T: Element>(config: &Config, model: &pooled::Config) -> Result<Vec<Vec<T>>> {
+    let m = &config.stages[0].model;
+    match &m.init {
+        None => {
+            let init = model.init(config.seed);
+            Ok(init.iter().map(|w| w.iter().map(|&x| T::from_f64(x)).collect()).collect())
+        }
+        Some(path) => {
+            let file = safetensors::Tensors::read(path)?;
+            checkpoint::read_weights(&file, &m.init_prefix, model)
+        }
+    }
+}
+
+fn rule(stage: &Stage) -> Rule {
+    let t = &stage.train;
+    let (betas, eps, weight_decay) = (t.betas, t.eps, t.weight_decay);
+    match t.optimizer {
+        OptimizerKind::Adam => Rule::Adam { betas, eps, weight_decay },
+        OptimizerKind::AdamW => Rule::AdamW { betas, eps, weight_decay },
+        OptimizerKind::Sgd => Rule::Sgd { momentum: t.momentum, weight_decay },
+    }
+}
+
+/// The rows of a stage. They depend on the seed and the modulus, not on where the stage stands, so
+/// that p = 4 from scratch and p = 4 after p = 2 see the same rows.
+fn data(config: &Config, stage: &Stage) -> Result<Split> {
+    let t = &stage.task;
+    let task = ModularAddition { p: t.p, seq_len: t.seq_len, k: t.k };
+    match &t.data {
+        Some(path) => task.read(path),
+        None => {
+            let mut rng = Rng::new(config.seed, Purpose::Data, t.p as u32);
+            task.generate(t.train, t.test, t.overlap, &mut rng)
+        }
+    }
+}
+
+/// All that a stage computes with.
+struct Work<'a, T> {
+    index: usize,
+    stage: &'a Stage,
+    model_config: pooled::Config,
+    parameters: Vec<Parameter>,
+    data: Split,
+    program: Program<T>,
+    model: Pooled,
+    plan: BackwardPlan,
+    optimizer: Optimizer<T>,
+    schedule: Schedule,
+    evaluator: Evaluator<T>,
+    batches: Batches,
+    /// The rows of the current batch.
+    rows: Vec<u32>,
+    dropout: Rng,
+}
+
+impl<'a, T: Element> Work<'a, T> {
+    fn new(run: &mut Run<'a, T>, index: usize, state: Option<&State>) -> Result<Self> {
+        let config = run.config;
+        let stage = &config.stages[index];
+        let t = &stage.train;
+        let model_config = model_config(stage);
+        let parameters = model_config.parameters();
+        let data = data(config, stage)?;
+        let train_rows = data.train.n;
+        let batch = match t.batch {
+            Batch::Full => train_rows,
+            Batch::Size(n) => n,
+        };
+        let mut tape = Tape::new();
+        let model = Pooled::record(&mut tape, &model_config, batch);
+        let mut program = tape.finish();
+        let plan = program.plan_backward(model.loss, &model.parameters);
+        model.set_parameters(&mut program, &run.weights);
+
+        let sizes = parameters.iter().map(|p| p.shape.len());
+        let kept = run.optimizer.take().filter(|_| {
+            state.is_some() || t.optimizer_state == OptimizerState::Keep
+        });
+        let optimizer = kept.unwrap_or_else(|| Optimizer::new(rule(stage), sizes));
+        let in_order = !t.shuffle || batch == train_rows;
+        let batches = match state {
+            Some(state) => Batches::resume(train_rows, state.batches),
+            None => {
+                let rng = Rng::new(config.seed, Purpose::Shuffle, index as u32);
+                Batches::new(train_rows, (!in_order).then_some(rng))
+            }
+        };
+        let dropout = match state {
+            Some(state) => Rng::from_state(&state.dropout),
+            None => Rng::new(config.seed, Purpose::Dropout, index as u32),
+        };
+        let rows = data.train.n.max(data.test.as_ref().map_or(0, |t| t.n));
+        Ok(Work {
+            index,
+            stage,
+            evaluator: Evaluator::new(&model_config, rows),
+            model_config,
+            parameters,
+            data,
+            program,
+            model,
+            plan,
+            optimizer,
+            schedule: Schedule {
+                shape: t.schedule,
+                peak: t.lr,
+                floor: t.min_lr,
+                warmup: t.warmup as usize,
+                steps: t.steps as usize,
+            },
+            batches,
+            rows: vec![0; batch],
+            dropout,
+        })
+    }
+
+    fn before_batch(&self) -> (Batches, Rng) {
+        (self.batches.clone(), self.dropout.clone())
+    }
+
+    /// Draws the next batch and computes its loss and gradient.
+    fn gradient(&mut self) -> T {
+        self.batches.next_into(&mut self.rows);
+        let train = &self.data.train;
+        let rows = self.rows.iter().map(|&r| (train.row(r as usize), train.targets[r as usize]));
+        self.model.set_batch(&mut self.program, rows);
+        if self.model_config.dropout > 0.0 {
+            let rng = &mut self.dropout;
+            self.program.draw_noise(|| rng.uniform());
+        }
+        self.program.forward();
+        self.program.backward(&self.plan);
+        self.program.value(self.model.loss)[0]
+    }
+
+    /// Updates the parameters by the gradient and returns the learning rate.
+    fn update(&mut self, step: u64) -> f64 {
+        let lr = self.schedule.at(step as usize);
+        let t = &self.stage.train;
+        if let Some(limit) = t.clip {
+            let squares = self.model.parameters.iter().map(|&x| squared_norm(self.program.grad(x)));
+            let factor = clip_factor(squares.sum::<f64>().sqrt(), limit);
+            if factor < 1.0 {
+                for &x in &self.model.parameters {
+                    let (_, gradient) = self.program.value_and_grad_mut(x);
+                    gradient.iter_mut().for_each(|g| *g = *g * T::from_f64(factor));
+                }
+            }
+        }
+        self.optimizer.begin_step();
+        for (i, (&x, p)) in self.model.parameters.iter().zip(&self.parameters).enumerate() {
+            let discount = if p.group == Group::Mlp { t.mlp_lr_discount } else { 1.0 };
+            let (x, gradient) = self.program.value_and_grad_mut(x);
+            self.optimizer.update(i, lr / discount, x, gradient);
+        }
+        lr
+    }
+
+    fn values(&self) -> Vec<&[T]> {
+        self.model.parameters.iter().map(|&x| self.program.value(x)).collect()
+    }
+
+    fn is_finite(&self) -> bool {
+        self.values().iter().all(|w| w.iter().all(|x| x.to_f64().is_finite()))
+    }
+
+    fn evaluate(&mut self, step: u64, stage: usize) -> Evaluation {
+        let mut squares: BTreeMap<&'static str, f64> =
+            Group::ALL.iter().map(|g| (g.name(), 0.0)).collect();
+        for (&x, p) in self.model.parameters.iter().zip(&self.parameters) {
+            *squares.entry(p.group.name()).or_default() += squared_norm(self.program.grad(x));
+        }
+        let k = self.stage.task.k;
+        let values: Vec<&[T]> =
+            self.model.parameters.iter().map(|&x| self.program.value(x)).collect();
+        let train = self.evaluator.measure(&values, &self.data.train, k);
+        let test = self.data.test.as_ref().map(|test| self.evaluator.measure(&values, test, k));
+        Evaluation {
+            step,
+            stage,
+            train: train.scores,
+            test: test.as_ref().map(|t| t.scores),
+            gradient_norm: squares.into_iter().map(|(g, s)| (g, s.sqrt())).collect(),
+            circuit: test.unwrap_or(train).circuit,
+        }
+    }
+
+    fn into_parts(self) -> (Vec<Vec<T>>, Option<Optimizer<T>>) {
+        let weights = self.values().iter().map(|w| w.to_vec()).collect();
+        (weights, Some(self.optimizer))
+    }
+}
