@@ -7,3 +7,4 @@ pub mod rng;
 pub mod simd;
 pub mod tasks;
 pub mod tensor;
+pub mod train;
