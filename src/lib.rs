@@ -10,3 +10,4 @@ pub mod simd;
 pub mod tape;
 pub mod tasks;
 pub mod tensor;
+pub mod train;
