@@ -3,6 +3,7 @@
 pub mod error;
 pub mod gemm;
 pub mod io;
+pub mod named;
 pub mod nn;
 pub mod ops;
 pub mod rng;

@@ -1,19 +1,19 @@
 //! Learning rates over time.
 
-use serde::{Deserialize, Serialize};
+use crate::named::named;
 use std::f64::consts::PI;
 
-/// How the learning rate moves after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shape {
-    /// It stays.
-    #[default]
-    Constant,
-    /// It falls in a straight line.
-    Linear,
-    /// It falls along half a period of a cosine.
-    Cosine,
+named! {
+    /// How the learning rate moves after the warm-up.
+    Shape {
+        /// It stays.
+        #[default]
+        Constant = "constant",
+        /// It falls in a straight line.
+        Linear = "linear",
+        /// It falls along half a period of a cosine.
+        Cosine = "cosine",
+    }
 }
 
 /// A learning rate for each step of a stage.

@@ -8,6 +8,7 @@ use super::batches::BatchesState;
 use crate::error::{Error, Result};
 use crate::io::atomic;
 use crate::io::safetensors::{self, Tensor, Tensors};
+use crate::named::Named;
 use crate::nn::pooled::{self, Parameter};
 use crate::nn::{Activation, Optimizer};
 use crate::rng::RngState;
@@ -205,9 +206,13 @@ pub fn read_model<T: Element>(folder: &Path) -> Result<(pooled::Config, Vec<Vec<
         serde_json::from_str(&text).map_err(|e| Error::input(path.display(), e, help))?;
     if file.model_type != "pooled" {
         let message = format!("model_type {:?} is not one this version runs", file.model_type);
-        return Err(Error::input(path.display(), message, "use a model with model_type \"pooled\""));
+        return Err(Error::input(
+            path.display(),
+            message,
+            "use a model with model_type \"pooled\"",
+        ));
     }
-    let activation = Activation::ALL.iter().find(|a| a.0 == file.activation).ok_or_else(|| {
+    let activation = Activation::from_name(&file.activation).ok_or_else(|| {
         let known: Vec<&str> = Activation::ALL.iter().map(|a| a.0).collect();
         let message = format!("activation: unknown value {:?}", file.activation);
         Error::input(path.display(), message, format!("use one of {}", known.join(", ")))
@@ -217,7 +222,7 @@ pub fn read_model<T: Element>(folder: &Path) -> Result<(pooled::Config, Vec<Vec<
         seq_len: file.seq_len,
         d_model: file.d_model,
         d_mlp: file.d_mlp,
-        activation: activation.1,
+        activation,
         mlp_bias: file.mlp_bias,
         dropout: 0.0,
     };

@@ -31,6 +31,8 @@
 mod read;
 
 use crate::error::{Error, Result};
+use crate::named::{Named, named};
+pub use crate::nn::{Activation, ScheduleShape};
 use crate::tasks::{MAX_TOKENS, modular_addition::MAX_P};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -46,29 +48,6 @@ pub const MAX_STEPS: u64 = 1 << 53;
 /// The most stages of a run.
 pub const MAX_STAGES: usize = 1 << 16;
 
-/// An enumeration whose values have names in configuration files.
-pub trait Named: Copy + PartialEq + 'static {
-    /// Every value with its name.
-    const ALL: &'static [(&'static str, Self)];
-
-    /// The name of this value.
-    fn name(self) -> &'static str {
-        let named = Self::ALL.iter().find(|(_, value)| *value == self);
-        named.map(|(name, _)| *name).expect("every value is in ALL")
-    }
-}
-
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$value_doc])* $value),+ }
-        impl Named for $name {
-            const ALL: &'static [(&'static str, Self)] = &[$(($text, $name::$value)),+];
-        }
-    };
-}
-
 named! {
     /// The tasks there are.
     TaskKind {
@@ -78,27 +57,21 @@ named! {
     }
 }
 named! {
+    /// The numbers a run computes with.
+    DtypeKind {
+        /// Single precision: fast.
+        #[default]
+        F32 = "f32",
+        /// Double precision: exact.
+        F64 = "f64",
+    }
+}
+named! {
     /// The models there are.
     ModelKind {
         /// One attention layer with a single learned query, then one MLP.
         #[default]
         Pooled = "pooled",
-    }
-}
-named! {
-    /// The non-linearity of an MLP.
-    Activation {
-        /// x times the normal distribution function, by erf.
-        #[default]
-        Gelu = "gelu",
-        /// Its approximation by tanh.
-        GeluTanh = "gelu-tanh",
-        /// max(x, 0).
-        Relu = "relu",
-        /// x times the logistic function.
-        Silu = "silu",
-        /// The hyperbolic tangent.
-        Tanh = "tanh",
     }
 }
 named! {
@@ -111,18 +84,6 @@ named! {
         AdamW = "adamw",
         /// Gradient descent, with momentum if asked for.
         Sgd = "sgd",
-    }
-}
-named! {
-    /// How the learning rate goes from `lr` to `min_lr` after the warm-up.
-    Schedule {
-        /// It stays at `lr`.
-        #[default]
-        Constant = "constant",
-        /// Along a line.
-        Linear = "linear",
-        /// Along half a cosine.
-        Cosine = "cosine",
     }
 }
 named! {
@@ -150,6 +111,8 @@ pub enum Batch {
 pub struct Config {
     /// What all random numbers come from; at most `i64::MAX`, the largest number of TOML.
     pub seed: u64,
+    /// What it computes with.
+    pub dtype: DtypeKind,
     /// What a reader may call the run.
     pub name: Option<String>,
     /// What to train on, one after the other; at least one.
@@ -237,7 +200,7 @@ pub struct TrainConfig {
     /// Whether each pass takes the rows in a new order.
     pub shuffle: bool,
     /// How the learning rate falls.
-    pub schedule: Schedule,
+    pub schedule: ScheduleShape,
     /// Steps over which it first rises from 0 to `lr`.
     pub warmup: u64,
     /// Where it ends.
@@ -260,7 +223,7 @@ impl Default for Config {
     /// One default stage.
     fn default() -> Config {
         let stage = Stage { name: stage_name(0), ..Stage::default() };
-        Config { seed: 0, name: None, stages: vec![stage] }
+        Config { seed: 0, dtype: DtypeKind::default(), name: None, stages: vec![stage] }
     }
 }
 
@@ -311,7 +274,7 @@ impl Default for TrainConfig {
             batch: Batch::Size(32),
             steps: 1000,
             shuffle: true,
-            schedule: Schedule::default(),
+            schedule: ScheduleShape::default(),
             warmup: 0,
             min_lr: 0.0,
             clip: None,
@@ -660,7 +623,15 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
         let name = self.name.as_ref().and_then(text);
-        write_entries(&mut out, "", &[("seed", whole(self.seed)), ("name", name)]);
+        write_entries(
+            &mut out,
+            "",
+            &[
+                ("seed", whole(self.seed)),
+                ("dtype", Some(self.dtype.name().into())),
+                ("name", name),
+            ],
+        );
         match &self.stages[..] {
             [only] if only.name == stage_name(0) => {
                 write_entries(&mut out, "[task]", &only.task.entries());

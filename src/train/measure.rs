@@ -34,7 +34,13 @@ impl<T: Element> Evaluator<T> {
         let batch = rows.clamp(1, CHUNK);
         let mut tape = Tape::new();
         let model = Pooled::record(&mut tape, config, batch);
-        Evaluator { program: tape.finish(), model, vocab: config.vocab, batch, rows: vec![0; batch] }
+        Evaluator {
+            program: tape.finish(),
+            model,
+            vocab: config.vocab,
+            batch,
+            rows: vec![0; batch],
+        }
     }
 
     /// Evaluates the model with these parameters on all of `data`, whose labels are sums of the

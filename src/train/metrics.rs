@@ -133,12 +133,8 @@ struct TrainScores {
 
 fn train_scores<S: Serializer>(s: &Scores, to: S) -> Result<S::Ok, S::Error> {
     let &Scores { loss, accuracy, accuracy_mod2 } = s;
-    TrainScores {
-        train_loss: loss,
-        train_accuracy: accuracy,
-        train_accuracy_mod2: accuracy_mod2,
-    }
-    .serialize(to)
+    TrainScores { train_loss: loss, train_accuracy: accuracy, train_accuracy_mod2: accuracy_mod2 }
+        .serialize(to)
 }
 
 #[derive(Serialize)]

@@ -1,4 +1,16 @@
-//! Training: what to run, and running it.
+//! Training: what to run, running it, and what a run leaves behind.
 #![forbid(unsafe_code)]
 
+mod batches;
+pub mod checkpoint;
 pub mod config;
+mod measure;
+pub mod metrics;
+mod progress;
+mod run;
+mod sweep;
+
+pub use measure::{Evaluator, Measured};
+pub use progress::Progress;
+pub use run::{Existing, Outcome, run};
+pub use sweep::{Job, available_threads, run_all};

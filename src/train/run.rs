@@ -210,7 +210,6 @@ impl<'a, T: Element> Run<'a, T> {
             if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
                 self.snapshot(&work)?;
             }
-            let before = work.before_batch();
             let loss = work.gradient();
             if !loss.to_f64().is_finite() {
                 return Err(self.diverged(&work, step, index, loss.to_f64()));
@@ -222,8 +221,7 @@ impl<'a, T: Element> Run<'a, T> {
                 evaluated = Some(evaluation);
             }
             if last {
-                // The last gradient was only for the evaluation: its batch was not used.
-                work.restore_batches(before);
+                // This gradient was only for the evaluation.
                 break;
             }
             let lr = work.update(step);
@@ -372,9 +370,10 @@ impl<'a, T: Element> Work<'a, T> {
         model.set_parameters(&mut program, &run.weights);
 
         let sizes = parameters.iter().map(|p| p.shape.len());
-        let kept = run.optimizer.take().filter(|_| {
-            state.is_some() || t.optimizer_state == OptimizerState::Keep
-        });
+        let kept = run
+            .optimizer
+            .take()
+            .filter(|_| state.is_some() || t.optimizer_state == OptimizerState::Keep);
         let optimizer = kept.unwrap_or_else(|| Optimizer::new(rule(stage), sizes));
         let in_order = !t.shuffle || batch == train_rows;
         let batches = match state {
@@ -411,10 +410,6 @@ impl<'a, T: Element> Work<'a, T> {
             rows: vec![0; batch],
             dropout,
         })
-    }
-
-    fn before_batch(&self) -> (Batches, Rng) {
-        (self.batches.clone(), self.dropout.clone())
     }
 
     /// Draws the next batch and computes its loss and gradient.

@@ -19,7 +19,7 @@ impl Config {
     /// Reads the file `path`, with values of the form `key=value` put over it. Relative paths in
     /// the file start at the file's folder, those in `sets` where the process runs.
     ///
-    /// A key is `seed`, `name`, `section.key`, or `key` alone where one section has it; before it
+    /// A key is `seed`, `dtype`, `name`, `section.key`, or `key` alone where one section has it; before it
     /// may stand `stages.N.`, counted from 0. What a stage says itself outlasts a set without
     /// `stages.N.`.
     ///
@@ -72,6 +72,7 @@ struct Layer {
 #[derive(Default)]
 struct Layers {
     seed: Option<Given>,
+    dtype: Option<Given>,
     top: Layer,
     stages: Vec<Layer>,
 }
@@ -146,6 +147,7 @@ impl Reader<'_> {
         for (key, value) in table {
             match (key.as_str(), value) {
                 ("seed", value) => layers.seed = Some(Given { key, value, from_set: false }),
+                ("dtype", value) => layers.dtype = Some(Given { key, value, from_set: false }),
                 ("name", value) => layers.top.name = Some(Given { key, value, from_set: false }),
                 ("stages", Value::Array(stages)) => {
                     for (i, stage) in stages.into_iter().enumerate() {
@@ -182,7 +184,7 @@ impl Reader<'_> {
     fn unknown_at_the_top(&self, place: &str, key: &str) -> Error {
         let help = match owners(key).first() {
             Some((section, key)) => format!("`{key}` belongs below `[{}]`", section.name()),
-            None => nearest(key, &["seed", "name", "task", "model", "train", "stages"]),
+            None => nearest(key, &["seed", "dtype", "name", "task", "model", "train", "stages"]),
         };
         self.error(place, "unknown key", help)
     }
@@ -291,6 +293,7 @@ impl Reader<'_> {
         let parts: Vec<&str> = key.split('.').collect();
         match parts[..] {
             ["seed"] => layers.seed = Some(given),
+            ["dtype"] => layers.dtype = Some(given),
             ["name"] => layers.top.name = Some(given),
             ["stages", i, ref rest @ ..] => {
                 let n = layers.stages.len();
@@ -343,6 +346,7 @@ impl Reader<'_> {
             None => 0,
             Some(given) => self.whole(given, 0)?,
         };
+        let dtype = layers.dtype.as_ref().map_or(Ok(DtypeKind::default()), |g| self.choice(g))?;
         let name = layers.top.name.as_ref().map(|given| self.text(given)).transpose()?;
         let tasks: Vec<_> = (0..n).map(|i| at(i, Section::Task).task()).collect::<Result<_>>()?;
         let vocab = tasks.iter().map(|t| t.p).max().unwrap_or_default();
@@ -355,7 +359,7 @@ impl Reader<'_> {
             let model = at(i, Section::Model).model(vocab)?;
             stages.push(Stage { name, task, model, train: at(i, Section::Train).train()? });
         }
-        let config = Config { seed, name, stages };
+        let config = Config { seed, dtype, name, stages };
         config.check().map_err(|problem| {
             let key = match problem.place {
                 None => problem.key.to_string(),
@@ -382,6 +386,17 @@ impl Reader<'_> {
             }
             _ => Err(self.wrong(given, "text in quotes", "\"text\"")),
         }
+    }
+
+    fn choice<T: Named>(&self, given: &Given) -> Result<T> {
+        let got = given.value.as_str().unwrap_or_default();
+        if let Some(value) = T::from_name(got) {
+            return Ok(value);
+        }
+        let names: Vec<_> = T::ALL.iter().map(|(name, _)| *name).collect();
+        let expected = format!("one of {}", names.join(", "));
+        let message = format!("expected {expected}, got {}", describe(&given.value));
+        Err(self.error(&given.key, message, nearest(got, &names)))
     }
 
     /// A path in a file starts at the file's folder, one on the command line where the user is.
@@ -455,16 +470,7 @@ impl Values<'_> {
     }
 
     fn choice<T: Named + Default>(&self, key: &str) -> Result<T> {
-        self.get(key, T::default(), |g| {
-            let names: Vec<_> = T::ALL.iter().map(|(name, _)| *name).collect();
-            let got = g.value.as_str().unwrap_or_default();
-            if let Some((_, value)) = T::ALL.iter().find(|(name, _)| *name == got) {
-                return Ok(*value);
-            }
-            let expected = format!("one of {}", names.join(", "));
-            let message = format!("expected {expected}, got {}", describe(&g.value));
-            Err(self.reader.error(&g.key, message, nearest(got, &names)))
-        })
+        self.get(key, T::default(), |g| self.reader.choice(g))
     }
 
     fn file(&self, key: &str) -> Result<Option<PathBuf>> {

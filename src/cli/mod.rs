@@ -1,0 +1,43 @@
+//! Subcommands, one file each.
+
+mod info;
+mod run;
+mod train;
+
+use clap::{Parser, Subcommand};
+use edgegrad::error::Result;
+
+/// Train and study transformers whose every edge carries a mask.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::Train),
+    Run(run::Run),
+    Info(info::Info),
+}
+
+impl Cli {
+    pub(crate) fn run(&self) -> Result<()> {
+        match &self.command {
+            Command::Train(command) => command.run(),
+            Command::Run(command) => command.run(),
+            Command::Info(command) => command.run(),
+        }
+    }
+}
+
+/// The numbers to compute with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Dtype {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Double precision.
+    F64,
+}

@@ -1,0 +1,116 @@
+//! `edgegrad train`.
+
+use super::Dtype;
+use clap::Args;
+use edgegrad::error::{Error, Result};
+use edgegrad::train::config::{Config, DtypeKind};
+use edgegrad::train::{Existing, Job, Outcome, Progress, available_threads, run_all};
+use std::path::PathBuf;
+
+/// Train as a configuration says and write a run folder
+#[derive(Debug, Args)]
+pub(super) struct Train {
+    /// The configuration, a TOML file
+    config: PathBuf,
+    /// The run folder; runs/NAME for the configuration NAME.toml unless given
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The seed, or the first of several; the configuration's unless given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Train with this many seeds, one after the other from the first, each in DIR/seed-NN
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    seeds: u64,
+    /// The numbers to compute with; the configuration's unless given
+    #[arg(long)]
+    dtype: Option<Dtype>,
+    /// Threads to use; all of them unless given. The results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Go on with the run in the folder where it stopped
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Replace the run in the folder
+    #[arg(long)]
+    force: bool,
+    /// Change a key of the configuration, such as train.lr=1e-3 or stages.0.task.p=2
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+impl Train {
+    pub(super) fn run(&self) -> Result<()> {
+        let mut config = Config::read(&self.config, &self.sets)?;
+        match self.dtype {
+            Some(Dtype::F32) => config.dtype = DtypeKind::F32,
+            Some(Dtype::F64) => config.dtype = DtypeKind::F64,
+            None => {}
+        }
+        config.seed = self.seed.unwrap_or(config.seed);
+        let out = self.out.clone().unwrap_or_else(|| {
+            PathBuf::from("runs").join(self.config.file_stem().unwrap_or("run".as_ref()))
+        });
+        let jobs = self.jobs(&config, &out)?;
+        let existing = match (self.resume, self.force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        if existing == Existing::Refuse {
+            // Before any of them starts, not after the first ones are done.
+            if let Some(job) = jobs.iter().find(|j| j.folder.join("config.toml").exists()) {
+                return Err(Error::input(
+                    job.folder.display(),
+                    "holds a run already",
+                    "choose another --out, go on with it by --resume, or replace it by --force",
+                ));
+            }
+        }
+        let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        let progress = Progress::new(jobs.iter().map(Job::steps).sum());
+        let results = run_all(&jobs, existing, threads, &|n| progress.add(n));
+        progress.finish();
+        for (job, result) in jobs.iter().zip(&results) {
+            if let Ok(outcome) = result {
+                println!("{}", line(job, outcome));
+            }
+        }
+        // All failures are told; the last one as the error of the command.
+        let mut failures: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+        let last = failures.pop();
+        for e in failures {
+            eprintln!("error: {e}\nhelp: {}", e.help());
+        }
+        last.map_or(Ok(()), Err)
+    }
+
+    fn jobs(&self, config: &Config, out: &std::path::Path) -> Result<Vec<Job>> {
+        if self.seeds == 1 {
+            return Ok(vec![Job { config: config.clone(), folder: out.to_path_buf() }]);
+        }
+        let mut jobs = vec![];
+        for i in 0..self.seeds {
+            let seed = config.seed.checked_add(i).ok_or_else(|| {
+                Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
+            })?;
+            let folder = out.join(format!("seed-{seed:02}"));
+            jobs.push(Job { config: Config { seed, ..config.clone() }, folder });
+        }
+        Ok(jobs)
+    }
+}
+
+fn line(job: &Job, outcome: &Outcome) -> String {
+    let place = format!("{} (seed {})", job.folder.display(), job.config.seed);
+    let Some(last) = &outcome.last else {
+        return format!("{place}: was finished already");
+    };
+    let test = last.test.map_or(String::new(), |t| {
+        format!(", test loss {:.4}, accuracy {:.4}", t.loss, t.accuracy)
+    });
+    let (steps, train) = (last.step, last.train);
+    format!(
+        "{place}: {steps} steps, train loss {:.4}, accuracy {:.4}{test}",
+        train.loss, train.accuracy
+    )
+}

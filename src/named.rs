@@ -1,0 +1,31 @@
+//! Enumerations whose values have names in files and on the command line.
+
+/// An enumeration whose values have names.
+pub trait Named: Copy + PartialEq + 'static {
+    /// Every value with its name.
+    const ALL: &'static [(&'static str, Self)];
+
+    /// The name of this value.
+    fn name(self) -> &'static str {
+        let named = Self::ALL.iter().find(|(_, value)| *value == self);
+        named.map(|(name, _)| *name).expect("every value is in ALL")
+    }
+
+    /// The value of this name.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
+/// Defines an enumeration with the names of its values; the one marked `#[default]` is the default.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$value_doc])* $value),+ }
+        impl $crate::named::Named for $name {
+            const ALL: &'static [(&'static str, Self)] = &[$(($text, $name::$value)),+];
+        }
+    };
+}
+pub(crate) use named;
