@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// An endless stream of row numbers: one pass over all rows after another, each in a random order
 /// or all in the order of the file, cut into batches that may straddle two passes.
 #[derive(Clone, Debug)]
-pub(super) struct Batches {
+pub struct Batches {
     order: Vec<u32>,
     /// Where the next batch starts in the current pass.
     at: usize,
@@ -18,21 +18,21 @@ pub(super) struct Batches {
 /// Where a stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BatchesState {
+pub struct BatchesState {
     at: usize,
     before_pass: Option<RngState>,
 }
 
 impl Batches {
     /// A stream over `rows` rows, shuffled by `shuffle` if given.
-    pub(super) fn new(rows: usize, shuffle: Option<Rng>) -> Batches {
+    pub fn new(rows: usize, shuffle: Option<Rng>) -> Batches {
         let mut stream = Batches { order: vec![0; rows], at: 0, shuffle, before_pass: None };
         stream.begin_pass();
         stream
     }
 
     /// The stream that stands where `state` says, over the same rows.
-    pub(super) fn resume(rows: usize, state: BatchesState) -> Batches {
+    pub fn resume(rows: usize, state: BatchesState) -> Batches {
         let shuffle = state.before_pass.map(|s| Rng::from_state(&s));
         let mut stream = Batches::new(rows, shuffle);
         stream.at = state.at.min(rows);
@@ -40,7 +40,7 @@ impl Batches {
     }
 
     /// Where the stream stands.
-    pub(super) fn state(&self) -> BatchesState {
+    pub fn state(&self) -> BatchesState {
         BatchesState { at: self.at, before_pass: self.before_pass }
     }
 
@@ -56,7 +56,7 @@ impl Batches {
     }
 
     /// Fills `batch` with the next row numbers.
-    pub(super) fn next_into(&mut self, batch: &mut [u32]) {
+    pub fn next_into(&mut self, batch: &mut [u32]) {
         let mut filled = 0;
         while filled < batch.len() {
             if self.at == self.order.len() {

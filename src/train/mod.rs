@@ -1,7 +1,7 @@
 //! Training: what to run, running it, and what a run leaves behind.
 #![forbid(unsafe_code)]
 
-mod batches;
+pub mod batches;
 pub mod checkpoint;
 pub mod config;
 mod measure;

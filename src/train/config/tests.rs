@@ -335,15 +335,15 @@ fn train() -> impl Strategy<Value = TrainConfig> {
 fn config() -> impl Strategy<Value = Config> {
     let stage = (prop::option::of(".*"), task(), train(), 0.0..1.0);
     let stages = prop::collection::vec(stage, 1..4);
-    (0..=i64::MAX as u64, prop::option::of(".*"), model(), stages).prop_map(
-        |(seed, name, model, stages)| {
-            let stage = |(i, (name, task, train, dropout)): (usize, (Option<String>, _, _, _))| {
-                let name = name.unwrap_or_else(|| stage_name(i));
-                Stage { name, task, model: ModelConfig { dropout, ..model.clone() }, train }
-            };
-            Config { seed, name, stages: stages.into_iter().enumerate().map(stage).collect() }
-        },
-    )
+    let top = (0..=i64::MAX as u64, prop::option::of(".*"), any::<bool>());
+    (top, model(), stages).prop_map(|((seed, name, double), model, stages)| {
+        let dtype = if double { DtypeKind::F64 } else { DtypeKind::F32 };
+        let stage = |(i, (name, task, train, dropout)): (usize, (Option<String>, _, _, _))| {
+            let name = name.unwrap_or_else(|| stage_name(i));
+            Stage { name, task, model: ModelConfig { dropout, ..model.clone() }, train }
+        };
+        Config { seed, dtype, name, stages: stages.into_iter().enumerate().map(stage).collect() }
+    })
 }
 
 proptest! {
