@@ -15,13 +15,15 @@ pub(super) fn is_available() -> bool {
 /// Runs `kernel` with `L`, one of the lanes of this module. Panics on a processor without them.
 #[inline]
 pub(super) fn run<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
-    #[target_feature(enable = "avx2,fma")]
-    fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
-        kernel.run::<L>()
-    }
     assert!(is_available(), "this processor has no AVX2 with FMA");
     // SAFETY: asserted right above.
     unsafe { with_features::<L, K>(kernel) }
+}
+
+/// The function in which the instructions of this module may be used.
+#[target_feature(enable = "avx2,fma")]
+fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    kernel.run::<L>()
 }
 
 /// The lowest `len` of eight 32-bit lanes have all bits set, at most all.
@@ -134,6 +136,12 @@ impl Lanes for F32x8 {
             let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
         }
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+        // SAFETY: inside `run`.
+        unsafe { with_features::<Self, K>(kernel) }
     }
 }
 
@@ -291,6 +299,12 @@ impl Lanes for F64x4 {
             let two = _mm_max_pd(low, high);
             _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)))
         }
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+        // SAFETY: inside `run`.
+        unsafe { with_features::<Self, K>(kernel) }
     }
 }
 

@@ -16,13 +16,15 @@ pub(super) fn is_available() -> bool {
 /// Runs `kernel` with `L`, one of the lanes of this module. Panics on a processor without them.
 #[inline]
 pub(super) fn run<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
-        kernel.run::<L>()
-    }
     assert!(is_available(), "this processor has no AVX-512");
     // SAFETY: asserted right above.
     unsafe { with_features::<L, K>(kernel) }
+}
+
+/// The function in which the instructions of this module may be used.
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    kernel.run::<L>()
 }
 
 /// The lowest `len` bits, at most all.
@@ -116,6 +118,12 @@ impl Lanes for F32x16 {
     fn max_lane(self) -> f32 {
         let (low, high) = self.halves();
         low.max(high).max_lane()
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+        // SAFETY: inside `run`.
+        unsafe { with_features::<Self, K>(kernel) }
     }
 }
 
@@ -267,6 +275,12 @@ impl Lanes for F64x8 {
     fn max_lane(self) -> f64 {
         let (low, high) = self.halves();
         low.max(high).max_lane()
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+        // SAFETY: inside `run`.
+        unsafe { with_features::<Self, K>(kernel) }
     }
 }
 

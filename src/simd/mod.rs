@@ -86,6 +86,10 @@ pub trait Lanes:
     fn sum(self) -> Self::Elem;
     /// The largest lane.
     fn max_lane(self) -> Self::Elem;
+
+    /// Runs `kernel` with these lanes in a function of its own, so that the compiler allocates
+    /// registers for it alone.
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output;
 }
 
 /// A computation over slices that any [`Lanes`] can carry out; run it with [`Element::vectorize`].

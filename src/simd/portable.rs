@@ -1,7 +1,7 @@
 //! Lanes that every processor of an architecture has (SSE2 on x86-64, NEON on ARM), by `wide`.
 
-use super::Lanes;
 use super::math::{self, Bits, Shift};
+use super::{Kernel, Lanes};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use wide::{f32x8, f64x4};
 
@@ -98,6 +98,11 @@ macro_rules! portable {
             fn max_lane(self) -> $t {
                 let [first, rest @ ..] = self.0.to_array();
                 rest.into_iter().fold(first, |max, x| if x > max { x } else { max })
+            }
+
+            #[inline(never)]
+            fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+                kernel.run::<Self>()
             }
         }
 
