@@ -2,8 +2,25 @@
 //!
 //! `A` is `[M, K]`, `B` is `[K, N]`, `C` is `[M, N]`; any of `A` and `B` may be transposed or a
 //! window into something larger, by its strides, without a copy.
+//!
+//! The names are those of BLIS. C is computed in tiles of `MR` x `NR` that stay in registers
+//! ([`kernel`]), with `NR = NV * N`: one row of A's tile is broadcast, one row of B's tile is `NV`
+//! vectors. Around it ([`blocks`]) run loops over blocks of `KC` x `NC` of B, small enough for the
+//! second level cache, and strips of `MR` x `KC` of A, small enough for the first. Either is copied
+//! ([`pack`]) only where reading it in place would be slower. Large products are split over
+//! threads by rows or columns of C ([`threads`]), never over K: each number of C is one sum in one
+//! order, so its bits depend neither on the number of threads nor on the tile it falls into.
 
-use crate::simd::{Element, Kernel, Lanes};
+mod blocks;
+mod kernel;
+mod pack;
+mod scratch;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+use crate::simd::Element;
+use blocks::Product;
 
 /// A read-only matrix of `rows` x `cols` numbers, `data[i * rs + j * cs]`.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +49,7 @@ impl<'a, T> Mat<'a, T> {
     #[track_caller]
     pub fn strided(data: &'a [T], rows: usize, cols: usize, rs: usize, cs: usize) -> Self {
         assert!(
-            rows == 0 || cols == 0 || (rows - 1) * rs + (cols - 1) * cs < data.len(),
+            rows == 0 || cols == 0 || last(rows, cols, rs, cs).is_some_and(|at| at < data.len()),
             "a {rows} x {cols} matrix with strides {rs}, {cs} in {} numbers",
             data.len()
         );
@@ -71,13 +88,19 @@ impl<'a, T> MatMut<'a, T> {
     /// If rows would overlap or the last element lies outside `data`.
     #[track_caller]
     pub fn strided(data: &'a mut [T], rows: usize, cols: usize, rs: usize) -> Self {
+        let fits = || rs >= cols && last(rows, cols, rs, 1).is_some_and(|at| at < data.len());
         assert!(
-            rows == 0 || cols == 0 || (rs >= cols && (rows - 1) * rs + cols <= data.len()),
+            rows == 0 || cols == 0 || fits(),
             "a {rows} x {cols} matrix with row stride {rs} in {} numbers",
             data.len()
         );
         MatMut { data, rows, cols, rs }
     }
+}
+
+/// Where the last element of a matrix that has some lies; the kernels rely on it.
+fn last(rows: usize, cols: usize, rs: usize, cs: usize) -> Option<usize> {
+    (rows - 1).checked_mul(rs)?.checked_add((cols - 1).checked_mul(cs)?)
 }
 
 /// Whether a result replaces what was there or is added to it.
@@ -98,6 +121,19 @@ pub enum Write {
 /// If the shapes do not fit together.
 #[track_caller]
 pub fn gemm<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, write: Write, c: MatMut<'_, T>) {
+    gemm_on(crate::simd::machine(), alpha, a, b, write, c);
+}
+
+/// [`gemm`] on a given machine.
+#[track_caller]
+fn gemm_on<T: Element>(
+    machine: crate::simd::Machine,
+    alpha: T,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    write: Write,
+    c: MatMut<'_, T>,
+) {
     assert!(
         a.cols == b.rows && c.rows == a.rows && c.cols == b.cols,
         "product of [{}, {}] and [{}, {}] into [{}, {}]",
@@ -108,32 +144,7 @@ pub fn gemm<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, write: Write, c:
         c.rows,
         c.cols
     );
-    T::vectorize(Gemm { alpha, a, b, write, c });
-}
-
-struct Gemm<'a, T> {
-    alpha: T,
-    a: Mat<'a, T>,
-    b: Mat<'a, T>,
-    write: Write,
-    c: MatMut<'a, T>,
-}
-
-impl<T: Element> Kernel<T> for Gemm<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<Elem = T>>(self) {
-        let Gemm { alpha, a, b, write, c } = self;
-        for i in 0..a.rows {
-            for j in 0..b.cols {
-                let mut sum = T::ZERO;
-                for k in 0..a.cols {
-                    sum = a.data[i * a.rs + k * a.cs].mul_add(b.data[k * b.rs + j * b.cs], sum);
-                }
-                let out = &mut c.data[i * c.rs + j];
-                *out = if write == Write::Store { alpha * sum } else { *out + alpha * sum };
-            }
-        }
+    if c.rows > 0 && c.cols > 0 {
+        threads::run(machine, Product::new(alpha, a, b, write, c));
     }
 }

@@ -1,6 +1,8 @@
 //! The numbers a tensor can hold.
 
 use super::{Kernel, Machine, Scalar, machine, portable};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
 use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
@@ -56,7 +58,10 @@ pub trait Element:
     /// The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to `self`.
     fn erf(self) -> Self;
 
-    /// Runs `kernel` with the lanes of `machine`, which has to be one this processor has.
+    /// Runs `kernel` with the lanes of `machine`.
+    ///
+    /// # Panics
+    /// If this processor has no such `machine`.
     fn vectorize_on<K: Kernel<Self>>(machine: Machine, kernel: K) -> K::Output;
 
     /// Runs `kernel` with the lanes chosen for this process ([`machine`]).
@@ -67,7 +72,7 @@ pub trait Element:
 }
 
 macro_rules! float {
-    ($t:ident, $erf:path, $portable:ty) => {
+    ($t:ident, $erf:path, $portable:ty, $avx2:ident, $avx512:ident) => {
         impl Element for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -111,13 +116,19 @@ macro_rules! float {
             #[inline]
             fn vectorize_on<K: Kernel<Self>>(machine: Machine, kernel: K) -> K::Output {
                 match machine {
-                    Machine::Scalar => kernel.run::<Scalar<$t>>(),
+                    #[cfg(target_arch = "x86_64")]
+                    Machine::Avx512 => avx512::run::<avx512::$avx512, K>(kernel),
+                    #[cfg(target_arch = "x86_64")]
+                    Machine::Avx2 => avx2::run::<avx2::$avx2, K>(kernel),
+                    #[cfg(not(target_arch = "x86_64"))]
+                    Machine::Avx512 | Machine::Avx2 => panic!("this processor has no {machine}"),
                     Machine::Portable => kernel.run::<$portable>(),
+                    Machine::Scalar => kernel.run::<Scalar<$t>>(),
                 }
             }
         }
     };
 }
 
-float!(f32, libm::erff, portable::F32);
-float!(f64, libm::erf, portable::F64);
+float!(f32, libm::erff, portable::F32, F32x8, F32x16);
+float!(f64, libm::erf, portable::F64, F64x4, F64x8);

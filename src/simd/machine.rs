@@ -6,27 +6,43 @@ use std::sync::OnceLock;
 /// A set of vector instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machine {
-    /// One number at a time: the oracle of the others.
-    Scalar,
+    /// x86-64 with AVX-512F: sixteen `f32` or eight `f64`.
+    Avx512,
+    /// x86-64 with AVX2 and FMA: eight `f32` or four `f64`.
+    Avx2,
     /// What every processor of this architecture has, through the `wide` crate.
     Portable,
+    /// One number at a time: the oracle of the others.
+    Scalar,
 }
 
 impl Machine {
     /// All of them, the best first.
-    pub const ALL: [Machine; 2] = [Machine::Portable, Machine::Scalar];
+    pub const ALL: [Machine; 4] =
+        [Machine::Avx512, Machine::Avx2, Machine::Portable, Machine::Scalar];
 
     /// The name, as `EDGEGRAD_SIMD` takes it.
     pub fn name(self) -> &'static str {
         match self {
-            Machine::Scalar => "scalar",
+            Machine::Avx512 => "avx512",
+            Machine::Avx2 => "avx2",
             Machine::Portable => "portable",
+            Machine::Scalar => "scalar",
         }
     }
 
     /// Whether this processor has it.
+    #[inline]
     pub fn is_available(self) -> bool {
-        true
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx512 => super::avx512::is_available(),
+            #[cfg(target_arch = "x86_64")]
+            Machine::Avx2 => super::avx2::is_available(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Machine::Avx512 | Machine::Avx2 => false,
+            Machine::Portable | Machine::Scalar => true,
+        }
     }
 
     /// Those this processor has, the best first.

@@ -2,17 +2,24 @@
 //!
 //! A kernel is a struct that holds its slices and implements [`Kernel`] for any [`Lanes`], a
 //! vector of `N` numbers. [`Element::vectorize`] runs it with the widest lanes this processor has:
-//! AVX-512, AVX2 + FMA, or [`portable`]. The choice is made once ([`machine`]) at run time, so a
+//! AVX-512, AVX2 + FMA, or what every processor has. The choice is made once ([`machine`]) at run time, so a
 //! plain `cargo build` is as fast as one with `target-cpu=native`; `EDGEGRAD_SIMD` forces one.
 //!
 //! The same source therefore serves `f32`, `f64` and, through the one-lane [`Scalar`], every other
 //! [`Element`], such as dual numbers; `Scalar` is also the oracle the fast lanes are tested against.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod element;
+mod fit;
 mod machine;
-pub mod portable;
+mod math;
+mod portable;
 mod scalar;
 pub mod slice;
+mod wrap;
 
 pub use element::Element;
 pub use machine::{Machine, machine};
@@ -79,6 +86,10 @@ pub trait Lanes:
     fn sum(self) -> Self::Elem;
     /// The largest lane.
     fn max_lane(self) -> Self::Elem;
+
+    /// Runs `kernel` with these lanes in a function of its own, so that the compiler allocates
+    /// registers for it alone.
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output;
 }
 
 /// A computation over slices that any [`Lanes`] can carry out; run it with [`Element::vectorize`].
@@ -88,3 +99,6 @@ pub trait Kernel<T: Element> {
     /// The computation. Implement it `#[inline(always)]`.
     fn run<L: Lanes<Elem = T>>(self) -> Self::Output;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! One lane: any element, one at a time. The oracle of the fast lanes, and dual numbers' own.
 
-use super::{Element, Lanes};
+use super::{Element, Kernel, Lanes};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// One number.
@@ -82,6 +82,11 @@ impl<T: Element> Lanes for Scalar<T> {
     #[inline(always)]
     fn max_lane(self) -> T {
         self.0
+    }
+
+    #[inline(never)]
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+        kernel.run::<Self>()
     }
 }
 

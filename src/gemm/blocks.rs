@@ -1,0 +1,235 @@
+//! The loops around the micro-kernel, on one thread.
+
+use super::kernel::Tile;
+use super::pack;
+use super::scratch::Scratch;
+use super::{Mat, MatMut, Write};
+use crate::simd::{Element, Kernel, Lanes};
+use std::marker::PhantomData;
+
+/// A product whose shapes fit together, over raw memory so that threads can share C.
+///
+/// Whoever holds it may read A and B and owns the block of C it describes.
+#[derive(Debug)]
+pub(super) struct Product<'a, T> {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    alpha: T,
+    a: *const T,
+    a_rs: usize,
+    a_cs: usize,
+    b: *const T,
+    b_rs: usize,
+    b_cs: usize,
+    c: *mut T,
+    c_rs: usize,
+    write: Write,
+    memory: PhantomData<(&'a T, &'a mut T)>,
+}
+
+// SAFETY: it stands for two shared borrows and one unique borrow of numbers, which are Send + Sync.
+unsafe impl<T: Element> Send for Product<'_, T> {}
+
+impl<'a, T: Element> Product<'a, T> {
+    /// `C = alpha A B` or `C += alpha A B`; C has at least one element.
+    pub(super) fn new(
+        alpha: T,
+        a: Mat<'a, T>,
+        b: Mat<'a, T>,
+        write: Write,
+        c: MatMut<'a, T>,
+    ) -> Self {
+        assert!(c.rows > 0 && c.cols > 0);
+        Product {
+            m: c.rows,
+            n: c.cols,
+            k: a.cols,
+            alpha,
+            a: a.data.as_ptr(),
+            a_rs: a.rs,
+            a_cs: a.cs,
+            b: b.data.as_ptr(),
+            b_rs: b.rs,
+            b_cs: b.cs,
+            c: c.data.as_mut_ptr(),
+            c_rs: c.rs,
+            write,
+            memory: PhantomData,
+        }
+    }
+
+    /// The products of the first `m` rows of A and of the others.
+    pub(super) fn split_rows(self, m: usize) -> (Self, Self) {
+        assert!(m < self.m);
+        let rest = Product {
+            m: self.m - m,
+            a: self.a.wrapping_add(m * self.a_rs),
+            c: self.c.wrapping_add(m * self.c_rs),
+            ..self
+        };
+        (Product { m, ..self }, rest)
+    }
+
+    /// The products with the first `n` columns of B and with the others.
+    pub(super) fn split_cols(self, n: usize) -> (Self, Self) {
+        assert!(n < self.n);
+        let rest = Product {
+            n: self.n - n,
+            b: self.b.wrapping_add(n * self.b_cs),
+            c: self.c.wrapping_add(n),
+            ..self
+        };
+        (Product { n, ..self }, rest)
+    }
+}
+
+/// What is copied before it is used, and the blocks that results in.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    kc: usize,
+    nc: usize,
+    /// Copy strips of A, else read them in place.
+    pack_a: bool,
+    /// Copy all of B, else only a last panel that does not fill its vectors.
+    pack_b: bool,
+    /// Numbers a copied strip of A takes.
+    strip: usize,
+    /// Numbers the copied panels of B take.
+    panels: usize,
+}
+
+impl Plan {
+    #[inline(always)]
+    fn new<L: Lanes>(p: &Product<'_, L::Elem>) -> Self {
+        let size = size_of::<L::Elem>();
+        let nr = L::NV * L::N;
+        // A strip of MR x KC takes half the first-level cache of 32 KiB.
+        let kc = p.k.min((KC_BYTES / size).max(1));
+        let nc = (NC_BYTES / size / kc.max(1)).next_multiple_of(nr).max(nr);
+        let pack_b = p.b_cs != 1 || (p.m > PACK_B_ROWS * L::MR && p.k * p.n * size > PACK_B_BYTES);
+        let pack_a = (p.a_rs != 1 && p.a_cs != 1)
+            || (p.n > PACK_A_PANELS * nr && (p.m.min(L::MR) * p.k * size > PACK_A_BYTES));
+        let width = if pack_b { p.n.min(nc).next_multiple_of(L::N) } else { L::NV * L::N };
+        let tail = p.n % L::N != 0;
+        Plan {
+            kc,
+            nc,
+            pack_a,
+            pack_b,
+            strip: if pack_a { L::MR * row_stride::<L>(kc) } else { 0 },
+            panels: if pack_b || tail { kc * width } else { 0 },
+        }
+    }
+}
+
+/// Bytes of a row of a strip of A.
+const KC_BYTES: usize = 1024;
+/// Bytes of a block of B: half of a second-level cache of 1 MiB.
+const NC_BYTES: usize = 512 << 10;
+/// B in place serves up to this many strips.
+const PACK_B_ROWS: usize = 4;
+/// B in place may be this large.
+const PACK_B_BYTES: usize = 64 << 10;
+/// A in place serves up to this many panels.
+const PACK_A_PANELS: usize = 4;
+/// Strips of A in place may be this large.
+const PACK_A_BYTES: usize = 16 << 10;
+
+/// The distance of the rows of a copied strip: a vector more than `kc`, so that the rows do not
+/// compete for the same lines of the cache.
+#[inline(always)]
+fn row_stride<L: Lanes>(kc: usize) -> usize {
+    kc.next_multiple_of(L::N) + L::N
+}
+
+impl<T: Element> Kernel<T> for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let plan = Plan::new::<L>(&self);
+        let len = plan.strip + plan.panels;
+        if len == 0 {
+            return self.blocks::<L>(plan, &mut [], &mut []);
+        }
+        let mut scratch = Scratch::new(len);
+        let (strip, panels) = scratch.split_at_mut(plan.strip);
+        self.blocks::<L>(plan, strip, panels);
+    }
+}
+
+impl<T: Element> Product<'_, T> {
+    /// Block after block of B, strip after strip of A, panel after panel of the block.
+    #[inline(always)]
+    fn blocks<L: Lanes<Elem = T>>(&self, plan: Plan, strip: &mut [T], panels: &mut [T]) {
+        let nr = L::NV * L::N;
+        for jc in (0..self.n).step_by(plan.nc) {
+            let nb = plan.nc.min(self.n - jc);
+            let mut pc = 0;
+            loop {
+                let kc = plan.kc.min(self.k - pc);
+                let write = if pc == 0 { self.write } else { Write::Add };
+                let b = self.b.wrapping_add(pc * self.b_rs + jc * self.b_cs);
+                // Panels that are copied: all, or the last one if it does not fill its vectors.
+                let first = if plan.pack_b {
+                    0
+                } else if nb % L::N == 0 {
+                    nb
+                } else {
+                    nb / nr * nr
+                };
+                for j in (first..nb).step_by(nr) {
+                    let (b, to) = (b.wrapping_add(j * self.b_cs), &mut panels[(j - first) * kc..]);
+                    // SAFETY: the panel lies inside B.
+                    unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, nr.min(nb - j), to) };
+                }
+                let strips = self.m.div_ceil(L::MR);
+                for s in 0..strips {
+                    // Strips as even as can be, rather than a last one that is too low.
+                    let (ic, end) = (s * self.m / strips, (s + 1) * self.m / strips);
+                    let rows = end - ic;
+                    let a = self.a.wrapping_add(ic * self.a_rs + pc * self.a_cs);
+                    let (a, a_rs, a_cs) = if !plan.pack_a {
+                        (a, self.a_rs, self.a_cs)
+                    } else {
+                        let stride = row_stride::<L>(kc);
+                        // SAFETY: the strip lies inside A.
+                        let (rs, cs) = unsafe {
+                            pack::strip::<L>(a, self.a_rs, self.a_cs, rows, kc, stride, strip)
+                        };
+                        (strip.as_ptr(), rs, cs)
+                    };
+                    for j in (0..nb).step_by(nr) {
+                        let cols = nr.min(nb - j);
+                        let (b, b_rs) = if j < first {
+                            (b.wrapping_add(j), self.b_rs)
+                        } else {
+                            (panels[(j - first) * kc..].as_ptr(), cols.next_multiple_of(L::N))
+                        };
+                        let tile = Tile {
+                            kc,
+                            alpha: self.alpha,
+                            a,
+                            a_rs,
+                            a_cs,
+                            b,
+                            b_rs,
+                            c: self.c.wrapping_add(ic * self.c_rs + jc + j),
+                            c_rs: self.c_rs,
+                            cols,
+                            write,
+                        };
+                        // SAFETY: strip and panel lie in A and B or in their copies, the tile in
+                        // C, which is ours.
+                        unsafe { tile.run::<L>(rows) };
+                    }
+                }
+                pc += plan.kc;
+                if pc >= self.k {
+                    break;
+                }
+            }
+        }
+    }
+}

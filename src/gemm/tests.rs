@@ -1,0 +1,208 @@
+//! Every machine against the triple loop.
+
+use super::{Mat, MatMut, Write, gemm_on};
+use crate::simd::{Element, Machine};
+use crate::tensor::Dual;
+use proptest::prelude::*;
+
+/// A product: shapes, strides of the matrices it is a window of, and how it is written.
+#[derive(Clone, Debug)]
+struct Case {
+    shape: [usize; 3],
+    transposed: [bool; 2],
+    /// How much further apart than needed: rows and columns of A and B, rows of C.
+    gaps: [usize; 5],
+    alpha: f64,
+    write: Write,
+    seed: u64,
+}
+
+/// A sequence of numbers between -1 and 1 that looks random.
+fn numbers<T: Element>(seed: u64, len: usize) -> Vec<T> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        T::from_f64((state >> 40) as f64 / (1u64 << 23) as f64 - 1.0)
+    };
+    (0..len).map(next).collect()
+}
+
+/// The numbers behind a matrix of `rows` x `cols`, and its strides.
+fn layout(rows: usize, cols: usize, transposed: bool, gaps: &[usize]) -> (usize, usize, usize) {
+    let cs = 1 + gaps[1];
+    let (len, other) = if transposed { (rows, cols) } else { (cols, rows) };
+    let rs = len.max(1) * cs + gaps[0];
+    let size = other * rs + 1;
+    if transposed { (size, cs, rs) } else { (size, rs, cs) }
+}
+
+/// The sum of `a(k) * b(k)`, and the sum of magnitudes that bounds its error.
+fn naive(k: usize, a: impl Fn(usize) -> f64, b: impl Fn(usize) -> f64) -> (f64, f64) {
+    (0..k).fold((0.0, 0.0), |(sum, size), k| (sum + a(k) * b(k), size + (a(k) * b(k)).abs()))
+}
+
+fn check<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError> {
+    let [m, n, k] = case.shape;
+    let (a_len, a_rs, a_cs) = layout(m, k, case.transposed[0], &case.gaps[..2]);
+    let (b_len, b_rs, b_cs) = layout(k, n, case.transposed[1], &case.gaps[2..4]);
+    let c_rs = n + case.gaps[4];
+    let (a, b) = (numbers::<T>(case.seed, a_len), numbers::<T>(case.seed + 1, b_len));
+    let old = numbers::<T>(case.seed + 2, m * c_rs + 3);
+    let mut c = old.clone();
+    if case.write == Write::Store {
+        for i in 0..m {
+            c[i * c_rs..][..n].fill(T::from_f64(f64::NAN));
+        }
+    }
+    gemm_on(
+        machine,
+        T::from_f64(case.alpha),
+        Mat::strided(&a, m, k, a_rs, a_cs),
+        Mat::strided(&b, k, n, b_rs, b_cs),
+        case.write,
+        MatMut::strided(&mut c, m, n, c_rs),
+    );
+    for (at, (&c, &old)) in c.iter().zip(&old).enumerate() {
+        let (i, j) = if c_rs > 0 { (at / c_rs, at % c_rs) } else { (m, 0) };
+        if i >= m || j >= n {
+            prop_assert_eq!(c, old, "{}: outside of C at ({}, {})", machine, i, j);
+            continue;
+        }
+        let (sum, size) =
+            naive(k, |k| a[i * a_rs + k * a_cs].to_f64(), |k| b[k * b_rs + j * b_cs].to_f64());
+        let old = if case.write == Write::Add { old.to_f64() } else { 0.0 };
+        let want = old + case.alpha * sum;
+        let bound = (k as f64 + 3.0) * T::EPSILON * (old.abs() + (case.alpha * size).abs());
+        let off = (c.to_f64() - want).abs();
+        prop_assert!(
+            off <= bound,
+            "{machine}: {c:?}, not {want} at ({i}, {j}), {off:e} > {bound:e}"
+        );
+    }
+    Ok(())
+}
+
+fn side() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0usize), Just(1), Just(2), Just(13), Just(31), Just(32), 0usize..80]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let depth = prop_oneof![4 => side(), 1 => 250usize..600];
+    let gap = prop_oneof![3 => Just(0usize), 1 => 0usize..3];
+    let write = prop_oneof![Just(Write::Store), Just(Write::Add)];
+    let alpha = prop_oneof![Just(1.0), Just(-1.0), Just(0.0), Just(0.125), -2.0..2.0];
+    (
+        (side(), side(), depth),
+        any::<[bool; 2]>(),
+        proptest::collection::vec(gap, 5),
+        alpha,
+        write,
+        1u64..1000,
+    )
+        .prop_map(|((m, n, k), transposed, gaps, alpha, write, seed)| Case {
+            shape: [m, n, k],
+            transposed,
+            gaps: gaps.try_into().expect("five gaps"),
+            alpha,
+            write,
+            seed,
+        })
+}
+
+proptest! {
+    #[test]
+    fn f32_agrees_with_the_triple_loop(case in case()) {
+        for machine in Machine::available() {
+            check::<f32>(machine, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
+        }
+    }
+    #[test]
+    fn f64_agrees_with_the_triple_loop(case in case()) {
+        for machine in Machine::available() {
+            check::<f64>(machine, &case)?;
+        }
+    }
+    #[test]
+    fn dual_agrees_with_the_triple_loop(case in case()) {
+        check::<Dual<f64>>(Machine::Scalar, &case)?;
+    }
+}
+
+/// Shapes that reach every way of copying.
+#[test]
+fn large_products_agree_with_the_triple_loop() {
+    for (shape, transposed) in [
+        ([200, 200, 200], [false, false]),
+        ([130, 600, 300], [true, true]),
+        ([300, 140, 520], [false, true]),
+        ([90, 700, 70], [true, false]),
+        ([1, 300, 900], [false, false]),
+        ([600, 1, 300], [false, true]),
+    ] {
+        let case = Case {
+            shape,
+            transposed,
+            gaps: [0, 0, 0, 0, 5],
+            alpha: 0.5,
+            write: Write::Add,
+            seed: 9,
+        };
+        for machine in Machine::available() {
+            check::<f32>(machine, &case).unwrap();
+            check::<f64>(machine, &case).unwrap();
+        }
+    }
+}
+
+/// The tangents of a product of dual numbers are A' B + A B'.
+#[test]
+fn tangents_follow_the_product_rule() {
+    let (m, n, k) = (7, 9, 40);
+    let (a, da) = (numbers::<f64>(1, m * k), numbers::<f64>(2, m * k));
+    let (b, db) = (numbers::<f64>(3, k * n), numbers::<f64>(4, k * n));
+    let dual =
+        |x: &[f64], d: &[f64]| x.iter().zip(d).map(|(&x, &d)| Dual::new(x, d)).collect::<Vec<_>>();
+    let (x, y) = (dual(&a, &da), dual(&b, &db));
+    let mut c = vec![Dual::ZERO; m * n];
+    let one = Dual::ONE;
+    let product = |a: &[f64], b: &[f64], write, c: &mut [f64]| {
+        gemm_on(
+            Machine::Scalar,
+            1.0,
+            Mat::new(a, m, k),
+            Mat::new(b, k, n),
+            write,
+            MatMut::new(c, m, n),
+        );
+    };
+    let out = MatMut::new(&mut c, m, n);
+    gemm_on(Machine::Scalar, one, Mat::new(&x, m, k), Mat::new(&y, k, n), Write::Store, out);
+    let mut want = vec![0.0; m * n];
+    product(&da, &b, Write::Store, &mut want);
+    product(&a, &db, Write::Add, &mut want);
+    for (c, want) in c.iter().zip(want) {
+        assert!((c.tangent - want).abs() <= 4.0 * k as f64 * f64::EPSILON * k as f64);
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    for (m, n, k) in [(300, 310, 290), (2048, 33, 128), (40, 1000, 257), (1000, 1, 3000)] {
+        let (a, b) = (numbers::<f32>(5, m * k), numbers::<f32>(6, k * n));
+        for machine in Machine::available() {
+            let on = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let mut c = vec![1.0; m * n];
+                    let (a, b) = (Mat::new(&a, m, k), Mat::new(&b, k, n));
+                    gemm_on(machine, 0.3, a, b, Write::Add, MatMut::new(&mut c, m, n));
+                    c.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+                })
+            };
+            let one = on(1);
+            assert!(one == on(2) && one == on(5), "{machine} at {m} x {n} x {k}");
+        }
+    }
+}

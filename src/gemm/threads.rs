@@ -1,0 +1,39 @@
+//! Large products over several threads.
+
+use super::blocks::Product;
+use crate::simd::{Element, Machine};
+
+/// Multiply-adds worth a task of their own: some ten microseconds.
+const TASK: usize = 1 << 20;
+/// Multiply-adds worth waking the threads of a pool the caller is not in.
+const WAKE: usize = 16 << 20;
+
+/// Computes the product, over the threads of the caller's pool if it is large.
+pub(super) fn run<T: Element>(machine: Machine, product: Product<'_, T>) {
+    let work = product.m.saturating_mul(product.n).saturating_mul(product.k);
+    let inside = rayon::current_thread_index().is_some();
+    let tasks = if work < 2 * TASK || (!inside && work < WAKE) {
+        1
+    } else {
+        // Two for each thread, so that one that comes late does not hold up the others by much.
+        let threads = rayon::current_num_threads();
+        if threads == 1 { 1 } else { (work / TASK).min(2 * threads) }
+    };
+    split(machine, product, tasks);
+}
+
+/// Halves the longer side of C until there are `tasks` blocks.
+fn split<T: Element>(machine: Machine, product: Product<'_, T>, tasks: usize) {
+    // Blocks of C start at a multiple of these, to keep tiles and cache lines whole.
+    let (row, col) = (4, 64);
+    let (m, n) = (product.m, product.n);
+    let part = |len: usize, unit: usize| (len * (tasks / 2) / tasks).next_multiple_of(unit);
+    let (first, rest) = match () {
+        () if tasks < 2 => return T::vectorize_on(machine, product),
+        () if m >= n && part(m, row) < m => product.split_rows(part(m, row)),
+        () if part(n, col) < n => product.split_cols(part(n, col)),
+        () if part(m, row) < m => product.split_rows(part(m, row)),
+        () => return T::vectorize_on(machine, product),
+    };
+    rayon::join(|| split(machine, first, tasks / 2), || split(machine, rest, tasks - tasks / 2));
+}

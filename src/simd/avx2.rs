@@ -1,0 +1,370 @@
+//! AVX2 with FMA: vectors of 32 bytes, 16 registers.
+
+use super::math::{self, Bits, Shift};
+use super::wrap::wrap;
+use super::{Kernel, Lanes};
+use std::arch::x86_64::*;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// Whether this processor has what [`run`] needs.
+#[inline(always)]
+pub(super) fn is_available() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+/// Runs `kernel` with `L`, one of the lanes of this module. Panics on a processor without them.
+#[inline]
+pub(super) fn run<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    assert!(is_available(), "this processor has no AVX2 with FMA");
+    // SAFETY: asserted right above.
+    unsafe { with_features::<L, K>(kernel) }
+}
+
+/// The function in which the instructions of this module may be used.
+#[target_feature(enable = "avx2,fma")]
+fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    kernel.run::<L>()
+}
+
+/// The lowest `len` of eight 32-bit lanes have all bits set, at most all.
+#[inline(always)]
+fn mask8(len: usize) -> __m256i {
+    const ONES_THEN_ZEROS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let bits = &ONES_THEN_ZEROS[8 - len.min(8)..][..8];
+    // SAFETY: inside `run`; reads the 8 numbers the slice was cut to.
+    unsafe { _mm256_loadu_si256(bits.as_ptr().cast()) }
+}
+
+/// The lowest `len` of four 64-bit lanes have all bits set, at most all.
+#[inline(always)]
+fn mask4(len: usize) -> __m256i {
+    mask8(2 * len.min(4))
+}
+
+/// Eight `f32`.
+#[derive(Clone, Copy)]
+pub(super) struct F32x8(pub(super) __m256);
+
+impl Lanes for F32x8 {
+    type Elem = f32;
+    const N: usize = 8;
+    // 12 accumulators, 2 vectors of B, 1 number of A: 15 of 16 registers.
+    const MR: usize = 6;
+    const NV: usize = 2;
+
+    wrap! {
+        mul_add(a b) = _mm256_fmadd_ps;
+        max(other) = _mm256_max_ps;
+        min(other) = _mm256_min_ps;
+        sqrt() = _mm256_sqrt_ps;
+    }
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_set1_ps(x) })
+    }
+    #[inline(always)]
+    fn load(xs: &[f32]) -> Self {
+        // SAFETY: inside `run`; reads the 8 numbers the slice was cut to.
+        Self(unsafe { _mm256_loadu_ps(xs[..8].as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_partial(xs: &[f32], fill: f32) -> Self {
+        let mask = mask8(xs.len());
+        // SAFETY: inside `run`; lanes beyond `xs` are masked and not read.
+        Self(unsafe {
+            let x = _mm256_maskload_ps(xs.as_ptr(), mask);
+            _mm256_blendv_ps(_mm256_set1_ps(fill), x, _mm256_castsi256_ps(mask))
+        })
+    }
+    #[inline(always)]
+    fn store(self, out: &mut [f32]) {
+        // SAFETY: inside `run`; writes the 8 numbers the slice was cut to.
+        unsafe { _mm256_storeu_ps(out[..8].as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn store_partial(self, out: &mut [f32]) {
+        let mask = mask8(out.len());
+        // SAFETY: inside `run`; lanes beyond `out` are masked and not written.
+        unsafe { _mm256_maskstore_ps(out.as_mut_ptr(), mask, self.0) }
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0) })
+    }
+    #[inline(always)]
+    fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0)) })
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        math::exp(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        math::ln(self)
+    }
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        math::tanh(self)
+    }
+    #[inline(always)]
+    fn erf(self) -> Self {
+        math::erf(self)
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        // SAFETY: inside `run`.
+        unsafe {
+            let (low, high) = self.halves();
+            let four = _mm_add_ps(low, high);
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+    #[inline(always)]
+    fn max_lane(self) -> f32 {
+        // SAFETY: inside `run`.
+        unsafe {
+            let (low, high) = self.halves();
+            let four = _mm_max_ps(low, high);
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+        // SAFETY: inside `run`.
+        unsafe { with_features::<Self, K>(kernel) }
+    }
+}
+
+impl F32x8 {
+    #[inline(always)]
+    fn halves(self) -> (__m128, __m128) {
+        // SAFETY: inside `run`.
+        unsafe { (_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0)) }
+    }
+}
+
+impl Bits for F32x8 {
+    wrap! {
+        and(other) = _mm256_and_ps;
+        or(other) = _mm256_or_ps;
+    }
+    #[inline(always)]
+    fn scale(self, n: Self) -> Self {
+        math::scale_by_bits(self, n)
+    }
+    #[inline(always)]
+    fn split(self) -> (Self, Self) {
+        math::split_by_bits(self)
+    }
+}
+
+impl Shift for F32x8 {
+    #[inline(always)]
+    fn shift_up(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(self.0))) })
+    }
+    #[inline(always)]
+    fn shift_down(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_castsi256_ps(_mm256_srli_epi32::<23>(_mm256_castps_si256(self.0))) })
+    }
+}
+
+impl Add for F32x8 {
+    type Output = Self;
+    wrap! { add(other) = _mm256_add_ps; }
+}
+impl Sub for F32x8 {
+    type Output = Self;
+    wrap! { sub(other) = _mm256_sub_ps; }
+}
+impl Mul for F32x8 {
+    type Output = Self;
+    wrap! { mul(other) = _mm256_mul_ps; }
+}
+impl Div for F32x8 {
+    type Output = Self;
+    wrap! { div(other) = _mm256_div_ps; }
+}
+impl Neg for F32x8 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_xor_ps(_mm256_set1_ps(-0.0), self.0) })
+    }
+}
+
+/// Four `f64`.
+#[derive(Clone, Copy)]
+pub(super) struct F64x4(pub(super) __m256d);
+
+impl Lanes for F64x4 {
+    type Elem = f64;
+    const N: usize = 4;
+    // 12 accumulators, 2 vectors of B, 1 number of A: 15 of 16 registers.
+    const MR: usize = 6;
+    const NV: usize = 2;
+
+    wrap! {
+        mul_add(a b) = _mm256_fmadd_pd;
+        max(other) = _mm256_max_pd;
+        min(other) = _mm256_min_pd;
+        sqrt() = _mm256_sqrt_pd;
+    }
+
+    #[inline(always)]
+    fn splat(x: f64) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_set1_pd(x) })
+    }
+    #[inline(always)]
+    fn load(xs: &[f64]) -> Self {
+        // SAFETY: inside `run`; reads the 4 numbers the slice was cut to.
+        Self(unsafe { _mm256_loadu_pd(xs[..4].as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_partial(xs: &[f64], fill: f64) -> Self {
+        let mask = mask4(xs.len());
+        // SAFETY: inside `run`; lanes beyond `xs` are masked and not read.
+        Self(unsafe {
+            let x = _mm256_maskload_pd(xs.as_ptr(), mask);
+            _mm256_blendv_pd(_mm256_set1_pd(fill), x, _mm256_castsi256_pd(mask))
+        })
+    }
+    #[inline(always)]
+    fn store(self, out: &mut [f64]) {
+        // SAFETY: inside `run`; writes the 4 numbers the slice was cut to.
+        unsafe { _mm256_storeu_pd(out[..4].as_mut_ptr(), self.0) }
+    }
+    #[inline(always)]
+    fn store_partial(self, out: &mut [f64]) {
+        let mask = mask4(out.len());
+        // SAFETY: inside `run`; lanes beyond `out` are masked and not written.
+        unsafe { _mm256_maskstore_pd(out.as_mut_ptr(), mask, self.0) }
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_andnot_pd(_mm256_set1_pd(-0.0), self.0) })
+    }
+    #[inline(always)]
+    fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_blendv_pd(no.0, yes.0, _mm256_cmp_pd::<_CMP_GT_OQ>(self.0, other.0)) })
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        math::exp(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> Self {
+        math::ln(self)
+    }
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        math::tanh(self)
+    }
+    #[inline(always)]
+    fn erf(self) -> Self {
+        math::erf(self)
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f64 {
+        // SAFETY: inside `run`.
+        unsafe {
+            let (low, high) = self.halves();
+            let two = _mm_add_pd(low, high);
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+    #[inline(always)]
+    fn max_lane(self) -> f64 {
+        // SAFETY: inside `run`.
+        unsafe {
+            let (low, high) = self.halves();
+            let two = _mm_max_pd(low, high);
+            _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+        // SAFETY: inside `run`.
+        unsafe { with_features::<Self, K>(kernel) }
+    }
+}
+
+impl F64x4 {
+    #[inline(always)]
+    fn halves(self) -> (__m128d, __m128d) {
+        // SAFETY: inside `run`.
+        unsafe { (_mm256_castpd256_pd128(self.0), _mm256_extractf128_pd::<1>(self.0)) }
+    }
+}
+
+impl Bits for F64x4 {
+    wrap! {
+        and(other) = _mm256_and_pd;
+        or(other) = _mm256_or_pd;
+    }
+    #[inline(always)]
+    fn scale(self, n: Self) -> Self {
+        math::scale_by_bits(self, n)
+    }
+    #[inline(always)]
+    fn split(self) -> (Self, Self) {
+        math::split_by_bits(self)
+    }
+}
+
+impl Shift for F64x4 {
+    #[inline(always)]
+    fn shift_up(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(self.0))) })
+    }
+    #[inline(always)]
+    fn shift_down(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_castsi256_pd(_mm256_srli_epi64::<52>(_mm256_castpd_si256(self.0))) })
+    }
+}
+
+impl Add for F64x4 {
+    type Output = Self;
+    wrap! { add(other) = _mm256_add_pd; }
+}
+impl Sub for F64x4 {
+    type Output = Self;
+    wrap! { sub(other) = _mm256_sub_pd; }
+}
+impl Mul for F64x4 {
+    type Output = Self;
+    wrap! { mul(other) = _mm256_mul_pd; }
+}
+impl Div for F64x4 {
+    type Output = Self;
+    wrap! { div(other) = _mm256_div_pd; }
+}
+impl Neg for F64x4 {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        // SAFETY: inside `run`.
+        Self(unsafe { _mm256_xor_pd(_mm256_set1_pd(-0.0), self.0) })
+    }
+}

@@ -1,0 +1,152 @@
+//! Loads, stores, arithmetic and reductions.
+
+use super::{Formula, Machine, apply};
+use crate::simd::{Element, Kernel, Lanes, slice};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// One formula per method; the number picks it.
+struct Method(usize);
+const METHODS: usize = 11;
+
+impl<T: Element> Formula<T> for Method {
+    #[inline(always)]
+    fn apply<L: Lanes<Elem = T>>(&self, x: L, y: L, z: L) -> L {
+        match self.0 {
+            0 => x + y,
+            1 => x - y,
+            2 => x * y,
+            3 => x / y,
+            4 => -x,
+            5 => x.max(y),
+            6 => x.min(y),
+            7 => x.abs(),
+            8 => x.abs().sqrt(),
+            9 => x.select_gt(y, z, x),
+            _ => L::splat(T::from_f64(0.1)) + x,
+        }
+    }
+}
+
+struct MulAdd;
+
+impl<T: Element> Formula<T> for MulAdd {
+    fn apply<L: Lanes<Elem = T>>(&self, x: L, y: L, z: L) -> L {
+        x.mul_add(y, z)
+    }
+}
+
+/// Sum, maximum and dot product of a slice.
+struct Reduce<'a, T>(&'a [T]);
+
+impl<T: Element> Kernel<T> for Reduce<'_, T> {
+    type Output = [T; 3];
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) -> [T; 3] {
+        let low = T::from_f64(f64::NEG_INFINITY);
+        [
+            slice::fold(
+                self.0,
+                T::ZERO,
+                L::splat(T::ZERO),
+                #[inline(always)]
+                |s, x| s + x,
+            )
+            .sum(),
+            slice::fold(
+                self.0,
+                low,
+                L::splat(low),
+                #[inline(always)]
+                |s: L, x| s.max(x),
+            )
+            .max_lane(),
+            slice::dot::<L>(self.0, self.0),
+        ]
+    }
+}
+
+fn check<T: Element>(x: &[f64], y: &[f64], z: &[f64]) -> Result<(), TestCaseError> {
+    let cast = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
+    let (x, y, z) = (cast(x), cast(y), cast(z));
+    let n = x.len() as f64;
+    let magnitude = |v: &[T]| v.iter().map(|x| x.to_f64().abs()).sum::<f64>();
+    for machine in Machine::available() {
+        for method in 0..METHODS {
+            let got = apply(machine, &Method(method), &x, &y, &z);
+            let want = apply(Machine::Scalar, &Method(method), &x, &y, &z);
+            let same = |(a, b): (&T, &T)| a == b || a.to_f64().is_nan() && b.to_f64().is_nan();
+            let same = got.iter().zip(&want).all(same);
+            prop_assert!(same, "method {method} on {machine}: {got:?}, not {want:?}");
+        }
+        let got = apply(machine, &MulAdd, &x, &y, &z);
+        for i in 0..x.len() {
+            let (x, y, z) = (x[i].to_f64(), y[i].to_f64(), z[i].to_f64());
+            let bound = 2.0 * T::EPSILON * ((x * y).abs() + z.abs());
+            prop_assert!((got[i].to_f64() - (x * y + z)).abs() <= bound, "mul_add on {}", machine);
+        }
+        let [sum, max, dot] = T::vectorize_on(machine, Reduce(&x));
+        let squares: f64 = x.iter().map(|x| x.to_f64() * x.to_f64()).sum();
+        let exact: f64 = x.iter().map(|x| x.to_f64()).sum();
+        prop_assert!((sum.to_f64() - exact).abs() <= n * T::EPSILON * magnitude(&x));
+        prop_assert!((dot.to_f64() - squares).abs() <= (n + 1.0) * T::EPSILON * squares);
+        let largest = x.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
+        prop_assert_eq!(max.to_f64(), largest, "on {}", machine);
+    }
+    Ok(())
+}
+
+/// Lengths where whole vectors and tails of every machine meet, and numbers of all sizes.
+fn numbers() -> impl Strategy<Value = [Vec<f64>; 3]> {
+    let length = prop_oneof![Just(0usize), Just(1), Just(2), Just(12), Just(16), 0usize..70];
+    length.prop_flat_map(|n| {
+        let x = || vec(prop_oneof![-2.0..2.0, -1e6..1e6, Just(0.0), -1e-6..1e-6], n);
+        [x(), x(), x()]
+    })
+}
+
+proptest! {
+    #[test]
+    fn machines_agree_f32([x, y, z] in numbers()) {
+        check::<f32>(&x, &y, &z)?;
+    }
+    #[test]
+    fn machines_agree_f64([x, y, z] in numbers()) {
+        check::<f64>(&x, &y, &z)?;
+    }
+}
+
+/// Fills `out` through `store_partial` of `len` numbers from lanes that hold 7.
+struct Fill<'a, T>(&'a mut [T], usize);
+
+impl<T: Element> Kernel<T> for Fill<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) -> T {
+        let len = self.1.min(L::N);
+        L::splat(T::from_f64(7.0)).store_partial(&mut self.0[1..1 + len]);
+        // The lanes behind the end hold what was asked for.
+        L::load_partial(&self.0[1..1 + len], T::from_f64(9.0)).max_lane()
+    }
+}
+
+fn partial<T: Element>() {
+    for machine in Machine::available() {
+        for len in 0..=17 {
+            let mut out = vec![T::ONE; 19];
+            let max = T::vectorize_on(machine, Fill(&mut out, len)).to_f64();
+            let written = out.iter().filter(|x| x.to_f64() == 7.0).count();
+            assert!(written <= len && out[0] == T::ONE, "{machine}, {len}");
+            assert!(out[1 + written..].iter().all(|&x| x == T::ONE), "{machine}, {len}");
+            assert!(max == 9.0 || written == len.min(written) && max == 7.0, "{machine}, {len}");
+        }
+    }
+}
+
+#[test]
+fn partial_stores_stay_inside() {
+    partial::<f32>();
+    partial::<f64>();
+}
