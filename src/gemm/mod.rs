@@ -101,7 +101,12 @@ pub fn gemm<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, write: Write, c:
     assert!(
         a.cols == b.rows && c.rows == a.rows && c.cols == b.cols,
         "product of [{}, {}] and [{}, {}] into [{}, {}]",
-        a.rows, a.cols, b.rows, b.cols, c.rows, c.cols
+        a.rows,
+        a.cols,
+        b.rows,
+        b.cols,
+        c.rows,
+        c.cols
     );
     T::vectorize(Gemm { alpha, a, b, write, c });
 }

@@ -21,12 +21,7 @@ pub fn map<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem], f: impl Fn(L) -> L) {
 
 /// `z[i] = f(x[i], y[i])`. Panics if the lengths differ.
 #[inline(always)]
-pub fn zip<L: Lanes>(
-    x: &[L::Elem],
-    y: &[L::Elem],
-    z: &mut [L::Elem],
-    f: impl Fn(L, L) -> L,
-) {
+pub fn zip<L: Lanes>(x: &[L::Elem], y: &[L::Elem], z: &mut [L::Elem], f: impl Fn(L, L) -> L) {
     assert!(x.len() == z.len() && y.len() == z.len(), "lengths of x, y and z");
     let zero = L::Elem::default();
     let mut xs = x.chunks_exact(L::N);
@@ -99,12 +94,7 @@ pub fn fold<L: Lanes>(x: &[L::Elem], fill: L::Elem, mut acc: L, f: impl Fn(L, L)
 
 /// `acc = f(acc, x[i], y[i])`, as [`fold`] with zeros behind the end. Panics if the lengths differ.
 #[inline(always)]
-pub fn fold2<L: Lanes>(
-    x: &[L::Elem],
-    y: &[L::Elem],
-    mut acc: L,
-    f: impl Fn(L, L, L) -> L,
-) -> L {
+pub fn fold2<L: Lanes>(x: &[L::Elem], y: &[L::Elem], mut acc: L, f: impl Fn(L, L, L) -> L) -> L {
     assert_eq!(x.len(), y.len(), "lengths of x and y");
     let zero = L::Elem::default();
     let mut xs = x.chunks_exact(L::N);
@@ -123,5 +113,12 @@ pub fn fold2<L: Lanes>(
 #[inline(always)]
 pub fn dot<L: Lanes>(x: &[L::Elem], y: &[L::Elem]) -> L::Elem {
     let zero = L::splat(L::Elem::default());
-    fold2(x, y, zero, #[inline(always)] |acc: L, x, y| x.mul_add(y, acc)).sum()
+    fold2(
+        x,
+        y,
+        zero,
+        #[inline(always)]
+        |acc: L, x, y| x.mul_add(y, acc),
+    )
+    .sum()
 }
