@@ -18,8 +18,9 @@ use super::thin::{evenly, extremes, rounded};
 const LOSS_POINTS: usize = 400;
 /// Evaluations of a run.
 const EVAL_POINTS: usize = 400;
-/// Columns of an attention map.
+/// Columns of an attention map, and cells of it.
 const ATTENTION_POINTS: usize = 200;
+const ATTENTION_CELLS: usize = 8192;
 /// Frames of an embedding.
 const FRAMES: usize = 101;
 /// Tokens of an embedding.
@@ -220,8 +221,13 @@ fn attention(evals: &[EvalLine], notes: &mut Vec<String>) -> Option<AttentionDat
         return None;
     };
     let whole: Vec<_> = evals.iter().filter(|eval| eval.attention.len() == rows).collect();
+    let columns = ATTENTION_CELLS / rows;
+    if columns < 16 {
+        notes.push(format!("metrics.jsonl: attention over {rows} positions is too wide to draw"));
+        return None;
+    }
     let shown: Vec<_> =
-        evenly(whole.len(), ATTENTION_POINTS).into_iter().map(|i| whole[i]).collect();
+        evenly(whole.len(), columns.min(ATTENTION_POINTS)).into_iter().map(|i| whole[i]).collect();
     Some(AttentionData {
         step: shown.iter().map(|eval| eval.step).collect(),
         rows,

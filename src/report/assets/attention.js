@@ -18,7 +18,7 @@ function attentionMap(a) {
   const missing = el("p", { class: "quiet", hidden: true }, "Not recorded for this seed.");
   card.append(title, canvas, missing);
   byId("attention").append(card);
-  const edge = { left: 46, right: 92, top: 6, bottom: 36 };
+  const edge = { left: 46, right: 74, top: 6, bottom: 36 };
   let layout = null;
 
   function draw() {
@@ -30,7 +30,8 @@ function attentionMap(a) {
     layout = null;
     if (!map) return;
     const { step, rows, value } = map;
-    const top = Math.max(1e-9, ...arms.flatMap((_, b) => (selected(b) && selected(b).attention ? selected(b).attention.value : [])));
+    const shown = arms.flatMap((_, b) => (selected(b) && selected(b).attention ? selected(b).attention.value : []));
+    const top = shown.reduce((most, v) => Math.max(most, v ?? 0), 1e-9);
     const width = Math.max(260, card.clientWidth - 22), height = edge.top + edge.bottom + Math.max(150, Math.min(rows * 17, 320));
     const ratio = devicePixelRatio || 1;
     canvas.width = width * ratio;
@@ -106,8 +107,9 @@ function attentionMap(a) {
     ctx.textAlign = "left";
     ctx.textBaseline = "middle";
     const uniform = 1 / rows;
+    // 1/12 is an exact name for a weight that digits would only round.
     const marks = [[0, "0"], [top, number(top)]];
-    if (uniform / top > 0.1 && uniform / top < 0.9) marks.push([uniform, number(uniform) + " = 1/" + rows]);
+    if (uniform / top > 0.1 && uniform / top < 0.9) marks.push([uniform, "1/" + rows]);
     for (const [v, text] of marks) {
       const y = edge.top + h * (1 - v / top);
       ctx.fillStyle = color("ink");
@@ -115,7 +117,8 @@ function attentionMap(a) {
       ctx.fillText(text, bar + 18, Math.min(Math.max(y, edge.top + 6), edge.top + h - 6));
     }
     ctx.fillStyle = color("quiet");
-    ctx.fillText("weight", bar + 2, edge.top + h + 12);
+    ctx.textAlign = "center";
+    ctx.fillText("weight", bar + 14, edge.top + h + 26);
     layout = { run, step, rows, value, w, h, first, span };
   }
 

@@ -9,7 +9,7 @@ function frame(options) {
     grid: { stroke: () => color("grid"), width: 1 }, ticks: { stroke: () => color("rule"), width: 1, size: 5 },
   };
   return {
-    padding: [14, 14, 0, 0],
+    padding: [16, 22, 0, 0],
     legend: { show: false },
     scales: {
       x: { time: false },
@@ -33,7 +33,7 @@ const raised = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079";
 function decade(x) {
   const power = Math.round(Math.log10(x));
   if (Math.abs(Math.log10(x) - power) > 1e-6) return "";
-  if (power >= -2 && power <= 3) return String(10 ** power);
+  if (power >= -3 && power <= 3) return String(10 ** power);
   return "10" + (power < 0 ? "\u207b" : "") + String(Math.abs(power)).replace(/./g, (d) => raised[d]);
 }
 
@@ -88,6 +88,8 @@ function mount(figure, options, height, build) {
   const box = el("div", { role: "img", "aria-label": options.title });
   figure.append(box);
   const marker = el("div", { class: "now", hidden: true });
+  // A chart made later shows the steps the others are zoomed to.
+  if (charts.length) Object.assign(options.base.scales.x, { min: charts[0].u.scales.x.min, max: charts[0].u.scales.x.max });
   const u = build(box, { ...options.base, width: Math.max(200, figure.clientWidth), height });
   u.over.append(marker);
   const chart = { u, place: () => place(u, marker) };
@@ -130,7 +132,7 @@ function allRuns(id, options) {
   }
 
   const line = (a, width) => ({
-    stroke: () => armColor(a), width, spanGaps: true, points: { show: false }, alpha: width > 1 ? 1 : 0.42,
+    stroke: () => armColor(a), width, spanGaps: true, points: { show: false }, alpha: width > 1 ? 1 : 0.5,
   });
   const dot = el("div", { class: "dot", hidden: true });
   let hovered = null;
@@ -215,7 +217,7 @@ function gradients(a) {
       return;
     }
     const { step, groups, value } = run.gradient;
-    const base = frame({ log: true, unit: "norm (loss / unit)" });
+    const base = frame({ log: true, unit: "gradient norm" });
     const dashes = [[], [6, 3], [2, 2], [8, 2, 2, 2], [12, 3]];
     base.legend = { show: true, live: true };
     base.axes[1].size = 56;

@@ -84,7 +84,7 @@ function startCurves() {
     accuracy.setSource(evalCurve(value));
   });
   const small = { height: 200 };
-  allRuns("cluster", { ...small, title: "Cluster R\u00b2: sequence embedding explained by the sum", unit: "share of variance", range: [0, 1.03], source: evalCurve("cluster_r2"), name: () => "cluster R\u00b2" });
+  allRuns("cluster", { ...small, title: "Cluster R\u00b2: variance due to the sum", unit: "share of variance", range: [0, 1.03], source: evalCurve("cluster_r2"), name: () => "cluster R\u00b2" });
   allRuns("relevant", { ...small, title: "Attention on the positions that count", unit: "attention (sum)", range: [0, 1.03], source: evalCurve("attention_relevant"), name: () => "attention" });
   allRuns("norm", { ...small, title: "Norm of the sequence embedding", unit: "mean norm", source: evalCurve("sequence_norm"), name: () => "norm" });
 }
