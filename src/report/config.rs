@@ -84,8 +84,8 @@ impl RunConfig {
     pub fn read(file: &Path) -> Result<Self, ReportError> {
         let help = "the run folder's resolved configuration is written when a run starts; \
                     copy it from another seed of the same arm or run again";
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ReportError::new(file, Place::File, error, help))?;
+        let text =
+            std::fs::read_to_string(file).map_err(|error| ReportError::io(file, &error, help))?;
         toml::from_str(&text).map_err(|error| {
             let place = match error.span() {
                 Some(span) => Place::Line(

@@ -56,6 +56,14 @@ impl ReportError {
         }
     }
 
+    pub(super) fn io(file: &Path, error: &std::io::Error, help: impl Into<String>) -> Self {
+        let problem = match error.kind() {
+            std::io::ErrorKind::NotFound => "missing".into(),
+            _ => error.to_string(),
+        };
+        ReportError::new(file, Place::File, problem, help)
+    }
+
     /// The error as a sentence for a page: the file named relative to `root`, so that a page that is
     /// passed on does not tell where it was made.
     pub fn note(&self, root: &Path) -> String {

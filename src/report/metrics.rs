@@ -109,10 +109,9 @@ impl Metrics {
     /// When the file cannot be read at all.
     pub fn read(file: &Path) -> Result<(Self, Vec<ReportError>), ReportError> {
         let bytes = std::fs::read(file).map_err(|error| {
-            ReportError::new(
+            ReportError::io(
                 file,
-                Place::File,
-                error,
+                &error,
                 "a run writes this file from its first step; check that the run was started",
             )
         })?;

@@ -264,11 +264,10 @@ fn name_of(folder: &Path) -> String {
 }
 
 fn folders(root: &Path) -> Result<Vec<PathBuf>, ReportError> {
-    let fail = |error| {
-        ReportError::new(
+    let fail = |error: std::io::Error| {
+        ReportError::io(
             root,
-            Place::File,
-            error,
+            &error,
             "give the folder of an experiment: <arm>/seed-00/metrics.jsonl in it",
         )
     };

@@ -47,8 +47,7 @@ impl Snapshot {
     /// # Errors
     /// When the file or one of the tensors is missing, damaged, of another type or not a matrix.
     pub fn read(file: &Path) -> Result<Self, ReportError> {
-        let bytes = std::fs::read(file)
-            .map_err(|error| ReportError::new(file, Place::File, error, HELP))?;
+        let bytes = std::fs::read(file).map_err(|error| ReportError::io(file, &error, HELP))?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| ReportError::new(file, Place::File, error, HELP))?;
         Ok(Snapshot {

@@ -44,6 +44,7 @@ function drawSwitches(u) {
   ctx.lineWidth = ratio;
   ctx.setLineDash([4 * ratio, 3 * ratio]);
   const { left, top, width, height } = u.bbox;
+  let free = left;
   for (const { arm, steps: at, text } of switches) {
     ctx.strokeStyle = ctx.fillStyle = armColor(arm);
     ctx.globalAlpha = at.length > 1 ? 0.4 : 0.9;
@@ -54,11 +55,13 @@ function drawSwitches(u) {
       ctx.moveTo(x, top);
       ctx.lineTo(x, top + height);
       ctx.stroke();
-      if (at.length === 1 && text.length < 60) {
-        const room = ctx.measureText(text).width / 2;
+      const room = ctx.measureText(text).width / 2;
+      const centre = Math.min(Math.max(x, left + room), left + width - room);
+      if (text && centre - room >= free) {
+        free = centre + room + 8 * ratio;
         ctx.textAlign = "center";
         ctx.textBaseline = "bottom";
-        ctx.fillText(text, Math.min(Math.max(x, left + room), left + width - room), top - 2 * ratio);
+        ctx.fillText(text, centre, top - 2 * ratio);
       }
     }
   }

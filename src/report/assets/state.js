@@ -66,7 +66,7 @@ function showTip(event, text) {
 }
 function hideTip() { tip.hidden = true; }
 
-/// The switches between stages: per arm and stage the step, where all its runs agree.
+/// The switches between stages: per arm and stage the steps, and one sentence for arms that agree.
 const switches = arms.flatMap((arm, a) => {
   const longest = Math.max(0, ...arm.runs.map((run) => run.stages.length));
   return Array.from({ length: Math.max(0, longest - 1) }, (_, s) => {
@@ -74,7 +74,12 @@ const switches = arms.flatMap((arm, a) => {
     return {
       arm: a,
       steps: [...new Set(at.map((run) => run.stages[s + 1].step))],
-      text: arm.name + ": " + at[0].stages[s].name + " \u2192 " + at[0].stages[s + 1].name,
+      what: at[0].stages[s].name + " \u2192 " + at[0].stages[s + 1].name,
     };
   });
 });
+for (const mine of switches) {
+  const same = switches.filter((other) => other.what === mine.what && String(other.steps) === String(mine.steps));
+  const label = same.map((other) => arms[other.arm].name).join(", ") + ": " + mine.what;
+  mine.text = same[0] === mine && mine.steps.length === 1 && label.length < 60 ? label : "";
+}
