@@ -6,6 +6,7 @@ pub mod io;
 pub mod named;
 pub mod nn;
 pub mod ops;
+pub mod report;
 pub mod rng;
 pub mod simd;
 pub mod tape;

@@ -1,0 +1,323 @@
+//! The page: one HTML file that needs nothing else.
+//!
+//! Everything read from disk is untrusted. In the markup it is escaped; in the data block it is JSON
+//! without `<`, `>` and `&`; the script puts it on the page as text only. The content policy lets
+//! exactly this page's own script and style run, by their hashes, and nothing be fetched.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use super::data::PageData;
+use super::error::{Place, ReportError};
+use super::run::Experiment;
+use super::sha256::policy_source;
+use super::summary::{ArmSummary, HEADER, cells, headline};
+
+const TEMPLATE: &str = include_str!("assets/page.html");
+const STYLE: &str =
+    concat!(include_str!("assets/vendor/uPlot.min.css"), "\n", include_str!("assets/page.css"));
+const SCRIPT: &str = concat!(
+    include_str!("assets/vendor/uPlot.iife.min.js"),
+    "\n(function () {\n\"use strict\";\n",
+    include_str!("assets/state.js"),
+    include_str!("assets/theme.js"),
+    include_str!("assets/curves.js"),
+    include_str!("assets/attention.js"),
+    include_str!("assets/embedding.js"),
+    include_str!("assets/page.js"),
+    "})();\n",
+);
+const LICENCE: &str = include_str!("assets/vendor/uPlot.LICENSE");
+
+/// Notes listed one by one; more are only counted.
+const NOTES: usize = 60;
+
+/// Writes the page beside `out` and renames it.
+pub(super) fn write(experiment: &Experiment, out: &Path) -> Result<(), ReportError> {
+    let fail = |error: std::io::Error| {
+        ReportError::new(
+            out,
+            Place::File,
+            format!("cannot be written ({error})"),
+            "give a file name in a folder that can be written to",
+        )
+    };
+    let name = out.file_name().ok_or_else(|| fail(std::io::ErrorKind::InvalidInput.into()))?;
+    let mut temporary = name.to_os_string();
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = out.with_file_name(temporary);
+    if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(fail)?;
+    }
+    let whole = fs::File::create(&temporary).and_then(|mut file| {
+        file.write_all(render(experiment).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, out)
+    });
+    whole.map_err(|error| {
+        // The first error is the one to tell; a leftover file is harmless.
+        let _ = fs::remove_file(&temporary);
+        fail(error)
+    })
+}
+
+/// The page's text.
+pub(super) fn render(experiment: &Experiment) -> String {
+    let summary = experiment.summary();
+    let data = PageData::of(experiment);
+    let parts = [
+        ("policy", policy()),
+        ("title", escape(&experiment.name)),
+        ("style", STYLE.into()),
+        ("headline", escape(&headline(&summary))),
+        ("setup", escape(&setup(experiment))),
+        ("table", table(&summary)),
+        ("notes", notes(&data.notes)),
+        ("licence", escape(LICENCE)),
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("data", json(&data)),
+        ("script", SCRIPT.into()),
+    ];
+    fill(TEMPLATE, &parts)
+}
+
+// One pass over the template, so that a `{{name}}` inside a filled part is left alone.
+fn fill(template: &str, parts: &[(&str, String)]) -> String {
+    let mut page = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        page += before;
+        let Some((name, after)) = after.split_once("}}") else { break };
+        page += parts.iter().find(|part| part.0 == name).map_or("", |part| &part.1);
+        rest = after;
+    }
+    page + rest
+}
+
+fn policy() -> String {
+    format!(
+        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; \
+         form-action 'none'",
+        policy_source(SCRIPT),
+        policy_source(STYLE)
+    )
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            c if c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+// `<` ends a script block early and `&` would be read as an entity if the block moved elsewhere.
+fn json(data: &PageData) -> String {
+    let text = serde_json::to_string(data).unwrap_or_else(|_| "null".into());
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// What the runs were asked to do, from the first configuration of the last arm (it has the most
+/// stages, and its last stage is the task all arms end with).
+fn setup(experiment: &Experiment) -> String {
+    let runs = experiment.arms.iter().rev().flat_map(|arm| &arm.runs);
+    let Some(config) = runs.map(|run| &run.config).find(|config| config.task.kind.is_some()) else {
+        return "The task is not known: no run has a readable config.toml.".into();
+    };
+    let task = config.last_task();
+    let number = |x: Option<u64>| x.map_or("?".into(), |x| x.to_string());
+    let size = |x: Option<usize>| x.map_or("?".into(), |x| x.to_string());
+    format!(
+        "Task: the sum of the first {} of {} tokens modulo {}; {} training and {} test sequences. \
+         Model: d = {}, {} MLP neurons, {} token embeddings.",
+        size(task.k),
+        size(task.seq_len),
+        number(task.p),
+        number(task.train),
+        number(task.test),
+        size(config.model.d_model),
+        size(config.model.d_mlp),
+        size(config.model.vocab),
+    )
+}
+
+fn table(summary: &[ArmSummary]) -> String {
+    let mut html = String::from("<table><thead><tr>");
+    for words in HEADER {
+        let _ = write!(html, "<th scope=\"col\">{}</th>", escape(&words.join(" ")));
+    }
+    html += "</tr></thead><tbody>";
+    for (index, arm) in summary.iter().enumerate() {
+        let cells = cells(arm);
+        let _ = write!(
+            html,
+            "<tr><th scope=\"row\"><span class=\"swatch arm{}\"></span>{}</th>",
+            index % 6,
+            escape(&cells[0])
+        );
+        for cell in &cells[1..] {
+            let _ = write!(html, "<td>{}</td>", escape(cell));
+        }
+        html += "</tr>";
+    }
+    html += "</tbody></table>";
+    for arm in summary.iter().filter(|arm| arm.diverged + arm.unfinished > 0) {
+        let _ = write!(
+            html,
+            "<p class=\"quiet\">{}: {} diverged and {} without a final test accuracy count as \
+             failures.</p>",
+            escape(&arm.arm),
+            arm.diverged,
+            arm.unfinished
+        );
+    }
+    html
+}
+
+fn notes(notes: &[(String, String, String)]) -> String {
+    if notes.is_empty() {
+        return "<p>Nothing: every run folder is complete.</p>".into();
+    }
+    let mut html = String::from("<ul>");
+    for (arm, run, note) in notes.iter().take(NOTES) {
+        let _ = write!(html, "<li><b>{}, {}</b>: {}</li>", escape(arm), escape(run), escape(note));
+    }
+    if notes.len() > NOTES {
+        let _ = write!(html, "<li>and {} more</li>", notes.len() - NOTES);
+    }
+    html + "</ul>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::Synthetic;
+    use super::super::write_page;
+    use super::*;
+
+    fn page(synthetic: &Synthetic) -> String {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().join("curriculum");
+        synthetic.write(&root);
+        render(&Experiment::read(&root).unwrap())
+    }
+
+    fn block<'a>(page: &'a str, start: &str, end: &str) -> &'a str {
+        page.split_once(start).unwrap().1.split_once(end).unwrap().0
+    }
+
+    #[test]
+    fn needs_no_network() {
+        let page = page(&Synthetic::small());
+        let policy = block(&page, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        assert!(!policy.contains("unsafe"));
+        for (start, end) in [("<style>", "</style>"), ("<script>", "</script>")] {
+            assert!(policy.contains(&policy_source(block(&page, start, end))), "{start}");
+        }
+        // The only addresses are uPlot's own banner and the name of the SVG namespace.
+        let stripped = page
+            .replace("/*! https://github.com/leeoniya/uPlot (v1.6.32) */", "")
+            .replace("http://www.w3.org/2000/svg", "");
+        for address in ["http://", "https://", "//cdn", "src=", "@import", "url(", "<link"] {
+            assert!(!stripped.contains(address), "{address}");
+        }
+        for call in ["fetch(", "XMLHttpRequest", "WebSocket", "innerHTML", "eval("] {
+            assert!(!page.contains(call), "{call}");
+        }
+    }
+
+    #[test]
+    fn says_the_result() {
+        let page = page(&Synthetic::small());
+        assert!(page.contains("From scratch 0 of 3 seeds generalise; with the curriculum 2 of 3."));
+        assert!(page.contains("sum of the first 5 of 12 tokens modulo 4"));
+        assert!(page.contains("Copyright (c) 2022 Leon Sorokin"));
+        assert!(page.contains("every run folder is complete"));
+        assert!(!page.contains("{{"), "a part of the template was left open");
+        let data: serde_json::Value =
+            serde_json::from_str(block(&page, "type=\"application/json\">", "</script>")).unwrap();
+        assert_eq!(data["arms"][1]["runs"][0]["key"], "seed 0");
+        assert_eq!(data["arms"][1]["runs"][0]["stages"][1]["step"], 200);
+        assert_eq!(data["arms"][0]["runs"][0]["gradient"]["groups"][0], "token_emb");
+        let view = &data["arms"][0]["runs"][0]["embedding"]["tokens"];
+        assert_eq!((&view["rows"], &view["dims"]), (&4.into(), &8.into()));
+    }
+
+    #[test]
+    fn hostile_names_stay_text() {
+        let evil = "<img src=x onerror=alert(1)>&\"'";
+        let synthetic = Synthetic {
+            arms: vec![(evil, false), ("{{data}}", true)],
+            stage_name: "</script><script>alert(2)</script>",
+            ..Synthetic::small()
+        };
+        let page = page(&synthetic);
+        assert!(!page.contains("<img"));
+        assert!(!page.contains("<script>alert"));
+        assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#39;"));
+        assert!(page.contains("\\u003c/script\\u003e"));
+        assert_eq!(page.matches("<script").count(), 2, "the data and the code");
+        assert_eq!(page.matches("type=\"application/json\"").count(), 1);
+    }
+
+    #[test]
+    fn same_folders_give_the_same_bytes() {
+        assert_eq!(page(&Synthetic::small()), page(&Synthetic::small()));
+    }
+
+    #[test]
+    fn stays_small_at_full_size() {
+        let page = page(&Synthetic::full());
+        assert!(page.len() < 6_000_000, "{} bytes", page.len());
+    }
+
+    #[test]
+    fn a_damaged_folder_still_gives_a_page_that_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        Synthetic::small().write(root.path());
+        let run = root.path().join("scratch/seed-01");
+        fs::remove_file(run.join("config.toml")).unwrap();
+        fs::write(run.join("snapshots/step-000100.safetensors"), b"torn").unwrap();
+        let metrics = fs::read(run.join("metrics.jsonl")).unwrap();
+        fs::write(run.join("metrics.jsonl"), &metrics[..metrics.len() / 2]).unwrap();
+        let run = root.path().join("curriculum/seed-00");
+        fs::remove_file(run.join("metrics.jsonl")).unwrap();
+        fs::remove_dir_all(run.join("snapshots")).unwrap();
+        fs::create_dir(root.path().join("curriculum/seed-09")).unwrap();
+
+        let out = root.path().join("new folder/report.html");
+        write_page(root.path(), &out).unwrap();
+        let page = fs::read_to_string(&out).unwrap();
+        for missing in [
+            "<b>scratch, seed 1</b>: config.toml",
+            "the last line is cut off",
+            "step-000100.safetensors",
+            "<b>curriculum, seed 0</b>: metrics.jsonl",
+            "<b>curriculum, seed 9</b>: config.toml",
+            "with the curriculum 1 of 4.",
+        ] {
+            assert!(page.contains(missing), "{missing}");
+        }
+        assert!(!page.contains(root.path().to_str().unwrap()), "no paths of this machine");
+        assert_eq!(fs::read_dir(out.parent().unwrap()).unwrap().count(), 1, "no leftovers");
+    }
+
+    #[test]
+    fn an_unwritable_place_is_an_error_with_help() {
+        let root = tempfile::tempdir().unwrap();
+        Synthetic::small().write(root.path());
+        let error = write_page(root.path(), &root.path().join("scratch")).unwrap_err();
+        assert!(error.to_string().contains("scratch"));
+        assert!(!error.help.is_empty());
+    }
+}
