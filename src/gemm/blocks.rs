@@ -1,6 +1,6 @@
 //! The loops around the micro-kernel, on one thread.
 
-use super::kernel::Tile;
+use super::kernel::{Tile, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::{Mat, MatMut, Write};
@@ -110,15 +110,15 @@ impl Plan {
         let pack_b = p.b_cs != 1 || (p.m > PACK_B_ROWS * L::MR && p.k * p.n * size > PACK_B_BYTES);
         let pack_a = (p.a_rs != 1 && p.a_cs != 1)
             || (p.n > PACK_A_PANELS * nr && (p.m.min(L::MR) * p.k * size > PACK_A_BYTES));
-        let width = if pack_b { p.n.min(nc).next_multiple_of(L::N) } else { L::NV * L::N };
-        let tail = p.n % L::N != 0;
+        let columns = if pack_b { p.n.min(nc).next_multiple_of(nr) } else { nr };
+        let tail = ![0, L::N].contains(&(p.n % nr));
         Plan {
             kc,
             nc,
             pack_a,
             pack_b,
             strip: if pack_a { L::MR * row_stride::<L>(kc) } else { 0 },
-            panels: if pack_b || tail { kc * width } else { 0 },
+            panels: if pack_b || tail { kc * columns } else { 0 },
         }
     }
 }
@@ -150,10 +150,8 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
     fn run<L: Lanes<Elem = T>>(self) {
         let plan = Plan::new::<L>(&self);
         let len = plan.strip + plan.panels;
-        if len == 0 {
-            return self.blocks::<L>(plan, &mut [], &mut []);
-        }
-        let mut scratch = Scratch::new(len);
+        let mut scratch = (len > 0).then(|| Scratch::new(len));
+        let scratch: &mut [T] = scratch.as_deref_mut().unwrap_or_default();
         let (strip, panels) = scratch.split_at_mut(plan.strip);
         self.blocks::<L>(plan, strip, panels);
     }
@@ -172,22 +170,25 @@ impl<T: Element> Product<'_, T> {
                 let write = if pc == 0 { self.write } else { Write::Add };
                 let b = self.b.wrapping_add(pc * self.b_rs + jc * self.b_cs);
                 // Panels that are copied: all, or the last one if it does not fill its vectors.
-                let first = if plan.pack_b {
-                    0
-                } else if nb % L::N == 0 {
-                    nb
-                } else {
-                    nb / nr * nr
+                let last = nb % nr;
+                let first = match () {
+                    () if plan.pack_b => 0,
+                    () if last == 0 || last == L::N => nb,
+                    () => nb - last,
                 };
                 for j in (first..nb).step_by(nr) {
                     let (b, to) = (b.wrapping_add(j * self.b_cs), &mut panels[(j - first) * kc..]);
                     // SAFETY: the panel lies inside B.
                     unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, nr.min(nb - j), to) };
                 }
-                let strips = self.m.div_ceil(L::MR);
-                for s in 0..strips {
-                    // Strips as even as can be, rather than a last one that is too low.
-                    let (ic, end) = (s * self.m / strips, (s + 1) * self.m / strips);
+                // Strips as even as can be, rather than a last one that is too low; only the last
+                // row of an odd number is a strip of its own.
+                let pairs = self.m / 2;
+                let strips = pairs.div_ceil(L::MR / 2);
+                for s in 0..strips + self.m % 2 {
+                    let row =
+                        |s: usize| if s > strips { self.m } else { s * pairs / strips.max(1) * 2 };
+                    let (ic, end) = (row(s), row(s + 1));
                     let rows = end - ic;
                     let a = self.a.wrapping_add(ic * self.a_rs + pc * self.a_cs);
                     let (a, a_rs, a_cs) = if !plan.pack_a {
@@ -205,7 +206,7 @@ impl<T: Element> Product<'_, T> {
                         let (b, b_rs) = if j < first {
                             (b.wrapping_add(j), self.b_rs)
                         } else {
-                            (panels[(j - first) * kc..].as_ptr(), cols.next_multiple_of(L::N))
+                            (panels[(j - first) * kc..].as_ptr(), width::<L>(cols))
                         };
                         let tile = Tile {
                             kc,

@@ -2,7 +2,6 @@
 
 use super::Write;
 use crate::simd::{Element, Kernel, Lanes};
-use std::array::from_fn;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// One tile: `C[rows, cols] = alpha A[rows, kc] B[kc, cols]`, or added to C.
@@ -14,7 +13,7 @@ pub(super) struct Tile<T> {
     pub(super) a: *const T,
     pub(super) a_rs: usize,
     pub(super) a_cs: usize,
-    /// B is `b[k * b_rs + j]`, readable in whole vectors.
+    /// B is `b[k * b_rs + j]`, of [`width`] columns.
     pub(super) b: *const T,
     pub(super) b_rs: usize,
     /// C is `c[i * c_rs + j]`; only `cols` numbers of a row are read or written.
@@ -24,26 +23,26 @@ pub(super) struct Tile<T> {
     pub(super) write: Write,
 }
 
+/// How many numbers of a row of B a tile reads: one vector or `L::NV`, whichever holds `cols`.
+#[inline(always)]
+pub(super) fn width<L: Lanes>(cols: usize) -> usize {
+    if cols > L::N { L::NV * L::N } else { L::N }
+}
+
 impl<T: Element> Tile<T> {
-    /// Computes the tile, of `rows <= L::MR` rows.
+    /// Computes the tile, of `rows` rows: 1 or an even number up to `L::MR`.
     ///
     /// # Safety
-    /// A, B and C must lie in memory as the fields say, where B's rows are readable to the next
-    /// multiple of `L::N`, and nothing else may access C.
+    /// A, B and C must lie in memory as the fields say, and nothing else may access C.
     #[inline(always)]
     pub(super) unsafe fn run<L: Lanes<Elem = T>>(self, rows: usize) {
         match rows {
             1 => self.wide::<L, 1>(),
             2 => self.wide::<L, 2>(),
-            3 => self.wide::<L, 3>(),
             4 => self.wide::<L, 4>(),
-            5 if L::MR > 4 => self.wide::<L, 5>(),
             6 if L::MR > 4 => self.wide::<L, 6>(),
-            7 if L::MR > 6 => self.wide::<L, 7>(),
             8 if L::MR > 6 => self.wide::<L, 8>(),
-            9 if L::MR > 6 => self.wide::<L, 9>(),
             10 if L::MR > 6 => self.wide::<L, 10>(),
-            11 if L::MR > 6 => self.wide::<L, 11>(),
             12 if L::MR > 6 => self.wide::<L, 12>(),
             _ => unreachable!("a tile of {rows} rows"),
         }
@@ -52,12 +51,10 @@ impl<T: Element> Tile<T> {
     /// Picks the number of vectors a row of the tile takes.
     #[inline(always)]
     fn wide<L: Lanes<Elem = T>, const R: usize>(self) {
-        match self.cols.div_ceil(L::N) {
-            1 => self.with_a::<L, R, 1>(),
-            2 if L::NV > 1 => self.with_a::<L, R, 2>(),
-            3 if L::NV > 2 => self.with_a::<L, R, 3>(),
-            4 if L::NV > 2 => self.with_a::<L, R, 4>(),
-            _ => unreachable!("a tile of {} columns", self.cols),
+        match L::NV {
+            2 if self.cols > L::N => self.with_a::<L, R, 2>(),
+            4 if self.cols > L::N => self.with_a::<L, R, 4>(),
+            _ => self.with_a::<L, R, 1>(),
         }
     }
 
@@ -73,6 +70,7 @@ impl<T: Element> Tile<T> {
 }
 
 /// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along rows.
+/// Only [`Tile::run`] makes one; what it demands holds.
 struct Micro<T, const R: usize, const V: usize, const COLUMNS: bool>(Tile<T>);
 
 impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
@@ -82,49 +80,60 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Tile { kc, alpha, mut a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, write } = self.0;
+        let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, write } = self.0;
         let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
+        // One pointer for three rows: addresses scale an index by 1 and 2 for free.
+        let (mut a0, mut a3, mut a6, mut a9) =
+            (a, a.wrapping_add(3 * a_rs), a.wrapping_add(6 * a_rs), a.wrapping_add(9 * a_rs));
         let mut sums = [[L::splat(T::ZERO); V]; R];
         for _ in 0..kc {
-            // SAFETY: `Tile::run` demands that row k of B be readable in whole vectors ...
-            let row: [L; V] = from_fn(|v| unsafe { load(b.add(v * L::N)) });
+            let mut row = [L::splat(T::ZERO); V];
+            for (v, y) in row.iter_mut().enumerate() {
+                // SAFETY: row k of B has `V * L::N` columns.
+                *y = L::load(unsafe { from_raw_parts(b.wrapping_add(v * L::N), L::N) });
+            }
             for (i, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: ... and that column k of A be readable.
-                let x = L::splat(unsafe { *a.add(i * a_rs) });
+                let third = match i / 3 {
+                    _ if COLUMNS => a0.wrapping_add(i),
+                    0 => a0.wrapping_add(i * a_rs),
+                    1 => a3.wrapping_add((i - 3) * a_rs),
+                    2 => a6.wrapping_add((i - 6) * a_rs),
+                    _ => a9.wrapping_add((i - 9) * a_rs),
+                };
+                // SAFETY: column k of A has `R` rows.
+                let x = L::splat(unsafe { *third });
                 for (sum, &y) in sums.iter_mut().zip(&row) {
                     *sum = x.mul_add(y, *sum);
                 }
             }
-            // Past the last row these are not read any more.
-            (a, b) = (a.wrapping_add(a_cs), b.wrapping_add(b_rs));
+            a0 = a0.wrapping_add(a_cs);
+            a3 = a3.wrapping_add(a_cs);
+            a6 = a6.wrapping_add(a_cs);
+            a9 = a9.wrapping_add(a_cs);
+            b = b.wrapping_add(b_rs);
         }
+
         let alpha = L::splat(alpha);
-        for (i, sums) in sums.into_iter().enumerate() {
-            for (v, sum) in sums.into_iter().enumerate() {
+        for (i, sums) in sums.iter().enumerate() {
+            for (v, &sum) in sums.iter().enumerate() {
                 let len = cols.saturating_sub(v * L::N).min(L::N);
-                // SAFETY: `Tile::run` demands that `cols` numbers of row i of C be ours.
-                let out = unsafe { from_raw_parts_mut(c.add(i * c_rs + v * L::N), len) };
-                if len == L::N {
-                    let old = if write == Write::Add { L::load(out) } else { L::splat(T::ZERO) };
-                    let new =
-                        if write == Write::Add { alpha.mul_add(sum, old) } else { alpha * sum };
-                    new.store(out);
-                } else if write == Write::Add {
-                    alpha.mul_add(sum, L::load_partial(out, T::ZERO)).store_partial(out);
+                let at = c.wrapping_add(i * c_rs + v * L::N);
+                // SAFETY: row i of C has `cols` columns, which are ours.
+                let out = unsafe { from_raw_parts_mut(at, len) };
+                if write == Write::Store {
+                    store(alpha * sum, out);
+                } else if len == L::N {
+                    alpha.mul_add(sum, L::load(out)).store(out);
                 } else {
-                    (alpha * sum).store_partial(out);
+                    alpha.mul_add(sum, L::load_partial(out, T::ZERO)).store_partial(out);
                 }
             }
         }
     }
 }
 
-/// The vector at `at`.
-///
-/// # Safety
-/// `L::N` numbers have to be readable there.
+/// Writes all of `out`, at most a vector.
 #[inline(always)]
-unsafe fn load<L: Lanes>(at: *const L::Elem) -> L {
-    // SAFETY: what the caller promises.
-    L::load(unsafe { from_raw_parts(at, L::N) })
+fn store<L: Lanes>(x: L, out: &mut [L::Elem]) {
+    if out.len() == L::N { x.store(out) } else { x.store_partial(out) }
 }

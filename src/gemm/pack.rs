@@ -1,10 +1,11 @@
 //! Copies of panels of B and strips of A in the order the micro-kernel reads them.
 
+use super::kernel::width;
 use crate::simd::{Element, Lanes};
 use std::slice::from_raw_parts;
 
-/// Copies `kc` rows of `cols` numbers, `b[k * rs + j * cs]`, to `to[k * width + j]`, where `width`
-/// is `cols` filled up with zeros to whole vectors.
+/// Copies `kc` rows of `cols` numbers, `b[k * rs + j * cs]`, to `to[k * width + j]`, where
+/// [`width`] fills them up with zeros.
 ///
 /// # Safety
 /// They must be readable there.
@@ -17,7 +18,7 @@ pub(super) unsafe fn panel<L: Lanes>(
     cols: usize,
     to: &mut [L::Elem],
 ) {
-    let width = cols.next_multiple_of(L::N);
+    let width = width::<L>(cols);
     let rows = to[..kc * width].chunks_exact_mut(width);
     if cs == 1 {
         for (k, to) in rows.enumerate() {
@@ -83,14 +84,15 @@ pub(super) unsafe fn strip<L: Lanes>(
     (stride, 1)
 }
 
-/// Copies `x`, and zeros behind it to the end of `to`, which lies less than a vector further.
+/// Copies `x`, and zeros behind it to the end of `to`.
 #[inline(always)]
 fn copy<L: Lanes>(x: &[L::Elem], to: &mut [L::Elem]) {
-    for (x, to) in x.chunks(L::N).zip(to.chunks_mut(L::N)) {
-        if x.len() == L::N {
+    for (i, to) in to.chunks_mut(L::N).enumerate() {
+        let x = &x[x.len().min(i * L::N)..];
+        if x.len() >= L::N && to.len() == L::N {
             L::load(x).store(to);
         } else {
-            L::load_partial(x, L::Elem::ZERO).store_partial(to);
+            L::load_partial(&x[..x.len().min(to.len())], L::Elem::ZERO).store_partial(to);
         }
     }
 }

@@ -65,7 +65,7 @@ fn check<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError>
         MatMut::strided(&mut c, m, n, c_rs),
     );
     for (at, (&c, &old)) in c.iter().zip(&old).enumerate() {
-        let (i, j) = if c_rs > 0 { (at / c_rs, at % c_rs) } else { (m, 0) };
+        let (i, j) = (at / c_rs.max(1), at % c_rs.max(1));
         if i >= m || j >= n {
             prop_assert_eq!(c, old, "{}: outside of C at ({}, {})", machine, i, j);
             continue;
