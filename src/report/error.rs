@@ -72,6 +72,16 @@ impl ReportError {
     }
 }
 
+impl From<ReportError> for crate::error::Error {
+    fn from(e: ReportError) -> Self {
+        crate::error::Error::input(
+            format_args!("{}{}", e.file.display(), e.place),
+            e.problem,
+            e.help,
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
