@@ -106,7 +106,9 @@ impl Plan {
         let nr = L::NV * L::N;
         // A strip of MR x KC takes half the first-level cache of 32 KiB.
         let kc = p.k.min((KC_BYTES / size).max(1));
-        let nc = (NC_BYTES / size / kc.max(1)).next_multiple_of(nr).max(nr);
+        // Small products are too short to divide in.
+        let small = p.k.saturating_mul(p.n) <= NC_BYTES / size;
+        let nc = if small { p.n } else { (NC_BYTES / size / kc).next_multiple_of(nr) };
         let pack_b = p.b_cs != 1 || (p.m > PACK_B_ROWS * L::MR && p.k * p.n * size > PACK_B_BYTES);
         let pack_a = (p.a_rs != 1 && p.a_cs != 1)
             || (p.n > PACK_A_PANELS * nr && (p.m.min(L::MR) * p.k * size > PACK_A_BYTES));
@@ -143,6 +145,18 @@ fn row_stride<L: Lanes>(kc: usize) -> usize {
     kc.next_multiple_of(L::N) + L::N
 }
 
+/// How high a strip to take next of the `left` rows: the last two as even as can be, and a last odd
+/// row by itself.
+#[inline(always)]
+fn height<L: Lanes>(left: usize) -> usize {
+    match left {
+        1 => 1,
+        _ if left >= 2 * L::MR => L::MR,
+        _ if left > L::MR => (left / 2).next_multiple_of(2),
+        _ => left / 2 * 2,
+    }
+}
+
 impl<T: Element> Kernel<T> for Product<'_, T> {
     type Output = ();
 
@@ -150,9 +164,20 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
     fn run<L: Lanes<Elem = T>>(self) {
         let plan = Plan::new::<L>(&self);
         let len = plan.strip + plan.panels;
-        let mut scratch = (len > 0).then(|| Scratch::new(len));
-        let scratch: &mut [T] = scratch.as_deref_mut().unwrap_or_default();
-        let (strip, panels) = scratch.split_at_mut(plan.strip);
+        // A little memory is on the stack sooner than it is found.
+        let (mut near, mut far);
+        let memory: &mut [T] = match len {
+            0 => &mut [],
+            1..=256 => {
+                near = [T::ZERO; 256];
+                &mut near
+            }
+            _ => {
+                far = Scratch::new(len);
+                &mut far
+            }
+        };
+        let (strip, panels) = memory.split_at_mut(plan.strip);
         self.blocks::<L>(plan, strip, panels);
     }
 }
@@ -162,7 +187,8 @@ impl<T: Element> Product<'_, T> {
     #[inline(always)]
     fn blocks<L: Lanes<Elem = T>>(&self, plan: Plan, strip: &mut [T], panels: &mut [T]) {
         let nr = L::NV * L::N;
-        for jc in (0..self.n).step_by(plan.nc) {
+        let mut jc = 0;
+        while jc < self.n {
             let nb = plan.nc.min(self.n - jc);
             let mut pc = 0;
             loop {
@@ -181,15 +207,9 @@ impl<T: Element> Product<'_, T> {
                     // SAFETY: the panel lies inside B.
                     unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, nr.min(nb - j), to) };
                 }
-                // Strips as even as can be, rather than a last one that is too low; only the last
-                // row of an odd number is a strip of its own.
-                let pairs = self.m / 2;
-                let strips = pairs.div_ceil(L::MR / 2);
-                for s in 0..strips + self.m % 2 {
-                    let row =
-                        |s: usize| if s > strips { self.m } else { s * pairs / strips.max(1) * 2 };
-                    let (ic, end) = (row(s), row(s + 1));
-                    let rows = end - ic;
+                let mut ic = 0;
+                while ic < self.m {
+                    let rows = height::<L>(self.m - ic);
                     let a = self.a.wrapping_add(ic * self.a_rs + pc * self.a_cs);
                     let (a, a_rs, a_cs) = if !plan.pack_a {
                         (a, self.a_rs, self.a_cs)
@@ -225,12 +245,14 @@ impl<T: Element> Product<'_, T> {
                         // C, which is ours.
                         unsafe { tile.run::<L>(rows) };
                     }
+                    ic += rows;
                 }
                 pc += plan.kc;
                 if pc >= self.k {
                     break;
                 }
             }
+            jc += nb;
         }
     }
 }

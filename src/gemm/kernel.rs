@@ -2,6 +2,7 @@
 
 use super::Write;
 use crate::simd::{Element, Kernel, Lanes};
+use std::hint::black_box;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// One tile: `C[rows, cols] = alpha A[rows, kc] B[kc, cols]`, or added to C.
@@ -82,9 +83,13 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
     fn run<L: Lanes<Elem = T>>(self) {
         let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, write } = self.0;
         let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
-        // One pointer for three rows: addresses scale an index by 1 and 2 for free.
-        let (mut a0, mut a3, mut a6, mut a9) =
-            (a, a.wrapping_add(3 * a_rs), a.wrapping_add(6 * a_rs), a.wrapping_add(9 * a_rs));
+        // One pointer for three rows: addresses scale an index by 1 and 2 for free. Unless it is
+        // kept from knowing how they relate, the compiler adds its way from row to row instead.
+        let third = |i: usize| black_box(a.wrapping_add(i * a_rs));
+        let mut a0 = a;
+        let mut a3 = if COLUMNS || R <= 3 { a } else { third(3) };
+        let mut a6 = if COLUMNS || R <= 6 { a } else { third(6) };
+        let mut a9 = if COLUMNS || R <= 9 { a } else { third(9) };
         let mut sums = [[L::splat(T::ZERO); V]; R];
         for _ in 0..kc {
             let mut row = [L::splat(T::ZERO); V];
@@ -93,7 +98,7 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
                 *y = L::load(unsafe { from_raw_parts(b.wrapping_add(v * L::N), L::N) });
             }
             for (i, sums) in sums.iter_mut().enumerate() {
-                let third = match i / 3 {
+                let at = match i / 3 {
                     _ if COLUMNS => a0.wrapping_add(i),
                     0 => a0.wrapping_add(i * a_rs),
                     1 => a3.wrapping_add((i - 3) * a_rs),
@@ -101,7 +106,7 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
                     _ => a9.wrapping_add((i - 9) * a_rs),
                 };
                 // SAFETY: column k of A has `R` rows.
-                let x = L::splat(unsafe { *third });
+                let x = L::splat(unsafe { *at });
                 for (sum, &y) in sums.iter_mut().zip(&row) {
                     *sum = x.mul_add(y, *sum);
                 }

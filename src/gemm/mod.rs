@@ -4,11 +4,11 @@
 //! window into something larger, by its strides, without a copy.
 //!
 //! The names are those of BLIS. C is computed in tiles of `MR` x `NR` that stay in registers
-//! ([`kernel`]), with `NR = NV * N`: one row of A's tile is broadcast, one row of B's tile is `NV`
-//! vectors. Around it ([`blocks`]) run loops over blocks of `KC` x `NC` of B, small enough for the
-//! second level cache, and strips of `MR` x `KC` of A, small enough for the first. Either is copied
-//! ([`pack`]) only where reading it in place would be slower. Large products are split over
-//! threads by rows or columns of C ([`threads`]), never over K: each number of C is one sum in one
+//! (`kernel.rs`), with `NR = NV * N`: a number of A is broadcast, a row of B's panel is `NV`
+//! vectors. Around it (`blocks.rs`) run loops over blocks of `KC` x `NC` of B, small enough for the
+//! second-level cache, and strips of `MR` x `KC` of A, small enough for the first. Either is copied
+//! (`pack.rs`) only where reading it in place would be slower. Large products are split over
+//! threads by rows or columns of C (`threads.rs`), never over K: each number of C is one sum in one
 //! order, so its bits depend neither on the number of threads nor on the tile it falls into.
 
 mod blocks;

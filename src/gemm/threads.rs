@@ -11,15 +11,13 @@ const WAKE: usize = 16 << 20;
 /// Computes the product, over the threads of the caller's pool if it is large.
 pub(super) fn run<T: Element>(machine: Machine, product: Product<'_, T>) {
     let work = product.m.saturating_mul(product.n).saturating_mul(product.k);
-    let inside = rayon::current_thread_index().is_some();
-    let tasks = if work < 2 * TASK || (!inside && work < WAKE) {
-        1
-    } else {
-        // Two for each thread, so that one that comes late does not hold up the others by much.
-        let threads = rayon::current_num_threads();
-        if threads == 1 { 1 } else { (work / TASK).min(2 * threads) }
-    };
-    split(machine, product, tasks);
+    // Asking for the pool takes as long as a tiny product.
+    if work < 2 * TASK || (work < WAKE && rayon::current_thread_index().is_none()) {
+        return T::vectorize_on(machine, product);
+    }
+    let threads = rayon::current_num_threads();
+    // Two tasks for each thread, so that a late one does not hold up the others by much.
+    split(machine, product, if threads == 1 { 1 } else { (work / TASK).min(2 * threads) });
 }
 
 /// Halves the longer side of C until there are `tasks` blocks.
