@@ -15,16 +15,16 @@ pub(super) struct Product<'a, T> {
     pub(super) m: usize,
     pub(super) n: usize,
     pub(super) k: usize,
-    alpha: T,
-    a: *const T,
-    a_rs: usize,
-    a_cs: usize,
-    b: *const T,
-    b_rs: usize,
-    b_cs: usize,
-    c: *mut T,
-    c_rs: usize,
-    write: Write,
+    pub(super) alpha: T,
+    pub(super) a: *const T,
+    pub(super) a_rs: usize,
+    pub(super) a_cs: usize,
+    pub(super) b: *const T,
+    pub(super) b_rs: usize,
+    pub(super) b_cs: usize,
+    pub(super) c: *mut T,
+    pub(super) c_rs: usize,
+    pub(super) write: Write,
     memory: PhantomData<(&'a T, &'a mut T)>,
 }
 
@@ -162,6 +162,9 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if self.small::<L>() {
+            return;
+        }
         let plan = Plan::new::<L>(&self);
         let len = plan.strip + plan.panels;
         // A little memory is on the stack sooner than it is found.

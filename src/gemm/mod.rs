@@ -15,6 +15,7 @@ mod blocks;
 mod kernel;
 mod pack;
 mod scratch;
+mod small;
 #[cfg(test)]
 mod tests;
 mod threads;

@@ -58,6 +58,8 @@ pub struct Optimizer<T> {
     rule: Rule,
     /// Steps begun.
     step: u64,
+    /// Adam's decay rates to the power of `step`.
+    powers: [f64; 2],
     /// By parameter, then by moment.
     moments: Vec<Vec<Vec<T>>>,
 }
@@ -66,12 +68,20 @@ impl<T: Element> Optimizer<T> {
     /// A fresh optimiser for parameters of the given sizes.
     pub fn new(rule: Rule, sizes: impl IntoIterator<Item = usize>) -> Self {
         let fresh = |n| vec![vec![T::ZERO; n]; rule.moments()];
-        Optimizer { rule, step: 0, moments: sizes.into_iter().map(fresh).collect() }
+        Optimizer {
+            rule,
+            step: 0,
+            powers: [1.0; 2],
+            moments: sizes.into_iter().map(fresh).collect(),
+        }
     }
 
     /// Begins a step; then update each parameter once.
     pub fn begin_step(&mut self) {
         self.step += 1;
+        if let Rule::Adam { betas, .. } | Rule::AdamW { betas, .. } = self.rule {
+            self.powers = betas.map(|b| libm::pow(b, self.step as f64));
+        }
     }
 
     /// Changes parameter number `i` by its gradient.
@@ -82,7 +92,7 @@ impl<T: Element> Optimizer<T> {
     pub fn update(&mut self, i: usize, lr: f64, x: &mut [T], gradient: &[T]) {
         T::vectorize(Update {
             rule: self.rule,
-            step: self.step,
+            powers: self.powers,
             lr,
             x,
             g: gradient,
@@ -115,7 +125,7 @@ impl<T: Element> Optimizer<T> {
 
 struct Update<'a, T> {
     rule: Rule,
-    step: u64,
+    powers: [f64; 2],
     lr: f64,
     x: &'a mut [T],
     g: &'a [T],
@@ -132,15 +142,15 @@ impl<T: Element> Kernel<T> for Update<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { rule, step, lr, x, g, moments } = self;
+        let Self { rule, powers, lr, x, g, moments } = self;
         match (rule, moments) {
             (Rule::Adam { betas, eps, weight_decay }, [m, v]) => {
                 let decay = Decay { shrink: 1.0, penalty: weight_decay };
-                adam::<L>(Adam { betas, eps, step, lr, decay }, x, g, m, v);
+                adam::<L>(Adam { betas, eps, powers, lr, decay }, x, g, m, v);
             }
             (Rule::AdamW { betas, eps, weight_decay }, [m, v]) => {
                 let decay = Decay { shrink: 1.0 - lr * weight_decay, penalty: 0.0 };
-                adam::<L>(Adam { betas, eps, step, lr, decay }, x, g, m, v);
+                adam::<L>(Adam { betas, eps, powers, lr, decay }, x, g, m, v);
             }
             (Rule::Sgd { weight_decay, .. }, []) => {
                 let (lr, penalty) = (constant::<L>(lr), constant::<L>(weight_decay));
@@ -184,7 +194,7 @@ struct Decay {
 struct Adam {
     betas: [f64; 2],
     eps: f64,
-    step: u64,
+    powers: [f64; 2],
     lr: f64,
     decay: Decay,
 }
@@ -199,11 +209,10 @@ fn adam<L: Lanes>(
     m: &mut [L::Elem],
     v: &mut [L::Elem],
 ) {
-    let Adam { betas: [b1, b2], eps, step, lr, decay } = rule;
+    let Adam { betas: [b1, b2], eps, powers, lr, decay } = rule;
     assert!(g.len() == x.len() && m.len() == x.len() && v.len() == x.len(), "sizes in Adam");
-    let power = |b: f64| libm::pow(b, step as f64);
-    let rate = constant::<L>(lr / (1.0 - power(b1)));
-    let root = constant::<L>(1.0 / (1.0 - power(b2)).sqrt());
+    let rate = constant::<L>(lr / (1.0 - powers[0]));
+    let root = constant::<L>(1.0 / (1.0 - powers[1]).sqrt());
     let (keep_m, keep_v) = (constant::<L>(b1), constant::<L>(b2));
     let (new_m, new_v) = (constant::<L>(1.0 - b1), constant::<L>(1.0 - b2));
     let (shrink, penalty) = (constant::<L>(decay.shrink), constant::<L>(decay.penalty));

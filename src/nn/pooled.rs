@@ -159,6 +159,8 @@ pub struct Pooled {
     pub parameters: Vec<Var>,
     lookup: Lookup,
     targets: Ids,
+    /// `[B]`, what each sequence counts in the loss.
+    weights: Var,
     seq_len: usize,
     /// `[B, L]`, each row sums to 1.
     pub attention: Var,
@@ -168,7 +170,7 @@ pub struct Pooled {
     pub logits: Var,
     /// `[B]`, the cross-entropy of each sequence in nats.
     pub losses: Var,
-    /// `[]`, the mean of the losses.
+    /// `[]`, the mean of the losses, or its part that this batch contributes.
     pub loss: Var,
 }
 
@@ -177,7 +179,7 @@ pub struct Pooled {
 enum Lookup {
     /// All V L sums of a token and a position are computed once, and a batch looks them up: what
     /// comes before the softmax depends on nothing else. Row `token * L + t`.
-    Table { rows: Ids, width: usize },
+    Table { rows: Ids },
     /// Each place of the batch is computed by itself: for large vocabularies and small batches.
     Direct { tokens: Ids },
 }
@@ -211,7 +213,7 @@ impl Pooled {
             let count = vocab * seq_len;
             let rows = tape.ids([batch, seq_len], count);
             let tokens = tape.reshape(token_emb, [vocab, 1, d_model]);
-            (Lookup::Table { rows, width: seq_len }, rows, ops::add(tape, tokens, pos_emb))
+            (Lookup::Table { rows }, rows, ops::add(tape, tokens, pos_emb))
         } else {
             let tokens = tape.ids([batch, seq_len], vocab);
             let rows = tape.counting_ids([batch, seq_len]);
@@ -239,21 +241,51 @@ impl Pooled {
         let logits = ops::linear(tape, out, token_emb, None);
         let targets = tape.ids([batch], vocab);
         let losses = ops::cross_entropy(tape, logits, targets);
-        let loss = ops::mean(tape, losses);
-        Pooled { parameters, lookup, targets, seq_len, attention, sequence, logits, losses, loss }
+        let weights = tape.leaf("weights", [batch]);
+        let loss = ops::mul(tape, losses, weights);
+        let loss = ops::sum(tape, loss);
+        Pooled {
+            parameters,
+            lookup,
+            targets,
+            weights,
+            seq_len,
+            attention,
+            sequence,
+            logits,
+            losses,
+            loss,
+        }
     }
 
-    /// Sets the batch: `tokens [B, L]`, `targets [B]`, as iterators over sequences.
+    /// Sets the batch: `tokens [B, L]`, `targets [B]`, as iterators over sequences. The loss is
+    /// the mean over them.
     ///
     /// # Panics
-    /// If there are not B sequences, or a token or target is outside of the vocabulary.
+    /// If there are none or more than B, or a token or target is outside of the vocabulary.
     #[track_caller]
     pub fn set_batch<'a, T: Element>(
         &self,
         program: &mut Program<T>,
         batch: impl Iterator<Item = (&'a [u32], u32)> + Clone,
     ) {
-        let tokens = batch.clone().map(|(tokens, _)| tokens);
+        let total = batch.clone().count();
+        self.set_part(program, batch, total);
+    }
+
+    /// Sets a part of a batch of `total` sequences: the losses and gradients of all parts add up to
+    /// those of the batch. Where there are fewer than B sequences, the rest counts nothing.
+    ///
+    /// # Panics
+    /// As [`set_batch`](Self::set_batch).
+    #[track_caller]
+    pub fn set_part<'a, T: Element>(
+        &self,
+        program: &mut Program<T>,
+        part: impl Iterator<Item = (&'a [u32], u32)> + Clone,
+        total: usize,
+    ) {
+        let tokens = part.clone().map(|(tokens, _)| tokens);
         let len = self.seq_len;
         match self.lookup {
             Lookup::Direct { tokens: ids } => program.fill_ids(ids, |out| {
@@ -261,22 +293,25 @@ impl Pooled {
                     out.copy_from_slice(row);
                 }
             }),
-            Lookup::Table { rows, width } => program.fill_ids(rows, |out| {
+            Lookup::Table { rows } => program.fill_ids(rows, |out| {
                 for (out, row) in out.chunks_exact_mut(len).zip(tokens) {
                     for (t, (out, &token)) in out.iter_mut().zip(row).enumerate() {
-                        *out = token * width as u32 + t as u32;
+                        *out = token * len as u32 + t as u32;
                     }
                 }
             }),
         }
+        let mut count = 0;
         program.fill_ids(self.targets, |out| {
-            let mut sequences = 0;
-            for (out, (_, target)) in out.iter_mut().zip(batch) {
-                *out = target;
-                sequences += 1;
+            for (_, target) in part {
+                out[count] = target;
+                count += 1;
             }
-            assert_eq!(sequences, out.len(), "sequences in a batch");
         });
+        assert!(count > 0, "a batch without sequences");
+        let (counted, rest) = program.value_mut(self.weights).split_at_mut(count);
+        counted.fill(T::from_f64(1.0 / total as f64));
+        rest.fill(T::ZERO);
     }
 
     /// Sets all parameters, in the order of [`Config::parameters`].

@@ -1,6 +1,6 @@
 //! Weighted sums of rows of a table: attention whose values are looked up.
 
-use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
 use crate::tape::{Backward, Forward, Grad, Ids, Op, Tape, Var};
 
 /// `y[b] = sum over t of weights[b, t] table[ids[b, t]]`: `[R, D], [B, T], ids [B, T] -> [B, D]`.
@@ -71,6 +71,9 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.bag.width <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
         let Self { bag, table, weights, ids, y } = self;
         let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
         for (y, (weights, ids)) in y.chunks_exact_mut(bag.width).zip(examples) {
@@ -101,6 +104,9 @@ impl<T: Element> Kernel<T> for TableKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.bag.width <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
         let Self { bag, weights, ids, dy, d_table } = self;
         let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
         for (dy, (weights, ids)) in dy.chunks_exact(bag.width).zip(examples) {
@@ -131,6 +137,9 @@ impl<T: Element> Kernel<T> for WeightsKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.bag.width <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
         let Self { bag, table, ids, dy, d_weights } = self;
         let d_weights = d_weights.accumulator();
         let examples = d_weights.chunks_exact_mut(bag.len).zip(ids.chunks_exact(bag.len));

@@ -1,7 +1,7 @@
 //! What all functions of two numbers share: `z = f(x, y)`, element by element, with broadcasting.
 
 use crate::gemm::Write;
-use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
 use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
 use crate::tensor::Shape;
 use std::marker::PhantomData;
@@ -141,6 +141,9 @@ impl<T: Element, F: Binary> Kernel<T> for ForwardKernel<'_, T, F> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.zip.loops.inner.len <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
         let Self { zip, x, y, z } = self;
         let inner = zip.loops.inner;
         zip.loops.each(
@@ -201,6 +204,9 @@ impl<T: Element, F: Binary> Kernel<T> for BackwardKernel<'_, T, F> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.zip.loops.inner.len <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
         let Self { zip, x, y, g, side, grad } = self;
         let inner = zip.loops.inner;
         let zero = T::ZERO;

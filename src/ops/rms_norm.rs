@@ -1,7 +1,7 @@
 //! Root-mean-square norm (Zhang and Sennrich 2019).
 
 use crate::gemm::Write;
-use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
 use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
 
 /// What keeps a norm from dividing by zero, and where it stands.
@@ -81,6 +81,9 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.norm.width <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
         let Self { norm, x, gain, y, saved } = self;
         let width = norm.width.max(1);
         let n = T::from_f64(width as f64);
@@ -138,6 +141,9 @@ impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.width <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
         let Self { width, x, gain, dy, saved, dx } = self;
         let width = width.max(1);
         let write = dx.write;

@@ -92,6 +92,10 @@ pub trait Lanes:
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output;
 }
 
+/// Rows up to this width are done with [`Scalar`]: what a vector needs to be filled in part and
+/// summed over its lanes costs more than the few numbers it holds.
+pub const NARROW: usize = 4;
+
 /// A computation over slices that any [`Lanes`] can carry out; run it with [`Element::vectorize`].
 pub trait Kernel<T: Element> {
     /// What it returns beside the slices it writes.

@@ -27,8 +27,9 @@ impl ForwardPlan {
 pub struct BackwardPlan {
     pub(super) output: Slot,
     pub(super) steps: Vec<Step>,
-    /// Wanted leaves that the output does not depend on: their gradient is zero.
+    /// Wanted variables that the output does not depend on: their gradient is zero.
     pub(super) unreached: Vec<Slot>,
+    wanted: Vec<Slot>,
 }
 
 /// One operation of the reverse walk.
@@ -48,6 +49,26 @@ impl BackwardPlan {
     /// Whether it runs none.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The same walk, which adds to the gradients of the wanted variables instead of replacing
+    /// them: for the second part of a batch and on.
+    ///
+    /// # Panics
+    /// If an operation reads the gradient of a wanted variable that is not a leaf.
+    pub fn accumulating<T: Element>(&self, program: &Program<T>) -> BackwardPlan {
+        let mut plan = self.clone();
+        plan.unreached.clear();
+        for step in &mut plan.steps {
+            let node = &program.nodes[step.node as usize];
+            assert!(!self.wanted.contains(&node.out), "only leaves can accumulate");
+            for (write, slot) in step.write.iter_mut().zip(&node.inputs) {
+                if write.is_some() && self.wanted.contains(slot) {
+                    *write = Some(Write::Add);
+                }
+            }
+        }
+        plan
     }
 }
 
@@ -98,7 +119,8 @@ impl<T: Element> Program<T> {
             self.reserve_grad(slot as Slot);
         }
         unreached.iter().for_each(|&slot| self.reserve_grad(slot));
-        BackwardPlan { output, steps, unreached }
+        let wanted = wanted.iter().map(|&x| self.slot(x)).collect();
+        BackwardPlan { output, steps, unreached, wanted }
     }
 
     fn marks(&self, vars: &[Var]) -> Vec<bool> {

@@ -7,7 +7,7 @@ use crate::tape::{Program, Tape};
 use crate::tasks::Dataset;
 
 /// Sequences evaluated at a time; more would not be faster, only larger.
-const CHUNK: usize = 512;
+const CHUNK: usize = 256;
 
 /// A program that only runs forward.
 pub struct Evaluator<T> {
@@ -15,8 +15,6 @@ pub struct Evaluator<T> {
     model: Pooled,
     vocab: usize,
     batch: usize,
-    /// The rows of the current chunk.
-    rows: Vec<u32>,
 }
 
 /// What one pass over a data set found.
@@ -34,13 +32,7 @@ impl<T: Element> Evaluator<T> {
         let batch = rows.clamp(1, CHUNK);
         let mut tape = Tape::new();
         let model = Pooled::record(&mut tape, config, batch);
-        Evaluator {
-            program: tape.finish(),
-            model,
-            vocab: config.vocab,
-            batch,
-            rows: vec![0; batch],
-        }
+        Evaluator { program: tape.finish(), model, vocab: config.vocab, batch }
     }
 
     /// Evaluates the model with these parameters on all of `data`, whose labels are sums of the
@@ -53,12 +45,8 @@ impl<T: Element> Evaluator<T> {
         let mut circuit = CircuitSums::new(data.seq_len, k);
         for from in (0..data.n).step_by(self.batch) {
             let valid = (data.n - from).min(self.batch);
-            // The last chunk is filled up with its first row; what that gives is not counted.
-            for (i, row) in self.rows.iter_mut().enumerate() {
-                *row = (from + if i < valid { i } else { 0 }) as u32;
-            }
-            let batch = self.rows.iter().map(|&r| (data.row(r as usize), data.targets[r as usize]));
-            self.model.set_batch(&mut self.program, batch);
+            let rows = (from..from + valid).map(|r| (data.row(r), data.targets[r]));
+            self.model.set_batch(&mut self.program, rows);
             self.program.forward();
             let value = |x| self.program.value(x);
             let width = value(self.model.sequence).len() / self.batch;

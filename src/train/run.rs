@@ -340,14 +340,29 @@ struct Work<'a, T> {
     data: Split,
     program: Program<T>,
     model: Pooled,
-    plan: BackwardPlan,
+    /// The reverse pass of the first part of a batch, and of the others, which add to it.
+    plans: [BackwardPlan; 2],
     optimizer: Optimizer<T>,
     schedule: Schedule,
     evaluator: Evaluator<T>,
     batches: Batches,
     /// The rows of the current batch.
     rows: Vec<u32>,
+    /// How many of them the program takes at a time.
+    part: usize,
     dropout: Rng,
+}
+
+/// The bytes of activations and their gradients that stay in a second-level cache.
+const PART_BYTES: usize = 512 << 10;
+
+/// How many rows of a batch to compute at a time, so that what one operation writes is still in
+/// the cache when the next one reads it. All parts are alike, the last one may not be full. It
+/// depends on the shapes alone, as the bits of the sum do.
+fn part_rows<T>(config: &pooled::Config, batch: usize) -> usize {
+    let numbers = 5 * config.d_mlp + 8 * config.d_model + 4 * config.seq_len + 3 * config.vocab;
+    let most = (PART_BYTES / (numbers * size_of::<T>())).max(32);
+    batch.div_ceil(batch.div_ceil(most))
 }
 
 impl<'a, T: Element> Work<'a, T> {
@@ -364,9 +379,11 @@ impl<'a, T: Element> Work<'a, T> {
             Batch::Size(n) => n,
         };
         let mut tape = Tape::new();
-        let model = Pooled::record(&mut tape, &model_config, batch);
+        let part = part_rows::<T>(&model_config, batch);
+        let model = Pooled::record(&mut tape, &model_config, part);
         let mut program = tape.finish();
-        let plan = program.plan_backward(model.loss, &model.parameters);
+        let first = program.plan_backward(model.loss, &model.parameters);
+        let others = first.accumulating(&program);
         model.set_parameters(&mut program, &run.weights);
 
         let sizes = parameters.iter().map(|p| p.shape.len());
@@ -397,7 +414,8 @@ impl<'a, T: Element> Work<'a, T> {
             data,
             program,
             model,
-            plan,
+            plans: [first, others],
+            part,
             optimizer,
             schedule: Schedule {
                 shape: t.schedule,
@@ -416,15 +434,19 @@ impl<'a, T: Element> Work<'a, T> {
     fn gradient(&mut self) -> T {
         self.batches.next_into(&mut self.rows);
         let train = &self.data.train;
-        let rows = self.rows.iter().map(|&r| (train.row(r as usize), train.targets[r as usize]));
-        self.model.set_batch(&mut self.program, rows);
-        if self.model_config.dropout > 0.0 {
-            let rng = &mut self.dropout;
-            self.program.draw_noise(|| rng.uniform());
+        let mut loss = T::ZERO;
+        for (i, rows) in self.rows.chunks(self.part).enumerate() {
+            let rows = rows.iter().map(|&r| (train.row(r as usize), train.targets[r as usize]));
+            self.model.set_part(&mut self.program, rows, self.rows.len());
+            if self.model_config.dropout > 0.0 {
+                let rng = &mut self.dropout;
+                self.program.draw_noise(|| rng.uniform());
+            }
+            self.program.forward();
+            self.program.backward(&self.plans[i.min(1)]);
+            loss += self.program.value(self.model.loss)[0];
         }
-        self.program.forward();
-        self.program.backward(&self.plan);
-        self.program.value(self.model.loss)[0]
+        loss
     }
 
     /// Updates the parameters by the gradient and returns the learning rate.
