@@ -12,6 +12,7 @@
 //! order, so its bits depend neither on the number of threads nor on the tile it falls into.
 
 mod blocks;
+mod fallback;
 mod kernel;
 mod pack;
 mod scratch;

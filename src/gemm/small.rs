@@ -60,13 +60,23 @@ impl<T: Element> Product<'_, T> {
         };
     }
 
-    /// The definition.
+    /// The definition, with the depth known where it is common.
     #[inline(always)]
     fn tiny(&self) {
+        match self.k {
+            1 => self.tiny_of_depth(1),
+            2 => self.tiny_of_depth(2),
+            3 => self.tiny_of_depth(3),
+            k => self.tiny_of_depth(k),
+        }
+    }
+
+    #[inline(always)]
+    fn tiny_of_depth(&self, depth: usize) {
         for i in 0..self.m {
             for j in 0..self.n {
                 let mut sum = T::ZERO;
-                for k in 0..self.k {
+                for k in 0..depth {
                     sum = self.a(i, k).mul_add(self.b(k, j), sum);
                 }
                 self.put(i, j, sum);

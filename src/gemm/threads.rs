@@ -1,6 +1,7 @@
 //! Large products over several threads.
 
 use super::blocks::Product;
+use super::fallback;
 use crate::simd::{Element, Machine};
 
 /// Multiply-adds worth a task of their own: some ten microseconds.
@@ -11,6 +12,9 @@ const WAKE: usize = 16 << 20;
 /// Computes the product, over the threads of the caller's pool if it is large.
 pub(super) fn run<T: Element>(machine: Machine, product: Product<'_, T>) {
     let work = product.m.saturating_mul(product.n).saturating_mul(product.k);
+    if fallback::serves::<T>(machine, work) {
+        return fallback::run(product);
+    }
     // Asking for the pool takes as long as a tiny product.
     if work < 2 * TASK || (work < WAKE && rayon::current_thread_index().is_none()) {
         return T::vectorize_on(machine, product);

@@ -1,7 +1,7 @@
 //! Weighted sums of rows of a table: attention whose values are looked up.
 
-use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
-use crate::tape::{Backward, Forward, Grad, Ids, Op, Tape, Var};
+use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 
 /// `y[b] = sum over t of weights[b, t] table[ids[b, t]]`: `[R, D], [B, T], ids [B, T] -> [B, D]`.
 ///
@@ -34,7 +34,10 @@ impl<T: Element> Op<T> for Bag {
 
     fn forward(&self, run: Forward<'_, T>) {
         let (table, weights, ids) = (run.input(0), run.input(1), run.ids(0));
-        T::vectorize(ForwardKernel { bag: self, table, weights, ids, y: run.out });
+        match self.width {
+            2 => narrow_forward::<T, 2>(self.len, table, weights, ids, run.out),
+            _ => T::vectorize(ForwardKernel { bag: self, table, weights, ids, y: run.out }),
+        }
     }
 
     /// `d weights[b, t] = <dy[b], table[ids[b, t]]>`, `d table[ids[b, t]] += weights[b, t] dy[b]`.
@@ -44,10 +47,17 @@ impl<T: Element> Op<T> for Bag {
         let [d_table, d_weights, ..] = run.grads;
         if let Some(d_table) = d_table {
             let d_table = d_table.accumulator();
-            T::vectorize(TableKernel { bag: self, weights, ids, dy, d_table });
+            match self.width {
+                2 => narrow_table::<T, 2>(self.len, weights, ids, dy, d_table),
+                _ => T::vectorize(TableKernel { bag: self, weights, ids, dy, d_table }),
+            }
         }
         if let Some(d_weights) = d_weights {
-            T::vectorize(WeightsKernel { bag: self, table, ids, dy, d_weights });
+            let d_weights = d_weights.accumulator();
+            match self.width {
+                2 => narrow_weights::<T, 2>(self.len, table, ids, dy, d_weights),
+                _ => T::vectorize(WeightsKernel { bag: self, table, ids, dy, d_weights }),
+            }
         }
     }
 }
@@ -71,9 +81,6 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        if L::N > 1 && self.bag.width <= NARROW {
-            return self.run::<Scalar<T>>();
-        }
         let Self { bag, table, weights, ids, y } = self;
         let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
         for (y, (weights, ids)) in y.chunks_exact_mut(bag.width).zip(examples) {
@@ -104,9 +111,6 @@ impl<T: Element> Kernel<T> for TableKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        if L::N > 1 && self.bag.width <= NARROW {
-            return self.run::<Scalar<T>>();
-        }
         let Self { bag, weights, ids, dy, d_table } = self;
         let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
         for (dy, (weights, ids)) in dy.chunks_exact(bag.width).zip(examples) {
@@ -129,7 +133,7 @@ struct WeightsKernel<'a, T> {
     table: &'a [T],
     ids: &'a [u32],
     dy: &'a [T],
-    d_weights: &'a mut Grad<T>,
+    d_weights: &'a mut [T],
 }
 
 impl<T: Element> Kernel<T> for WeightsKernel<'_, T> {
@@ -137,15 +141,72 @@ impl<T: Element> Kernel<T> for WeightsKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        if L::N > 1 && self.bag.width <= NARROW {
-            return self.run::<Scalar<T>>();
-        }
         let Self { bag, table, ids, dy, d_weights } = self;
-        let d_weights = d_weights.accumulator();
         let examples = d_weights.chunks_exact_mut(bag.len).zip(ids.chunks_exact(bag.len));
         for (dy, (d_weights, ids)) in dy.chunks_exact(bag.width).zip(examples) {
             for (d, &id) in d_weights.iter_mut().zip(ids) {
                 *d += slice::dot::<L>(bag.row(table, id), dy);
+            }
+        }
+    }
+}
+
+// In the plane (D = 2, the authors' default) a vector would be all but empty: rows are arrays.
+
+fn narrow_forward<T: Element, const D: usize>(
+    len: usize,
+    table: &[T],
+    weights: &[T],
+    ids: &[u32],
+    y: &mut [T],
+) {
+    let table = table.as_chunks::<D>().0;
+    let examples = weights.chunks_exact(len).zip(ids.chunks_exact(len));
+    for (y, (weights, ids)) in y.as_chunks_mut::<D>().0.iter_mut().zip(examples) {
+        let mut sum = [T::ZERO; D];
+        for (&w, &id) in weights.iter().zip(ids) {
+            let row = &table[id as usize];
+            for j in 0..D {
+                sum[j] = w.mul_add(row[j], sum[j]);
+            }
+        }
+        *y = sum;
+    }
+}
+
+fn narrow_table<T: Element, const D: usize>(
+    len: usize,
+    weights: &[T],
+    ids: &[u32],
+    dy: &[T],
+    d_table: &mut [T],
+) {
+    let d_table = d_table.as_chunks_mut::<D>().0;
+    let examples = weights.chunks_exact(len).zip(ids.chunks_exact(len));
+    for (dy, (weights, ids)) in dy.as_chunks::<D>().0.iter().zip(examples) {
+        for (&w, &id) in weights.iter().zip(ids) {
+            let row = &mut d_table[id as usize];
+            for j in 0..D {
+                row[j] = w.mul_add(dy[j], row[j]);
+            }
+        }
+    }
+}
+
+fn narrow_weights<T: Element, const D: usize>(
+    len: usize,
+    table: &[T],
+    ids: &[u32],
+    dy: &[T],
+    d_weights: &mut [T],
+) {
+    let table = table.as_chunks::<D>().0;
+    let examples = d_weights.chunks_exact_mut(len).zip(ids.chunks_exact(len));
+    for (dy, (d_weights, ids)) in dy.as_chunks::<D>().0.iter().zip(examples) {
+        for (d, &id) in d_weights.iter_mut().zip(ids) {
+            let row = &table[id as usize];
+            for j in 0..D {
+                *d = row[j].mul_add(dy[j], *d);
             }
         }
     }

@@ -1,0 +1,80 @@
+//! The product by the `matrixmultiply` crate, for processors without a machine of our own.
+
+use super::Write;
+use super::blocks::Product;
+use crate::simd::{Element, Machine};
+use std::any::TypeId;
+
+/// Multiply-adds from which its set-up pays.
+const LARGE: usize = 32 * 32 * 32;
+
+/// Whether the product is better left to it: a large one of `f32` or `f64` where the lanes are
+/// those of `wide`, which has no kernels tuned to its registers. A machine that was forced on a
+/// better processor stays what it was forced to be.
+pub(super) fn serves<T: Element>(machine: Machine, work: usize) -> bool {
+    machine == Machine::Portable
+        && Machine::available().next() == Some(Machine::Portable)
+        && work >= LARGE
+        && [TypeId::of::<f32>(), TypeId::of::<f64>()].contains(&TypeId::of::<T>())
+}
+
+/// Computes the product of `f32` or `f64`.
+///
+/// # Panics
+/// For other elements.
+pub(super) fn run<T: Element>(p: Product<'_, T>) {
+    let beta = if p.write == Write::Add { 1.0 } else { 0.0 };
+    let alpha = p.alpha.to_f64();
+    let stride = |s: usize| s as isize;
+    let (a_rs, a_cs, b_rs, b_cs) = (stride(p.a_rs), stride(p.a_cs), stride(p.b_rs), stride(p.b_cs));
+    let c_rs = stride(p.c_rs);
+    if TypeId::of::<T>() == TypeId::of::<f32>() {
+        let (a, b, c) = (p.a.cast::<f32>(), p.b.cast::<f32>(), p.c.cast::<f32>());
+        let (alpha, beta) = (alpha as f32, beta as f32);
+        // SAFETY: T is f32; A and B may be read and C written by the shapes and strides given.
+        unsafe {
+            matrixmultiply::sgemm(
+                p.m, p.k, p.n, alpha, a, a_rs, a_cs, b, b_rs, b_cs, beta, c, c_rs, 1,
+            );
+        }
+    } else {
+        assert_eq!(TypeId::of::<T>(), TypeId::of::<f64>(), "{}", T::NAME);
+        let (a, b, c) = (p.a.cast::<f64>(), p.b.cast::<f64>(), p.c.cast::<f64>());
+        // SAFETY: T is f64; A and B may be read and C written by the shapes and strides given.
+        unsafe {
+            matrixmultiply::dgemm(
+                p.m, p.k, p.n, alpha, a, a_rs, a_cs, b, b_rs, b_cs, beta, c, c_rs, 1,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Mat, MatMut, gemm};
+    use super::*;
+
+    /// Our product and the crate's, each of whole numbers, are exact and so the same.
+    fn agrees<T: Element>() {
+        let (m, k, n) = (5, 40, 7);
+        let numbers = |len: usize, seed: usize| -> Vec<T> {
+            (0..len).map(|i| T::from_f64(((i * 31 + seed) % 17) as f64 - 8.0)).collect()
+        };
+        let (a, b) = (numbers(m * k, 1), numbers(n * k, 2));
+        for write in [Write::Store, Write::Add] {
+            let (mut ours, mut theirs) = (numbers(m * n, 3), numbers(m * n, 3));
+            let (a, b) = (Mat::new(&a, m, k), Mat::new(&b, n, k).t());
+            gemm(T::from_f64(2.0), a, b, write, MatMut::new(&mut ours, m, n));
+            let c = MatMut::new(&mut theirs, m, n);
+            run(Product::new(T::from_f64(2.0), a, b, write, c));
+            assert_eq!(ours, theirs);
+            assert!(ours.iter().any(|x| x.to_f64().abs() > 100.0));
+        }
+    }
+
+    #[test]
+    fn it_is_the_same_product() {
+        agrees::<f32>();
+        agrees::<f64>();
+    }
+}
