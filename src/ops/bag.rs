@@ -33,6 +33,9 @@ impl<T: Element> Op<T> for Bag {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
+        if self.len == 0 || self.width == 0 {
+            return run.out.fill(T::ZERO);
+        }
         let (table, weights, ids) = (run.input(0), run.input(1), run.ids(0));
         match self.width {
             2 => narrow_forward::<T, 2>(self.len, table, weights, ids, run.out),
@@ -42,6 +45,12 @@ impl<T: Element> Op<T> for Bag {
 
     /// `d weights[b, t] = <dy[b], table[ids[b, t]]>`, `d table[ids[b, t]] += weights[b, t] dy[b]`.
     fn backward(&self, run: Backward<'_, T>) {
+        if self.len == 0 || self.width == 0 {
+            for grad in run.grads.iter_mut().flatten() {
+                grad.accumulator();
+            }
+            return;
+        }
         let (table, weights, ids) = (run.input(0), run.input(1), run.ids(0));
         let dy = run.grad_out;
         let [d_table, d_weights, ..] = run.grads;

@@ -82,6 +82,9 @@ impl Loops {
     /// Calls `f` with the offsets into `z`, `x` and `y` of every inner run.
     #[inline(always)]
     fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
+        if self.inner.len == 0 {
+            return;
+        }
         let total: usize = self.outer.iter().map(|a| a.len).product();
         for run in 0..total {
             let (mut rest, mut x, mut y) = (run, 0, 0);

@@ -174,6 +174,90 @@ fn dual_numbers_agree_with_differences_of_gradients() {
     assert!(curved > 20, "only {curved} checks have a second derivative that is not zero");
 }
 
+/// Sums over nothing are zero, and whatever is not empty is written: the values and gradients that
+/// an earlier pass left are NaN here.
+#[test]
+fn empty_tensors() {
+    for check in [
+        check!("add", [[0], [0]], [], |t, x, i| add(t, x[0], x[1])),
+        check!("sub: a number", [[2, 0], [1]], [], |t, x, i| sub(t, x[0], x[1])),
+        check!("mul: a column", [[3, 1], [3, 0]], [], |t, x, i| mul(t, x[0], x[1])),
+        check!("mul: by itself", [[0, 3]], [], |t, x, i| mul(t, x[0], x[0])),
+        check!("scale", [[0]], [], |t, x, i| scale(t, x[0], 2.0)),
+        check!("matmul: K = 0", [[2, 3, 0], [0, 4]], [], |t, x, i| {
+            matmul(t, x[0], x[1], MatMul::default())
+        }),
+        check!("matmul: M = N = 0", [[0, 3], [0, 3]], [], |t, x, i| {
+            matmul(t, x[0], x[1], MatMul { transpose_b: true, ..Default::default() })
+        }),
+        check!("matmul: no batch, one b", [[0, 3, 2], [3, 4]], [], |t, x, i| {
+            matmul(t, x[0], x[1], MatMul { transpose_a: true, ..Default::default() })
+        }),
+        check!("linear: N = 0", [[2, 3], [0, 3], [0]], [], |t, x, i| {
+            linear(t, x[0], x[1], Some(x[2]))
+        }),
+        check!("linear: K = 0", [[2, 0], [3, 0]], [], |t, x, i| linear(t, x[0], x[1], None)),
+        check!("linear: M = 0", [[0, 3], [2, 3], [2]], [], |t, x, i| {
+            linear(t, x[0], x[1], Some(x[2]))
+        }),
+        check!("gather: no ids", [[5, 3]], [([0], 5)], |t, x, i| gather(t, x[0], i[0])),
+        check!("gather: width 0", [[5, 0]], [([4], 5)], |t, x, i| gather(t, x[0], i[0])),
+        check!("bag: no rows", [[5, 3], [4, 0]], [([4, 0], 5)], |t, x, i| {
+            bag(t, x[0], x[1], i[0])
+        }),
+        check!("bag: no bags", [[5, 3], [0, 2]], [([0, 2], 5)], |t, x, i| {
+            bag(t, x[0], x[1], i[0])
+        }),
+        check!("bag: width 0", [[5, 0], [4, 2]], [([4, 2], 5)], |t, x, i| {
+            bag(t, x[0], x[1], i[0])
+        }),
+        check!("permute", [[2, 0, 3]], [], |t, x, i| permute(t, x[0], &[2, 0, 1])),
+        check!("sum", [[2, 0]], [], |t, x, i| sum(t, x[0])),
+        check!("sum: along nothing", [[2, 0, 3]], [], |t, x, i| sum_axis(t, x[0], 1)),
+        check!("sum: of no columns", [[2, 3, 0]], [], |t, x, i| sum_axis(t, x[0], 1)),
+        check!("softmax", [[2, 0]], [], |t, x, i| softmax(t, x[0])),
+        check!("causal_softmax", [[2, 0, 0]], [], |t, x, i| causal_softmax(t, x[0])),
+        check!("rms_norm", [[2, 0], [0]], [], |t, x, i| {
+            rms_norm(t, x[0], Some(x[1]), Eps::Inside(0.1))
+        }),
+        check!("rms_norm: no rows", [[0, 2], [2]], [], |t, x, i| {
+            rms_norm(t, x[0], Some(x[1]), Eps::Outside(0.1))
+        }),
+        check!("layer_norm", [[2, 0], [0], [0]], [], |t, x, i| {
+            layer_norm(t, x[0], Some((x[1], x[2])), 0.1)
+        }),
+        check!("layer_norm: no rows", [[0, 2], [2], [2]], [], |t, x, i| {
+            layer_norm(t, x[0], Some((x[1], x[2])), 0.1)
+        }),
+        check!("gelu", [[0]], [], |t, x, i| gelu(t, x[0])),
+        check!("cross_entropy", [[0, 3]], [([0], 3)], |t, x, i| cross_entropy(t, x[0], i[0])),
+        check!("cross_entropy: V = 0", [[0, 0]], [([0], 0)], |t, x, i| {
+            cross_entropy(t, x[0], i[0])
+        }),
+        check!("dropout", [[0]], [], |t, x, i| dropout(t, x[0], 0.5)),
+    ] {
+        let Check { name, leaves, ids, double, .. } = check;
+        let mut tape = Tape::new();
+        let x: Vec<Var> = leaves.iter().map(|(s, _)| tape.leaf("x", s.clone())).collect();
+        let i: Vec<Ids> = ids.iter().map(|(s, n, _)| tape.ids(s.clone(), *n)).collect();
+        let y = double(&mut tape, &x, &i);
+        let mut program = tape.finish();
+        let plan = program.plan_backward(y, &x);
+        for (&x, (_, numbers)) in x.iter().zip(&leaves) {
+            program.set(x, numbers);
+            program.value_and_grad_mut(x).1.fill(f64::NAN);
+        }
+        program.value_mut(y).fill(f64::NAN);
+        program.forward();
+        assert!(program.value(y).iter().all(|&y| y == 0.0), "{name}: {:?}", program.value(y));
+        let ones = vec![1.0; program.value(y).len()];
+        program.backward_from(&plan, &ones);
+        for &x in &x {
+            assert!(program.grad(x).iter().all(|&g| g == 0.0), "{name}: {:?}", program.grad(x));
+        }
+    }
+}
+
 /// An operation without a check fails the suite: every name in the sources has to be recorded by
 /// some check.
 #[test]

@@ -71,6 +71,8 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { width, x, targets, y, slope } = self;
+        // Only a batch of nothing has a vocabulary of nothing.
+        let width = width.max(1);
         let lowest = T::from_f64(f64::NEG_INFINITY);
         let rows = x.chunks_exact(width).zip(slope.chunks_exact_mut(width));
         for ((y, &target), (x, slope)) in y.iter_mut().zip(targets).zip(rows) {
@@ -125,6 +127,7 @@ impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { width, dx, write, dy, slope } = self;
+        let width = width.max(1);
         let rows = dx.chunks_exact_mut(width).zip(slope.chunks_exact(width));
         for (&dy, (dx, slope)) in dy.iter().zip(rows) {
             let dy = L::splat(dy);

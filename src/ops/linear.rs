@@ -44,7 +44,7 @@ impl<T: Element> Op<T> for Linear {
         let write = if run.has_input(2) {
             // The bias is there before the product is added: no second pass over the output.
             let bias = run.input(2);
-            run.out.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias));
+            run.out.chunks_exact_mut(n.max(1)).for_each(|row| row.copy_from_slice(bias));
             Write::Add
         } else {
             Write::Store

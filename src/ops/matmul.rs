@@ -116,6 +116,10 @@ impl<T: Element> Op<T> for Product {
             }
         }
         if let Some(db) = db {
+            if batch == 0 {
+                // A sum over nothing still has to be written.
+                db.accumulator();
+            }
             let mut write = db.write;
             for i in 0..batch {
                 let at = if shared { 0 } else { i * k * n };
