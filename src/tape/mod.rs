@@ -115,8 +115,14 @@ impl<T: Element> Tape<T> {
     }
 
     /// Whole numbers that are set from outside; each has to be below `limit`. Starts as zeros.
+    ///
+    /// # Panics
+    /// If there are any but none could be below `limit`.
+    #[track_caller]
     pub fn ids(&mut self, shape: impl Into<Shape>, limit: usize) -> Ids {
-        self.ids.push(IdsInfo { shape: shape.into(), limit, counting: false });
+        let shape = shape.into();
+        assert!(limit > 0 || shape.is_empty(), "ids {shape} below 0");
+        self.ids.push(IdsInfo { shape, limit, counting: false });
         Ids((self.ids.len() - 1) as u32)
     }
 

@@ -55,8 +55,10 @@ impl BackwardPlan {
     /// them: for the second part of a batch and on.
     ///
     /// # Panics
-    /// If an operation reads the gradient of a wanted variable that is not a leaf.
+    /// If a wanted variable is the output, or an operation reads its gradient: only leaves can
+    /// collect.
     pub fn accumulating<T: Element>(&self, program: &Program<T>) -> BackwardPlan {
+        assert!(!self.wanted.contains(&self.output), "the output's gradient is set, not summed");
         let mut plan = self.clone();
         plan.unreached.clear();
         for step in &mut plan.steps {
