@@ -131,7 +131,8 @@ fn json(data: &PageData) -> String {
 /// stages, and its last stage is the task all arms end with).
 fn setup(experiment: &Experiment) -> String {
     let runs = experiment.arms.iter().rev().flat_map(|arm| &arm.runs);
-    let Some(config) = runs.map(|run| &run.config).find(|config| config.task.kind.is_some()) else {
+    let Some(config) = runs.map(|run| &run.config).find(|config| config.last_task().kind.is_some())
+    else {
         return "The task is not known: no run has a readable config.toml.".into();
     };
     let task = config.last_task();
