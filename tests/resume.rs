@@ -116,10 +116,11 @@ fn a_killed_run_ends_with_the_same_bits() {
         assert!(attempt < 20, "the runs ended before they could be killed");
         let run = format!("killed-{attempt}");
         for round in 0..12 {
-            // In the first milliseconds, or somewhere behind a new checkpoint.
+            // In the first milliseconds, or somewhere behind new checkpoints, of which there are 16.
             let alive = match round % 3 {
                 0 => killed(&place, &run, 0, delay(6_000)),
-                _ => killed(&place, &run, 1, delay(4_000)),
+                1 => killed(&place, &run, 1, delay(4_000)),
+                _ => killed(&place, &run, 3, delay(4_000)),
             };
             kills += usize::from(alive);
             if !alive {
