@@ -61,7 +61,10 @@ pub fn run<T: Element>(
     let data: Vec<Split> =
         (0..config.stages.len()).map(|i| data(config, i)).collect::<Result<_>>()?;
     let (weights, resumed) = match found {
-        Found::Checkpoint { weights, optimizer, state } => (weights, Some((optimizer, state))),
+        Found::Checkpoint(found) => {
+            let (weights, optimizer, state) = *found;
+            (weights, Some((optimizer, state)))
+        }
         _ => (initial_weights(config)?, None),
     };
     make_ready(config, folder, existing)?;
@@ -71,7 +74,7 @@ pub fn run<T: Element>(
 /// What there is to go on from.
 enum Found<T> {
     Nothing,
-    Checkpoint { weights: Vec<Vec<T>>, optimizer: Optimizer<T>, state: State },
+    Checkpoint(Box<(Vec<Vec<T>>, Optimizer<T>, State)>),
     Finished,
 }
 
@@ -130,7 +133,7 @@ fn read_checkpoint<T: Element>(config: &Config, path: &Path) -> Result<Found<T>>
         return Err(Error::input(place.display(), message, checkpoint::DAMAGED));
     }
     optimizer.restore(state.optimizer_steps, moments);
-    Ok(Found::Checkpoint { weights, optimizer, state })
+    Ok(Found::Checkpoint(Box::new((weights, optimizer, state))))
 }
 
 /// Makes the folder ready to be written into.
