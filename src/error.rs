@@ -75,8 +75,8 @@ impl Error {
             ErrorKind::InvalidInput | ErrorKind::InvalidFilename | ErrorKind::InvalidData => {
                 input("check the name and the content of the file")
             }
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                Error::failed(&place, &message, "free some space and run again")
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Error::failed(&place, &message, "free some space or raise the limit, and run again")
             }
             _ => Error::failed(&place, &message, "check the disk, then run again"),
         }
@@ -89,10 +89,24 @@ impl Error {
         self
     }
 
+    /// The same error, with the path `to` named where its place says `from`.
+    pub fn renamed(mut self, from: &Path, to: &Path) -> Error {
+        let (Error::Input { place, .. } | Error::Failed { place, .. }) = &mut self;
+        *place = place.replace(&one_line(from.display()), &one_line(to.display()));
+        self
+    }
+
     /// What to do about it, on one line without the word `help:`.
     pub fn help(&self) -> &str {
         match self {
             Error::Input { help, .. } | Error::Failed { help, .. } => help,
+        }
+    }
+
+    /// What is wrong, without the place and the help.
+    pub fn message(&self) -> &str {
+        match self {
+            Error::Input { message, .. } | Error::Failed { message, .. } => message,
         }
     }
 

@@ -1,4 +1,5 @@
 //! Enumerations whose values have names in files and on the command line.
+#![forbid(unsafe_code)]
 
 /// An enumeration whose values have names.
 pub trait Named: Copy + PartialEq + 'static {

@@ -13,7 +13,7 @@ const STEPS: usize = 200;
 
 fn fixture() -> Tensors {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sma-d2");
-    Tensors::read(&folder.join("expected.safetensors")).expect("the fixture is whole")
+    Tensors::read(folder.join("expected.safetensors")).expect("the fixture is whole")
 }
 
 /// The largest difference relative to the largest wanted number, which has to be large enough to

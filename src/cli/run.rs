@@ -59,7 +59,13 @@ fn read_tokens(path: &Path, len: usize, vocab: usize) -> Result<Vec<Vec<u32>>> {
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("{}: line {}", path.display(), i + 1);
         let row: Vec<u32> = serde_json::from_str(line).map_err(|e| {
-            Error::input(&place, e, "write a list of token ids on each line, such as [0, 3, 1]")
+            // Of the one line that it was given.
+            let message = e.to_string().replace(" at line 1 column", " at column");
+            Error::input(
+                &place,
+                message,
+                "write a list of token ids on each line, such as [0, 3, 1]",
+            )
         })?;
         if row.len() != len {
             let message = format!("has {} ids, the model takes {len}", row.len());

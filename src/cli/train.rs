@@ -75,8 +75,9 @@ impl Train {
                 println!("{}", line(job, outcome));
             }
         }
-        // All failures are told; the last one as the error of the command.
+        // All failures are told, one that all runs share once; the last as the command's error.
         let mut failures: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+        failures.dedup();
         let last = failures.pop();
         for e in failures {
             eprintln!("error: {e}\nhelp: {}", e.help());

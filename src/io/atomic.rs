@@ -59,7 +59,9 @@ pub fn write_folder(path: impl AsRef<Path>, fill: impl FnOnce(&Path) -> Result<(
     let partial = partial_name(path)?;
     remove_folder(&partial).map_err(fail)?;
     fs::create_dir(&partial).map_err(fail)?;
-    let written = fill(&partial).and_then(|()| {
+    // A name that is gone by the time the error is read would only confuse.
+    let filled = fill(&partial).map_err(|e| e.renamed(&partial, path));
+    let written = filled.and_then(|()| {
         sync_folder(&partial);
         fs::rename(&partial, path).map_err(fail)
     });
@@ -234,9 +236,10 @@ mod tests {
         fs::write(t.path().join(".step-1.partial/stale"), "").unwrap();
         let failed = write_folder(&path, |f| {
             write_bytes(f.join("a"), b"1")?;
-            Err(Error::failed("x", "y", "z"))
+            Err(Error::failed(f.join("b").display(), "y", "z"))
         });
-        assert!(failed.is_err());
+        let place = path.join("b");
+        assert_eq!(failed, Err(Error::failed(place.display(), "y", "z")));
         assert_eq!(names(t.path()), [""; 0]);
         write_folder(&path, |f| write_bytes(f.join("a"), b"1")).unwrap();
         assert_eq!((names(t.path()), names(&path)), (vec!["step-1".into()], vec!["a".into()]));

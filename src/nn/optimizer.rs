@@ -34,7 +34,7 @@ pub enum Rule {
 
 impl Rule {
     /// How many numbers of state it keeps for each parameter.
-    fn moments(&self) -> usize {
+    pub fn moments(&self) -> usize {
         match self {
             Rule::Adam { .. } | Rule::AdamW { .. } => 2,
             Rule::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
@@ -98,6 +98,20 @@ impl<T: Element> Optimizer<T> {
             g: gradient,
             moments: &mut self.moments[i],
         });
+    }
+
+    /// Goes on by another rule with what it remembers.
+    ///
+    /// # Panics
+    /// If the rule remembers another amount of numbers.
+    pub fn follow(&mut self, rule: Rule) {
+        assert_eq!(
+            rule.moments(),
+            self.rule.moments(),
+            "moments of {rule:?} after {:?}",
+            self.rule
+        );
+        self.rule = rule;
     }
 
     /// Steps begun so far.

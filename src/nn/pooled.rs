@@ -326,3 +326,151 @@ impl Pooled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCH: usize = 7;
+
+    fn config(d_mlp: usize) -> Config {
+        let activation = Activation::Gelu;
+        let (vocab, seq_len, d_model) = (5, 6, 4);
+        Config { vocab, seq_len, d_model, d_mlp, activation, mlp_bias: true, dropout: 0.0 }
+    }
+
+    /// Logits, losses, attention and all gradients of one batch.
+    fn numbers(config: &Config, table: bool) -> Vec<Vec<f64>> {
+        let mut tape = Tape::<f64>::new();
+        let model = Pooled::record_as(&mut tape, config, BATCH, table);
+        assert_eq!(matches!(model.lookup, Lookup::Table { .. }), table);
+        let mut program = tape.finish();
+        let plan = program.plan_backward(model.loss, &model.parameters);
+        model.set_parameters(&mut program, &config.init(1));
+        let (v, l) = (config.vocab, config.seq_len);
+        let tokens: Vec<u32> = (0..BATCH * l).map(|i| (i * i % 11 % v) as u32).collect();
+        let targets = (0..BATCH).map(|i| (i % v) as u32);
+        model.set_batch(&mut program, tokens.chunks_exact(l).zip(targets));
+        program.forward();
+        program.backward(&plan);
+        let values = [model.logits, model.losses, model.attention, model.sequence];
+        let values = values.iter().map(|&x| program.value(x).to_vec());
+        values.chain(model.parameters.iter().map(|&x| program.grad(x).to_vec())).collect()
+    }
+
+    #[test]
+    fn both_lookups_are_one_model() {
+        for mlp_bias in [true, false] {
+            let config = Config { mlp_bias, ..config(9) };
+            let (table, direct) = (numbers(&config, true), numbers(&config, false));
+            assert_eq!(table.len(), 4 + config.parameters().len());
+            for (i, (a, b)) in table.iter().zip(&direct).enumerate() {
+                let size = a.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+                assert!(size > 1e-3, "the numbers {i} say nothing: {a:?}");
+                let apart = a.iter().zip(b).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
+                assert!(a.len() == b.len() && apart < 1e-12 * size.max(1.0), "{i}: {apart:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_is_used_where_it_is_smaller() {
+        for (batch, table) in [(4, false), (5, true)] {
+            let model = Pooled::record(&mut Tape::<f64>::new(), &config(3), batch);
+            assert_eq!(matches!(model.lookup, Lookup::Table { .. }), table, "batch {batch}");
+        }
+    }
+
+    /// The initial values of the parameter `name`.
+    fn initial(config: &Config, seed: u64, name: &str) -> Vec<f64> {
+        let i = config.parameters().iter().position(|p| p.name == name).expect(name);
+        config.init(seed).swap_remove(i)
+    }
+
+    #[test]
+    fn widths_share_their_first_neurons() {
+        let (narrow, wide) = (config(8), config(32));
+        let both = |name| (initial(&narrow, 3, name), initial(&wide, 3, name));
+        let (a, b) = both("mlp.fc1.weight");
+        assert_eq!(a, b[..8 * 4]);
+        let (a, b) = both("mlp.fc1.bias");
+        assert_eq!(a, b[..8]);
+        // These are divided by the root of the width, here 8 and 32: by twice as much.
+        let (a, b) = both("mlp.fc2.weight");
+        for i in 0..4 {
+            for j in 0..8 {
+                assert!((a[i * 8 + j] - 2.0 * b[i * 32 + j]).abs() < 1e-15, "{i} {j}");
+            }
+        }
+        let (a, b) = both("mlp.fc2.bias");
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - 2.0 * b).abs() < 1e-15));
+        for name in ["token_emb.weight", "pos_emb.weight", "softmax.query.weight"] {
+            let (a, b) = both(name);
+            assert_eq!(a, b, "{name}");
+        }
+        assert_ne!(initial(&narrow, 3, "mlp.fc1.bias"), initial(&narrow, 4, "mlp.fc1.bias"));
+    }
+
+    #[test]
+    fn initial_numbers_fill_their_bounds() {
+        let config = Config { d_model: 25, vocab: 400, ..config(100) };
+        for (name, bound) in [
+            ("softmax.query.weight", 0.2),
+            ("softmax.value.weight", 0.2),
+            ("mlp.fc1.weight", 0.2),
+            ("mlp.fc1.bias", 0.2),
+            ("mlp.fc2.weight", 0.1),
+            ("mlp.fc2.bias", 0.1),
+        ] {
+            let x = initial(&config, 0, name);
+            let (low, high) = x.iter().fold((0.0f64, 0.0f64), |m, &x| (m.0.min(x), m.1.max(x)));
+            assert!(-bound <= low && high <= bound, "{name}: {low} {high}");
+            assert!(low < -0.7 * bound && 0.7 * bound < high, "{name}: {low} {high}");
+        }
+        // 10,000 standard normal numbers: mean and variance within five standard errors.
+        let x = initial(&config, 0, "token_emb.weight");
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let variance = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.071, "{mean} {variance}");
+    }
+
+    /// Dropped outputs are made up for: muted, or on average, the model is the one without dropout.
+    #[test]
+    fn dropout_keeps_the_mean() {
+        let dropped = Config { dropout: 0.25, ..config(9) };
+        let mut tape = Tape::<f64>::new();
+        let model = Pooled::record_as(&mut tape, &dropped, BATCH, true);
+        let mut program = tape.finish();
+        model.set_parameters(&mut program, &dropped.init(1));
+        let tokens: Vec<u32> = (0..BATCH * 6).map(|i| (i * i % 11 % 5) as u32).collect();
+        let targets = (0..BATCH).map(|i| (i % 5) as u32);
+        model.set_batch(&mut program, tokens.chunks_exact(6).zip(targets));
+        program.mute_noise();
+        program.forward();
+        let plain = numbers(&config(9), true);
+        assert_eq!(program.value(model.logits), plain[0]);
+        // The logits are linear in the factors: their mean is that of the muted model. A factor
+        // has variance 1/3; five standard errors of the mean of 20,000 draws for each output.
+        const DRAWS: usize = 20_000;
+        let mut rng = Rng::new(0, Purpose::Dropout, 0);
+        let mut total = vec![0.0; plain[0].len()];
+        let mut squares = total.clone();
+        for _ in 0..DRAWS {
+            program.draw_noise(|| rng.uniform());
+            program.forward();
+            for (i, x) in program.value(model.logits).iter().enumerate() {
+                total[i] += x;
+                squares[i] += (x - plain[0][i]).powi(2);
+            }
+        }
+        let mut spread = 0.0f64;
+        for (i, want) in plain[0].iter().enumerate() {
+            let mean = total[i] / DRAWS as f64;
+            let deviation = (squares[i] / DRAWS as f64).sqrt();
+            spread = spread.max(deviation);
+            let allowed = 5.0 * deviation / (DRAWS as f64).sqrt();
+            assert!((mean - want).abs() <= allowed, "{i}: {mean} {want} {allowed}");
+        }
+        assert!(spread > 1e-2, "nothing was dropped");
+    }
+}

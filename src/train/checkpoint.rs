@@ -63,6 +63,10 @@ pub struct State {
 /// The version of [`State`].
 pub const VERSION: u32 = 1;
 
+/// What to do about a checkpoint that cannot be read.
+pub(super) const DAMAGED: &str =
+    "the checkpoint is damaged; remove its folder and resume from an earlier one";
+
 /// What a checkpoint restores.
 pub struct Restored<T> {
     /// Where the run stood.
@@ -136,16 +140,34 @@ fn pretty(value: &impl Serialize) -> Vec<u8> {
 /// If a file is missing, damaged, or of another model.
 pub fn read<T: Element>(folder: &Path, config: &pooled::Config) -> Result<Restored<T>> {
     let path = folder.join("state.json");
-    let help = "the checkpoint is damaged; remove its folder and resume from an earlier one";
-    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e, "read"))?;
+    let text = fs::read_to_string(&path).map_err(|e| damaged(Error::io(&path, &e, "read")))?;
     let state: State =
-        serde_json::from_str(&text).map_err(|e| Error::input(path.display(), e, help))?;
-    if state.version != VERSION || state.dtype != T::NAME {
-        let got = format!("is version {} in {}", state.version, state.dtype);
-        let want = format!("expected version {VERSION} in {}", T::NAME);
-        let help = "resume with the --dtype the run was started with";
-        return Err(Error::input(path.display(), format!("{got}, {want}"), help));
+        serde_json::from_str(&text).map_err(|e| Error::input(path.display(), e, DAMAGED))?;
+    if state.version != VERSION {
+        let message = format!("is of version {}, expected {VERSION}", state.version);
+        let help = "resume with the edgegrad that wrote it, or start again with --force";
+        return Err(Error::input(path.display(), message, help));
     }
+    if state.dtype != T::NAME {
+        let message = format!("holds {}, expected {}", state.dtype, T::NAME);
+        return Err(Error::input(path.display(), message, DAMAGED));
+    }
+    let (weights, moments) = read_tensors(folder, config).map_err(damaged)?;
+    Ok(Restored { state, weights, moments })
+}
+
+/// An error of one of the checkpoint's files, with the help that fits.
+fn damaged(e: Error) -> Error {
+    match e {
+        Error::Input { place, message, .. } => Error::input(place, message, DAMAGED),
+        failed => failed,
+    }
+}
+
+/// By parameter, and then by moment.
+type Numbers<T> = (Vec<Vec<T>>, Vec<Vec<Vec<T>>>);
+
+fn read_tensors<T: Element>(folder: &Path, config: &pooled::Config) -> Result<Numbers<T>> {
     let model = Tensors::read(folder.join("model.safetensors"))?;
     let optimizer = Tensors::read(folder.join("optimizer.safetensors"))?;
     let (mut weights, mut moments) = (vec![], vec![]);
@@ -157,7 +179,7 @@ pub fn read<T: Element>(folder: &Path, config: &pooled::Config) -> Result<Restor
             there.map(|name| optimizer.get_shaped(&name, p.shape.dims())).collect();
         moments.push(list?);
     }
-    Ok(Restored { state, weights, moments })
+    Ok((weights, moments))
 }
 
 /// The folder of the checkpoint after `step` steps.
@@ -200,8 +222,9 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
 /// If a file is missing or damaged.
 pub fn read_model<T: Element>(folder: &Path) -> Result<(pooled::Config, Vec<Vec<T>>)> {
     let path = folder.join("config.json");
-    let text = fs::read_to_string(&path).map_err(|e| Error::io(&path, &e, "read"))?;
     let help = "give a folder with the config.json and model.safetensors of a trained model";
+    let text = fs::read_to_string(&path)
+        .map_err(|e| Error::input(path.display(), format!("cannot read it: {e}"), help))?;
     let file: ModelFile =
         serde_json::from_str(&text).map_err(|e| Error::input(path.display(), e, help))?;
     if file.model_type != "pooled" {
@@ -217,6 +240,16 @@ pub fn read_model<T: Element>(folder: &Path) -> Result<(pooled::Config, Vec<Vec<
         let message = format!("activation: unknown value {:?}", file.activation);
         Error::input(path.display(), message, format!("use one of {}", known.join(", ")))
     })?;
+    for (name, size) in [
+        ("vocab", file.vocab),
+        ("seq_len", file.seq_len),
+        ("d_model", file.d_model),
+        ("d_mlp", file.d_mlp),
+    ] {
+        if size == 0 {
+            return Err(Error::input(path.display(), format!("{name}: must be at least 1"), help));
+        }
+    }
     let config = pooled::Config {
         vocab: file.vocab,
         seq_len: file.seq_len,

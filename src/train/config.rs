@@ -32,6 +32,7 @@ mod read;
 
 use crate::error::{Error, Result};
 use crate::named::{Named, named};
+use crate::nn::Rule;
 pub use crate::nn::{Activation, ScheduleShape};
 use crate::tasks::{MAX_TOKENS, modular_addition::MAX_P};
 use std::fmt::Write;
@@ -106,8 +107,8 @@ pub enum Batch {
     Full,
 }
 
-/// A training run.
-#[derive(Clone, Debug, PartialEq)]
+/// A training run. Two are equal if they train alike, wherever they were read.
+#[derive(Clone, Debug)]
 pub struct Config {
     /// What all random numbers come from; at most `i64::MAX`, the largest number of TOML.
     pub seed: u64,
@@ -117,6 +118,15 @@ pub struct Config {
     pub name: Option<String>,
     /// What to train on, one after the other; at least one.
     pub stages: Vec<Stage>,
+    /// The file it was read from, for errors.
+    pub source: Option<PathBuf>,
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Config) -> bool {
+        let of = |c: &Config| (c.seed, c.dtype);
+        of(self) == of(other) && self.name == other.name && self.stages == other.stages
+    }
 }
 
 /// One stage of a run.
@@ -223,7 +233,8 @@ impl Default for Config {
     /// One default stage.
     fn default() -> Config {
         let stage = Stage { name: stage_name(0), ..Stage::default() };
-        Config { seed: 0, dtype: DtypeKind::default(), name: None, stages: vec![stage] }
+        let dtype = DtypeKind::default();
+        Config { seed: 0, dtype, name: None, stages: vec![stage], source: None }
     }
 }
 
@@ -373,14 +384,34 @@ impl Config {
     /// # Errors
     /// Names the key of the first value that cannot be, what it may be, and what it is.
     pub fn validate(&self) -> Result<()> {
-        self.check().map_err(|problem| {
-            let key = match problem.place {
-                None => problem.key.to_string(),
-                Some((_, s)) if self.stages.len() == 1 => format!("{}.{}", s.name(), problem.key),
-                Some((i, s)) => format!("stages.{i}.{}.{}", s.name(), problem.key),
-            };
-            Error::input(key, problem.message, problem.help)
-        })
+        self.check().map_err(|problem| self.error(problem))
+    }
+
+    /// Checks what depends on the number of train rows of stage `i`, once they have been read.
+    pub(super) fn check_rows(&self, i: usize, rows: usize) -> Result<()> {
+        self.stages[i].check_rows(i, rows).map_err(|problem| self.error(problem))
+    }
+
+    fn error(&self, problem: Problem) -> Error {
+        let place = match problem.place {
+            None => self.place(problem.key),
+            Some((i, s)) => self.place_in(i, &format!("{}.{}", s.name(), problem.key)),
+        };
+        Error::input(place, problem.message, problem.help)
+    }
+
+    /// What errors call `key`: with the file, if there is one.
+    pub(super) fn place(&self, key: &str) -> String {
+        let file = self.source.as_ref().map(|file| format!("{}: ", file.display()));
+        file.unwrap_or_default() + key
+    }
+
+    /// What errors call the key `section.key` of stage `i`.
+    pub(super) fn place_in(&self, i: usize, key: &str) -> String {
+        match self.stages.len() {
+            1 => self.place(key),
+            _ => self.place(&format!("stages.{i}.{key}")),
+        }
     }
 
     fn check(&self) -> Checked {
@@ -401,7 +432,7 @@ impl Config {
             format!("must be 1 to {MAX_STAGES} stages, got {}", self.stages.len()),
             "remove `stages` to train in one stage",
         )?;
-        let first = &self.stages[0].model;
+        let Stage { model: first, task: first_task, .. } = &self.stages[0];
         for (i, stage) in self.stages.iter().enumerate() {
             stage.task.check(&Check(i, Section::Task))?;
             stage.model.check(&Check(i, Section::Model))?;
@@ -414,6 +445,21 @@ impl Config {
                 "a stage cannot change the model, only its dropout",
                 "give all stages the same model",
             )?;
+            let (got, first) = (stage.task.seq_len, first_task.seq_len);
+            Check(i, Section::Task).that(
+                got == first,
+                "seq_len",
+                &format!("must be {first} as in the first stage, got {got}"),
+                "the model has an embedding for each position: write one `seq_len` in `[task]`",
+            )?;
+            let before = &self.stages[i.saturating_sub(1)].train;
+            let keeps = stage.train.optimizer_state == OptimizerState::Keep;
+            Check(i, Section::Train).that(
+                !keeps || stage.train.rule().moments() == before.rule().moments(),
+                "optimizer_state",
+                "cannot keep what another kind of optimizer remembers",
+                "write `optimizer_state = \"fresh\"`, or give both stages the same optimizer",
+            )?;
         }
         Ok(())
     }
@@ -422,9 +468,8 @@ impl Config {
 impl Stage {
     /// What sections have to agree on.
     fn check(&self, i: usize) -> Checked {
-        let Stage { task, model, train, .. } = self;
+        let Stage { task, model, .. } = self;
         let in_model = Check(i, Section::Model);
-        let in_train = Check(i, Section::Train);
         in_model.that(
             model.vocab >= task.p,
             "vocab",
@@ -435,22 +480,33 @@ impl Stage {
         let embeddings = [("vocab", v), ("seq_len", task.seq_len), ("d_model", d)];
         in_model.size("d_model", &embeddings, MAX_ELEMENTS)?;
         in_model.size("d_mlp", &[("d_mlp", f), ("d_model", d)], MAX_ELEMENTS)?;
-        if task.data.is_some() {
+        match task.data {
             // Only the file knows how many rows there are.
-            return Ok(());
+            Some(_) => Ok(()),
+            None => self.check_rows(i, task.train),
         }
-        let rows = match train.batch {
-            Batch::Full => task.train,
-            Batch::Size(rows) => rows,
+    }
+
+    /// What depends on the number of train rows.
+    fn check_rows(&self, i: usize, rows: usize) -> Checked {
+        let Stage { task, model, train, .. } = self;
+        let batch = match train.batch {
+            Batch::Full => rows,
+            Batch::Size(batch) => batch,
         };
-        in_train.that(
-            rows <= task.train,
+        let limit = match &task.data {
+            Some(file) => format!("the {rows} train rows of {}", file.display()),
+            None => format!("task.train = {rows}"),
+        };
+        let on = Check(i, Section::Train);
+        on.that(
+            batch <= rows,
             "batch",
-            &format!("must be at most task.train = {}, got {rows}", task.train),
+            &format!("must be at most {limit}, got {batch}"),
             "lower it, or write `batch = \"full\"`",
         )?;
-        let widest = f.max(d).max(v).max(task.seq_len);
-        in_train.size("batch", &[("batch", rows), ("widest layer", widest)], MAX_ELEMENTS)
+        let widest = model.d_mlp.max(model.d_model).max(model.vocab).max(task.seq_len);
+        on.size("batch", &[("batch", batch), ("widest layer", widest)], MAX_ELEMENTS)
     }
 }
 
@@ -485,6 +541,16 @@ impl ModelConfig {
 }
 
 impl TrainConfig {
+    /// The optimiser's update rule.
+    pub(super) fn rule(&self) -> Rule {
+        let &Self { betas, eps, weight_decay, momentum, .. } = self;
+        match self.optimizer {
+            OptimizerKind::Adam => Rule::Adam { betas, eps, weight_decay },
+            OptimizerKind::AdamW => Rule::AdamW { betas, eps, weight_decay },
+            OptimizerKind::Sgd => Rule::Sgd { momentum, weight_decay },
+        }
+    }
+
     fn check(&self, on: &Check) -> Checked {
         let positive = |key, x: f64, eg| on.number(key, x, x > 0.0, "a number above 0", eg);
         let at_least_0 = |key, x: f64, eg| on.number(key, x, x >= 0.0, "a number from 0 on", eg);

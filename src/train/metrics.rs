@@ -1,14 +1,15 @@
 //! `metrics.jsonl`: what a run says about itself, one JSON object a line.
 //!
-//! The file grows by whole lines and is flushed at evaluations and checkpoints. A checkpoint notes
-//! its length, so that a resumed run cuts it there and goes on with the same bytes.
+//! The file grows by whole lines, also when the disk fills up, and is flushed at evaluations and
+//! checkpoints. A checkpoint notes its length, so that a resumed run cuts it there and goes on with
+//! the same bytes.
 
 use crate::error::{Error, Result};
 use crate::simd::Element;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The version of the format, in its first line.
@@ -157,10 +158,15 @@ fn test_scores<S: Serializer>(s: &Option<Scores>, to: S) -> Result<S::Ok, S::Err
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    /// What the file holds.
     bytes: u64,
-    line: Vec<u8>,
+    /// Whole lines that it does not hold yet.
+    pending: Vec<u8>,
 }
+
+/// Lines are kept back until there are this many bytes of them.
+const BUFFER: usize = 1 << 16;
 
 impl Log {
     /// A new file with its schema line, in place of an old one.
@@ -195,8 +201,7 @@ impl Log {
     }
 
     fn over(path: &Path, file: File, bytes: u64) -> Log {
-        let file = BufWriter::with_capacity(1 << 16, file);
-        Log { path: path.to_path_buf(), file, bytes, line: vec![] }
+        Log { path: path.to_path_buf(), file, bytes, pending: Vec::with_capacity(2 * BUFFER) }
     }
 
     /// Appends a line.
@@ -204,21 +209,42 @@ impl Log {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&mut self, line: &Line<'_>) -> Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, line).expect("a line is always valid JSON");
-        self.line.push(b'\n');
-        self.file.write_all(&self.line).map_err(|e| Error::io(&self.path, &e, "write"))?;
-        self.bytes += self.line.len() as u64;
-        Ok(())
+        serde_json::to_writer(&mut self.pending, line).expect("a line is always valid JSON");
+        self.pending.push(b'\n');
+        if self.pending.len() >= BUFFER { self.flush().map(drop) } else { Ok(()) }
     }
 
     /// Hands everything to the operating system and returns the length of the file.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written; the file then ends with its last whole line.
     pub fn flush(&mut self) -> Result<u64> {
-        self.file.flush().map_err(|e| Error::io(&self.path, &e, "write"))?;
+        let (mut done, mut written) = (0, Ok(()));
+        while done < self.pending.len() && written.is_ok() {
+            match self.file.write(&self.pending[done..]) {
+                Ok(0) => written = Err(ErrorKind::WriteZero.into()),
+                Ok(n) => done += n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => written = Err(e),
+            }
+        }
+        let whole = self.pending[..done].iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        self.bytes += whole as u64;
+        self.pending.clear();
+        written.map_err(|e| {
+            // The first error is the one to tell; a second one could only hide it.
+            let cut = self.file.set_len(self.bytes);
+            let _ = cut.and_then(|()| self.file.seek(SeekFrom::Start(self.bytes)));
+            Error::io(&self.path, &e, "write")
+        })?;
         Ok(self.bytes)
+    }
+}
+
+impl Drop for Log {
+    /// What a failing run said before it failed.
+    fn drop(&mut self) {
+        let _ = self.flush();
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::batches::Batches;
 use super::checkpoint::{self, Restored, State};
-use super::config::{Batch, Config, OptimizerKind, OptimizerState, Stage};
+use super::config::{Batch, Config, OptimizerState, Stage};
 use super::measure::Evaluator;
 use super::metrics::{Evaluation, Line, Log, Number};
 use crate::error::{Error, Result};
 use crate::io::{atomic, safetensors};
 use crate::nn::pooled::{self, Group, Parameter, Pooled};
-use crate::nn::{Optimizer, Rule, Schedule, clip_factor, squared_norm};
+use crate::nn::{Optimizer, Schedule, clip_factor, squared_norm};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, Program, Tape};
@@ -45,7 +45,7 @@ const PROGRESS_EVERY: u64 = 16;
 ///
 /// # Errors
 /// If files cannot be read or written, or the loss stops being a number. What was written before
-/// stays, whole.
+/// stays, whole; the folder is not touched before everything that is given has been read.
 pub fn run<T: Element>(
     config: &Config,
     folder: &Path,
@@ -53,56 +53,102 @@ pub fn run<T: Element>(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Outcome> {
     config.validate()?;
-    let resumed = prepare::<T>(config, folder, existing)?;
-    if checkpoint::final_folder(folder).exists() {
+    let found = find::<T>(config, folder, existing)?;
+    if matches!(found, Found::Finished) {
         progress(config.stages.iter().map(|s| s.train.steps).sum());
         return Ok(Outcome { last: None });
     }
-    Run::<T>::start(config, folder, resumed)?.finish(progress)
+    let data: Vec<Split> =
+        (0..config.stages.len()).map(|i| data(config, i)).collect::<Result<_>>()?;
+    let (weights, resumed) = match found {
+        Found::Checkpoint(found) => {
+            let (weights, optimizer, state) = *found;
+            (weights, Some((optimizer, state)))
+        }
+        _ => (initial_weights(config)?, None),
+    };
+    make_ready(config, folder, existing)?;
+    Run::<T>::start(config, folder, &data, weights, resumed)?.finish(progress)
 }
 
-/// Makes the folder ready and finds the checkpoint to go on from.
-fn prepare<T: Element>(
-    config: &Config,
-    folder: &Path,
-    existing: Existing,
-) -> Result<Option<Restored<T>>> {
+/// What there is to go on from.
+enum Found<T> {
+    Nothing,
+    Checkpoint(Box<(Vec<Vec<T>>, Optimizer<T>, State)>),
+    Finished,
+}
+
+/// Looks into the folder and changes nothing.
+fn find<T: Element>(config: &Config, folder: &Path, existing: Existing) -> Result<Found<T>> {
     let file = folder.join("config.toml");
-    let text = config.to_toml();
     let occupied = file.exists() || folder.join("metrics.jsonl").exists();
+    if !occupied || existing == Existing::Replace {
+        return Ok(Found::Nothing);
+    }
+    if existing == Existing::Refuse {
+        return Err(Error::input(
+            folder.display(),
+            "holds a run already",
+            "choose another --out, go on with it by --resume, or replace it by --force",
+        ));
+    }
+    let before = Config::read(&file, &[])?;
+    if before != *config {
+        let (before, now) = (before.to_toml(), config.to_toml());
+        let lines = before.lines().zip(now.lines()).find(|(before, now)| before != now);
+        let change =
+            lines.map_or(String::new(), |(before, now)| format!(": `{before}`, now `{now}`"));
+        return Err(Error::input(
+            file.display(),
+            format!("the run in this folder was started with another configuration{change}"),
+            "resume with the same configuration, or choose another --out",
+        ));
+    }
+    if checkpoint::final_folder(folder).exists() {
+        return Ok(Found::Finished);
+    }
+    match checkpoint::latest(folder)? {
+        Some(path) => read_checkpoint(config, &path),
+        None => Ok(Found::Nothing),
+    }
+}
+
+fn read_checkpoint<T: Element>(config: &Config, path: &Path) -> Result<Found<T>> {
+    let Restored { state, weights, moments } =
+        checkpoint::read(path, &model_config(&config.stages[0]))?;
+    let before = config.stages.iter().take(state.stage).map(|s| s.train.steps).sum::<u64>();
+    let stage = config.stages.get(state.stage).filter(|stage| {
+        state.stage_step <= stage.train.steps && state.step == before + state.stage_step
+    });
+    let Some(stage) = stage else {
+        let State { stage, stage_step, step, .. } = state;
+        let message = format!("stage {stage}, step {stage_step} ({step} in all) is not in the run");
+        let place = path.join("state.json");
+        return Err(Error::input(place.display(), message, checkpoint::DAMAGED));
+    };
+    let mut optimizer = Optimizer::new(stage.train.rule(), weights.iter().map(Vec::len));
+    if moments.iter().any(|m| m.len() != stage.train.rule().moments()) {
+        let place = path.join("optimizer.safetensors");
+        let message = "lacks moments that the optimizer needs";
+        return Err(Error::input(place.display(), message, checkpoint::DAMAGED));
+    }
+    optimizer.restore(state.optimizer_steps, moments);
+    Ok(Found::Checkpoint(Box::new((weights, optimizer, state))))
+}
+
+/// Makes the folder ready to be written into.
+fn make_ready(config: &Config, folder: &Path, existing: Existing) -> Result<()> {
     match existing {
-        Existing::Refuse if occupied => {
-            return Err(Error::input(
-                folder.display(),
-                "holds a run already",
-                "choose another --out, go on with it by --resume, or replace it by --force",
-            ));
-        }
-        Existing::Resume if occupied => {
-            let before = Config::read(&file, &[])?;
-            if before != *config {
-                return Err(Error::input(
-                    file.display(),
-                    "the run in this folder was started with another configuration",
-                    "resume with the same configuration, or choose another --out",
-                ));
-            }
+        Existing::Refuse => {}
+        Existing::Replace => remove_run(folder)?,
+        Existing::Resume => {
             for part in ["", "checkpoints", "snapshots"] {
                 atomic::clean(folder.join(part))?;
             }
-            if checkpoint::final_folder(folder).exists() {
-                return Ok(None);
-            }
-            if let Some(path) = checkpoint::latest(folder)? {
-                return checkpoint::read(&path, &model_config(&config.stages[0])).map(Some);
-            }
         }
-        Existing::Replace if occupied => remove_run(folder)?,
-        _ => {}
     }
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
-    atomic::write_bytes(&file, text.as_bytes())?;
-    Ok(None)
+    atomic::write_bytes(folder.join("config.toml"), config.to_toml().as_bytes())
 }
 
 /// Removes the files of a run and nothing else.
@@ -137,6 +183,8 @@ pub(super) fn model_config(stage: &Stage) -> pooled::Config {
 struct Run<'a, T> {
     config: &'a Config,
     folder: &'a Path,
+    /// By stage.
+    data: &'a [Split],
     log: Log,
     weights: Vec<Vec<T>>,
     optimizer: Option<Optimizer<T>>,
@@ -150,28 +198,21 @@ impl<'a, T: Element> Run<'a, T> {
     fn start(
         config: &'a Config,
         folder: &'a Path,
-        resumed: Option<Restored<T>>,
+        data: &'a [Split],
+        weights: Vec<Vec<T>>,
+        resumed: Option<(Optimizer<T>, State)>,
     ) -> Result<Run<'a, T>> {
         let path = folder.join("metrics.jsonl");
-        let first = model_config(&config.stages[0]);
-        let Some(Restored { state, weights, moments }) = resumed else {
-            let weights = initial_weights(config, &first)?;
+        let Some((optimizer, state)) = resumed else {
             let log = Log::create(&path)?;
-            let from = (0, None);
-            return Ok(Run { config, folder, log, weights, optimizer: None, step: 0, from });
+            let (optimizer, step, from) = (None, 0, (0, None));
+            return Ok(Run { config, folder, data, log, weights, optimizer, step, from });
         };
         let mut log = Log::resume(&path, state.metrics_bytes)?;
         let (stage, step) = (state.stage, state.step);
-        let kept = config.stages.get(stage).ok_or_else(|| {
-            let place = folder.join("checkpoints");
-            let message = format!("stage {stage} of {}", config.stages.len());
-            Error::input(place.display(), message, "the checkpoint is of another run")
-        })?;
-        let mut optimizer = Optimizer::new(rule(kept), weights.iter().map(Vec::len));
-        optimizer.restore(state.optimizer_steps, moments);
         log.write(&Line::Event { event: "resume", step, stage, name: None })?;
-        let from = (stage, Some(state));
-        Ok(Run { config, folder, log, weights, optimizer: Some(optimizer), step, from })
+        let (optimizer, from) = (Some(optimizer), (stage, Some(state)));
+        Ok(Run { config, folder, data, log, weights, optimizer, step, from })
     }
 
     fn finish(mut self, progress: &(dyn Fn(u64) + Sync)) -> Result<Outcome> {
@@ -203,8 +244,10 @@ impl<'a, T: Element> Run<'a, T> {
         let mut evaluated = None;
         for step in begun..=t.steps {
             let last = step == t.steps;
-            // Before the batch of this step is drawn, and not where the run has just begun.
-            if is_due(t.checkpoint_every, step) && step > begun && !last {
+            // Before the batch of this step is drawn, and not where the run has just begun. At the
+            // very end the final one takes its place.
+            let end = last && index + 1 == self.config.stages.len();
+            if is_due(t.checkpoint_every, step) && step > begun && !end {
                 self.checkpoint(&work, step, checkpoint::folder(self.folder, self.step))?;
             }
             if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
@@ -212,7 +255,8 @@ impl<'a, T: Element> Run<'a, T> {
             }
             let loss = work.gradient();
             if !loss.to_f64().is_finite() {
-                return Err(self.diverged(&work, step, index, loss.to_f64()));
+                let what = format!("the loss is {}", loss.to_f64());
+                return Err(self.diverged(index, &what));
             }
             if last || is_due(t.eval_every, step) {
                 let evaluation = work.evaluate(self.step, index);
@@ -235,6 +279,9 @@ impl<'a, T: Element> Run<'a, T> {
             }
         }
         progress(t.steps % PROGRESS_EVERY);
+        if !work.is_finite() {
+            return Err(self.diverged(index, "a weight is no longer finite"));
+        }
         if index + 1 == self.config.stages.len() {
             let (step, name) = (self.step, None);
             self.log.write(&Line::Event { event: "stop", step, stage: index, name })?;
@@ -274,8 +321,8 @@ impl<'a, T: Element> Run<'a, T> {
         safetensors::write(path, &tensors, &Default::default())
     }
 
-    /// The error for a loss that is no number, after noting it in the log.
-    fn diverged(&mut self, work: &Work<'_, T>, step: u64, index: usize, loss: f64) -> Error {
+    /// The error for numbers that are none, after noting it in the log.
+    fn diverged(&mut self, index: usize, what: &str) -> Error {
         let event = Line::Event { event: "diverged", step: self.step, stage: index, name: None };
         // The divergence is the error to tell; one of the log could only hide it.
         let noted = self.log.write(&event).and_then(|()| self.log.flush().map(drop));
@@ -283,50 +330,50 @@ impl<'a, T: Element> Run<'a, T> {
             tracing::warn!("{e}");
         }
         let place = format!("{}: step {}", self.folder.display(), self.step);
-        let lr = work.schedule.at(step as usize);
+        let lr = self.config.stages[index].train.lr;
         let kept = match checkpoint::latest(self.folder) {
             Ok(Some(path)) => format!("the last good checkpoint is {}", path.display()),
             _ => "set train.checkpoint_every to keep earlier weights".into(),
         };
-        let help = format!("lower train.lr ({lr}) or set train.clip; {kept}");
-        Error::failed(place, format!("the loss is {loss}"), help)
+        let help = format!("lower train.lr ({lr:?}) or set train.clip; {kept}");
+        Error::failed(place, what, help)
     }
 }
 
-fn initial_weights<T: Element>(config: &Config, model: &pooled::Config) -> Result<Vec<Vec<T>>> {
+fn initial_weights<T: Element>(config: &Config) -> Result<Vec<Vec<T>>> {
     let m = &config.stages[0].model;
+    let model = model_config(&config.stages[0]);
     match &m.init {
         None => {
             let init = model.init(config.seed);
             Ok(init.iter().map(|w| w.iter().map(|&x| T::from_f64(x)).collect()).collect())
         }
         Some(path) => {
-            let file = safetensors::Tensors::read(path)?;
-            checkpoint::read_weights(&file, &m.init_prefix, model)
+            let file = safetensors::Tensors::read(path);
+            let weights =
+                file.and_then(|file| checkpoint::read_weights(&file, &m.init_prefix, &model));
+            weights.map_err(|e| e.within(config.place("model.init")))
         }
     }
 }
 
-fn rule(stage: &Stage) -> Rule {
-    let t = &stage.train;
-    let (betas, eps, weight_decay) = (t.betas, t.eps, t.weight_decay);
-    match t.optimizer {
-        OptimizerKind::Adam => Rule::Adam { betas, eps, weight_decay },
-        OptimizerKind::AdamW => Rule::AdamW { betas, eps, weight_decay },
-        OptimizerKind::Sgd => Rule::Sgd { momentum: t.momentum, weight_decay },
-    }
-}
-
-/// The rows of a stage. They depend on the seed and the modulus, not on where the stage stands, so
+/// The rows of stage `i`. They depend on the seed and the modulus, not on where the stage stands, so
 /// that p = 4 from scratch and p = 4 after p = 2 see the same rows.
-fn data(config: &Config, stage: &Stage) -> Result<Split> {
-    let t = &stage.task;
+fn data(config: &Config, i: usize) -> Result<Split> {
+    let t = &config.stages[i].task;
     let task = ModularAddition { p: t.p, seq_len: t.seq_len, k: t.k };
     match &t.data {
-        Some(path) => task.read(path),
+        Some(path) => {
+            let split = task.read(path).map_err(|e| e.within(config.place_in(i, "task.data")))?;
+            config.check_rows(i, split.train.n)?;
+            Ok(split)
+        }
         None => {
             let mut rng = Rng::new(config.seed, Purpose::Data, t.p as u32);
-            task.generate(t.train, t.test, t.overlap, &mut rng)
+            // The only thing that can be wrong with it.
+            let place = || config.place_in(i, "task.test");
+            let split = task.generate(t.train, t.test, t.overlap, &mut rng);
+            split.map_err(|e| Error::input(place(), e.message(), e.help()))
         }
     }
 }
@@ -337,7 +384,7 @@ struct Work<'a, T> {
     stage: &'a Stage,
     model_config: pooled::Config,
     parameters: Vec<Parameter>,
-    data: Split,
+    data: &'a Split,
     program: Program<T>,
     model: Pooled,
     /// The reverse pass of the first part of a batch, and of the others, which add to it.
@@ -372,7 +419,7 @@ impl<'a, T: Element> Work<'a, T> {
         let t = &stage.train;
         let model_config = model_config(stage);
         let parameters = model_config.parameters();
-        let data = data(config, stage)?;
+        let data = &run.data[index];
         let train_rows = data.train.n;
         let batch = match t.batch {
             Batch::Full => train_rows,
@@ -391,7 +438,8 @@ impl<'a, T: Element> Work<'a, T> {
             .optimizer
             .take()
             .filter(|_| state.is_some() || t.optimizer_state == OptimizerState::Keep);
-        let optimizer = kept.unwrap_or_else(|| Optimizer::new(rule(stage), sizes));
+        let mut optimizer = kept.unwrap_or_else(|| Optimizer::new(t.rule(), sizes));
+        optimizer.follow(t.rule());
         let in_order = !t.shuffle || batch == train_rows;
         let batches = match state {
             Some(state) => Batches::resume(train_rows, state.batches),

@@ -359,7 +359,8 @@ impl Reader<'_> {
             let model = at(i, Section::Model).model(vocab)?;
             stages.push(Stage { name, task, model, train: at(i, Section::Train).train()? });
         }
-        let config = Config { seed, dtype, name, stages };
+        let source = Some(self.path.to_path_buf());
+        let config = Config { seed, dtype, name, stages, source };
         config.check().map_err(|problem| {
             let key = match problem.place {
                 None => problem.key.to_string(),

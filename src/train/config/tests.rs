@@ -342,7 +342,18 @@ fn config() -> impl Strategy<Value = Config> {
             let name = name.unwrap_or_else(|| stage_name(i));
             Stage { name, task, model: ModelConfig { dropout, ..model.clone() }, train }
         };
-        Config { seed, dtype, name, stages: stages.into_iter().enumerate().map(stage).collect() }
+        let mut stages: Vec<Stage> = stages.into_iter().enumerate().map(stage).collect();
+        for i in 1..stages.len() {
+            // What stages have to agree on.
+            let seq_len = stages[0].task.seq_len;
+            let same = stages[i - 1].train.rule().moments() == stages[i].train.rule().moments();
+            let Stage { task, train, .. } = &mut stages[i];
+            (task.seq_len, task.k) = (seq_len, task.k.min(seq_len));
+            if !same {
+                train.optimizer_state = OptimizerState::Fresh;
+            }
+        }
+        Config { seed, dtype, name, stages, source: None }
     })
 }
 

@@ -1,0 +1,403 @@
+//! What a user gives can be wrong in many ways: each gets one line that names the place, one that
+//! helps, an exit code, and leaves no half-written file.
+
+mod common;
+
+use common::{Files, Place};
+use edgegrad::io::safetensors::{Tensor, Tensors, write};
+use edgegrad::rng::{Purpose, Rng};
+use edgegrad::tasks::modular_addition::ModularAddition;
+use std::path::Path;
+use std::process::Command;
+
+const CONFIG: &str = "
+[task]
+p = 3
+seq_len = 4
+k = 2
+train = 40
+test = 10
+[model]
+d_model = 4
+d_mlp = 6
+[train]
+steps = 20
+eval_every = 10
+batch = 8
+";
+
+fn place() -> Place {
+    Place::new(CONFIG)
+}
+
+/// `c.toml` with `line` in place of the line that sets the same key.
+fn with(line: &str) -> String {
+    let key = line.split('=').next().unwrap_or(line);
+    assert!(CONFIG.lines().any(|l| l.starts_with(key)), "{key}");
+    let lines = CONFIG.lines().map(|l| if l.starts_with(key) { line } else { l });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Training fails as bad input and leaves no run folder.
+#[track_caller]
+fn refused(place: &Place, arguments: &str, parts: &[&str], help: &str) {
+    place.run(&format!("train c.toml --out run {arguments}")).failed(2, parts, help);
+    assert!(!place.path("run").exists(), "a run folder was made");
+}
+
+#[test]
+fn configurations() {
+    let cases = [
+        ("p = 1".into(), &["task.p", "at least 2, got 1"][..], "p = 2"),
+        ("k = 5".into(), &["task.k", "at most seq_len = 4, got 5"], "lower `k`"),
+        ("k = 0".into(), &["task.k", "at least 1, got 0"], "k = 1"),
+        ("steps = \"many\"".into(), &["train.steps", "whole number", "\"many\""], "steps ="),
+        ("d_mlp = 0".into(), &["model.d_mlp", "at least 1"], "d_mlp = 1"),
+        ("batch = 41".into(), &["train.batch", "at most task.train = 40"], "\"full\""),
+        (format!("d_model = {}", u64::MAX / 2), &["model.d_model", "at most"], "size"),
+        ("eval_every = -1".into(), &["train.eval_every", "got -1"], "eval_every ="),
+    ];
+    for (line, parts, help) in cases {
+        let parts = [&["c.toml: "], parts].concat();
+        refused(&Place::new(&with(&line)), "", &parts, help);
+    }
+    refused(&place(), "--set vocab=2", &["c.toml", "--set vocab", "at least p = 3"], "vocab = 3");
+    refused(&place(), "--set epochs=2", &["c.toml", "--set epochs", "unknown key"], "steps");
+    let typo = CONFIG.replace("eval_every", "eval_evry");
+    refused(&Place::new(&typo), "", &["c.toml", "train.eval_evry", "unknown"], "`eval_every`?");
+    refused(&Place::new("[task\np = 2"), "", &["c.toml:1:6"], "toml.io");
+    refused(&Place::new(""), "", &["c.toml: task.p", "is missing"], "p = 2");
+    refused(&Place::new("\u{0}"), "", &["c.toml:1:"], "toml.io");
+    let done = place().run("train nowhere.toml");
+    done.failed(2, &["nowhere.toml", "cannot read it", "No such file"], "check the path");
+    let done = place().run("train .");
+    done.failed(2, &[".: cannot read it"], "give a file, not a folder");
+    refused(&place(), "--seed 9223372036854775808", &["seed", "at most"], "smaller seed");
+}
+
+#[test]
+fn stages() {
+    let stages = |one: &str, two: &str| {
+        let rest = CONFIG.replace("steps = 20", "");
+        Place::new(&format!("{rest}[[stages]]\nsteps = 9\n{one}\n[[stages]]\nsteps = 9\n{two}\n"))
+    };
+    refused(&stages("", "p = 0"), "", &["c.toml: stages.1.p"], "p = 2");
+    let parts = ["c.toml: stages.1.d_model", "cannot change the model"];
+    refused(&stages("", "d_model = 8"), "", &parts, "[model]");
+    let parts = ["c.toml: stages.1.seq_len", "must be 4 as in the first stage, got 5"];
+    refused(&stages("", "seq_len = 5"), "", &parts, "position");
+    let sgd = "optimizer = 'sgd'\noptimizer_state = 'keep'";
+    let parts = ["c.toml: stages.1.optimizer_state", "another kind of optimizer"];
+    refused(&stages("", sgd), "", &parts, "fresh");
+    // Found while reading the rows of the second stage, before the first one starts.
+    let place = stages("", "p = 2\ndata = 'd.safetensors'");
+    let parts = ["c.toml: stages.1.task.data: ", "d.safetensors: cannot read it"];
+    refused(&place, "", &parts, "check the path");
+    let place = stages("", "p = 2\ntask.train = 4000\ntrain.batch = 8");
+    let parts = ["c.toml: stages.1.task.test", "no sequence is left"];
+    refused(&place, "", &parts, "overlap = true");
+}
+
+#[test]
+fn a_test_set_that_cannot_be() {
+    let place = Place::new(&with("p = 2").replace("seq_len = 4", "seq_len = 2"));
+    refused(&place, "", &["c.toml: task.test: no sequence is left", "p = 2"], "test = 0");
+    place.succeed("train c.toml --out run --set test=0");
+}
+
+fn ids(place: &Place, name: &str, tensors: &[(&str, &[usize], &[i64])]) {
+    let list: Vec<Tensor> = tensors.iter().map(|(n, s, v)| Tensor::ids(*n, s, v)).collect();
+    write(place.path(name), &list, &Default::default()).expect("writable");
+}
+
+#[test]
+fn data_files() {
+    let place = Place::new(&CONFIG.replace("[model]", "data = 'd.safetensors'\n[model]"));
+    let file = "d.safetensors";
+    let named = |parts: &[&'static str]| [&["c.toml: task.data: ", file], parts].concat();
+    refused(&place, "", &named(&["cannot read it"]), "check the path");
+    let tokens: Vec<i64> = (0..40).map(|i| i % 3).collect();
+    let good = [("tokens", &[10, 4][..], &tokens[..]), ("targets", &[10], &tokens[..10])];
+    ids(&place, file, &good);
+    let bytes = std::fs::read(place.path(file)).expect("written");
+    place.write(file, &bytes[..bytes.len() - 3]);
+    refused(&place, "", &named(&["its header says"]), "whole .safetensors file");
+    place.write(file, "");
+    refused(&place, "", &named(&["is cut off"]), "whole .safetensors file");
+    let mut wild = tokens.clone();
+    wild[4 * 7 + 2] = 3;
+    ids(&place, file, &[("tokens", &[10, 4], &wild), good[1]]);
+    refused(&place, "", &named(&["`tokens`: row 7: id 3 is not in 0..3"]), "task.p");
+    ids(&place, file, &[good[0], ("targets", &[10], &[-1; 10])]);
+    refused(&place, "", &named(&["`targets`: row 0: id -1"]), "task.p");
+    ids(&place, file, &[("tokens", &[8, 5], &tokens), ("targets", &[8], &[0; 8])]);
+    refused(&place, "", &named(&["`tokens`: expected shape [N, 4]", "[8, 5]"]), "seq_len");
+    ids(&place, file, &[good[0]]);
+    refused(&place, "", &named(&["`targets`: is missing"]), "tokens");
+    ids(&place, file, &good);
+    let parts = ["c.toml: train.batch", "at most the 10 train rows of", file, "got 11"];
+    refused(&place, "--set batch=11", &parts, "\"full\"");
+    place.succeed("train c.toml --out run");
+    place.succeed("train c.toml --out full --set batch=full");
+}
+
+#[test]
+fn initial_weights() {
+    let place = place();
+    place.succeed("train c.toml --out made --dtype f64");
+    let from = place.path("made/checkpoints/final/model.safetensors");
+    let made = Tensors::read(from).expect("a model");
+    let numbers: Vec<(String, Vec<usize>, Vec<f64>)> = made
+        .names()
+        .into_iter()
+        .map(|name| made.get_f64(&name).map(|(s, v)| (name, s, v)).expect("numbers"))
+        .collect();
+    let spoil = |change: &dyn Fn(&mut Vec<(String, Vec<usize>, Vec<f64>)>)| {
+        let mut list = numbers.clone();
+        change(&mut list);
+        let list: Vec<Tensor> = list.iter().map(|(n, s, v)| Tensor::new(n, s, v)).collect();
+        write(place.path("w.safetensors"), &list, &Default::default()).expect("writable");
+    };
+    let init = "--set init=w.safetensors";
+    let parts = |rest: &'static str| ["c.toml: model.init: ", "w.safetensors: ", rest];
+    refused(&place, init, &parts("cannot read it"), "check the path");
+    spoil(&|list| list.retain(|t| t.0 != "mlp.fc1.bias"));
+    refused(&place, init, &parts("tensor `mlp.fc1.bias`: is missing"), "mlp.fc");
+    spoil(&|list| list.push(("mlp.fc3.bias".into(), vec![1], vec![0.0])));
+    refused(&place, init, &parts("tensor `mlp.fc3.bias`: the model has no such"), "remove it");
+    spoil(&|list| {
+        let last = list.last_mut().expect("tensors");
+        last.1 = vec![2, 6];
+        last.2.truncate(12);
+    });
+    let shape = parts("tensor `token_emb.weight`: expected shape [3, 4], got [2, 6]");
+    refused(&place, init, &shape, "sizes in the configuration");
+    spoil(&|list| list[0].2[1] = f64::NAN);
+    refused(&place, init, &parts("not finite"), "diverged");
+    spoil(&|list| list.truncate(0));
+    refused(&place, init, &parts("is missing"), "no tensors at all");
+    spoil(&|_| {});
+    place.succeed(&format!("train c.toml --out run {init}"));
+}
+
+#[test]
+fn a_folder_that_holds_a_run() {
+    let place = place();
+    place.succeed("train c.toml --out run");
+    let before = place.files("run");
+    place.run("train c.toml --out run --seed 1").failed(2, &["run: holds a run"], "--force");
+    assert!(place.files("run") == before);
+    // One of several: none of the others starts.
+    place.succeed("train c.toml --out many/seed-01");
+    let done = place.run("train c.toml --out many --seeds 3");
+    done.failed(2, &["many/seed-01: holds a run"], "--force");
+    assert!(!place.path("many/seed-00").exists());
+    // With --force, bad input does not cost the old run; good input costs only that.
+    place.write("run/notes.txt", "mine");
+    let forced = "train c.toml --out run --seed 1 --force";
+    place.run(&format!("{forced} --set init=no.safetensors")).failed(2, &["no.safetens"], "check");
+    let mut kept = before.clone();
+    kept.insert("notes.txt".into(), b"mine".to_vec());
+    assert!(place.files("run") == kept);
+    place.succeed(&format!("{forced} --set checkpoint_every=5"));
+    place.succeed(forced);
+    place.succeed("train c.toml --out plain --seed 1");
+    let mut fresh = place.files("plain");
+    fresh.insert("notes.txt".into(), b"mine".to_vec());
+    assert!(place.files("run") == fresh);
+    place.write("file", "not a folder");
+    place.run("train c.toml --out file").failed(2, &["file: cannot make it"], "another name");
+    place.run("train c.toml --out file/run").failed(2, &["file/run: cannot make it"], "is a file");
+}
+
+/// Every file of a run is whole.
+#[track_caller]
+fn assert_whole(files: &Files) {
+    for (name, bytes) in files {
+        let text = String::from_utf8_lossy(bytes);
+        let whole = match name.extension().and_then(|e| e.to_str()) {
+            Some("toml") => text.parse::<toml::Table>().is_ok(),
+            Some("json") => serde_json::from_str::<serde_json::Value>(&text).is_ok(),
+            Some("jsonl") => {
+                let mut lines = text.lines();
+                (text.is_empty() || text.ends_with('\n'))
+                    && lines.all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok())
+            }
+            Some("safetensors") => Tensors::from_bytes(name.display(), bytes.clone()).is_ok(),
+            _ => false,
+        };
+        assert!(whole, "{} is not whole: {text:.300}", name.display());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk() {
+    let place = place();
+    let run = |blocks: u32, arguments: &str| {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" train c.toml --out run --force {arguments}"
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_edgegrad")]);
+        let output = command.current_dir(place.path("")).output().expect("a shell");
+        common::Done::from(output)
+    };
+    // The log outgrows the limit first, then a snapshot, then the first checkpoint.
+    let long = "--set steps=900 --set checkpoint_every=100 --set seq_len=2 --set k=1 --set test=0";
+    run(32, long).failed(1, &["run/metrics.jsonl: cannot write it"], "free some space");
+    let files = place.files("run");
+    assert_whole(&files);
+    assert!(files[Path::new("metrics.jsonl")].len() > 10_000);
+    let wide = "--set d_model=64 --set d_mlp=256";
+    let done = run(32, &format!("{wide} --set snapshot_every=1"));
+    done.failed(1, &["run/snapshots/step-000000.safetensors: cannot write it"], "free some space");
+    assert_whole(&place.files("run"));
+    let done = run(32, &format!("{wide} --set checkpoint_every=5"));
+    done.failed(
+        1,
+        &["run/checkpoints/step-000005/model.safetensors: cannot write it"],
+        "free some space",
+    );
+    let files = place.files("run");
+    assert_whole(&files);
+    assert!(!files.keys().any(|name| name.starts_with("checkpoints")), "half a checkpoint");
+    // With room again it goes on.
+    let resume = format!("train c.toml --out run --resume {wide} --set checkpoint_every=5");
+    place.succeed(&resume);
+    place.succeed(&format!("train c.toml --out plain {wide} --set checkpoint_every=5"));
+    assert!(place.files("run") == place.files("plain"));
+}
+
+#[test]
+fn a_loss_that_is_no_number() {
+    let place = place();
+    let wild = "--set lr=1e30 --set activation=relu --set warmup=20 --set steps=20";
+    let run = |more: &str| place.run(&format!("train c.toml --out run --force {wild} {more}"));
+    run("").failed(1, &["run: step ", "the loss is "], "train.checkpoint_every");
+    let done = run("--set checkpoint_every=1");
+    done.failed(
+        1,
+        &["run: step ", "the loss is "],
+        "last good checkpoint is run/checkpoints/step-",
+    );
+    let files = place.files("run");
+    assert_whole(&files);
+    let log = String::from_utf8_lossy(&files[Path::new("metrics.jsonl")]);
+    assert!(log.lines().last().is_some_and(|l| l.contains(r#""event":"diverged""#)), "{log}");
+    let (_, rest) = done.stderr.rsplit_once("checkpoint is ").expect("asserted above");
+    place.write("t.jsonl", "[0, 1, 2, 0]\n");
+    place.succeed(&format!("run --model {} --tokens t.jsonl --out l.safetensors", rest.trim()));
+}
+
+/// With one row of one token, whose label it is, these weights give token 0 a loss of exactly 0
+/// and no gradient, and token 1 a wrong answer, so that it depends on the drawn row, which is the
+/// seed's, whether a huge learning rate does harm.
+#[test]
+fn one_seed_of_three_diverges() {
+    let place = Place::new(
+        "
+        task = { p = 2, seq_len = 1, k = 1, train = 1, test = 0 }
+        model = { d_model = 2, d_mlp = 1, init = 'w.safetensors' }
+        train = { steps = 30, lr = 1e30, batch = 1 }
+        ",
+    );
+    let tensors: [(&str, &[usize], &[f32]); 8] = [
+        ("token_emb.weight", &[2, 2], &[200.0, 0.0, -200.0, 0.0]),
+        ("pos_emb.weight", &[1, 2], &[1000.0, 0.0]),
+        ("softmax.query.weight", &[1, 2], &[0.0, 0.0]),
+        ("softmax.value.weight", &[2, 2], &[1.0, 0.0, 0.0, 1.0]),
+        ("mlp.fc1.weight", &[1, 2], &[0.0, 0.0]),
+        ("mlp.fc1.bias", &[1], &[0.0]),
+        ("mlp.fc2.weight", &[2, 1], &[0.0, 0.0]),
+        ("mlp.fc2.bias", &[2], &[0.0, 0.0]),
+    ];
+    let list: Vec<Tensor> = tensors.iter().map(|(n, s, v)| Tensor::new(*n, s, v)).collect();
+    write(place.path("w.safetensors"), &list, &Default::default()).expect("writable");
+    let task = ModularAddition { p: 2, seq_len: 1, k: 1 };
+    let token = |seed| {
+        let split = task.generate(1, 0, true, &mut Rng::new(seed, Purpose::Data, 2));
+        split.expect("no test set, no error").train.tokens[0]
+    };
+    let first = (0..).find(|&s| (s..s + 3).map(token).sum::<u32>() == 1).expect("one of three");
+    let done = place.run(&format!("train c.toml --out many --seeds 3 --seed {first} --threads 2"));
+    done.failed(1, &["many/seed-", "the loss is "], "lower train.lr");
+    assert_eq!(done.stdout.lines().count(), 2, "{}", done.stdout);
+    for i in first..first + 3 {
+        let run = format!("many/seed-{i:02}");
+        let end = place.path(&run).join("checkpoints/final");
+        assert_eq!(end.exists(), done.stdout.contains(&run), "{run}");
+        assert_whole(&place.files(&run));
+    }
+}
+
+#[test]
+fn errors_that_seeds_share_are_told_once() {
+    let place = place();
+    let done = place.run("train c.toml --out many --seeds 3 --set init=no.safetensors");
+    done.failed(2, &["c.toml: model.init", "no.safetensors"], "check the path");
+    assert!(!place.path("many").exists());
+}
+
+#[test]
+fn running_a_model() {
+    let place = place();
+    place.succeed("train c.toml --out run");
+    let model = "run/checkpoints/final";
+    let tokens = |text: &str, parts: &[&str], help: &str| {
+        place.write("t.jsonl", text);
+        let done = place.run(&format!("run --model {model} --tokens t.jsonl --out l.safetensors"));
+        done.failed(2, &[&["t.jsonl"], parts].concat(), help);
+        assert!(!place.path("l.safetensors").exists());
+    };
+    let good = "[0, 1, 2, 0]\n";
+    tokens("[0, 1, 2]\n", &["line 1", "has 3 ids", "takes 4"], "length");
+    tokens(&format!("{good}\n[0, 1, 3, 0]"), &["line 3", "id 3", "vocabulary"], "0 to 2");
+    tokens(
+        &format!("{good}zero, one"),
+        &["line 2: expected value at column 1"],
+        "list of token ids",
+    );
+    tokens(&format!("{good}[0, 1, 2, -1]"), &["line 2"], "list of token ids");
+    tokens(&format!("{good}{}", "[".repeat(100_000)), &["line 2"], "list of token ids");
+    tokens("\n \n", &["holds no sequence"], "list of token ids");
+    tokens("", &["holds no sequence"], "list of token ids");
+    place.write("t.jsonl", [0xff, 0xfe]);
+    let done = place.run(&format!("run --model {model} --tokens t.jsonl --out l.safetensors"));
+    done.failed(2, &["t.jsonl", "UTF-8"], "check");
+
+    place.write("t.jsonl", good);
+    let config = format!("{model}/config.json");
+    let text = std::fs::read_to_string(place.path(&config)).expect("a model");
+    let run = |parts: &[&str], help: &str| {
+        for command in ["run --tokens t.jsonl --out l.safetensors --model", "info"] {
+            let done = place.run(&format!("{command} {model}"));
+            done.failed(2, &[&[config.as_str()], parts].concat(), help);
+        }
+    };
+    let change = |from: &str, to: &str| {
+        assert!(text.contains(from), "{text}");
+        place.write(&config, text.replace(from, to));
+    };
+    change("\"pooled\"", "\"gpt2\"");
+    run(&["model_type", "gpt2"], "pooled");
+    change("\"gelu\"", "\"swish\"");
+    run(&["activation", "swish"], "relu");
+    change("\"vocab\": 3", "\"vocab\": 0");
+    run(&["vocab: must be at least 1"], "trained model");
+    change("\"vocab\": 3", "\"vocab\": -3");
+    run(&["-3"], "trained model");
+    change("\"vocab\": 3,", "");
+    run(&["missing field `vocab`"], "trained model");
+    place.write(&config, "");
+    run(&["EOF"], "trained model");
+    std::fs::remove_file(place.path(&config)).expect("there");
+    run(&["cannot read it"], "config.json and model.safetensors");
+    place.write(&config, text.replace("\"d_mlp\": 6", "\"d_mlp\": 7"));
+    let done = place.run(&format!("run --model {model} --tokens t.jsonl --out l.safetensors"));
+    done.failed(2, &["model.safetensors: tensor `mlp.fc1", "[7"], "config");
+    place.write(&config, &text);
+    let done = place.run(&format!("run --model {model} --tokens t.jsonl --out no/l.safetensors"));
+    done.failed(2, &["no/l.safetensors: cannot write it"], "check the path");
+    place.succeed(&format!("run --model {model} --tokens t.jsonl --out l.safetensors"));
+}

@@ -1,0 +1,230 @@
+//! A run that is killed and resumed ends with the bits of one that was left alone.
+
+mod common;
+
+use common::{Files, Place};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Rows that no batch divides, an optimiser that is kept over a boundary where its constants
+/// change, and a checkpoint exactly at that boundary.
+const CONFIG: &str = "
+    [task]
+    p = 2
+    seq_len = 5
+    k = 3
+    train = 50
+    test = 10
+    [model]
+    d_model = 4
+    dropout = 0.1
+    [train]
+    lr = 1e-2
+    batch = 16
+    clip = 1.0
+    schedule = 'cosine'
+    eval_every = 30
+    checkpoint_every = 20
+    snapshot_every = 50
+    [[stages]]
+    steps = 200
+    [[stages]]
+    p = 3
+    steps = 130
+    betas = [0.8, 0.9]
+    optimizer_state = 'keep'
+";
+
+/// How many checkpoints a run has.
+fn checkpoints(place: &Place, run: &str) -> usize {
+    let folder = place.path(run).join("checkpoints");
+    std::fs::read_dir(folder).map_or(0, |entries| {
+        entries.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("step-")).count()
+    })
+}
+
+/// Starts or resumes the run and kills it `delay` after it has written `new` checkpoints; false if
+/// it ends by itself before.
+fn killed(place: &Place, run: &str, new: usize, delay: Duration) -> bool {
+    let wanted = checkpoints(place, run) + new;
+    let mut command = place.command(&format!("train c.toml --out {run} --resume --threads 1"));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the binary runs");
+    let limit = Instant::now() + Duration::from_secs(60);
+    while checkpoints(place, run) < wanted {
+        if let Some(status) = child.try_wait().expect("a child") {
+            assert!(status.success(), "{status}");
+            return false;
+        }
+        assert!(Instant::now() < limit, "no checkpoint after a minute");
+        sleep(Duration::from_micros(200));
+    }
+    sleep(delay);
+    child.kill().expect("a child");
+    !child.wait().expect("a child").success()
+}
+
+/// The run folders hold the same, but for what tells that one was resumed.
+#[track_caller]
+fn assert_same(place: &Place, resumed: &str, whole: &str) {
+    assert_eq!(place.metrics(resumed), place.metrics(whole));
+    let (a, b) = (comparable(place.files(resumed)), comparable(place.files(whole)));
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    for (name, bytes) in &a {
+        assert!(*bytes == b[name], "{resumed} and {whole} differ in {}", name.display());
+    }
+}
+
+/// Without the metrics, and without their length in the states of checkpoints.
+fn comparable(mut files: Files) -> Files {
+    files.remove(Path::new("metrics.jsonl"));
+    for (name, bytes) in &mut files {
+        if name.ends_with("state.json") {
+            let text = String::from_utf8_lossy(bytes);
+            let lines: Vec<&str> = text.lines().filter(|l| !l.contains("metrics_bytes")).collect();
+            assert_eq!(lines.len() + 1, text.lines().count());
+            *bytes = lines.join("\n").into_bytes();
+        }
+    }
+    files
+}
+
+/// The finished run `whole`, cut back to its first checkpoints, as `run`.
+fn cut_back(place: &Place, whole: &str, run: &str, last: &str) {
+    for (name, bytes) in place.files(whole) {
+        let part = name.strip_prefix("checkpoints").ok();
+        let part = part.and_then(|p| p.components().next()).map(|p| PathBuf::from(p.as_os_str()));
+        if part.is_none_or(|p| p != Path::new("final") && p <= PathBuf::from(last)) {
+            place.write(&format!("{run}/{}", name.display()), bytes);
+        }
+    }
+}
+
+#[test]
+fn a_killed_run_ends_with_the_same_bits() {
+    let place = Place::new(CONFIG);
+    place.succeed("train c.toml --out whole --threads 2");
+    let mut random = 12345u64;
+    let mut delay = |most: u64| {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        Duration::from_micros((random >> 33) % most)
+    };
+    let mut kills = 0;
+    for attempt in 0.. {
+        assert!(attempt < 20, "the runs ended before they could be killed");
+        let run = format!("killed-{attempt}");
+        for round in 0..12 {
+            // In the first milliseconds, or somewhere behind new checkpoints, of which there are 16.
+            let alive = match round % 3 {
+                0 => killed(&place, &run, 0, delay(6_000)),
+                1 => killed(&place, &run, 1, delay(4_000)),
+                _ => killed(&place, &run, 3, delay(4_000)),
+            };
+            kills += usize::from(alive);
+            if !alive {
+                break;
+            }
+        }
+        place.succeed(&format!("train c.toml --out {run} --resume"));
+        assert_same(&place, &run, "whole");
+        if kills >= 6 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn every_checkpoint_leads_to_the_same_end() {
+    let place = Place::new(CONFIG);
+    place.succeed("train c.toml --out whole --dtype f64");
+    for step in ["step-000020", "step-000180", "step-000200", "step-000220", "step-000320"] {
+        cut_back(&place, "whole", step, step);
+        let state = place.path(step).join("checkpoints").join(step).join("state.json");
+        assert!(state.exists(), "no checkpoint at {step}");
+        place.succeed(&format!("train c.toml --out {step} --dtype f64 --resume"));
+        assert_same(&place, step, "whole");
+    }
+}
+
+#[test]
+fn what_cannot_be_resumed_is_refused_and_left_alone() {
+    let place = Place::new(CONFIG);
+    place.succeed("train c.toml --out whole");
+    cut_back(&place, "whole", "run", "step-000100");
+    let before = place.files("run");
+    let resume = "train c.toml --out run --resume";
+    let other = |arguments: &str, parts: &[&str]| {
+        place.run(&format!("{resume} {arguments}")).failed(2, parts, "same configuration");
+        assert!(place.files("run") == before, "{arguments}");
+    };
+    other("--dtype f64", &["run/config.toml", "another", "dtype = \"f32\"", "dtype = \"f64\""]);
+    other("--set lr=0.5", &["run/config.toml", "lr = 0.01`", "lr = 0.5`"]);
+    other("--seed 7", &["run/config.toml", "seed = 0`", "seed = 7`"]);
+
+    let damage = |file: &str, change: &dyn Fn(&[u8]) -> Vec<u8>, parts: &[&str]| {
+        let name = format!("run/checkpoints/step-000100/{file}");
+        let good = std::fs::read(place.path(&name)).expect("a checkpoint");
+        place.write(&name, change(&good));
+        let damaged = place.files("run");
+        let parts: Vec<&str> = [&[name.as_str()], parts].concat();
+        place.run(resume).failed(2, &parts, "the checkpoint is damaged; remove its folder");
+        assert!(place.files("run") == damaged, "{name}");
+        place.write(&name, good);
+    };
+    let replace = |from: &'static str, to: &'static str| {
+        move |b: &[u8]| {
+            let text = String::from_utf8(b.to_vec()).expect("text");
+            assert!(text.contains(from), "{text}");
+            text.replace(from, to).into_bytes()
+        }
+    };
+    damage("model.safetensors", &|b| b[..b.len() - 9].to_vec(), &["its header says"]);
+    damage("model.safetensors", &|b| b[..5].to_vec(), &["is cut off"]);
+    damage("optimizer.safetensors", &|_| vec![], &["is cut off"]);
+    let first = "\"mlp.fc1.bias.m\"";
+    let renamed = |b: &[u8]| {
+        let at = b.windows(first.len()).position(|w| w == first.as_bytes()).expect("a moment");
+        [&b[..at], b"\"mlp.fc1.bias.x\"", &b[at + first.len()..]].concat()
+    };
+    damage("optimizer.safetensors", &renamed, &["lacks moments"]);
+    damage("state.json", &|_| b"\x00garbage".to_vec(), &["expected value"]);
+    damage("state.json", &replace("\"stage\": 0", "\"stage\": 9"), &["stage 9"]);
+    damage("state.json", &replace("\"step\": 100", "\"step\": 101"), &["101 in all"]);
+
+    // Written by another version.
+    let state = "run/checkpoints/step-000100/state.json";
+    let good = std::fs::read(place.path(state)).expect("a checkpoint");
+    place.write(state, replace("\"version\": 1", "\"version\": 2")(&good));
+    place.run(resume).failed(
+        2,
+        &[state, "is of version 2, expected 1"],
+        "resume with the edgegrad",
+    );
+    place.write(state, good);
+
+    // The log is shorter than the checkpoint says.
+    place.write("run/metrics.jsonl", "");
+    place.run(resume).failed(2, &["run/metrics.jsonl", "has 0 bytes"], "--force");
+    assert!(place.files("run/checkpoints") == sub(&before, "checkpoints"));
+}
+
+fn sub(files: &Files, folder: &str) -> Files {
+    let below = |(name, bytes): (&PathBuf, &Vec<u8>)| {
+        name.strip_prefix(folder).ok().map(|name| (name.to_path_buf(), bytes.clone()))
+    };
+    files.iter().filter_map(below).collect()
+}
+
+#[test]
+fn a_finished_run_and_an_empty_folder() {
+    let place = Place::new(CONFIG);
+    std::fs::create_dir(place.path("run")).expect("a folder");
+    place.succeed("train c.toml --out run --resume");
+    place.succeed("train c.toml --out plain");
+    assert!(place.files("run") == place.files("plain"), "an empty folder simply starts");
+    let out = place.succeed("train c.toml --out run --resume");
+    assert!(out.contains("run (seed 0): was finished already"), "{out}");
+    assert!(place.files("run") == place.files("plain"), "a finished run was changed");
+}
