@@ -40,7 +40,7 @@ fn two_arms_become_a_table_and_a_page() {
         assert_eq!(last.step, 60);
     }
     let arms = report::summary(root.path()).expect("readable");
-    let seeds: Vec<(&str, usize)> = arms.iter().map(|a| (&a.name[..], a.seeds)).collect();
+    let seeds: Vec<(&str, usize)> = arms.iter().map(|a| (&a.arm[..], a.seeds)).collect();
     assert_eq!(seeds, [("scratch", 2), ("curriculum", 2)]);
 
     let page = root.path().join("report.html");
