@@ -96,7 +96,7 @@ fn cut_back(place: &Place, whole: &str, run: &str, last: &str) {
     for (name, bytes) in place.files(whole) {
         let part = name.strip_prefix("checkpoints").ok();
         let part = part.and_then(|p| p.components().next()).map(|p| PathBuf::from(p.as_os_str()));
-        if part.is_none_or(|p| p != Path::new("final") && p <= PathBuf::from(last)) {
+        if part.is_none_or(|p| p != Path::new("final") && p.as_path() <= Path::new(last)) {
             place.write(&format!("{run}/{}", name.display()), bytes);
         }
     }
