@@ -147,12 +147,14 @@ fn initial_weights() {
     place.succeed("train c.toml --out made --dtype f64");
     let from = place.path("made/checkpoints/final/model.safetensors");
     let made = Tensors::read(from).expect("a model");
-    let numbers: Vec<(String, Vec<usize>, Vec<f64>)> = made
+    /// A tensor's name, shape and numbers.
+    type Named = (String, Vec<usize>, Vec<f64>);
+    let numbers: Vec<Named> = made
         .names()
         .into_iter()
         .map(|name| made.get_f64(&name).map(|(s, v)| (name, s, v)).expect("numbers"))
         .collect();
-    let spoil = |change: &dyn Fn(&mut Vec<(String, Vec<usize>, Vec<f64>)>)| {
+    let spoil = |change: &dyn Fn(&mut Vec<Named>)| {
         let mut list = numbers.clone();
         change(&mut list);
         let list: Vec<Tensor> = list.iter().map(|(n, s, v)| Tensor::new(n, s, v)).collect();

@@ -28,12 +28,15 @@ pub(super) unsafe fn panel<L: Lanes>(
     } else if rs == 1 {
         // A few rows of the copy at a time, so that they stay in the first-level cache.
         for (k, to) in to[..kc * width].chunks_mut(16 * width).enumerate() {
+            let rows = to.len() / width;
             for j in 0..cols {
-                let rows = to.len() / width;
                 // SAFETY: the caller promises column j of B.
                 let b = unsafe { from_raw_parts(b.add(j * cs + 16 * k), rows) };
-                for (to, &x) in to[j..].iter_mut().step_by(width).zip(b) {
-                    *to = x;
+                let column = to[j..].as_mut_ptr();
+                for (i, &x) in b.iter().enumerate() {
+                    // SAFETY: row i of `rows` rows of `width` numbers, and j < width. A checked
+                    // walk takes twice as long, which is a tenth of a small product.
+                    unsafe { *column.add(i * width) = x };
                 }
             }
             to.chunks_exact_mut(width).for_each(|to| to[cols..].fill(L::Elem::ZERO));

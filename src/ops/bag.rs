@@ -77,6 +77,9 @@ impl Bag {
     }
 }
 
+/// Vectors of a row that are summed at the same time.
+const COLUMNS: usize = 2;
+
 struct ForwardKernel<'a, T> {
     bag: &'a Bag,
     table: &'a [T],
@@ -93,15 +96,19 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
         let Self { bag, table, weights, ids, y } = self;
         let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
         for (y, (weights, ids)) in y.chunks_exact_mut(bag.width).zip(examples) {
-            // A vector of columns at a time, so that the sum stays in a register.
-            for from in (0..bag.width).step_by(L::N) {
-                let to = (from + L::N).min(bag.width);
-                let mut sum = L::splat(T::ZERO);
+            // Some columns at a time, so that their sums stay in registers.
+            for (i, y) in y.chunks_mut(COLUMNS * L::N).enumerate() {
+                let from = i * COLUMNS * L::N;
+                let mut sums = [L::splat(T::ZERO); COLUMNS];
                 for (&w, &id) in weights.iter().zip(ids) {
-                    let row = &bag.row(table, id)[from..to];
-                    sum = L::splat(w).mul_add(slice::load(row), sum);
+                    let row = &bag.row(table, id)[from..from + y.len()];
+                    for (sum, row) in sums.iter_mut().zip(row.chunks(L::N)) {
+                        *sum = L::splat(w).mul_add(slice::load(row), *sum);
+                    }
                 }
-                slice::store(sum, &mut y[from..to]);
+                for (sum, y) in sums.iter().zip(y.chunks_mut(L::N)) {
+                    slice::store(*sum, y);
+                }
             }
         }
     }

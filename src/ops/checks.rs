@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::simd::Element;
-use crate::tape::gradcheck::{Check, Points, run};
+use crate::tape::gradcheck::{Check, Points, Record, run};
 use crate::tape::{Ids, Tape, Var};
 use crate::tensor::Dual;
 use std::collections::BTreeSet;
@@ -26,8 +26,8 @@ fn make(
     name: &'static str,
     leaves: Vec<Vec<usize>>,
     ids: Vec<(Vec<usize>, usize)>,
-    double: fn(&mut Tape<f64>, &[Var], &[Ids]) -> Var,
-    dual: fn(&mut Tape<Dual<f64>>, &[Var], &[Ids]) -> Var,
+    double: Record<f64>,
+    dual: Record<Dual<f64>>,
 ) -> Check {
     let mut points = Points::new(name.len() as u64 + 17);
     let leaves = leaves

@@ -76,6 +76,17 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
         let lowest = T::from_f64(f64::NEG_INFINITY);
         let rows = x.chunks_exact(width).zip(slope.chunks_exact_mut(width));
         for ((y, &target), (x, slope)) in y.iter_mut().zip(targets).zip(rows) {
+            let target = target as usize;
+            if width <= L::N {
+                let row = L::load_partial(x, lowest);
+                let largest = row.max_lane();
+                let e = (row - L::splat(largest)).exp();
+                let total = e.sum();
+                (e * L::splat(T::ONE / total)).store_partial(slope);
+                slope[target] -= T::ONE;
+                *y = L::splat(total).ln().max_lane() - (x[target] - largest);
+                continue;
+            }
             let largest = slice::fold(
                 x,
                 lowest,
@@ -105,7 +116,6 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
                 #[inline(always)]
                 |e| e * factor,
             );
-            let target = target as usize;
             slope[target] -= T::ONE;
             // The sum is at least 1, so nothing is lost in its logarithm.
             *y = L::splat(total).ln().max_lane() - (x[target] - largest);

@@ -7,19 +7,28 @@
 use super::{Ids, Tape, Var};
 use crate::tensor::{Dual, Element, Shape};
 
+/// Records a function of leaves and whole numbers.
+pub type Record<T> = fn(&mut Tape<T>, &[Var], &[Ids]) -> Var;
+
+/// Whole numbers for a check: their shape, their limit, and the numbers.
+pub type CheckIds = (Shape, usize, Vec<u32>);
+
+/// A leaf of a check: its shape, and its numbers at the point to check at.
+pub type CheckLeaf = (Shape, Vec<f64>);
+
 /// A function to check: its leaves at a point, and how to record it.
 #[derive(Clone)]
 pub struct Check {
     /// What it is called in messages.
     pub name: &'static str,
     /// Leaves that are differentiated, with the point to check at.
-    pub leaves: Vec<(Shape, Vec<f64>)>,
+    pub leaves: Vec<CheckLeaf>,
     /// Whole numbers, with their limit.
-    pub ids: Vec<(Shape, usize, Vec<u32>)>,
+    pub ids: Vec<CheckIds>,
     /// Records the function on doubles.
-    pub double: fn(&mut Tape<f64>, &[Var], &[Ids]) -> Var,
+    pub double: Record<f64>,
     /// Records the same function on dual numbers.
-    pub dual: fn(&mut Tape<Dual<f64>>, &[Var], &[Ids]) -> Var,
+    pub dual: Record<Dual<f64>>,
 }
 
 /// What the reverse pass and the differences say.
@@ -67,8 +76,6 @@ impl Points {
         (0..len).map(|_| self.next_number()).collect()
     }
 }
-
-type Record<T> = fn(&mut Tape<T>, &[Var], &[Ids]) -> Var;
 
 /// The value `<c, f>` and the gradient of every leaf, for leaves given as elements.
 fn evaluate<T: Element>(

@@ -400,8 +400,8 @@ struct Work<'a, T> {
     dropout: Rng,
 }
 
-/// The bytes of activations and their gradients that stay in a second-level cache.
-const PART_BYTES: usize = 512 << 10;
+/// The bytes of activations and their gradients that mostly stay in a second-level cache.
+const PART_BYTES: usize = 1 << 20;
 
 /// How many rows of a batch to compute at a time, so that what one operation writes is still in
 /// the cache when the next one reads it. All parts are alike, the last one may not be full. It
