@@ -1,4 +1,20 @@
-//! edgegrad: transformers whose every edge carries a mask, on a numerics engine of their own.
+//! edgegrad: transformers whose every edge carries a mask, on a CPU numerics engine of their own.
+//!
+//! From the bottom up; each layer knows those below it and none above:
+//!
+//! | room | holds |
+//! | --- | --- |
+//! | [`simd`], [`gemm`] | kernels over slices, written once and run on the vector unit at hand |
+//! | [`tensor`] | shapes, aligned buffers, elements, dual numbers |
+//! | [`tape`] | record once, replay many times: forward, forward in part, backward for what is wanted |
+//! | [`ops`] | one file for each differentiable operation |
+//! | [`nn`] | models, optimisers, schedules |
+//! | [`tasks`] | where examples come from, without a word about models |
+//! | [`io`], [`rng`], [`error`], [`named`] | files, random numbers, errors, names |
+//! | [`train`] | configurations, runs, checkpoints, many seeds |
+//! | [`report`] | run folders read back: a table, a page |
+//!
+//! Start with [`tape`], whose example is a whole program, then [`nn::pooled`].
 
 pub mod error;
 pub mod gemm;

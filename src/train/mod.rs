@@ -9,6 +9,7 @@ pub mod metrics;
 mod progress;
 mod run;
 mod sweep;
+mod work;
 
 pub use measure::{Evaluator, Measured};
 pub use progress::Progress;
