@@ -18,6 +18,7 @@ struct Add;
 
 impl Binary for Add {
     const NAME: &'static str = "add";
+    const UNIT_SLOPE: [bool; 2] = [true, true];
 
     #[inline(always)]
     fn value<L: Lanes>(x: L, y: L) -> L {

@@ -9,6 +9,8 @@ use std::marker::PhantomData;
 /// A function of two numbers and its partial derivatives, each times the gradient `g` of `z`.
 pub(super) trait Binary: Send + Sync + 'static {
     const NAME: &'static str;
+    /// Whether `df/dx` and `df/dy` are 1, so that the gradient only has to be handed on.
+    const UNIT_SLOPE: [bool; 2] = [false, false];
 
     fn value<L: Lanes>(x: L, y: L) -> L;
     /// `g * df/dx`.
@@ -116,12 +118,14 @@ impl<T: Element, F: Binary> Op<T> for Zip<F> {
 
     fn backward(&self, run: Backward<'_, T>) {
         let (x, y, g) = (run.input(0), run.input(1), run.grad_out);
-        let [dx, dy, ..] = run.grads;
-        if let Some(dx) = dx {
-            T::vectorize(BackwardKernel { zip: self, x, y, g, side: Side::X, grad: dx });
-        }
-        if let Some(dy) = dy {
-            T::vectorize(BackwardKernel { zip: self, x, y, g, side: Side::Y, grad: dy });
+        let sides = run.grads.iter_mut().zip([Side::X, Side::Y]).zip(F::UNIT_SLOPE);
+        for ((grad, side), unit_slope) in sides {
+            let Some(grad) = grad else { continue };
+            if unit_slope && grad.slice().len() == g.len() {
+                grad.contribute(g);
+            } else {
+                T::vectorize(BackwardKernel { zip: self, x, y, g, side, grad });
+            }
         }
     }
 }

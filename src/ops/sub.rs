@@ -18,6 +18,7 @@ struct Sub;
 
 impl Binary for Sub {
     const NAME: &'static str = "sub";
+    const UNIT_SLOPE: [bool; 2] = [true, false];
 
     #[inline(always)]
     fn value<L: Lanes>(x: L, y: L) -> L {

@@ -15,17 +15,17 @@
 //! | `run` | a run, an arm, an experiment |
 //! | `summary` | success rates with intervals, the plain-text table |
 //! | `plane`, `thin` | which 2-D view of an embedding, which points of a curve the page carries |
-//! | `data`, `page`, `sha256` | the numbers as JSON, the page around them, its content policy |
+//! | `data`, `page`, `digest` | the numbers as JSON, the page around them, its content policy |
 #![forbid(unsafe_code)]
 
 mod config;
 mod data;
+mod digest;
 mod error;
 mod metrics;
 mod page;
 mod plane;
 mod run;
-mod sha256;
 mod snapshot;
 mod summary;
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::data::PageData;
+use super::digest::policy_source;
 use super::error::{Place, ReportError};
 use super::run::Experiment;
-use super::sha256::policy_source;
 use super::summary::{ArmSummary, HEADER, cells, headline};
 
 const TEMPLATE: &str = include_str!("assets/page.html");
