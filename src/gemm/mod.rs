@@ -100,6 +100,19 @@ impl<'a, T> MatMut<'a, T> {
     }
 }
 
+impl<T: Copy> MatMut<'_, T> {
+    /// Sets every row to `row`.
+    ///
+    /// # Panics
+    /// If `row` is shorter than one.
+    pub fn fill_rows(&mut self, row: &[T]) {
+        if self.cols > 0 {
+            let rows = self.data.chunks_mut(self.rs).take(self.rows);
+            rows.for_each(|out| out[..self.cols].copy_from_slice(&row[..self.cols]));
+        }
+    }
+}
+
 /// Where the last element of a matrix that has some lies; the kernels rely on it.
 fn last(rows: usize, cols: usize, rs: usize, cs: usize) -> Option<usize> {
     (rows - 1).checked_mul(rs)?.checked_add((cols - 1).checked_mul(cs)?)

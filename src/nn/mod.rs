@@ -5,6 +5,8 @@ mod activation;
 mod optimizer;
 pub mod pooled;
 mod schedule;
+pub mod stream;
+pub mod transformer;
 
 pub use activation::Activation;
 pub use optimizer::{Optimizer, Rule, clip_factor, squared_norm};

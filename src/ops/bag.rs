@@ -53,7 +53,7 @@ impl<T: Element> Op<T> for Bag {
         }
         let (table, weights, ids) = (run.input(0), run.input(1), run.ids(0));
         let dy = run.grad_out;
-        let [d_table, d_weights, ..] = run.grads;
+        let [d_table, d_weights, ..] = run.grads else { return };
         if let Some(d_table) = d_table {
             let d_table = d_table.accumulator();
             match self.width {

@@ -50,6 +50,12 @@ fn make(
 
 fn registry() -> Vec<Check> {
     vec![
+        check!("project", [[2, 3, 4], [4, 5], [5]], [], |t, x, i| project(
+            t,
+            x[0],
+            x[1],
+            Some(x[2])
+        )),
         check!("add", [[3, 4], [3, 4]], [], |t, x, i| add(t, x[0], x[1])),
         check!(
             "add: a row, a column and a number",
@@ -276,7 +282,7 @@ fn every_operation_has_a_check() {
     for entry in std::fs::read_dir(folder).expect("the sources are there") {
         let path = entry.expect("an entry").path();
         let file = path.file_stem().and_then(|n| n.to_str()).expect("a name").to_string();
-        if ["mod", "checks", "unary", "binary", "dropout"].contains(&file.as_str()) {
+        if ["mod", "checks", "norm", "unary", "binary", "dropout"].contains(&file.as_str()) {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("a readable source");

@@ -17,7 +17,7 @@ pub fn layer_norm<T: Element>(
     eps: f64,
 ) -> Var {
     let shape = tape.shape(x).clone();
-    let op = LayerNorm { width: shape.last(), rows: shape.rows(), eps };
+    let op = LayerNorm { rows: shape.rows(), width: shape.last(), eps };
     let Some((gain, bias)) = gain_and_bias else {
         return tape.push(op, &[x], &[], shape);
     };
@@ -46,8 +46,7 @@ impl<T: Element> Op<T> for LayerNorm {
 
     fn forward(&self, run: Forward<'_, T>) {
         let affine = run.has_input(1).then(|| (run.input(1), run.input(2)));
-        let (x, y, saved) = (run.input(0), run.out, run.saved);
-        T::vectorize(ForwardKernel { norm: self, x, affine, y, saved });
+        forward(self.width, self.eps, run.input(0), affine, run.out, run.saved);
     }
 
     /// With `u = (x - mean) r` and `h = gain dy`: `dx = r (h - mean(h) - u mean(h u))`,
@@ -55,9 +54,10 @@ impl<T: Element> Op<T> for LayerNorm {
     fn backward(&self, run: Backward<'_, T>) {
         let gain = run.has_input(1).then(|| run.input(1));
         let (width, x, dy, saved) = (self.width, run.input(0), run.grad_out, run.saved);
-        let [dx, d_gain, d_bias, _] = run.grads;
+        let [dx, d_gain, d_bias, ..] = run.grads else { return };
         if let Some(dx) = dx {
-            T::vectorize(BackwardKernel { width, x, gain, dy, saved, dx });
+            let write = dx.write;
+            backward(width, x, gain, dy, saved, dx.slice(), write);
         }
         let d_gain = d_gain.as_mut().map(Grad::accumulator);
         let d_bias = d_bias.as_mut().map(Grad::accumulator);
@@ -65,8 +65,34 @@ impl<T: Element> Op<T> for LayerNorm {
     }
 }
 
+/// The norm of rows of `width` numbers; see [`layer_norm`] and [`LayerNorm`].
+pub(super) fn forward<T: Element>(
+    width: usize,
+    eps: f64,
+    x: &[T],
+    affine: Option<(&[T], &[T])>,
+    y: &mut [T],
+    saved: &mut [T],
+) {
+    T::vectorize(ForwardKernel { width, eps, x, affine, y, saved });
+}
+
+/// The gradient of the rows `x` from that of the output.
+pub(super) fn backward<T: Element>(
+    width: usize,
+    x: &[T],
+    gain: Option<&[T]>,
+    dy: &[T],
+    saved: &[T],
+    dx: &mut [T],
+    write: Write,
+) {
+    T::vectorize(BackwardKernel { width, x, gain, dy, saved, dx, write });
+}
+
 struct ForwardKernel<'a, T> {
-    norm: &'a LayerNorm,
+    width: usize,
+    eps: f64,
     x: &'a [T],
     affine: Option<(&'a [T], &'a [T])>,
     y: &'a mut [T],
@@ -78,8 +104,8 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { norm, x, affine, y, saved } = self;
-        let width = norm.width.max(1);
+        let Self { width, eps, x, affine, y, saved } = self;
+        let width = width.max(1);
         let n = T::from_f64(width as f64);
         let zero = L::splat(T::ZERO);
         let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
@@ -105,7 +131,7 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
             )
             .sum()
                 / n;
-            let r = T::ONE / (variance + T::from_f64(norm.eps)).sqrt();
+            let r = T::ONE / (variance + T::from_f64(eps)).sqrt();
             (saved[0], saved[1]) = (mean, r);
             let r = L::splat(r);
             match affine {
@@ -141,7 +167,8 @@ struct BackwardKernel<'a, T> {
     gain: Option<&'a [T]>,
     dy: &'a [T],
     saved: &'a [T],
-    dx: &'a mut Grad<T>,
+    dx: &'a mut [T],
+    write: Write,
 }
 
 impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
@@ -149,13 +176,12 @@ impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { width, x, gain, dy, saved, dx } = self;
+        let Self { width, x, gain, dy, saved, dx, write } = self;
         let width = width.max(1);
         let n = T::from_f64(width as f64);
         let one = L::splat(T::ONE);
-        let write = dx.write;
         let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(saved.chunks_exact(2));
-        for (dx, ((x, dy), saved)) in dx.slice().chunks_exact_mut(width).zip(rows) {
+        for (dx, ((x, dy), saved)) in dx.chunks_exact_mut(width).zip(rows) {
             let (mean, r) = (L::splat(saved[0]), L::splat(saved[1]));
             let mut sum_h = L::splat(T::ZERO);
             let mut sum_hu = L::splat(T::ZERO);

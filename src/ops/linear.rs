@@ -10,12 +10,34 @@ use crate::tape::{Backward, Forward, Op, Tape, Var};
 /// If the shapes do not fit.
 #[track_caller]
 pub fn linear<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>) -> Var {
+    record(tape, x, w, bias, Stored::OutIn)
+}
+
+/// `x w + bias`: `[.., K] x [K, N] + [N] -> [.., N]`, the weight stored as GPT-2 and TransformerLens
+/// do.
+///
+/// # Panics
+/// If the shapes do not fit.
+#[track_caller]
+pub fn project<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>) -> Var {
+    record(tape, x, w, bias, Stored::InOut)
+}
+
+#[track_caller]
+fn record<T: Element>(
+    tape: &mut Tape<T>,
+    x: Var,
+    w: Var,
+    bias: Option<Var>,
+    stored: Stored,
+) -> Var {
     let (sx, sw) = (tape.shape(x).clone(), tape.shape(w).clone());
-    assert!(
-        sw.rank() == 2 && sx.rank() >= 1 && sx.last() == sw.last(),
-        "linear of {sx} with a weight of {sw}"
-    );
-    let (m, n, k) = (sx.rows(), sw.rows(), sw.last());
+    let (n, k) = match (sw.dims(), stored) {
+        (&[n, k], Stored::OutIn) | (&[k, n], Stored::InOut) => (n, k),
+        _ => panic!("linear of {sx} with a weight of {sw}"),
+    };
+    assert!(sx.rank() >= 1 && sx.last() == k, "linear of {sx} with a weight of {sw}");
+    let m = sx.rows();
     if let Some(bias) = bias {
         let sb = tape.shape(bias);
         assert!(sb.dims() == [n], "linear of {sx} with a weight of {sw} and a bias of {sb}");
@@ -23,53 +45,89 @@ pub fn linear<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>)
     let mut shape = sx.dims().to_vec();
     shape[sx.rank() - 1] = n;
     let inputs: &[Var] = &[x, w, bias.unwrap_or(w)];
-    tape.push(Linear { m, n, k }, &inputs[..2 + bias.is_some() as usize], &[], shape)
+    tape.push(Linear { m, n, k, stored }, &inputs[..2 + bias.is_some() as usize], &[], shape)
+}
+
+/// How a weight from `K` to `N` numbers lies in memory.
+#[derive(Clone, Copy, PartialEq)]
+enum Stored {
+    /// `[N, K]`.
+    OutIn,
+    /// `[K, N]`.
+    InOut,
 }
 
 struct Linear {
     m: usize,
     n: usize,
     k: usize,
+    stored: Stored,
+}
+
+impl Linear {
+    /// The weight as `[K, N]`.
+    fn weight<'a, T>(&self, w: &'a [T]) -> Mat<'a, T> {
+        match self.stored {
+            Stored::OutIn => Mat::new(w, self.n, self.k).t(),
+            Stored::InOut => Mat::new(w, self.k, self.n),
+        }
+    }
 }
 
 impl<T: Element> Op<T> for Linear {
     fn name(&self) -> &'static str {
-        "linear"
+        match self.stored {
+            Stored::OutIn => "linear",
+            Stored::InOut => "project",
+        }
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        let Linear { m, n, k } = *self;
+        let Linear { m, n, k, .. } = *self;
+        let bias = run.has_input(2).then(|| run.input(2));
         let x = Mat::new(run.input(0), m, k);
-        let w = Mat::new(run.input(1), n, k);
-        let write = if run.has_input(2) {
-            // The bias is there before the product is added: no second pass over the output.
-            let bias = run.input(2);
-            run.out.chunks_exact_mut(n.max(1)).for_each(|row| row.copy_from_slice(bias));
-            Write::Add
-        } else {
-            Write::Store
-        };
-        gemm(T::ONE, x, w.t(), write, MatMut::new(run.out, m, n));
+        affine(x, self.weight(run.input(1)), bias, MatMut::new(run.out, m, n));
     }
 
     fn backward(&self, run: Backward<'_, T>) {
-        let Linear { m, n, k } = *self;
+        let Linear { m, n, k, .. } = *self;
         let dy = Mat::new(run.grad_out, m, n);
         let x = Mat::new(run.input(0), m, k);
-        let w = Mat::new(run.input(1), n, k);
-        let [dx, dw, db, _] = run.grads;
+        let w = self.weight(run.input(1));
+        let [dx, dw, db, ..] = run.grads else { return };
         if let Some(dx) = dx {
             let write = dx.write;
-            gemm(T::ONE, dy, w, write, MatMut::new(dx.slice(), m, k));
+            gemm(T::ONE, dy, w.t(), write, MatMut::new(dx.slice(), m, k));
         }
         if let Some(dw) = dw {
             let write = dw.write;
-            gemm(T::ONE, dy.t(), x, write, MatMut::new(dw.slice(), n, k));
+            match self.stored {
+                Stored::OutIn => gemm(T::ONE, dy.t(), x, write, MatMut::new(dw.slice(), n, k)),
+                Stored::InOut => gemm(T::ONE, x.t(), dy, write, MatMut::new(dw.slice(), k, n)),
+            }
         }
         if let Some(db) = db {
             T::vectorize(SumRows { x: run.grad_out, total: db.accumulator() });
         }
     }
+}
+
+/// `y = x w + bias`.
+pub(crate) fn affine<T: Element>(
+    x: Mat<'_, T>,
+    w: Mat<'_, T>,
+    bias: Option<&[T]>,
+    mut y: MatMut<'_, T>,
+) {
+    let write = match bias {
+        // The bias is there before the product is added: no second pass over the output.
+        Some(bias) => {
+            y.fill_rows(bias);
+            Write::Add
+        }
+        None => Write::Store,
+    };
+    gemm(T::ONE, x, w, write, y);
 }
 
 /// `total[j] += sum over rows of x[i][j]`.

@@ -103,7 +103,7 @@ impl<T: Element> Op<T> for Product {
         let scale = T::from_f64(self.options.scale);
         let Product { options, batch, m, k, n, shared } = *self;
         let dc = |i: usize| Mat::new(&run.grad_out[i * m * n..][..m * n], m, n);
-        let [da, db, ..] = run.grads;
+        let [da, db, ..] = run.grads else { return };
         if let Some(da) = da {
             let write = da.write;
             for (i, da) in da.slice().chunks_exact_mut((m * k).max(1)).enumerate() {

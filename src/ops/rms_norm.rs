@@ -2,7 +2,7 @@
 
 use crate::gemm::Write;
 use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
-use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Tape, Var};
 
 /// What keeps a norm from dividing by zero, and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,17 +49,17 @@ impl<T: Element> Op<T> for RmsNorm {
 
     fn forward(&self, run: Forward<'_, T>) {
         let gain = run.has_input(1).then(|| run.input(1));
-        let (x, y, saved) = (run.input(0), run.out, run.saved);
-        T::vectorize(ForwardKernel { norm: self, x, gain, y, saved });
+        forward(self.width, self.eps, run.input(0), gain, run.out, run.saved);
     }
 
     /// With `h = gain dy`: `dx = (h - x <h, x> / (D d s)) / d`, `d gain = sum of dy x / d`.
     fn backward(&self, run: Backward<'_, T>) {
         let gain = run.has_input(1).then(|| run.input(1));
         let (x, dy, saved) = (run.input(0), run.grad_out, run.saved);
-        let [dx, d_gain, ..] = run.grads;
+        let [dx, d_gain, ..] = run.grads else { return };
         if let Some(dx) = dx {
-            T::vectorize(BackwardKernel { width: self.width, x, gain, dy, saved, dx });
+            let write = dx.write;
+            backward(self.width, x, gain, dy, saved, dx.slice(), write);
         }
         if let Some(d_gain) = d_gain {
             let d_gain = d_gain.accumulator();
@@ -68,8 +68,34 @@ impl<T: Element> Op<T> for RmsNorm {
     }
 }
 
+/// The norm of rows of `width` numbers; see [`rms_norm`] and [`RmsNorm`].
+pub(super) fn forward<T: Element>(
+    width: usize,
+    eps: Eps,
+    x: &[T],
+    gain: Option<&[T]>,
+    y: &mut [T],
+    saved: &mut [T],
+) {
+    T::vectorize(ForwardKernel { width, eps, x, gain, y, saved });
+}
+
+/// The gradient of the rows `x` from that of the output.
+pub(super) fn backward<T: Element>(
+    width: usize,
+    x: &[T],
+    gain: Option<&[T]>,
+    dy: &[T],
+    saved: &[T],
+    dx: &mut [T],
+    write: Write,
+) {
+    T::vectorize(BackwardKernel { width, x, gain, dy, saved, dx, write });
+}
+
 struct ForwardKernel<'a, T> {
-    norm: &'a RmsNorm,
+    width: usize,
+    eps: Eps,
     x: &'a [T],
     gain: Option<&'a [T]>,
     y: &'a mut [T],
@@ -81,16 +107,16 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        if L::N > 1 && self.norm.width <= NARROW {
+        if L::N > 1 && self.width <= NARROW {
             return self.run::<Scalar<T>>();
         }
-        let Self { norm, x, gain, y, saved } = self;
-        let width = norm.width.max(1);
+        let Self { width, eps, x, gain, y, saved } = self;
+        let width = width.max(1);
         let n = T::from_f64(width as f64);
         let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
         for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
             let squares = slice::dot::<L>(x, x) / n;
-            let (divisor, slope) = match norm.eps {
+            let (divisor, slope) = match eps {
                 Eps::Inside(eps) => {
                     let d = (squares + T::from_f64(eps)).sqrt();
                     (d, d)
@@ -133,7 +159,8 @@ struct BackwardKernel<'a, T> {
     gain: Option<&'a [T]>,
     dy: &'a [T],
     saved: &'a [T],
-    dx: &'a mut Grad<T>,
+    dx: &'a mut [T],
+    write: Write,
 }
 
 impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
@@ -144,11 +171,10 @@ impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
         if L::N > 1 && self.width <= NARROW {
             return self.run::<Scalar<T>>();
         }
-        let Self { width, x, gain, dy, saved, dx } = self;
+        let Self { width, x, gain, dy, saved, dx, write } = self;
         let width = width.max(1);
-        let write = dx.write;
         let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(saved.chunks_exact(2));
-        for (dx, ((x, dy), saved)) in dx.slice().chunks_exact_mut(width).zip(rows) {
+        for (dx, ((x, dy), saved)) in dx.chunks_exact_mut(width).zip(rows) {
             let one = L::splat(T::ONE);
             let mut total = L::splat(T::ZERO);
             for from in (0..width).step_by(L::N) {

@@ -29,7 +29,7 @@ mod op;
 mod plan;
 mod program;
 
-pub use op::{Backward, Forward, Grad, MAX_INPUTS, Op};
+pub use op::{Backward, Forward, Grad, Op};
 pub use plan::{BackwardPlan, ForwardPlan};
 pub use program::Program;
 
@@ -160,10 +160,6 @@ impl<T: Element> Tape<T> {
     ///
     /// An input that is given twice is copied first, so that an operation can write the gradients
     /// of all its inputs at the same time.
-    ///
-    /// # Panics
-    /// If there are more than [`MAX_INPUTS`] inputs.
-    #[track_caller]
     pub fn push(
         &mut self,
         op: impl Op<T> + 'static,
@@ -171,7 +167,6 @@ impl<T: Element> Tape<T> {
         ids: &[Ids],
         shape: impl Into<Shape>,
     ) -> Var {
-        assert!(inputs.len() <= MAX_INPUTS, "{}: {} inputs", op.name(), inputs.len());
         let mut slots: Vec<Slot> = Vec::with_capacity(inputs.len());
         for &x in inputs {
             let mut slot = self.vars[x.0 as usize].slot;

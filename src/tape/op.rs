@@ -5,8 +5,9 @@ use crate::gemm::Write;
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tensor::Buffer;
 
-/// The most inputs an operation can have.
-pub const MAX_INPUTS: usize = 4;
+/// An operation sees at least this many places for gradients, so that it can name them in one
+/// pattern; those behind its inputs are `None`.
+pub(super) const GRADS: usize = 4;
 
 /// An operation: its equation forward, and its chain rule backward.
 pub trait Op<T: Element>: Send + Sync {
@@ -121,8 +122,9 @@ pub struct Backward<'a, T> {
     pub grad_out: &'a [T],
     /// What the forward pass left.
     pub saved: &'a [T],
-    /// The gradient of each input; `None` where nobody wants it.
-    pub grads: &'a mut [Option<Grad<T>>; MAX_INPUTS],
+    /// The gradient of each input, at least four; `None` where nobody wants it or there is no such
+    /// input.
+    pub grads: &'a mut [Option<Grad<T>>],
 }
 
 impl<'a, T> Backward<'a, T> {

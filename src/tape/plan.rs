@@ -1,6 +1,6 @@
 //! Which operations a pass has to run: found once, followed at every replay.
 
-use super::{MAX_INPUTS, Program, Slot, Var};
+use super::{Program, Slot, Var};
 use crate::gemm::Write;
 use crate::tensor::Element;
 
@@ -20,6 +20,15 @@ impl ForwardPlan {
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
+
+    /// The same pass without the operations that compute `stale`: for what nobody will look at,
+    /// although it depends on what has changed.
+    #[must_use]
+    pub fn without<T: Element>(mut self, program: &Program<T>, stale: &[Var]) -> ForwardPlan {
+        let marks = program.marks(stale);
+        self.nodes.retain(|&i| !marks[program.nodes[i as usize].out as usize]);
+        self
+    }
 }
 
 /// The reverse walk from one output to some leaves; see [`Program::plan_backward`].
@@ -37,7 +46,7 @@ pub struct BackwardPlan {
 pub(super) struct Step {
     pub(super) node: u32,
     /// How each input's gradient is written; `None` where nobody wants it.
-    pub(super) write: [Option<Write>; MAX_INPUTS],
+    pub(super) write: Box<[Option<Write>]>,
 }
 
 impl BackwardPlan {
@@ -91,20 +100,34 @@ impl<T: Element> Program<T> {
     /// The reverse walk that gives the gradient of `output` with respect to the `wanted`
     /// variables, and does no work that none of them needs.
     pub fn plan_backward(&mut self, output: Var, wanted: &[Var]) -> BackwardPlan {
+        self.plan_backward_above(output, wanted, &[])
+    }
+
+    /// [`plan_backward`](Self::plan_backward) with the variables `fixed` taken for constants: no
+    /// gradient flows through them. For values that were put in place of computed ones.
+    pub fn plan_backward_above(
+        &mut self,
+        output: Var,
+        wanted: &[Var],
+        fixed: &[Var],
+    ) -> BackwardPlan {
         let output = self.slot(output);
+        let fixed = self.marks(fixed);
         // Forward: what lies behind a wanted variable. Backward: what of it leads to the output.
         let mut wants = self.marks(wanted);
         for node in &self.nodes {
-            wants[node.out as usize] |= node.inputs.iter().any(|&x| wants[x as usize]);
+            let out = node.out as usize;
+            wants[out] |= !fixed[out] && node.inputs.iter().any(|&x| wants[x as usize]);
         }
         let mut reached = vec![false; wants.len()];
         reached[output as usize] = true;
         let mut steps = vec![];
         for (i, node) in self.nodes.iter().enumerate().rev() {
-            if !reached[node.out as usize] || !wants[node.out as usize] {
+            let out = node.out as usize;
+            if !reached[out] || !wants[out] || fixed[out] {
                 continue;
             }
-            let mut write = [None; MAX_INPUTS];
+            let mut write = vec![None; node.inputs.len()];
             for (w, &x) in write.iter_mut().zip(&node.inputs) {
                 if wants[x as usize] {
                     let first = !std::mem::replace(&mut reached[x as usize], true);
@@ -112,7 +135,7 @@ impl<T: Element> Program<T> {
                 }
             }
             if write.iter().any(Option::is_some) {
-                steps.push(Step { node: i as u32, write });
+                steps.push(Step { node: i as u32, write: write.into() });
             }
         }
         let unreached: Vec<Slot> =
@@ -125,7 +148,7 @@ impl<T: Element> Program<T> {
         BackwardPlan { output, steps, unreached, wanted }
     }
 
-    fn marks(&self, vars: &[Var]) -> Vec<bool> {
+    pub(super) fn marks(&self, vars: &[Var]) -> Vec<bool> {
         let mut marks = vec![false; self.slots()];
         for &x in vars {
             marks[self.slot(x) as usize] = true;

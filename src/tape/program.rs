@@ -1,8 +1,8 @@
 //! A recording that can be run: forward, forward in part, and backward.
 
 use super::{
-    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, MAX_INPUTS, Node, Noise, Slot, Tape,
-    Var, VarInfo,
+    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Slot, Tape, Var, VarInfo,
+    op::GRADS,
 };
 use crate::tensor::{Buffer, Element, Shape};
 
@@ -22,6 +22,8 @@ pub struct Program<T> {
     /// By node.
     saved: Vec<Buffer<T>>,
     ids: Vec<Vec<u32>>,
+    /// Gradients while an operation writes them.
+    in_hand: Vec<Option<Grad<T>>>,
 }
 
 impl<T: Element> Program<T> {
@@ -38,6 +40,9 @@ impl<T: Element> Program<T> {
                     (n, false) => vec![0; n as usize],
                 })
                 .collect(),
+            in_hand: Vec::with_capacity(
+                tape.nodes.iter().map(|n| n.inputs.len()).max().unwrap_or(0).max(GRADS),
+            ),
             nodes: tape.nodes,
             vars: tape.vars,
             ids_info: tape.ids,
@@ -92,7 +97,8 @@ impl<T: Element> Program<T> {
         &self.values[self.slot(x) as usize]
     }
 
-    /// The numbers of the leaf `x`, to be changed.
+    /// The numbers of `x`, to be changed: those of a leaf, or those of a computed variable before a
+    /// [`forward_from`](Self::forward_from) that starts behind it.
     #[inline]
     pub fn value_mut(&mut self, x: Var) -> &mut [T] {
         let slot = self.slot(x);
@@ -108,6 +114,19 @@ impl<T: Element> Program<T> {
         let shape = self.shape(x);
         assert_eq!(numbers.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
         self.value_mut(x).copy_from_slice(numbers);
+    }
+
+    /// Sets the leaf `x` to a buffer, without a copy: [shared](Buffer::share) weights serve any
+    /// number of programs.
+    ///
+    /// # Panics
+    /// If the length differs.
+    #[track_caller]
+    pub fn set_buffer(&mut self, x: Var, numbers: Buffer<T>) {
+        let shape = self.shape(x);
+        assert_eq!(numbers.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
+        let slot = self.slot(x);
+        self.values[slot as usize] = numbers;
     }
 
     /// Sets whole numbers by `fill`, which has to overwrite all of them.
@@ -192,12 +211,13 @@ impl<T: Element> Program<T> {
         for step in &plan.steps {
             let node = &self.nodes[step.node as usize];
             // Gradients leave the list while they are written; no two of a node share a slot.
-            let mut grads: [Option<Grad<T>>; MAX_INPUTS] = [const { None }; MAX_INPUTS];
-            for ((grad, write), &x) in grads.iter_mut().zip(step.write).zip(&node.inputs) {
-                if let Some(write) = write {
-                    let data = std::mem::take(&mut self.grads[x as usize]);
-                    *grad = Some(Grad { data, write });
-                }
+            for (write, &x) in step.write.iter().zip(&node.inputs) {
+                let grads = &mut self.grads;
+                let take = |write| Grad { data: std::mem::take(&mut grads[x as usize]), write };
+                self.in_hand.push(write.map(take));
+            }
+            while self.in_hand.len() < GRADS {
+                self.in_hand.push(None);
             }
             node.op.backward(Backward {
                 values: &self.values,
@@ -207,9 +227,9 @@ impl<T: Element> Program<T> {
                 out: node.out,
                 grad_out: &self.grads[node.out as usize],
                 saved: &self.saved[step.node as usize],
-                grads: &mut grads,
+                grads: &mut self.in_hand,
             });
-            for (grad, &x) in grads.into_iter().zip(&node.inputs) {
+            for (grad, &x) in self.in_hand.drain(..).zip(&node.inputs) {
                 if let Some(grad) = grad {
                     self.grads[x as usize] = grad.data;
                 }

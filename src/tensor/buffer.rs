@@ -3,24 +3,33 @@
 use crate::simd::Element;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 /// A cache line, and the widest vector there is: a vector that straddles two lines costs twice.
 const ALIGNMENT: usize = 64;
 
 /// A run of numbers, aligned to 64 bytes.
-#[derive(Default)]
-pub struct Buffer<T> {
+///
+/// A buffer is owned or [shared](Self::share). Shared ones are cloned for nothing, so that several
+/// programs can read the same weights; one that is written to becomes an owned copy first.
+pub struct Buffer<T>(Storage<T>);
+
+enum Storage<T> {
+    Owned(Aligned<T>),
+    Shared(Arc<Aligned<T>>),
+}
+
+struct Aligned<T> {
     /// The numbers, from `start` on; before and behind them is what alignment left over.
     data: Vec<T>,
     start: usize,
     len: usize,
 }
 
-impl<T: Element> Buffer<T> {
-    /// `len` zeros.
-    pub fn zeros(len: usize) -> Self {
+impl<T: Element> Aligned<T> {
+    fn zeros(len: usize) -> Self {
         if len == 0 {
-            return Buffer { data: Vec::new(), start: 0, len };
+            return Aligned { data: Vec::new(), start: 0, len };
         }
         // A vector of zeros comes from the system as untouched pages, so large buffers cost nothing
         // before they are used.
@@ -28,7 +37,56 @@ impl<T: Element> Buffer<T> {
         let data = vec![T::ZERO; len + spare];
         let start = data.as_ptr().align_offset(ALIGNMENT);
         // No such offset only if the size of an element does not divide the alignment.
-        Buffer { start: if start <= spare { start } else { 0 }, data, len }
+        Aligned { start: if start <= spare { start } else { 0 }, data, len }
+    }
+}
+
+impl<T: Element> Buffer<T> {
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> Self {
+        Buffer(Storage::Owned(Aligned::zeros(len)))
+    }
+
+    /// The same numbers, ready to be cloned without a copy.
+    #[must_use]
+    pub fn share(self) -> Self {
+        match self.0 {
+            Storage::Owned(numbers) => Buffer(Storage::Shared(Arc::new(numbers))),
+            shared => Buffer(shared),
+        }
+    }
+
+    /// An owned copy in place of the shared numbers.
+    #[cold]
+    fn own(&mut self) {
+        let mut copy = Aligned::zeros(self.len());
+        let start = copy.start;
+        copy.data[start..start + self.len()].copy_from_slice(self);
+        self.0 = Storage::Owned(copy);
+    }
+}
+
+impl<T: Element> From<&[T]> for Buffer<T> {
+    fn from(numbers: &[T]) -> Self {
+        let mut buffer = Buffer::zeros(numbers.len());
+        buffer.copy_from_slice(numbers);
+        buffer
+    }
+}
+
+/// Shares what is shared, and copies what is owned.
+impl<T: Element> Clone for Buffer<T> {
+    fn clone(&self) -> Self {
+        match &self.0 {
+            Storage::Owned(_) => Buffer::from(&**self),
+            Storage::Shared(numbers) => Buffer(Storage::Shared(numbers.clone())),
+        }
+    }
+}
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Buffer(Storage::Owned(Aligned { data: Vec::new(), start: 0, len: 0 }))
     }
 }
 
@@ -36,14 +94,24 @@ impl<T> Deref for Buffer<T> {
     type Target = [T];
     #[inline]
     fn deref(&self) -> &[T] {
-        &self.data[self.start..][..self.len]
+        let numbers = match &self.0 {
+            Storage::Owned(numbers) => numbers,
+            Storage::Shared(numbers) => numbers,
+        };
+        &numbers.data[numbers.start..][..numbers.len]
     }
 }
 
-impl<T> DerefMut for Buffer<T> {
+impl<T: Element> DerefMut for Buffer<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.data[self.start..][..self.len]
+        if matches!(self.0, Storage::Shared(_)) {
+            self.own();
+        }
+        match &mut self.0 {
+            Storage::Owned(numbers) => &mut numbers.data[numbers.start..][..numbers.len],
+            Storage::Shared(_) => unreachable!("made our own above"),
+        }
     }
 }
 
@@ -66,6 +134,16 @@ mod tests {
             buffer.fill(T::ONE);
             assert!(buffer.iter().all(|&x| x == T::ONE));
         }
+    }
+
+    #[test]
+    fn shared_numbers_are_copied_when_written() {
+        let one = Buffer::<f32>::from(&[1.0, 2.0][..]).share();
+        let mut two = one.clone();
+        assert_eq!(one.as_ptr(), two.as_ptr());
+        two[0] = 3.0;
+        assert_eq!((&*one, &*two), (&[1.0, 2.0][..], &[3.0, 2.0][..]));
+        assert_ne!(one.clone().share().as_ptr(), two.clone().as_ptr());
     }
 
     #[test]

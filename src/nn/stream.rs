@@ -1,0 +1,113 @@
+//! The residual stream: the parts of a model write to it and read from it.
+//!
+//! A model records itself against a [`Stream`]. [`Sum`] is the plain one: a running sum that every
+//! part reads. A graph of edges is another: it knows who wrote what and can give every reader a sum
+//! of its own.
+
+use crate::ops::{self, Norm};
+use crate::simd::Element;
+use crate::tape::{Tape, Var};
+
+/// A part of a model that writes to the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Writer {
+    /// The token embeddings.
+    Embed,
+    /// The position embeddings.
+    Pos,
+    /// The attention of a layer: all its heads.
+    Attention(usize),
+    /// The MLP of a layer: all its neurons.
+    Mlp(usize),
+}
+
+/// A part of a model that reads the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reader {
+    /// The attention of a layer: queries, keys and values of all its heads.
+    Attention(usize),
+    /// The MLP of a layer: all its neurons.
+    Mlp(usize),
+    /// The unembedding.
+    Logits,
+}
+
+/// What a part writes: `z w + bias`, or `z` itself where there is no `w`.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// Who writes.
+    pub by: Writer,
+    /// `[B, T, N]`: the heads' mixed values side by side, the neurons' activations, or the sum.
+    pub z: Var,
+    /// `[N, D]`.
+    pub w: Option<Var>,
+    /// `[D]`.
+    pub bias: Option<Var>,
+}
+
+/// What a part reads: `norm(x) w + bias`, or `norm(x)` where there is no `w`.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// Who reads.
+    pub by: Reader,
+    /// The norm.
+    pub norm: Norm,
+    /// `[D]`, the gain of the norm.
+    pub gain: Option<Var>,
+    /// `[D]`, the bias of the norm.
+    pub norm_bias: Option<Var>,
+    /// `[D, N]`: queries, keys and values of all heads side by side; the neurons (for a gated MLP
+    /// all gates, then all values).
+    pub w: Option<Var>,
+    /// `[N]`.
+    pub bias: Option<Var>,
+}
+
+/// Where the parts of a model write to and read from. All variables are `[B, T, ..]`.
+pub trait Stream<T: Element> {
+    /// Adds to the stream.
+    fn write(&mut self, tape: &mut Tape<T>, written: Written);
+
+    /// Reads all that was written so far.
+    ///
+    /// # Panics
+    /// If nothing was.
+    fn read(&mut self, tape: &mut Tape<T>, read: Read) -> Var;
+}
+
+/// The plain stream: one running sum that serves every reader.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(Option<Var>);
+
+impl Sum {
+    /// `[B, T, D]`, the sum of what was written so far.
+    ///
+    /// # Panics
+    /// If nothing was.
+    pub fn so_far(&self) -> Var {
+        self.0.expect("something was written")
+    }
+}
+
+impl<T: Element> Stream<T> for Sum {
+    fn write(&mut self, tape: &mut Tape<T>, written: Written) {
+        let Written { z, w, bias, .. } = written;
+        let added = match (w, bias) {
+            (Some(w), bias) => ops::project(tape, z, w, bias),
+            (None, Some(bias)) => ops::add(tape, z, bias),
+            (None, None) => z,
+        };
+        self.0 = Some(match self.0 {
+            Some(sum) => ops::add(tape, sum, added),
+            None => added,
+        });
+    }
+
+    fn read(&mut self, tape: &mut Tape<T>, read: Read) -> Var {
+        let x = read.norm.record(tape, self.so_far(), read.gain, read.norm_bias);
+        match read.w {
+            Some(w) => ops::project(tape, x, w, read.bias),
+            None => x,
+        }
+    }
+}
