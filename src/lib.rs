@@ -18,6 +18,7 @@
 
 pub mod error;
 pub mod gemm;
+pub mod graph;
 pub mod io;
 pub mod named;
 pub mod nn;

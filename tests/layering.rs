@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 
 /// What each module at the top of the crate may name as `crate::x`; `*` is everything but what
 /// [`NOBODY`] may name.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("simd", &[]),
     ("gemm", &["simd"]),
     ("tensor", &["simd", "gemm"]),
     ("tape", &["tensor", "simd", "gemm"]),
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named"]),
+    ("graph", &["nn", "ops", "tape", "tensor", "simd", "gemm", "error", "io", "rng", "named"]),
+    ("attribution", &["graph", "nn", "ops", "tape", "tensor", "simd", "gemm", "error", "io", "rng", "named"]),
     ("io", &["error", "tensor", "simd"]),
     ("tasks", &["rng", "error", "io", "tensor", "simd"]),
     ("train", &["*"]),

@@ -1,0 +1,19 @@
+//! The graph of edges: who writes to the residual stream, who reads it, and a mask on each edge.
+//!
+//! A *writer* is a node's output, a *reader* a node's input; an *edge* is a pair of both. With `o_u`
+//! what writer `u` adds to the stream and `x` the sum of all that was written so far, reader `r` of
+//! the masked model reads
+//!
+//! ```text
+//! x_r = x + sum over u of (1 - m[r, u]) (b_u - o_u)
+//! ```
+//!
+//! where `m[r, u]` is the edge's mask and `b_u` the baseline: 1 leaves the edge as it is, 0 puts the
+//! baseline in its place.
+#![forbid(unsafe_code)]
+
+mod node;
+mod topology;
+
+pub use node::{Edge, Input, Node, Port};
+pub use topology::{Granularity, Graph, Group, Source, Start};
