@@ -12,8 +12,13 @@
 //! baseline in its place.
 #![forbid(unsafe_code)]
 
+mod contract;
+mod mix;
 mod node;
+mod record;
 mod topology;
 
+pub use contract::Recorded;
 pub use node::{Edge, Input, Node, Port};
+pub use record::{MaskShape, Output, Reading, Recorder};
 pub use topology::{Granularity, Graph, Group, Source, Start};

@@ -87,10 +87,9 @@ impl Sum {
     pub fn so_far(&self) -> Var {
         self.0.expect("something was written")
     }
-}
 
-impl<T: Element> Stream<T> for Sum {
-    fn write(&mut self, tape: &mut Tape<T>, written: Written) {
+    /// Adds what a part writes, and returns it: `[B, T, D]`.
+    pub fn add<T: Element>(&mut self, tape: &mut Tape<T>, written: Written) -> Var {
         let Written { z, w, bias, .. } = written;
         let added = match (w, bias) {
             (Some(w), bias) => ops::project(tape, z, w, bias),
@@ -101,13 +100,23 @@ impl<T: Element> Stream<T> for Sum {
             Some(sum) => ops::add(tape, sum, added),
             None => added,
         });
+        added
+    }
+
+    /// Reads the sum: the norm of it `[B, T, D]`, and what is read `[B, T, N]`.
+    pub fn reads<T: Element>(&self, tape: &mut Tape<T>, read: &Read) -> (Var, Var) {
+        let normed = read.norm.record(tape, self.so_far(), read.gain, read.norm_bias);
+        let y = read.w.map_or(normed, |w| ops::project(tape, normed, w, read.bias));
+        (normed, y)
+    }
+}
+
+impl<T: Element> Stream<T> for Sum {
+    fn write(&mut self, tape: &mut Tape<T>, written: Written) {
+        self.add(tape, written);
     }
 
     fn read(&mut self, tape: &mut Tape<T>, read: Read) -> Var {
-        let x = read.norm.record(tape, self.so_far(), read.gain, read.norm_bias);
-        match read.w {
-            Some(w) => ops::project(tape, x, w, read.bias),
-            None => x,
-        }
+        self.reads(tape, &read).1
     }
 }

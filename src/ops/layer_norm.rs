@@ -61,7 +61,7 @@ impl<T: Element> Op<T> for LayerNorm {
         }
         let d_gain = d_gain.as_mut().map(Grad::accumulator);
         let d_bias = d_bias.as_mut().map(Grad::accumulator);
-        T::vectorize(AffineKernel { width, x, dy, saved, d_gain, d_bias });
+        parameters(width, x, saved, dy, d_gain, d_bias);
     }
 }
 
@@ -88,6 +88,18 @@ pub(super) fn backward<T: Element>(
     write: Write,
 ) {
     T::vectorize(BackwardKernel { width, x, gain, dy, saved, dx, write });
+}
+
+/// Adds to the gradients of gain and bias.
+pub(super) fn parameters<T: Element>(
+    width: usize,
+    x: &[T],
+    saved: &[T],
+    dy: &[T],
+    d_gain: Option<&mut [T]>,
+    d_bias: Option<&mut [T]>,
+) {
+    T::vectorize(AffineKernel { width, x, dy, saved, d_gain, d_bias });
 }
 
 struct ForwardKernel<'a, T> {

@@ -107,7 +107,7 @@ impl<T: Element> Op<T> for Linear {
             }
         }
         if let Some(db) = db {
-            T::vectorize(SumRows { x: run.grad_out, total: db.accumulator() });
+            sum_rows(run.grad_out, db.accumulator());
         }
     }
 }
@@ -131,6 +131,10 @@ pub(crate) fn affine<T: Element>(
 }
 
 /// `total[j] += sum over rows of x[i][j]`.
+pub(crate) fn sum_rows<T: Element>(x: &[T], total: &mut [T]) {
+    T::vectorize(SumRows { x, total });
+}
+
 struct SumRows<'a, T> {
     x: &'a [T],
     total: &'a mut [T],

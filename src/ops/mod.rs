@@ -36,8 +36,7 @@ pub use dropout::dropout;
 pub use gather::gather;
 pub use gelu::{gelu, gelu_tanh};
 pub use layer_norm::layer_norm;
-#[expect(unused_imports, reason = "the edge graph reads with it")]
-pub(crate) use linear::affine;
+pub(crate) use linear::{affine, sum_rows};
 pub use linear::{linear, project};
 pub use matmul::{MatMul, matmul};
 pub use mul::mul;

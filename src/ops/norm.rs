@@ -78,4 +78,25 @@ impl Norm {
             Norm::Rms(_) => rms_norm::backward(width, x, gain, dy, saved, dx, Write::Store),
         }
     }
+
+    /// Adds to the gradients of gain and bias.
+    pub fn parameter_gradients<T: Element>(
+        self,
+        width: usize,
+        x: &[T],
+        saved: &[T],
+        dy: &[T],
+        d_gain: Option<&mut [T]>,
+        d_bias: Option<&mut [T]>,
+    ) {
+        match self {
+            Norm::None => {}
+            Norm::Layer(_) => layer_norm::parameters(width, x, saved, dy, d_gain, d_bias),
+            Norm::Rms(_) => {
+                if let Some(d_gain) = d_gain {
+                    rms_norm::parameters(width, x, saved, dy, d_gain);
+                }
+            }
+        }
+    }
 }

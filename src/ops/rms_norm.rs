@@ -62,8 +62,7 @@ impl<T: Element> Op<T> for RmsNorm {
             backward(self.width, x, gain, dy, saved, dx.slice(), write);
         }
         if let Some(d_gain) = d_gain {
-            let d_gain = d_gain.accumulator();
-            T::vectorize(GainKernel { width: self.width, x, dy, saved, d_gain });
+            parameters(self.width, x, saved, dy, d_gain.accumulator());
         }
     }
 }
@@ -91,6 +90,17 @@ pub(super) fn backward<T: Element>(
     write: Write,
 ) {
     T::vectorize(BackwardKernel { width, x, gain, dy, saved, dx, write });
+}
+
+/// Adds to the gradient of the gain.
+pub(super) fn parameters<T: Element>(
+    width: usize,
+    x: &[T],
+    saved: &[T],
+    dy: &[T],
+    d_gain: &mut [T],
+) {
+    T::vectorize(GainKernel { width, x, dy, saved, d_gain });
 }
 
 struct ForwardKernel<'a, T> {

@@ -1,0 +1,367 @@
+//! First-order scores of all edges from one reverse pass of the plain model.
+//!
+//! Where all masks are 1 every reader reads the running sum, so that the gradient of a mask needs
+//! no masks: with `g_r` the gradient of the metric with respect to what reader `r` sees and any
+//! direction `d_u` for what writer `u` adds,
+//!
+//! ```text
+//! score[r, u] = sum over examples, positions of <g_r, d_u>
+//! ```
+//!
+//! For `d_u = o_u - b_u` this is the derivative of the metric by the mask at 1: edge attribution
+//! patching. The plain reverse pass leaves the gradients of queries, keys and values; from them
+//! `g_r` is a product with the reader's weights and the norm's derivative. Positions do not mix here,
+//! so a few rows of the batch are taken at a time: for them all `d_u` are computed once and all
+//! readers of a group meet all writers in one product. Neither all `d_u` nor all `g_r` ever exist;
+//! memory grows with `L D B T`, as that of the model itself.
+
+use super::record::{Output, Reading, Recorder};
+use super::topology::{Graph, Group};
+use crate::gemm::{Mat, MatMut, Write, gemm};
+use crate::ops::Norm;
+use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tape::{Program, Var};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Numbers that all writers at a few rows may take: about a second-level cache of them.
+const BANK: usize = 1 << 20;
+
+/// What is needed of a recording to find out about its edges.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The graph.
+    pub graph: Graph,
+    /// What the parts write, in the order of [`Graph::sources`].
+    pub outputs: Vec<Output>,
+    /// With masks: the baseline of each output.
+    pub baselines: Vec<Var>,
+    /// Who reads, in the order of [`Graph::groups`].
+    pub readings: Vec<Reading>,
+    /// What belongs to no node, by name.
+    pub constants: Vec<(String, Var)>,
+}
+
+impl From<Recorder<'_>> for Recorded {
+    fn from(r: Recorder<'_>) -> Self {
+        Recorded {
+            graph: r.graph.clone(),
+            outputs: r.outputs,
+            baselines: r.baselines,
+            readings: r.readings,
+            constants: r.constants,
+        }
+    }
+}
+
+impl Recorded {
+    /// The variables whose gradients [`contract`](Self::contract) reads.
+    pub fn wanted(&self) -> Vec<Var> {
+        self.readings.iter().flat_map(|r| [Some(r.y), r.normed].into_iter().flatten()).collect()
+    }
+
+    /// Adds to `scores [E]` the sum over the batch of `<g_r, d_u>`, with `directions` in the shapes
+    /// of the [`outputs`](Self::outputs)' variables, after a reverse pass that left the gradients
+    /// of [`wanted`](Self::wanted).
+    ///
+    /// # Panics
+    /// If there is not one direction for each output, or one score for each edge.
+    pub fn contract<T: Element>(
+        &self,
+        program: &Program<T>,
+        directions: &[impl AsRef<[T]> + Sync],
+        scores: &mut [f64],
+    ) {
+        assert_eq!(directions.len(), self.outputs.len(), "directions");
+        assert_eq!(scores.len(), self.graph.edges(), "scores");
+        let rows = |x: Var| program.shape(x).rows();
+        let mut lengths: Vec<usize> = self.readings.iter().map(|r| rows(r.x)).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        let mut sums = vec![T::ZERO; scores.len()];
+        for length in lengths {
+            // Models with several streams have one bank for each.
+            let mut bank = Bank::new(self, program, length);
+            for from in (0..length).step_by(bank.tile) {
+                let at = from..(from + bank.tile).min(length);
+                bank.fill(self, program, directions, at.clone());
+                for (group, reading) in self.graph.groups.iter().zip(&self.readings) {
+                    if rows(reading.x) == length {
+                        let sums = &mut sums[group.edges()];
+                        let gradients = Gradients { program, group, reading, at: at.clone() };
+                        self.meet(&gradients, &bank, directions, sums);
+                    }
+                }
+            }
+        }
+        for (score, sum) in scores.iter_mut().zip(sums) {
+            *score += sum.to_f64();
+        }
+    }
+
+    /// All readers of a group meet all writers they see, at the rows of the bank.
+    fn meet<T: Element>(
+        &self,
+        gradients: &Gradients<'_, T>,
+        bank: &Bank<T>,
+        directions: &[impl AsRef<[T]> + Sync],
+        sums: &mut [T],
+    ) {
+        let Gradients { program, group, reading, ref at } = *gradients;
+        let (width, count) = (bank.width, at.len());
+        let (readers, seen) = (group.readers.len(), group.upstream.len());
+        let time = program.shape(reading.x).dims()[1];
+        let chunk = (BANK / (count * width).max(1)).clamp(1, readers);
+        let mut gs = vec![T::ZERO; chunk * count * width];
+        for first in (0..readers).step_by(chunk) {
+            let range = first..(first + chunk).min(readers);
+            let gs = &mut gs[..range.len() * count * width];
+            gradients.compute(range.clone(), gs);
+            for (run, sources) in bank.runs(self, group) {
+                let column = run.start - group.upstream.start;
+                let Some(slot) = bank.slots[run.start] else {
+                    let Output::Parts { w, .. } = self.outputs[sources] else { unreachable!() };
+                    let z = directions[sources].as_ref();
+                    let w = program.value(w);
+                    neurons(
+                        gs,
+                        w,
+                        &z[at.start * run.len()..],
+                        bank,
+                        at,
+                        time,
+                        &mut |t, r, dots| {
+                            let row = (t % group.positions) * readers + first + r;
+                            T::vectorize(Accumulate {
+                                x: dots,
+                                to: &mut sums[row * seen + column..][..dots.len()],
+                            });
+                        },
+                    );
+                    continue;
+                };
+                let stride = bank.tile * width;
+                let numbers = &bank.numbers[slot * stride..];
+                if group.positions == 1 {
+                    let g = Mat::new(gs, range.len(), count * width);
+                    let d = Mat::strided(numbers, run.len(), count * width, stride, 1);
+                    let c = MatMut::strided(
+                        &mut sums[first * seen + column..],
+                        range.len(),
+                        run.len(),
+                        seen,
+                    );
+                    gemm(T::ONE, g, d.t(), Write::Add, c);
+                } else {
+                    for (i, row) in at.clone().enumerate() {
+                        let g =
+                            Mat::strided(&gs[i * width..], range.len(), width, count * width, 1);
+                        let d = Mat::strided(&numbers[i * width..], run.len(), width, stride, 1);
+                        let from = ((row % time) * readers + first) * seen + column;
+                        let c = MatMut::strided(&mut sums[from..], range.len(), run.len(), seen);
+                        gemm(T::ONE, g, d.t(), Write::Add, c);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Neurons as writers: `d_u` would be an outer product, so the gradient is brought to the neurons
+/// instead. Hands `<g_r, d_u>` of all neurons to `add`, by row and reader.
+fn neurons<T: Element>(
+    gs: &[T],
+    w: &[T],
+    z: &[T],
+    bank: &Bank<T>,
+    at: &Range<usize>,
+    time: usize,
+    add: &mut dyn FnMut(usize, usize, &[T]),
+) {
+    let (width, count) = (bank.width, at.len());
+    let neurons = w.len() / width.max(1);
+    let readers = gs.len() / (count * width).max(1);
+    let mut dots = vec![T::ZERO; count * neurons];
+    for r in 0..readers {
+        let g = Mat::new(&gs[r * count * width..], count, width);
+        gemm(
+            T::ONE,
+            g,
+            Mat::new(w, neurons, width).t(),
+            Write::Store,
+            MatMut::new(&mut dots, count, neurons),
+        );
+        for ((row, dots), z) in
+            at.clone().zip(dots.chunks_exact_mut(neurons)).zip(z.chunks_exact(neurons))
+        {
+            T::vectorize(Multiply { x: z, to: dots });
+            add(row % time, r, dots);
+        }
+    }
+}
+
+/// The gradients of what the readers of a group see, at a few rows.
+struct Gradients<'a, T> {
+    program: &'a Program<T>,
+    group: &'a Group,
+    reading: &'a Reading,
+    at: Range<usize>,
+}
+
+impl<T: Element> Gradients<'_, T> {
+    /// `g_r` of the readers `range` into `gs [range, rows, D]`.
+    fn compute(&self, range: Range<usize>, gs: &mut [T]) {
+        let Self { program, group, reading, at } = self;
+        let read = &reading.read;
+        let width = program.shape(reading.x).last();
+        let count = at.len();
+        let rows = |x: &'_ [T], n: usize| x[at.start * n..at.end * n].to_vec();
+        let x = &program.value(reading.x)[at.start * width..at.end * width];
+        let [gain, bias, w] =
+            [read.gain, read.norm_bias, read.w].map(|v| v.map(|v| program.value(v)));
+        // The norm is computed again for the sake of what its derivative needs.
+        let mut stats = vec![T::ZERO; count * Norm::SAVED];
+        let mut normed = vec![T::ZERO; count * width];
+        read.norm.forward(width, x, gain, bias, &mut normed, &mut stats);
+        let n = program.shape(reading.y).last();
+        if let (1, Some(normed)) = (group.readers.len(), reading.normed) {
+            let dn = rows(program.grad(normed), width);
+            return read.norm.backward(width, x, gain, &stats, &dn, gs);
+        }
+        let dy = &program.grad(reading.y)[at.start * n..at.end * n];
+        gs.par_chunks_exact_mut(count * width).zip(range).for_each(|(g, r)| {
+            let Some(w) = w else { return read.norm.backward(width, x, gain, &stats, dy, g) };
+            let mut dn = vec![T::ZERO; count * width];
+            let mut write = Write::Store;
+            for c in &group.columns[r] {
+                let dy = Mat::strided(&dy[c.start..], count, c.len(), n, 1);
+                let w = Mat::strided(&w[c.start..], width, c.len(), n, 1);
+                gemm(T::ONE, dy, w.t(), write, MatMut::new(&mut dn, count, width));
+                write = Write::Add;
+            }
+            read.norm.backward(width, x, gain, &stats, &dn, g);
+        });
+    }
+}
+
+/// `d_u` of all writers of one stream, at a few rows: `[U, tile, D]`.
+pub(super) struct Bank<T> {
+    numbers: Vec<T>,
+    /// The place of each writer; neurons and writers of other streams have none.
+    slots: Vec<Option<usize>>,
+    /// Rows it has room for.
+    tile: usize,
+    width: usize,
+}
+
+impl<T: Element> Bank<T> {
+    fn new(recorded: &Recorded, program: &Program<T>, length: usize) -> Self {
+        let width = recorded.graph.d_model;
+        let mut slots = vec![None; recorded.graph.writers.len()];
+        let mut count = 0;
+        for (source, output) in recorded.graph.sources.iter().zip(&recorded.outputs) {
+            let shape = program.shape(output.var());
+            let neurons =
+                matches!(output, Output::Parts { .. }) && shape.last() == source.writers.len();
+            if shape.rows() == length && !neurons {
+                for u in source.writers.clone() {
+                    slots[u] = Some(count);
+                    count += 1;
+                }
+            }
+        }
+        let tile = (BANK / (count * width).max(1)).clamp(16, 512).min(length.max(1));
+        Bank { numbers: vec![T::ZERO; count * tile * width], slots, tile, width }
+    }
+
+    /// Computes `d_u` at the rows `at`.
+    fn fill(
+        &mut self,
+        recorded: &Recorded,
+        program: &Program<T>,
+        directions: &[impl AsRef<[T]> + Sync],
+        at: Range<usize>,
+    ) {
+        let (width, count, stride) = (self.width, at.len(), self.tile * self.width);
+        let sources = recorded.graph.sources.iter().zip(&recorded.outputs).zip(directions);
+        for ((source, output), direction) in sources {
+            let Some(slot) = self.slots[source.writers.start] else { continue };
+            let direction = direction.as_ref();
+            let n = program.shape(output.var()).last();
+            let rows = &direction[at.start * n..at.end * n];
+            let writers = source.writers.len();
+            let room =
+                self.numbers[slot * stride..][..writers * stride].par_chunks_exact_mut(stride);
+            match output {
+                Output::Whole(_) => room.for_each(|to| to[..rows.len()].copy_from_slice(rows)),
+                Output::Parts { w, .. } => {
+                    let (k, w) = (n / writers, program.value(*w));
+                    room.enumerate().for_each(|(u, to)| {
+                        let z = Mat::strided(&rows[u * k..], count, k, n, 1);
+                        let w = Mat::new(&w[u * k * width..], k, width);
+                        gemm(T::ONE, z, w, Write::Store, MatMut::new(to, count, width));
+                    });
+                }
+            }
+        }
+    }
+
+    /// The writers a group sees, as runs that lie side by side in the bank, and runs of neurons;
+    /// with the number of the first source.
+    fn runs(&self, recorded: &Recorded, group: &Group) -> Vec<(Range<usize>, usize)> {
+        let mut runs: Vec<(Range<usize>, usize)> = vec![];
+        for (i, source) in recorded.graph.sources.iter().enumerate() {
+            if !group.upstream.contains(&source.writers.start) {
+                continue;
+            }
+            let banked = self.slots[source.writers.start].is_some();
+            match runs.last_mut() {
+                Some((last, _)) if banked && self.slots[last.start].is_some() => {
+                    last.end = source.writers.end;
+                }
+                _ => runs.push((source.writers.clone(), i)),
+            }
+        }
+        runs
+    }
+}
+
+/// `to *= x`.
+struct Multiply<'a, T> {
+    x: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Multiply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        slice::update::<L>(
+            self.to,
+            self.x,
+            #[inline(always)]
+            |to, x| to * x,
+        );
+    }
+}
+
+/// `to += x`.
+struct Accumulate<'a, T> {
+    x: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Accumulate<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        slice::update::<L>(
+            self.to,
+            self.x,
+            #[inline(always)]
+            |to, x| to + x,
+        );
+    }
+}

@@ -1,0 +1,581 @@
+//! The edge mix: one operation that reads the stream for all readers of a group, each with its own
+//! masks.
+//!
+//! With the running sum `x`, what writer `u` adds beyond its baseline, `d_u = o_u - b_u`, and masks
+//! `m`, reader `r` sees
+//!
+//! ```text
+//! x_r = x - sum over u of (1 - m[r, u]) d_u         y[:, columns of r] = norm(x_r) w[:, columns of r]
+//! ```
+//!
+//! and the reverse pass follows from it, with `g_r` the gradient of `x_r`:
+//!
+//! ```text
+//! dx = sum over r of g_r     dm[r, u] = <g_r, d_u>     dd_u = - sum over r of (1 - m[r, u]) g_r
+//! ```
+//!
+//! Where all masks of a reader are 1 it reads `x` itself, so a group with masks of 1 costs one norm
+//! and one product and has the bits of the plain model. Otherwise readers are taken a few at a time:
+//! their `x_r` never exist all at once, neither forward nor backward.
+
+use crate::gemm::{Mat, MatMut, Write, gemm};
+use crate::nn::stream::Read;
+use crate::ops::{Norm, affine, sum_rows};
+use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Mutex;
+
+/// What readers that are taken at a time may hold, in bytes: about a second-level cache.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// What the writers of one part of the model add beyond their baselines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delta {
+    /// `[writers, B, T, D]`.
+    pub(super) var: Var,
+    /// How many writers.
+    pub(super) writers: usize,
+}
+
+/// Records the reading of a group: `x [B, T, D]`, masks `[B or 1, T or 1, R, U]` -> `[B, T, N]`.
+///
+/// `columns` are those of `read.w` that belong to each reader; without a `w` there is one reader.
+///
+/// # Panics
+/// If the shapes do not fit.
+#[track_caller]
+pub(super) fn mix<T: Element>(
+    tape: &mut Tape<T>,
+    x: Var,
+    read: &Read,
+    columns: &[Vec<Range<usize>>],
+    mask: Var,
+    deltas: &[Delta],
+) -> Var {
+    let &[batch, time, width] = tape.shape(x).dims() else { panic!("a stream of [B, T, D]") };
+    let &[mask_batch, mask_time, readers, writers] = tape.shape(mask).dims() else {
+        panic!("masks of [B, T, R, U]")
+    };
+    assert!(mask_batch == 1 || mask_batch == batch, "masks of {mask_batch} examples of {batch}");
+    assert!(mask_time == 1 || mask_time == time, "masks of {mask_time} positions of {time}");
+    assert_eq!(deltas.iter().map(|d| d.writers).sum::<usize>(), writers, "writers");
+    assert!(columns.len() == readers && (read.w.is_some() || readers == 1), "readers");
+    let out = read.w.map_or(width, |w| tape.shape(w).last());
+    let mut inputs = vec![x, mask];
+    let mut place = |var: Option<Var>| {
+        var.map(|v| {
+            inputs.push(v);
+            inputs.len() - 1
+        })
+    };
+    let [gain, norm_bias, w, bias] = [read.gain, read.norm_bias, read.w, read.bias].map(&mut place);
+    let sources = deltas
+        .iter()
+        .map(|d| {
+            assert_eq!(tape.shape(d.var).dims(), [d.writers, batch, time, width], "a delta");
+            (place(Some(d.var)).expect("given"), d.writers)
+        })
+        .collect();
+    // Rows of the stream that share their masks and lie side by side.
+    let pieces = match (mask_batch == 1, mask_time == 1) {
+        (true, true) => vec![(0, 0..batch * time)],
+        (false, true) => (0..batch).map(|b| (b, b * time..(b + 1) * time)).collect(),
+        (per_batch, false) => {
+            (0..batch * time).map(|i| (if per_batch { i % time } else { i }, i..i + 1)).collect()
+        }
+    };
+    let op = Mix {
+        rows: batch * time,
+        width,
+        out,
+        readers,
+        writers,
+        norm: read.norm,
+        columns: columns.to_vec(),
+        pieces,
+        at: Places { gain, norm_bias, w, bias, sources },
+        scratch: Mutex::default(),
+    };
+    let shape = [batch, time, out];
+    tape.push(op, &inputs, &[], shape)
+}
+
+/// Where the inputs behind the stream (0) and the masks (1) stand.
+struct Places {
+    gain: Option<usize>,
+    norm_bias: Option<usize>,
+    w: Option<usize>,
+    bias: Option<usize>,
+    /// With their writers.
+    sources: Vec<(usize, usize)>,
+}
+
+struct Mix<T> {
+    /// B T.
+    rows: usize,
+    /// D.
+    width: usize,
+    /// N.
+    out: usize,
+    readers: usize,
+    writers: usize,
+    norm: Norm,
+    columns: Vec<Vec<Range<usize>>>,
+    /// The number of a block of masks `[R, U]`, and the rows it is for.
+    pieces: Vec<(usize, Range<usize>)>,
+    at: Places,
+    scratch: Mutex<Vec<T>>,
+}
+
+/// All that the readers read, in either pass.
+struct Seen<'a, T> {
+    x: &'a [T],
+    mask: &'a [T],
+    gain: Option<&'a [T]>,
+    norm_bias: Option<&'a [T]>,
+    w: Option<&'a [T]>,
+    bias: Option<&'a [T]>,
+    /// With their writers.
+    deltas: Vec<(&'a [T], usize)>,
+}
+
+impl<T: Element> Mix<T> {
+    fn seen<'a>(&self, input: impl Fn(usize) -> &'a [T]) -> Seen<'a, T> {
+        let at = &self.at;
+        Seen {
+            x: input(0),
+            mask: input(1),
+            gain: at.gain.map(&input),
+            norm_bias: at.norm_bias.map(&input),
+            w: at.w.map(&input),
+            bias: at.bias.map(&input),
+            deltas: at.sources.iter().map(|&(i, n)| (input(i), n)).collect(),
+        }
+    }
+
+    /// The masks of reader `r` in block `block`.
+    fn masks<'a>(&self, mask: &'a [T], block: usize, r: usize) -> &'a [T] {
+        &mask[(block * self.readers + r) * self.writers..][..self.writers]
+    }
+
+    /// The rows where reader `r` has a mask that is not 1, side by side where they can be.
+    fn own_rows(&self, mask: &[T], r: usize) -> Vec<Range<usize>> {
+        let mut own: Vec<Range<usize>> = vec![];
+        for (block, rows) in &self.pieces {
+            if self.masks(mask, *block, r).iter().any(|&m| m != T::ONE) {
+                match own.last_mut() {
+                    Some(last) if last.end == rows.start => last.end = rows.end,
+                    _ => own.push(rows.clone()),
+                }
+            }
+        }
+        own
+    }
+
+    /// How many readers are taken at a time, if each needs `buffers` streams.
+    fn chunk(&self, buffers: usize) -> usize {
+        let bytes = buffers * self.rows * self.width * size_of::<T>();
+        (CHUNK_BYTES / bytes.max(1)).clamp(1, self.readers.max(1))
+    }
+
+    /// Computes `x_r` of the readers `range` into `xs [range, B T, D]`, where they have rows of
+    /// their own.
+    fn mix(
+        &self,
+        seen: &Seen<'_, T>,
+        range: Range<usize>,
+        own: &[Vec<Range<usize>>],
+        xs: &mut [T],
+    ) {
+        let (width, stream) = (self.width, self.rows * self.width);
+        for (own, xs) in own.iter().zip(xs.chunks_exact_mut(stream)) {
+            for rows in own {
+                let at = rows.start * width..rows.end * width;
+                xs[at.clone()].copy_from_slice(&seen.x[at]);
+            }
+        }
+        let count = range.len();
+        let mut factors = vec![];
+        for (block, rows) in &self.pieces {
+            let (from, len) = (rows.start * width, rows.len() * width);
+            let mut first = 0;
+            for &(delta, writers) in &seen.deltas {
+                factors.clear();
+                for r in range.clone() {
+                    let masks = &self.masks(seen.mask, *block, r)[first..first + writers];
+                    factors.extend(masks.iter().map(|&m| m - T::ONE));
+                }
+                first += writers;
+                let used = factors.iter().filter(|&&f| f != T::ZERO).count();
+                if 4 * used > factors.len() && used > 4 {
+                    let factors = Mat::new(&factors, count, writers);
+                    let delta = Mat::strided(&delta[from..], writers, len, stream, 1);
+                    let xs = MatMut::strided(&mut xs[from..], count, len, stream);
+                    gemm(T::ONE, factors, delta, Write::Add, xs);
+                } else if used > 0 {
+                    for (i, &factor) in factors.iter().enumerate().filter(|f| *f.1 != T::ZERO) {
+                        let (r, u) = (i / writers, i % writers);
+                        let delta = &delta[u * stream + from..][..len];
+                        let x = &mut xs[r * stream + from..][..len];
+                        T::vectorize(AddScaled { factor, x: delta, to: x });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The columns of `w` that belong to reader `r`, as matrices `[D, K]` with their first column.
+    fn weights<'a>(
+        &'a self,
+        w: &'a [T],
+        r: usize,
+    ) -> impl Iterator<Item = (Range<usize>, Mat<'a, T>)> {
+        self.columns[r]
+            .iter()
+            .map(|c| (c.clone(), Mat::strided(&w[c.start..], self.width, c.len(), self.out, 1)))
+    }
+
+    /// The numbers that reader `r` reads at one row.
+    fn reads(&self, r: usize, w: bool) -> usize {
+        if w { self.columns[r].iter().map(Range::len).sum() } else { self.width }
+    }
+}
+
+impl<T: Element> Op<T> for Mix<T> {
+    fn name(&self) -> &'static str {
+        "mix"
+    }
+
+    /// The norm of the stream, and what the norm's derivative needs.
+    fn saves(&self) -> usize {
+        self.rows * (self.width + Norm::SAVED)
+    }
+
+    fn forward(&self, run: Forward<'_, T>) {
+        let seen = self.seen(|i| run.input(i));
+        let (rows, width, stream) = (self.rows, self.width, self.rows * self.width);
+        let (normed, stats) = run.saved.split_at_mut(stream);
+        self.norm.forward(width, seen.x, seen.gain, seen.norm_bias, normed, stats);
+        match seen.w {
+            Some(w) => {
+                let (x, w) = (Mat::new(normed, rows, width), Mat::new(w, width, self.out));
+                affine(x, w, seen.bias, MatMut::new(run.out, rows, self.out));
+            }
+            None => run.out.copy_from_slice(normed),
+        }
+        // Readers with masks of their own, a few at a time.
+        let own: Vec<_> = (0..self.readers).map(|r| self.own_rows(seen.mask, r)).collect();
+        let masked: Vec<usize> = (0..self.readers).filter(|&r| !own[r].is_empty()).collect();
+        if masked.is_empty() {
+            return;
+        }
+        let widest = masked.iter().map(|&r| self.reads(r, seen.w.is_some())).max().unwrap_or(0);
+        let chunk = self.chunk(2);
+        let part = 2 * stream + rows * (Norm::SAVED + widest);
+        let mut scratch = self.scratch.lock().unwrap_or_else(|e| e.into_inner());
+        scratch.resize(chunk * part, T::ZERO);
+        for first in (masked[0]..=masked[masked.len() - 1]).step_by(chunk) {
+            let range = first..(first + chunk).min(self.readers);
+            let own = &own[range.clone()];
+            if own.iter().all(Vec::is_empty) {
+                continue;
+            }
+            let (xs, rest) = scratch.split_at_mut(chunk * stream);
+            self.mix(&seen, range.clone(), own, xs);
+            let read = |((r, own), (xs, rest)): ((usize, &Vec<Range<usize>>), (&[T], &mut [T]))| {
+                let (normed, rest) = rest.split_at_mut(stream);
+                let (stats, y) = rest.split_at_mut(rows * Norm::SAVED);
+                for rows in own {
+                    let at = rows.start * width..rows.end * width;
+                    let stats = &mut stats[rows.start * Norm::SAVED..rows.end * Norm::SAVED];
+                    let normed = &mut normed[at.clone()];
+                    self.norm.forward(
+                        width,
+                        &xs[at.clone()],
+                        seen.gain,
+                        seen.norm_bias,
+                        normed,
+                        stats,
+                    );
+                    let Some(w) = seen.w else {
+                        y[at].copy_from_slice(normed);
+                        continue;
+                    };
+                    let wide = self.reads(r, true);
+                    let mut first = 0;
+                    for (columns, w) in self.weights(w, r) {
+                        let y = &mut y[rows.start * wide + first..];
+                        let y = MatMut::strided(y, rows.len(), columns.len(), wide);
+                        let bias = seen.bias.map(|b| &b[columns.clone()]);
+                        affine(Mat::new(normed, rows.len(), width), w, bias, y);
+                        first += columns.len();
+                    }
+                }
+            };
+            range
+                .clone()
+                .into_par_iter()
+                .zip(own.par_iter())
+                .zip(xs.par_chunks_exact(stream).zip(rest.par_chunks_exact_mut(part - stream)))
+                .for_each(read);
+            // Readers own columns, which slices cannot part; so their numbers are put in place here.
+            for ((r, own), rest) in range.zip(own).zip(rest.chunks_exact(part - stream)) {
+                let y = &rest[stream + rows * Norm::SAVED..];
+                let wide = self.reads(r, seen.w.is_some());
+                for row in own.iter().cloned().flatten() {
+                    let (from, to) = (&y[row * wide..][..wide], &mut run.out[row * self.out..]);
+                    if seen.w.is_none() {
+                        to[..wide].copy_from_slice(from);
+                        continue;
+                    }
+                    let mut first = 0;
+                    for c in &self.columns[r] {
+                        to[c.clone()].copy_from_slice(&from[first..first + c.len()]);
+                        first += c.len();
+                    }
+                }
+            }
+        }
+    }
+
+    fn backward(&self, run: Backward<'_, T>) {
+        let seen = self.seen(|i| run.input(i));
+        let (rows, width, stream) = (self.rows, self.width, self.rows * self.width);
+        let (normed, stats) = run.saved.split_at(stream);
+        let dy = run.grad_out;
+        let at = &self.at;
+        let grads = run.grads;
+        if let Some(d) = at.bias.and_then(|i| grads[i].as_mut()) {
+            sum_rows(dy, d.accumulator());
+        }
+        let wants =
+            |i: Option<usize>, grads: &[Option<Grad<T>>]| i.is_some_and(|i| grads[i].is_some());
+        let wants_w = wants(at.w, grads);
+        let wants_norm = wants(at.gain, grads) || wants(at.norm_bias, grads);
+        let wants_mask = grads[1].is_some();
+        for &(i, _) in &at.sources {
+            // Where all masks are 1 nothing is added below.
+            if let Some(d) = &mut grads[i] {
+                d.accumulator();
+            }
+        }
+        if let Some(d) = &mut grads[1] {
+            d.accumulator();
+        }
+        for i in [at.w, at.gain, at.norm_bias].into_iter().flatten() {
+            if let Some(d) = &mut grads[i] {
+                d.accumulator();
+            }
+        }
+        if let Some(d) = &mut grads[0] {
+            d.accumulator();
+        }
+
+        let own: Vec<_> = (0..self.readers).map(|r| self.own_rows(seen.mask, r)).collect();
+        let plain = !wants_mask && own.iter().all(Vec::is_empty);
+        let chunk = if plain { 1 } else { self.chunk(3) };
+        let part = 3 * stream + rows * Norm::SAVED;
+        let mut scratch = self.scratch.lock().unwrap_or_else(|e| e.into_inner());
+        scratch.resize(chunk * part, T::ZERO);
+        let columns =
+            |range: Range<usize>| Mat::strided(&dy[range.start..], rows, range.len(), self.out, 1);
+
+        if plain {
+            // All readers read the same: one product for all of them.
+            let (dn, dx) = scratch[..2 * stream].split_at_mut(stream);
+            match seen.w {
+                Some(w) => {
+                    let w = Mat::new(w, width, self.out);
+                    gemm(
+                        T::ONE,
+                        columns(0..self.out),
+                        w.t(),
+                        Write::Store,
+                        MatMut::new(dn, rows, width),
+                    );
+                    if wants_w {
+                        let d = grads[at.w.expect("wanted")].as_mut().expect("wanted");
+                        let x = Mat::new(normed, rows, width);
+                        let d = MatMut::new(d.slice(), width, self.out);
+                        gemm(T::ONE, x.t(), columns(0..self.out), Write::Add, d);
+                    }
+                }
+                None => dn.copy_from_slice(dy),
+            }
+            if wants_norm {
+                self.norm_gradients(seen.x, stats, dn, grads);
+            }
+            if let Some(d) = &mut grads[0] {
+                self.norm.backward(width, seen.x, seen.gain, stats, dn, dx);
+                d.contribute(dx);
+            }
+            return;
+        }
+
+        for first in (0..self.readers).step_by(chunk) {
+            let range = first..(first + chunk).min(self.readers);
+            let count = range.len();
+            let own = &own[range.clone()];
+            let (xs, rest) = scratch.split_at_mut(chunk * stream);
+            let (gs, rest) = rest.split_at_mut(chunk * stream);
+            self.mix(&seen, range.clone(), own, xs);
+            // What each reader reads, and from it the gradient of that.
+            let reader = |(((r, own), xs), (gs, rest)): (
+                ((usize, &Vec<Range<usize>>), &mut [T]),
+                (&mut [T], &mut [T]),
+            )| {
+                let (dn, own_stats) = rest.split_at_mut(stream);
+                let whole = own.first().is_some_and(|o| o.len() == rows);
+                if !whole {
+                    // The rows between its own are those of the stream.
+                    let mut from = 0;
+                    for rows in own.iter().cloned().chain([rows..rows]) {
+                        let at = from * width..rows.start * width;
+                        xs[at.clone()].copy_from_slice(&seen.x[at]);
+                        from = rows.end;
+                    }
+                }
+                // Leaves the normed rows in `gs` until the weights have had their gradient.
+                self.norm.forward(width, xs, seen.gain, seen.norm_bias, gs, own_stats);
+                match seen.w {
+                    Some(w) => {
+                        let mut write = Write::Store;
+                        for (c, w) in self.weights(w, r) {
+                            gemm(T::ONE, columns(c), w.t(), write, MatMut::new(dn, rows, width));
+                            write = Write::Add;
+                        }
+                        if self.columns[r].is_empty() {
+                            dn.fill(T::ZERO);
+                        }
+                    }
+                    None => dn.copy_from_slice(dy),
+                }
+                if !wants_w {
+                    self.norm.backward(width, xs, seen.gain, own_stats, dn, gs);
+                }
+            };
+            range
+                .clone()
+                .into_par_iter()
+                .zip(own.par_iter())
+                .zip(xs.par_chunks_exact_mut(stream))
+                .zip(
+                    gs.par_chunks_exact_mut(stream)
+                        .zip(rest.par_chunks_exact_mut(part - 2 * stream)),
+                )
+                .for_each(reader);
+            for (i, r) in range.clone().enumerate() {
+                let xs = &xs[i * stream..][..stream];
+                let gs = &mut gs[i * stream..][..stream];
+                let (dn, own_stats) =
+                    rest[i * (part - 2 * stream)..][..part - 2 * stream].split_at(stream);
+                if wants_w && seen.w.is_some() {
+                    let d = grads[at.w.expect("wanted")].as_mut().expect("wanted");
+                    for c in &self.columns[r] {
+                        let d =
+                            MatMut::strided(&mut d.slice()[c.start..], width, c.len(), self.out);
+                        gemm(
+                            T::ONE,
+                            Mat::new(gs, rows, width).t(),
+                            columns(c.clone()),
+                            Write::Add,
+                            d,
+                        );
+                    }
+                }
+                if wants_w {
+                    self.norm.backward(width, xs, seen.gain, own_stats, dn, gs);
+                }
+                if wants_norm {
+                    self.norm_gradients(xs, own_stats, dn, grads);
+                }
+                if let Some(d) = &mut grads[0] {
+                    d.contribute(gs);
+                }
+            }
+            self.edge_gradients(&seen, range, &gs[..count * stream], grads);
+        }
+    }
+}
+
+impl<T: Element> Mix<T> {
+    /// Adds to the gradients of the norm's gain and bias.
+    fn norm_gradients(&self, x: &[T], stats: &[T], dn: &[T], grads: &mut [Option<Grad<T>>]) {
+        let mut take = |i: Option<usize>| i.and_then(|i| grads[i].take().map(|g| (i, g)));
+        let (mut gain, mut bias) = (take(self.at.gain), take(self.at.norm_bias));
+        self.norm.parameter_gradients(
+            self.width,
+            x,
+            stats,
+            dn,
+            gain.as_mut().map(|g| g.1.accumulator()),
+            bias.as_mut().map(|g| g.1.accumulator()),
+        );
+        for (i, g) in [gain, bias].into_iter().flatten() {
+            grads[i] = Some(g);
+        }
+    }
+
+    /// Adds to the gradients of masks and deltas what the readers `range` contribute, whose inputs
+    /// have the gradients `gs [range, B T, D]`.
+    fn edge_gradients(
+        &self,
+        seen: &Seen<'_, T>,
+        range: Range<usize>,
+        gs: &[T],
+        grads: &mut [Option<Grad<T>>],
+    ) {
+        let (width, stream, count) = (self.width, self.rows * self.width, range.len());
+        let mut factors = vec![];
+        for (block, rows) in &self.pieces {
+            let (from, len) = (rows.start * width, rows.len() * width);
+            let gs = Mat::strided(&gs[from..], count, len, stream, 1);
+            let mut first = 0;
+            for (&(i, writers), &(delta, _)) in self.at.sources.iter().zip(&seen.deltas) {
+                if let Some(d) = &mut grads[1] {
+                    let delta = Mat::strided(&delta[from..], writers, len, stream, 1);
+                    let at = (block * self.readers + range.start) * self.writers + first;
+                    let d = MatMut::strided(&mut d.slice()[at..], count, writers, self.writers);
+                    gemm(T::ONE, gs, delta.t(), Write::Add, d);
+                }
+                if let Some(d) = &mut grads[i] {
+                    factors.clear();
+                    for r in range.clone() {
+                        let masks = &self.masks(seen.mask, *block, r)[first..first + writers];
+                        factors.extend(masks.iter().map(|&m| m - T::ONE));
+                    }
+                    if factors.iter().any(|&f| f != T::ZERO) {
+                        let factors = Mat::new(&factors, count, writers);
+                        let d = MatMut::strided(&mut d.slice()[from..], writers, len, stream);
+                        gemm(T::ONE, factors.t(), gs, Write::Add, d);
+                    }
+                }
+                first += writers;
+            }
+        }
+    }
+}
+
+/// `to += factor x`.
+struct AddScaled<'a, T> {
+    factor: T,
+    x: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for AddScaled<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let factor = L::splat(self.factor);
+        slice::update::<L>(
+            self.to,
+            self.x,
+            #[inline(always)]
+            |to: L, x: L| x.mul_add(factor, to),
+        );
+    }
+}

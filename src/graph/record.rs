@@ -1,0 +1,178 @@
+//! Recording a model so that its edges can be told apart.
+
+use super::mix::{Delta, mix};
+use super::topology::Graph;
+use crate::nn::stream::{Read, Stream, Sum, Writer, Written};
+use crate::ops::{self, MatMul};
+use crate::simd::Element;
+use crate::tape::{Tape, Var};
+
+/// What a part of the model writes.
+#[derive(Clone, Copy, Debug)]
+pub enum Output {
+    /// One writer: `o [B, T, D]`.
+    Whole(Var),
+    /// Several writers side by side: writer `u` of them adds `z[.., u] w[u]`.
+    Parts {
+        /// `[B, T, writers K]`.
+        z: Var,
+        /// `[writers K, D]`.
+        w: Var,
+    },
+}
+
+impl Output {
+    /// The variable that holds what the writers computed: `o` or `z`.
+    pub fn var(self) -> Var {
+        match self {
+            Output::Whole(o) => o,
+            Output::Parts { z, .. } => z,
+        }
+    }
+}
+
+/// A group of readers in a recording.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// How it reads.
+    pub read: Read,
+    /// `[B, T, D]`, the running sum it reads.
+    pub x: Var,
+    /// `[B, T, N]`, what it reads.
+    pub y: Var,
+    /// `[B, T, D]`, the norm of `x`, if there is one and no masks.
+    pub normed: Option<Var>,
+    /// `[B or 1, T or 1, R, U]`, the masks of its edges, if the recording has masks.
+    pub mask: Option<Var>,
+}
+
+/// The masks of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaskShape {
+    /// Whether every example of the batch has masks of its own.
+    pub per_example: bool,
+}
+
+/// A [`Stream`] that remembers who wrote and who read. Without masks it records the plain model;
+/// with masks, every group reads through the edge mix.
+#[derive(Debug)]
+pub struct Recorder<'g> {
+    pub(super) graph: &'g Graph,
+    masks: Option<MaskShape>,
+    sum: Sum,
+    /// What the parts wrote, in the order of [`Graph::sources`].
+    pub outputs: Vec<Output>,
+    /// With masks: the baseline of each output, a leaf of the same shape, and of zeros.
+    pub baselines: Vec<Var>,
+    deltas: Vec<Delta>,
+    /// Who read, in the order of [`Graph::groups`].
+    pub readings: Vec<Reading>,
+    /// What was added to the stream but belongs to no node, by name.
+    pub constants: Vec<(String, Var)>,
+}
+
+impl<'g> Recorder<'g> {
+    /// Records a model whose graph is `graph`.
+    pub fn new(graph: &'g Graph, masks: Option<MaskShape>) -> Self {
+        Recorder {
+            graph,
+            masks,
+            sum: Sum::default(),
+            outputs: vec![],
+            baselines: vec![],
+            deltas: vec![],
+            readings: vec![],
+            constants: vec![],
+        }
+    }
+
+    /// Starts a new stream, for a model whose parts do not all share one.
+    pub fn restart(&mut self) {
+        self.sum = Sum::default();
+    }
+
+    /// The sum of what was written so far.
+    pub fn so_far(&self) -> Var {
+        self.sum.so_far()
+    }
+
+    /// What the newest writers add beyond their baselines.
+    fn delta<T: Element>(&mut self, tape: &mut Tape<T>, output: Output, writers: usize) {
+        let var = output.var();
+        let shape = tape.shape(var).clone();
+        let baseline = tape.leaf("baseline", shape.clone());
+        self.baselines.push(baseline);
+        let beyond = ops::sub(tape, var, baseline);
+        let &[b, t, n] = shape.dims() else { unreachable!("streams have three axes") };
+        let var = match output {
+            Output::Whole(_) => tape.reshape(beyond, [1, b, t, n]),
+            Output::Parts { w, .. } => {
+                let (k, d) = (n / writers, tape.shape(w).last());
+                let beyond = tape.reshape(beyond, [b * t, writers, k]);
+                let beyond = ops::permute(tape, beyond, &[1, 0, 2]);
+                let w = tape.reshape(w, [writers, k, d]);
+                let product = ops::matmul(tape, beyond, w, MatMul::default());
+                tape.reshape(product, [writers, b, t, d])
+            }
+        };
+        self.deltas.push(Delta { var, writers });
+    }
+}
+
+impl<T: Element> Stream<T> for Recorder<'_> {
+    fn write(&mut self, tape: &mut Tape<T>, written: Written) {
+        let Written { by, z, w, bias } = written;
+        let added = self.sum.add(tape, written);
+        let Some(source) = self.graph.sources.get(self.outputs.len()).filter(|s| s.part == by)
+        else {
+            match by {
+                // The first part of a joint input waits for the rest of it.
+                Writer::Embed => {}
+                Writer::Pos => self.constants.push(("pos".into(), added)),
+                other => panic!("{other:?} is not a writer of the graph"),
+            }
+            return;
+        };
+        let writers = source.writers.len();
+        let joint = by == Writer::Pos && self.outputs.is_empty();
+        let output = match (by, w) {
+            _ if joint => Output::Whole(self.sum.so_far()),
+            (Writer::Attention(l), Some(w)) => {
+                self.constants.extend(bias.map(|b| (format!("a{l}.b_O"), b)));
+                Output::Parts { z, w }
+            }
+            (Writer::Mlp(l), Some(w)) if self.graph.granularity.neurons => {
+                self.constants.extend(bias.map(|b| (format!("m{l}.b_out"), b)));
+                Output::Parts { z, w }
+            }
+            _ => Output::Whole(added),
+        };
+        self.outputs.push(output);
+        if self.masks.is_some() {
+            self.delta(tape, output, writers);
+        }
+    }
+
+    fn read(&mut self, tape: &mut Tape<T>, read: Read) -> Var {
+        let group = &self.graph.groups[self.readings.len()];
+        assert_eq!(group.part, read.by, "the graph of another model");
+        let x = self.sum.so_far();
+        let (y, normed, mask) = match self.masks {
+            None => {
+                let (normed, y) = self.sum.reads(tape, &read);
+                (y, (normed != x).then_some(normed), None)
+            }
+            Some(shape) => {
+                let batch = if shape.per_example { tape.shape(x).dims()[0] } else { 1 };
+                let dims = [batch, group.positions, group.readers.len(), group.upstream.len()];
+                let mask = tape.leaf("mask", dims);
+                let upstream = self.graph.sources.iter().zip(&self.deltas);
+                let upstream = upstream.filter(|(s, _)| group.upstream.contains(&s.writers.start));
+                let deltas: Vec<Delta> = upstream.map(|(_, &d)| d).collect();
+                (mix(tape, x, &read, &group.columns, mask, &deltas), None, Some(mask))
+            }
+        };
+        self.readings.push(Reading { read, x, y, normed, mask });
+        y
+    }
+}
