@@ -141,6 +141,40 @@ fn registry() -> Vec<Check> {
             let y = layer_norm(t, x[0], None, 1e-5);
             add(t, y, x[0])
         }),
+        check!("attention", [[2, 5, 18]], [], |t, x, i| {
+            let (heads, kv_heads, d_head) = (2, 2, 3);
+            let z = attention(
+                t,
+                x[0],
+                Attention { heads, kv_heads, d_head, causal: false, scale: 1.3 },
+            );
+            let z = mul(t, z, z);
+            let (a, b) = (columns(t, x[0], 2..8), sum_axis(t, x[0], 1));
+            let z = add(t, z, a);
+            let b = columns(t, b, 0..6);
+            let b = t.reshape(b, [2, 1, 6]);
+            mul(t, z, b)
+        }),
+        check!("attention: causal, several ask one", [[1, 6, 20]], [], |t, x, i| {
+            let (heads, kv_heads, d_head) = (6, 2, 2);
+            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 0.8 })
+        }),
+        check!("attention: causal, longer than a block", [[1, 67, 3]], [], |t, x, i| {
+            let (heads, kv_heads, d_head) = (1, 1, 1);
+            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 2.0 })
+        }),
+        check!("rotary", [[2, 3, 14]], [], |t, x, i| {
+            let y = rotary(t, x[0], 2, 5, Rotary { dims: 4, base: 7.0, adjacent: false });
+            mul(t, y, x[0])
+        }),
+        check!("rotary: neighbours", [[4, 9]], [], |t, x, i| {
+            let y = rotary(t, x[0], 2, 4, Rotary { dims: 4, base: 7.0, adjacent: true });
+            mul(t, y, y)
+        }),
+        check!("columns", [[3, 7]], [], |t, x, i| {
+            let (a, b) = (columns(t, x[0], 1..5), columns(t, x[0], 3..7));
+            mul(t, a, b)
+        }),
         check!("gelu", [[37]], [], |t, x, i| gelu(t, x[0])),
         check!("gelu_tanh", [[37]], [], |t, x, i| gelu_tanh(t, x[0])),
         check!("relu", [[37]], [], |t, x, i| relu(t, x[0])),
@@ -235,6 +269,26 @@ fn empty_tensors() {
         check!("layer_norm: no rows", [[0, 2], [2], [2]], [], |t, x, i| {
             layer_norm(t, x[0], Some((x[1], x[2])), 0.1)
         }),
+        check!("attention: T = 0", [[2, 0, 6]], [], |t, x, i| {
+            let (heads, kv_heads, d_head) = (1, 1, 2);
+            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 1.0 })
+        }),
+        check!("attention: B = 0", [[0, 2, 6]], [], |t, x, i| {
+            let (heads, kv_heads, d_head) = (1, 1, 2);
+            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 1.0 })
+        }),
+        check!("attention: K = 0", [[2, 2, 0]], [], |t, x, i| {
+            let (heads, kv_heads, d_head) = (2, 1, 0);
+            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: false, scale: 1.0 })
+        }),
+        check!("rotary: T = 0", [[2, 0, 2]], [], |t, x, i| {
+            rotary(t, x[0], 1, 2, Rotary { dims: 2, base: 9.0, adjacent: false })
+        }),
+        check!("rotary: no numbers", [[2, 2, 0]], [], |t, x, i| {
+            rotary(t, x[0], 1, 0, Rotary { dims: 0, base: 9.0, adjacent: true })
+        }),
+        check!("columns: none", [[2, 3]], [], |t, x, i| columns(t, x[0], 1..1)),
+        check!("columns: of none", [[2, 0]], [], |t, x, i| columns(t, x[0], 0..0)),
         check!("gelu", [[0]], [], |t, x, i| gelu(t, x[0])),
         check!("cross_entropy", [[0, 3]], [([0], 3)], |t, x, i| cross_entropy(t, x[0], i[0])),
         check!("cross_entropy: V = 0", [[0, 0]], [([0], 0)], |t, x, i| {

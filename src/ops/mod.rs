@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 mod add;
+mod attention;
 mod bag;
 mod binary;
+mod columns;
 mod cross_entropy;
 mod dropout;
 mod gather;
@@ -21,6 +23,7 @@ mod norm;
 mod permute;
 mod relu;
 mod rms_norm;
+mod rotary;
 mod scale;
 mod silu;
 mod softmax;
@@ -30,7 +33,9 @@ mod tanh;
 mod unary;
 
 pub use add::add;
+pub use attention::{Attention, attention};
 pub use bag::bag;
+pub use columns::columns;
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub use gather::gather;
@@ -44,6 +49,7 @@ pub use norm::Norm;
 pub use permute::permute;
 pub use relu::relu;
 pub use rms_norm::{Eps, rms_norm};
+pub use rotary::{Rotary, rotary};
 pub use scale::scale;
 pub use silu::silu;
 pub use softmax::{causal_softmax, softmax};

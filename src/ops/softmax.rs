@@ -82,7 +82,7 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
 
 /// Softmax of one row. The largest entry is subtracted first, so that nothing overflows.
 #[inline(always)]
-fn softmax_row<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem]) {
+pub(super) fn softmax_row<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem]) {
     let one = L::Elem::ONE;
     let lowest = L::Elem::from_f64(f64::NEG_INFINITY);
     if x.len() <= L::N {

@@ -1,7 +1,8 @@
 //! The shape of a transformer and the list of its parameters.
 
 use super::super::Activation;
-use crate::ops::{Eps, Norm};
+use crate::error::{Error, Result};
+use crate::ops::{Eps, Norm, Rotary};
 use crate::tensor::Shape;
 
 /// How a token's position reaches the model.
@@ -13,18 +14,6 @@ pub enum Positions {
     Rotary(Rotary),
     /// It does not.
     None,
-}
-
-/// Which numbers of a head are rotated, and how.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rotary {
-    /// How many of a head's first numbers are rotated; even.
-    pub dims: usize,
-    /// The base of the angles: pair `i` turns by `position / base^(2 i / dims)`.
-    pub base: f64,
-    /// Whether numbers `2 i` and `2 i + 1` are a pair (GPT-J) instead of `i` and `i + dims / 2`
-    /// (GPT-NeoX, Llama).
-    pub adjacent: bool,
 }
 
 /// The shape of a model. Every field is what the computation needs; dialects of files are mapped to
@@ -91,7 +80,74 @@ pub struct Parameter {
     pub shape: Shape,
 }
 
+/// The most layers, and the most numbers of anything else, that a [`Config`] may ask for: more
+/// than any model has, and few enough that products of two do not overflow.
+const LAYERS: usize = 10_000;
+const NUMBERS: usize = 1 << 31;
+
 impl Config {
+    /// Whether a model can have this shape.
+    ///
+    /// # Errors
+    /// If it cannot: a size that is 0 or absurd, heads that do not divide, a rotation that does not
+    /// fit into a head. The place of the error is the field.
+    pub fn check(&self) -> Result<()> {
+        for (name, size, least, most) in [
+            ("vocab", self.vocab, 1, NUMBERS),
+            ("vocab_out", self.vocab_out, 1, NUMBERS),
+            ("context", self.context, 1, NUMBERS),
+            ("layers", self.layers, 0, LAYERS),
+            ("d_model", self.d_model, 1, NUMBERS),
+            ("heads", self.heads, 1, NUMBERS),
+            ("kv_heads", self.kv_heads, 1, self.heads),
+            ("d_head", self.d_head, 1, NUMBERS),
+            ("d_mlp", self.d_mlp, 0, NUMBERS / 2),
+        ] {
+            if size < least || size > most {
+                let message = format!("must be from {least} to {most}, got {size}");
+                return Err(Error::input(name, message, "check the sizes of the model"));
+            }
+        }
+        let width = (self.heads + 2 * self.kv_heads).checked_mul(self.d_head);
+        if width.is_none_or(|n| n > NUMBERS) {
+            let message = format!("{} heads of {} are too many", self.heads, self.d_head);
+            return Err(Error::input("heads", message, "check the sizes of the model"));
+        }
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            let message = format!("{} does not divide {} heads", self.kv_heads, self.heads);
+            return Err(Error::input("kv_heads", message, "each serves equally many heads"));
+        }
+        if let Positions::Rotary(Rotary { dims, base, .. }) = self.positions {
+            if dims == 0 || !dims.is_multiple_of(2) || dims > self.d_head {
+                let message = format!("{dims} of a head's {} numbers are rotated", self.d_head);
+                let help = "an even number of them can be, at most the whole head";
+                return Err(Error::input("rotary dims", message, help));
+            }
+            if !(base.is_finite() && base > 0.0) {
+                let message = format!("must be above 0, got {base}");
+                return Err(Error::input("rotary base", message, "10000 is usual"));
+            }
+        }
+        if !(self.attn_scale.is_finite() && self.attn_scale != 0.0) {
+            let message = format!("must be a number other than 0, got {}", self.attn_scale);
+            return Err(Error::input("attn_scale", message, "the root of d_head is usual"));
+        }
+        if let Norm::Layer(eps) | Norm::Rms(Eps::Inside(eps) | Eps::Outside(eps)) = self.norm
+            && !(eps.is_finite() && eps >= 0.0)
+        {
+            let message = format!("must be at least 0, got {eps}");
+            return Err(Error::input("eps", message, "1e-5 is usual"));
+        }
+        if self.tied && self.vocab != self.vocab_out {
+            let message = format!(
+                "is {}, but the unembedding is tied to {} tokens' embeddings",
+                self.vocab_out, self.vocab
+            );
+            return Err(Error::input("vocab_out", message, "make them equal"));
+        }
+        Ok(())
+    }
+
     /// Numbers of the queries, keys and values of one position: `(H + 2 KV) K`.
     pub fn d_qkv(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.d_head

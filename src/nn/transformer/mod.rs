@@ -1,19 +1,54 @@
 //! Transformers, decoders and encoders, as the parts that write to and read from a
 //! [residual stream](super::stream).
 //!
+//! With B sequences of T tokens, a stream of D numbers, H heads of K and F neurons:
+//!
 //! ```text
-//! x    = W_E[token] (+ W_pos[position])
-//! x   += attention(norm(x)) W_O + b_O          for each layer
-//! x   += activation(norm(x) W_in + b_in) W_out + b_out
-//! logits = norm(x) W_U' + b_U
+//! x      = W_E[token] (+ W_pos[position])                     [B, T, D]
+//! z      = attention(norm(x) W_QKV + b_QKV)                   [B, T, H K]      for each layer
+//! x     += z W_O + b_O
+//! z      = activation(norm(x) W_in + b_in)                    [B, T, F]
+//! x     += z W_out + b_out
+//! last   = norm(x)                                            [B, T, D]
+//! logits = last W_U' + b_U                                    [B, T, V]
+//! ```
+//!
+//! Queries and keys may be rotated by position, several heads may share keys and values, a gated
+//! MLP has `z = activation(gate) * value`, and parallel blocks read `x` for attention and MLP
+//! before either writes: see [`Config`].
+//!
+//! ```
+//! use edgegrad::nn::stream::Sum;
+//! use edgegrad::nn::transformer::{Config, Model, Transformer};
+//! use edgegrad::tape::Tape;
+//!
+//! let config =
+//!     Config { vocab: 10, vocab_out: 10, context: 8, layers: 2, d_model: 12, heads: 3,
+//!              kv_heads: 3, d_head: 4, d_mlp: 16, attn_scale: 2.0, ..Config::gpt2_small() };
+//! let model = Model::<f64>::random(&config, 0);
+//! let mut tape = Tape::new();
+//! let transformer = Transformer::record(&mut tape, &config, 2, 3, &mut Sum::default());
+//! let logits = transformer.logits(&mut tape, transformer.last);
+//! let mut program = tape.finish();
+//! transformer.set_weights(&mut program, &model.weights);
+//! transformer.set_tokens(&mut program, &[1, 2, 3, 1, 2, 9]);
+//! program.forward();
+//! let logits = program.value(logits); // [2, 3, 10]
+//! // What was the same up to a token is the same after it.
+//! assert_eq!(logits[10..20], logits[40..50]);
+//! assert_ne!(logits[20..30], logits[50..60]);
 //! ```
 
 mod config;
 
-pub use config::{Config, Parameter, Positions, Rotary};
+pub use crate::ops::Rotary;
+pub use config::{Config, Parameter, Positions};
 
+use super::stream::{Read, Reader, Stream, Writer, Written};
+use crate::ops::{self, Attention};
+use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
-use crate::tape::{Ids, Var};
+use crate::tape::{Ids, Program, Tape, Var};
 use crate::tensor::Buffer;
 
 /// A model: its shape and its numbers, [shared](Buffer::share) between the programs that use them.
@@ -25,6 +60,26 @@ pub struct Model<T: Element> {
     pub weights: Vec<Buffer<T>>,
 }
 
+impl<T: Element> Model<T> {
+    /// A model with random numbers, for benches and tests: matrices and embeddings of N(0, 1 / n)
+    /// where n numbers come in (embeddings: where D go out), gains around 1, biases around 0.
+    pub fn random(config: &Config, seed: u64) -> Model<T> {
+        let mut rng = Rng::new(seed, Purpose::Init, 0);
+        let fill = |p: &Parameter| {
+            let embedding = p.name.contains("embed.");
+            let (mean, deviation) = match *p.shape.dims() {
+                [_, d] if embedding => (0.0, (d as f64).sqrt().recip()),
+                [n, _] => (0.0, (n as f64).sqrt().recip()),
+                _ => (if p.name.ends_with(".w") { 1.0 } else { 0.0 }, 0.02),
+            };
+            let mut numbers = Buffer::zeros(p.shape.len());
+            numbers.fill_with(|| T::from_f64(mean + deviation * rng.normal()));
+            numbers.share()
+        };
+        Model { config: config.clone(), weights: config.parameters().iter().map(fill).collect() }
+    }
+}
+
 /// A recorded transformer: what to set before a pass, and what to read after it.
 #[derive(Clone, Debug)]
 pub struct Transformer {
@@ -34,4 +89,290 @@ pub struct Transformer {
     pub tokens: Ids,
     /// `[B, T, D]`, what the unembedding multiplies: the last norm of the stream.
     pub last: Var,
+    unembedding: (Var, Option<Var>),
+}
+
+impl Transformer {
+    /// Records the model for `batch` sequences of `seq` tokens, writing to and reading from
+    /// `stream`.
+    ///
+    /// # Panics
+    /// If the sequence is longer than the model's context, or `config` fails its
+    /// [check](Config::check).
+    #[track_caller]
+    pub fn record<T: Element>(
+        tape: &mut Tape<T>,
+        config: &Config,
+        batch: usize,
+        seq: usize,
+        stream: &mut impl Stream<T>,
+    ) -> Transformer {
+        assert!(seq <= config.context, "{seq} tokens in a context of {}", config.context);
+        let list = config.parameters();
+        let parameters: Vec<Var> =
+            list.iter().map(|p| tape.leaf(&p.name, p.shape.clone())).collect();
+        // Parameters are taken in their order; one that the configuration leaves out is not next.
+        let mut rest = list.iter().zip(&parameters).peekable();
+        let mut take = |name: &str| rest.next_if(|(p, _)| p.name == name).map(|(_, &x)| x);
+
+        let w_e = take("embed.W_E").expect("every model has embeddings");
+        let tokens = tape.ids([batch, seq], config.vocab);
+        let z = ops::gather(tape, w_e, tokens);
+        stream.write(tape, Written { by: Writer::Embed, z, w: None, bias: None });
+        if let Some(w_pos) = take("pos_embed.W_pos") {
+            let positions = tape.counting_ids([seq]);
+            let row = ops::gather(tape, w_pos, positions);
+            // Once for each sequence; nothing has to set these zeros.
+            let zeros = tape.leaf("zeros", [batch, 1, 1]);
+            let z = ops::add(tape, zeros, row);
+            stream.write(tape, Written { by: Writer::Pos, z, w: None, bias: None });
+        }
+        for l in 0..config.layers {
+            let mut take = |part: &str| take(&format!("blocks.{l}.{part}"));
+            let to_qkv = Read {
+                by: Reader::Attention(l),
+                norm: config.norm,
+                gain: take("ln1.w"),
+                norm_bias: take("ln1.b"),
+                w: take("attn.W_QKV"),
+                bias: take("attn.b_QKV"),
+            };
+            let (w_o, b_o) = (take("attn.W_O"), take("attn.b_O"));
+            let to_mlp = (config.d_mlp > 0).then(|| Read {
+                by: Reader::Mlp(l),
+                norm: config.norm,
+                gain: take("ln2.w"),
+                norm_bias: take("ln2.b"),
+                w: take("mlp.W_in"),
+                bias: take("mlp.b_in"),
+            });
+            let (w_out, b_out) = (take("mlp.W_out"), take("mlp.b_out"));
+
+            let qkv = stream.read(tape, to_qkv);
+            let early = to_mlp.filter(|_| config.parallel).map(|r| stream.read(tape, r));
+            let z = config.attention(tape, qkv);
+            stream.write(tape, Written { by: Writer::Attention(l), z, w: w_o, bias: b_o });
+            let h = early.or_else(|| to_mlp.map(|r| stream.read(tape, r)));
+            if let Some(h) = h {
+                let z = config.neurons(tape, h);
+                stream.write(tape, Written { by: Writer::Mlp(l), z, w: w_out, bias: b_out });
+            }
+        }
+        let (gain, norm_bias) = (take("ln_final.w"), take("ln_final.b"));
+        let norm = config.norm;
+        let to_logits = Read { by: Reader::Logits, norm, gain, norm_bias, w: None, bias: None };
+        let last = stream.read(tape, to_logits);
+        let unembedding = (take("unembed.W_U").unwrap_or(w_e), take("unembed.b_U"));
+        assert!(rest.next().is_none(), "a parameter was not recorded");
+        Transformer { parameters, tokens, last, unembedding }
+    }
+
+    /// `[V, D]` and `[V]`, what makes logits of [`last`](Self::last).
+    pub fn unembedding(&self) -> (Var, Option<Var>) {
+        self.unembedding
+    }
+
+    /// Records the logits of rows of [`last`](Self::last), or of a stand-in: `[.., D] -> [.., V]`.
+    ///
+    /// # Panics
+    /// If the rows have another width.
+    #[track_caller]
+    pub fn logits<T: Element>(&self, tape: &mut Tape<T>, last: Var) -> Var {
+        let (w, bias) = self.unembedding;
+        ops::linear(tape, last, w, bias)
+    }
+
+    /// Sets all parameters, in the order of [`Config::parameters`]; shared ones are not copied.
+    ///
+    /// # Panics
+    /// If one has the wrong size.
+    #[track_caller]
+    pub fn set_weights<T: Element>(&self, program: &mut Program<T>, weights: &[Buffer<T>]) {
+        assert_eq!(weights.len(), self.parameters.len(), "parameters");
+        for (&x, numbers) in self.parameters.iter().zip(weights) {
+            program.set_buffer(x, numbers.clone());
+        }
+    }
+
+    /// Sets the tokens, `[B, T]`.
+    ///
+    /// # Panics
+    /// If there are more or fewer, or one is outside of the vocabulary.
+    #[track_caller]
+    pub fn set_tokens<T: Element>(&self, program: &mut Program<T>, tokens: &[u32]) {
+        program.set_ids(self.tokens, tokens);
+    }
+}
+
+impl Config {
+    /// What the heads mix from queries, keys and values: `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
+    fn attention<T: Element>(&self, tape: &mut Tape<T>, qkv: Var) -> Var {
+        let &Config { heads, kv_heads, d_head, causal, .. } = self;
+        let qkv = match self.positions {
+            Positions::Rotary(rotary) => ops::rotary(tape, qkv, heads + kv_heads, d_head, rotary),
+            Positions::Learned | Positions::None => qkv,
+        };
+        let scale = self.attn_scale.recip();
+        ops::attention(tape, qkv, Attention { heads, kv_heads, d_head, causal, scale })
+    }
+
+    /// The activations of the neurons from what they read: `[B, T, F or 2 F] -> [B, T, F]`.
+    fn neurons<T: Element>(&self, tape: &mut Tape<T>, h: Var) -> Var {
+        if !self.gated {
+            return self.activation.record(tape, h);
+        }
+        let gate = ops::columns(tape, h, 0..self.d_mlp);
+        let value = ops::columns(tape, h, self.d_mlp..2 * self.d_mlp);
+        let gate = self.activation.record(tape, gate);
+        ops::mul(tape, gate, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Activation;
+    use super::super::stream::Sum;
+    use super::*;
+    use crate::ops::{Eps, Norm};
+    use crate::tape::gradcheck::Points;
+
+    /// Small models that together use everything a configuration can say.
+    fn configs() -> Vec<Config> {
+        let gpt2 = Config {
+            vocab: 11,
+            vocab_out: 11,
+            context: 7,
+            layers: 2,
+            d_model: 12,
+            heads: 3,
+            kv_heads: 3,
+            d_head: 4,
+            d_mlp: 10,
+            attn_scale: 2.0,
+            ..Config::gpt2_small()
+        };
+        let rotary = |dims, adjacent| Positions::Rotary(Rotary { dims, base: 100.0, adjacent });
+        vec![
+            Config {
+                positions: rotary(2, false),
+                parallel: true,
+                tied: false,
+                activation: Activation::Gelu,
+                ..gpt2.clone()
+            },
+            Config {
+                positions: rotary(4, true),
+                heads: 4,
+                kv_heads: 2,
+                norm: Norm::Rms(Eps::Inside(1e-6)),
+                gated: true,
+                activation: Activation::Silu,
+                qkv_bias: false,
+                out_bias: false,
+                mlp_bias: false,
+                tied: false,
+                ..gpt2.clone()
+            },
+            Config {
+                causal: false,
+                norm: Norm::None,
+                tied: false,
+                vocab_out: 3,
+                unembed_bias: true,
+                activation: Activation::Tanh,
+                ..gpt2.clone()
+            },
+            Config {
+                d_mlp: 0,
+                norm_affine: false,
+                positions: Positions::None,
+                gated: true,
+                parallel: true,
+                ..gpt2.clone()
+            },
+            gpt2,
+        ]
+    }
+
+    const BATCH: usize = 2;
+    const SEQ: usize = 5;
+
+    /// Differences of the loss along a random direction of all weights, against the reverse pass.
+    #[test]
+    fn gradients_agree_with_differences() {
+        for config in configs() {
+            config.check().expect("a good configuration");
+            let mut tape = Tape::<f64>::new();
+            let model = Transformer::record(&mut tape, &config, BATCH, SEQ, &mut Sum::default());
+            let logits = model.logits(&mut tape, model.last);
+            let mut program = tape.finish();
+            let plan = program.plan_backward(logits, &model.parameters);
+            let weights = Model::<f64>::random(&config, 5).weights;
+            let mut points = Points::new(9);
+            let direction: Vec<Vec<f64>> = weights.iter().map(|w| points.list(w.len())).collect();
+            let seed = points.list(program.value(logits).len());
+            let tokens: Vec<u32> = (0..BATCH * SEQ).map(|i| (i * i % 11) as u32).collect();
+            model.set_tokens(&mut program, &tokens);
+            let mut at = |t: f64| -> (f64, f64) {
+                for ((&x, w), v) in model.parameters.iter().zip(&weights).zip(&direction) {
+                    let moved: Vec<f64> = w.iter().zip(v).map(|(w, v)| w + t * v).collect();
+                    program.set(x, &moved);
+                }
+                program.forward();
+                program.backward_from(&plan, &seed);
+                let value = program.value(logits).iter().zip(&seed).map(|(y, c)| y * c).sum();
+                let grads = model.parameters.iter().flat_map(|&x| program.grad(x).to_vec());
+                let slope = grads.zip(direction.iter().flatten()).map(|(g, v)| g * v).sum();
+                (value, slope)
+            };
+            let h = 1e-4;
+            let [a, b, c, d] = [-2.0, -1.0, 1.0, 2.0].map(|k| at(k * h).0);
+            let differences = (a - 8.0 * b + 8.0 * c - d) / (12.0 * h);
+            let slope = at(0.0).1;
+            assert!(differences.abs() > 1e-1, "{config:?}: {differences}");
+            let error = (slope - differences).abs() / differences.abs();
+            assert!(error < 1e-7, "{config:?}: {slope} {differences} {error:e}");
+        }
+    }
+
+    #[test]
+    fn weights_are_shared_and_in_order() {
+        for config in configs() {
+            let mut tape = Tape::<f32>::new();
+            let model = Transformer::record(&mut tape, &config, 1, 2, &mut Sum::default());
+            let mut program = tape.finish();
+            let weights = Model::<f32>::random(&config, 1).weights;
+            model.set_weights(&mut program, &weights);
+            for ((&x, w), p) in model.parameters.iter().zip(&weights).zip(config.parameters()) {
+                assert_eq!(program.name(x), Some(&*p.name));
+                assert_eq!(program.shape(x), &p.shape);
+                assert_eq!(program.value(x).as_ptr(), w.as_ptr());
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_are_named() {
+        let good = configs().pop().expect("some");
+        let rotary = |dims, base| Positions::Rotary(Rotary { dims, base, adjacent: false });
+        let eps = f64::NAN;
+        for (config, name) in [
+            (Config { vocab: 0, ..good.clone() }, "vocab"),
+            (Config { heads: 0, ..good.clone() }, "heads"),
+            (Config { kv_heads: 2, ..good.clone() }, "kv_heads"),
+            (Config { kv_heads: 6, ..good.clone() }, "kv_heads"),
+            (Config { layers: 1_000_000_000_000, ..good.clone() }, "layers"),
+            (Config { d_model: usize::MAX, ..good.clone() }, "d_model"),
+            (Config { d_head: 1 << 30, ..good.clone() }, "heads"),
+            (Config { positions: rotary(3, 1e4), ..good.clone() }, "rotary dims"),
+            (Config { positions: rotary(6, 1e4), ..good.clone() }, "rotary dims"),
+            (Config { positions: rotary(2, 0.0), ..good.clone() }, "rotary base"),
+            (Config { attn_scale: 0.0, ..good.clone() }, "attn_scale"),
+            (Config { norm: Norm::Layer(eps), ..good.clone() }, "eps"),
+            (Config { vocab_out: 3, ..good.clone() }, "vocab_out"),
+        ] {
+            let e = config.check().expect_err(name);
+            assert!(e.to_string().starts_with(&format!("{name}: ")), "{e}");
+        }
+    }
 }

@@ -1,0 +1,336 @@
+//! The laws of masked edges, over random shapes of models, in double precision.
+//!
+//! Masks of 1 are the plain model bit for bit; masks of 0 with the other input's activations are
+//! the run on the other input; the derivative by a mask is the difference quotient; scores without
+//! masks are the derivative by the masks; positions and examples add up.
+
+use edgegrad::graph::{Granularity, Graph, MaskShape, Recorded, Recorder, Start};
+use edgegrad::nn::Activation;
+use edgegrad::nn::stream::Sum;
+use edgegrad::nn::transformer::{Config, Model, Positions, Rotary, Transformer};
+use edgegrad::ops::{self, Eps, Norm};
+use edgegrad::tape::{Program, Tape, Var};
+use proptest::prelude::*;
+
+const VOCAB: usize = 7;
+
+/// A small transformer of any kind.
+fn config() -> impl Strategy<Value = Config> {
+    let shape = (1..=3usize, 1..=3usize, 1..=2usize, 1..=3usize, 0..=3usize);
+    let kinds = (0..3usize, 0..3usize, 0..5usize);
+    let switches = proptest::collection::vec(any::<bool>(), 7);
+    (shape, kinds, switches).prop_map(|(shape, kinds, on)| {
+        let (layers, kv_heads, shared, half_head, quarter_mlp) = shape;
+        let d_head = 2 * half_head;
+        Config {
+            vocab: VOCAB,
+            vocab_out: VOCAB,
+            context: 6,
+            layers,
+            d_model: 8,
+            heads: kv_heads * shared,
+            kv_heads,
+            d_head,
+            d_mlp: 4 * quarter_mlp,
+            activation: [
+                Activation::Gelu,
+                Activation::GeluTanh,
+                Activation::Relu,
+                Activation::Silu,
+                Activation::Tanh,
+            ][kinds.2],
+            gated: on[0],
+            causal: on[1],
+            attn_scale: (d_head as f64).sqrt(),
+            positions: match kinds.0 {
+                0 => Positions::Learned,
+                1 => Positions::Rotary(Rotary { dims: 2, base: 100.0, adjacent: on[2] }),
+                _ => Positions::None,
+            },
+            norm: [Norm::Layer(1e-5), Norm::Rms(Eps::Inside(1e-6)), Norm::None][kinds.1],
+            norm_affine: on[3],
+            parallel: on[4],
+            qkv_bias: on[5],
+            out_bias: on[5],
+            mlp_bias: on[5],
+            tied: on[6],
+            unembed_bias: on[6],
+        }
+    })
+}
+
+fn granularity(time: usize) -> impl Strategy<Value = Granularity> {
+    (0..3usize, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        move |(start, joined_qkv, neurons, positions)| Granularity {
+            start: [Start::Joint, Start::Split, Start::TokensOnly][start],
+            joined_qkv,
+            neurons,
+            positions: positions.then_some(time),
+        },
+    )
+}
+
+/// A recorded model whose result is a random function of all logits, one number an example.
+struct Run {
+    program: Program<f64>,
+    recorded: Recorded,
+    transformer: Transformer,
+    logits: Var,
+    result: Var,
+}
+
+impl Run {
+    fn new(model: &Model<f64>, graph: &Graph, tokens: &[u32], masks: Option<MaskShape>) -> Run {
+        let mut tape = Tape::new();
+        let mut recorder = Recorder::new(graph, masks);
+        let (batch, time) = (BATCH, tokens.len() / BATCH);
+        let transformer = Transformer::record(&mut tape, &model.config, batch, time, &mut recorder);
+        let logits = transformer.logits(&mut tape, transformer.last);
+        let result = readout(&mut tape, logits, batch);
+        let recorded = Recorded::from(recorder);
+        let mut program = tape.finish();
+        transformer.set_weights(&mut program, &model.weights);
+        transformer.set_tokens(&mut program, tokens);
+        let mut run = Run { program, recorded, transformer, logits, result };
+        run.set_masks(|_| 1.0);
+        run.program.forward();
+        run
+    }
+
+    fn masks(&self) -> Vec<Var> {
+        self.recorded.readings.iter().filter_map(|r| r.mask).collect()
+    }
+
+    /// Sets the mask of every edge, the same for all examples.
+    fn set_masks(&mut self, mask: impl Fn(usize) -> f64) {
+        for (group, x) in self.recorded.graph.groups.iter().zip(self.masks()) {
+            let edges = group.edges();
+            for (i, m) in self.program.value_mut(x).iter_mut().enumerate() {
+                *m = mask(edges.start + i % edges.len());
+            }
+        }
+    }
+
+    /// What the parts wrote.
+    fn outputs(&self) -> Vec<Vec<f64>> {
+        let outputs = self.recorded.outputs.iter();
+        outputs.map(|o| self.program.value(o.var()).to_vec()).collect()
+    }
+
+    fn set_baselines(&mut self, outputs: &[Vec<f64>]) {
+        for (x, numbers) in self.recorded.baselines.clone().into_iter().zip(outputs) {
+            self.program.set(x, numbers);
+        }
+    }
+
+    fn results(&mut self) -> Vec<f64> {
+        self.program.forward();
+        self.program.value(self.result).to_vec()
+    }
+}
+
+const BATCH: usize = 2;
+
+/// A smooth function of the logits of each example, so that no derivative is constant.
+fn readout(tape: &mut Tape<f64>, logits: Var, batch: usize) -> Var {
+    let n = tape.shape(logits).len() / batch;
+    let x = tape.reshape(logits, [batch, n]);
+    let squares = ops::mul(tape, x, x);
+    let x = ops::add(tape, x, squares);
+    ops::sum_axis(tape, x, 1)
+}
+
+fn tokens(time: usize, salt: u32) -> Vec<u32> {
+    (0..(BATCH * time) as u32).map(|i| (i * i + 3 * i * salt + salt) % VOCAB as u32).collect()
+}
+
+fn size(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |m, x| m.max(x.abs()))
+}
+
+fn apart(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |m, (a, b)| f64::max(m, (a - b).abs()))
+}
+
+const TIME: usize = 4;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..Default::default() })]
+
+    #[test]
+    fn every_reader_reads_the_sum_of_its_writers_and_named_constants(
+        config in config(), granularity in granularity(TIME), seed in 0..1000u64,
+    ) {
+        let model = Model::<f64>::random(&config, seed);
+        let graph = Graph::of_transformer(&config, granularity);
+        let run = Run::new(&model, &graph, &tokens(TIME, 1), None);
+        let d = config.d_model;
+        for (group, reading) in graph.groups.iter().zip(&run.recorded.readings) {
+            let mut sum = vec![0.0; BATCH * TIME * d];
+            let seen = graph.sources.iter().zip(&run.recorded.outputs);
+            for (_, output) in seen.filter(|(s, _)| group.upstream.contains(&s.writers.start)) {
+                let rows = match *output {
+                    edgegrad::graph::Output::Whole(o) => run.program.value(o).to_vec(),
+                    edgegrad::graph::Output::Parts { z, w } => {
+                        let (z, w) = (run.program.value(z), run.program.value(w));
+                        let n = w.len() / d;
+                        let dot = |row: usize, j: usize| -> f64 {
+                            (0..n).map(|i| z[row * n + i] * w[i * d + j]).sum()
+                        };
+                        (0..BATCH * TIME * d).map(|i| dot(i / d, i % d)).collect()
+                    }
+                };
+                sum.iter_mut().zip(rows).for_each(|(s, x)| *s += x);
+            }
+            let upstream_of = |name: &str| match name.split_once('.') {
+                None => true,
+                Some((node, _)) => graph.writers[group.upstream.clone()].iter().any(|w| {
+                    let w = w.to_string();
+                    w.split('.').next() == Some(node)
+                }),
+            };
+            for (name, x) in run.recorded.constants.iter().filter(|c| upstream_of(&c.0)) {
+                let x = run.program.value(*x);
+                prop_assert!(!name.is_empty());
+                sum.iter_mut().enumerate().for_each(|(i, s)| *s += x[i % x.len()]);
+            }
+            let x = run.program.value(reading.x);
+            prop_assert!(size(x) > 0.1);
+            prop_assert!(apart(x, &sum) < 1e-12 * size(x).max(1.0), "{:?}", group.part);
+        }
+    }
+
+    #[test]
+    fn ones_are_the_plain_model_and_zeros_the_corrupted_run(
+        config in config(), granularity in granularity(TIME), seed in 0..1000u64,
+        per_example in any::<bool>(), threads in 1..=2usize,
+    ) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| {
+            let model = Model::<f64>::random(&config, seed);
+            let graph = Graph::of_transformer(&config, granularity);
+            let (clean, corrupted) = (tokens(TIME, 1), tokens(TIME, 2));
+            let mut tape = Tape::new();
+            let mut sum = Sum::default();
+            let plain = Transformer::record(&mut tape, &config, BATCH, TIME, &mut sum);
+            let logits = plain.logits(&mut tape, plain.last);
+            let mut program = tape.finish();
+            plain.set_weights(&mut program, &model.weights);
+            plain.set_tokens(&mut program, &clean);
+            program.forward();
+
+            let mut run = Run::new(&model, &graph, &corrupted, Some(MaskShape { per_example }));
+            let other = (run.outputs(), run.program.value(run.logits).to_vec());
+            run.transformer.set_tokens(&mut run.program, &clean);
+            run.program.forward();
+            prop_assert_eq!(run.program.value(run.logits), program.value(logits));
+            prop_assert!(apart(&other.1, program.value(logits)) > 1e-3);
+
+            run.set_baselines(&other.0);
+            run.set_masks(|_| 0.0);
+            run.program.forward();
+            // Positions and biases are the same in both runs, whoever they belong to.
+            let all = size(&other.1).max(1.0);
+            let off = apart(run.program.value(run.logits), &other.1);
+            prop_assert!(off < 1e-10 * all, "{off:e} of {all}");
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn the_derivative_by_a_mask_is_the_difference_quotient(
+        config in config(), granularity in granularity(TIME), seed in 0..1000u64,
+        per_example in any::<bool>(), ones in any::<bool>(),
+    ) {
+        // The rectifier has no derivative where a difference may step.
+        let config = Config { activation: match config.activation {
+            Activation::Relu => Activation::Tanh, other => other }, ..config };
+        let model = Model::<f64>::random(&config, seed);
+        let graph = Graph::of_transformer(&config, granularity);
+        let mut run = Run::new(&model, &graph, &tokens(TIME, 2), Some(MaskShape { per_example }));
+        let other = run.outputs();
+        run.set_baselines(&other);
+        run.transformer.set_tokens(&mut run.program, &tokens(TIME, 1));
+        let mask = move |e: usize| if ones { 1.0 } else { 0.3 + (e * 7 % 5) as f64 / 5.0 };
+        run.set_masks(mask);
+        run.program.forward();
+        let masks = run.masks();
+        let plan = run.program.plan_backward(run.result, &masks);
+        run.program.backward_from(&plan, &[1.0; BATCH]);
+        let mut gradient = vec![0.0; graph.edges()];
+        for (group, &x) in graph.groups.iter().zip(&masks) {
+            let edges = group.edges();
+            for (i, g) in run.program.grad(x).iter().enumerate() {
+                gradient[edges.start + i % edges.len()] += g;
+            }
+        }
+        prop_assert!(size(&gradient) > 1e-4);
+        let step = 1e-3;
+        for group in &graph.groups {
+            for e in group.edges().step_by(1 + group.edges().len() / 6) {
+                let mut at = |h: f64| -> f64 {
+                    run.set_masks(|i| mask(i) + if i == e { h } else { 0.0 });
+                    run.results().iter().sum()
+                };
+                let [a, b, c, d] = [-2.0 * step, -step, step, 2.0 * step].map(&mut at);
+                let quotient = (a - d + 8.0 * (c - b)) / (12.0 * step);
+                // h^4 times a fifth derivative, and the rounding of the results over h.
+                let off = (quotient - gradient[e]).abs();
+                prop_assert!(off < 1e-7 * size(&gradient).max(1.0), "{}: {off:e}", graph.edge(e));
+            }
+        }
+    }
+
+    #[test]
+    fn scores_without_masks_are_the_derivative_by_masks_of_one(
+        config in config(), granularity in granularity(TIME), seed in 0..1000u64,
+    ) {
+        let model = Model::<f64>::random(&config, seed);
+        let graph = Graph::of_transformer(&config, granularity);
+        let (clean, corrupted) = (tokens(TIME, 1), tokens(TIME, 2));
+        let mut masked = Run::new(&model, &graph, &corrupted, Some(MaskShape { per_example: true }));
+        let other = masked.outputs();
+        masked.set_baselines(&other);
+        masked.transformer.set_tokens(&mut masked.program, &clean);
+        masked.program.forward();
+        let masks = masked.masks();
+        let plan = masked.program.plan_backward(masked.result, &masks);
+        masked.program.backward_from(&plan, &[1.0; BATCH]);
+        // Per example; the sum over examples has to be the batch's.
+        let mut want = vec![0.0; graph.edges()];
+        for (group, &x) in graph.groups.iter().zip(&masks) {
+            let edges = group.edges();
+            for (i, g) in masked.program.grad(x).iter().enumerate() {
+                want[edges.start + i % edges.len()] += g;
+            }
+        }
+
+        let mut plain = Run::new(&model, &graph, &clean, None);
+        let beyond: Vec<Vec<f64>> = plain.outputs().iter().zip(&other)
+            .map(|(o, b)| o.iter().zip(b).map(|(o, b)| o - b).collect()).collect();
+        let plan = plain.program.plan_backward(plain.result, &plain.recorded.wanted());
+        plain.program.backward_from(&plan, &[1.0; BATCH]);
+        let mut got = vec![0.0; graph.edges()];
+        plain.recorded.contract(&plain.program, &beyond, &mut got);
+        prop_assert!(size(&want) > 1e-4);
+        prop_assert!(apart(&got, &want) < 1e-11 * size(&want).max(1.0));
+
+        // Edges at positions add up to edges.
+        if granularity.positions.is_none() {
+            let fine = Granularity { positions: Some(TIME), ..granularity };
+            let fine = Graph::of_transformer(&config, fine);
+            let mut at = Run::new(&model, &fine, &clean, None);
+            let plan = at.program.plan_backward(at.result, &at.recorded.wanted());
+            at.program.backward_from(&plan, &[1.0; BATCH]);
+            let mut parts = vec![0.0; fine.edges()];
+            at.recorded.contract(&at.program, &beyond, &mut parts);
+            let mut sums = vec![0.0; graph.edges()];
+            for (e, part) in parts.iter().enumerate() {
+                let (group, _, reader, writer) = fine.place(e);
+                sums[graph.number(group, 0, reader, writer)] += part;
+            }
+            prop_assert!(apart(&sums, &want) < 1e-11 * size(&want).max(1.0));
+        }
+    }
+}
