@@ -17,7 +17,10 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named"]),
     ("graph", &["nn", "ops", "tape", "tensor", "simd", "gemm", "error", "io", "rng", "named"]),
-    ("attribution", &["graph", "nn", "ops", "tape", "tensor", "simd", "gemm", "error", "io", "rng", "named"]),
+    (
+        "attribution",
+        &["graph", "nn", "ops", "tape", "tensor", "simd", "gemm", "error", "io", "rng", "named"],
+    ),
     ("io", &["error", "tensor", "simd"]),
     ("tasks", &["rng", "error", "io", "tensor", "simd"]),
     ("train", &["*"]),
