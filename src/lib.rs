@@ -9,6 +9,7 @@
 //! | [`tape`] | record once, replay many times: forward, forward in part, backward for what is wanted |
 //! | [`ops`] | one file for each differentiable operation |
 //! | [`nn`] | models, optimisers, schedules |
+//! | [`attribution`] | metrics of an answer, what edges contribute to them |
 //! | [`tasks`] | where examples come from, without a word about models |
 //! | [`io`], [`rng`], [`error`], [`named`] | files, random numbers, errors, names |
 //! | [`train`] | configurations, runs, checkpoints, many seeds |
@@ -16,6 +17,7 @@
 //!
 //! Start with [`tape`], whose example is a whole program, then [`nn::pooled`].
 
+pub mod attribution;
 pub mod error;
 pub mod gemm;
 pub mod graph;

@@ -185,6 +185,26 @@ fn registry() -> Vec<Check> {
             let y = cross_entropy(t, x[0], i[0]);
             mean(t, y)
         }),
+        check!("soft_cross_entropy", [[4, 7], [4, 7]], [], |t, x, i| {
+            soft_cross_entropy(t, x[0], x[1])
+        }),
+        check!("soft_cross_entropy: long rows, of sums", [[3, 37], [3, 37]], [], |t, x, i| {
+            let y = soft_cross_entropy(t, x[0], x[1]);
+            // Both inputs have a gradient already when the operation adds its own.
+            let both = mul(t, x[0], x[1]);
+            let both = sum_axis(t, both, 1);
+            add(t, y, both)
+        }),
+        check!("pick", [[3, 4], [5, 4], [5]], [([3, 2], 5)], |t, x, i| {
+            pick(t, x[0], x[1], Some(x[2]), i[0])
+        }),
+        check!("pick: long rows, without bias", [[2, 37], [6, 37]], [([2, 4], 6)], |t, x, i| {
+            let y = pick(t, x[0], x[1], None, i[0]);
+            let first = gather(t, x[1], i[0]);
+            let first = sum_axis(t, first, 2);
+            let square = mul(t, y, y);
+            add(t, square, first)
+        }),
         check!("dropout", [[5, 4]], [], |t, x, i| {
             let y = dropout(t, x[0], 0.5);
             mul(t, y, x[0])
@@ -293,6 +313,21 @@ fn empty_tensors() {
         check!("cross_entropy", [[0, 3]], [([0], 3)], |t, x, i| cross_entropy(t, x[0], i[0])),
         check!("cross_entropy: V = 0", [[0, 0]], [([0], 0)], |t, x, i| {
             cross_entropy(t, x[0], i[0])
+        }),
+        check!("soft_cross_entropy: no rows", [[0, 3], [0, 3]], [], |t, x, i| {
+            soft_cross_entropy(t, x[0], x[1])
+        }),
+        check!("soft_cross_entropy: V = 0", [[2, 0], [2, 0]], [], |t, x, i| {
+            soft_cross_entropy(t, x[0], x[1])
+        }),
+        check!("pick: no rows", [[0, 3], [4, 3], [4]], [([0, 2], 4)], |t, x, i| {
+            pick(t, x[0], x[1], Some(x[2]), i[0])
+        }),
+        check!("pick: D = 0", [[2, 0], [4, 0]], [([2, 2], 4)], |t, x, i| {
+            pick(t, x[0], x[1], None, i[0])
+        }),
+        check!("pick: J = 0", [[2, 3], [4, 3]], [([2, 0], 4)], |t, x, i| {
+            pick(t, x[0], x[1], None, i[0])
         }),
         check!("dropout", [[0]], [], |t, x, i| dropout(t, x[0], 0.5)),
     ] {

@@ -1,0 +1,4 @@
+//! Which edges matter: metrics of a model's answer, and what edges contribute to them.
+#![forbid(unsafe_code)]
+
+pub mod metric;

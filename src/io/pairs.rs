@@ -1,0 +1,621 @@
+//! Pairs of a clean and a corrupted sequence, and what a model is asked about them.
+//!
+//! A `.jsonl` file with one object on each line, of one of two kinds (the same for the whole file):
+//!
+//! ```text
+//! {"clean": [ids], "corrupted": [ids], "answer": id or [ids], "distractor": id or [ids], "position": n}
+//! {"clean": [ids], "corrupted": [ids], "clean_output": [..], "corrupted_output": [..]}
+//! ```
+//!
+//! The first asks at one position which of two answers is more likely; `position` counts from 0, or
+//! back from the end if it is negative, and is the last one unless given. Where there is an
+//! [`Encode`]r, sequences and answers may be text. The second kind asks for an output at each
+//! position: a label, a number for models that give one number, or `null` where nothing is asked.
+//! Blank lines and other keys are passed over.
+
+use crate::error::{Error, Result};
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// Longer lines are refused: no sequence is, but a file of something else may be one endless line.
+const LONGEST_LINE: u64 = 1 << 26;
+
+const SYNTAX: &str =
+    r#"write {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id} on each line"#;
+
+/// A clean and a corrupted sequence of the same length, and what is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// `[T]`, the tokens the model is to answer for.
+    pub clean: Vec<u32>,
+    /// `[T]`, the tokens that take its knowledge away.
+    pub corrupted: Vec<u32>,
+    /// What is asked.
+    pub asked: Asked,
+    /// Its line in the file, from 1.
+    pub line: usize,
+}
+
+/// What a model is asked about a pair.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// How much more likely some tokens are than others, at one position.
+    Tokens {
+        /// Tokens that are right; at least one.
+        answer: Vec<u32>,
+        /// Tokens that are wrong; at least one, and none of the answer.
+        distractor: Vec<u32>,
+        /// Where, from 0.
+        position: usize,
+    },
+    /// An output at each position: a label, or a number if the model gives one.
+    Outputs {
+        /// `[T]`, what is right for the clean sequence; `None` where nothing is asked.
+        clean: Vec<Option<f64>>,
+        /// `[T]`, what is right for the corrupted one.
+        corrupted: Vec<Option<f64>>,
+    },
+}
+
+impl Pair {
+    /// The positions at which something is asked, in order.
+    pub fn positions(&self) -> Vec<usize> {
+        match &self.asked {
+            Asked::Tokens { position, .. } => vec![*position],
+            Asked::Outputs { clean, .. } => {
+                (0..clean.len()).filter(|&t| clean[t].is_some()).collect()
+            }
+        }
+    }
+
+    /// The positions at which clean and corrupted outputs are both given and differ, with both;
+    /// none for a pair that asks for tokens.
+    pub fn differing(&self) -> impl Iterator<Item = (usize, f64, f64)> + '_ {
+        let (clean, corrupted): (&[_], &[_]) = match &self.asked {
+            Asked::Tokens { .. } => (&[], &[]),
+            Asked::Outputs { clean, corrupted } => (clean, corrupted),
+        };
+        clean.iter().zip(corrupted).enumerate().filter_map(|(t, (a, b))| match (a, b) {
+            (Some(a), Some(b)) if a != b => Some((t, *a, *b)),
+            _ => None,
+        })
+    }
+}
+
+/// What a model can be given and asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Tokens it reads.
+    pub vocab: usize,
+    /// Numbers that come out at each position; one of them is a number, more are labels.
+    pub vocab_out: usize,
+    /// The longest sequence.
+    pub context: usize,
+}
+
+/// Makes tokens of text.
+pub trait Encode {
+    /// The tokens of `text`: of a whole sequence with what the model expects around one, or of a
+    /// piece alone.
+    ///
+    /// # Errors
+    /// When it has none; the place of the error is replaced by the line and the key.
+    fn encode(&self, text: &str, whole: bool) -> Result<Vec<u32>>;
+}
+
+/// The pairs of a file; at least one, all of the same kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pairs {
+    place: String,
+    list: Vec<Pair>,
+}
+
+impl Pairs {
+    /// Reads a file of pairs, or its first `limit` ones; text is encoded by `encode`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, holds no pair, or one that `bounds` does not allow.
+    pub fn read(
+        path: impl AsRef<Path>,
+        bounds: &Bounds,
+        encode: Option<&dyn Encode>,
+        limit: Option<usize>,
+    ) -> Result<Pairs> {
+        let path = path.as_ref();
+        let fail = |e| Error::io(path, &e, "read");
+        let file = File::open(path).map_err(fail)?;
+        if file.metadata().map_err(fail)?.is_dir() {
+            return Err(fail(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let file = BufReader::new(file);
+        Pairs::parse(path.display().to_string(), file, bounds, encode, limit)
+    }
+
+    /// The pairs in `text`; `place` names their source in errors. Otherwise as [`read`](Self::read).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(
+        place: impl Into<String>,
+        mut text: impl BufRead,
+        bounds: &Bounds,
+        encode: Option<&dyn Encode>,
+        limit: Option<usize>,
+    ) -> Result<Pairs> {
+        let place = place.into();
+        let limit = limit.unwrap_or(usize::MAX);
+        let (mut list, mut bytes) = (Vec::<Pair>::new(), vec![]);
+        for number in 1.. {
+            if list.len() >= limit {
+                break;
+            }
+            bytes.clear();
+            let mut line = text.by_ref().take(LONGEST_LINE);
+            let length = line.read_until(b'\n', &mut bytes);
+            let length = length.map_err(|e| Error::io(&place, &e, "read"))?;
+            if length == 0 {
+                break;
+            }
+            let line = Line { place: format!("{place}: line {number}"), bounds, encode };
+            if length as u64 == LONGEST_LINE {
+                let message = format!("is longer than {LONGEST_LINE} bytes");
+                return Err(Error::input(line.place, message, SYNTAX));
+            }
+            if bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            let pair = line.read(&bytes, number)?;
+            if let Some(first) = list.first()
+                && std::mem::discriminant(&first.asked) != std::mem::discriminant(&pair.asked)
+            {
+                let name = |asked: &Asked| match asked {
+                    Asked::Tokens { .. } => "an answer and a distractor",
+                    Asked::Outputs { .. } => "outputs",
+                };
+                let (this, that) = (name(&pair.asked), name(&first.asked));
+                let message = format!("asks for {this}, but line {} for {that}", first.line);
+                let help = "put the pairs of each kind into a file of their own";
+                return Err(Error::input(line.place, message, help));
+            }
+            list.push(pair);
+        }
+        if list.is_empty() {
+            return Err(Error::input(place, "holds no pair", SYNTAX));
+        }
+        Ok(Pairs { place, list })
+    }
+
+    /// What errors call these pairs: the path they were read from.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What errors call one of them: the path and the line.
+    pub fn place_of(&self, pair: &Pair) -> String {
+        format!("{}: line {}", self.place, pair.line)
+    }
+
+    /// Whether they ask for outputs at each position instead of tokens at one.
+    pub fn ask_outputs(&self) -> bool {
+        matches!(self.list[0].asked, Asked::Outputs { .. })
+    }
+
+    /// The longest sequence.
+    pub fn longest(&self) -> usize {
+        self.list.iter().map(|p| p.clean.len()).max().unwrap_or(0)
+    }
+}
+
+/// The pairs in the order of the file.
+impl std::ops::Deref for Pairs {
+    type Target = [Pair];
+    fn deref(&self) -> &[Pair] {
+        &self.list
+    }
+}
+
+/// One line, while it is read.
+struct Line<'a> {
+    place: String,
+    bounds: &'a Bounds,
+    encode: Option<&'a dyn Encode>,
+}
+
+type Object = Map<String, Value>;
+
+impl Line<'_> {
+    fn fail<T>(&self, message: impl std::fmt::Display, help: impl std::fmt::Display) -> Result<T> {
+        Err(Error::input(&self.place, message, help))
+    }
+
+    fn read(&self, bytes: &[u8], line: usize) -> Result<Pair> {
+        let object = match serde_json::from_slice(bytes) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => return self.fail("is not a JSON object", SYNTAX),
+            Err(e) => {
+                // Of the one line that it was given.
+                let message = e.to_string().replace(" at line 1 column", " at column");
+                let message = message.replace(" at line 2 column 0", " at its end");
+                return self.fail(format!("is not JSON: {message}"), SYNTAX);
+            }
+        };
+        let clean = self.sequence(&object, "clean")?;
+        let corrupted = self.sequence(&object, "corrupted")?;
+        if clean.len() != corrupted.len() {
+            let (a, b) = (clean.len(), corrupted.len());
+            let message = format!("`clean` has {a} tokens, `corrupted` has {b}");
+            return self
+                .fail(message, "give both the same length: positions are compared one by one");
+        }
+        if clean.len() > self.bounds.context {
+            let (n, most) = (clean.len(), self.bounds.context);
+            let message = format!("has {n} tokens, the model reads at most {most}");
+            return self
+                .fail(message, "shorten the sequences, or use a model with a longer context");
+        }
+        let has = |key: &str| object.contains_key(key);
+        let outputs = ["clean_output", "corrupted_output"].into_iter().find(|k| has(k));
+        let tokens = ["answer", "distractor"].into_iter().find(|k| has(k));
+        let asked = match (outputs, tokens) {
+            (Some(output), Some(token)) => {
+                let message = format!("has both `{token}` and `{output}`");
+                return self
+                    .fail(message, "ask for tokens at one position, or for outputs at each");
+            }
+            (Some(_), None) => self.outputs(&object, clean.len())?,
+            (None, _) => self.tokens(&object, clean.len())?,
+        };
+        Ok(Pair { clean, corrupted, asked, line })
+    }
+
+    fn tokens(&self, object: &Object, length: usize) -> Result<Asked> {
+        let answer = self.choice(object, "answer")?;
+        let distractor = self.choice(object, "distractor")?;
+        if let Some(both) = answer.iter().find(|id| distractor.contains(id)) {
+            let message = format!("token {both} is in `answer` and in `distractor`");
+            return self.fail(message, "the difference between them would be nothing; change one");
+        }
+        let position = match object.get("position") {
+            None | Some(Value::Null) => length - 1,
+            Some(value) => {
+                let place = value.as_i64().and_then(|p| match p {
+                    0.. => usize::try_from(p).ok(),
+                    _ => length.checked_sub(usize::try_from(p.unsigned_abs()).ok()?),
+                });
+                match place.filter(|&p| p < length) {
+                    Some(position) => position,
+                    None => {
+                        let message = format!("`position`: {} is none of {length}", short(value));
+                        let help = format!("count from 0 to {}, or from the end by -1", length - 1);
+                        return self.fail(message, help);
+                    }
+                }
+            }
+        };
+        Ok(Asked::Tokens { answer, distractor, position })
+    }
+
+    fn outputs(&self, object: &Object, length: usize) -> Result<Asked> {
+        let clean = self.labels(object, "clean_output", length)?;
+        let corrupted = self.labels(object, "corrupted_output", length)?;
+        for (key, list) in [("clean_output", &clean), ("corrupted_output", &corrupted)] {
+            if list.iter().all(Option::is_none) {
+                let message = format!("`{key}` asks nothing: every entry is null");
+                return self.fail(message, "give an output at one position at least");
+            }
+        }
+        Ok(Asked::Outputs { clean, corrupted })
+    }
+
+    /// What `key` holds, or that it is missing.
+    fn get<'o>(&self, object: &'o Object, key: &str) -> Result<&'o Value> {
+        if let Some(value) = object.get(key) {
+            return Ok(value);
+        }
+        const KNOWN: [&str; 7] = [
+            "clean",
+            "corrupted",
+            "answer",
+            "distractor",
+            "position",
+            "clean_output",
+            "corrupted_output",
+        ];
+        let score = |other: &str| strsim::jaro_winkler(key, other);
+        let others = object.keys().filter(|k| !KNOWN.contains(&k.as_str()) && k.len() < 40);
+        let nearest = others.max_by(|a, b| score(a).total_cmp(&score(b)));
+        let help = match nearest {
+            Some(near) if score(near) > 0.8 => format!("it has `{near}`; did you mean `{key}`?"),
+            _ => SYNTAX.into(),
+        };
+        self.fail(format!("`{key}` is missing"), help)
+    }
+
+    /// A sequence: ids, or text.
+    fn sequence(&self, object: &Object, key: &str) -> Result<Vec<u32>> {
+        let value = self.get(object, key)?;
+        let ids = match value {
+            Value::String(text) => self.encode(key, text, true)?,
+            Value::Array(list) => {
+                let each = list.iter().map(|v| self.id(key, v, self.bounds.vocab));
+                each.collect::<Result<Vec<u32>>>()?
+            }
+            other => {
+                let message = format!("`{key}`: expected a list of ids, got {}", short(other));
+                return self.fail(message, "write the tokens as in [5, 0, 3]");
+            }
+        };
+        if ids.is_empty() {
+            return self.fail(format!("`{key}` has no tokens"), "give at least one token");
+        }
+        Ok(ids)
+    }
+
+    /// One token or several.
+    fn choice(&self, object: &Object, key: &str) -> Result<Vec<u32>> {
+        let one = |value: &Value| match value {
+            Value::String(text) => match self.encode(key, text, false)?[..] {
+                [id] => Ok(id),
+                ref ids => {
+                    let text = short(value);
+                    let message = format!("`{key}`: {text} is {} tokens, not one", ids.len());
+                    self.fail(
+                        message,
+                        "a leading space is a part of many words' token; or give ids",
+                    )
+                }
+            },
+            _ => self.id(key, value, self.bounds.vocab_out),
+        };
+        match self.get(object, key)? {
+            Value::Array(list) if list.is_empty() => {
+                self.fail(format!("`{key}` has no tokens"), "give at least one token")
+            }
+            Value::Array(list) => list.iter().map(one).collect(),
+            value => Ok(vec![one(value)?]),
+        }
+    }
+
+    fn encode(&self, key: &str, text: &str, whole: bool) -> Result<Vec<u32>> {
+        let Some(encode) = self.encode else {
+            let message = format!("`{key}` is text, but there is no tokenizer to read it with");
+            return self.fail(message, "give token ids, or a model folder with a tokenizer.json");
+        };
+        let place = format!("{}: `{key}`", self.place);
+        let ids =
+            encode.encode(text, whole).map_err(|e| Error::input(&place, e.message(), e.help()))?;
+        let bound = if whole { self.bounds.vocab } else { self.bounds.vocab_out };
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= bound) {
+            let message = format!("the tokenizer gives {id}, the model has {bound} tokens");
+            return Err(Error::input(place, message, "use the tokenizer of this model"));
+        }
+        Ok(ids)
+    }
+
+    fn id(&self, key: &str, value: &Value, bound: usize) -> Result<u32> {
+        let Some(id) = value.as_u64() else {
+            let message = format!("`{key}`: expected a token id, got {}", short(value));
+            return self.fail(message, "ids are whole numbers from 0");
+        };
+        match u32::try_from(id) {
+            Ok(id) if (id as usize) < bound => Ok(id),
+            _ => {
+                let message = format!("`{key}`: id {id} is outside of the vocabulary");
+                self.fail(message, format!("use ids from 0 to {}", bound.saturating_sub(1)))
+            }
+        }
+    }
+
+    fn labels(&self, object: &Object, key: &str, length: usize) -> Result<Vec<Option<f64>>> {
+        let value = self.get(object, key)?;
+        let Value::Array(list) = value else {
+            let message = format!("`{key}`: expected a list, got {}", short(value));
+            return self.fail(message, "give a label, a number or null for each position");
+        };
+        if list.len() != length {
+            let message = format!("`{key}` has {} entries for {length} tokens", list.len());
+            return self.fail(message, "give a label, a number or null for each position");
+        }
+        let bound = self.bounds.vocab_out;
+        let label = |value: &Value| match value.as_f64() {
+            None if value.is_null() => Ok(None),
+            Some(x) if bound == 1 && x.is_finite() => Ok(Some(x)),
+            Some(x) if bound > 1 && x.fract() == 0.0 && x >= 0.0 && x < bound as f64 => Ok(Some(x)),
+            _ if bound == 1 => {
+                let message = format!("`{key}`: expected a number or null, got {}", short(value));
+                self.fail(message, "this model gives one number at each position")
+            }
+            _ => {
+                let message = format!("`{key}`: {} is no label of the model", short(value));
+                let most = bound.saturating_sub(1);
+                self.fail(message, format!("labels are whole numbers from 0 to {most}, or null"))
+            }
+        };
+        list.iter().map(label).collect()
+    }
+}
+
+/// A value in an error: short, whatever the user wrote.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Object(_) => "an object".into(),
+        Value::Array(_) => "a list".into(),
+        Value::String(s) if s.chars().count() > 40 => "a long text".into(),
+        Value::String(s) => format!("{s:?}"),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKENS: Bounds = Bounds { vocab: 10, vocab_out: 10, context: 4 };
+    const LABELS: Bounds = Bounds { vocab: 10, vocab_out: 3, context: 4 };
+    const NUMBERS: Bounds = Bounds { vocab: 10, vocab_out: 1, context: 4 };
+
+    fn parse(text: &str, bounds: &Bounds) -> Result<Pairs> {
+        Pairs::parse("p.jsonl", text.as_bytes(), bounds, None, None)
+    }
+
+    #[track_caller]
+    fn refused(text: &str, bounds: &Bounds, parts: &[&str], help: &str) {
+        let e = parse(text, bounds).expect_err("bad input");
+        let said = e.to_string();
+        assert!(said.starts_with("p.jsonl") && e.exit_code() == 2, "{said}");
+        for part in parts {
+            assert!(said.contains(part), "{part:?} is not in: {said}");
+        }
+        assert!(e.help().contains(help), "{help:?} is not in: {}", e.help());
+    }
+
+    #[test]
+    fn both_kinds_are_read() {
+        let text = concat!(
+            "\n",
+            r#"{"clean": [1, 2, 3], "corrupted": [1, 9, 3], "answer": 5, "distractor": [6, 7], "x": {}}"#,
+            "\r\n  \n",
+            r#"{"position": -2, "clean": [1, 2], "corrupted": [1, 9], "answer": [5], "distractor": 6}"#,
+        );
+        let pairs = parse(text, &TOKENS).expect("good");
+        assert_eq!((pairs.len(), pairs.longest(), pairs.ask_outputs()), (2, 3, false));
+        assert_eq!(
+            pairs[0].asked,
+            Asked::Tokens { answer: vec![5], distractor: vec![6, 7], position: 2 }
+        );
+        assert_eq!(
+            pairs[1].asked,
+            Asked::Tokens { answer: vec![5], distractor: vec![6], position: 0 }
+        );
+        assert_eq!((pairs[0].line, pairs.place_of(&pairs[1])), (2, "p.jsonl: line 4".into()));
+        let first = Pairs::parse("p", text.as_bytes(), &TOKENS, None, Some(1)).expect("good");
+        assert_eq!(first[..], pairs[..1]);
+
+        let text = r#"{"clean": [1, 2, 3], "corrupted": [1, 9, 3],
+            "clean_output": [null, 0, 2], "corrupted_output": [1, 0, 1]}"#
+            .replace('\n', " ");
+        let pairs = parse(&text, &LABELS).expect("good");
+        assert!(pairs.ask_outputs());
+        assert_eq!(pairs[0].positions(), [1, 2]);
+        assert_eq!(pairs[0].differing().collect::<Vec<_>>(), [(2, 2.0, 1.0)]);
+        let pairs = parse(&text.replace("[null, 0, 2]", "[null, 0.25, -2e3]"), &NUMBERS);
+        assert_eq!(
+            pairs.expect("good")[0].differing().collect::<Vec<_>>(),
+            [(1, 0.25, 0.0), (2, -2000.0, 1.0)]
+        );
+    }
+
+    #[test]
+    fn bad_lines_are_named() {
+        let good = r#"{"clean": [1, 2], "corrupted": [1, 9], "answer": 5, "distractor": 6}"#;
+        let outputs = r#"{"clean": [1, 2], "corrupted": [1, 9], "clean_output": [null, 1], "corrupted_output": [null, 2]}"#;
+        let check = |from: &str, to: &str, parts: &[&str], help: &str| {
+            let (line, bounds) = match good.contains(from) {
+                true => (good.replacen(from, to, 1), TOKENS),
+                false => (outputs.replacen(from, to, 1), LABELS),
+            };
+            assert!(line != good && line != outputs, "{from} is nowhere");
+            let first = if bounds == TOKENS { good } else { outputs };
+            let text = format!("{first}\n{line}\n");
+            refused(&text, &bounds, &[&["p.jsonl: line 2: "], parts].concat(), help);
+        };
+        check("[1, 9]", "[1, 9, 3]", &["`clean` has 2 tokens, `corrupted` has 3"], "same length");
+        check("[1, 9]", "[1, 10]", &["`corrupted`: id 10 is outside"], "from 0 to 9");
+        check("[1, 9]", "[1, 4294967297]", &["id 4294967297"], "from 0 to 9");
+        check("[1, 9]", "[1, -1]", &["`corrupted`", "got -1"], "whole numbers");
+        check("[1, 9]", "[1, 1.5]", &["got 1.5"], "whole numbers");
+        check("[1, 9]", "\"one\"", &["`corrupted` is text", "no tokenizer"], "tokenizer.json");
+        check("[1, 9]", "{}", &["expected a list of ids, got an object"], "[5, 0, 3]");
+        check("[1, 2], \"corrupted\": [1, 9]", "[], \"corrupted\": []", &["`clean` has no"], "one");
+        let long = "[1, 2, 3, 4, 5]";
+        let both = format!("{long}, \"corrupted\": {long}");
+        check("[1, 2], \"corrupted\": [1, 9]", &both, &["5 tokens", "at most 4"], "shorten");
+        check(": 5", ": 6", &["token 6 is in `answer` and in `distractor`"], "change one");
+        check(": 5", ": [4, 6]", &["token 6"], "change one");
+        check(": 5", ": []", &["`answer` has no tokens"], "at least one");
+        check(": 5", ": 12", &["`answer`: id 12 is outside"], "from 0 to 9");
+        check(": 5", ": null", &["`answer`: expected a token id, got null"], "whole");
+        check(
+            "distractor",
+            "distracter",
+            &["`distractor` is missing"],
+            "it has `distracter`; did you",
+        );
+        check("\"answer\": 5, ", "", &["`answer` is missing"], "\"answer\": id");
+        for (at, said) in [("2", "2"), ("-3", "-3"), ("0.5", "0.5"), ("\"end\"", "\"end\"")] {
+            let to = format!(": 5, \"position\": {at}");
+            check(": 5", &to, &["`position`", said, "none of 2"], "0 to 1");
+        }
+        check(": 5", ": 5, \"clean_output\": []", &["both `answer` and `clean_output`"], "each");
+        check(
+            "{\"clean\": [1, 2]",
+            "{\"clean\": [1, 2",
+            &["is not JSON", "at column"],
+            "on each line",
+        );
+        check("}", "", &["is not JSON"], "on each line");
+        check(good, "[1, 2]", &["is not a JSON object"], "on each line");
+        check("[null, 1]", "[1]", &["`clean_output` has 1 entries for 2"], "each position");
+        check("[null, 1]", "[null, 3]", &["`clean_output`: 3 is no label"], "from 0 to 2");
+        check("[null, 1]", "[null, 0.5]", &["0.5 is no label"], "from 0 to 2");
+        check("[null, 1]", "[null, true]", &["true is no label"], "from 0 to 2");
+        check("[null, 1]", "[null, null]", &["`clean_output` asks nothing"], "one position");
+        check("[null, 1]", "7", &["expected a list, got 7"], "each position");
+        check("corrupted_output", "corupted_output", &["`corrupted_output` is missing"], "did you");
+
+        let mixed = format!("{good}\n\n{}\n", outputs.replace("[1, 2]", "[0, 0]"));
+        refused(&mixed, &TOKENS, &["line 3: asks for outputs, but line 1 for an answer"], "own");
+        let line = outputs.replace("[null, 1]", "[null, \"x\"]");
+        refused(&line, &NUMBERS, &["line 1: `clean_output`: expected a number"], "one number");
+        for empty in ["", "\n \n"] {
+            refused(empty, &TOKENS, &["p.jsonl: holds no pair"], "on each line");
+        }
+        refused(&"[".repeat(100_000), &TOKENS, &["line 1: is not JSON: recursion"], "on each line");
+        let e = Pairs::parse("p", &b"\xff\xfe"[..], &TOKENS, None, None).expect_err("no UTF-8");
+        assert!(e.to_string().contains("line 1"), "{e}");
+    }
+
+    #[test]
+    fn an_endless_line_is_not_held_in_memory() {
+        let endless = BufReader::new(std::io::repeat(b'['));
+        let e = Pairs::parse("p", endless, &TOKENS, None, None).expect_err("no end");
+        assert!(e.to_string().contains("line 1: is longer than 67108864 bytes"), "{e}");
+    }
+
+    /// A token for each letter, and one in front of sequences.
+    struct Letters;
+
+    impl Encode for Letters {
+        fn encode(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
+            if text.contains('!') {
+                return Err(Error::input("elsewhere", "no token for !", "leave it out"));
+            }
+            let letters = text.bytes().map(|b| u32::from(b - b'a' + 1));
+            Ok(std::iter::once(0).filter(|_| whole).chain(letters).collect())
+        }
+    }
+
+    #[test]
+    fn text_is_encoded() {
+        let read =
+            |text: &str| Pairs::parse("p.jsonl", text.as_bytes(), &TOKENS, Some(&Letters), None);
+        let good =
+            r#"{"clean": "ab", "corrupted": [0, 3, 2], "answer": "d", "distractor": ["e", 6]}"#;
+        let pair = &read(good).expect("good")[0];
+        assert_eq!(pair.clean, [0, 1, 2]);
+        let asked = Asked::Tokens { answer: vec![4], distractor: vec![5, 6], position: 2 };
+        assert_eq!(pair.asked, asked);
+        let said = |from: &str, to: &str| {
+            let e = read(&good.replace(from, to)).expect_err("bad");
+            format!("{e} / {}", e.help())
+        };
+        let line = "p.jsonl: line 1: `";
+        assert!(said("\"d\"", "\"dd\"").starts_with(&format!("{line}answer`: \"dd\" is 2 tokens")));
+        assert!(said("\"d\"", "\"\"").starts_with(&format!("{line}answer`: \"\" is 0 tokens")));
+        assert!(said("ab", "a!").starts_with(&format!("{line}clean`: no token for ! / leave")));
+        assert!(said("ab", "az").contains("tokenizer gives 26, the model has 10"));
+        assert!(said("ab", "abc").contains("`clean` has 4 tokens, `corrupted` has 3"));
+    }
+}
