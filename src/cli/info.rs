@@ -2,8 +2,10 @@
 
 use clap::Args;
 use edgegrad::error::Result;
+use edgegrad::io::model::{self, AnyModel};
 use edgegrad::simd::{Machine, machine};
-use edgegrad::train::{available_threads, checkpoint};
+use edgegrad::tensor::Shape;
+use edgegrad::train::available_threads;
 use std::path::PathBuf;
 
 /// Show the machine, the chosen kernels, and what is in a model folder
@@ -20,12 +22,20 @@ impl Info {
         let names: Vec<&str> = Machine::available().map(Machine::name).collect();
         println!("kernels: {} (of {}; EDGEGRAD_SIMD forces one)", machine(), names.join(", "));
         let Some(folder) = &self.model else { return Ok(()) };
-        let (config, _) = checkpoint::read_model::<f32>(folder)?;
-        let parameters = config.parameters();
-        let total: usize = parameters.iter().map(|p| p.shape.len()).sum();
-        println!("model: {} (pooled), {total} parameters", folder.display());
-        for p in parameters {
-            println!("  {:<22} {:<12} {:>8}", p.name, p.shape.to_string(), p.shape.len());
+        let (kind, parameters): (_, Vec<(String, Shape)>) = match model::read::<f32>(folder)? {
+            AnyModel::Pooled { config, .. } => {
+                let list = config.parameters();
+                ("pooled", list.into_iter().map(|p| (p.name.into(), p.shape)).collect())
+            }
+            AnyModel::Transformer(model) => {
+                let list = model.config.parameters();
+                ("transformer", list.into_iter().map(|p| (p.name, p.shape)).collect())
+            }
+        };
+        let total: usize = parameters.iter().map(|(_, shape)| shape.len()).sum();
+        println!("model: {} ({kind}), {total} parameters", folder.display());
+        for (name, shape) in parameters {
+            println!("  {name:<22} {:<12} {:>8}", shape.to_string(), shape.len());
         }
         Ok(())
     }

@@ -3,29 +3,39 @@
 use super::Dtype;
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::io::safetensors::{self, Tensor};
-use edgegrad::nn::pooled::Pooled;
-use edgegrad::tape::Tape;
+use edgegrad::io::model::{self, AnyModel};
+use edgegrad::io::safetensors::{self, Pushed, Tensor};
+use edgegrad::nn::pooled::{self, Pooled};
+use edgegrad::nn::stream::Sum;
+use edgegrad::nn::transformer::{Model, Transformer};
+use edgegrad::tape::{Program, Tape, Var};
 use edgegrad::tensor::Element;
-use edgegrad::train::checkpoint;
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Compute a model's logits for sequences of token ids
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// A model folder, such as a run's checkpoints/final
+    /// A model folder: Hugging Face's gpt2, gpt_neox, llama, qwen2 or mistral, TransformerLens', or a
+    /// run's checkpoints/final
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Sequences: on each line a list of token ids
     #[arg(long, value_name = "FILE.jsonl")]
     tokens: PathBuf,
-    /// Where to write the tensor `logits`: [sequences, V] for a pooled model
+    /// Where to write the tensor `logits`: [sequences, length, V], or [sequences, V] for a pooled
+    /// model; sequences of several lengths make `logits.0` [length, V], `logits.1`, ...
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
     /// The numbers to compute with
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
 }
+
+/// What the activations of one batch may take, unless a single sequence takes more.
+const BATCH_BYTES: usize = 256 << 20;
 
 impl Run {
     pub(super) fn run(&self) -> Result<()> {
@@ -36,12 +46,18 @@ impl Run {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
-        let (config, weights) = checkpoint::read_model::<T>(&self.model)?;
-        let rows = read_tokens(&self.tokens, config.seq_len, config.vocab)?;
+        match model::read::<T>(&self.model)? {
+            AnyModel::Transformer(model) => self.transformer(&model),
+            AnyModel::Pooled { config, weights } => self.pooled(&config, &weights),
+        }
+    }
+
+    fn pooled<T: Element>(&self, config: &pooled::Config, weights: &[Vec<T>]) -> Result<()> {
+        let rows = read_tokens(&self.tokens, config.seq_len..=config.seq_len, config.vocab)?;
         let mut tape = Tape::new();
-        let model = Pooled::record(&mut tape, &config, rows.len());
+        let model = Pooled::record(&mut tape, config, rows.len());
         let mut program = tape.finish();
-        model.set_parameters(&mut program, &weights);
+        model.set_parameters(&mut program, weights);
         model.set_batch(&mut program, rows.iter().map(|row| (&row[..], 0)));
         program.forward();
         let logits = program.value(model.logits);
@@ -50,10 +66,74 @@ impl Run {
         println!("{}: logits [{}, {}]", self.out.display(), rows.len(), config.vocab);
         Ok(())
     }
+
+    fn transformer<T: Element>(&self, model: &Model<T>) -> Result<()> {
+        let (context, v) = (model.config.context, model.config.vocab_out);
+        let rows = read_tokens(&self.tokens, 1..=context, model.config.vocab)?;
+        let mut lengths = BTreeMap::<usize, Vec<usize>>::new();
+        for (i, row) in rows.iter().enumerate() {
+            lengths.entry(row.len()).or_default().push(i);
+        }
+        let tensors: Vec<(String, Vec<usize>)> = match lengths.first_key_value() {
+            Some((&len, _)) if lengths.len() == 1 => {
+                vec![("logits".into(), vec![rows.len(), len, v])]
+            }
+            _ => {
+                let named = |(len, of): (&usize, &Vec<usize>)| {
+                    of.iter().map(|i| (format!("logits.{i}"), vec![*len, v])).collect::<Vec<_>>()
+                };
+                lengths.iter().flat_map(named).collect()
+            }
+        };
+        safetensors::write_computed(&self.out, &tensors, |out| {
+            // In the pool, so that the threads are awake between one product and the next.
+            rayon::scope(|_| {
+                lengths.iter().try_for_each(|(&len, of)| same_length(model, len, of, &rows, out))
+            })
+        })?;
+        match &tensors[..] {
+            [(name, shape)] => println!("{}: {name} {shape:?}", self.out.display()),
+            many => println!("{}: logits of {} sequences", self.out.display(), many.len()),
+        }
+        Ok(())
+    }
 }
 
-/// Reads lists of `len` ids below `vocab`, one a line; blank lines are passed over.
-fn read_tokens(path: &Path, len: usize, vocab: usize) -> Result<Vec<Vec<u32>>> {
+/// Pushes the logits of the sequences `of` in `rows`, all of length `len`.
+fn same_length<T: Element>(
+    model: &Model<T>,
+    len: usize,
+    of: &[usize],
+    rows: &[Vec<u32>],
+    out: &mut Pushed<'_, T>,
+) -> io::Result<()> {
+    let record = |batch: usize| -> (Transformer, Var, Program<T>) {
+        let mut tape = Tape::new();
+        let recorded =
+            Transformer::record(&mut tape, &model.config, batch, len, &mut Sum::default());
+        let logits = recorded.logits(&mut tape, recorded.last);
+        (recorded, logits, tape.finish())
+    };
+    // Memory that is not used yet costs nothing: weights come last.
+    let (one, two) = (record(1).2.bytes(), record(2).2.bytes());
+    let batch = (BATCH_BYTES / (two - one).max(1)).clamp(1, of.len());
+    let (recorded, logits, mut program) = record(batch);
+    recorded.set_weights(&mut program, &model.weights);
+    for part in of.chunks(batch) {
+        program.fill_ids(recorded.tokens, |ids| {
+            for (ids, &i) in ids.chunks_exact_mut(len).zip(part) {
+                ids.copy_from_slice(&rows[i]);
+            }
+        });
+        program.forward();
+        let each = program.value(logits).len() / batch;
+        out.push(&program.value(logits)[..part.len() * each])?;
+    }
+    Ok(())
+}
+
+/// Reads lists of ids below `vocab`, one a line; blank lines are passed over.
+fn read_tokens(path: &Path, lengths: RangeInclusive<usize>, vocab: usize) -> Result<Vec<Vec<u32>>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
     let mut rows = vec![];
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -67,8 +147,10 @@ fn read_tokens(path: &Path, len: usize, vocab: usize) -> Result<Vec<Vec<u32>>> {
                 "write a list of token ids on each line, such as [0, 3, 1]",
             )
         })?;
-        if row.len() != len {
-            let message = format!("has {} ids, the model takes {len}", row.len());
+        if !lengths.contains(&row.len()) {
+            let (least, most) = (lengths.start(), lengths.end());
+            let takes = if least == most { most.to_string() } else { format!("{least} to {most}") };
+            let message = format!("has {} ids, the model takes {takes}", row.len());
             return Err(Error::input(&place, message, "give sequences of the model's length"));
         }
         if let Some(id) = row.iter().find(|&&id| id as usize >= vocab) {

@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod model;
 pub mod pairs;
 pub mod safetensors;

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::path::Path;
 
 pub use ::safetensors::Dtype;
@@ -330,6 +331,71 @@ pub fn write(
     })
 }
 
+/// Writes tensors that are too large to be held together: `compute` is given the place to
+/// [push](Pushed::push) their numbers to, tensor after tensor. They are stored as
+/// [`Tensor::new`] does.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("w.safetensors");
+/// use edgegrad::io::safetensors::{Tensors, write_computed};
+/// write_computed::<f32>(&path, &[("a".into(), vec![2]), ("b".into(), vec![1])], |out| {
+///     out.push(&[1.0])?;
+///     out.push(&[2.0, 3.0])
+/// })?;
+/// assert_eq!(Tensors::read(&path)?.get_f64("b")?, (vec![1], vec![3.0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// When the file cannot be written; one that was there is then unchanged.
+///
+/// # Panics
+/// When two tensors have one name, or other than all numbers are pushed.
+pub fn write_computed<T: Element>(
+    path: impl AsRef<Path>,
+    tensors: &[(String, Vec<usize>)],
+    compute: impl FnOnce(&mut Pushed<'_, T>) -> io::Result<()>,
+) -> Result<()> {
+    let (dtype, width) = if T::NAME == "f32" { (Dtype::F32, 4) } else { (Dtype::F64, 8) };
+    let len = |shape: &[usize]| shape.iter().product::<usize>();
+    let header = header(
+        tensors.iter().map(|(name, shape)| (&**name, dtype, &**shape, len(shape) * width)),
+        &BTreeMap::new(),
+    );
+    let wanted: usize = tensors.iter().map(|(_, shape)| len(shape)).sum();
+    atomic::write_file(path, |w| {
+        w.write_all(&(header.len() as u64).to_le_bytes())?;
+        w.write_all(&header)?;
+        let mut pushed = Pushed { writer: w, count: 0, numbers: PhantomData };
+        compute(&mut pushed)?;
+        assert_eq!(pushed.count, wanted, "numbers of {} tensors", tensors.len());
+        Ok(())
+    })
+}
+
+/// Where [`write_computed`] takes numbers.
+pub struct Pushed<'a, T> {
+    writer: &'a mut (dyn Write + Send),
+    count: usize,
+    numbers: PhantomData<T>,
+}
+
+impl<T: Element> Pushed<'_, T> {
+    /// Writes the next numbers.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn push(&mut self, numbers: &[T]) -> io::Result<()> {
+        self.count += numbers.len();
+        numbers.iter().try_for_each(|x| match T::NAME {
+            // Through f64 and back: exact.
+            "f32" => self.writer.write_all(&(x.to_f64() as f32).to_le_bytes()),
+            _ => self.writer.write_all(&x.to_f64().to_le_bytes()),
+        })
+    }
+}
+
 /// The header, and the tensors in the order of their bytes: wide numbers first, so that each is
 /// aligned, then by name.
 fn layout<'a>(
@@ -338,22 +404,31 @@ fn layout<'a>(
 ) -> (Vec<u8>, Vec<&'a Tensor>) {
     let mut order: Vec<&Tensor> = tensors.iter().collect();
     order.sort_by_key(|t| (std::cmp::Reverse(t.dtype.bitsize()), &t.name));
+    let infos = order.iter().map(|t| (&*t.name, t.dtype, &*t.shape, t.bytes.len()));
+    (header(infos, metadata), order)
+}
+
+/// The header of tensors (name, dtype, shape, bytes) that follow one another.
+fn header<'a>(
+    tensors: impl Iterator<Item = (&'a str, Dtype, &'a [usize], usize)>,
+    metadata: &BTreeMap<String, String>,
+) -> Vec<u8> {
     let mut header = Map::new();
     if !metadata.is_empty() {
         header.insert("__metadata__".into(), json!(metadata));
     }
     let mut end = 0;
-    for t in &order {
+    for (name, dtype, shape, bytes) in tensors {
         let from = end;
-        end += t.bytes.len();
+        end += bytes;
         let info: Value =
-            json!({"dtype": t.dtype.to_string(), "shape": t.shape, "data_offsets": [from, end]});
-        let before = header.insert(t.name.clone(), info);
-        assert!(before.is_none(), "two tensors are called `{}`", t.name);
+            json!({"dtype": dtype.to_string(), "shape": shape, "data_offsets": [from, end]});
+        let before = header.insert(name.into(), info);
+        assert!(before.is_none(), "two tensors are called `{name}`");
     }
     let mut text = Value::Object(header).to_string().into_bytes();
     text.resize(text.len().next_multiple_of(WORD), b' ');
-    (text, order)
+    text
 }
 
 #[cfg(test)]

@@ -7,34 +7,15 @@
 use super::batches::BatchesState;
 use crate::error::{Error, Result};
 use crate::io::atomic;
+use crate::io::model::pooled::ModelFile;
 use crate::io::safetensors::{self, Tensor, Tensors};
-use crate::named::Named;
+use crate::nn::Optimizer;
 use crate::nn::pooled::{self, Parameter};
-use crate::nn::{Activation, Optimizer};
 use crate::rng::RngState;
 use crate::simd::Element;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// What `config.json` says of the model.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ModelFile {
-    /// Always `pooled`.
-    pub model_type: String,
-    /// V.
-    pub vocab: usize,
-    /// L.
-    pub seq_len: usize,
-    /// D.
-    pub d_model: usize,
-    /// F.
-    pub d_mlp: usize,
-    /// The non-linearity of the MLP.
-    pub activation: String,
-    /// Whether the MLP has biases.
-    pub mlp_bias: bool,
-}
 
 /// Where a run stands, beside its weights and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,15 +84,7 @@ pub fn write<T: Element>(
             moments.push(Tensor::new(format!("{}.{name}", p.name), p.shape.dims(), numbers));
         }
     }
-    let model = ModelFile {
-        model_type: "pooled".into(),
-        vocab: config.vocab,
-        seq_len: config.seq_len,
-        d_model: config.d_model,
-        d_mlp: config.d_mlp,
-        activation: config.activation.name().into(),
-        mlp_bias: config.mlp_bias,
-    };
+    let model = ModelFile::of(config);
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(|e| Error::io(folder, &e, "replace"))?;
     }
@@ -214,81 +187,4 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
         }
     }
     Ok(best.map(|b| b.1))
-}
-
-/// A model folder of this kind: its shape and its weights.
-///
-/// # Errors
-/// If a file is missing or damaged.
-pub fn read_model<T: Element>(folder: &Path) -> Result<(pooled::Config, Vec<Vec<T>>)> {
-    let path = folder.join("config.json");
-    let help = "give a folder with the config.json and model.safetensors of a trained model";
-    let text = fs::read_to_string(&path)
-        .map_err(|e| Error::input(path.display(), format!("cannot read it: {e}"), help))?;
-    let file: ModelFile =
-        serde_json::from_str(&text).map_err(|e| Error::input(path.display(), e, help))?;
-    if file.model_type != "pooled" {
-        let message = format!("model_type {:?} is not one this version runs", file.model_type);
-        return Err(Error::input(
-            path.display(),
-            message,
-            "use a model with model_type \"pooled\"",
-        ));
-    }
-    let activation = Activation::from_name(&file.activation).ok_or_else(|| {
-        let known: Vec<&str> = Activation::ALL.iter().map(|a| a.0).collect();
-        let message = format!("activation: unknown value {:?}", file.activation);
-        Error::input(path.display(), message, format!("use one of {}", known.join(", ")))
-    })?;
-    for (name, size) in [
-        ("vocab", file.vocab),
-        ("seq_len", file.seq_len),
-        ("d_model", file.d_model),
-        ("d_mlp", file.d_mlp),
-    ] {
-        if size == 0 {
-            return Err(Error::input(path.display(), format!("{name}: must be at least 1"), help));
-        }
-    }
-    let config = pooled::Config {
-        vocab: file.vocab,
-        seq_len: file.seq_len,
-        d_model: file.d_model,
-        d_mlp: file.d_mlp,
-        activation,
-        mlp_bias: file.mlp_bias,
-        dropout: 0.0,
-    };
-    let tensors = Tensors::read(folder.join("model.safetensors"))?;
-    let weights = read_weights(&tensors, "", &config)?;
-    Ok((config, weights))
-}
-
-/// The weights of a model from a file in which their names begin with `prefix`.
-///
-/// The authors' files repeat the tied unembedding; it may be there if it is the same.
-///
-/// # Errors
-/// If a tensor is missing, wrongly shaped, or there is one that the model does not have.
-pub fn read_weights<T: Element>(
-    file: &Tensors,
-    prefix: &str,
-    config: &pooled::Config,
-) -> Result<Vec<Vec<T>>> {
-    let parameters = config.parameters();
-    for name in file.names() {
-        let Some(own) = name.strip_prefix(prefix) else { continue };
-        if own == pooled::TIED {
-            let embedding = format!("{prefix}{}", parameters[0].name);
-            if file.get_f64(&name)? != file.get_f64(&embedding)? {
-                let help = "the model's unembedding is its token embedding; make them equal";
-                return Err(file.error(&name, format!("differs from {embedding}"), help));
-            }
-        } else if !parameters.iter().any(|p| p.name == own) {
-            let help = "remove it, or set d_model, d_mlp and mlp_bias as the file has them";
-            return Err(file.error(&name, "the model has no such parameter", help));
-        }
-    }
-    let named = parameters.iter().map(|p| (format!("{prefix}{}", p.name), p));
-    named.map(|(name, p)| file.get_shaped(&name, p.shape.dims())).collect()
 }

@@ -5,6 +5,7 @@ use super::config::Config;
 use super::metrics::{Evaluation, Line, Log, Number};
 use super::work::{Work, model_config};
 use crate::error::{Error, Result};
+use crate::io::model::pooled::read_weights;
 use crate::io::{atomic, safetensors};
 use crate::nn::Optimizer;
 use crate::rng::{Purpose, Rng};
@@ -334,8 +335,7 @@ fn initial_weights<T: Element>(config: &Config) -> Result<Vec<Vec<T>>> {
         }
         Some(path) => {
             let file = safetensors::Tensors::read(path);
-            let weights =
-                file.and_then(|file| checkpoint::read_weights(&file, &m.init_prefix, &model));
+            let weights = file.and_then(|file| read_weights(&file, &m.init_prefix, &model));
             weights.map_err(|e| e.within(config.place("model.init")))
         }
     }

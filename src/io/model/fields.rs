@@ -1,0 +1,158 @@
+//! The fields of a `config.json`, each read with an error that names it.
+
+use crate::error::{Error, Result};
+use crate::nn::transformer::Config;
+use serde_json::{Map, Value};
+use std::fmt::Display;
+
+/// An object of JSON with the place it came from. `null` is as good as absent.
+pub(super) struct Fields {
+    place: String,
+    /// What stands before a key: the keys around it.
+    outer: String,
+    map: Map<String, Value>,
+}
+
+impl Fields {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// If it is no object.
+    pub(super) fn parse(place: impl Display, text: &[u8]) -> Result<Fields> {
+        let help = "give the config.json of a trained model, as it was saved";
+        let map = serde_json::from_slice(text).map_err(|e| Error::input(&place, e, help))?;
+        Ok(Fields { place: place.to_string(), outer: String::new(), map })
+    }
+
+    /// Bad input at a key.
+    pub(super) fn error(&self, key: &str, message: impl Display, help: impl Display) -> Error {
+        Error::input(format_args!("{}: {}{key}", self.place, self.outer), message, help)
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.map.get(key).filter(|v| !v.is_null())
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The value of a key by `as_type`, which `wanted` names.
+    fn typed<'a, V>(
+        &'a self,
+        key: &str,
+        wanted: &str,
+        as_type: impl Fn(&'a Value) -> Option<V>,
+    ) -> Result<Option<V>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        as_type(value).map(Some).ok_or_else(|| {
+            let mut got = value.to_string();
+            if got.chars().count() > 40 {
+                got = got.chars().take(40).chain("...".chars()).collect();
+            }
+            let help = format!("set \"{key}\" as the model was trained");
+            self.error(key, format!("must be {wanted}, got {got}"), help)
+        })
+    }
+
+    /// A whole number, if it is there.
+    pub(super) fn optional_size(&self, key: &str) -> Result<Option<usize>> {
+        let size = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
+        self.typed(key, "a whole number", size)
+    }
+
+    /// A whole number that has to be there.
+    pub(super) fn size(&self, key: &str) -> Result<usize> {
+        self.optional_size(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A number, or what it is if nobody says so.
+    pub(super) fn number(&self, key: &str, default: f64) -> Result<f64> {
+        Ok(self.typed(key, "a number", Value::as_f64)?.unwrap_or(default))
+    }
+
+    /// Yes or no, or what it is if nobody says so.
+    pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
+        Ok(self.typed(key, "true or false", Value::as_bool)?.unwrap_or(default))
+    }
+
+    /// A text, if it is there.
+    pub(super) fn text(&self, key: &str) -> Result<Option<&str>> {
+        self.typed(key, "a text", Value::as_str)
+    }
+
+    /// The object under a key, if it is there.
+    pub(super) fn object(&self, key: &str) -> Result<Option<Fields>> {
+        let Some(map) = self.typed(key, "an object", Value::as_object)? else { return Ok(None) };
+        let outer = format!("{}{key}.", self.outer);
+        Ok(Some(Fields { place: self.place.clone(), outer, map: map.clone() }))
+    }
+
+    /// Whether a list of texts holds `text`.
+    pub(super) fn lists(&self, key: &str, text: &str) -> bool {
+        let list = self.get(key).and_then(Value::as_array);
+        list.is_some_and(|list| list.iter().any(|v| v.as_str() == Some(text)))
+    }
+
+    /// Whether a key holds something other than nothing: not `null`, false, 0, "" or empty.
+    fn is_set(&self, key: &str) -> bool {
+        match self.get(key) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            // TransformerLens writes -1 for "not set".
+            Some(Value::Number(n)) => n.as_f64().is_none_or(|n| n > 0.0),
+            Some(Value::String(s)) => !s.is_empty(),
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(Value::Object(map)) => !map.is_empty(),
+        }
+    }
+
+    /// Refuses a model that sets any of `keys`: they change what is computed.
+    pub(super) fn refuse(&self, keys: &[&str]) -> Result<()> {
+        let Some(key) = keys.iter().find(|key| self.is_set(key)) else { return Ok(()) };
+        let message = "a model that sets it cannot be computed here";
+        Err(self.error(key, message, "choose a model without it"))
+    }
+
+    /// A key that has to be there is not.
+    pub(super) fn missing(&self, key: &str) -> Error {
+        let near = self
+            .map
+            .keys()
+            .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
+        let help = match near {
+            Some(near) if strsim::jaro_winkler(key, near) > 0.85 => {
+                format!("did you mean it by \"{near}\"?")
+            }
+            _ => format!("add \"{key}\" as the model was trained"),
+        };
+        self.error(key, "is missing", help)
+    }
+
+    /// The value under `key` is none of those that are `known`.
+    pub(super) fn unknown(&self, key: &str, value: &str, known: &[&str]) -> Error {
+        let known_list = known.join(", ");
+        let near = known.iter().max_by(|a, b| {
+            strsim::jaro_winkler(value, a).total_cmp(&strsim::jaro_winkler(value, b))
+        });
+        let help = match near {
+            Some(near) if strsim::jaro_winkler(value, near) > 0.7 => {
+                format!("did you mean \"{near}\"? known are {known_list}")
+            }
+            _ => format!("known are {known_list}"),
+        };
+        self.error(key, format!("unknown value {value:?}"), help)
+    }
+
+    /// `config`, if a model can have that shape; `keys` name its fields in this file.
+    pub(super) fn checked(&self, config: Config, keys: &[(&str, &str)]) -> Result<Config> {
+        match config.check() {
+            Ok(()) => Ok(config),
+            Err(Error::Input { place, message, help }) => {
+                let key = keys.iter().find(|(field, _)| *field == place);
+                Err(self.error(key.map_or(&*place, |(_, key)| key), message, help))
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+}

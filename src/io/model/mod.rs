@@ -1,0 +1,149 @@
+//! Model folders: a `config.json` and the weights, in any of the dialects that are read.
+//!
+//! | `model_type` | what |
+//! | --- | --- |
+//! | `gpt2`, `gpt_neox`, `llama`, `qwen2`, `mistral` | Hugging Face's transformers |
+//! | none, with `n_layers` and `d_model`; or `transformer_lens` | TransformerLens' fields and `state_dict` |
+//! | `pooled` | what `edgegrad train` writes |
+//!
+//! Weights come as `model.safetensors` or as the files of a `model.safetensors.index.json`, in 16,
+//! 32 or 64 bits. They are put into the layout of
+//! [`transformer::Config::parameters`], rounded to the numbers asked for.
+//! What a model sets and this crate does not compute is refused by its key, never left out.
+
+mod fields;
+mod huggingface;
+pub mod pooled;
+mod source;
+mod transformer_lens;
+
+use super::safetensors::Tensors;
+use crate::error::{Error, Result};
+use crate::nn::{pooled as pooled_model, transformer};
+use crate::simd::Element;
+use fields::Fields;
+use sha2::{Digest, Sha256};
+use source::Source;
+use std::fmt::Display;
+use std::fs::File;
+use std::path::Path;
+
+/// A model of either family.
+#[derive(Clone, Debug)]
+pub enum AnyModel<T: Element> {
+    /// A transformer.
+    Transformer(transformer::Model<T>),
+    /// A pooled model.
+    Pooled {
+        /// The shape.
+        config: pooled_model::Config,
+        /// In the order of [`parameters`](pooled_model::Config::parameters).
+        weights: Vec<Vec<T>>,
+    },
+}
+
+/// Reads a model folder.
+///
+/// # Errors
+/// If a file is missing or damaged, the model is of a kind that is not read here, or the weights
+/// are not those that the configuration describes.
+pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
+    let path = folder.join("config.json");
+    let text = std::fs::read(&path).map_err(|e| {
+        let help = "give a folder with the config.json and model.safetensors of a trained model";
+        Error::input(path.display(), format!("cannot read it: {e}"), help)
+    })?;
+    interpret(path.display(), &text, || Source::read(folder))
+}
+
+/// Reads a model folder that has to hold a transformer.
+///
+/// # Errors
+/// As [`read`], and if it holds another model.
+pub fn read_transformer<T: Element>(folder: &Path) -> Result<transformer::Model<T>> {
+    match read(folder)? {
+        AnyModel::Transformer(model) => Ok(model),
+        AnyModel::Pooled { .. } => {
+            let place = folder.join("config.json");
+            let message = "model_type: holds a pooled model, a transformer is needed";
+            Err(Error::input(place.display(), message, "give the folder of a transformer"))
+        }
+    }
+}
+
+/// Reads a model from the bytes of its `config.json` and of its `model.safetensors`.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes<T: Element>(config: &[u8], weights: Vec<u8>) -> Result<AnyModel<T>> {
+    interpret("config.json", config, || {
+        Ok(Source::new(vec![Tensors::from_bytes("model.safetensors", weights)?]))
+    })
+}
+
+fn interpret<T: Element>(
+    place: impl Display,
+    text: &[u8],
+    source: impl FnOnce() -> Result<Source>,
+) -> Result<AnyModel<T>> {
+    let place = place.to_string();
+    let fields = Fields::parse(&place, text)?;
+    let model_type = match fields.text("model_type")? {
+        Some(known) => known,
+        None if transformer_lens::is_it(&fields) => transformer_lens::KIND,
+        None => {
+            let help = "add it, or give a config.json with TransformerLens' fields (n_layers, d_model, ...)";
+            return Err(fields.error("model_type", "is missing", help));
+        }
+    };
+    if model_type == pooled::KIND {
+        let config = pooled::config(&place, text)?;
+        let weights = pooled::read_weights(source()?.file(""), "", &config)?;
+        return Ok(AnyModel::Pooled { config, weights });
+    }
+    if model_type == transformer_lens::KIND {
+        let source = source()?;
+        let (config, dialect) = transformer_lens::config(&fields, &source)?;
+        let mut model = source::read(&source, config, &dialect)?;
+        transformer_lens::fold(&source, &mut model)?;
+        return Ok(AnyModel::Transformer(model));
+    }
+    if huggingface::KINDS.contains(&model_type) {
+        let source = source()?;
+        let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
+        return Ok(AnyModel::Transformer(source::read(&source, config, &dialect)?));
+    }
+    let known = [&huggingface::KINDS[..], &[transformer_lens::KIND, pooled::KIND]].concat();
+    Err(fields.unknown("model_type", model_type, &known))
+}
+
+/// A name for the content of a model folder: the SHA-256 of its `config.json` and of its weights,
+/// 64 hexadecimal digits.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn hash(folder: &Path) -> Result<String> {
+    let mut digest = Sha256::new();
+    for path in [vec![folder.join("config.json")], source::paths(folder)?].concat() {
+        let fail = |e| Error::io(&path, &e, "read");
+        let mut file = File::open(&path).map_err(fail)?;
+        // Lengths keep bytes at the end of one file from passing for the start of the next.
+        digest.update(file.metadata().map_err(fail)?.len().to_le_bytes());
+        std::io::copy(&mut file, &mut Hasher(&mut digest)).map_err(fail)?;
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A digest to write to.
+struct Hasher<'a>(&'a mut Sha256);
+
+impl std::io::Write for Hasher<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
