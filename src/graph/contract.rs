@@ -36,6 +36,10 @@ pub struct Recorded {
     pub outputs: Vec<Output>,
     /// With masks: the baseline of each output.
     pub baselines: Vec<Var>,
+    /// With masks: what a writer adds beyond its baseline, `[writers, B, T, D]` for each output.
+    pub deltas: Vec<Var>,
+    /// With masks: all that is computed for them alone. Where masks are 1 nobody looks at it.
+    pub idle: Vec<Var>,
     /// Who reads, in the order of [`Graph::groups`].
     pub readings: Vec<Reading>,
     /// What belongs to no node, by name.
@@ -48,6 +52,8 @@ impl From<Recorder<'_>> for Recorded {
             graph: r.graph.clone(),
             outputs: r.outputs,
             baselines: r.baselines,
+            deltas: r.deltas.iter().map(|d| d.var).collect(),
+            idle: r.idle,
             readings: r.readings,
             constants: r.constants,
         }
@@ -96,6 +102,53 @@ impl Recorded {
         }
         for (score, sum) in scores.iter_mut().zip(sums) {
             *score += sum.to_f64();
+        }
+    }
+
+    /// Shows `each` what every writer adds, `directions` in the shapes of the
+    /// [`outputs`](Self::outputs)' variables, beside the sum that its readers read: for each group
+    /// and row, all writers that the group sees in order.
+    pub fn writings<T: Element>(
+        &self,
+        program: &Program<T>,
+        directions: &[impl AsRef<[T]> + Sync],
+        mut each: impl FnMut(Place, &[T], &[T]),
+    ) {
+        let width = self.graph.d_model;
+        let mut lone = vec![T::ZERO; width];
+        for (number, (group, reading)) in self.graph.groups.iter().zip(&self.readings).enumerate() {
+            let length = program.shape(reading.x).rows();
+            let time = program.shape(reading.x).dims()[1];
+            let x = program.value(reading.x);
+            let mut bank = Bank::new(self, program, length);
+            for from in (0..length).step_by(bank.tile) {
+                let at = from..(from + bank.tile).min(length);
+                bank.fill(self, program, directions, at.clone());
+                for row in at.clone() {
+                    let x = &x[row * width..][..width];
+                    let (example, position) = (row / time, row % time);
+                    let place = Place { group: number, example, position, time };
+                    for (run, source) in bank.runs(self, group) {
+                        for u in run.clone() {
+                            let o = match (bank.slots[u], self.outputs[source]) {
+                                (Some(slot), _) => {
+                                    let row = slot * bank.tile + row - from;
+                                    &bank.numbers[row * width..][..width]
+                                }
+                                (None, Output::Parts { w, .. }) => {
+                                    let n = run.len();
+                                    let z = directions[source].as_ref()[row * n + u - run.start];
+                                    let w = &program.value(w)[(u - run.start) * width..][..width];
+                                    lone.iter_mut().zip(w).for_each(|(o, &w)| *o = z * w);
+                                    &lone
+                                }
+                                (None, Output::Whole(_)) => unreachable!("of another stream"),
+                            };
+                            each(place, x, o);
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -165,6 +218,19 @@ impl Recorded {
             }
         }
     }
+}
+
+/// Where something is read: see [`Recorded::writings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the group.
+    pub group: usize,
+    /// The example in the batch.
+    pub example: usize,
+    /// The position in the sequence.
+    pub position: usize,
+    /// Positions of a sequence.
+    pub time: usize,
 }
 
 /// Neurons as writers: `d_u` would be an outer product, so the gradient is brought to the neurons

@@ -15,10 +15,11 @@
 mod contract;
 mod mix;
 mod node;
+pub mod pooled;
 mod record;
 mod topology;
 
-pub use contract::Recorded;
+pub use contract::{Place, Recorded};
 pub use node::{Edge, Input, Node, Port};
 pub use record::{MaskShape, Output, Reading, Recorder};
 pub use topology::{Granularity, Graph, Group, Source, Start};

@@ -64,7 +64,9 @@ pub struct Recorder<'g> {
     pub outputs: Vec<Output>,
     /// With masks: the baseline of each output, a leaf of the same shape, and of zeros.
     pub baselines: Vec<Var>,
-    deltas: Vec<Delta>,
+    pub(super) deltas: Vec<Delta>,
+    /// With masks: all that is computed for them alone. Where masks are 1 nobody looks at it.
+    pub idle: Vec<Var>,
     /// Who read, in the order of [`Graph::groups`].
     pub readings: Vec<Reading>,
     /// What was added to the stream but belongs to no node, by name.
@@ -81,6 +83,7 @@ impl<'g> Recorder<'g> {
             outputs: vec![],
             baselines: vec![],
             deltas: vec![],
+            idle: vec![],
             readings: vec![],
             constants: vec![],
         }
@@ -103,15 +106,17 @@ impl<'g> Recorder<'g> {
         let baseline = tape.leaf("baseline", shape.clone());
         self.baselines.push(baseline);
         let beyond = ops::sub(tape, var, baseline);
+        self.idle.push(beyond);
         let &[b, t, n] = shape.dims() else { unreachable!("streams have three axes") };
         let var = match output {
             Output::Whole(_) => tape.reshape(beyond, [1, b, t, n]),
             Output::Parts { w, .. } => {
                 let (k, d) = (n / writers, tape.shape(w).last());
-                let beyond = tape.reshape(beyond, [b * t, writers, k]);
-                let beyond = ops::permute(tape, beyond, &[1, 0, 2]);
+                let parts = tape.reshape(beyond, [b * t, writers, k]);
+                let parts = ops::permute(tape, parts, &[1, 0, 2]);
                 let w = tape.reshape(w, [writers, k, d]);
-                let product = ops::matmul(tape, beyond, w, MatMul::default());
+                let product = ops::matmul(tape, parts, w, MatMul::default());
+                self.idle.extend([parts, product]);
                 tape.reshape(product, [writers, b, t, d])
             }
         };

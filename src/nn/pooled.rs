@@ -87,7 +87,7 @@ pub struct Parameter {
 pub const TIED: &str = "output.weight";
 
 /// The norm's guard against zero; the authors add it outside of the root.
-const EPS: Eps = Eps::Outside(1e-5);
+pub(crate) const EPS: Eps = Eps::Outside(1e-5);
 
 /// The width up to which MLPs share their initial numbers (the authors' `MAX_FFN_DIM`).
 const SHARED_MLP: usize = 2048;

@@ -1,0 +1,34 @@
+//! Edge attribution patching (Syed, Rager and Conmy 2023): the derivative of the metric by each
+//! edge's mask at the clean run, where all masks are 1.
+//!
+//! ```text
+//! score[r, u] = <d metric / d x_r, o_u - b_u>
+//! ```
+//!
+//! It is exact for what is linear, and blind where the metric is flat at the clean run: behind a
+//! saturated softmax, or where either of two edges suffices.
+
+use super::behaviour::{Behaviour, difference};
+use super::{Progress, Scores};
+use crate::error::Result;
+use crate::simd::Element;
+
+/// The scores of all edges, `[E]`.
+///
+/// # Errors
+/// None of its own.
+pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
+    let mut scores = vec![0.0; b.graph.edges()];
+    let mut done = 0;
+    b.batches(None, |probe, pairs| {
+        let baselines = probe.baselines(b, pairs);
+        probe.run_clean(pairs);
+        let beyond = difference(&probe.outputs(), &baselines);
+        probe.backward();
+        probe.recorded.contract(&probe.program, &beyond, &mut scores);
+        done += pairs.len();
+        progress(done as f64 * b.weight());
+        Ok(())
+    })?;
+    Ok(Scores::of(scores))
+}

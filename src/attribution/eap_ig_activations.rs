@@ -1,0 +1,61 @@
+//! EAP-IG along activations: what the input, the heads of a layer or an MLP write is led from the
+//! baseline to its clean value, one after the other, and the derivatives at all points are averaged.
+//!
+//! ```text
+//! o_w(k)      = b_w + k/m (o_w - b_w)                                   for one part w at a time
+//! score[r, u] = mean over w, k = 1..m of <d metric / d x_r at o_w(k), o_u - b_u>
+//! ```
+//!
+//! The part that is led is a constant: readers before it only matter past it.
+
+use super::behaviour::{Behaviour, difference};
+use super::eap_ig::Rule;
+use super::{Progress, Scores};
+use crate::error::Result;
+use crate::simd::Element;
+
+/// The scores of all edges, `[E]`, from `steps` steps for each part.
+///
+/// # Errors
+/// None of its own.
+///
+/// # Panics
+/// If there are no steps.
+pub fn scores<T: Element>(
+    b: &Behaviour<'_, T>,
+    steps: usize,
+    rule: Rule,
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    assert!(steps > 0, "no steps");
+    let mut scores = vec![0.0; b.graph.edges()];
+    let parts = b.graph.sources.len();
+    let mut done = 0.0;
+    b.batches(None, |probe, pairs| {
+        let clean = probe.outputs();
+        let baselines = probe.baselines(b, pairs);
+        let beyond = difference(&clean, &baselines);
+        let wanted = probe.recorded.wanted();
+        for w in 0..parts {
+            probe.run_clean(pairs);
+            let x = probe.recorded.outputs[w].var();
+            let forward = probe.program.plan_forward(&[x]);
+            let total = probe.measured.total;
+            let backward = probe.program.plan_backward_above(total, &wanted, &[x]);
+            for (alpha, weight) in rule.points(steps) {
+                let led = probe.program.value_mut(x).iter_mut();
+                let led = led.zip(&baselines[w]).zip(&beyond[w]);
+                led.for_each(|((x, &b), &d)| *x = T::from_f64(alpha).mul_add(d, b));
+                probe.program.forward_from(&forward);
+                probe.program.backward(&backward);
+                let mut part = vec![0.0; scores.len()];
+                probe.recorded.contract(&probe.program, &beyond, &mut part);
+                scores.iter_mut().zip(part).for_each(|(s, p)| *s += weight * p / parts as f64);
+            }
+            done += pairs.len() as f64 * b.weight() / parts as f64;
+            progress(done);
+        }
+        Ok(())
+    })?;
+    Ok(Scores::of(scores))
+}

@@ -1,0 +1,131 @@
+//! Every edge removed for real, one at a time.
+//!
+//! ```text
+//! score[e] = metric - metric with the baseline on edge e alone
+//! ```
+//!
+//! Removing an edge changes its reader and what comes after. So the batch holds many copies of the
+//! clean run, each with a mask of 0 on an edge of its own; groups of readers are taken one after the
+//! other, and for each only what depends on it is computed again.
+
+use super::behaviour::{Behaviour, Probe};
+use super::{Progress, Scores};
+use crate::error::Result;
+use crate::graph::MaskShape;
+use crate::io::pairs::Pair;
+use crate::simd::Element;
+use crate::tape::ForwardPlan;
+use std::time::Instant;
+
+/// Copies of clean runs, whose edges can be removed one by one.
+struct Copies<'a, T: Element> {
+    probe: Probe<T>,
+    /// For each group of readers, what depends on its masks.
+    plans: Vec<ForwardPlan>,
+    pairs: Vec<&'a Pair>,
+    /// Pairs at a time.
+    together: usize,
+}
+
+impl<'a, T: Element> Copies<'a, T> {
+    fn new(b: &Behaviour<'_, T>, pairs: Vec<&'a Pair>) -> Self {
+        let time = pairs[0].clean.len();
+        let room = (b.rows / time.max(1)).max(1);
+        let together = room.min(pairs.len());
+        // No group can use more copies than it has edges.
+        let widest = b.graph.groups.iter().map(|g| g.edges().len()).max().unwrap_or(1);
+        let batch = together * (room / together).min(widest);
+        let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }));
+        let masks: Vec<_> = probe.masks().collect();
+        let plan = |&mask| {
+            let plan = probe.program.plan_forward(&[mask]);
+            plan.without(&probe.program, &probe.recorded.idle)
+        };
+        let plans = masks.iter().map(plan).collect();
+        Copies { probe, plans, pairs, together }
+    }
+
+    /// How many pairs and how many edges of a group are done at a time, and in how many steps.
+    fn steps(&self, edges: usize) -> usize {
+        let at_once = self.probe.batch / self.together;
+        self.pairs.len().div_ceil(self.together) * edges.div_ceil(at_once)
+    }
+}
+
+/// The scores of all edges, `[E]`.
+///
+/// # Errors
+/// None of its own.
+pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
+    let mut scores = vec![0.0; b.graph.edges()];
+    let mut done = 0.0;
+    for pairs in b.lengths() {
+        let share = pairs.len() as f64 * b.weight();
+        let mut copies = Copies::new(b, pairs);
+        let cost = |g: usize, copies: &Copies<'_, T>| {
+            (copies.steps(b.graph.groups[g].edges().len()) * copies.plans[g].len()) as f64
+        };
+        let whole: f64 = (0..b.graph.groups.len()).map(|g| cost(g, &copies)).sum();
+        let blocks: Vec<Vec<&Pair>> =
+            copies.pairs.chunks(copies.together).map(<[_]>::to_vec).collect();
+        for block in &blocks {
+            let at_once = copies.probe.batch / block.len();
+            let list = block.repeat(at_once);
+            let probe = &mut copies.probe;
+            probe.ask(b, &list);
+            probe.set_baselines(b, &list);
+            let clean = probe.results(block.len());
+            // From the last group to the first, so that most steps are short ones first.
+            for (g, group) in b.graph.groups.iter().enumerate().rev() {
+                let mask = probe.recorded.readings[g].mask.expect("recorded with masks");
+                let edges = group.edges();
+                let all: Vec<usize> = edges.clone().collect();
+                for chunk in all.chunks(at_once) {
+                    let place = |slot: usize, pair: usize, e: usize| {
+                        (slot * block.len() + pair) * edges.len() + (e - edges.start)
+                    };
+                    let set = |probe: &mut Probe<T>, to: T| {
+                        let masks = probe.program.value_mut(mask);
+                        for (slot, &e) in chunk.iter().enumerate() {
+                            for pair in 0..block.len() {
+                                masks[place(slot, pair, e)] = to;
+                            }
+                        }
+                    };
+                    set(probe, T::ZERO);
+                    probe.program.forward_from(&copies.plans[g]);
+                    let results = probe.results(chunk.len() * block.len());
+                    set(probe, T::ONE);
+                    for (&e, results) in chunk.iter().zip(results.chunks(block.len())) {
+                        let falls = clean.iter().zip(results).map(|(c, r)| c - r);
+                        scores[e] += b.weight() * falls.sum::<f64>();
+                    }
+                    let step = share * copies.plans[g].len() as f64 / whole;
+                    done += step;
+                    progress(done);
+                }
+                // Leaves the clean run behind.
+                probe.program.forward_from(&copies.plans[g]);
+            }
+        }
+    }
+    Ok(Scores::of(scores))
+}
+
+/// How long [`scores`] will take, in seconds: a step is timed, and the others are counted by the
+/// operations they run.
+pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> f64 {
+    let one = |pairs: Vec<&Pair>| {
+        let mut copies = Copies::new(b, pairs);
+        let first = copies.pairs[0];
+        copies.probe.ask(b, &[first]);
+        let start = Instant::now();
+        copies.probe.program.forward();
+        let operation =
+            start.elapsed().as_secs_f64() / copies.probe.program.operations().count() as f64;
+        let groups = b.graph.groups.iter().zip(&copies.plans);
+        let operations = groups.map(|(g, plan)| copies.steps(g.edges().len()) * plan.len());
+        operations.sum::<usize>() as f64 * operation
+    };
+    b.lengths().into_iter().map(one).sum()
+}

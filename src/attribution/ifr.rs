@@ -1,0 +1,54 @@
+//! Information-flow routes (Ferrando and Voita 2024): how much of what a reader reads comes from each
+//! writer, by the proximity of the sum to it. No metric, no counterfactual, never negative.
+//!
+//! ```text
+//! p[r, u, t]  = max(0, |x_t|_1 - |x_t - o_u,t|_1)
+//! score[r, u] = mean over t of p[r, u, t] / sum over u of p[r, u, t]
+//! ```
+
+use super::behaviour::Behaviour;
+use super::{Progress, Scores};
+use crate::error::Result;
+use crate::simd::Element;
+
+/// The scores of all edges, `[E]`.
+///
+/// # Errors
+/// None of its own.
+pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
+    let mut scores = vec![0.0; b.graph.edges()];
+    let mut done = 0;
+    b.batches(None, |probe, pairs| {
+        let outputs = probe.outputs();
+        let mut shares: Vec<f64> = vec![];
+        probe.recorded.writings(&probe.program, &outputs, |place, x, o| {
+            let group = &b.graph.groups[place.group];
+            let whole: f64 = x.iter().map(|x| x.to_f64().abs()).sum();
+            let rest: f64 = x.iter().zip(o).map(|(&x, &o)| (x - o).to_f64().abs()).sum();
+            shares.push((whole - rest).max(0.0));
+            if shares.len() < group.upstream.len() {
+                return;
+            }
+            let sum: f64 = shares.iter().sum();
+            let weight = match group.positions {
+                1 => b.weight() / place.time as f64,
+                _ => b.weight(),
+            };
+            // Padding examples stand behind the pairs.
+            if sum > 0.0 && place.example < pairs.len() {
+                for r in 0..group.readers.len() {
+                    let t = place.position % group.positions;
+                    let first = (t * group.readers.len() + r) * shares.len() + group.first;
+                    for (score, share) in scores[first..].iter_mut().zip(&shares) {
+                        *score += weight * share / sum;
+                    }
+                }
+            }
+            shares.clear();
+        });
+        done += pairs.len();
+        progress(done as f64 * b.weight());
+        Ok(())
+    })?;
+    Ok(Scores::of(scores))
+}

@@ -1,0 +1,174 @@
+//! Second order: what two edges do together that neither does alone.
+//!
+//! ```text
+//! H[i, j] = d2 metric / d m_i d m_j     at masks of 1
+//! I[i, j] = M - M(without i) - M(without j) + M(without both)
+//! ```
+//!
+//! `H` is the derivative of `I` as both edges begin to be removed. It comes from dual numbers run
+//! through the reverse pass: with the tangent 1 on mask `i`, the tangent of the gradient is row `i` of
+//! `H`, exactly. `I` comes from real patches.
+//!
+//! With `D = M - M(without both)`: if both edges are needed, removing either costs `D`, and `I = D`;
+//! if either suffices, removing one costs nothing, and `I = -D`; if each does its part, `I = 0`. So a
+//! pair is *joint* if `I / D` is above a threshold and *redundant* if it is below the negative one.
+
+use super::Progress;
+use super::behaviour::{Behaviour, Probe};
+use super::metric::Question;
+use super::shapley::values;
+use crate::error::Result;
+use crate::graph::MaskShape;
+use crate::io::model::AnyModel;
+use crate::nn::transformer;
+use crate::tensor::{Buffer, Dual, Element};
+
+/// How two edges depend on each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Both are needed.
+    Joint,
+    /// Either suffices.
+    Redundant,
+    /// Neither.
+    Additive,
+}
+
+impl Relation {
+    /// The name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Relation::Joint => "joint",
+            Relation::Redundant => "redundant",
+            Relation::Additive => "additive",
+        }
+    }
+}
+
+/// Two edges, by real patches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Patched {
+    /// The first edge.
+    pub i: usize,
+    /// The second.
+    pub j: usize,
+    /// `M - M(without i)`.
+    pub without_i: f64,
+    /// `M - M(without j)`.
+    pub without_j: f64,
+    /// `M - M(without both)`, D.
+    pub without_both: f64,
+}
+
+impl Patched {
+    /// `I[i, j]`.
+    pub fn interaction(&self) -> f64 {
+        self.without_i + self.without_j - self.without_both
+    }
+
+    /// The relation, for a threshold on `|I|` relative to the largest of the three effects.
+    pub fn relation(&self, threshold: f64) -> Relation {
+        let effects = [self.without_i, self.without_j, self.without_both];
+        let largest = effects.into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+        // -I: what both cost together beyond the sum of what each costs.
+        let beyond = -self.interaction() / largest.unwrap_or(0.0);
+        if beyond > threshold {
+            Relation::Redundant
+        } else if beyond < -threshold {
+            Relation::Joint
+        } else {
+            Relation::Additive
+        }
+    }
+}
+
+/// Rows of the Hessian of the mean metric by the masks, `[rows, E]`.
+///
+/// # Errors
+/// Those of the behaviour in dual numbers.
+pub fn hessian(
+    b: &Behaviour<'_, f64>,
+    rows: &[usize],
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Vec<f64>>> {
+    let model = dual(b.model);
+    let question: Question = b.question.clone();
+    let mut b2 = Behaviour::new(&model, b.graph.clone(), b.pairs, question, b.baseline)?;
+    b2.rows = b.rows;
+    let edges = b.graph.edges();
+    let mut hessian = vec![vec![0.0; edges]; rows.len()];
+    let mut done = 0.0;
+    b2.batches(Some(MaskShape::default()), |probe, pairs| {
+        probe.set_masks(Dual::ONE);
+        probe.set_baselines(&b2, pairs);
+        for (&i, row) in rows.iter().zip(&mut hessian) {
+            let (group, ..) = b.graph.place(i);
+            let mask = probe.recorded.readings[group].mask.expect("recorded with masks");
+            let at = i - b.graph.groups[group].first;
+            probe.program.value_mut(mask)[at] = Dual::new(1.0, 1.0);
+            probe.program.forward();
+            probe.backward();
+            add_tangents(probe, row);
+            probe.program.value_mut(mask)[at] = Dual::ONE;
+            done += pairs.len() as f64 * b.weight() / rows.len() as f64;
+            progress(done);
+        }
+        Ok(())
+    })?;
+    Ok(hessian)
+}
+
+fn add_tangents(probe: &Probe<Dual<f64>>, row: &mut [f64]) {
+    let masks: Vec<_> = probe.masks().collect();
+    for (group, x) in probe.recorded.graph.groups.iter().zip(masks) {
+        let gradient = probe.program.grad(x);
+        row[group.edges()].iter_mut().zip(gradient).for_each(|(r, g)| *r += g.tangent);
+    }
+}
+
+/// The same model in dual numbers without a tangent.
+fn dual(model: &AnyModel<f64>) -> AnyModel<Dual<f64>> {
+    let convert = |w: &[f64]| w.iter().map(|&x| Dual::from_f64(x)).collect::<Vec<_>>();
+    match model {
+        AnyModel::Transformer(m) => AnyModel::Transformer(transformer::Model {
+            config: m.config.clone(),
+            weights: m.weights.iter().map(|w| Buffer::from(&convert(w)[..]).share()).collect(),
+        }),
+        AnyModel::Pooled { config, weights } => AnyModel::Pooled {
+            config: config.clone(),
+            weights: weights.iter().map(|w| convert(w)).collect(),
+        },
+    }
+}
+
+/// Pairs of edges, removed for real: each alone, and both.
+///
+/// # Errors
+/// None of its own.
+pub fn patched<T: Element>(
+    b: &Behaviour<'_, T>,
+    pairs: &[(usize, usize)],
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Patched>> {
+    // Set 0 has all edges; then three sets for each pair.
+    let member = |s: usize, e: usize| {
+        if s == 0 {
+            return true;
+        }
+        let (i, j) = pairs[(s - 1) / 3];
+        match (s - 1) % 3 {
+            0 => e != i,
+            1 => e != j,
+            _ => e != i && e != j,
+        }
+    };
+    let values = values(b, 1 + 3 * pairs.len(), member, progress)?;
+    let falls = |(&(i, j), v): (&(usize, usize), &[f64])| Patched {
+        i,
+        j,
+        without_i: values[0] - v[0],
+        without_j: values[0] - v[1],
+        without_both: values[0] - v[2],
+    };
+    Ok(pairs.iter().zip(values[1..].chunks_exact(3)).map(falls).collect())
+}

@@ -1,0 +1,148 @@
+//! Shapley values: each edge's contribution, averaged over all orders in which edges can come in.
+//!
+//! With `v(S)` the metric when the edges of `S` carry the model and all others the baseline,
+//!
+//! ```text
+//! score[e] = sum over S without e of |S|! (E - |S| - 1)! / E!  (v(S + e) - v(S))
+//! ```
+//!
+//! They add up to `v(all) - v(none)` exactly, treat edges that do the same alike, and give either of
+//! two edges that suffice alone its half, where patching gives both nothing. Up to [`EXACT`] edges all
+//! subsets are computed; beyond, orders are drawn at random, and each score comes with its standard
+//! error.
+
+use super::behaviour::{Behaviour, Probe};
+use super::{Completeness, Progress, Scores};
+use crate::error::Result;
+use crate::graph::MaskShape;
+use crate::rng::{Purpose, Rng};
+use crate::simd::Element;
+
+/// The most edges whose subsets are all computed.
+pub const EXACT: usize = 20;
+
+/// The scores of all edges, `[E]`; beyond [`EXACT`] edges from `orders` random orders.
+///
+/// # Errors
+/// None of its own.
+///
+/// # Panics
+/// If there are no orders.
+pub fn scores<T: Element>(
+    b: &Behaviour<'_, T>,
+    orders: usize,
+    seed: u64,
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    if b.graph.edges() <= EXACT {
+        all_subsets(b, progress)
+    } else {
+        random_orders(b, orders, seed, progress)
+    }
+}
+
+fn all_subsets<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
+    let n = b.graph.edges();
+    let values = values(b, 1 << n, |s, e| s >> e & 1 == 1, progress)?;
+    // |S|! (n - |S| - 1)! / n!, without factorials that overflow.
+    let weights: Vec<f64> = (0..n)
+        .map(|s| (0..s).fold(1.0 / n as f64, |w, i| w * (i + 1) as f64 / (n - 1 - i) as f64))
+        .collect();
+    let score = |e: usize| -> f64 {
+        let without = (0..1usize << n).filter(|s| s >> e & 1 == 0);
+        without.map(|s| weights[s.count_ones() as usize] * (values[s | 1 << e] - values[s])).sum()
+    };
+    let mut scores = Scores::of((0..n).map(score).collect());
+    let delta = values[(1 << n) - 1] - values[0];
+    scores.completeness = Some(Completeness::new(&scores.values, delta));
+    Ok(scores)
+}
+
+fn random_orders<T: Element>(
+    b: &Behaviour<'_, T>,
+    orders: usize,
+    seed: u64,
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    assert!(orders > 0, "no orders");
+    let n = b.graph.edges();
+    let mut rng = Rng::new(seed, Purpose::Sample, 1);
+    let order = |_| {
+        let mut edges: Vec<usize> = (0..n).collect();
+        rng.shuffle(&mut edges);
+        edges
+    };
+    let orders: Vec<Vec<usize>> = (0..orders).map(order).collect();
+    let mut ranks = vec![vec![0; n]; orders.len()];
+    for (ranks, order) in ranks.iter_mut().zip(&orders) {
+        order.iter().enumerate().for_each(|(i, &e)| ranks[e] = i);
+    }
+    let count = orders.len() * (n + 1);
+    let values = values(b, count, |s, e| ranks[s / (n + 1)][e] < s % (n + 1), progress)?;
+    let (mut sums, mut squares) = (vec![0.0; n], vec![0.0; n]);
+    for (order, values) in orders.iter().zip(values.chunks_exact(n + 1)) {
+        for (&e, v) in order.iter().zip(values.windows(2)) {
+            sums[e] += v[1] - v[0];
+            squares[e] += (v[1] - v[0]).powi(2);
+        }
+    }
+    let m = orders.len() as f64;
+    let errors = sums.iter().zip(&squares).map(|(s, q)| {
+        let variance = (q - s * s / m).max(0.0) / (m - 1.0);
+        (variance / m).sqrt()
+    });
+    let errors = errors.collect();
+    let mut scores = Scores::of(sums.iter().map(|s| s / m).collect());
+    scores.standard_errors = Some(errors);
+    scores.completeness = Some(Completeness::new(&scores.values, values[n] - values[0]));
+    scores.steps = Some(orders.len());
+    Ok(scores)
+}
+
+/// The metric, averaged over all pairs, of `count` sets of edges: `member(s, e)` says whether edge `e`
+/// is in set `s`.
+pub(super) fn values<T: Element>(
+    b: &Behaviour<'_, T>,
+    count: usize,
+    member: impl Fn(usize, usize) -> bool,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<f64>> {
+    let mut values = vec![0.0; count];
+    let mut done = 0.0;
+    for pairs in b.lengths() {
+        let time = pairs[0].clean.len();
+        let room = (b.rows / time.max(1)).max(1);
+        let together = room.min(pairs.len());
+        let at_once = (room / together).min(count);
+        let shape = MaskShape { per_example: true };
+        let mut probe = Probe::new(b, together * at_once, time, Some(shape));
+        for block in pairs.chunks(together) {
+            let at_once = probe.batch / block.len();
+            let list = block.repeat(at_once);
+            probe.set_masks(T::ONE);
+            probe.ask(b, &list);
+            probe.set_baselines(b, &list);
+            let sets: Vec<usize> = (0..count).collect();
+            for sets in sets.chunks(at_once) {
+                for (g, group) in b.graph.groups.iter().enumerate() {
+                    let mask = probe.recorded.readings[g].mask.expect("recorded with masks");
+                    let edges = group.edges();
+                    let masks = probe.program.value_mut(mask).chunks_exact_mut(edges.len());
+                    for (i, masks) in masks.enumerate().take(sets.len() * block.len()) {
+                        for (m, e) in masks.iter_mut().zip(edges.clone()) {
+                            *m = if member(sets[i / block.len()], e) { T::ONE } else { T::ZERO };
+                        }
+                    }
+                }
+                probe.program.forward();
+                let results = probe.results(sets.len() * block.len());
+                for (&s, results) in sets.iter().zip(results.chunks(block.len())) {
+                    values[s] += b.weight() * results.iter().sum::<f64>();
+                }
+                done += sets.len() as f64 / count as f64 * block.len() as f64 * b.weight();
+                progress(done);
+            }
+        }
+    }
+    Ok(values)
+}
