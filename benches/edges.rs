@@ -1,0 +1,64 @@
+//! Edges of GPT-2-small shapes (12 layers, d = 768, 50,257 tokens, random weights): one pair of 15
+//! tokens in single precision, on all threads of the pool.
+//!
+//! `forward` is the plain model with the logits of the last token; `eap` scores all 32,491 edges,
+//! `eap-ig` does with 5 steps; `patches` removes a sample of edges for real, and the time for all of
+//! them is printed from the steps that `exact` takes.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use edgegrad::attribution::behaviour::{Baseline, Behaviour};
+use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::attribution::{eap, eap_ig, exact};
+use edgegrad::graph::{Granularity, Graph};
+use edgegrad::io::model::AnyModel;
+use edgegrad::io::pairs::{Bounds, Pairs};
+use edgegrad::nn::transformer::{Config, Model};
+use std::time::{Duration, Instant};
+
+const TOKENS: usize = 15;
+
+fn bench(c: &mut Criterion) {
+    let config = Config::gpt2_small();
+    let start = Instant::now();
+    let model = AnyModel::Transformer(Model::<f32>::random(&config, 0));
+    eprintln!("weights drawn in {:.1} s", start.elapsed().as_secs_f64());
+    let id = |i: usize, salt: usize| (i * 7919 + salt * 104_729) % config.vocab;
+    let tokens = |salt| (0..TOKENS).map(|i| id(i, salt)).collect::<Vec<_>>();
+    let (clean, corrupted) = (tokens(1), tokens(2));
+    let line = format!(
+        "{{\"clean\":{clean:?},\"corrupted\":{corrupted:?},\"answer\":11,\"distractor\":12}}\n"
+    );
+    let bounds = Bounds { vocab: config.vocab, vocab_out: config.vocab, context: config.context };
+    let pairs = Pairs::parse("pairs", line.as_bytes(), &bounds, None, None).expect("a pair");
+    let graph = Graph::of_transformer(&config, Granularity::default());
+    assert_eq!(graph.edges(), 32_491);
+    let question = Question::new(Metric::LogitDiff, Positions::Asked, config.vocab, &pairs);
+    let b = Behaviour::new(&model, graph, &pairs, question.expect("fits"), Baseline::Resample);
+    let b = b.expect("a behaviour");
+
+    let mut group = c.benchmark_group("edges");
+    group.sample_size(10).measurement_time(Duration::from_secs(2));
+    let once = |run: &mut dyn FnMut()| run();
+    b.batches(None, |probe, pairs| {
+        group.bench_function("forward", |b| b.iter(|| probe.run_clean(pairs)));
+        Ok(())
+    })
+    .expect("a pass");
+    group.bench_function("eap", |bench| {
+        bench.iter(|| once(&mut || drop(eap::scores(&b, &mut |_| {}).expect("scores"))));
+    });
+    group.bench_function("eap-ig", |bench| {
+        let rule = eap_ig::Rule::Left;
+        bench.iter(|| {
+            once(&mut || drop(eap_ig::scores(&b, 5, rule, &mut |_| {}).expect("scores")));
+        });
+    });
+    group.finish();
+    eprintln!("all edges by real patches: about {:.0} s", exact::estimate(&b));
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
+    eprintln!("peak memory: {peak}");
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);
