@@ -16,6 +16,7 @@ mod fallback;
 mod kernel;
 mod pack;
 mod scratch;
+mod skinny;
 mod small;
 #[cfg(test)]
 mod tests;
