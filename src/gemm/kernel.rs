@@ -48,8 +48,6 @@ impl<T: Element> Tile<T> {
             8 if L::MR > 6 => self.wide::<L, 8>(),
             9 if L::MR > 6 => self.wide::<L, 9>(),
             10 if L::MR > 6 => self.wide::<L, 10>(),
-            11 if L::MR > 6 => self.wide::<L, 11>(),
-            12 if L::MR > 6 => self.wide::<L, 12>(),
             _ => unreachable!("a tile of {rows} rows"),
         }
     }

@@ -26,6 +26,13 @@ fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
 
+/// The same, never merged into its caller.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    kernel.run::<L>()
+}
+
 /// The lowest `len` of eight 32-bit lanes have all bits set, at most all.
 #[inline(always)]
 fn mask8(len: usize) -> __m256i {
@@ -188,7 +195,7 @@ impl Lanes for F32x8 {
     #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
         // SAFETY: inside `run`.
-        unsafe { with_features::<Self, K>(kernel) }
+        unsafe { apart::<Self, K>(kernel) }
     }
 }
 
@@ -369,7 +376,7 @@ impl Lanes for F64x4 {
     #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
         // SAFETY: inside `run`.
-        unsafe { with_features::<Self, K>(kernel) }
+        unsafe { apart::<Self, K>(kernel) }
     }
 }
 
