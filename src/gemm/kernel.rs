@@ -106,8 +106,9 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
             for (v, y) in row.iter_mut().enumerate() {
                 // SAFETY: row k of B has `V * L::N` columns.
                 *y = L::load(unsafe { from_raw_parts(b.wrapping_add(v * L::N), L::N) });
-                if (v * L::N * size_of::<T>()).is_multiple_of(LINE) {
-                    prefetch(b.wrapping_add(ahead).wrapping_add(v * L::N));
+                // The end of the vector: its start may lie in a line of the panel before this one.
+                if v + 1 == V || ((v + 1) * L::N * size_of::<T>()).is_multiple_of(LINE) {
+                    prefetch(b.wrapping_add(ahead).wrapping_add((v + 1) * L::N - 1));
                 }
             }
             for (i, sums) in sums.iter_mut().enumerate() {
