@@ -1,7 +1,7 @@
 //! Copies of panels of B and strips of A in the order the micro-kernel reads them.
 
 use super::kernel::width;
-use crate::simd::{Element, Lanes};
+use crate::simd::{Element, Lanes, prefetch};
 use std::slice::from_raw_parts;
 
 /// Copies `kc` rows of `cols` numbers, `b[k * rs + j * cs]`, to `to[k * width + j]`, where
@@ -32,6 +32,10 @@ pub(super) unsafe fn panel<L: Lanes>(
             for k in (0..kc).step_by(L::N) {
                 let (rows, to) = (L::N.min(kc - k), &mut to[k * width + j..]);
                 if columns == L::N && rows == L::N {
+                    // The square beside it comes next but for the rest of these columns.
+                    for i in L::N..2 * L::N {
+                        prefetch(b.wrapping_add((j + i) * cs + k + L::N - 1));
+                    }
                     // SAFETY: the caller promises columns j to j + N of B, and here of each N
                     // numbers from row k on; `cs` apart, the last of them ends this many on.
                     let square =
