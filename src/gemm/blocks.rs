@@ -86,14 +86,16 @@ impl<'a, T: Element> Product<'a, T> {
 
 /// What is copied before it is used, and the blocks that results in.
 #[derive(Clone, Copy, Debug)]
-struct Plan {
-    kc: usize,
+pub(super) struct Plan {
+    pub(super) kc: usize,
     nc: usize,
+    /// C has so few rows that a panel of B serves all of them before the next one.
+    skinny: bool,
     /// Copy strips of A, else read them in place.
-    pack_a: bool,
+    pub(super) pack_a: bool,
     /// Copy all of B, else only a last panel that does not fill its vectors.
-    pack_b: bool,
-    /// Numbers a copied strip of A takes.
+    pub(super) pack_b: bool,
+    /// Numbers the copied strips of A take: of one, or of all if skinny.
     strip: usize,
     /// Numbers the copied panels of B take.
     panels: usize,
@@ -104,34 +106,42 @@ impl Plan {
     fn new<L: Lanes>(p: &Product<'_, L::Elem>) -> Self {
         let size = size_of::<L::Elem>();
         let nr = L::NV * L::N;
-        // A strip of MR x KC takes half the first-level cache of 32 KiB.
-        let kc = p.k.min((KC_BYTES / size).max(1));
+        let kc = p.k.min(depth::<L::Elem>());
+        let skinny = p.m <= SKINNY_STRIPS * L::MR;
         // Small products are too short to divide in.
         let small = p.k.saturating_mul(p.n) <= NC_BYTES / size;
         let nc = if small { p.n } else { (NC_BYTES / size / kc).next_multiple_of(nr) };
-        let pack_b = p.b_cs != 1 || (p.m > PACK_B_ROWS * L::MR && p.k * p.n * size > PACK_B_BYTES);
+        let pack_b = p.b_cs != 1 || (!skinny && p.k * p.n * size > PACK_B_BYTES);
         let pack_a = (p.a_rs != 1 && p.a_cs != 1)
             || (p.n > PACK_A_PANELS * nr && (p.m.min(L::MR) * p.k * size > PACK_A_BYTES));
-        let columns = if pack_b { p.n.min(nc).next_multiple_of(nr) } else { nr };
+        let columns = if pack_b && !skinny { p.n.min(nc).next_multiple_of(nr) } else { nr };
+        let rows = if skinny { p.m } else { L::MR };
         let tail = ![0, L::N].contains(&(p.n % nr));
         Plan {
             kc,
             nc,
+            skinny,
             pack_a,
             pack_b,
-            strip: if pack_a { L::MR * row_stride::<L>(kc) } else { 0 },
+            strip: if pack_a { rows * row_stride::<L>(kc) } else { 0 },
             panels: if pack_b || tail { kc * columns } else { 0 },
         }
     }
+}
+
+/// The most numbers that are added up before they are added to C: a strip of MR x KC takes half the
+/// first-level cache of 32 KiB. Every way to compute a product adds up in these blocks.
+pub(super) fn depth<T>() -> usize {
+    (KC_BYTES / size_of::<T>()).max(1)
 }
 
 /// Bytes of a row of a strip of A.
 const KC_BYTES: usize = 1024;
 /// Bytes of a block of B: half of a second-level cache of 1 MiB.
 const NC_BYTES: usize = 512 << 10;
-/// B in place serves up to this many strips.
-const PACK_B_ROWS: usize = 4;
-/// B in place may be this large.
+/// C is skinny if it has up to this many strips.
+const SKINNY_STRIPS: usize = 4;
+/// B in place may be this large unless C is skinny.
 const PACK_B_BYTES: usize = 64 << 10;
 /// A in place serves up to this many panels.
 const PACK_A_PANELS: usize = 4;
@@ -141,19 +151,17 @@ const PACK_A_BYTES: usize = 16 << 10;
 /// The distance of the rows of a copied strip: a vector more than `kc`, so that the rows do not
 /// compete for the same lines of the cache.
 #[inline(always)]
-fn row_stride<L: Lanes>(kc: usize) -> usize {
+pub(super) fn row_stride<L: Lanes>(kc: usize) -> usize {
     kc.next_multiple_of(L::N) + L::N
 }
 
-/// How high a strip to take next of the `left` rows: the last two as even as can be, and a last odd
-/// row by itself.
+/// How high a strip to take next of the `left` rows: the last two as even as can be.
 #[inline(always)]
-fn height<L: Lanes>(left: usize) -> usize {
+pub(super) fn height<L: Lanes>(left: usize) -> usize {
     match left {
-        1 => 1,
         _ if left >= 2 * L::MR => L::MR,
-        _ if left > L::MR => (left / 2).next_multiple_of(2),
-        _ => left / 2 * 2,
+        _ if left > L::MR => left.div_ceil(2),
+        _ => left,
     }
 }
 
@@ -181,7 +189,11 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
             }
         };
         let (strip, panels) = memory.split_at_mut(plan.strip);
-        self.blocks::<L>(plan, strip, panels);
+        if plan.skinny {
+            self.skinny::<L>(plan, strip, panels);
+        } else {
+            self.blocks::<L>(plan, strip, panels);
+        }
     }
 }
 

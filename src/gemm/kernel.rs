@@ -1,7 +1,7 @@
 //! The micro-kernel: one tile of C, held in registers while K runs.
 
 use super::Write;
-use crate::simd::{Element, Kernel, Lanes};
+use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::hint::black_box;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -31,7 +31,7 @@ pub(super) fn width<L: Lanes>(cols: usize) -> usize {
 }
 
 impl<T: Element> Tile<T> {
-    /// Computes the tile, of `rows` rows: 1 or an even number up to `L::MR`.
+    /// Computes the tile, of `rows` rows, 1 to `L::MR`.
     ///
     /// # Safety
     /// A, B and C must lie in memory as the fields say, and nothing else may access C.
@@ -40,11 +40,14 @@ impl<T: Element> Tile<T> {
         match rows {
             1 => self.wide::<L, 1>(),
             2 => self.wide::<L, 2>(),
+            3 => self.wide::<L, 3>(),
             4 => self.wide::<L, 4>(),
+            5 if L::MR > 4 => self.wide::<L, 5>(),
             6 if L::MR > 4 => self.wide::<L, 6>(),
+            7 if L::MR > 6 => self.wide::<L, 7>(),
             8 if L::MR > 6 => self.wide::<L, 8>(),
+            9 if L::MR > 6 => self.wide::<L, 9>(),
             10 if L::MR > 6 => self.wide::<L, 10>(),
-            12 if L::MR > 6 => self.wide::<L, 12>(),
             _ => unreachable!("a tile of {rows} rows"),
         }
     }
@@ -70,6 +73,12 @@ impl<T: Element> Tile<T> {
     }
 }
 
+/// How many rows of B ahead of their use to ask for them: where B is read in place, each row may
+/// lie on a page of its own, and the processor asks by itself only inside of one.
+const AHEAD: usize = 16;
+/// Bytes that come at once.
+const LINE: usize = 64;
+
 /// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along rows.
 /// Only [`Tile::run`] makes one; what it demands holds.
 struct Micro<T, const R: usize, const V: usize, const COLUMNS: bool>(Tile<T>);
@@ -90,12 +99,17 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
         let mut a3 = if COLUMNS || R <= 3 { a } else { third(3) };
         let mut a6 = if COLUMNS || R <= 6 { a } else { third(6) };
         let mut a9 = if COLUMNS || R <= 9 { a } else { third(9) };
+        let ahead = AHEAD.wrapping_mul(b_rs);
         let mut sums = [[L::splat(T::ZERO); V]; R];
         for _ in 0..kc {
             let mut row = [L::splat(T::ZERO); V];
             for (v, y) in row.iter_mut().enumerate() {
                 // SAFETY: row k of B has `V * L::N` columns.
                 *y = L::load(unsafe { from_raw_parts(b.wrapping_add(v * L::N), L::N) });
+                // The end of the vector: its start may lie in a line of the panel before this one.
+                if v + 1 == V || ((v + 1) * L::N * size_of::<T>()).is_multiple_of(LINE) {
+                    prefetch(b.wrapping_add(ahead).wrapping_add((v + 1) * L::N - 1));
+                }
             }
             for (i, sums) in sums.iter_mut().enumerate() {
                 let at = match i / 3 {

@@ -6,16 +6,25 @@
 //! The names are those of BLIS. C is computed in tiles of `MR` x `NR` that stay in registers
 //! (`kernel.rs`), with `NR = NV * N`: a number of A is broadcast, a row of B's panel is `NV`
 //! vectors. Around it (`blocks.rs`) run loops over blocks of `KC` x `NC` of B, small enough for the
-//! second-level cache, and strips of `MR` x `KC` of A, small enough for the first. Either is copied
-//! (`pack.rs`) only where reading it in place would be slower. Large products are split over
-//! threads by rows or columns of C (`threads.rs`), never over K: each number of C is one sum in one
-//! order, so its bits depend neither on the number of threads nor on the tile it falls into.
+//! second-level cache, and strips of `MR` x `KC` of A, small enough for the first. Where C has only
+//! a few strips (`skinny.rs`), each panel of B is used up before the next one is read. Either is
+//! copied (`pack.rs`) only where reading it in place would be slower. Large products are split over
+//! threads by rows or columns of C (`threads.rs`), never over K.
+//!
+//! **Each number of C is one sum in one order**: blocks of `KC` numbers of K, which depends on the
+//! element type alone, one after the other in a block and block after block. So on one machine its
+//! bits depend on its row of A, its column of B, alpha and [`Write`], and not on threads, M, N or
+//! how A and B are stored: a product of some rows or columns has the bits of the whole. This holds
+//! for the products too small for tiles (`small.rs`) as well. It does *not* hold for `f32` and
+//! `f64` on a processor without a machine of its own: there `fallback.rs` takes the large products,
+//! whose order is that of another crate.
 
 mod blocks;
 mod fallback;
 mod kernel;
 mod pack;
 mod scratch;
+mod skinny;
 mod small;
 #[cfg(test)]
 mod tests;
@@ -129,8 +138,9 @@ pub enum Write {
 
 /// `C = alpha A B` or `C += alpha A B`, as `write` says.
 ///
-/// The sum over K runs in an order that depends on the shapes alone, so the result has the same
-/// bits whatever the number of threads.
+/// The sum over K runs in an order that depends on K alone, so the result has the same bits whatever
+/// the number of threads, and a product of some rows or columns has the bits of the whole (the
+/// module's documentation names the one exception).
 ///
 /// # Panics
 /// If the shapes do not fit together.

@@ -1,7 +1,7 @@
 //! Copies of panels of B and strips of A in the order the micro-kernel reads them.
 
 use super::kernel::width;
-use crate::simd::{Element, Lanes};
+use crate::simd::{Element, Lanes, prefetch};
 use std::slice::from_raw_parts;
 
 /// Copies `kc` rows of `cols` numbers, `b[k * rs + j * cs]`, to `to[k * width + j]`, where
@@ -26,20 +26,29 @@ pub(super) unsafe fn panel<L: Lanes>(
             copy::<L>(unsafe { from_raw_parts(b.add(k * rs), cols) }, to);
         }
     } else if rs == 1 {
-        // A few rows of the copy at a time, so that they stay in the first-level cache.
-        for (k, to) in to[..kc * width].chunks_mut(16 * width).enumerate() {
-            let rows = to.len() / width;
-            for j in 0..cols {
-                // SAFETY: the caller promises column j of B.
-                let b = unsafe { from_raw_parts(b.add(j * cs + 16 * k), rows) };
-                let column = to[j..].as_mut_ptr();
-                for (i, &x) in b.iter().enumerate() {
-                    // SAFETY: row i of `rows` rows of `width` numbers, and j < width. A checked
-                    // walk takes twice as long, which is a tenth of a small product.
-                    unsafe { *column.add(i * width) = x };
+        let to = &mut to[..kc * width];
+        for j in (0..width).step_by(L::N) {
+            let columns = cols.saturating_sub(j).min(L::N);
+            for k in (0..kc).step_by(L::N) {
+                let (rows, to) = (L::N.min(kc - k), &mut to[k * width + j..]);
+                if columns == L::N && rows == L::N {
+                    // The square beside it comes next but for the rest of these columns.
+                    for i in L::N..2 * L::N {
+                        prefetch(b.wrapping_add((j + i) * cs + k + L::N - 1));
+                    }
+                    // SAFETY: the caller promises columns j to j + N of B, and here of each N
+                    // numbers from row k on; `cs` apart, the last of them ends this many on.
+                    let square =
+                        unsafe { from_raw_parts(b.add(j * cs + k), (L::N - 1) * cs + L::N) };
+                    L::transpose(square, cs, to, width);
+                } else if columns == 0 {
+                    to.chunks_mut(width).take(rows).for_each(|to| to[..L::N].fill(L::Elem::ZERO));
+                } else {
+                    // SAFETY: the caller promises column `j + i` of B, here from row k on.
+                    let column = |i| unsafe { from_raw_parts(b.add((j + i) * cs + k), rows) };
+                    edge::<L>(columns, rows, column, to, width);
                 }
             }
-            to.chunks_exact_mut(width).for_each(|to| to[cols..].fill(L::Elem::ZERO));
         }
     } else {
         for (k, to) in rows.enumerate() {
@@ -50,6 +59,29 @@ pub(super) unsafe fn panel<L: Lanes>(
         }
     }
 }
+
+/// A square that sticks out of B, by way of one that is filled up with zeros: `columns` columns of
+/// `rows` numbers each, to `to[k * width + i]`.
+#[inline(always)]
+fn edge<'a, L: Lanes>(
+    columns: usize,
+    rows: usize,
+    column: impl Fn(usize) -> &'a [L::Elem],
+    to: &mut [L::Elem],
+    width: usize,
+) {
+    let (mut square, mut turned) = ([L::Elem::ZERO; SQUARE], [L::Elem::ZERO; SQUARE]);
+    for (i, to) in square.chunks_exact_mut(L::N).take(columns).enumerate() {
+        L::load_partial(column(i), L::Elem::ZERO).store(to);
+    }
+    L::transpose(&square, L::N, &mut turned, L::N);
+    for (k, x) in turned.chunks_exact(L::N).take(rows).enumerate() {
+        L::load(x).store(&mut to[k * width..]);
+    }
+}
+
+/// A square of the longest vectors.
+const SQUARE: usize = 16 * 16;
 
 /// Copies `rows` rows of `kc` numbers, `a[i * rs + k * cs]`, and returns the strides of the copy,
 /// one of which is 1. Rows of the copy lie `stride >= kc` apart where A has rows of its own.

@@ -1,31 +1,41 @@
 //! Products that are over before a tile is set up: tiny ones, and those with a few columns.
+//!
+//! They add up in the order of the tiles, block after block of K and number after number, and with
+//! their multiply-add: an element of C has the same bits whichever way it is computed.
 
 use super::Write;
-use super::blocks::Product;
+use super::blocks::{Product, depth};
+use super::kernel::{Tile, width};
+use super::pack;
+use super::scratch::Scratch;
 use crate::simd::{Element, Lanes, slice};
-use std::slice::from_raw_parts;
+use std::slice::{from_mut, from_raw_parts};
 
 /// Products of up to this many multiply-adds are done one by one.
 const TINY: usize = 512;
 /// Fewer columns than these would leave most lanes of a tile empty.
 const FEW_COLUMNS: usize = 3;
-/// The most numbers of B that are copied onto the stack.
-const COPY: usize = 256;
+/// The longest vector.
+const LONGEST: usize = 16;
+/// The longest row of a tile.
+const WIDEST: usize = 32;
 
 impl<T: Element> Product<'_, T> {
     /// Does the product if it is small; says whether it was.
     #[inline(always)]
     pub(super) fn small<L: Lanes<Elem = T>>(&self) -> bool {
-        if self.m * self.n * self.k <= TINY {
-            self.tiny();
-        } else if self.n <= FEW_COLUMNS && self.a_cs == 1 && self.k * self.n <= COPY {
-            self.rows_with_columns::<L>();
-        } else if self.n <= FEW_COLUMNS && self.a_rs == 1 {
+        if self.m * self.n * self.k <= TINY && self.k <= depth::<T>() {
+            self.tiny::<L>();
+        } else if self.n > FEW_COLUMNS {
+            return false;
+        } else if self.a_rs == 1 {
             match self.n {
                 1 => self.down_columns::<L, 1>(),
                 2 => self.down_columns::<L, 2>(),
                 _ => self.down_columns::<L, FEW_COLUMNS>(),
             }
+        } else if self.a_cs == 1 && (self.b_cs == 1 || self.b_rs == 1) {
+            self.turned::<L>();
         } else {
             return false;
         }
@@ -48,56 +58,93 @@ impl<T: Element> Product<'_, T> {
         unsafe { *self.b.add(k * self.b_rs + j * self.b_cs) }
     }
 
-    /// `C[i, j] = alpha sum`, or added to C.
+    /// Element (i, j) of C.
     #[inline(always)]
-    fn put(&self, i: usize, j: usize, sum: T) {
+    fn c(&self, i: usize, j: usize) -> *mut T {
         debug_assert!(i < self.m && j < self.n);
-        // SAFETY: C has m rows and n columns, and is ours alone.
-        let out = unsafe { &mut *self.c.add(i * self.c_rs + j) };
-        *out = match self.write {
-            Write::Store => self.alpha * sum,
-            Write::Add => self.alpha.mul_add(sum, *out),
-        };
+        self.c.wrapping_add(i * self.c_rs + j)
     }
 
     /// The definition, with the depth known where it is common.
     #[inline(always)]
-    fn tiny(&self) {
+    fn tiny<L: Lanes<Elem = T>>(&self) {
         match self.k {
-            1 => self.tiny_of_depth(1),
-            2 => self.tiny_of_depth(2),
-            3 => self.tiny_of_depth(3),
-            k => self.tiny_of_depth(k),
+            1 => self.tiny_of_depth::<L>(1),
+            2 => self.tiny_of_depth::<L>(2),
+            3 => self.tiny_of_depth::<L>(3),
+            k => self.tiny_of_depth::<L>(k),
         }
     }
 
     #[inline(always)]
-    fn tiny_of_depth(&self, depth: usize) {
+    fn tiny_of_depth<L: Lanes<Elem = T>>(&self, depth: usize) {
+        let alpha = L::splat(self.alpha);
         for i in 0..self.m {
             for j in 0..self.n {
-                let mut sum = T::ZERO;
+                let mut sum = L::splat(T::ZERO);
                 for k in 0..depth {
-                    sum = self.a(i, k).mul_add(self.b(k, j), sum);
+                    sum = L::splat(self.a(i, k)).mul_add(L::splat(self.b(k, j)), sum);
                 }
-                self.put(i, j, sum);
+                // SAFETY: the element is ours alone.
+                let out = from_mut(unsafe { &mut *self.c(i, j) });
+                match self.write {
+                    Write::Store => alpha * sum,
+                    Write::Add => alpha.mul_add(sum, L::splat(out[0])),
+                }
+                .store_partial(out);
             }
         }
     }
 
-    /// Rows of A that lie in one piece, each times a copy of each column of B.
+    /// `C^T = alpha B^T A^T`: rows of A, which lie in one piece, become the columns of a tile.
     #[inline(always)]
-    fn rows_with_columns<L: Lanes<Elem = T>>(&self) {
-        let mut columns = [T::ZERO; COPY];
-        for j in 0..self.n {
-            for (k, x) in columns[j * self.k..][..self.k].iter_mut().enumerate() {
-                *x = self.b(k, j);
+    fn turned<L: Lanes<Elem = T>>(&self) {
+        let nr = L::NV * L::N;
+        let len = nr * depth::<T>().min(self.k);
+        let (mut near, mut far);
+        let panel: &mut [T] = if len <= 512 {
+            near = [T::ZERO; 512];
+            &mut near
+        } else {
+            far = Scratch::new(len);
+            &mut far
+        };
+        let mut out = [T::ZERO; FEW_COLUMNS * WIDEST];
+        for i in (0..self.m).step_by(nr) {
+            let cols = nr.min(self.m - i);
+            let numbers =
+                || (0..self.n).flat_map(|j| (0..cols).map(move |x| (j * nr + x, i + x, j)));
+            if self.write == Write::Add {
+                for (at, i, j) in numbers() {
+                    // SAFETY: the element is ours alone.
+                    out[at] = unsafe { *self.c(i, j) };
+                }
             }
-        }
-        for i in 0..self.m {
-            // SAFETY: row i of A has k numbers, one after the other.
-            let row = unsafe { from_raw_parts(self.a.add(i * self.a_rs), self.k) };
-            for (j, column) in columns.chunks_exact(self.k).take(self.n).enumerate() {
-                self.put(i, j, slice::dot::<L>(row, column));
+            for pc in (0..self.k).step_by(depth::<T>()) {
+                let kc = depth::<T>().min(self.k - pc);
+                let rows = self.a.wrapping_add(i * self.a_rs + pc);
+                // SAFETY: `cols` rows of A, `kc` numbers of each.
+                unsafe { pack::panel::<L>(rows, 1, self.a_rs, kc, cols, panel) };
+                let tile = Tile {
+                    kc,
+                    alpha: self.alpha,
+                    a: self.b.wrapping_add(pc * self.b_rs),
+                    a_rs: self.b_cs,
+                    a_cs: self.b_rs,
+                    b: panel.as_ptr(),
+                    b_rs: width::<L>(cols),
+                    c: out.as_mut_ptr(),
+                    c_rs: nr,
+                    cols,
+                    write: if pc == 0 { self.write } else { Write::Add },
+                };
+                // SAFETY: one of B's strides is 1, the panel has kc rows, `out` has room for as
+                // many rows as B has columns, each of a whole panel.
+                unsafe { tile.run::<L>(self.n) };
+            }
+            for (at, i, j) in numbers() {
+                // SAFETY: the element is ours alone.
+                unsafe { *self.c(i, j) = out[at] };
             }
         }
     }
@@ -105,27 +152,36 @@ impl<T: Element> Product<'_, T> {
     /// Columns of A that lie in one piece: a vector of rows of C at a time.
     #[inline(always)]
     fn down_columns<L: Lanes<Elem = T>, const COLUMNS: usize>(&self) {
-        let mut from = 0;
-        while from < self.m {
+        let alpha = L::splat(self.alpha);
+        for from in (0..self.m).step_by(L::N) {
             let rows = L::N.min(self.m - from);
-            let mut sums = [L::splat(T::ZERO); COLUMNS];
-            for k in 0..self.k {
-                // SAFETY: `rows` numbers of column k of A, one after the other.
-                let a = unsafe { from_raw_parts(self.a.add(from + k * self.a_cs), rows) };
-                let a = slice::load::<L>(a);
-                for (j, sum) in sums.iter_mut().enumerate() {
-                    *sum = a.mul_add(L::splat(self.b(k, j)), *sum);
+            for pc in (0..self.k).step_by(depth::<T>()) {
+                let mut sums = [L::splat(T::ZERO); COLUMNS];
+                for k in pc..self.k.min(pc + depth::<T>()) {
+                    // SAFETY: `rows` numbers of column k of A, one after the other.
+                    let a = unsafe { from_raw_parts(self.a.add(from + k * self.a_cs), rows) };
+                    let a = slice::load::<L>(a);
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = a.mul_add(L::splat(self.b(k, j)), *sum);
+                    }
+                }
+                for (j, sum) in sums.into_iter().enumerate() {
+                    let mut column = [T::ZERO; LONGEST];
+                    if pc == 0 && self.write == Write::Store {
+                        (alpha * sum).store(&mut column);
+                    } else {
+                        for (i, x) in column[..rows].iter_mut().enumerate() {
+                            // SAFETY: the element is ours alone.
+                            *x = unsafe { *self.c(from + i, j) };
+                        }
+                        alpha.mul_add(sum, L::load(&column)).store(&mut column);
+                    }
+                    for (i, &x) in column[..rows].iter().enumerate() {
+                        // SAFETY: the element is ours alone.
+                        unsafe { *self.c(from + i, j) = x };
+                    }
                 }
             }
-            for (j, sum) in sums.into_iter().enumerate() {
-                // As many as the widest vector has.
-                let mut column = [T::ZERO; 16];
-                sum.store_partial(&mut column[..L::N]);
-                for (i, &x) in column[..rows].iter().enumerate() {
-                    self.put(from + i, j, x);
-                }
-            }
-            from += rows;
         }
     }
 }

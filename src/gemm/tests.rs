@@ -156,6 +156,97 @@ fn large_products_agree_with_the_triple_loop() {
     }
 }
 
+/// Computes windows of a product, and the product of its operands laid out the other way round: the
+/// bits of an element depend on its row of A, its column of B, alpha, K and how it is written, not
+/// on how many others are computed beside it or how the operands are stored.
+fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError> {
+    let [m, n, k] = case.shape;
+    let (a_len, a_rs, a_cs) = layout(m, k, case.transposed[0], &case.gaps[..2]);
+    let (b_len, b_rs, b_cs) = layout(k, n, case.transposed[1], &case.gaps[2..4]);
+    let (a, b) = (numbers::<T>(case.seed, a_len), numbers::<T>(case.seed + 1, b_len));
+    let old = numbers::<T>(case.seed + 2, m * n);
+    let alpha = T::from_f64(case.alpha);
+    let mut whole = old.clone();
+    let (left, right) = (Mat::strided(&a, m, k, a_rs, a_cs), Mat::strided(&b, k, n, b_rs, b_cs));
+    gemm_on(machine, alpha, left, right, case.write, MatMut::new(&mut whole, m, n));
+
+    let bits = |x: T| x.to_f64().to_bits();
+    let sides = |len: usize| {
+        let middle = (case.seed as usize * 7) % len;
+        [(0, len), (middle, 1), (0, middle.max(1)), (middle, len - middle)]
+    };
+    for (i, rows) in sides(m) {
+        for (j, cols) in sides(n) {
+            let mut c: Vec<T> =
+                (i..i + rows).flat_map(|i| old[i * n + j..][..cols].to_vec()).collect();
+            gemm_on(
+                machine,
+                alpha,
+                Mat::strided(&a[i * a_rs..], rows, k, a_rs, a_cs),
+                Mat::strided(&b[j * b_cs..], k, cols, b_rs, b_cs),
+                case.write,
+                MatMut::new(&mut c, rows, cols),
+            );
+            for (at, &x) in c.iter().enumerate() {
+                let (i, j) = (i + at / cols, j + at % cols);
+                let y = whole[i * n + j];
+                prop_assert!(
+                    bits(x) == bits(y),
+                    "{machine}: {x:?}, not {y:?} at ({i}, {j}) of {rows} x {cols}"
+                );
+            }
+        }
+    }
+
+    let turned = |x: &[T], rows: usize, cols: usize, rs: usize, cs: usize| -> Vec<T> {
+        (0..cols).flat_map(|j| (0..rows).map(move |i| x[i * rs + j * cs])).collect()
+    };
+    let (a, b) = (turned(&a, m, k, a_rs, a_cs), turned(&b, k, n, b_rs, b_cs));
+    let mut c = old.clone();
+    let (left, right) = (Mat::new(&a, k, m).t(), Mat::new(&b, n, k).t());
+    gemm_on(machine, alpha, left, right, case.write, MatMut::new(&mut c, m, n));
+    prop_assert!(c.iter().zip(&whole).all(|(&x, &y)| bits(x) == bits(y)), "{machine}: layouts");
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn windows_have_the_bits_of_the_whole(mut case in case()) {
+        // Empty ones have none; deep ones are added up in blocks.
+        case.shape = case.shape.map(|side| side.max(1));
+        for machine in Machine::available() {
+            check_windows::<f32>(machine, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
+            check_windows::<f64>(machine, &case)?;
+        }
+    }
+}
+
+/// Windows of products that are copied, and split over threads, in every way.
+#[test]
+fn windows_of_large_products_have_the_bits_of_the_whole() {
+    for (shape, transposed) in [
+        ([15, 2304, 768], [false, false]),
+        ([15, 768, 2304], [false, true]),
+        ([100, 600, 300], [false, true]),
+        ([60, 300, 520], [true, false]),
+        ([36, 157, 1152], [false, true]),
+        ([300, 3, 700], [false, false]),
+    ] {
+        let case = Case {
+            shape,
+            transposed,
+            gaps: [0, 0, 0, 0, 0],
+            alpha: 0.7f32.into(),
+            write: Write::Add,
+            seed: 11,
+        };
+        for machine in Machine::available() {
+            check_windows::<f32>(machine, &case).unwrap();
+            check_windows::<f64>(machine, &case).unwrap();
+        }
+    }
+}
+
 /// The tangents of a product of dual numbers are A' B + A B'.
 #[test]
 fn tangents_follow_the_product_rule() {

@@ -2,7 +2,7 @@
 
 use super::math::{self, Bits, Shift};
 use super::wrap::wrap;
-use super::{Kernel, Lanes};
+use super::{Kernel, Lanes, square_fits};
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -26,6 +26,13 @@ fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
 
+/// The same, never merged into its caller.
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    kernel.run::<L>()
+}
+
 /// The lowest `len` of eight 32-bit lanes have all bits set, at most all.
 #[inline(always)]
 fn mask8(len: usize) -> __m256i {
@@ -39,6 +46,20 @@ fn mask8(len: usize) -> __m256i {
 #[inline(always)]
 fn mask4(len: usize) -> __m256i {
     mask8(2 * len.min(4))
+}
+
+/// Two pieces of 16 bytes, `stride` numbers apart. A load puts a piece where it belongs at the
+/// price of a load; shuffles across pieces are dear.
+///
+/// # Safety
+/// Inside [`run`]; the pieces must be readable.
+#[inline(always)]
+unsafe fn halves(from: *const f32, stride: usize) -> __m256 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let x = _mm256_castps128_ps256(_mm_loadu_ps(from));
+        _mm256_insertf128_ps::<1>(x, _mm_loadu_ps(from.add(stride)))
+    }
 }
 
 /// Eight `f32`.
@@ -139,9 +160,42 @@ impl Lanes for F32x8 {
     }
 
     #[inline(always)]
+    fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+        assert!(
+            square_fits::<Self>(from.len(), stride) && square_fits::<Self>(to.len(), to_stride)
+        );
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        for k in (0..8).step_by(4) {
+            // SAFETY: inside `run`; reads 4 numbers of each row, writes rows k to k + 3 of 8.
+            unsafe {
+                let rows = from.add(k);
+                let a = halves(rows, 4 * stride);
+                let b = halves(rows.add(stride), 4 * stride);
+                let c = halves(rows.add(2 * stride), 4 * stride);
+                let d = halves(rows.add(3 * stride), 4 * stride);
+                let ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b));
+                let cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+                let ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+                let cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+                let to = to.add(k * to_stride);
+                _mm256_storeu_pd(to.cast(), _mm256_unpacklo_pd(ab, cd));
+                _mm256_storeu_pd(to.add(to_stride).cast(), _mm256_unpackhi_pd(ab, cd));
+                _mm256_storeu_pd(
+                    to.add(2 * to_stride).cast(),
+                    _mm256_unpacklo_pd(ab_high, cd_high),
+                );
+                _mm256_storeu_pd(
+                    to.add(3 * to_stride).cast(),
+                    _mm256_unpackhi_pd(ab_high, cd_high),
+                );
+            }
+        }
+    }
+
+    #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
         // SAFETY: inside `run`.
-        unsafe { with_features::<Self, K>(kernel) }
+        unsafe { apart::<Self, K>(kernel) }
     }
 }
 
@@ -302,9 +356,27 @@ impl Lanes for F64x4 {
     }
 
     #[inline(always)]
+    fn transpose(from: &[f64], stride: usize, to: &mut [f64], to_stride: usize) {
+        assert!(
+            square_fits::<Self>(from.len(), stride) && square_fits::<Self>(to.len(), to_stride)
+        );
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        for k in (0..4).step_by(2) {
+            // SAFETY: inside `run`; reads 2 numbers of each row, writes rows k and k + 1 of 4.
+            unsafe {
+                let rows: *const f32 = from.add(k).cast();
+                let a = _mm256_castps_pd(halves(rows, 4 * stride));
+                let b = _mm256_castps_pd(halves(rows.add(2 * stride), 4 * stride));
+                _mm256_storeu_pd(to.add(k * to_stride), _mm256_unpacklo_pd(a, b));
+                _mm256_storeu_pd(to.add((k + 1) * to_stride), _mm256_unpackhi_pd(a, b));
+            }
+        }
+    }
+
+    #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
         // SAFETY: inside `run`.
-        unsafe { with_features::<Self, K>(kernel) }
+        unsafe { apart::<Self, K>(kernel) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::avx2::{F32x8, F64x4};
 use super::math::{self, Bits};
 use super::wrap::wrap;
-use super::{Kernel, Lanes};
+use super::{Kernel, Lanes, square_fits};
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -27,6 +27,13 @@ fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
 
+/// The same, never merged into its caller.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    kernel.run::<L>()
+}
+
 /// The lowest `len` bits, at most all.
 #[inline(always)]
 fn mask16(len: usize) -> __mmask16 {
@@ -39,6 +46,22 @@ fn mask8(len: usize) -> __mmask8 {
     ((1u32 << len.min(8)) - 1) as __mmask8
 }
 
+/// Four pieces of 16 bytes, `stride` numbers apart. A load puts a piece where it belongs at the
+/// price of a load; shuffles across pieces are dear.
+///
+/// # Safety
+/// Inside [`run`]; the pieces must be readable.
+#[inline(always)]
+unsafe fn quarters(from: *const f32, stride: usize) -> __m512 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let x = _mm512_castps128_ps512(_mm_loadu_ps(from));
+        let x = _mm512_insertf32x4::<1>(x, _mm_loadu_ps(from.add(stride)));
+        let x = _mm512_insertf32x4::<2>(x, _mm_loadu_ps(from.add(2 * stride)));
+        _mm512_insertf32x4::<3>(x, _mm_loadu_ps(from.add(3 * stride)))
+    }
+}
+
 /// Sixteen `f32`.
 #[derive(Clone, Copy)]
 pub(super) struct F32x16(__m512);
@@ -46,8 +69,9 @@ pub(super) struct F32x16(__m512);
 impl Lanes for F32x16 {
     type Elem = f32;
     const N: usize = 16;
-    // 24 accumulators, 2 vectors of B, 1 number of A: 27 of 32 registers.
-    const MR: usize = 12;
+    // 20 accumulators, 2 vectors of B, 1 number of A: 23 of 32 registers. With 22 or more the
+    // compiler loads so far ahead that it runs out of them.
+    const MR: usize = 10;
     const NV: usize = 2;
 
     wrap! {
@@ -121,9 +145,42 @@ impl Lanes for F32x16 {
     }
 
     #[inline(always)]
+    fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+        assert!(
+            square_fits::<Self>(from.len(), stride) && square_fits::<Self>(to.len(), to_stride)
+        );
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        for k in (0..16).step_by(4) {
+            // SAFETY: inside `run`; reads 4 numbers of each row, writes rows k to k + 3 of 16.
+            unsafe {
+                let rows = from.add(k);
+                let a = quarters(rows, 4 * stride);
+                let b = quarters(rows.add(stride), 4 * stride);
+                let c = quarters(rows.add(2 * stride), 4 * stride);
+                let d = quarters(rows.add(3 * stride), 4 * stride);
+                let ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                let cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+                let ab_high = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                let cd_high = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+                let to = to.add(k * to_stride);
+                _mm512_storeu_pd(to.cast(), _mm512_unpacklo_pd(ab, cd));
+                _mm512_storeu_pd(to.add(to_stride).cast(), _mm512_unpackhi_pd(ab, cd));
+                _mm512_storeu_pd(
+                    to.add(2 * to_stride).cast(),
+                    _mm512_unpacklo_pd(ab_high, cd_high),
+                );
+                _mm512_storeu_pd(
+                    to.add(3 * to_stride).cast(),
+                    _mm512_unpackhi_pd(ab_high, cd_high),
+                );
+            }
+        }
+    }
+
+    #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
         // SAFETY: inside `run`.
-        unsafe { with_features::<Self, K>(kernel) }
+        unsafe { apart::<Self, K>(kernel) }
     }
 }
 
@@ -203,8 +260,9 @@ pub(super) struct F64x8(__m512d);
 impl Lanes for F64x8 {
     type Elem = f64;
     const N: usize = 8;
-    // 24 accumulators, 2 vectors of B, 1 number of A: 27 of 32 registers.
-    const MR: usize = 12;
+    // 20 accumulators, 2 vectors of B, 1 number of A: 23 of 32 registers. With 22 or more the
+    // compiler loads so far ahead that it runs out of them.
+    const MR: usize = 10;
     const NV: usize = 2;
 
     wrap! {
@@ -278,9 +336,27 @@ impl Lanes for F64x8 {
     }
 
     #[inline(always)]
+    fn transpose(from: &[f64], stride: usize, to: &mut [f64], to_stride: usize) {
+        assert!(
+            square_fits::<Self>(from.len(), stride) && square_fits::<Self>(to.len(), to_stride)
+        );
+        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+        for k in (0..8).step_by(2) {
+            // SAFETY: inside `run`; reads 2 numbers of each row, writes rows k and k + 1 of 8.
+            unsafe {
+                let rows: *const f32 = from.add(k).cast();
+                let a = _mm512_castps_pd(quarters(rows, 4 * stride));
+                let b = _mm512_castps_pd(quarters(rows.add(2 * stride), 4 * stride));
+                _mm512_storeu_pd(to.add(k * to_stride), _mm512_unpacklo_pd(a, b));
+                _mm512_storeu_pd(to.add((k + 1) * to_stride), _mm512_unpackhi_pd(a, b));
+            }
+        }
+    }
+
+    #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
         // SAFETY: inside `run`.
-        unsafe { with_features::<Self, K>(kernel) }
+        unsafe { apart::<Self, K>(kernel) }
     }
 }
 

@@ -17,12 +17,14 @@ mod fit;
 mod machine;
 mod math;
 mod portable;
+mod prefetch;
 mod scalar;
 pub mod slice;
 mod wrap;
 
 pub use element::Element;
 pub use machine::{Machine, machine};
+pub(crate) use prefetch::prefetch;
 pub use scalar::Scalar;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -87,6 +89,19 @@ pub trait Lanes:
     /// The largest lane.
     fn max_lane(self) -> Self::Elem;
 
+    /// Turns a square of `N` rows around: `to[k * to_stride + i] = from[i * stride + k]`.
+    ///
+    /// # Panics
+    /// If a row lies outside its slice.
+    #[inline(always)]
+    fn transpose(from: &[Self::Elem], stride: usize, to: &mut [Self::Elem], to_stride: usize) {
+        for i in 0..Self::N {
+            for (k, &x) in from[i * stride..][..Self::N].iter().enumerate() {
+                to[k * to_stride + i] = x;
+            }
+        }
+    }
+
     /// Runs `kernel` with these lanes in a function of its own, so that the compiler allocates
     /// registers for it alone.
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output;
@@ -102,6 +117,14 @@ pub trait Kernel<T: Element> {
     type Output;
     /// The computation. Implement it `#[inline(always)]`.
     fn run<L: Lanes<Elem = T>>(self) -> Self::Output;
+}
+
+/// Whether `N` rows of `N` numbers, `stride` apart, lie in `len` numbers: what the fast forms of
+/// [`Lanes::transpose`] rely on.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn square_fits<L: Lanes>(len: usize, stride: usize) -> bool {
+    stride.checked_mul(L::N - 1).is_some_and(|last| len >= L::N && last <= len - L::N)
 }
 
 #[cfg(test)]

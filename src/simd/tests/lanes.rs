@@ -150,3 +150,60 @@ fn partial_stores_stay_inside() {
     partial::<f32>();
     partial::<f64>();
 }
+
+/// Turns a square with strides of its own around; returns the lanes and the memory written to.
+struct Transpose<'a, T>(&'a [T], usize, usize);
+
+impl<T: Element> Kernel<T> for Transpose<'_, T> {
+    type Output = (usize, Vec<T>);
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) -> (usize, Vec<T>) {
+        let Transpose(from, stride, to_stride) = self;
+        // Not a number more than is needed.
+        let mut to = vec![-T::ONE; (L::N - 1) * to_stride + L::N];
+        L::transpose(&from[..(L::N - 1) * stride + L::N], stride, &mut to, to_stride);
+        (L::N, to)
+    }
+}
+
+fn transposes<T: Element>() {
+    let from: Vec<T> = (0..2000).map(|i| T::from_f64(f64::from(i))).collect();
+    for machine in Machine::available() {
+        for (stride, to_stride) in [(16, 16), (19, 32), (100, 17)] {
+            let (n, to) = T::vectorize_on(machine, Transpose(&from, stride, to_stride));
+            for (at, &x) in to.iter().enumerate() {
+                let (k, i) = (at / to_stride, at % to_stride);
+                let want = if i < n { from[i * stride + k] } else { -T::ONE };
+                assert_eq!(x, want, "{machine} at ({k}, {i})");
+            }
+        }
+    }
+}
+
+#[test]
+fn squares_are_turned_around() {
+    transposes::<f32>();
+    transposes::<f64>();
+}
+
+/// A square that sticks out of its slice, by its strides or because they overflow.
+#[test]
+fn no_square_leaves_its_slice() {
+    struct Outside(usize, usize);
+    impl Kernel<f32> for Outside {
+        type Output = ();
+        #[inline(always)]
+        fn run<L: Lanes<Elem = f32>>(self) {
+            let from = vec![0.0; (L::N - 1) * 20 + L::N];
+            let mut to = vec![0.0; (L::N - 1) * 20 + L::N];
+            L::transpose(&from, self.0, &mut to, self.1);
+        }
+    }
+    for machine in Machine::available().filter(|&machine| machine != Machine::Scalar) {
+        for (stride, to_stride) in [(21, 20), (20, 21), (usize::MAX / 4, 20), (20, usize::MAX)] {
+            let run = || f32::vectorize_on(machine, Outside(stride, to_stride));
+            assert!(std::panic::catch_unwind(run).is_err(), "{machine}: {stride}, {to_stride}");
+        }
+    }
+}
