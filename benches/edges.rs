@@ -54,7 +54,7 @@ fn bench(c: &mut Criterion) {
         });
     });
     group.finish();
-    eprintln!("all edges by real patches: about {:.0} s", exact::estimate(&b));
+    eprintln!("all edges by real patches: about {:.0} s", exact::estimate(&b).expect("memory"));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
     eprintln!("peak memory: {peak}");

@@ -1,6 +1,7 @@
 //! A behaviour of a model: what it is asked, on which pairs, in which graph, against which
 //! baseline. Every method is a function of one.
 
+use super::memory;
 use super::metric::{self, Measured, Question, Unembedding};
 use crate::error::{Error, Result};
 use crate::graph::pooled::{self as pooled_graph, Pooled};
@@ -55,7 +56,8 @@ impl<'a, T: Element> Behaviour<'a, T> {
     /// A behaviour; means are taken where the baseline needs them.
     ///
     /// # Errors
-    /// If a graph of positions meets sequences of several lengths.
+    /// If a graph of positions meets sequences of several lengths, the sequences are not those of a
+    /// pooled model, or there are more edges than memory.
     pub fn new(
         model: &'a AnyModel<T>,
         graph: Graph,
@@ -75,6 +77,22 @@ impl<'a, T: Element> Behaviour<'a, T> {
                 "edges at positions need sequences of one length; leave out --positions",
             ));
         }
+        if let AnyModel::Pooled { config, .. } = model {
+            if let Some(pair) = pairs.iter().find(|p| p.clean.len() != config.seq_len) {
+                return Err(Error::input(
+                    pairs.place_of(pair),
+                    format!("{} tokens; the model reads {}", pair.clean.len(), config.seq_len),
+                    "give sequences of the model's length",
+                ));
+            }
+        }
+        let edges = graph.edges();
+        // Scores, sums and a file of names.
+        memory::check(
+            &format!("{edges} edges"),
+            edges as u128 * 200,
+            "divide the model less finely: without --neurons or without --positions",
+        )?;
         let mut b =
             Behaviour { model, graph, pairs, question, baseline, rows: ROWS, means: vec![] };
         if matches!(baseline, Baseline::Mean | Baseline::MeanPerPosition) {
@@ -113,7 +131,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         for group in self.lengths() {
             let time = group[0].clean.len();
             let batch = (self.rows / time.max(1)).clamp(1, group.len());
-            let mut probe = Probe::new(self, batch, time, masks);
+            let mut probe = Probe::new(self, batch, time, masks)?;
             for pairs in group.chunks(batch) {
                 probe.ask(self, pairs);
                 each(&mut probe, pairs)?;
@@ -224,12 +242,15 @@ pub struct Probe<T> {
 
 impl<T: Element> Probe<T> {
     /// Records `behaviour` for `batch` pairs of `time` tokens.
+    ///
+    /// # Errors
+    /// If there is not enough memory for it.
     pub fn new(
         behaviour: &Behaviour<'_, T>,
         batch: usize,
         time: usize,
         masks: Option<MaskShape>,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut tape = Tape::new();
         let mut recorder = Recorder::new(&behaviour.graph, masks);
         let (parameters, tokens, last, unembedding, weights) = match behaviour.model {
@@ -250,6 +271,14 @@ impl<T: Element> Probe<T> {
         };
         let measured = Measured::record(&mut tape, behaviour.question, last, unembedding);
         let recorded = Recorded::from(recorder);
+        // Weights are there already, and the gradients that are kept take about as much as values.
+        let weights_bytes: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
+        let needed = 2 * (tape.bytes() - weights_bytes * size_of::<T>() as u128);
+        let help = match batch {
+            1 => "give shorter sequences, or a coarser graph",
+            _ => "compute less at a time: --rows takes examples times positions",
+        };
+        memory::check(&format!("{batch} x {time} tokens"), needed, help)?;
         let mut program = tape.finish();
         for (&x, numbers) in parameters.iter().zip(weights) {
             program.set_buffer(x, numbers);
@@ -260,7 +289,7 @@ impl<T: Element> Probe<T> {
         }
         let wanted = if masks.is_empty() { recorded.wanted() } else { masks };
         let plan = program.plan_backward(measured.total, &wanted);
-        Probe { program, recorded, measured, batch, tokens, plan }
+        Ok(Probe { program, recorded, measured, batch, tokens, plan })
     }
 
     /// The masks of all groups of readers.

@@ -28,21 +28,21 @@ struct Copies<'a, T: Element> {
 }
 
 impl<'a, T: Element> Copies<'a, T> {
-    fn new(b: &Behaviour<'_, T>, pairs: Vec<&'a Pair>) -> Self {
+    fn new(b: &Behaviour<'_, T>, pairs: Vec<&'a Pair>) -> Result<Self> {
         let time = pairs[0].clean.len();
         let room = (b.rows / time.max(1)).max(1);
         let together = room.min(pairs.len());
         // No group can use more copies than it has edges.
         let widest = b.graph.groups.iter().map(|g| g.edges().len()).max().unwrap_or(1);
         let batch = together * (room / together).min(widest);
-        let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }));
+        let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
         let masks: Vec<_> = probe.masks().collect();
         let plan = |&mask| {
             let plan = probe.program.plan_forward(&[mask]);
             plan.without(&probe.program, &probe.recorded.idle)
         };
         let plans = masks.iter().map(plan).collect();
-        Copies { probe, plans, pairs, together }
+        Ok(Copies { probe, plans, pairs, together })
     }
 
     /// How many pairs and how many edges of a group are done at a time, and in how many steps.
@@ -61,7 +61,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
     let mut done = 0.0;
     for pairs in b.lengths() {
         let share = pairs.len() as f64 * b.weight();
-        let mut copies = Copies::new(b, pairs);
+        let mut copies = Copies::new(b, pairs)?;
         let cost = |g: usize, copies: &Copies<'_, T>| {
             (copies.steps(b.graph.groups[g].edges().len()) * copies.plans[g].len()) as f64
         };
@@ -114,9 +114,12 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
 
 /// How long [`scores`] will take, in seconds: a step is timed, and the others are counted by the
 /// operations they run.
-pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> f64 {
+///
+/// # Errors
+/// If there is not enough memory for it.
+pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> Result<f64> {
     let one = |pairs: Vec<&Pair>| {
-        let mut copies = Copies::new(b, pairs);
+        let mut copies = Copies::new(b, pairs)?;
         let first = copies.pairs[0];
         copies.probe.ask(b, &[first]);
         let start = Instant::now();
@@ -125,7 +128,7 @@ pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> f64 {
             start.elapsed().as_secs_f64() / copies.probe.program.operations().count() as f64;
         let groups = b.graph.groups.iter().zip(&copies.plans);
         let operations = groups.map(|(g, plan)| copies.steps(g.edges().len()) * plan.len());
-        operations.sum::<usize>() as f64 * operation
+        Ok(operations.sum::<usize>() as f64 * operation)
     };
     b.lengths().into_iter().map(one).sum()
 }

@@ -52,6 +52,7 @@ pub mod exact;
 pub mod ifr;
 pub mod interactions;
 pub mod mask_ig;
+pub mod memory;
 pub mod method;
 pub mod metric;
 pub mod random;

@@ -115,7 +115,7 @@ pub(super) fn values<T: Element>(
         let together = room.min(pairs.len());
         let at_once = (room / together).min(count);
         let shape = MaskShape { per_example: true };
-        let mut probe = Probe::new(b, together * at_once, time, Some(shape));
+        let mut probe = Probe::new(b, together * at_once, time, Some(shape))?;
         for block in pairs.chunks(together) {
             let at_once = probe.batch / block.len();
             let list = block.repeat(at_once);

@@ -201,6 +201,15 @@ impl<T: Element> Tape<T> {
         self.ids[ids.0 as usize].limit
     }
 
+    /// The memory that values and saved numbers of the program will take, in bytes; gradients come on
+    /// top of it.
+    pub fn bytes(&self) -> u128 {
+        let numbers = |n: usize| n as u128;
+        let values: u128 = self.slots.iter().copied().map(numbers).sum();
+        let saved: u128 = self.nodes.iter().map(|n| numbers(n.op.saves())).sum();
+        (values + saved) * size_of::<T>() as u128
+    }
+
     /// The recording as a program that can be run.
     pub fn finish(self) -> Program<T> {
         Program::new(self)
