@@ -12,8 +12,10 @@
 //! baseline in its place.
 #![forbid(unsafe_code)]
 
+mod file;
 mod node;
 mod topology;
 
+pub use file::{Completeness, EdgeFile, Entry, Meta};
 pub use node::{Edge, Input, Node, Port};
 pub use topology::{Granularity, Graph, Group, Source, Start};
