@@ -1,5 +1,6 @@
 //! Subcommands, one file each.
 
+mod compare;
 mod info;
 mod run;
 mod train;
@@ -20,6 +21,7 @@ enum Command {
     Train(train::Train),
     Run(run::Run),
     Info(info::Info),
+    Compare(compare::Compare),
 }
 
 impl Cli {
@@ -28,6 +30,7 @@ impl Cli {
             Command::Train(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Info(command) => command.run(),
+            Command::Compare(command) => command.run(),
         }
     }
 }

@@ -210,6 +210,12 @@ impl EdgeFile {
         })
     }
 
+    /// The text of the file.
+    pub fn to_json(&self) -> String {
+        // Keys are strings and numbers are written as they are: nothing of it can fail.
+        serde_json::to_string(self).expect("all of it is JSON")
+    }
+
     /// What errors call this file: the path it was read from.
     pub fn place(&self) -> &str {
         &self.place
@@ -570,7 +576,7 @@ mod tests {
         assert_eq!(names, ["z->b", "a->b", "a->c"]);
         let scores: Vec<Option<f64>> = file.edges.iter().map(|(_, e)| e.score).collect();
         assert_eq!(scores, [None, Some(1e-3), None]);
-        let written = serde_json::to_string(&file).expect("text");
+        let written = file.to_json();
         assert!(written.contains(r#""x":[1,null,"NaN\" NaN"]"#), "{written}");
         assert!(
             written.contains(r#""b":{"score":2.0,"in_graph":true,"neurons":[true]}"#),
