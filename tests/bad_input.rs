@@ -403,3 +403,50 @@ fn running_a_model() {
     done.failed(2, &["no/l.safetensors: cannot write it"], "check the path");
     place.succeed(&format!("run --model {model} --tokens t.jsonl --out l.safetensors"));
 }
+
+#[test]
+fn comparing_files() {
+    let place = place();
+    let good = r#"{"cfg": {}, "nodes": {}, "edges": {
+        "input->m0": {"score": 0.5, "in_graph": true},
+        "input->logits": {"score": NaN, "in_graph": false},
+        "m0->logits": {"score": -0.25, "in_graph": true}}}"#;
+    place.write("a.json", good);
+    let refused = |text: &[u8], parts: &[&str], help: &str| {
+        place.write("b.json", text);
+        for files in ["a.json b.json", "b.json a.json"] {
+            let done = place.run(&format!("compare {files} --out o.json"));
+            done.failed(2, &[&["b.json"], parts].concat(), help);
+            assert!(!place.path("o.json").exists());
+        }
+    };
+    let named = ["is no file of scores or of a circuit"];
+    refused(b"", &named, "\"edges\"");
+    refused(b"{}", &[named[0], "no `edges`"], "\"edges\"");
+    refused(&good.as_bytes()[..90], &named, "\"edges\"");
+    refused(good.replace("0.5", "\"0.5\"").as_bytes(), &named, "\"edges\"");
+    refused(good.replace("0.5", "Infinity").as_bytes(), &[named[0], "Infinity"], "\"edges\"");
+    refused(good.replace("true", "1").as_bytes(), &named, "\"edges\"");
+    refused(&[0xff, 0xfe], &named, "\"edges\"");
+    refused("[".repeat(100_000).as_bytes(), &named, "\"edges\"");
+    let other = good.replace("m0", "m1").replace("input->logits", "x");
+    refused(other.as_bytes(), &["a.json", "no edge in common"], "same model");
+    let done = place.run("compare a.json no.json");
+    done.failed(2, &["no.json: cannot read it"], "check the path");
+    let done = place.run("compare a.json .");
+    done.failed(2, &[".: is not a file"], "give a .json file");
+    let done = place.run("compare a.json a.json --out no/o.json");
+    done.failed(2, &["no/o.json: cannot write it"], "check the path");
+
+    // An edge of a hostile name neither floods nor steers the terminal.
+    let long = format!("m0->\\u001b[31m{}", "x".repeat(100_000));
+    place.write("a.json", good.replace("m0->logits", &long));
+    place.write("b.json", good.replace("m0->logits", &long).replace("0.25", "0.75"));
+    let said = place.succeed("compare a.json b.json --top 1 --out o.json");
+    assert!(said.contains("3 edges in both") && said.contains("1 of them have no score"), "{said}");
+    assert!(said.contains("m0->?[31mxxx") && said.len() < 2000, "{said}");
+    let written = std::fs::read_to_string(place.path("o.json")).expect("written");
+    let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+    assert_eq!(written["pearson"], 1.0);
+    assert_eq!((&written["scored"], &written["circuits"]["edges"]["both"]), (&2.into(), &2.into()));
+}

@@ -16,7 +16,7 @@
 use super::Progress;
 use super::behaviour::{Behaviour, Probe};
 use super::metric::Question;
-use super::shapley::values;
+use super::subsets::values;
 use crate::error::Result;
 use crate::graph::MaskShape;
 use crate::io::model::AnyModel;

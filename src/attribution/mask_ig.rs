@@ -37,7 +37,7 @@ pub fn scores<T: Element>(
     loop {
         let (scores, delta) = integrate(b, nodes, progress)?;
         let completeness = Completeness::new(&scores, delta);
-        if completeness.residual.abs() <= tol * delta.abs() || 2 * nodes > MOST_NODES {
+        if completeness.residual().abs() <= tol * delta.abs() || 2 * nodes > MOST_NODES {
             let mut scores = Scores::of(scores);
             scores.completeness = Some(completeness);
             scores.steps = Some(nodes);

@@ -45,6 +45,7 @@
 
 pub mod behaviour;
 pub mod clean_corrupted;
+pub mod compare;
 pub mod eap;
 pub mod eap_ig;
 pub mod eap_ig_activations;
@@ -57,8 +58,10 @@ pub mod method;
 pub mod metric;
 pub mod random;
 pub mod shapley;
+pub mod subsets;
 pub mod verify;
 
+pub use crate::graph::Completeness;
 use crate::named::named;
 
 named! {
@@ -93,24 +96,5 @@ impl Scores {
     /// Scores and nothing else.
     pub fn of(values: Vec<f64>) -> Scores {
         Scores { values, ..Default::default() }
-    }
-}
-
-/// What scores add up to, and what they should.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Completeness {
-    /// The sum of all scores.
-    pub sum: f64,
-    /// `M(1) - M(0)`.
-    pub delta: f64,
-    /// `sum - delta`.
-    pub residual: f64,
-}
-
-impl Completeness {
-    /// Compares the sum of `scores` with `delta`.
-    pub fn new(scores: &[f64], delta: f64) -> Completeness {
-        let sum: f64 = scores.iter().sum();
-        Completeness { sum, delta, residual: sum - delta }
     }
 }

@@ -11,10 +11,10 @@
 //! subsets are computed; beyond, orders are drawn at random, and each score comes with its standard
 //! error.
 
-use super::behaviour::{Behaviour, Probe};
+use super::behaviour::Behaviour;
+use super::subsets::values;
 use super::{Completeness, Progress, Scores};
 use crate::error::Result;
-use crate::graph::MaskShape;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 
@@ -97,52 +97,4 @@ fn random_orders<T: Element>(
     scores.completeness = Some(Completeness::new(&scores.values, values[n] - values[0]));
     scores.steps = Some(orders.len());
     Ok(scores)
-}
-
-/// The metric, averaged over all pairs, of `count` sets of edges: `member(s, e)` says whether edge `e`
-/// is in set `s`.
-pub(super) fn values<T: Element>(
-    b: &Behaviour<'_, T>,
-    count: usize,
-    member: impl Fn(usize, usize) -> bool,
-    progress: &mut Progress<'_>,
-) -> Result<Vec<f64>> {
-    let mut values = vec![0.0; count];
-    let mut done = 0.0;
-    for pairs in b.lengths() {
-        let time = pairs[0].clean.len();
-        let room = (b.rows / time.max(1)).max(1);
-        let together = room.min(pairs.len());
-        let at_once = (room / together).min(count);
-        let shape = MaskShape { per_example: true };
-        let mut probe = Probe::new(b, together * at_once, time, Some(shape))?;
-        for block in pairs.chunks(together) {
-            let at_once = probe.batch / block.len();
-            let list = block.repeat(at_once);
-            probe.set_masks(T::ONE);
-            probe.ask(b, &list);
-            probe.set_baselines(b, &list);
-            let sets: Vec<usize> = (0..count).collect();
-            for sets in sets.chunks(at_once) {
-                for (g, group) in b.graph.groups.iter().enumerate() {
-                    let mask = probe.recorded.readings[g].mask.expect("recorded with masks");
-                    let edges = group.edges();
-                    let masks = probe.program.value_mut(mask).chunks_exact_mut(edges.len());
-                    for (i, masks) in masks.enumerate().take(sets.len() * block.len()) {
-                        for (m, e) in masks.iter_mut().zip(edges.clone()) {
-                            *m = if member(sets[i / block.len()], e) { T::ONE } else { T::ZERO };
-                        }
-                    }
-                }
-                probe.program.forward();
-                let results = probe.results(sets.len() * block.len());
-                for (&s, results) in sets.iter().zip(results.chunks(block.len())) {
-                    values[s] += b.weight() * results.iter().sum::<f64>();
-                }
-                done += sets.len() as f64 / count as f64 * block.len() as f64 * b.weight();
-                progress(done);
-            }
-        }
-    }
-    Ok(values)
 }

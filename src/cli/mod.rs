@@ -1,6 +1,10 @@
 //! Subcommands, one file each.
 
+mod attribute;
+mod compare;
 mod info;
+mod interactions;
+mod question;
 mod run;
 mod train;
 
@@ -20,6 +24,9 @@ enum Command {
     Train(train::Train),
     Run(run::Run),
     Info(info::Info),
+    Attribute(attribute::Attribute),
+    Interactions(interactions::Interactions),
+    Compare(compare::Compare),
 }
 
 impl Cli {
@@ -28,6 +35,9 @@ impl Cli {
             Command::Train(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Info(command) => command.run(),
+            Command::Attribute(command) => command.run(),
+            Command::Interactions(command) => command.run(),
+            Command::Compare(command) => command.run(),
         }
     }
 }

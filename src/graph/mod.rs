@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod contract;
+mod file;
 mod mix;
 mod node;
 pub mod pooled;
@@ -20,6 +21,7 @@ mod record;
 mod topology;
 
 pub use contract::{Place, Recorded};
+pub use file::{Completeness, EdgeFile, Entry, Meta};
 pub use node::{Edge, Input, Node, Port};
 pub use record::{MaskShape, Output, Reading, Recorder};
 pub use topology::{Granularity, Graph, Group, Source, Start};

@@ -1,0 +1,49 @@
+//! Any bytes, as a file of pairs: refused on one line, or pairs that every metric can be asked about.
+#![no_main]
+
+use edgegrad::attribution::metric::{Measured, Metric, Positions, Question, Unembedding};
+use edgegrad::io::pairs::{Asked, Bounds, Pair, Pairs};
+use edgegrad::named::Named;
+use edgegrad::tape::Tape;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    for vocab_out in [1, 5] {
+        let bounds = Bounds { vocab: 5, vocab_out, context: 4 };
+        let pairs = match Pairs::parse("p", bytes, &bounds, None, Some(20)) {
+            Ok(pairs) => pairs,
+            Err(e) => {
+                assert!(!e.to_string().contains('\n') && !e.help().is_empty());
+                continue;
+            }
+        };
+        for pair in pairs.iter() {
+            assert!((1..=4).contains(&pair.clean.len()) && pair.clean.len() == pair.corrupted.len());
+            assert!(pair.clean.iter().chain(&pair.corrupted).all(|&id| id < 5));
+            if let Asked::Tokens { answer, distractor, position } = &pair.asked {
+                assert!(*position < pair.clean.len() && !answer.is_empty());
+                assert!(!distractor.is_empty() && !answer.iter().any(|a| distractor.contains(a)));
+            }
+        }
+        for &(_, metric) in Metric::ALL {
+            for &(_, positions) in Positions::ALL {
+                ask(metric, positions, vocab_out, &pairs);
+            }
+        }
+    }
+});
+
+fn ask(metric: Metric, positions: Positions, vocab_out: usize, pairs: &Pairs) {
+    let Ok(question) = Question::new(metric, positions, vocab_out, pairs) else { return };
+    let mut tape = Tape::<f64>::new();
+    let last = tape.leaf("last", [pairs.len(), 4, 2]);
+    let unembedding = Unembedding { w: tape.leaf("w", [vocab_out, 2]), bias: None };
+    let measured = Measured::record(&mut tape, question, last, unembedding);
+    let mut program = tape.finish();
+    let all: Vec<&Pair> = pairs.iter().collect();
+    measured.set_pairs(&mut program, &all, &vec![1.0; all.len()]);
+    program.forward();
+    measured.capture_reference(&mut program);
+    program.forward();
+    assert!(program.value(measured.per_example).iter().all(|x| x.is_finite()));
+}

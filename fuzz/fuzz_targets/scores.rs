@@ -1,0 +1,30 @@
+//! Any bytes, as a file of scores: refused on one line, or read, written and read again the same,
+//! matched with a graph, and compared with itself and with a whole file.
+#![no_main]
+
+use edgegrad::attribution::compare::compare;
+use edgegrad::graph::{EdgeFile, Granularity, Graph, Meta};
+use edgegrad::nn::transformer::Config;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let config = Config { layers: 1, heads: 2, kv_heads: 2, d_model: 4, ..Config::gpt2_small() };
+    let graph = Graph::of_transformer(&config, Granularity::default());
+    let scores: Vec<f64> = (0..graph.edges()).map(|e| e as f64).collect();
+    let whole = EdgeFile::scores(&graph, &scores, &Meta::default());
+    let file = match EdgeFile::parse("f", bytes) {
+        Ok(file) => file,
+        Err(e) => {
+            assert!(!e.to_string().contains('\n') && !e.help().is_empty());
+            return;
+        }
+    };
+    let text = file.to_json();
+    assert_eq!(EdgeFile::parse("f", text.as_bytes()).as_ref(), Ok(&file));
+    if let Err(e) = file.scores_for(&graph) {
+        assert!(!e.to_string().contains('\n') && e.to_string().len() < 1000);
+    }
+    let own = compare(&file, &file, Some(2));
+    assert!(own.only_a == 0 && own.only_b == 0 && own.differences.iter().all(|d| d.a == d.b));
+    let _ = compare(&file, &whole, None).to_json();
+});

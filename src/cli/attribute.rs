@@ -1,0 +1,239 @@
+//! `edgegrad attribute`.
+
+use super::Dtype;
+use super::question::{Asked, bar, named, names};
+use clap::Args;
+use edgegrad::attribution::behaviour::{Baseline, Behaviour};
+use edgegrad::attribution::eap_ig::Rule;
+use edgegrad::attribution::method::{Method, Options};
+use edgegrad::attribution::{Completeness, Convention, Scores, exact, subsets, verify};
+use edgegrad::error::{Error, Result};
+use edgegrad::graph::{EdgeFile, Graph, Meta};
+use edgegrad::io::model;
+use edgegrad::named::Named;
+use edgegrad::tensor::Element;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Score every edge of a model by what it contributes to a behaviour
+#[derive(Debug, Args)]
+pub(super) struct Attribute {
+    #[command(flatten)]
+    asked: Asked,
+    /// How edges are scored
+    #[arg(long, default_value = "eap", value_parser = named::<Method>, value_name = names::<Method>())]
+    method: Method,
+    /// Steps of eap-ig and eap-ig-activations (5 unless given), first nodes of mask-ig (4), random
+    /// orders of shapley (32)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    steps: Option<u64>,
+    /// Where eap-ig takes its steps; EAP-IG's own choice unless given: 0 to m-1 (left), along
+    /// activations 1 to m (right)
+    #[arg(long, value_parser = named::<Rule>, value_name = names::<Rule>())]
+    rule: Option<Rule>,
+    /// What mask-ig leaves unexplained of the metric's difference, at most
+    #[arg(long, value_name = "X", default_value_t = 1e-8)]
+    tol: f64,
+    /// The seed of random and shapley
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Compute the scores of K random edges again by another way
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    verify: Option<u64>,
+    /// How many edges to list
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    top: usize,
+    /// Go on even if it takes more than a day
+    #[arg(long)]
+    yes: bool,
+    /// The numbers to compute with
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+    /// Where to write the scores, in EAP-IG's layout
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+}
+
+/// What a day is, in seconds.
+const DAY: f64 = 86_400.0;
+
+impl Attribute {
+    pub(super) fn run(&self) -> Result<()> {
+        if !(self.tol > 0.0 && self.tol.is_finite()) {
+            let message = format!("must be above 0, got {}", self.tol);
+            return Err(Error::input("--tol", message, "give a share such as 1e-8"));
+        }
+        self.asked.on_threads(|| match self.dtype {
+            Dtype::F32 => self.run_as::<f32>(),
+            Dtype::F64 => self.run_as::<f64>(),
+        })
+    }
+
+    fn run_as<T: Element>(&self) -> Result<()> {
+        let (model, pairs) = self.asked.read::<T>()?;
+        let b = self.asked.behaviour(&model, &pairs)?;
+        let (clean, corrupted) = self.asked.headline(&b)?;
+        self.affordable(&b)?;
+        let steps = self.steps.map(|n| n as usize).or(self.method.default_steps());
+        let options = Options {
+            steps: steps.unwrap_or(0),
+            rule: self.rule.unwrap_or(self.method.default_rule()),
+            tol: self.tol,
+            seed: self.seed,
+        };
+
+        let start = Instant::now();
+        let (shown, mut progress) = bar(self.method.name());
+        let mut scores = self.method.scores(&b, &options, &mut progress)?;
+        shown.finish_and_clear();
+        let seconds = start.elapsed().as_secs_f64();
+        if let Some(e) = scores.values.iter().position(|s| !s.is_finite()) {
+            return Err(Error::failed(
+                b.graph.edge(e),
+                format!("its score is {}", scores.values[e]),
+                "the model's numbers are too large for it; try --dtype f64",
+            ));
+        }
+        let knows_metric = !matches!(self.method, Method::Ifr | Method::Random);
+        if knows_metric && scores.completeness.is_none() {
+            let nothing = match self.asked.baseline {
+                // Every edge with the corrupted run's activations is the corrupted run.
+                Baseline::Resample => corrupted,
+                _ => subsets::values(&b, 1, |_, _| false, &mut |_| {})?[0],
+            };
+            scores.completeness = Some(Completeness::new(&scores.values, clean - nothing));
+        }
+        self.table(&b.graph, &scores);
+        println!("{} edges in {seconds:.2} s", b.graph.edges());
+        if let Some(c) = scores.completeness {
+            let share = 100.0 * c.residual().abs() / c.delta.abs();
+            println!(
+                "completeness: scores add up to {:.9}, the metric falls by {:.9}; residual {:.2e} ({share:.2e} %)",
+                c.sum,
+                c.delta,
+                c.residual()
+            );
+        }
+        if let Some(count) = self.verify {
+            self.verify(&b, &options, &scores, count as usize)?;
+        }
+        self.write(&b, &scores, steps)?;
+        println!("scores: {}", self.out.display());
+        Ok(())
+    }
+
+    /// Refuses what takes more than a day, unless told to go on.
+    fn affordable<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<()> {
+        if self.method != Method::Exact || self.yes {
+            return Ok(());
+        }
+        let seconds = exact::estimate(b)?;
+        if seconds < DAY {
+            return Ok(());
+        }
+        Err(Error::input(
+            "--method exact",
+            format!("{} edges would take about {:.1} days", b.graph.edges(), seconds / DAY),
+            "add --yes to go on, ask fewer pairs with --limit, or use --method mask-ig",
+        ))
+    }
+
+    fn table(&self, graph: &Graph, scores: &Scores) {
+        let mut order: Vec<usize> = (0..scores.values.len()).collect();
+        let size = |e: usize| scores.values[e].abs();
+        order.sort_by(|&a, &b| size(b).total_cmp(&size(a)).then(a.cmp(&b)));
+        let all: f64 = (0..order.len()).map(size).sum();
+        order.truncate(self.top);
+        let name = |&e: &usize| graph.edge(e).to_string();
+        let wide = order.iter().map(|e| name(e).len()).max().unwrap_or(0).max(4);
+        let error = if scores.standard_errors.is_some() { "   std error" } else { "" };
+        println!("\n{:wide$}         score  share of all{error}", "edge");
+        let mut so_far = 0.0;
+        for e in &order {
+            so_far += size(*e);
+            let error = scores.standard_errors.as_ref().map(|s| format!("   {:.3e}", s[*e]));
+            println!(
+                "{:wide$}  {:>12.6}  {:>10.1} %{}",
+                name(e),
+                self.signed(scores.values[*e]),
+                100.0 * size(*e) / all.max(f64::MIN_POSITIVE),
+                error.unwrap_or_default(),
+            );
+        }
+        let count = order.len();
+        println!(
+            "{count} edges hold {:.1} % of all |score|",
+            100.0 * so_far / all.max(f64::MIN_POSITIVE)
+        );
+    }
+
+    /// A score in the convention asked for.
+    fn signed(&self, score: f64) -> f64 {
+        match self.asked.convention {
+            Convention::Ours => score,
+            Convention::EapIg => -score,
+        }
+    }
+
+    fn verify<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        options: &Options,
+        scores: &Scores,
+        count: usize,
+    ) -> Result<()> {
+        let edges = verify::sample(b.graph.edges(), count, self.seed);
+        let (shown, mut progress) = bar("verify");
+        let again = verify::again(b, self.method, options, scores.steps, &edges, &mut progress)?;
+        shown.finish_and_clear();
+        let Some(again) = again else {
+            println!("verify: `{}` has no other way to compute a score", self.method.name());
+            return Ok(());
+        };
+        let largest = scores.values.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+        let apart = |(&e, &again): (&usize, &f64)| (e, (scores.values[e] - again).abs());
+        let worst = edges.iter().zip(&again).map(apart).max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((e, apart)) = worst else { return Ok(()) };
+        let way = if self.method == Method::Exact { "one by one" } else { "by differences" };
+        println!(
+            "verify: {} edges again {way}: at most {apart:.2e} apart ({:.2e} of the largest score), at {}",
+            edges.len(),
+            apart / largest,
+            b.graph.edge(e),
+        );
+        Ok(())
+    }
+
+    fn write<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        scores: &Scores,
+        steps: Option<usize>,
+    ) -> Result<()> {
+        let values: Vec<f64> = scores.values.iter().map(|&s| self.signed(s)).collect();
+        let completeness = scores
+            .completeness
+            .map(|c| Completeness { sum: self.signed(c.sum), delta: self.signed(c.delta) });
+        let steps = scores.steps.or(steps.filter(|_| self.method.default_steps().is_some()));
+        let seeded = matches!(self.method, Method::Random | Method::Shapley);
+        let meta = Meta {
+            method: Some(self.method.name().into()),
+            metric: Some(self.asked.metric.name().into()),
+            baseline: Some(self.asked.baseline.name().into()),
+            steps: steps.map(|n| n as u64),
+            convention: Some(self.asked.convention.name().into()),
+            completeness,
+            model: Some(model::hash(&self.asked.model)?),
+            pairs: Some(b.pairs.len() as u64),
+            dtype: Some(T::NAME.into()),
+            seed: seeded.then_some(self.seed),
+        };
+        let mut file = EdgeFile::scores(&b.graph, &values, &meta);
+        if let Some(errors) = &scores.standard_errors {
+            for (e, (_, entry)) in b.graph.file_order().into_iter().zip(&mut file.edges) {
+                entry.rest.insert("standard_error".into(), errors[e].into());
+            }
+        }
+        file.write(&self.out)
+    }
+}

@@ -1,0 +1,125 @@
+//! `edgegrad interactions`.
+
+use super::question::{Asked, bar};
+use clap::Args;
+use edgegrad::attribution::interactions::{Patched, hessian, patched};
+use edgegrad::attribution::{eap, exact};
+use edgegrad::error::{Error, Result};
+use edgegrad::io::{atomic, model};
+use edgegrad::named::Named;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Find pairs of edges that are redundant (either suffices) or joint (both are needed)
+#[derive(Debug, Args)]
+pub(super) struct Interactions {
+    #[command(flatten)]
+    asked: Asked,
+    /// Rows of the second derivative: those of the N edges with the largest scores; all on graphs of
+    /// up to 200 edges unless given, else 20
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    rows_of: Option<u64>,
+    /// How many pairs of edges to remove for real: those with the largest second derivatives
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    patches: u64,
+    /// A pair is redundant or joint if its interaction is at least this share of the largest of what
+    /// removing one, the other and both does
+    #[arg(long, value_name = "X", default_value_t = 0.1)]
+    threshold: f64,
+    /// Where to write all rows and pairs
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+}
+
+/// The most edges whose whole matrix is computed unasked.
+const SMALL: usize = 200;
+
+impl Interactions {
+    pub(super) fn run(&self) -> Result<()> {
+        if !(self.threshold > 0.0 && self.threshold < 1.0) {
+            let message = format!("must lie between 0 and 1, got {}", self.threshold);
+            return Err(Error::input("--threshold", message, "give a share such as 0.1"));
+        }
+        self.asked.on_threads(|| self.run_here())
+    }
+
+    fn run_here(&self) -> Result<()> {
+        // Dual numbers carry doubles.
+        let (model, pairs) = self.asked.read::<f64>()?;
+        let b = self.asked.behaviour(&model, &pairs)?;
+        self.asked.headline(&b)?;
+        let edges = b.graph.edges();
+        let first = eap::scores(&b, &mut |_| {})?.values;
+        // On small graphs real patches are cheap, and see what is flat at the clean run.
+        let sizes = if edges <= SMALL { exact::scores(&b, &mut |_| {})?.values } else { first };
+        let mut order: Vec<usize> = (0..edges).collect();
+        order.sort_by(|&i, &j| sizes[j].abs().total_cmp(&sizes[i].abs()).then(i.cmp(&j)));
+        let unasked = if edges <= SMALL { edges } else { 20 };
+        let mut rows = order.clone();
+        rows.truncate(self.rows_of.map_or(unasked, |n| n as usize));
+        rows.sort_unstable();
+
+        let (shown, mut progress) = bar("second derivatives");
+        let matrix = hessian(&b, &rows, &mut progress)?;
+        shown.finish_and_clear();
+        let mut couples: Vec<(usize, usize, f64)> = vec![];
+        for (&i, row) in rows.iter().zip(&matrix) {
+            let others = row.iter().enumerate();
+            let once =
+                others.filter(|&(j, _)| j != i && (j > i || rows.binary_search(&j).is_err()));
+            couples.extend(once.map(|(j, &h)| (i.min(j), i.max(j), h)));
+        }
+        couples.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()).then((a.0, a.1).cmp(&(b.0, b.1))));
+        couples.truncate(self.patches as usize);
+
+        let (shown, mut progress) = bar("patches");
+        let list: Vec<(usize, usize)> = couples.iter().map(|&(i, j, _)| (i, j)).collect();
+        let found = patched(&b, &list, &mut progress)?;
+        shown.finish_and_clear();
+
+        let name = |e: usize| b.graph.edge(e).to_string();
+        let wide = list.iter().flat_map(|&(i, j)| [i, j]).map(|e| name(e).len()).max().unwrap_or(4);
+        println!(
+            "\n{:wide$}  {:wide$}  d2M/dmi dmj  interaction  without i  without j  without both",
+            "edge i", "edge j"
+        );
+        for (p, (_, _, h)) in found.iter().zip(&couples) {
+            println!(
+                "{:wide$}  {:wide$}  {h:>11.5}  {:>11.5}  {:>9.5}  {:>9.5}  {:>12.5}  {}",
+                name(p.i),
+                name(p.j),
+                p.interaction(),
+                p.without_i,
+                p.without_j,
+                p.without_both,
+                p.relation(self.threshold).name(),
+            );
+        }
+        println!(
+            "\njoint: both are needed; redundant: either suffices; at an interaction of at least {} of the largest effect",
+            self.threshold
+        );
+        let pair = |(p, (_, _, h)): (&Patched, &(usize, usize, f64))| {
+            json!({
+                "i": name(p.i), "j": name(p.j), "second_derivative": h,
+                "interaction": p.interaction(), "without_i": p.without_i, "without_j": p.without_j,
+                "without_both": p.without_both, "relation": p.relation(self.threshold).name(),
+            })
+        };
+        let rows_named = rows.iter().map(|&e| name(e)).collect::<Vec<_>>();
+        let file = json!({
+            "meta": {
+                "metric": self.asked.metric.name(), "baseline": self.asked.baseline.name(),
+                "threshold": self.threshold, "pairs": b.pairs.len(),
+                "model": model::hash(&self.asked.model)?, "version": env!("CARGO_PKG_VERSION"),
+            },
+            "pairs": found.iter().zip(&couples).map(pair).collect::<Vec<_>>(),
+            "rows": rows_named,
+            "columns": (0..edges).map(name).collect::<Vec<_>>(),
+            "second_derivatives": matrix,
+        });
+        atomic::write_bytes(&self.out, format!("{file}\n").as_bytes())?;
+        println!("interactions: {}", self.out.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! What `attribute` and `interactions` are asked: a model, pairs, a metric, a graph.
+
+use clap::Args;
+use edgegrad::attribution::Convention;
+use edgegrad::attribution::behaviour::{Baseline, Behaviour};
+use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::error::{Error, Result};
+use edgegrad::graph::{Granularity, Graph, Start};
+use edgegrad::io::model::{self, AnyModel};
+use edgegrad::io::pairs::{Bounds, Pairs};
+use edgegrad::named::Named;
+use edgegrad::tensor::Element;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+
+/// Arguments that say what a model is asked and how it is looked into.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// A model folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) model: PathBuf,
+    /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id}
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(super) pairs: PathBuf,
+    /// What the answer is worth
+    #[arg(long, default_value = "logit-diff", value_parser = named::<Metric>, value_name = names::<Metric>())]
+    pub(super) metric: Metric,
+    /// At which positions the metric looks
+    #[arg(long, default_value = "asked", value_parser = named::<Positions>, value_name = names::<Positions>())]
+    pub(super) at: Positions,
+    /// What a removed edge carries
+    #[arg(long, default_value = "resample", value_parser = named::<Baseline>, value_name = names::<Baseline>())]
+    pub(super) baseline: Baseline,
+    /// The sign of scores: ours is positive where the metric falls without the edge
+    #[arg(long, default_value = "ours", value_parser = named::<Convention>, value_name = names::<Convention>())]
+    pub(super) convention: Convention,
+    /// Tell edges at each position apart
+    #[arg(long)]
+    positions: bool,
+    /// Make every neuron of an MLP a node
+    #[arg(long)]
+    neurons: bool,
+    /// Tell token embeddings (embed) and position embeddings (pos) apart
+    #[arg(long)]
+    split_input: bool,
+    /// Let a head read its queries, keys and values through one edge
+    #[arg(long)]
+    joined_qkv: bool,
+    /// Use the first N pairs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Examples times positions that are computed at a time
+    #[arg(long, value_name = "N", default_value_t = edgegrad::attribution::behaviour::ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    rows: u64,
+    /// Threads; all cores unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+}
+
+/// Reads the name of a value.
+pub(super) fn named<T: Named>(name: &str) -> std::result::Result<T, String> {
+    T::from_name(name).ok_or_else(|| format!("one of {}", names::<T>().replace('|', ", ")))
+}
+
+/// All names, for the help.
+pub(super) fn names<T: Named>() -> &'static str {
+    let all: Vec<&str> = T::ALL.iter().map(|(name, _)| *name).collect();
+    // Once for each kind and process: clap keeps names for as long as the program runs.
+    all.join("|").leak()
+}
+
+impl Asked {
+    /// Runs `work` on the threads asked for.
+    pub(super) fn on_threads<R: Send>(&self, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+        let mut pool = rayon::ThreadPoolBuilder::new();
+        if let Some(threads) = self.threads {
+            pool = pool.num_threads(threads as usize);
+        }
+        let pool = pool
+            .build()
+            .map_err(|e| Error::failed("threads", e, "ask for fewer with --threads"))?;
+        pool.install(work)
+    }
+
+    /// Reads the model and the pairs.
+    pub(super) fn read<T: Element>(&self) -> Result<(AnyModel<T>, Pairs)> {
+        let model = model::read::<T>(&self.model)?;
+        let bounds = match &model {
+            AnyModel::Transformer(m) => Bounds {
+                vocab: m.config.vocab,
+                vocab_out: m.config.vocab_out,
+                context: m.config.context,
+            },
+            AnyModel::Pooled { config, .. } => {
+                Bounds { vocab: config.vocab, vocab_out: config.vocab, context: config.seq_len }
+            }
+        };
+        let pairs = Pairs::read(&self.pairs, &bounds, None, self.limit.map(|n| n as usize))?;
+        Ok((model, pairs))
+    }
+
+    /// The behaviour that is looked into.
+    pub(super) fn behaviour<'a, T: Element>(
+        &self,
+        model: &'a AnyModel<T>,
+        pairs: &'a Pairs,
+    ) -> Result<Behaviour<'a, T>> {
+        let start = match (self.split_input, self.convention) {
+            (true, _) => Start::Split,
+            (false, Convention::Ours) => Start::Joint,
+            (false, Convention::EapIg) => Start::TokensOnly,
+        };
+        let granularity = Granularity {
+            start,
+            joined_qkv: self.joined_qkv,
+            neurons: self.neurons,
+            positions: self.positions.then(|| pairs[0].clean.len()),
+        };
+        let (graph, vocab_out) = match model {
+            AnyModel::Transformer(m) => {
+                (Graph::of_transformer(&m.config, granularity), m.config.vocab_out)
+            }
+            AnyModel::Pooled { config, .. } => {
+                (Graph::of_pooled(config, granularity), config.vocab)
+            }
+        };
+        let question = Question::new(self.metric, self.at, vocab_out, pairs)?;
+        let mut b = Behaviour::new(model, graph, pairs, question, self.baseline)?;
+        b.rows = self.rows as usize;
+        Ok(b)
+    }
+
+    /// The metric of the clean and of the corrupted runs, for people.
+    pub(super) fn headline<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<(f64, f64)> {
+        let (clean, corrupted) = b.extremes()?.means();
+        println!(
+            "{}: {} pairs, {} edges; {} {clean:.6} clean, {corrupted:.6} corrupted",
+            self.model.display(),
+            b.pairs.len(),
+            b.graph.edges(),
+            self.metric.name(),
+        );
+        Ok((clean, corrupted))
+    }
+}
+
+/// A progress bar for shares of the work, from 0 to 1; nothing where there is no terminal.
+pub(super) fn bar(what: &str) -> (ProgressBar, impl FnMut(f64) + use<>) {
+    const PARTS: u64 = 10_000;
+    let style = ProgressStyle::with_template("{msg}  {bar:32} {percent:>3} %  {eta} left");
+    let bar = ProgressBar::new(PARTS)
+        .with_style(style.expect("the template is well-formed"))
+        .with_message(what.to_string());
+    let shown = bar.clone();
+    (bar, move |share: f64| shown.set_position((share * PARTS as f64) as u64))
+}
