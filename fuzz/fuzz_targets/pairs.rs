@@ -7,7 +7,45 @@ use edgegrad::named::Named;
 use edgegrad::tape::Tape;
 use libfuzzer_sys::fuzz_target;
 
+/// What lines of pairs are made of: bytes that choose among these come near to one sooner.
+const WORDS: [&str; 28] = [
+    "{\"clean\":",
+    ",\"corrupted\":",
+    ",\"answer\":",
+    ",\"distractor\":",
+    ",\"position\":",
+    ",\"clean_output\":",
+    ",\"corrupted_output\":",
+    "{\"clean\":[1,2],\"corrupted\":[0,2]",
+    "{\"clean\":[4,1,3],\"corrupted\":[0,1,2]",
+    ",\"answer\":0,\"distractor\":[3,2]}\n",
+    ",\"clean_output\":[null,1],\"corrupted_output\":[3,2]}\n",
+    ",\"clean_output\":[0,1,0.5],\"corrupted_output\":[null,0,0]}\n",
+    "[",
+    "]",
+    "}\n",
+    ",",
+    "0",
+    "1",
+    "2",
+    "3",
+    "5",
+    "-1",
+    "0.5",
+    "1e9",
+    "null",
+    "\"a\"",
+    "[null,1]",
+    "[0,2]",
+];
+
 fuzz_target!(|bytes: &[u8]| {
+    read(bytes);
+    let text: String = bytes.iter().map(|&b| WORDS[b as usize % WORDS.len()]).collect();
+    read(text.as_bytes());
+});
+
+fn read(bytes: &[u8]) {
     for vocab_out in [1, 5] {
         let bounds = Bounds { vocab: 5, vocab_out, context: 4 };
         let pairs = match Pairs::parse("p", bytes, &bounds, None, Some(20)) {
@@ -18,7 +56,9 @@ fuzz_target!(|bytes: &[u8]| {
             }
         };
         for pair in pairs.iter() {
-            assert!((1..=4).contains(&pair.clean.len()) && pair.clean.len() == pair.corrupted.len());
+            assert!(
+                (1..=4).contains(&pair.clean.len()) && pair.clean.len() == pair.corrupted.len()
+            );
             assert!(pair.clean.iter().chain(&pair.corrupted).all(|&id| id < 5));
             if let Asked::Tokens { answer, distractor, position } = &pair.asked {
                 assert!(*position < pair.clean.len() && !answer.is_empty());
@@ -31,7 +71,7 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
     }
-});
+}
 
 fn ask(metric: Metric, positions: Positions, vocab_out: usize, pairs: &Pairs) {
     let Ok(question) = Question::new(metric, positions, vocab_out, pairs) else { return };
