@@ -381,8 +381,12 @@ fn running_a_model() {
         assert!(text.contains(from), "{text}");
         place.write(&config, text.replace(from, to));
     };
-    change("\"pooled\"", "\"gpt2\"");
-    run(&["model_type", "gpt2"], "pooled");
+    change("\"pooled\"", "\"poled\"");
+    run(&["model_type", "unknown", "poled"], "did you mean \"pooled\"?");
+    change("\"pooled\"", "null");
+    run(&["model_type: is missing"], "n_layers");
+    change("\"pooled\"", "7");
+    run(&["model_type: must be a text, got 7"], "as the model was trained");
     change("\"gelu\"", "\"swish\"");
     run(&["activation", "swish"], "relu");
     change("\"vocab\": 3", "\"vocab\": 0");
@@ -449,4 +453,196 @@ fn comparing_files() {
     let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
     assert_eq!(written["pearson"], 1.0);
     assert_eq!((&written["scored"], &written["circuits"]["edges"]["both"]), (&2.into(), &2.into()));
+}
+
+/// A copy of a model folder from the fixtures, with `change` made to its `config.json`.
+fn model_in(place: &Place, fixture: &str, change: impl FnOnce(&mut serde_json::Value)) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+    let read = |name: &str| std::fs::read(from.join(name)).expect("a fixture");
+    let mut config = serde_json::from_slice(&read("config.json")).expect("JSON");
+    change(&mut config);
+    place.write("m/config.json", config.to_string());
+    place.write("m/model.safetensors", read("model.safetensors"));
+}
+
+const RUN_M: &str = "run --model m --tokens t.jsonl --out l.safetensors";
+
+#[test]
+fn configurations_of_transformers() {
+    use serde_json::{Value, json};
+    let place = place();
+    place.write("t.jsonl", "[1, 2]");
+    let refused = |fixture: &str, key: &str, value: Value, parts: &[&str], help: &str| {
+        model_in(&place, fixture, |config| config[key] = value.clone());
+        // Not by way of running out of memory, or time.
+        let done = place.run(RUN_M);
+        done.failed(2, &[&["m/config.json: "], parts].concat(), help);
+        assert!(!place.path("l.safetensors").exists());
+    };
+    let cases: [(&str, &str, Value, &[&str], &str); 33] = [
+        ("gpt2-tiny", "model_type", json!("gpt-2"), &["model_type", "gpt-2"], "mean \"gpt2\"?"),
+        ("gpt2-tiny", "model_type", json!("bert"), &["model_type", "bert"], "known are gpt2"),
+        ("gpt2-tiny", "n_layer", json!(null), &["n_layer: is missing"], "n_layer"),
+        ("gpt2-tiny", "n_layer", json!("two"), &["n_layer: must be a whole", "two"], "trained"),
+        ("gpt2-tiny", "n_layer", json!(-2), &["n_layer: must be a whole", "-2"], "trained"),
+        ("gpt2-tiny", "n_layer", json!(2.5), &["n_layer: must be a whole", "2.5"], "trained"),
+        ("gpt2-tiny", "n_layer", json!(1_000_000_000_000u64), &["n_layer: must be from"], "sizes"),
+        ("gpt2-tiny", "n_head", json!(0), &["n_head: 0 does not divide"], "trained"),
+        ("gpt2-tiny", "n_head", json!(5), &["n_head: 5 does not divide n_embd = 32"], "trained"),
+        ("gpt2-tiny", "n_embd", json!(u64::MAX), &["n_head: 4 does not divide"], "trained"),
+        ("gpt2-tiny", "n_embd", json!(1u64 << 62), &["n_embd: must be from 1 to"], "sizes"),
+        ("gpt2-tiny", "n_embd", json!(0), &["n_embd: must be from 1"], "sizes"),
+        ("gpt2-tiny", "n_inner", json!(0), &["n_inner: must be at least 1"], "trained"),
+        ("gpt2-tiny", "vocab_size", json!(0), &["vocab_size: must be from 1"], "sizes"),
+        ("gpt2-tiny", "n_positions", json!([]), &["n_positions: must be a whole"], "trained"),
+        ("gpt2-tiny", "layer_norm_epsilon", json!(-1), &["layer_norm_epsilon"], "1e-5"),
+        ("gpt2-tiny", "activation_function", json!("gelu_no"), &["activation_f"], "\"gelu_new\"?"),
+        (
+            "gpt2-tiny",
+            "scale_attn_by_inverse_layer_idx",
+            json!(true),
+            &["inverse_layer"],
+            "without",
+        ),
+        ("gpt2-tiny", "add_cross_attention", json!(true), &["add_cross_attention"], "without"),
+        ("gpt2-tiny", "quantization_config", json!({"bits": 4}), &["quantization"], "without"),
+        (
+            "gpt2-tiny",
+            "tie_word_embeddings",
+            json!("no"),
+            &["tie_word_emb", "true or f"],
+            "trained",
+        ),
+        (
+            "llama-tiny",
+            "rope_parameters",
+            json!({"rope_type": "yarn", "factor": 4}),
+            &["rope_parameters.rope_type", "yarn"],
+            "default",
+        ),
+        ("llama-tiny", "rope_scaling", json!({"type": "linear"}), &["scaling.type"], "default"),
+        ("llama-tiny", "rope_parameters", json!({"rope_theta": 0}), &["rope_theta"], "10000"),
+        ("llama-tiny", "rope_parameters", json!("no"), &["rope_parameters: must be an o"], "set"),
+        ("llama-tiny", "num_key_value_heads", json!(3), &["key_value_heads: 3 does"], "equally"),
+        ("llama-tiny", "head_dim", json!(7), &["partial_rotary_factor: 7 of"], "even number"),
+        ("gpt-neox-tiny", "use_parallel_residual", json!(1), &["true or false, got 1"], "trained"),
+        ("tracr/trend", "attention_dir", json!("both"), &["attention_dir"], "causal"),
+        ("tracr/trend", "normalization_type", json!("BN"), &["normalization"], "LNPre"),
+        ("tracr/trend", "positional_embedding_type", json!("alibi"), &["alibi"], "rotary"),
+        ("tracr/trend", "attn_scale", json!(0), &["attn_scale: must be"], "root of d_head"),
+        ("tracr/trend", "use_local_attn", json!(true), &["use_local_attn"], "without"),
+    ];
+    for (fixture, key, value, parts, help) in cases {
+        refused(fixture, key, value, parts, help);
+    }
+    for text in ["[]", "3", "", "{", "\u{0}", "{\"model_type\": \"llama\"}"] {
+        place.write("m/config.json", text);
+        assert_eq!(place.run(RUN_M).messages().len(), 2, "{text}");
+        assert_eq!(place.run("info m").code, 2, "{text}");
+    }
+}
+
+#[test]
+fn weights_of_transformers() {
+    let place = place();
+    place.write("t.jsonl", "[1, 2]");
+    let file = "m/model.safetensors";
+    let wrong = |parts: &[&str], help: &str| {
+        place.run(RUN_M).failed(2, &[&["m/"], parts].concat(), help);
+        assert!(!place.path("l.safetensors").exists());
+    };
+    /// Changes a tensor of a name, and says whether it stays.
+    type Change<'a> = &'a dyn Fn(&str, &mut Vec<usize>, &mut Vec<f64>) -> bool;
+    let spoil = |change: Change<'_>| {
+        model_in(&place, "llama-tiny", |_| {});
+        let from = Tensors::read(place.path(file)).expect("a fixture");
+        let mut list = vec![];
+        for name in from.names() {
+            let (mut shape, mut numbers) = from.get_f64(&name).expect("numbers");
+            if change(&name, &mut shape, &mut numbers) {
+                list.push(Tensor::new(&name, &shape, &numbers));
+            }
+        }
+        write(place.path(file), &list, &Default::default()).expect("writable");
+    };
+    let (k, norm) = ("model.layers.1.self_attn.k_proj.weight", "model.norm.weight");
+    spoil(&|name, _, _| name != k);
+    wrong(&["`model.layers.1.self_attn.k_proj.weight`: is missing"], "did you mean");
+    spoil(&|name, shape, _| {
+        if name == k {
+            shape.reverse();
+        }
+        true
+    });
+    wrong(&["k_proj.weight`: expected shape [16, 32], got [32, 16]"], "sizes");
+    spoil(&|name, _, numbers| {
+        if name == norm {
+            numbers[3] = f64::INFINITY;
+        }
+        true
+    });
+    wrong(&["`model.norm.weight`: number [3] of [32] is not finite"], "diverged");
+    // What this kind of model does not have would be left out without a word.
+    model_in(&place, "llama-tiny", |config| config["num_hidden_layers"] = 1.into());
+    wrong(&["`model.layers.1.input_layernorm.weight`: is no parameter"], "config.json");
+    model_in(&place, "llama-tiny", |config| config["num_hidden_layers"] = 3.into());
+    wrong(&["`model.layers.2.input_layernorm.weight`: is missing"], "did you mean");
+    model_in(&place, "llama-tiny", |config| config["hidden_size"] = 64.into());
+    wrong(&["`model.embed_tokens.weight`: expected shape [48, 64], got [48, 32]"], "sizes");
+    model_in(&place, "llama-tiny", |config| config["tie_word_embeddings"] = true.into());
+    wrong(&["`lm_head.weight`: differs from model.embed_tokens.weight"], "make them equal");
+    let bytes = std::fs::read(place.path(file)).expect("a fixture");
+    place.write(file, &bytes[..bytes.len() / 2]);
+    wrong(&["model.safetensors: holds "], "whole .safetensors");
+    place.write(file, "");
+    wrong(&["model.safetensors: is cut off"], "whole .safetensors");
+    std::fs::remove_file(place.path(file)).expect("there");
+    wrong(&["model.safetensors: cannot read it"], "check the path");
+    for (index, part) in [
+        ("{}", "weight_map"),
+        (r#"{"weight_map": {"a": "../../secret.safetensors"}}"#, "files of this folder"),
+        (r#"{"weight_map": {"a": "gone.safetensors"}}"#, "gone.safetensors: cannot read it"),
+    ] {
+        place.write("m/model.safetensors.index.json", index);
+        wrong(&[part], "");
+    }
+}
+
+#[test]
+fn running_a_transformer() {
+    let place = place();
+    model_in(&place, "gpt2-tiny", |_| {});
+    let tokens = |text: &str, parts: &[&str], help: &str| {
+        place.write("t.jsonl", text);
+        place.run(RUN_M).failed(2, &[&["t.jsonl"], parts].concat(), help);
+        assert!(!place.path("l.safetensors").exists());
+    };
+    tokens("[1]\n[]\n", &["line 2", "has 0 ids", "takes 1 to 16"], "length");
+    let long = format!("[1]\n\n{:?}", vec![1; 17]);
+    tokens(&long, &["line 3", "has 17 ids", "takes 1 to 16"], "length");
+    tokens("[1, 2]\n[1, 50]", &["line 2", "id 50"], "0 to 49");
+    tokens("", &["holds no sequence"], "list of token ids");
+    let logits = || Tensors::read(place.path("l.safetensors")).expect("logits");
+    place.write("t.jsonl", "[1, 2, 3]\n[4, 5, 6]");
+    place.succeed(&format!("{RUN_M} --dtype f64"));
+    let (shape, same) = logits().get_f64("logits").expect("one tensor");
+    assert_eq!(shape, [2, 3, 50]);
+    // Of several lengths: each for itself, and the same numbers.
+    place.write("t.jsonl", "[9]\n[1, 2, 3]\n[4, 5]\n[4, 5, 6]\n[4]");
+    place.succeed(&format!("{RUN_M} --dtype f64"));
+    let file = logits();
+    assert_eq!(file.names(), [0, 1, 2, 3, 4].map(|i| format!("logits.{i}")));
+    assert_eq!(file.get_f64("logits.1").expect("a tensor"), (vec![3, 50], same[..150].to_vec()));
+    assert_eq!(file.get_f64("logits.3").expect("a tensor").1, same[150..]);
+    let (shape, shorter) = file.get_f64("logits.2").expect("a tensor");
+    assert_eq!((shape, &shorter[..]), (vec![2, 50], &same[150..250]));
+    std::fs::remove_file(place.path("l.safetensors")).expect("written");
+    // A window that is shorter than the context is one for the sequences.
+    model_in(&place, "llama-tiny", |config| {
+        config["model_type"] = "mistral".into();
+        config["sliding_window"] = 4.into();
+    });
+    tokens("[1, 2, 3, 4]\n[1, 2, 3, 4, 5]", &["line 2", "5 ids", "takes 1 to 4"], "length");
+    let info = place.succeed("info m");
+    assert!(info.contains("transformer") && info.contains("blocks.1.mlp.W_in"), "{info}");
 }

@@ -77,14 +77,14 @@ impl<'a, T: Element> Behaviour<'a, T> {
                 "edges at positions need sequences of one length; leave out --positions",
             ));
         }
-        if let AnyModel::Pooled { config, .. } = model {
-            if let Some(pair) = pairs.iter().find(|p| p.clean.len() != config.seq_len) {
-                return Err(Error::input(
-                    pairs.place_of(pair),
-                    format!("{} tokens; the model reads {}", pair.clean.len(), config.seq_len),
-                    "give sequences of the model's length",
-                ));
-            }
+        if let AnyModel::Pooled { config, .. } = model
+            && let Some(pair) = pairs.iter().find(|p| p.clean.len() != config.seq_len)
+        {
+            return Err(Error::input(
+                pairs.place_of(pair),
+                format!("{} tokens; the model reads {}", pair.clean.len(), config.seq_len),
+                "give sequences of the model's length",
+            ));
         }
         let edges = graph.edges();
         // Scores, sums and a file of names.

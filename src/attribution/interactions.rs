@@ -15,7 +15,6 @@
 
 use super::Progress;
 use super::behaviour::{Behaviour, Probe};
-use super::metric::Question;
 use super::subsets::values;
 use crate::error::Result;
 use crate::graph::MaskShape;
@@ -92,8 +91,7 @@ pub fn hessian(
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<f64>>> {
     let model = dual(b.model);
-    let question: Question = b.question.clone();
-    let mut b2 = Behaviour::new(&model, b.graph.clone(), b.pairs, question, b.baseline)?;
+    let mut b2 = Behaviour::new(&model, b.graph.clone(), b.pairs, b.question, b.baseline)?;
     b2.rows = b.rows;
     let edges = b.graph.edges();
     let mut hessian = vec![vec![0.0; edges]; rows.len()];

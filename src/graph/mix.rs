@@ -284,42 +284,12 @@ impl<T: Element> Op<T> for Mix<T> {
             }
             let (xs, rest) = scratch.split_at_mut(chunk * stream);
             self.mix(&seen, range.clone(), own, xs);
-            let read = |((r, own), (xs, rest)): ((usize, &Vec<Range<usize>>), (&[T], &mut [T]))| {
-                let (normed, rest) = rest.split_at_mut(stream);
-                let (stats, y) = rest.split_at_mut(rows * Norm::SAVED);
-                for rows in own {
-                    let at = rows.start * width..rows.end * width;
-                    let stats = &mut stats[rows.start * Norm::SAVED..rows.end * Norm::SAVED];
-                    let normed = &mut normed[at.clone()];
-                    self.norm.forward(
-                        width,
-                        &xs[at.clone()],
-                        seen.gain,
-                        seen.norm_bias,
-                        normed,
-                        stats,
-                    );
-                    let Some(w) = seen.w else {
-                        y[at].copy_from_slice(normed);
-                        continue;
-                    };
-                    let wide = self.reads(r, true);
-                    let mut first = 0;
-                    for (columns, w) in self.weights(w, r) {
-                        let y = &mut y[rows.start * wide + first..];
-                        let y = MatMut::strided(y, rows.len(), columns.len(), wide);
-                        let bias = seen.bias.map(|b| &b[columns.clone()]);
-                        affine(Mat::new(normed, rows.len(), width), w, bias, y);
-                        first += columns.len();
-                    }
-                }
-            };
             range
                 .clone()
                 .into_par_iter()
                 .zip(own.par_iter())
                 .zip(xs.par_chunks_exact(stream).zip(rest.par_chunks_exact_mut(part - stream)))
-                .for_each(read);
+                .for_each(|((r, own), (xs, rest))| self.read(&seen, r, own, xs, rest));
             // Readers own columns, which slices cannot part; so their numbers are put in place here.
             for ((r, own), rest) in range.zip(own).zip(rest.chunks_exact(part - stream)) {
                 let y = &rest[stream + rows * Norm::SAVED..];
@@ -347,32 +317,18 @@ impl<T: Element> Op<T> for Mix<T> {
         let dy = run.grad_out;
         let at = &self.at;
         let grads = run.grads;
+        // Readers add to all gradients one after the other.
+        for d in grads.iter_mut().flatten() {
+            d.accumulator();
+        }
         if let Some(d) = at.bias.and_then(|i| grads[i].as_mut()) {
-            sum_rows(dy, d.accumulator());
+            sum_rows(dy, d.slice());
         }
         let wants =
             |i: Option<usize>, grads: &[Option<Grad<T>>]| i.is_some_and(|i| grads[i].is_some());
         let wants_w = wants(at.w, grads);
         let wants_norm = wants(at.gain, grads) || wants(at.norm_bias, grads);
         let wants_mask = grads[1].is_some();
-        for &(i, _) in &at.sources {
-            // Where all masks are 1 nothing is added below.
-            if let Some(d) = &mut grads[i] {
-                d.accumulator();
-            }
-        }
-        if let Some(d) = &mut grads[1] {
-            d.accumulator();
-        }
-        for i in [at.w, at.gain, at.norm_bias].into_iter().flatten() {
-            if let Some(d) = &mut grads[i] {
-                d.accumulator();
-            }
-        }
-        if let Some(d) = &mut grads[0] {
-            d.accumulator();
-        }
-
         let own: Vec<_> = (0..self.readers).map(|r| self.own_rows(seen.mask, r)).collect();
         let plain = !wants_mask && own.iter().all(Vec::is_empty);
         let chunk = if plain { 1 } else { self.chunk(3) };
@@ -421,41 +377,6 @@ impl<T: Element> Op<T> for Mix<T> {
             let (xs, rest) = scratch.split_at_mut(chunk * stream);
             let (gs, rest) = rest.split_at_mut(chunk * stream);
             self.mix(&seen, range.clone(), own, xs);
-            // What each reader reads, and from it the gradient of that.
-            let reader = |(((r, own), xs), (gs, rest)): (
-                ((usize, &Vec<Range<usize>>), &mut [T]),
-                (&mut [T], &mut [T]),
-            )| {
-                let (dn, own_stats) = rest.split_at_mut(stream);
-                let whole = own.first().is_some_and(|o| o.len() == rows);
-                if !whole {
-                    // The rows between its own are those of the stream.
-                    let mut from = 0;
-                    for rows in own.iter().cloned().chain([rows..rows]) {
-                        let at = from * width..rows.start * width;
-                        xs[at.clone()].copy_from_slice(&seen.x[at]);
-                        from = rows.end;
-                    }
-                }
-                // Leaves the normed rows in `gs` until the weights have had their gradient.
-                self.norm.forward(width, xs, seen.gain, seen.norm_bias, gs, own_stats);
-                match seen.w {
-                    Some(w) => {
-                        let mut write = Write::Store;
-                        for (c, w) in self.weights(w, r) {
-                            gemm(T::ONE, columns(c), w.t(), write, MatMut::new(dn, rows, width));
-                            write = Write::Add;
-                        }
-                        if self.columns[r].is_empty() {
-                            dn.fill(T::ZERO);
-                        }
-                    }
-                    None => dn.copy_from_slice(dy),
-                }
-                if !wants_w {
-                    self.norm.backward(width, xs, seen.gain, own_stats, dn, gs);
-                }
-            };
             range
                 .clone()
                 .into_par_iter()
@@ -465,7 +386,9 @@ impl<T: Element> Op<T> for Mix<T> {
                     gs.par_chunks_exact_mut(stream)
                         .zip(rest.par_chunks_exact_mut(part - 2 * stream)),
                 )
-                .for_each(reader);
+                .for_each(|(((r, own), xs), (gs, rest))| {
+                    self.pull(&seen, dy, r, own, xs, gs, rest, wants_w);
+                });
             for (i, r) in range.clone().enumerate() {
                 let xs = &xs[i * stream..][..stream];
                 let gs = &mut gs[i * stream..][..stream];
@@ -501,6 +424,74 @@ impl<T: Element> Op<T> for Mix<T> {
 }
 
 impl<T: Element> Mix<T> {
+    /// What reader `r` reads of its own `xs [B T, D]`, at the rows `own`: leaves it in `rest` behind
+    /// the normed rows and what the norm's derivative needs.
+    fn read(&self, seen: &Seen<'_, T>, r: usize, own: &[Range<usize>], xs: &[T], rest: &mut [T]) {
+        let width = self.width;
+        let (normed, rest) = rest.split_at_mut(self.rows * width);
+        let (stats, y) = rest.split_at_mut(self.rows * Norm::SAVED);
+        for rows in own {
+            let at = rows.start * width..rows.end * width;
+            let stats = &mut stats[rows.start * Norm::SAVED..rows.end * Norm::SAVED];
+            let normed = &mut normed[at.clone()];
+            let x = &xs[at.clone()];
+            self.norm.forward(width, x, seen.gain, seen.norm_bias, normed, stats);
+            let Some(w) = seen.w else {
+                y[at].copy_from_slice(normed);
+                continue;
+            };
+            let wide = self.reads(r, true);
+            let mut first = 0;
+            for (columns, w) in self.weights(w, r) {
+                let y = &mut y[rows.start * wide + first..];
+                let y = MatMut::strided(y, rows.len(), columns.len(), wide);
+                let bias = seen.bias.map(|b| &b[columns.clone()]);
+                affine(Mat::new(normed, rows.len(), width), w, bias, y);
+                first += columns.len();
+            }
+        }
+    }
+
+    /// From the gradient `dy` of what is read, that of the norm's output of reader `r`, into the front
+    /// of `rest`, and of its `xs`, into `gs`; where the weights want theirs first, the normed rows.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the scratch memory")]
+    fn pull(
+        &self,
+        seen: &Seen<'_, T>,
+        dy: &[T],
+        r: usize,
+        own: &[Range<usize>],
+        xs: &mut [T],
+        gs: &mut [T],
+        rest: &mut [T],
+        keep_normed: bool,
+    ) {
+        let (rows, width) = (self.rows, self.width);
+        let (dn, stats) = rest.split_at_mut(rows * width);
+        // The rows between its own are those of the stream.
+        let mut from = 0;
+        for (start, end) in own.iter().map(|o| (o.start, o.end)).chain([(rows, rows)]) {
+            let at = from * width..start * width;
+            xs[at.clone()].copy_from_slice(&seen.x[at]);
+            from = end;
+        }
+        self.norm.forward(width, xs, seen.gain, seen.norm_bias, gs, stats);
+        match seen.w {
+            Some(w) => {
+                let mut write = Write::Store;
+                for (c, w) in self.weights(w, r) {
+                    let dy = Mat::strided(&dy[c.start..], rows, c.len(), self.out, 1);
+                    gemm(T::ONE, dy, w.t(), write, MatMut::new(dn, rows, width));
+                    write = Write::Add;
+                }
+            }
+            None => dn.copy_from_slice(dy),
+        }
+        if !keep_normed {
+            self.norm.backward(width, xs, seen.gain, stats, dn, gs);
+        }
+    }
+
     /// Adds to the gradients of the norm's gain and bias.
     fn norm_gradients(&self, x: &[T], stats: &[T], dn: &[T], grads: &mut [Option<Grad<T>>]) {
         let mut take = |i: Option<usize>| i.and_then(|i| grads[i].take().map(|g| (i, g)));

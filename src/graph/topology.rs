@@ -140,7 +140,7 @@ impl Builder {
         let whole = |node| Input { node, port: Port::Whole };
         let wide = neurons * (1 + gated as usize);
         if !self.graph.granularity.neurons {
-            return vec![(whole(Node::Mlp { layer }), vec![0..wide])];
+            return vec![(whole(Node::Mlp { layer }), one(0..wide))];
         }
         let columns = |j: usize| (j..wide).step_by(neurons).map(|c| c..c + 1).collect();
         (0..neurons).map(|j| (whole(Node::Neuron { layer, neuron: j }), columns(j))).collect()
@@ -156,6 +156,11 @@ impl Builder {
     fn seen(&self) -> Range<usize> {
         0..self.graph.writers.len()
     }
+}
+
+/// A list of one range of columns.
+fn one(columns: Range<usize>) -> Vec<Range<usize>> {
+    std::iter::once(columns).collect()
 }
 
 impl Graph {
@@ -254,8 +259,8 @@ impl Graph {
         let node = Node::Head { layer: 0, head: 0 };
         // The query's column comes first in the reading weight, then those of the values.
         let ports = vec![
-            (Input { node, port: Port::K }, vec![0..1]),
-            (Input { node, port: Port::V }, vec![1..1 + d]),
+            (Input { node, port: Port::K }, one(0..1)),
+            (Input { node, port: Port::V }, one(1..1 + d)),
         ];
         let embeddings = b.seen();
         b.read(Reader::Attention(0), ports, embeddings.clone(), at);
