@@ -388,10 +388,14 @@ impl<T: Element> Pushed<'_, T> {
     /// When they cannot be written.
     pub fn push(&mut self, numbers: &[T]) -> io::Result<()> {
         self.count += numbers.len();
-        numbers.iter().try_for_each(|x| match T::NAME {
-            // Through f64 and back: exact.
-            "f32" => self.writer.write_all(&(x.to_f64() as f32).to_le_bytes()),
-            _ => self.writer.write_all(&x.to_f64().to_le_bytes()),
+        numbers.chunks(1 << 12).try_for_each(|part| {
+            let bytes: Vec<u8> = if T::NAME == "f32" {
+                // Through f64 and back: exact.
+                part.iter().flat_map(|x| (x.to_f64() as f32).to_le_bytes()).collect()
+            } else {
+                part.iter().flat_map(|x| x.to_f64().to_le_bytes()).collect()
+            };
+            self.writer.write_all(&bytes)
         })
     }
 }

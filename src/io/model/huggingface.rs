@@ -251,6 +251,7 @@ fn positions(
 ) -> Result<Positions> {
     for key in ["rope_parameters", "rope_scaling"] {
         let Some(rope) = fields.object(key)? else { continue };
+        rope.refuse(&["full_attention", "sliding_attention"])?;
         for key in ["rope_type", "type"] {
             if let Some(name) = rope.text(key)?
                 && name != "default"

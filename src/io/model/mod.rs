@@ -147,3 +147,76 @@ impl std::io::Write for Hasher<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const FIXTURES: [&str; 4] = ["gpt2-tiny", "gpt-neox-tiny", "llama-tiny", "tracr/trend"];
+
+    fn fixture(name: &str) -> (Value, Vec<u8>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        let bytes = |file: &str| std::fs::read(folder.join(file)).expect("a fixture");
+        let config = serde_json::from_slice(&bytes("config.json")).expect("JSON");
+        (config, bytes("model.safetensors"))
+    }
+
+    /// What a field could hold.
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0u64..70).prop_map(Value::from),
+            any::<u64>().prop_map(|n| Value::from(n >> (n % 64))),
+            any::<i64>().prop_map(Value::from),
+            prop_oneof![-1.0..100.0, any::<f64>()].prop_map(|x| json!(x)),
+            "[a-z_]{0,9}".prop_map(Value::from),
+            Just(json!([1, "sliding_attention"])),
+            Just(json!({"rope_type": "default", "rope_theta": -1, "partial_rotary_factor": 0.4})),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn changed_configurations_never_panic(
+            name in prop::sample::select(&FIXTURES[..]),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), value()), 1..4),
+            kind in prop::option::of(prop::sample::select(&huggingface::KINDS[..])),
+        ) {
+            let (mut config, weights) = fixture(name);
+            let map = config.as_object_mut().expect("an object");
+            let keys: Vec<String> = map.keys().cloned().collect();
+            for (at, value) in changes {
+                map.insert(at.get(&keys).clone(), value);
+            }
+            if let Some(kind) = kind {
+                map.insert("model_type".into(), kind.into());
+            }
+            match from_bytes::<f32>(config.to_string().as_bytes(), weights) {
+                Ok(AnyModel::Transformer(model)) => {
+                    let list = model.config.parameters();
+                    prop_assert_eq!(list.len(), model.weights.len());
+                    for (p, w) in list.iter().zip(&model.weights) {
+                        prop_assert_eq!(p.shape.len(), w.len());
+                    }
+                }
+                Ok(AnyModel::Pooled { .. }) => panic!("a pooled model"),
+                Err(e) => {
+                    prop_assert!(!e.to_string().contains('\n') && !e.help().is_empty());
+                    prop_assert_eq!(e.exit_code(), 2);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_fixtures_are_read_as_they_are() {
+        for name in FIXTURES {
+            let (config, weights) = fixture(name);
+            let model = from_bytes::<f64>(config.to_string().as_bytes(), weights);
+            assert!(matches!(model, Ok(AnyModel::Transformer(_))), "{name}: {model:?}");
+        }
+    }
+}
