@@ -304,6 +304,34 @@ impl<T: Element> Probe<T> {
         }
     }
 
+    /// Sets all masks of each example that has a number to it, and of the others to 1, in a recording
+    /// with masks for each example.
+    pub fn set_example_masks(&mut self, masks: &[Option<f64>]) {
+        for x in self.masks().collect::<Vec<_>>() {
+            let all = self.program.value_mut(x);
+            let each = all.len() / self.batch;
+            for (i, block) in all.chunks_exact_mut(each.max(1)).enumerate() {
+                let mask = masks.get(i).copied().flatten();
+                block.fill(mask.map_or(T::ONE, T::from_f64));
+            }
+        }
+    }
+
+    /// Adds to `sums [examples, E]` the gradients of each example's masks times its factor.
+    pub fn add_example_gradients(&self, factors: &[f64], sums: &mut [f64]) {
+        let graph = &self.recorded.graph;
+        for (group, x) in graph.groups.iter().zip(self.masks()) {
+            let gradients = self.program.grad(x).chunks_exact(group.edges().len().max(1));
+            let examples = sums.chunks_exact_mut(graph.edges());
+            for ((gradients, sums), &factor) in gradients.zip(examples).zip(factors) {
+                if factor != 0.0 {
+                    let to = sums[group.edges()].iter_mut().zip(gradients);
+                    to.for_each(|(s, g)| *s += factor * g.to_f64());
+                }
+            }
+        }
+    }
+
     /// Asks the metric of `pairs` and computes their clean run. With fewer pairs than the batch has
     /// room for, the first is repeated and counts nothing.
     pub fn ask(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) {

@@ -90,6 +90,8 @@ pub struct Scores {
     pub completeness: Option<Completeness>,
     /// Steps, nodes or orders it took, where that was not given.
     pub steps: Option<usize>,
+    /// The parts of [0, 1] that `mask-ig` integrated over, for each pair in the order of the batches.
+    pub intervals: Option<Vec<Vec<(f64, f64)>>>,
 }
 
 impl Scores {

@@ -23,7 +23,7 @@ pub(super) struct Attribute {
     /// How edges are scored
     #[arg(long, default_value = "eap", value_parser = named::<Method>, value_name = names::<Method>())]
     method: Method,
-    /// Steps of eap-ig and eap-ig-activations (5 unless given), first nodes of mask-ig (4), random
+    /// Steps of eap-ig and eap-ig-activations (5 unless given), nodes of mask-ig in an interval (6), random
     /// orders of shapley (32)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: Option<u64>,
@@ -184,7 +184,14 @@ impl Attribute {
     ) -> Result<()> {
         let edges = verify::sample(b.graph.edges(), count, self.seed);
         let (shown, mut progress) = bar("verify");
-        let again = verify::again(b, self.method, options, scores.steps, &edges, &mut progress)?;
+        let again = verify::again(
+            b,
+            self.method,
+            options,
+            scores.intervals.as_deref(),
+            &edges,
+            &mut progress,
+        )?;
         shown.finish_and_clear();
         let Some(again) = again else {
             println!("verify: `{}` has no other way to compute a score", self.method.name());
