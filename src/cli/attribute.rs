@@ -9,7 +9,7 @@ use edgegrad::attribution::method::{Method, Options};
 use edgegrad::attribution::{Completeness, Convention, Scores, exact, subsets, verify};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Graph, Meta};
-use edgegrad::io::model;
+use edgegrad::io::{atomic, model};
 use edgegrad::named::Named;
 use edgegrad::tensor::Element;
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ impl Attribute {
             let message = format!("must be above 0, got {}", self.tol);
             return Err(Error::input("--tol", message, "give a share such as 1e-8"));
         }
+        // Before hours of work that could not be kept.
+        atomic::check_file(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
