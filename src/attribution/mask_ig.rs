@@ -9,21 +9,46 @@
 //! quadrature leaves of it, the residual, is therefore the error of the result, known without knowing
 //! the result. Gauss-Legendre nodes converge faster than any power where the metric is smooth in
 //! `alpha`; their number is doubled until the residual is small enough.
+//!
+//! Where it is not smooth (rectifiers have kinks, attention that is nearly hard switches at once), no
+//! number of nodes is enough, but completeness holds on every part `[a, b]` of the way:
+//!
+//! ```text
+//! sum over e of (integral over [a, b] of d metric / d m_e) = metric(b) - metric(a)
+//! ```
+//!
+//! So each part knows its own residual. The way of each pair is then divided where residuals are
+//! large, until what all parts leave is small enough. A kink at `k` in a part is where the tangents
+//! from both ends meet, up to the square of the part's length; cutting closely on both sides of it
+//! leaves a small part around the kink and smooth ones beside it.
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, Probe};
 use super::{Completeness, Progress, Scores};
 use crate::error::Result;
 use crate::graph::MaskShape;
+use crate::io::pairs::Pair;
 use crate::simd::Element;
 
-/// The most nodes that are tried.
-const MOST_NODES: usize = 1024;
+/// The most nodes on the undivided way.
+const WHOLE: usize = 64;
+
+/// Nodes on each part of a divided way.
+const NODES: usize = 8;
+
+/// The most nodes on the divided way of one pair.
+const MOST_NODES: usize = 1 << 16;
+
+/// How near to a kink the way is cut, as a share of the part's length.
+const NEAR: f64 = 1.0 / 64.0;
+
+/// Parts that are shorter are not divided: their ends would hardly differ.
+const SHORTEST: f64 = 1e-12;
 
 /// The scores of all edges, `[E]`: `first` nodes, doubled until the residual is at most `tol` times
-/// the difference of the metric.
+/// the difference of the metric, or as small as rounding allows; then the way is divided.
 ///
 /// # Errors
-/// None of its own; a residual above `tol` is reported in the result.
+/// If there is not enough memory for it; a residual above `tol` is reported in the result.
 ///
 /// # Panics
 /// If there are no nodes.
@@ -35,33 +60,49 @@ pub fn scores<T: Element>(
 ) -> Result<Scores> {
     let mut nodes = first;
     loop {
-        let (scores, delta) = integrate(b, nodes, progress)?;
-        let completeness = Completeness::new(&scores, delta);
-        if completeness.residual().abs() <= tol * delta.abs() || 2 * nodes > MOST_NODES {
-            let mut scores = Scores::of(scores);
-            scores.completeness = Some(completeness);
-            scores.steps = Some(nodes);
-            return Ok(scores);
+        let whole = integrate(b, nodes, progress)?;
+        let Whole { scores, delta, size } = &whole;
+        let completeness = Completeness::new(scores, *delta);
+        // Rounding leaves an error of this order in the sum, however many nodes there are.
+        let floor = 8.0 * T::EPSILON * (size + scores.iter().map(|s| s.abs()).sum::<f64>());
+        let target = (tol * delta.abs()).max(floor);
+        if completeness.residual().abs() <= target {
+            let completeness = Some(completeness);
+            let steps = Some(nodes);
+            return Ok(Scores { steps, completeness, ..Scores::of(whole.scores) });
+        }
+        if 2 * nodes > WHOLE {
+            return divided(b, *delta, target, progress);
         }
         nodes *= 2;
     }
 }
 
-/// The integrals from `nodes` nodes, and `metric(1) - metric(0)`.
+/// What a rule on the undivided way gives.
+struct Whole {
+    scores: Vec<f64>,
+    /// `metric(1) - metric(0)`.
+    delta: f64,
+    /// `|metric(1)| + |metric(0)|`.
+    size: f64,
+}
+
+/// The integrals from `nodes` nodes.
 fn integrate<T: Element>(
     b: &Behaviour<'_, T>,
     nodes: usize,
     progress: &mut Progress<'_>,
-) -> Result<(Vec<f64>, f64)> {
+) -> Result<Whole> {
     let mut scores = vec![0.0; b.graph.edges()];
-    let (mut delta, mut done) = (0.0, 0.0);
+    let (mut delta, mut size, mut done) = (0.0, 0.0, 0.0);
     b.batches(Some(MaskShape::default()), |probe, pairs| {
         probe.set_masks(T::ONE);
         probe.set_baselines(b, pairs);
-        delta += probe.total();
+        let clean = probe.total();
         probe.set_masks(T::ZERO);
         probe.program.forward();
-        delta -= probe.total();
+        delta += clean - probe.total();
+        size += clean.abs() + probe.total().abs();
         for (alpha, weight) in gauss_legendre(nodes) {
             probe.set_masks(T::from_f64(alpha));
             probe.program.forward();
@@ -74,7 +115,196 @@ fn integrate<T: Element>(
         probe.set_masks(T::ONE);
         Ok(())
     })?;
-    Ok((scores, delta))
+    Ok(Whole { scores, delta, size })
+}
+
+/// The integrals of each pair on parts of its way, which leave at most `target` of the sum over all
+/// pairs unless there are too many of them.
+fn divided<T: Element>(
+    b: &Behaviour<'_, T>,
+    delta: f64,
+    target: f64,
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    let mut scores = vec![0.0; b.graph.edges()];
+    let (mut steps, mut parts, mut done) = (0, 0, 0);
+    for pairs in b.lengths() {
+        let time = pairs[0].clean.len();
+        let batch = (b.rows / time.max(1)).max(1);
+        let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
+        let mut way = Way { probe, weight: b.weight(), nodes: 0 };
+        for pair in pairs {
+            way.start(b, pair);
+            parts = parts.max(way.divide(target * b.weight(), &mut scores));
+            steps = steps.max(way.nodes);
+            done += 1;
+            progress(done as f64 * b.weight());
+        }
+    }
+    let completeness = Some(Completeness::new(&scores, delta));
+    Ok(Scores { steps: Some(steps), parts: Some(parts), completeness, ..Scores::of(scores) })
+}
+
+/// The way of one pair, many points of it at a time.
+struct Way<T: Element> {
+    probe: Probe<T>,
+    /// Of a pair in the mean.
+    weight: f64,
+    /// Points computed so far.
+    nodes: usize,
+}
+
+/// A point of the way: the metric and its slope along the way.
+#[derive(Clone, Copy)]
+struct Point {
+    alpha: f64,
+    metric: f64,
+    slope: f64,
+}
+
+/// A part of the way.
+struct Part {
+    from: Point,
+    to: Point,
+    /// The integrals of all edges' derivatives.
+    integrals: Vec<f64>,
+    /// How far their sum is from the difference of the metric, absolutely.
+    residual: f64,
+}
+
+impl Part {
+    /// Where to cut it: on both sides of the kink that the tangents from both ends show, or else in
+    /// the middle.
+    fn cuts(&self) -> Vec<f64> {
+        let (a, b) = (self.from, self.to);
+        let length = b.alpha - a.alpha;
+        let rise = b.metric - a.metric;
+        let kink = a.alpha + (b.slope * length - rise) / (b.slope - a.slope);
+        let inside =
+            |x: &f64| a.alpha + 0.5 * NEAR * length < *x && *x < b.alpha - 0.5 * NEAR * length;
+        let around = [kink - NEAR * length, kink + NEAR * length];
+        let cuts: Vec<f64> = around.into_iter().filter(inside).collect();
+        // Not a number where both slopes are equal.
+        if cuts.is_empty() || !inside(&kink) {
+            return vec![a.alpha + 0.5 * length];
+        }
+        cuts
+    }
+}
+
+impl<T: Element> Way<T> {
+    fn start(&mut self, b: &Behaviour<'_, T>, pair: &Pair) {
+        let list = vec![pair; self.probe.batch];
+        self.probe.set_masks(T::ONE);
+        self.probe.ask(b, &list);
+        self.probe.set_baselines(b, &list);
+        self.nodes = 0;
+    }
+
+    /// Shows `each` the points `alphas` in order, with the derivatives by all masks.
+    fn visit(&mut self, alphas: &[f64], mut each: impl FnMut(usize, Point, &[f64])) {
+        self.nodes += alphas.len();
+        let probe = &mut self.probe;
+        let masks: Vec<_> = probe.masks().collect();
+        let mut gradient = vec![0.0; probe.recorded.graph.edges()];
+        for (block, alphas) in alphas.chunks(probe.batch).enumerate() {
+            for &x in &masks {
+                let numbers = probe.program.value_mut(x);
+                let edges = numbers.len() / probe.batch;
+                for (numbers, &alpha) in numbers.chunks_exact_mut(edges).zip(alphas) {
+                    numbers.fill(T::from_f64(alpha));
+                }
+            }
+            probe.program.forward();
+            probe.backward();
+            let metrics = probe.results(alphas.len());
+            for (i, (&alpha, metric)) in alphas.iter().zip(metrics).enumerate() {
+                for (group, &x) in probe.recorded.graph.groups.iter().zip(&masks) {
+                    let to = &mut gradient[group.edges()];
+                    let numbers = &probe.program.grad(x)[i * to.len()..][..to.len()];
+                    to.iter_mut().zip(numbers).for_each(|(g, n)| *g = n.to_f64());
+                }
+                let slope = gradient.iter().sum();
+                let point = Point { alpha, metric: self.weight * metric, slope };
+                each(block * probe.batch + i, point, &gradient);
+            }
+        }
+    }
+
+    /// Divides the way until all parts together leave at most `budget`, adds the integrals to
+    /// `scores` and returns how many parts there are.
+    fn divide(&mut self, mut budget: f64, scores: &mut [f64]) -> usize {
+        let mut ends = vec![];
+        self.visit(&[0.0, 1.0], |_, point, _| ends.push(point));
+        let mut parts = self.compute(&[(ends[0], ends[1])]);
+        let mut count = 0;
+        loop {
+            // The good ones are done with, as long as they leave half of the budget to the others.
+            parts.sort_by(|a, b| a.residual.total_cmp(&b.residual));
+            let all: f64 = parts.iter().map(|p| p.residual).sum();
+            let last = all <= budget || self.nodes > MOST_NODES;
+            let (mut left, share) = (vec![], 0.5 * budget);
+            let mut spent = 0.0;
+            for part in parts {
+                let short = part.to.alpha - part.from.alpha < SHORTEST;
+                if last || short || spent + part.residual <= share {
+                    spent += part.residual;
+                    count += 1;
+                    scores.iter_mut().zip(&part.integrals).for_each(|(s, x)| *s += x);
+                } else {
+                    left.push(part);
+                }
+            }
+            if left.is_empty() {
+                return count;
+            }
+            budget = (budget - spent).max(0.0);
+            // In the order of the way, so that sums are the same in every run.
+            left.sort_by(|a, b| a.from.alpha.total_cmp(&b.from.alpha));
+            let cuts: Vec<Vec<f64>> = left.iter().map(Part::cuts).collect();
+            let mut points = vec![];
+            self.visit(&cuts.concat(), |_, point, _| points.push(point));
+            let mut points = points.into_iter();
+            let mut pieces = vec![];
+            for (part, cuts) in left.iter().zip(&cuts) {
+                let mut from = part.from;
+                for to in points.by_ref().take(cuts.len()) {
+                    pieces.push((from, to));
+                    from = to;
+                }
+                pieces.push((from, part.to));
+            }
+            parts = self.compute(&pieces);
+        }
+    }
+
+    /// The integrals on parts of the way between these points.
+    fn compute(&mut self, pieces: &[(Point, Point)]) -> Vec<Part> {
+        let rule = gauss_legendre(NODES);
+        let edges = self.probe.recorded.graph.edges();
+        let part = |&(from, to): &(Point, Point)| Part {
+            from,
+            to,
+            integrals: vec![0.0; edges],
+            residual: 0.0,
+        };
+        let mut parts: Vec<Part> = pieces.iter().map(part).collect();
+        let inside = |p: &Part| {
+            let (from, length) = (p.from.alpha, p.to.alpha - p.from.alpha);
+            rule.iter().map(move |(x, _)| from + length * x).collect::<Vec<f64>>()
+        };
+        let alphas: Vec<f64> = parts.iter().flat_map(inside).collect();
+        self.visit(&alphas, |i, _, gradient| {
+            let part = &mut parts[i / NODES];
+            let weight = rule[i % NODES].1 * (part.to.alpha - part.from.alpha);
+            part.integrals.iter_mut().zip(gradient).for_each(|(s, g)| *s += weight * g);
+        });
+        for part in &mut parts {
+            let sum: f64 = part.integrals.iter().sum();
+            part.residual = (sum - (part.to.metric - part.from.metric)).abs();
+        }
+        parts
+    }
 }
 
 /// Nodes and weights of the Gauss-Legendre rule on [0, 1]: the roots of the Legendre polynomial

@@ -88,8 +88,10 @@ pub struct Scores {
     pub standard_errors: Option<Vec<f64>>,
     /// For methods whose scores should add up.
     pub completeness: Option<Completeness>,
-    /// Steps, nodes or orders it took, where that was not given.
+    /// Steps, nodes (the most of one pair) or orders it took, where that was not given.
     pub steps: Option<usize>,
+    /// Into how many parts the way of a pair was divided at most, where it was.
+    pub parts: Option<usize>,
 }
 
 impl Scores {

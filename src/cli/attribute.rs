@@ -107,6 +107,13 @@ impl Attribute {
         }
         self.table(&b.graph, &scores);
         println!("{} edges in {seconds:.2} s", b.graph.edges());
+        match (self.method, scores.steps, scores.parts) {
+            (Method::MaskIg, Some(nodes), None) => println!("{nodes} nodes"),
+            (Method::MaskIg, Some(nodes), Some(parts)) => {
+                println!("at most {nodes} nodes and {parts} parts of the way for a pair");
+            }
+            _ => {}
+        }
         if let Some(c) = scores.completeness {
             let share = 100.0 * c.residual().abs() / c.delta.abs();
             println!(
@@ -186,7 +193,12 @@ impl Attribute {
     ) -> Result<()> {
         let edges = verify::sample(b.graph.edges(), count, self.seed);
         let (shown, mut progress) = bar("verify");
-        let again = verify::again(b, self.method, options, scores.steps, &edges, &mut progress)?;
+        let steps = scores.steps;
+        let again = match scores.parts {
+            // Differences cannot see what is on either side of a kink.
+            Some(_) => None,
+            None => verify::again(b, self.method, options, steps, &edges, &mut progress)?,
+        };
         shown.finish_and_clear();
         let Some(again) = again else {
             println!("verify: `{}` has no other way to compute a score", self.method.name());
