@@ -646,3 +646,259 @@ fn running_a_transformer() {
     let info = place.succeed("info m");
     assert!(info.contains("transformer") && info.contains("blocks.1.mlp.W_in"), "{info}");
 }
+
+/// A pair for gpt2-tiny, which reads 16 tokens of 50.
+const PAIR: &str = r#"{"clean": [1, 2, 3], "corrupted": [4, 2, 3], "answer": 7, "distractor": 8}"#;
+
+const ATTRIBUTE: &str = "attribute --threads 1 --model m --pairs p.jsonl --out s.json";
+const INTERACTIONS: &str = "interactions --threads 1 --model m --pairs p.jsonl --out s.json";
+
+/// Both commands refuse the pairs, name their line, and write nothing.
+#[track_caller]
+fn refused_pairs(place: &Place, text: &str, parts: &[&str], help: &str) {
+    place.write("p.jsonl", text);
+    for command in [ATTRIBUTE, INTERACTIONS] {
+        place.run(command).failed(2, &[&["p.jsonl: "], parts].concat(), help);
+        assert!(!place.path("s.json").exists(), "{command}: scores of nothing");
+    }
+}
+
+#[test]
+fn pairs_of_a_transformer() {
+    let place = Place::new("");
+    model_in(&place, "gpt2-tiny", |_| {});
+    let wrong = |from: &str, to: &str, parts: &[&str], help: &str| {
+        assert!(PAIR.contains(from));
+        let text = format!("{PAIR}\n\n{}\n", PAIR.replace(from, to));
+        refused_pairs(&place, &text, &[&["line 3: "], parts].concat(), help);
+    };
+    wrong("[4, 2, 3]", "[4, 2]", &["`clean` has 3 tokens, `corrupted` has 2"], "same length");
+    wrong("[1, 2, 3]", "[1, 50, 3]", &["`clean`", "50"], "to 49");
+    wrong("[4, 2, 3]", "[4, -2, 3]", &["`corrupted`", "-2"], "whole numbers from 0");
+    wrong("\"answer\": 7", "\"answer\": 50", &["`answer`", "50"], "0 to 49");
+    wrong(
+        "\"answer\": 7",
+        "\"answer\": 8",
+        &["token 8 is in `answer` and in `distr"],
+        "change one",
+    );
+    wrong("\"answer\": 7", "\"answer\": [6, 8]", &["token 8"], "change one");
+    wrong("\"answer\"", "\"answers\"", &["`answer` is missing"], "it has `answers`");
+    wrong("\"answer\": 7", "\"position\": 3, \"answer\": 7", &["`position`: 3"], "from 0 to 2");
+    wrong("}", "", &["is not JSON: EOF"], "on each line");
+    wrong(PAIR, "[1, 2]", &["is not a JSON object"], "on each line");
+    wrong(PAIR, "\u{0}", &["is not JSON"], "on each line");
+    let outputs =
+        r#"{"clean": [1], "corrupted": [2], "clean_output": [1], "corrupted_output": [2]}"#;
+    wrong(PAIR, outputs, &["asks for outputs, but line 1"], "a file of their own");
+    refused_pairs(&place, "", &["holds no pair"], "on each line");
+    refused_pairs(&place, "\n \n", &["holds no pair"], "on each line");
+    let long = PAIR.replace("2, 3]", &format!("{}]", ["5"; 16].join(", ")));
+    refused_pairs(&place, &long, &["line 1: has 17 tokens, the model reads at most 16"], "shorten");
+    let done = place.run(&ATTRIBUTE.replace("p.jsonl", "no.jsonl"));
+    done.failed(2, &["no.jsonl: cannot read it"], "check the path");
+    place.run(&ATTRIBUTE.replace("p.jsonl", "m")).failed(2, &["m: cannot read it"], "not a folder");
+
+    // Nothing is corrupted, so that nothing can be attributed.
+    let same = PAIR.replace("[4, 2, 3]", "[1, 2, 3]");
+    let parts = ["line 1: the clean and the corrupted `logit-diff` are equal", "is undefined"];
+    refused_pairs(&place, &same, &parts, "changes the answer");
+    // A and B against B and A.
+    let swapped = PAIR.replace("[1, 2, 3]", "[9]").replace("[4, 2, 3]", "[1, 2, 3]");
+    let swapped = swapped.replace("[9]", "[4, 2, 3]");
+    refused_pairs(&place, &format!("{PAIR}\n{swapped}"), &["equal on average"], "changes the answ");
+
+    let several = format!("{PAIR}\n{}", PAIR.replace("2, 3]", "2]"));
+    place.write("p.jsonl", several);
+    for command in [ATTRIBUTE, INTERACTIONS] {
+        let done = place.run(&format!("{command} --positions"));
+        let parts = ["p.jsonl: line 2: 2 tokens where the first pair has 3"];
+        done.failed(2, &parts, "leave out --positions");
+        let done = place.run(&format!("{command} --metric prob-diff --at all"));
+        done.failed(2, &["p.jsonl: `prob-diff` at all positions"], "asked positions");
+    }
+    place.succeed(ATTRIBUTE);
+}
+
+#[test]
+fn models_to_attribute() {
+    let place = Place::new("");
+    place.write("p.jsonl", PAIR);
+    let wrong = |parts: &[&str], help: &str| {
+        for command in [ATTRIBUTE, INTERACTIONS] {
+            place.run(command).failed(2, &[&["m/"], parts].concat(), help);
+            assert!(!place.path("s.json").exists());
+        }
+    };
+    wrong(&["config.json: cannot read it"], "config.json and model.safetensors");
+    model_in(&place, "gpt2-tiny", |_| {});
+    let config = std::fs::read(place.path("m/config.json")).expect("a fixture");
+    place.write("m/config.json", &config[..config.len() / 2]);
+    wrong(&["config.json: "], "");
+    model_in(&place, "gpt2-tiny", |config| config["n_head"] = 5.into());
+    wrong(&["config.json: n_head: 5 does not divide"], "trained");
+    model_in(&place, "gpt2-tiny", |_| {});
+    let weights = std::fs::read(place.path("m/model.safetensors")).expect("a fixture");
+    place.write("m/model.safetensors", &weights[..weights.len() - 1]);
+    wrong(&["model.safetensors: holds "], "whole .safetensors");
+    std::fs::remove_file(place.path("m/model.safetensors")).expect("there");
+    wrong(&["model.safetensors: cannot read it"], "check the path");
+}
+
+/// Logits above 3.4e38 are infinite in single precision and fine in double.
+#[test]
+fn a_metric_that_is_no_number() {
+    let place = Place::new("");
+    place.write("p.jsonl", format!("{PAIR}\n{PAIR}"));
+    model_in(&place, "gpt2-tiny", |_| {});
+    let from = Tensors::read(place.path("m/model.safetensors")).expect("a fixture");
+    let huge = |name: &String| {
+        let (shape, mut numbers) = from.get_f64(name).expect("numbers");
+        if name.ends_with("ln_f.weight") {
+            numbers.iter_mut().for_each(|x| *x = 3e38);
+        }
+        Tensor::new(name, &shape, &numbers)
+    };
+    let list: Vec<Tensor> = from.names().iter().map(huge).collect();
+    write(place.path("m/model.safetensors"), &list, &Default::default()).expect("writable");
+    for method in ["eap", "exact", "mask-ig"] {
+        let done = place.run(&format!("{ATTRIBUTE} --method {method}"));
+        done.failed(1, &["p.jsonl: line 1: the `logit-diff` of the clean run is "], "--dtype f64");
+        assert!(!place.path("s.json").exists());
+    }
+    place.succeed(&format!("{ATTRIBUTE} --dtype f64"));
+}
+
+#[test]
+fn arguments_of_attribute() {
+    let place = Place::new("");
+    place.write("p.jsonl", PAIR);
+    model_in(&place, "gpt2-tiny", |_| {});
+    let attribute = |more: &str| place.run(&format!("{ATTRIBUTE} {more}"));
+    for tol in ["0", "-1e-3", "nan", "inf"] {
+        attribute(&format!("--tol={tol}")).failed(2, &["--tol: must be above 0"], "1e-8");
+    }
+    for threshold in ["0", "1", "nan"] {
+        let done = place.run(&format!("{INTERACTIONS} --threshold {threshold}"));
+        done.failed(2, &["--threshold: must lie between 0 and 1"], "0.1");
+    }
+    // The parser of the command line says what it expects, with a usage line of its own.
+    for (more, parts) in [
+        ("--method eap-gi", ["'eap-gi'", "--method", "eap, eap-ig,"]),
+        ("--metric logits", ["'logits'", "--metric", "logit-diff, nll,"]),
+        ("--baseline mean-at", ["'mean-at'", "--baseline", "zero, mean,"]),
+        ("--at last", ["'last'", "--at", "asked, all"]),
+        ("--convention theirs", ["'theirs'", "--convention", "ours, eap-ig"]),
+        ("--rule simpson", ["'simpson'", "--rule", "midpoint"]),
+        ("--limit 0", ["'0'", "--limit", "not in 1.."]),
+        ("--steps 0", ["'0'", "--steps", "1..=1000000"]),
+        ("--rows 0", ["'0'", "--rows", "1.."]),
+        ("--seed=-1", ["'-1'", "--seed", "invalid digit"]),
+        ("--verify 0", ["'0'", "--verify", "1.."]),
+    ] {
+        let done = attribute(more);
+        assert!(done.code == 2 && done.stderr.starts_with("error: "), "{more}: {}", done.stderr);
+        for part in parts {
+            assert!(done.stderr.contains(part), "{part} is not in {}", done.stderr);
+        }
+    }
+    assert!(!place.path("s.json").exists());
+    // Told before the work, not after: the model is not even read.
+    std::fs::remove_dir_all(place.path("m")).expect("there");
+    for command in [ATTRIBUTE, INTERACTIONS] {
+        let done = place.run(&command.replace("s.json", "no/s.json"));
+        done.failed(2, &["no/s.json: cannot write it"], "check the path");
+        place.write("full/x", "");
+        let done = place.run(&command.replace("s.json", "full"));
+        done.failed(2, &["full: cannot write it"], "not a folder");
+    }
+    // What was there stays.
+    place.write("s.json", "mine");
+    let before = place.files("");
+    attribute("").failed(2, &["m/config.json: cannot read it"], "config.json");
+    assert!(place.files("") == before);
+}
+
+#[test]
+fn pairs_of_a_pooled_model() {
+    let place = place();
+    place.succeed("train c.toml --out run");
+    let model = |command: &str| command.replace("--model m", "--model run/checkpoints/final");
+    for (length, message) in [(3, "3 tokens; the model reads 4"), (5, "has 5 tokens, the model")] {
+        let (clean, corrupted) = (vec![1; length], vec![2; length]);
+        place.write(
+            "p.jsonl",
+            format!(r#"{{"clean": {clean:?}, "corrupted": {corrupted:?}, "answer": 1, "distractor": 2}}"#),
+        );
+        for command in [ATTRIBUTE, INTERACTIONS] {
+            place.run(&model(command)).failed(2, &["p.jsonl: line 1: ", message], "model");
+        }
+    }
+    let pair =
+        r#"{"clean": [1, 0, 2, 0], "corrupted": [2, 1, 2, 0], "answer": 1, "distractor": 0}"#;
+    place.write("p.jsonl", pair.replace("[2, 1,", "[3, 1,"));
+    place.run(&model(ATTRIBUTE)).failed(2, &["line 1: `corrupted`", "3"], "0 to 2");
+    let outputs = r#"{"clean": [1, 0, 2, 0], "corrupted": [2, 1, 2, 0], "clean_output": [0, 0, 0, 1], "corrupted_output": [0, 0, 0, 0]}"#;
+    let early = pair.replace("\"answer\"", "\"position\": 1, \"answer\"");
+    for (text, message) in [(outputs, "outputs at each position"), (&early, "before the end")] {
+        place.write("p.jsonl", text);
+        let parts = ["p.jsonl: line 1: asks ", message, "one answer"];
+        place.run(&model(ATTRIBUTE)).failed(2, &parts, "without a position");
+    }
+    place.write("p.jsonl", pair);
+    let done = place.run(&model(&format!("{ATTRIBUTE} --metric nll --at all")));
+    done.failed(2, &["p.jsonl: `nll` at all positions", "one answer"], "asked positions");
+    for metric in ["logit-diff", "prob-diff", "nll", "kl --at all", "l2 --at all", "l2"] {
+        place.succeed(&model(&format!("{ATTRIBUTE} --metric {metric}")));
+    }
+}
+
+/// A million edges, one pair and one edge at a time.
+#[test]
+fn work_for_more_than_a_day() {
+    let place = Place::new("");
+    model_in(&place, "tracr/trend", |config| {
+        for (key, size) in [("n_layers", 2), ("d_mlp", 256)] {
+            config[key] = size.into();
+        }
+    });
+    let from = Tensors::read(place.path("m/model.safetensors")).expect("a fixture");
+    let mut list = vec![];
+    for name in from.names() {
+        let (mut shape, _) = from.get_f64(&name).expect("numbers");
+        shape.iter_mut().for_each(|n| *n = if *n == 9 { 256 } else { *n });
+        let numbers: Vec<f64> = (0..shape.iter().product())
+            .map(|i: usize| ((i * 7 % 11) as f64 - 5.0) / 20.0)
+            .collect();
+        list.push(Tensor::new(&name, &shape, &numbers));
+        if name.starts_with("blocks.0.") {
+            list.push(Tensor::new(name.replace("blocks.0.", "blocks.1."), &shape, &numbers));
+        }
+    }
+    write(place.path("m/model.safetensors"), &list, &Default::default()).expect("writable");
+    let pair = r#"{"clean": [0, 1, 2, 0, 1, 2], "corrupted": [1, 1, 2, 0, 1, 2], "answer": 0, "distractor": 1}"#;
+    place.write("p.jsonl", vec![pair; 1000].join("\n"));
+    let command = format!("{ATTRIBUTE} --method exact --neurons --positions --rows 1");
+    let done = place.run(&command);
+    let parts = ["--method exact: ", " edges would take about ", " days"];
+    done.failed(2, &parts, "add --yes to go on");
+    assert!(!place.path("s.json").exists());
+}
+
+/// All edges of all pairs at once would take terabytes; it is refused by the sum of the sizes,
+/// before any of it is asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn work_that_does_not_fit_in_memory() {
+    let place = Place::new("");
+    model_in(&place, "gpt2-tiny", |_| {});
+    place.write("p.jsonl", vec![PAIR; 20].join("\n"));
+    let most = format!("{ATTRIBUTE} --method exact --neurons --positions --rows 16777216");
+    let done = place.run(&most);
+    done.failed(1, &[" x 3 tokens: needs about ", " of memory, "], "with --rows ");
+    assert!(!place.path("s.json").exists());
+    // What it suggests is enough.
+    let (_, rows) = done.stderr.rsplit_once("--rows ").expect("asserted above");
+    let rows: usize = rows.split_whitespace().next().unwrap_or("").parse().expect("a number");
+    assert!((3..1 << 24).contains(&rows), "--rows {rows}");
+}

@@ -2,12 +2,12 @@
 //! baseline. Every method is a function of one.
 
 use super::memory;
-use super::metric::{self, Measured, Question, Unembedding};
+use super::metric::{self, Measured, Metric, Positions, Question, Unembedding};
 use crate::error::{Error, Result};
 use crate::graph::pooled::{self as pooled_graph, Pooled};
 use crate::graph::{Graph, MaskShape, Recorded, Recorder};
 use crate::io::model::AnyModel;
-use crate::io::pairs::{Pair, Pairs};
+use crate::io::pairs::{Asked, Pair, Pairs};
 use crate::named::named;
 use crate::nn::transformer::Transformer;
 use crate::simd::Element;
@@ -86,13 +86,14 @@ impl<'a, T: Element> Behaviour<'a, T> {
                 "give sequences of the model's length",
             ));
         }
+        if matches!(model, AnyModel::Pooled { .. }) {
+            one_answer(pairs, &question)?;
+        }
         let edges = graph.edges();
         // Scores, sums and a file of names.
-        memory::check(
-            &format!("{edges} edges"),
-            edges as u128 * 200,
-            "divide the model less finely: without --neurons or without --positions",
-        )?;
+        memory::check(&format!("{edges} edges"), edges as u128 * 200, || {
+            "divide the model less finely: without --neurons or without --positions".into()
+        })?;
         let mut b =
             Behaviour { model, graph, pairs, question, baseline, rows: ROWS, means: vec![] };
         if matches!(baseline, Baseline::Mean | Baseline::MeanPerPosition) {
@@ -208,6 +209,27 @@ impl<'a, T: Element> Behaviour<'a, T> {
     }
 }
 
+/// Checks that pairs ask a model that gives one answer for the whole sequence.
+fn one_answer(pairs: &Pairs, question: &Question) -> Result<()> {
+    let help = "give each pair an answer and a distractor, without a position";
+    if question.metric() == Metric::Nll && question.positions() == Positions::All {
+        let message = "`nll` at all positions: a pooled model gives one answer for a sequence";
+        return Err(Error::input(pairs.place(), message, "look at the asked positions"));
+    }
+    for pair in pairs.iter() {
+        let message = match pair.asked {
+            Asked::Outputs { .. } => "asks for outputs at each position",
+            Asked::Tokens { position, .. } if position + 1 != pair.clean.len() => {
+                "asks at a position before the end"
+            }
+            Asked::Tokens { .. } => continue,
+        };
+        let message = format!("{message}; a pooled model gives one answer for a sequence");
+        return Err(Error::input(pairs.place_of(pair), message, help));
+    }
+    Ok(())
+}
+
 /// The metric of all pairs with nothing removed and on the corrupted sequences, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extremes {
@@ -274,9 +296,13 @@ impl<T: Element> Probe<T> {
         // Weights are there already, and the gradients that are kept take about as much as values.
         let weights_bytes: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
         let needed = 2 * (tape.bytes() - weights_bytes * size_of::<T>() as u128);
-        let help = match batch {
-            1 => "give shorter sequences, or a coarser graph",
-            _ => "compute less at a time: --rows takes examples times positions",
+        let help = || {
+            // Half of what is free: what else is there grows a little with it.
+            let share = memory::free().map_or(0.0, |free| free as f64 / (2 * needed) as f64);
+            match (batch as f64 * share) as usize {
+                0 => "give shorter sequences, or a coarser graph".into(),
+                fits => format!("compute less at a time: with --rows {}", fits * time),
+            }
         };
         memory::check(&format!("{batch} x {time} tokens"), needed, help)?;
         let mut program = tape.finish();
@@ -301,34 +327,6 @@ impl<T: Element> Probe<T> {
     pub fn set_masks(&mut self, mask: T) {
         for x in self.masks().collect::<Vec<_>>() {
             self.program.value_mut(x).fill(mask);
-        }
-    }
-
-    /// Sets all masks of each example that has a number to it, and of the others to 1, in a recording
-    /// with masks for each example.
-    pub fn set_example_masks(&mut self, masks: &[Option<f64>]) {
-        for x in self.masks().collect::<Vec<_>>() {
-            let all = self.program.value_mut(x);
-            let each = all.len() / self.batch;
-            for (i, block) in all.chunks_exact_mut(each.max(1)).enumerate() {
-                let mask = masks.get(i).copied().flatten();
-                block.fill(mask.map_or(T::ONE, T::from_f64));
-            }
-        }
-    }
-
-    /// Adds to `sums [examples, E]` the gradients of each example's masks times its factor.
-    pub fn add_example_gradients(&self, factors: &[f64], sums: &mut [f64]) {
-        let graph = &self.recorded.graph;
-        for (group, x) in graph.groups.iter().zip(self.masks()) {
-            let gradients = self.program.grad(x).chunks_exact(group.edges().len().max(1));
-            let examples = sums.chunks_exact_mut(graph.edges());
-            for ((gradients, sums), &factor) in gradients.zip(examples).zip(factors) {
-                if factor != 0.0 {
-                    let to = sums[group.edges()].iter_mut().zip(gradients);
-                    to.for_each(|(s, g)| *s += factor * g.to_f64());
-                }
-            }
         }
     }
 

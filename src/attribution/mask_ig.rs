@@ -5,162 +5,306 @@
 //! score[e] = integral over alpha from 0 to 1 of d metric / d m_e at m = (alpha, .., alpha)
 //! ```
 //!
-//! By the chain rule the scores add up to `metric(1) - metric(0)`, exactly: *completeness*. The same
-//! holds on every part of the way: over `[a, b]` they add up to `metric(b) - metric(a)`. So what a
-//! quadrature leaves of it, the residual, is the error of the result, known without knowing the
-//! result, and where along the way it comes from is known, too.
+//! By the chain rule the scores add up to `metric(1) - metric(0)`, exactly: *completeness*. What a
+//! quadrature leaves of it, the residual, is therefore the error of the result, known without knowing
+//! the result. Gauss-Legendre nodes converge faster than any power where the metric is smooth in
+//! `alpha`; their number is doubled until the residual is small enough.
 //!
-//! Gauss-Legendre nodes converge faster than any power where the metric is smooth in `alpha`; a
-//! rectifier or a nearly hard attention breaks that at single points. Intervals whose residual is too
-//! large are therefore halved, for every pair by itself: around a kink the error halves with each
-//! step, and everywhere else nothing is spent.
+//! Where it is not smooth (rectifiers have kinks, attention that is nearly hard switches at once), no
+//! number of nodes is enough, but completeness holds on every part `[a, b]` of the way:
+//!
+//! ```text
+//! sum over e of (integral over [a, b] of d metric / d m_e) = metric(b) - metric(a)
+//! ```
+//!
+//! So each part knows its own residual. The way of each pair is then divided where residuals are
+//! large, until what all parts leave is small enough. A kink at `k` in a part is where the tangents
+//! from both ends meet, up to the square of the part's length; cutting closely on both sides of it
+//! leaves a small part around the kink and smooth ones beside it.
 
-use super::behaviour::Behaviour;
-use super::subsets::values;
+use super::behaviour::{Behaviour, Probe};
 use super::{Completeness, Progress, Scores};
 use crate::error::Result;
 use crate::graph::MaskShape;
+use crate::io::pairs::Pair;
 use crate::simd::Element;
 
-/// The most times an interval is halved.
-const DEEPEST: i32 = 44;
+/// The most nodes on the undivided way.
+const WHOLE: usize = 64;
 
-/// How often all is done again with a tenth of the allowance, if small residuals add up to a large
-/// one.
-const TRIES: usize = 3;
+/// Nodes on each part of a divided way.
+const NODES: usize = 8;
 
-/// A part of the way, with the weighted metric at both ends.
-#[derive(Clone, Copy)]
-struct Interval {
-    a: f64,
-    b: f64,
-    at_a: f64,
-    at_b: f64,
-}
+/// The most nodes on the divided way of one pair.
+const MOST_NODES: usize = 1 << 16;
 
-/// The scores of all edges, `[E]`, from `nodes` nodes in each interval; the residual is at most `tol`
-/// times the difference of the metric.
+/// How near to a kink the way is cut, as a share of the part's length.
+const NEAR: f64 = 1.0 / 64.0;
+
+/// Parts that are shorter are not divided: their ends would hardly differ.
+const SHORTEST: f64 = 1e-12;
+
+/// The scores of all edges, `[E]`: `first` nodes, doubled until the residual is at most `tol` times
+/// the difference of the metric, or as small as rounding allows; then the way is divided.
 ///
 /// # Errors
-/// If there is not enough memory. A residual above `tol`, where rounding or the depth of halving stops
-/// it, is no error: it is reported in the result.
+/// If there is not enough memory for it; a residual above `tol` is reported in the result.
 ///
 /// # Panics
 /// If there are no nodes.
 pub fn scores<T: Element>(
     b: &Behaviour<'_, T>,
-    nodes: usize,
+    first: usize,
     tol: f64,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
-    let ends = values(b, 2, |s, _| s == 1, &mut |_| {})?;
-    let delta = ends[1] - ends[0];
-    let mut allowed = tol * delta.abs();
-    for attempt in 1.. {
-        let (found, intervals) = integrate(b, nodes, allowed, progress)?;
-        let completeness = Completeness::new(&found, delta);
-        if completeness.residual().abs() <= tol * delta.abs() || attempt == TRIES {
-            let mut scores = Scores::of(found);
-            scores.completeness = Some(completeness);
-            scores.steps = intervals.iter().map(|i| i.len() * nodes).max();
-            scores.intervals = Some(intervals);
-            return Ok(scores);
+    let mut nodes = first;
+    loop {
+        let whole = integrate(b, nodes, progress)?;
+        let Whole { scores, delta, size } = &whole;
+        let completeness = Completeness::new(scores, *delta);
+        // Rounding leaves an error of this order in the sum, however many nodes there are.
+        let floor = 8.0 * T::EPSILON * (size + scores.iter().map(|s| s.abs()).sum::<f64>());
+        let target = (tol * delta.abs()).max(floor);
+        if completeness.residual().abs() <= target {
+            let completeness = Some(completeness);
+            let steps = Some(nodes);
+            return Ok(Scores { steps, completeness, ..Scores::of(whole.scores) });
         }
-        allowed /= 10.0;
+        if 2 * nodes > WHOLE {
+            return divided(b, *delta, target, progress);
+        }
+        nodes *= 2;
     }
-    unreachable!("the last attempt returns")
 }
 
-/// The integrals, with each pair's residual in an interval at most its share of `allowed`, and the
-/// intervals of each pair in the order of the batches.
+/// What a rule on the undivided way gives.
+struct Whole {
+    scores: Vec<f64>,
+    /// `metric(1) - metric(0)`.
+    delta: f64,
+    /// `|metric(1)| + |metric(0)|`.
+    size: f64,
+}
+
+/// The integrals from `nodes` nodes.
 fn integrate<T: Element>(
     b: &Behaviour<'_, T>,
     nodes: usize,
-    allowed: f64,
     progress: &mut Progress<'_>,
-) -> Result<(Vec<f64>, Vec<Vec<(f64, f64)>>)> {
-    let edges = b.graph.edges();
-    let rule = gauss_legendre(nodes);
-    let mut scores = vec![0.0; edges];
-    let mut intervals: Vec<Vec<(f64, f64)>> = vec![];
-    let mut done = 0.0;
-    b.batches(Some(MaskShape { per_example: true }), |probe, pairs| {
-        let count = pairs.len();
-        let weighted = |results: Vec<f64>| results.into_iter().map(|x| x * b.weight());
+) -> Result<Whole> {
+    let mut scores = vec![0.0; b.graph.edges()];
+    let (mut delta, mut size, mut done) = (0.0, 0.0, 0.0);
+    b.batches(Some(MaskShape::default()), |probe, pairs| {
         probe.set_masks(T::ONE);
         probe.set_baselines(b, pairs);
-        let ones: Vec<f64> = weighted(probe.results(count)).collect();
+        let clean = probe.total();
         probe.set_masks(T::ZERO);
         probe.program.forward();
-        let zeros: Vec<f64> = weighted(probe.results(count)).collect();
-        let whole = |(&at_a, &at_b)| vec![Interval { a: 0.0, b: 1.0, at_a, at_b }];
-        let mut open: Vec<Vec<Interval>> = zeros.iter().zip(&ones).map(whole).collect();
-        let mut accepted = vec![vec![]; count];
-        let mut sums = vec![0.0; count * edges];
-        loop {
-            let current: Vec<Option<Interval>> = open.iter_mut().map(Vec::pop).collect();
-            if current.iter().all(Option::is_none) {
-                break;
-            }
-            sums.fill(0.0);
-            for &(x, w) in &rule {
-                let place = |i: &Interval| i.a + (i.b - i.a) * x;
-                probe.set_example_masks(
-                    &current.iter().map(|i| i.as_ref().map(place)).collect::<Vec<_>>(),
-                );
-                probe.program.forward();
-                probe.backward();
-                let share = |i: &Option<Interval>| i.map_or(0.0, |i| w * (i.b - i.a));
-                probe.add_example_gradients(
-                    &current.iter().map(share).collect::<Vec<_>>(),
-                    &mut sums,
-                );
-            }
-            // Where something is left unexplained, the middle is looked at next.
-            let good = |(interval, sums): (&Option<Interval>, &[f64])| {
-                interval.is_none_or(|i| {
-                    let (sum, size) =
-                        sums.iter().fold((0.0, 0.0), |(s, z), x| (s + x, z + f64::abs(*x)));
-                    let residual = f64::abs(sum - (i.at_b - i.at_a));
-                    let noise = 16.0 * T::EPSILON * (size + i.at_a.abs() + i.at_b.abs());
-                    let deep = i.b - i.a <= 0.5f64.powi(DEEPEST);
-                    residual <= (allowed * b.weight()).max(noise) || deep
-                })
-            };
-            let good: Vec<bool> = current.iter().zip(sums.chunks_exact(edges)).map(good).collect();
-            let middle = |(i, good): (&Option<Interval>, &bool)| {
-                i.filter(|_| !good).map(|i| 0.5 * (i.a + i.b))
-            };
-            let middles: Vec<Option<f64>> = current.iter().zip(&good).map(middle).collect();
-            let mut at_middle = vec![];
-            if middles.iter().any(Option::is_some) {
-                probe.set_example_masks(&middles);
-                probe.program.forward();
-                at_middle = weighted(probe.results(count)).collect();
-            }
-            for (i, interval) in current.into_iter().enumerate() {
-                let Some(Interval { a, b: end, at_a, at_b }) = interval else { continue };
-                match middles[i] {
-                    Some(m) => {
-                        let at_m = at_middle[i];
-                        open[i].push(Interval { a: m, b: end, at_a: at_m, at_b });
-                        open[i].push(Interval { a, b: m, at_a, at_b: at_m });
-                    }
-                    None => {
-                        let found = &sums[i * edges..(i + 1) * edges];
-                        scores.iter_mut().zip(found).for_each(|(s, x)| *s += x);
-                        accepted[i].push((a, end));
-                        done += (end - a) * b.weight();
-                    }
-                }
-            }
+        delta += clean - probe.total();
+        size += clean.abs() + probe.total().abs();
+        for (alpha, weight) in gauss_legendre(nodes) {
+            probe.set_masks(T::from_f64(alpha));
+            probe.program.forward();
+            probe.backward();
+            let gradients = probe.mask_gradients();
+            scores.iter_mut().zip(gradients).for_each(|(s, g)| *s += weight * g);
+            done += pairs.len() as f64 * b.weight() / nodes as f64;
             progress(done);
         }
         probe.set_masks(T::ONE);
-        intervals.extend(accepted);
         Ok(())
     })?;
-    Ok((scores, intervals))
+    Ok(Whole { scores, delta, size })
+}
+
+/// The integrals of each pair on parts of its way, which leave at most `target` of the sum over all
+/// pairs unless there are too many of them.
+fn divided<T: Element>(
+    b: &Behaviour<'_, T>,
+    delta: f64,
+    target: f64,
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    let mut scores = vec![0.0; b.graph.edges()];
+    let (mut steps, mut parts, mut done) = (0, 0, 0);
+    for pairs in b.lengths() {
+        let time = pairs[0].clean.len();
+        let batch = (b.rows / time.max(1)).max(1);
+        let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
+        let mut way = Way { probe, weight: b.weight(), nodes: 0 };
+        for pair in pairs {
+            way.start(b, pair);
+            parts = parts.max(way.divide(target * b.weight(), &mut scores));
+            steps = steps.max(way.nodes);
+            done += 1;
+            progress(done as f64 * b.weight());
+        }
+    }
+    let completeness = Some(Completeness::new(&scores, delta));
+    Ok(Scores { steps: Some(steps), parts: Some(parts), completeness, ..Scores::of(scores) })
+}
+
+/// The way of one pair, many points of it at a time.
+struct Way<T: Element> {
+    probe: Probe<T>,
+    /// Of a pair in the mean.
+    weight: f64,
+    /// Points computed so far.
+    nodes: usize,
+}
+
+/// A point of the way: the metric and its slope along the way.
+#[derive(Clone, Copy)]
+struct Point {
+    alpha: f64,
+    metric: f64,
+    slope: f64,
+}
+
+/// A part of the way.
+struct Part {
+    from: Point,
+    to: Point,
+    /// The integrals of all edges' derivatives.
+    integrals: Vec<f64>,
+    /// How far their sum is from the difference of the metric, absolutely.
+    residual: f64,
+}
+
+impl Part {
+    /// Where to cut it: on both sides of the kink that the tangents from both ends show, or else in
+    /// the middle.
+    fn cuts(&self) -> Vec<f64> {
+        let (a, b) = (self.from, self.to);
+        let length = b.alpha - a.alpha;
+        let rise = b.metric - a.metric;
+        let kink = a.alpha + (b.slope * length - rise) / (b.slope - a.slope);
+        let inside =
+            |x: &f64| a.alpha + 0.5 * NEAR * length < *x && *x < b.alpha - 0.5 * NEAR * length;
+        let around = [kink - NEAR * length, kink + NEAR * length];
+        let cuts: Vec<f64> = around.into_iter().filter(inside).collect();
+        // Not a number where both slopes are equal.
+        if cuts.is_empty() || !inside(&kink) {
+            return vec![a.alpha + 0.5 * length];
+        }
+        cuts
+    }
+}
+
+impl<T: Element> Way<T> {
+    fn start(&mut self, b: &Behaviour<'_, T>, pair: &Pair) {
+        let list = vec![pair; self.probe.batch];
+        self.probe.set_masks(T::ONE);
+        self.probe.ask(b, &list);
+        self.probe.set_baselines(b, &list);
+        self.nodes = 0;
+    }
+
+    /// Shows `each` the points `alphas` in order, with the derivatives by all masks.
+    fn visit(&mut self, alphas: &[f64], mut each: impl FnMut(usize, Point, &[f64])) {
+        self.nodes += alphas.len();
+        let probe = &mut self.probe;
+        let masks: Vec<_> = probe.masks().collect();
+        let mut gradient = vec![0.0; probe.recorded.graph.edges()];
+        for (block, alphas) in alphas.chunks(probe.batch).enumerate() {
+            for &x in &masks {
+                let numbers = probe.program.value_mut(x);
+                let edges = numbers.len() / probe.batch;
+                for (numbers, &alpha) in numbers.chunks_exact_mut(edges).zip(alphas) {
+                    numbers.fill(T::from_f64(alpha));
+                }
+            }
+            probe.program.forward();
+            probe.backward();
+            let metrics = probe.results(alphas.len());
+            for (i, (&alpha, metric)) in alphas.iter().zip(metrics).enumerate() {
+                for (group, &x) in probe.recorded.graph.groups.iter().zip(&masks) {
+                    let to = &mut gradient[group.edges()];
+                    let numbers = &probe.program.grad(x)[i * to.len()..][..to.len()];
+                    to.iter_mut().zip(numbers).for_each(|(g, n)| *g = n.to_f64());
+                }
+                let slope = gradient.iter().sum();
+                let point = Point { alpha, metric: self.weight * metric, slope };
+                each(block * probe.batch + i, point, &gradient);
+            }
+        }
+    }
+
+    /// Divides the way until all parts together leave at most `budget`, adds the integrals to
+    /// `scores` and returns how many parts there are.
+    fn divide(&mut self, mut budget: f64, scores: &mut [f64]) -> usize {
+        let mut ends = vec![];
+        self.visit(&[0.0, 1.0], |_, point, _| ends.push(point));
+        let mut parts = self.compute(&[(ends[0], ends[1])]);
+        let mut count = 0;
+        loop {
+            // The good ones are done with, as long as they leave half of the budget to the others.
+            parts.sort_by(|a, b| a.residual.total_cmp(&b.residual));
+            let all: f64 = parts.iter().map(|p| p.residual).sum();
+            let last = all <= budget || self.nodes > MOST_NODES;
+            let (mut left, share) = (vec![], 0.5 * budget);
+            let mut spent = 0.0;
+            for part in parts {
+                let short = part.to.alpha - part.from.alpha < SHORTEST;
+                if last || short || spent + part.residual <= share {
+                    spent += part.residual;
+                    count += 1;
+                    scores.iter_mut().zip(&part.integrals).for_each(|(s, x)| *s += x);
+                } else {
+                    left.push(part);
+                }
+            }
+            if left.is_empty() {
+                return count;
+            }
+            budget = (budget - spent).max(0.0);
+            // In the order of the way, so that sums are the same in every run.
+            left.sort_by(|a, b| a.from.alpha.total_cmp(&b.from.alpha));
+            let cuts: Vec<Vec<f64>> = left.iter().map(Part::cuts).collect();
+            let mut points = vec![];
+            self.visit(&cuts.concat(), |_, point, _| points.push(point));
+            let mut points = points.into_iter();
+            let mut pieces = vec![];
+            for (part, cuts) in left.iter().zip(&cuts) {
+                let mut from = part.from;
+                for to in points.by_ref().take(cuts.len()) {
+                    pieces.push((from, to));
+                    from = to;
+                }
+                pieces.push((from, part.to));
+            }
+            parts = self.compute(&pieces);
+        }
+    }
+
+    /// The integrals on parts of the way between these points.
+    fn compute(&mut self, pieces: &[(Point, Point)]) -> Vec<Part> {
+        let rule = gauss_legendre(NODES);
+        let edges = self.probe.recorded.graph.edges();
+        let part = |&(from, to): &(Point, Point)| Part {
+            from,
+            to,
+            integrals: vec![0.0; edges],
+            residual: 0.0,
+        };
+        let mut parts: Vec<Part> = pieces.iter().map(part).collect();
+        let inside = |p: &Part| {
+            let (from, length) = (p.from.alpha, p.to.alpha - p.from.alpha);
+            rule.iter().map(move |(x, _)| from + length * x).collect::<Vec<f64>>()
+        };
+        let alphas: Vec<f64> = parts.iter().flat_map(inside).collect();
+        self.visit(&alphas, |i, _, gradient| {
+            let part = &mut parts[i / NODES];
+            let weight = rule[i % NODES].1 * (part.to.alpha - part.from.alpha);
+            part.integrals.iter_mut().zip(gradient).for_each(|(s, g)| *s += weight * g);
+        });
+        for part in &mut parts {
+            let sum: f64 = part.integrals.iter().sum();
+            part.residual = (sum - (part.to.metric - part.from.metric)).abs();
+        }
+        parts
+    }
 }
 
 /// Nodes and weights of the Gauss-Legendre rule on [0, 1]: the roots of the Legendre polynomial

@@ -7,19 +7,19 @@ use std::fs;
 ///
 /// # Errors
 /// If they do not; `help` says what to do about it.
-pub fn check(what: &str, bytes: u128, help: &str) -> Result<()> {
+pub fn check(what: &str, bytes: u128, help: impl FnOnce() -> String) -> Result<()> {
     match free() {
         Some(free) if bytes > u128::from(free) => Err(Error::failed(
             what,
             format!("needs about {} of memory, {} are free", size(bytes), size(u128::from(free))),
-            help,
+            help(),
         )),
         _ => Ok(()),
     }
 }
 
 /// Bytes that could be used without pushing anything out, on Linux.
-fn free() -> Option<u64> {
+pub fn free() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -38,9 +38,9 @@ mod tests {
 
     #[test]
     fn what_cannot_fit_is_refused() {
-        check("a pair", 1 << 20, "").expect("a mebibyte is there");
+        check("a pair", 1 << 20, String::new).expect("a mebibyte is there");
         if free().is_some() {
-            let e = check("a pair", 1 << 60, "ask less").expect_err("an exbibyte is not");
+            let e = check("a pair", 1 << 60, || "ask less".into()).expect_err("an exbibyte is not");
             assert!(e.to_string().starts_with("a pair: needs about 1073741824.0 GiB of memory"));
             assert_eq!((e.help(), e.exit_code()), ("ask less", 1));
         }

@@ -38,7 +38,7 @@ named! {
 /// What some methods need to be told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// Steps of `eap-ig` and `eap-ig-activations`, nodes of `mask-ig` in an interval, orders of `shapley`.
+    /// Steps of `eap-ig` and `eap-ig-activations`, first nodes of `mask-ig`, orders of `shapley`.
     pub steps: usize,
     /// Where `eap-ig` takes its steps.
     pub rule: Rule,
@@ -53,7 +53,7 @@ impl Method {
     pub fn default_steps(self) -> Option<usize> {
         match self {
             Method::EapIg | Method::EapIgActivations => Some(5),
-            Method::MaskIg => Some(6),
+            Method::MaskIg => Some(4),
             Method::Shapley => Some(32),
             _ => None,
         }

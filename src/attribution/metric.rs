@@ -339,7 +339,8 @@ impl Measured {
 
     /// Sets what is asked, and the weight of each pair in the total. Pairs may be fewer than the
     /// batch and shorter than its sequences (they then stand at the beginning); what is left over
-    /// counts 0.
+    /// counts 0. Where the stream has one position for the whole sequence, as in the pooled model,
+    /// that is where a pair asks.
     ///
     /// A mean over more pairs than a batch holds is the sum of the totals of all batches, each pair
     /// with the weight `1 / pairs`.
@@ -364,8 +365,16 @@ impl Measured {
         // Each row that is looked at: its number among all rows, and what is taken there.
         let mut asked: Vec<(usize, Ask)> = vec![];
         for (b, pair) in pairs.iter().enumerate() {
-            assert!(pair.clean.len() <= self.length, "a pair longer than {}", self.length);
-            let asks = self.question.asks(pair);
+            let mut asks = self.question.asks(pair);
+            if self.length == 1 && pair.clean.len() > 1 {
+                // One answer for the whole sequence, which is what the last position asks for.
+                asks.drain(..asks.len().saturating_sub(1));
+                for ask in &mut asks {
+                    (ask.position, ask.factor) = (0, if ask.factor == 0.0 { 0.0 } else { 1.0 });
+                }
+            } else {
+                assert!(pair.clean.len() <= self.length, "a pair longer than {}", self.length);
+            }
             assert!(asks.len() <= self.rows, "a pair of another question");
             let rows = asks.into_iter().enumerate().map(|(i, ask)| {
                 let row = if self.places.is_some() { i } else { ask.position };

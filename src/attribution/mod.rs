@@ -88,10 +88,10 @@ pub struct Scores {
     pub standard_errors: Option<Vec<f64>>,
     /// For methods whose scores should add up.
     pub completeness: Option<Completeness>,
-    /// Steps, nodes or orders it took, where that was not given.
+    /// Steps, nodes (the most of one pair) or orders it took, where that was not given.
     pub steps: Option<usize>,
-    /// The parts of [0, 1] that `mask-ig` integrated over, for each pair in the order of the batches.
-    pub intervals: Option<Vec<Vec<(f64, f64)>>>,
+    /// Into how many parts the way of a pair was divided at most, where it was.
+    pub parts: Option<usize>,
 }
 
 impl Scores {

@@ -43,7 +43,7 @@ pub fn again<T: Element>(
     b: &Behaviour<'_, T>,
     method: Method,
     options: &Options,
-    intervals: Option<&[Vec<(f64, f64)>]>,
+    nodes: Option<usize>,
     edges: &[usize],
     progress: &mut Progress<'_>,
 ) -> Result<Option<Vec<f64>>> {
@@ -52,10 +52,7 @@ pub fn again<T: Element>(
     }
     let mut found = vec![0.0; edges.len()];
     let mut done = 0.0;
-    let mut seen = 0;
-    // Every pair has intervals of its own.
-    let shape = MaskShape { per_example: method == Method::MaskIg };
-    b.batches(Some(shape), |probe, pairs| {
+    b.batches(Some(MaskShape::default()), |probe, pairs| {
         probe.set_masks(T::ONE);
         let clean = probe.outputs();
         let baselines = probe.baselines(b, pairs);
@@ -103,24 +100,15 @@ pub fn again<T: Element>(
                 }
             }
             Method::MaskIg => {
-                let mine = &intervals.unwrap_or(&[])[seen..seen + pairs.len()];
-                for (i, intervals) in mine.iter().enumerate() {
-                    for &(a, b) in intervals {
-                        for (x, w) in gauss_legendre(options.steps) {
-                            let alpha = a + (b - a) * x;
-                            let mut masks = vec![None; i + 1];
-                            masks[i] = Some(alpha);
-                            for (&e, found) in edges.iter().zip(&mut found) {
-                                *found += w * (b - a) * lone_slope(probe, e, i, &mut masks);
-                            }
-                        }
-                    }
+                for (alpha, weight) in gauss_legendre(nodes.unwrap_or(options.steps)) {
+                    probe.set_masks(T::from_f64(alpha));
+                    probe.program.forward();
+                    at_point(probe, weight, alpha, &[]);
                 }
                 probe.set_masks(T::ONE);
             }
             Method::Shapley | Method::Ifr | Method::Random => {}
         }
-        seen += pairs.len();
         done += pairs.len() as f64 * b.weight();
         progress(done);
         Ok(())
@@ -178,29 +166,6 @@ fn direct<T: Element>(probe: &mut Probe<T>, beyond: &[Vec<T>]) {
     }
 }
 
-/// The slope of the metric by the mask of edge `e` of example `i`, all of whose masks are
-/// `masks[i]`, by a difference of fourth order.
-fn lone_slope<T: Element>(
-    probe: &mut Probe<T>,
-    e: usize,
-    i: usize,
-    masks: &mut [Option<f64>],
-) -> f64 {
-    let (group, ..) = probe.recorded.graph.place(e);
-    let x = probe.recorded.readings[group].mask.expect("recorded with masks");
-    let group = &probe.recorded.graph.groups[group];
-    let at = i * group.edges().len() + e - group.first;
-    let h = T::EPSILON.powf(0.2);
-    let mut shifted = |shift: f64| {
-        probe.set_example_masks(masks);
-        probe.program.value_mut(x)[at] += T::from_f64(shift);
-        probe.program.forward();
-        probe.total()
-    };
-    let [a, b, c, d] = [-2.0 * h, -h, h, 2.0 * h].map(&mut shifted);
-    (a - d + 8.0 * (c - b)) / (12.0 * h)
-}
-
 fn set<T: Element>(probe: &mut Probe<T>, e: usize, mask: f64) {
     let (group, ..) = probe.recorded.graph.place(e);
     let x = probe.recorded.readings[group].mask.expect("recorded with masks");
@@ -218,7 +183,7 @@ fn slope<T: Element>(probe: &mut Probe<T>, e: usize, mask: f64, fixed: &[Var]) -
     if mask == 1.0 {
         plan = plan.without(&probe.program, &probe.recorded.idle);
     }
-    // Where the error of order h^4 and the rounding error over h are about the same.
+    // The cube root of the rounding error, as a balance with the error of order h^4.
     let h = T::EPSILON.powf(0.2);
     let mut at = |shift: f64| {
         set(probe, e, mask + shift);

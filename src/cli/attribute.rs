@@ -9,7 +9,7 @@ use edgegrad::attribution::method::{Method, Options};
 use edgegrad::attribution::{Completeness, Convention, Scores, exact, subsets, verify};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Graph, Meta};
-use edgegrad::io::model;
+use edgegrad::io::{atomic, model};
 use edgegrad::named::Named;
 use edgegrad::tensor::Element;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(super) struct Attribute {
     /// How edges are scored
     #[arg(long, default_value = "eap", value_parser = named::<Method>, value_name = names::<Method>())]
     method: Method,
-    /// Steps of eap-ig and eap-ig-activations (5 unless given), nodes of mask-ig in an interval (6), random
+    /// Steps of eap-ig and eap-ig-activations (5 unless given), first nodes of mask-ig (4), random
     /// orders of shapley (32)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: Option<u64>,
@@ -63,6 +63,8 @@ impl Attribute {
             let message = format!("must be above 0, got {}", self.tol);
             return Err(Error::input("--tol", message, "give a share such as 1e-8"));
         }
+        // Before hours of work that could not be kept.
+        atomic::check_file(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
@@ -105,6 +107,13 @@ impl Attribute {
         }
         self.table(&b.graph, &scores);
         println!("{} edges in {seconds:.2} s", b.graph.edges());
+        match (self.method, scores.steps, scores.parts) {
+            (Method::MaskIg, Some(nodes), None) => println!("{nodes} nodes"),
+            (Method::MaskIg, Some(nodes), Some(parts)) => {
+                println!("at most {nodes} nodes and {parts} parts of the way for a pair");
+            }
+            _ => {}
+        }
         if let Some(c) = scores.completeness {
             let share = 100.0 * c.residual().abs() / c.delta.abs();
             println!(
@@ -184,14 +193,12 @@ impl Attribute {
     ) -> Result<()> {
         let edges = verify::sample(b.graph.edges(), count, self.seed);
         let (shown, mut progress) = bar("verify");
-        let again = verify::again(
-            b,
-            self.method,
-            options,
-            scores.intervals.as_deref(),
-            &edges,
-            &mut progress,
-        )?;
+        let steps = scores.steps;
+        let again = match scores.parts {
+            // Differences cannot see what is on either side of a kink.
+            Some(_) => None,
+            None => verify::again(b, self.method, options, steps, &edges, &mut progress)?,
+        };
         shown.finish_and_clear();
         let Some(again) = again else {
             println!("verify: `{}` has no other way to compute a score", self.method.name());

@@ -40,6 +40,8 @@ impl Interactions {
             let message = format!("must lie between 0 and 1, got {}", self.threshold);
             return Err(Error::input("--threshold", message, "give a share such as 0.1"));
         }
+        // Before hours of work that could not be kept.
+        atomic::check_file(&self.out)?;
         self.asked.on_threads(|| self.run_here())
     }
 

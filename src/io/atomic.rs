@@ -43,6 +43,25 @@ pub fn write_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     write_file(path, |w| w.write_all(bytes))
 }
 
+/// Whether the file `path` can be written, asked before the work whose result it is to hold: its
+/// folder is there and takes files, and nothing else is in its place. Leaves everything as it was.
+///
+/// # Errors
+/// When it cannot, as [`write_file`] would say it.
+pub fn check_file(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let fail = |e: io::Error| Error::io(path, &e, "write");
+    let partial = partial_name(path)?;
+    if path.is_dir() {
+        return Err(fail(ErrorKind::IsADirectory.into()));
+    }
+    let file = claim(&partial).map_err(fail)?;
+    // Before the lock goes: a name that is free again may be another writer's.
+    fs::remove_file(&partial).map_err(fail)?;
+    drop(file);
+    Ok(())
+}
+
 /// Makes the folder `path` out of the files that `fill` writes into the folder it is given.
 ///
 /// A folder is never replaced, and only one process may make a given folder at a time.
@@ -182,6 +201,23 @@ mod tests {
         write_bytes(&path, b"2nd").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"2nd");
         assert_eq!(names(t.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn a_place_for_a_file_is_checked_without_a_trace() {
+        let t = tempfile::tempdir().unwrap();
+        let path = t.path().join("a.txt");
+        check_file(&path).unwrap();
+        assert_eq!(names(t.path()), [""; 0]);
+        write_bytes(&path, b"first").unwrap();
+        check_file(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(names(t.path()), ["a.txt"]);
+        for wrong in [t.path().to_path_buf(), t.path().join("no/a.txt"), path.join("b.txt")] {
+            let (early, late) = (check_file(&wrong), write_bytes(&wrong, b"late"));
+            assert_eq!(early.unwrap_err().exit_code(), 2, "{}", wrong.display());
+            assert_eq!(late.unwrap_err().exit_code(), 2, "{}", wrong.display());
+        }
     }
 
     #[test]
