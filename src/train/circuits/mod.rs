@@ -1,0 +1,466 @@
+//! Circuits through training: which edges carry what the model knows, every few steps.
+//!
+//! # What is logged
+//!
+//! A *probe* is a fixed set of pairs, drawn once for each modulus: a sequence of the test set (or,
+//! without one, the train set), and another one with another label that stands in for what is
+//! removed. The metric is the logit of the clean label minus that of the corrupted one, in the mean
+//! over pairs: `M(1)` for the model, `M(0)` for the corrupted run. The graph is that of
+//! [`Graph::of_pooled`] with neurons and positions apart, `E = 2 L + 1 + 2 F` edges. Every
+//! `train.circuit_every` steps, and at the end of the stage, one line of the kind `circuit` says
+//!
+//! - the score of each edge: `M(1) - M(1 without e)`, by [removing it for real](patched);
+//! - the *circuit*: with edges in the order of falling `|score|`, the first `n` for which
+//!
+//!   ```text
+//!   faithfulness(n) = (M(first n edges) - M(0)) / (M(1) - M(0)) >= 0.95
+//!   ```
+//!
+//!   found by a search that takes faithfulness for growing with `n`. Where it is not, `n` is a
+//!   place where it crosses 0.95, not always the first. There is no circuit where `M(1) <= M(0)`:
+//!   the model does not prefer the right label yet;
+//! - what has changed since the log before: edges that came in (*reinforced*) and that dropped out
+//!   (*pruned*), and of those that stayed how many grew or shrank by more than a tenth, each
+//!   `|score|` taken as a share of all.
+//!
+//! At the end of the run `circuits/summary.json` compares all logs with the last one and the
+//! circuits in which the stages end with each other.
+//!
+//! # Why real patches
+//!
+//! First-order scores would cost two forward passes and one backward pass. Real patches are usually
+//! dear, `E` passes; but in this graph they are not, because every reader has one writer and the
+//! unembedding is linear. They cost about as much as the derivatives, and do not fail where the
+//! softmax is saturated, as it is in every trained model of this kind.
+
+mod patched;
+
+use super::config::TaskConfig;
+use super::metrics::CircuitLine;
+use crate::error::{Error, Result};
+use crate::graph::{Granularity, Graph};
+use crate::io::atomic;
+use crate::nn::pooled::Config;
+use crate::rng::{Purpose, Rng};
+use crate::simd::Element;
+use crate::tasks::Dataset;
+use patched::{ENDS, Pair, Patched};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The share of the metric that a circuit keeps.
+pub const FAITHFULNESS: f64 = 0.95;
+
+/// The version of [`Summary`].
+pub const VERSION: u32 = 1;
+
+/// Pairs of a row and another one with another label; none if all labels are equal.
+fn pairs(data: &Dataset, n: usize, rng: &mut Rng) -> Vec<Pair> {
+    let differ = |a: usize, b: usize| data.targets[a] != data.targets[b];
+    let mut list = Vec::with_capacity(n);
+    for _ in 0..n {
+        let clean = rng.below(data.n as u64) as usize;
+        let start = rng.below(data.n as u64) as usize;
+        // The first row from a random one on: two numbers of the generator for every pair.
+        let Some(other) = (0..data.n).map(|i| (start + i) % data.n).find(|&i| differ(clean, i))
+        else {
+            continue;
+        };
+        list.push(Pair {
+            clean: data.row(clean).to_vec(),
+            corrupted: data.row(other).to_vec(),
+            labels: [data.targets[clean], data.targets[other]],
+        });
+    }
+    list
+}
+
+/// Looks into the model of one stage.
+pub(super) struct Watch<T> {
+    patched: Patched<T>,
+    graph: Graph,
+    /// Positions that matter.
+    k: usize,
+}
+
+/// What a look has found.
+struct Found {
+    line: CircuitLine,
+    /// All edges by falling size of their score.
+    order: Vec<usize>,
+}
+
+impl<T: Element> Watch<T> {
+    /// For `pairs` pairs of `data`, rows of `task`; none if all labels are equal. They depend on the
+    /// seed and the modulus, as the rows do.
+    pub(super) fn new(
+        config: &Config,
+        data: &Dataset,
+        pairs: usize,
+        seed: u64,
+        task: &TaskConfig,
+    ) -> Option<Self> {
+        let pairs = self::pairs(data, pairs, &mut Rng::new(seed, Purpose::Probe, task.p as u32));
+        if pairs.is_empty() {
+            tracing::warn!("all rows have one label: circuits are not logged");
+            return None;
+        }
+        let patched = Patched::new(config, &pairs);
+        let graph = graph(config);
+        assert_eq!(patched.edges(), graph.edges(), "the edges of the graph");
+        Some(Watch { patched, graph, k: task.k })
+    }
+
+    /// Looks at the model with these parameters; none if a number in it is none.
+    fn look(&mut self, parameters: &[&[T]]) -> Option<Found> {
+        self.patched.set_parameters(parameters);
+        let (scores, [clean, corrupted]) = self.patched.scores();
+        let scores: Vec<f32> = scores.into_iter().map(|s| s as f32).collect();
+        if scores.iter().any(|s| !s.is_finite()) {
+            return None;
+        }
+        let order = order(&scores);
+        let found = (clean > corrupted).then(|| self.smallest(&order, clean, corrupted));
+        let [useful, spurious] = shares(&self.graph, &scores, self.k);
+        let line = CircuitLine {
+            step: 0,
+            stage: 0,
+            clean,
+            corrupted,
+            edges: found.map(|f| f.0),
+            nodes: found.map(|f| nodes(&self.graph, &order[..f.0])),
+            faithfulness: found.map(|f| f.1),
+            useful,
+            spurious,
+            reinforced: None,
+            pruned: None,
+            grew: None,
+            shrank: None,
+            jaccard: None,
+            rank_correlation: None,
+            scores,
+        };
+        Some(Found { line, order })
+    }
+
+    /// How many of the first edges keep enough, and how much they keep.
+    fn smallest(&mut self, order: &[usize], clean: f64, corrupted: f64) -> (usize, f64) {
+        // The first `low` edges do not keep enough, the first `high` do.
+        let (mut low, mut high, mut kept) = (0, order.len(), 1.0);
+        let at_once = self.patched.at_once();
+        while high - low > 1 {
+            let parts = at_once.min(high - low - 1) + 1;
+            let sizes: Vec<usize> = (1..parts).map(|i| low + i * (high - low) / parts).collect();
+            let circuit = |&n: &usize| {
+                let mut circuit = vec![false; order.len()];
+                order[..n].iter().for_each(|&e| circuit[e] = true);
+                circuit
+            };
+            let metrics = self.patched.run(&sizes.iter().map(circuit).collect::<Vec<_>>());
+            for (&n, m) in sizes.iter().zip(&metrics[ENDS..]) {
+                let share = (m - corrupted) / (clean - corrupted);
+                if share >= FAITHFULNESS {
+                    (high, kept) = (n, share);
+                    break;
+                }
+                low = n;
+            }
+        }
+        (high, kept)
+    }
+}
+
+/// The graph whose edges are logged.
+fn graph(config: &Config) -> Graph {
+    Graph::of_pooled(config, Granularity { neurons: true, ..Default::default() })
+}
+
+/// All edges by falling size of their score; of equals the first one first.
+fn order(scores: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].abs().total_cmp(&scores[a].abs()));
+    order
+}
+
+/// The shares of all `|score|` on edges at positions before `k`, and at those from `k` on.
+fn shares(graph: &Graph, scores: &[f32], k: usize) -> [f64; 2] {
+    let group = &graph.groups[0];
+    let size = |scores: &[f32]| scores.iter().map(|s| f64::from(s.abs())).sum::<f64>();
+    let split = k * group.readers.len() * group.upstream.len();
+    let (all, placed) = (size(scores), &scores[group.edges()]);
+    let share = |part: &[f32]| if all > 0.0 { size(part) / all } else { 0.0 };
+    [share(&placed[..split]), share(&placed[split..])]
+}
+
+/// How many nodes the edges touch; the input at each position is one.
+fn nodes(graph: &Graph, edges: &[usize]) -> usize {
+    let mut touched = Vec::with_capacity(2 * edges.len());
+    for &e in edges {
+        let edge = graph.edge(e);
+        touched.extend([(edge.from, edge.position), (edge.to.node, None)]);
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    touched.len()
+}
+
+/// How much two circuits, and the scores they come from, have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// Edges of both over edges of either; none if neither has an edge or one is no circuit.
+    pub jaccard: Option<f64>,
+    /// Edges of both over edges of the first.
+    pub kept: Option<f64>,
+    /// Spearman's correlation of all `|score|`; none if those of one are all equal.
+    pub rank_correlation: Option<f64>,
+}
+
+/// One log, as far as others are compared with it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Log {
+    step: u64,
+    stage: usize,
+    /// The size of the circuit.
+    edges: Option<usize>,
+    scores: Vec<f32>,
+}
+
+impl Log {
+    /// `[E]`, whether each edge is in the circuit.
+    fn circuit(&self) -> Option<Vec<bool>> {
+        let mut circuit = vec![false; self.scores.len()];
+        order(&self.scores)[..self.edges?].iter().for_each(|&e| circuit[e] = true);
+        Some(circuit)
+    }
+}
+
+/// The overlap of `a` with `b`.
+fn overlap(a: &Log, b: &Log) -> Overlap {
+    let rank_correlation = rank_correlation(&a.scores, &b.scores);
+    let (Some(first), Some(second)) = (a.circuit(), b.circuit()) else {
+        return Overlap { rank_correlation, ..Default::default() };
+    };
+    let both = first.iter().zip(&second).filter(|x| *x.0 && *x.1).count();
+    let either = first.iter().zip(&second).filter(|x| *x.0 || *x.1).count();
+    let share = |n: usize, of: usize| (of > 0).then(|| n as f64 / of as f64);
+    let own = first.iter().filter(|x| **x).count();
+    Overlap { jaccard: share(both, either), kept: share(both, own), rank_correlation }
+}
+
+/// Spearman's correlation of the sizes of two lists of scores.
+fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
+    let ranks = |scores: &[f32]| {
+        let order = order(scores);
+        let mut ranks = vec![0.0; scores.len()];
+        let same = |a: &usize, b: &usize| scores[*a].abs() == scores[*b].abs();
+        let mut first = 0;
+        for run in order.chunk_by(same) {
+            // Equals share the mean of their ranks.
+            let mean = first as f64 + (run.len() - 1) as f64 / 2.0;
+            run.iter().for_each(|&e| ranks[e] = mean);
+            first += run.len();
+        }
+        ranks
+    };
+    let (a, b) = (ranks(a), ranks(b));
+    // The ranks of n have the mean (n - 1) / 2.
+    let mean = (a.len() as f64 - 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum()
+    };
+    let size = (product(&a, &a) * product(&b, &b)).sqrt();
+    (size > 0.0).then(|| product(&a, &b) / size)
+}
+
+/// All logs of a run so far.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    logs: Vec<Log>,
+}
+
+impl History {
+    /// The logs in a metrics file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a log in it is not one.
+    pub(super) fn read(path: &Path) -> Result<History> {
+        let text = fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+        let mut history = History::default();
+        for (i, line) in text.lines().enumerate() {
+            if line.starts_with(r#"{"kind":"circuit""#) {
+                let log: Log = serde_json::from_str(line).map_err(|e| {
+                    let place = format!("{}: line {}", path.display(), i + 1);
+                    Error::input(place, e, "the file was changed; start again with --force")
+                })?;
+                history.logs.push(log);
+            }
+        }
+        Ok(history)
+    }
+
+    /// Looks at the model after `step` steps, and compares with the log before; none if a number of
+    /// the model is none.
+    pub(super) fn log<T: Element>(
+        &mut self,
+        watch: &mut Watch<T>,
+        parameters: &[&[T]],
+        step: u64,
+        stage: usize,
+    ) -> Option<CircuitLine> {
+        let Found { mut line, order } = watch.look(parameters)?;
+        (line.step, line.stage) = (step, stage);
+        let now = Log { step, stage, edges: line.edges, scores: line.scores.clone() };
+        if let Some(before) = self.logs.last() {
+            let Overlap { jaccard, rank_correlation, .. } = overlap(before, &now);
+            (line.jaccard, line.rank_correlation) = (jaccard, rank_correlation);
+            if let (Some(old), Some(n)) = (before.circuit(), now.edges) {
+                let size = |scores: &[f32]| scores.iter().map(|s| s.abs()).sum::<f32>();
+                let (was, is) = (size(&before.scores), size(&now.scores));
+                let mut counts = [0; 4];
+                for (i, &e) in order.iter().enumerate() {
+                    let (a, b) = (before.scores[e].abs() / was, now.scores[e].abs() / is);
+                    match (old[e], i < n) {
+                        (false, true) => counts[0] += 1,
+                        (true, false) => counts[1] += 1,
+                        (true, true) if b > 1.1 * a => counts[2] += 1,
+                        (true, true) if a > 1.1 * b => counts[3] += 1,
+                        _ => {}
+                    }
+                }
+                let [reinforced, pruned, grew, shrank] = counts.map(Some);
+                (line.reinforced, line.pruned) = (reinforced, pruned);
+                (line.grew, line.shrank) = (grew, shrank);
+            }
+        }
+        self.logs.push(now);
+        Some(line)
+    }
+
+    /// Compares all logs, and writes the summary into the run folder; nothing if there is no log.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn summarize(&self, run: &Path, config: &Config, ks: &[usize]) -> Result<()> {
+        let Some(last) = self.logs.last() else { return Ok(()) };
+        let graph = graph(config);
+        let logs = self.logs.iter().map(|log| LogSummary {
+            step: log.step,
+            stage: log.stage,
+            edges: log.edges,
+            last: overlap(log, last),
+        });
+        let ends: Vec<&Log> =
+            self.logs.chunk_by(|a, b| a.stage == b.stage).filter_map(<[_]>::last).collect();
+        let stages = ends.iter().map(|log| {
+            let order = order(&log.scores);
+            let circuit = log.edges.map(|n| order[..n].to_vec());
+            let [useful, spurious] = shares(&graph, &log.scores, ks[log.stage]);
+            StageSummary {
+                stage: log.stage,
+                step: log.step,
+                nodes: circuit.as_ref().map(|c| nodes(&graph, c)),
+                circuit,
+                useful,
+                spurious,
+                scores: log.scores.clone(),
+            }
+        });
+        let summary = Summary {
+            version: VERSION,
+            faithfulness: FAITHFULNESS,
+            edges: (0..graph.edges()).map(|e| graph.edge(e).to_string()).collect(),
+            transfers: ends.windows(2).map(|pair| overlap(pair[0], pair[1])).collect(),
+            stages: stages.collect(),
+            logs: logs.collect(),
+        };
+        let path = summary_path(run);
+        let folder = run.join(FOLDER);
+        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
+        let mut text = serde_json::to_vec(&summary).expect("plain structs are valid JSON");
+        text.push(b'\n');
+        atomic::write_bytes(path, &text)
+    }
+}
+
+/// The folder of a run that holds what is said of its circuits.
+pub(super) const FOLDER: &str = "circuits";
+
+fn summary_path(run: &Path) -> PathBuf {
+    run.join(FOLDER).join("summary.json")
+}
+
+/// `circuits/summary.json` of a run folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The version of the format.
+    pub version: u32,
+    /// The share of the metric that a circuit keeps.
+    pub faithfulness: f64,
+    /// `[E]`, the names of all edges.
+    pub edges: Vec<String>,
+    /// The end of each stage that was logged.
+    pub stages: Vec<StageSummary>,
+    /// The overlap of each of these with the next.
+    pub transfers: Vec<Overlap>,
+    /// All logs.
+    pub logs: Vec<LogSummary>,
+}
+
+/// The circuit in which a stage ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageSummary {
+    /// The stage, counted from 0.
+    pub stage: usize,
+    /// Steps done by then, over all stages.
+    pub step: u64,
+    /// The numbers of its edges, by falling size of their score.
+    pub circuit: Option<Vec<usize>>,
+    /// The nodes they touch.
+    pub nodes: Option<usize>,
+    /// The share of all `|score|` on edges at positions that matter.
+    pub useful: f64,
+    /// The same at those that do not.
+    pub spurious: f64,
+    /// `[E]`.
+    pub scores: Vec<f32>,
+}
+
+/// A log beside the last one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogSummary {
+    /// Steps done by then, over all stages.
+    pub step: u64,
+    /// The stage, counted from 0.
+    pub stage: usize,
+    /// The size of its circuit.
+    pub edges: Option<usize>,
+    /// The overlap with the last log of the run.
+    pub last: Overlap,
+}
+
+impl StageSummary {
+    /// The overlap with the circuit of another stage or run of the same model.
+    pub fn overlap(&self, other: &StageSummary) -> Overlap {
+        let log = |s: &StageSummary| Log {
+            step: s.step,
+            stage: s.stage,
+            edges: s.circuit.as_ref().map(Vec::len),
+            scores: s.scores.clone(),
+        };
+        overlap(&log(self), &log(other))
+    }
+}
+
+impl Summary {
+    /// Reads that of a finished run.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn read(run: &Path) -> Result<Summary> {
+        let path = summary_path(run);
+        let text = fs::read(&path).map_err(|e| Error::io(&path, &e, "read"))?;
+        let help = "train again with train.circuit_every above 0";
+        serde_json::from_slice(&text).map_err(|e| Error::input(path.display(), e, help))
+    }
+}
