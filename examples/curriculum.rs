@@ -12,6 +12,7 @@
 use clap::Parser;
 use edgegrad::error::{Error, Result};
 use edgegrad::report;
+use edgegrad::train::circuits::{Overlap, StageSummary, Summary};
 use edgegrad::train::config::{Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig};
 use edgegrad::train::{Existing, Job, Progress, available_threads, run_all};
 use std::path::{Path, PathBuf};
@@ -72,6 +73,8 @@ impl Options {
                 batch: Batch::Full,
                 steps,
                 snapshot_every: 100,
+                circuit_every: 100,
+                circuit_probe: Batch::Full.default_probe(),
                 ..Default::default()
             },
         };
@@ -116,11 +119,75 @@ impl Options {
         let arms = report::summary(&self.out)?;
         println!("\n{}", report::table(&arms));
         println!("{}", report::headline(&arms));
+        self.print_circuits();
         let page = self.out.join("report.html");
         report::write_page(&self.out, &page)?;
         println!("{:.0} s in all; open {}", started.elapsed().as_secs_f64(), page.display());
         Ok(())
     }
+}
+
+impl Options {
+    /// The circuits in which the arms end, over all seeds: median, smallest and largest.
+    fn print_circuits(&self) {
+        let read = |arm: &str| -> Vec<Summary> {
+            let seeds = self.seeds.unwrap_or(if self.paper { 20 } else { 12 });
+            let folder = |seed| self.out.join(arm).join(format!("seed-{seed:02}"));
+            (0..seeds).filter_map(|seed| Summary::read(&folder(seed)).ok()).collect()
+        };
+        let (scratch, curriculum) = (read("scratch"), read("curriculum"));
+        let ends = |runs: &[Summary], stage: usize| -> Vec<StageSummary> {
+            runs.iter().filter_map(|s| s.stages.get(stage).cloned()).collect()
+        };
+        // The first stage, the goal, and the goal without the stages before.
+        let goal = self.p.len() - 1;
+        let (first, last) = (ends(&curriculum, 0), ends(&curriculum, goal));
+        let columns = [&first, &last, &ends(&scratch, 0)];
+        let (p, q) = (self.p[0], self.p[goal]);
+        println!(
+            "\n{:<34}  {:>18}  {:>18}  {:>18}",
+            "circuit that keeps 95 % of the",
+            format!("p={p}"),
+            format!("p={p}, then p={q}"),
+            format!("p={q} from scratch")
+        );
+        println!("{:<34}{:>20}{:>20}{:>20}", "logit difference", "", "", "");
+        let row = |name: &str, cells: [Vec<f64>; 3], digits| {
+            let [a, b, c] = cells.map(|list| spread(list, digits));
+            println!("{name:<34}  {a:>18}  {b:>18}  {c:>18}");
+        };
+        let of = |value: &dyn Fn(&StageSummary) -> Option<f64>| {
+            columns.map(|list| list.iter().filter_map(value).collect())
+        };
+        let edges = summary_edges(&curriculum);
+        row(&format!("  edges, of {edges}"), of(&|s| Some(s.circuit.as_ref()?.len() as f64)), 0);
+        row("  nodes", of(&|s| Some(s.nodes? as f64)), 0);
+        row("  share at useful positions", of(&|s| Some(s.useful / (s.useful + s.spurious))), 2);
+        let with_first = |list: &[StageSummary], value: &dyn Fn(Overlap) -> Option<f64>| {
+            let pairs = first.iter().zip(list);
+            pairs.filter_map(|(a, b)| value(a.overlap(b))).collect::<Vec<f64>>()
+        };
+        let overlaps = |value: &dyn Fn(Overlap) -> Option<f64>| {
+            [vec![], with_first(&last, value), with_first(columns[2], value)]
+        };
+        row(&format!("  share of the p={p} circuit in it"), overlaps(&|o| o.kept), 2);
+        row("  Jaccard overlap with that", overlaps(&|o| o.jaccard), 2);
+        row("  rank correlation of |score|", overlaps(&|o| o.rank_correlation), 2);
+        println!("median (smallest .. largest) over seeds\n");
+    }
+}
+
+/// How many edges the model has.
+fn summary_edges(runs: &[Summary]) -> usize {
+    runs.first().map_or(0, |s| s.edges.len())
+}
+
+/// `median (smallest .. largest)`.
+fn spread(mut list: Vec<f64>, digits: usize) -> String {
+    list.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (list.first(), list.last()) else { return "-".into() };
+    let median = (list[(list.len() - 1) / 2] + list[list.len() / 2]) / 2.0;
+    format!("{median:.digits$} ({least:.digits$} .. {most:.digits$})")
 }
 
 fn describe(config: &Config) -> String {

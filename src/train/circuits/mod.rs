@@ -44,7 +44,7 @@ use crate::nn::pooled::Config;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tasks::Dataset;
-use patched::{ENDS, Pair, Patched};
+use patched::{Pair, Patched};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,19 +76,19 @@ fn pairs(data: &Dataset, n: usize, rng: &mut Rng) -> Vec<Pair> {
     list
 }
 
+/// Circuits at a time in the search for the smallest one: more of them would be less calls and more
+/// work.
+const SEARCH: usize = 3;
+
 /// Looks into the model of one stage.
 pub(super) struct Watch<T> {
+    /// For all edges alone.
     patched: Patched<T>,
+    /// For a few circuits at a time.
+    search: Patched<T>,
     graph: Graph,
     /// Positions that matter.
     k: usize,
-}
-
-/// What a look has found.
-struct Found {
-    line: CircuitLine,
-    /// All edges by falling size of their score.
-    order: Vec<usize>,
 }
 
 impl<T: Element> Watch<T> {
@@ -106,15 +106,18 @@ impl<T: Element> Watch<T> {
             tracing::warn!("all rows have one label: circuits are not logged");
             return None;
         }
-        let patched = Patched::new(config, &pairs);
+        // The model, and without each of its edges but those of neurons.
+        let patched = Patched::new(config, &pairs, 2 * config.seq_len + 2);
+        let search = Patched::new(config, &pairs, SEARCH);
         let graph = graph(config);
         assert_eq!(patched.edges(), graph.edges(), "the edges of the graph");
-        Some(Watch { patched, graph, k: task.k })
+        Some(Watch { patched, search, graph, k: task.k })
     }
 
     /// Looks at the model with these parameters; none if a number in it is none.
-    fn look(&mut self, parameters: &[&[T]]) -> Option<Found> {
+    fn look(&mut self, parameters: &[&[T]]) -> Option<CircuitLine> {
         self.patched.set_parameters(parameters);
+        self.search.set_parameters(parameters);
         let (scores, [clean, corrupted]) = self.patched.scores();
         let scores: Vec<f32> = scores.into_iter().map(|s| s as f32).collect();
         if scores.iter().any(|s| !s.is_finite()) {
@@ -123,7 +126,7 @@ impl<T: Element> Watch<T> {
         let order = order(&scores);
         let found = (clean > corrupted).then(|| self.smallest(&order, clean, corrupted));
         let [useful, spurious] = shares(&self.graph, &scores, self.k);
-        let line = CircuitLine {
+        Some(CircuitLine {
             step: 0,
             stage: 0,
             clean,
@@ -140,15 +143,14 @@ impl<T: Element> Watch<T> {
             jaccard: None,
             rank_correlation: None,
             scores,
-        };
-        Some(Found { line, order })
+        })
     }
 
     /// How many of the first edges keep enough, and how much they keep.
     fn smallest(&mut self, order: &[usize], clean: f64, corrupted: f64) -> (usize, f64) {
         // The first `low` edges do not keep enough, the first `high` do.
         let (mut low, mut high, mut kept) = (0, order.len(), 1.0);
-        let at_once = self.patched.at_once();
+        let at_once = self.search.at_once();
         while high - low > 1 {
             let parts = at_once.min(high - low - 1) + 1;
             let sizes: Vec<usize> = (1..parts).map(|i| low + i * (high - low) / parts).collect();
@@ -157,8 +159,8 @@ impl<T: Element> Watch<T> {
                 order[..n].iter().for_each(|&e| circuit[e] = true);
                 circuit
             };
-            let metrics = self.patched.run(&sizes.iter().map(circuit).collect::<Vec<_>>());
-            for (&n, m) in sizes.iter().zip(&metrics[ENDS..]) {
+            let metrics = self.search.run(&sizes.iter().map(circuit).collect::<Vec<_>>());
+            for (&n, m) in sizes.iter().zip(&metrics[1..]) {
                 let share = (m - corrupted) / (clean - corrupted);
                 if share >= FAITHFULNESS {
                     (high, kept) = (n, share);
@@ -217,60 +219,79 @@ pub struct Overlap {
 }
 
 /// One log, as far as others are compared with it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 struct Log {
     step: u64,
     stage: usize,
-    /// The size of the circuit.
-    edges: Option<usize>,
     scores: Vec<f32>,
+    /// All edges by falling size of their score.
+    order: Vec<usize>,
+    /// `[E]`, whether each edge is in the circuit.
+    circuit: Option<Vec<bool>>,
+    /// `[E]`, the place of each edge in the order; equals share the mean of their places.
+    ranks: Vec<f64>,
 }
 
 impl Log {
-    /// `[E]`, whether each edge is in the circuit.
-    fn circuit(&self) -> Option<Vec<bool>> {
-        let mut circuit = vec![false; self.scores.len()];
-        order(&self.scores)[..self.edges?].iter().for_each(|&e| circuit[e] = true);
-        Some(circuit)
+    /// `edges` is the size of the circuit.
+    fn new(step: u64, stage: usize, edges: Option<usize>, scores: Vec<f32>) -> Log {
+        let order = order(&scores);
+        let circuit = edges.map(|n| {
+            let mut circuit = vec![false; scores.len()];
+            order.iter().take(n).for_each(|&e| circuit[e] = true);
+            circuit
+        });
+        let mut ranks = vec![0.0; scores.len()];
+        let mut first = 0;
+        for run in order.chunk_by(|&a, &b| scores[a].abs() == scores[b].abs()) {
+            let mean = first as f64 + (run.len() - 1) as f64 / 2.0;
+            run.iter().for_each(|&e| ranks[e] = mean);
+            first += run.len();
+        }
+        Log { step, stage, scores, order, circuit, ranks }
+    }
+
+    /// The edges of the circuit.
+    fn edges(&self) -> Option<&[usize]> {
+        let n = self.circuit.as_ref()?.iter().filter(|x| **x).count();
+        Some(&self.order[..n])
     }
 }
 
 /// The overlap of `a` with `b`.
 fn overlap(a: &Log, b: &Log) -> Overlap {
-    let rank_correlation = rank_correlation(&a.scores, &b.scores);
-    let (Some(first), Some(second)) = (a.circuit(), b.circuit()) else {
+    let rank_correlation = correlation(&a.ranks, &b.ranks);
+    let (Some(first), Some(second)) = (&a.circuit, &b.circuit) else {
         return Overlap { rank_correlation, ..Default::default() };
     };
-    let both = first.iter().zip(&second).filter(|x| *x.0 && *x.1).count();
-    let either = first.iter().zip(&second).filter(|x| *x.0 || *x.1).count();
-    let share = |n: usize, of: usize| (of > 0).then(|| n as f64 / of as f64);
-    let own = first.iter().filter(|x| **x).count();
-    Overlap { jaccard: share(both, either), kept: share(both, own), rank_correlation }
+    let (mut both, mut either, mut own) = (0, 0, 0);
+    for (&x, &y) in first.iter().zip(second) {
+        both += usize::from(x && y);
+        either += usize::from(x || y);
+        own += usize::from(x);
+    }
+    let share = |of: usize| (of > 0).then(|| both as f64 / of as f64);
+    Overlap { jaccard: share(either), kept: share(own), rank_correlation }
 }
 
-/// Spearman's correlation of the sizes of two lists of scores.
-fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
-    let ranks = |scores: &[f32]| {
-        let order = order(scores);
-        let mut ranks = vec![0.0; scores.len()];
-        let same = |a: &usize, b: &usize| scores[*a].abs() == scores[*b].abs();
-        let mut first = 0;
-        for run in order.chunk_by(same) {
-            // Equals share the mean of their ranks.
-            let mean = first as f64 + (run.len() - 1) as f64 / 2.0;
-            run.iter().for_each(|&e| ranks[e] = mean);
-            first += run.len();
-        }
-        ranks
-    };
-    let (a, b) = (ranks(a), ranks(b));
+/// Pearson's correlation of two lists of ranks.
+fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     // The ranks of n have the mean (n - 1) / 2.
     let mean = (a.len() as f64 - 1.0) / 2.0;
     let product = |a: &[f64], b: &[f64]| -> f64 {
         a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum()
     };
-    let size = (product(&a, &a) * product(&b, &b)).sqrt();
-    (size > 0.0).then(|| product(&a, &b) / size)
+    let size = (product(a, a) * product(b, b)).sqrt();
+    (size > 0.0).then(|| product(a, b) / size)
+}
+
+/// What of a line of the metrics file makes a [`Log`].
+#[derive(Deserialize)]
+struct LoggedLine {
+    step: u64,
+    stage: usize,
+    edges: Option<usize>,
+    scores: Vec<f32>,
 }
 
 /// All logs of a run so far.
@@ -289,11 +310,12 @@ impl History {
         let mut history = History::default();
         for (i, line) in text.lines().enumerate() {
             if line.starts_with(r#"{"kind":"circuit""#) {
-                let log: Log = serde_json::from_str(line).map_err(|e| {
-                    let place = format!("{}: line {}", path.display(), i + 1);
-                    Error::input(place, e, "the file was changed; start again with --force")
-                })?;
-                history.logs.push(log);
+                let LoggedLine { step, stage, edges, scores } = serde_json::from_str(line)
+                    .map_err(|e| {
+                        let place = format!("{}: line {}", path.display(), i + 1);
+                        Error::input(place, e, "the file was changed; start again with --force")
+                    })?;
+                history.logs.push(Log::new(step, stage, edges, scores));
             }
         }
         Ok(history)
@@ -308,19 +330,19 @@ impl History {
         step: u64,
         stage: usize,
     ) -> Option<CircuitLine> {
-        let Found { mut line, order } = watch.look(parameters)?;
+        let mut line = watch.look(parameters)?;
         (line.step, line.stage) = (step, stage);
-        let now = Log { step, stage, edges: line.edges, scores: line.scores.clone() };
+        let now = Log::new(step, stage, line.edges, line.scores.clone());
         if let Some(before) = self.logs.last() {
             let Overlap { jaccard, rank_correlation, .. } = overlap(before, &now);
             (line.jaccard, line.rank_correlation) = (jaccard, rank_correlation);
-            if let (Some(old), Some(n)) = (before.circuit(), now.edges) {
+            if let (Some(old), Some(new)) = (&before.circuit, &now.circuit) {
                 let size = |scores: &[f32]| scores.iter().map(|s| s.abs()).sum::<f32>();
                 let (was, is) = (size(&before.scores), size(&now.scores));
                 let mut counts = [0; 4];
-                for (i, &e) in order.iter().enumerate() {
+                for e in 0..new.len() {
                     let (a, b) = (before.scores[e].abs() / was, now.scores[e].abs() / is);
-                    match (old[e], i < n) {
+                    match (old[e], new[e]) {
                         (false, true) => counts[0] += 1,
                         (true, false) => counts[1] += 1,
                         (true, true) if b > 1.1 * a => counts[2] += 1,
@@ -347,20 +369,19 @@ impl History {
         let logs = self.logs.iter().map(|log| LogSummary {
             step: log.step,
             stage: log.stage,
-            edges: log.edges,
+            edges: log.edges().map(<[_]>::len),
             last: overlap(log, last),
         });
         let ends: Vec<&Log> =
             self.logs.chunk_by(|a, b| a.stage == b.stage).filter_map(<[_]>::last).collect();
         let stages = ends.iter().map(|log| {
-            let order = order(&log.scores);
-            let circuit = log.edges.map(|n| order[..n].to_vec());
+            let circuit = log.edges();
             let [useful, spurious] = shares(&graph, &log.scores, ks[log.stage]);
             StageSummary {
                 stage: log.stage,
                 step: log.step,
-                nodes: circuit.as_ref().map(|c| nodes(&graph, c)),
-                circuit,
+                nodes: circuit.map(|c| nodes(&graph, c)),
+                circuit: circuit.map(<[_]>::to_vec),
                 useful,
                 spurious,
                 scores: log.scores.clone(),
@@ -442,11 +463,8 @@ pub struct LogSummary {
 impl StageSummary {
     /// The overlap with the circuit of another stage or run of the same model.
     pub fn overlap(&self, other: &StageSummary) -> Overlap {
-        let log = |s: &StageSummary| Log {
-            step: s.step,
-            stage: s.stage,
-            edges: s.circuit.as_ref().map(Vec::len),
-            scores: s.scores.clone(),
+        let log = |s: &StageSummary| {
+            Log::new(s.step, s.stage, s.circuit.as_ref().map(Vec::len), s.scores.clone())
         };
         overlap(&log(self), &log(other))
     }

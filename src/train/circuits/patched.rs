@@ -38,11 +38,8 @@ pub(super) struct Pair {
 /// busy, and still in a second-level cache.
 const ROWS: usize = 512;
 
-/// Circuits that are always there: everything, and nothing.
-pub(super) const ENDS: usize = 2;
-
 /// A program of some circuits (C) on some pairs (B). Rows are numbered by circuit, then by pair;
-/// circuit 0 is the model, circuit 1 the corrupted run.
+/// circuit 0 is always the corrupted run, from which the others take what replaces their edges.
 pub(super) struct Patched<T> {
     program: Program<T>,
     pairs: usize,
@@ -72,14 +69,15 @@ pub(super) struct Patched<T> {
 }
 
 impl<T: Element> Patched<T> {
-    /// For a model of this shape.
+    /// For a model of this shape and up to `at_once` circuits at a time, or fewer that fit in a
+    /// cache.
     ///
     /// # Panics
     /// If there is no pair.
-    pub(super) fn new(config: &Config, pairs: &[Pair]) -> Self {
+    pub(super) fn new(config: &Config, pairs: &[Pair], at_once: usize) -> Self {
         let &Config { vocab, seq_len, d_model, d_mlp, .. } = config;
         let count = pairs.len();
-        let copies = (ROWS / count).clamp(ENDS + 2, 2 * seq_len + 1 + ENDS);
+        let copies = (ROWS / count).clamp(2, 1 + at_once.max(1));
         let rows = copies * count;
         // Every token at every position that occurs, once.
         let both = |p: &Pair| [p.clean.clone(), p.corrupted.clone()];
@@ -147,7 +145,7 @@ impl<T: Element> Patched<T> {
         program.set_ids(positions, &table.iter().map(|x| x.1).collect::<Vec<_>>());
         let pair = |row: usize| row % count;
         program.fill_ids(corrupted, |ids| {
-            ids.iter_mut().enumerate().for_each(|(row, id)| *id = (count + pair(row)) as u32);
+            ids.iter_mut().enumerate().for_each(|(row, id)| *id = pair(row) as u32);
         });
         program.fill_ids(labels, |ids| {
             for (row, ids) in ids.chunks_exact_mut(2).enumerate() {
@@ -179,7 +177,7 @@ impl<T: Element> Patched<T> {
 
     /// How many circuits [`run`](Self::run) takes at a time.
     pub(super) fn at_once(&self) -> usize {
-        self.copies - ENDS
+        self.copies - 1
     }
 
     /// Sets all parameters, in the order of [`Config::parameters`].
@@ -189,23 +187,20 @@ impl<T: Element> Patched<T> {
         }
     }
 
-    /// The metric of the model, of the corrupted run, and of circuits that keep the edges for which
-    /// they are true, `[E]` each: how far the logit of the clean label stands above that of the
-    /// corrupted one, in the mean over the pairs.
+    /// The metric of the corrupted run, and of circuits that keep the edges for which they are true,
+    /// `[E]` each: how far the logit of the clean label stands above that of the corrupted one, in
+    /// the mean over the pairs.
     ///
     /// # Panics
     /// If there are more circuits than it takes at a time.
     pub(super) fn run(&mut self, circuits: &[Vec<bool>]) -> Vec<f64> {
         assert!(circuits.len() <= self.at_once(), "{} circuits", circuits.len());
         let Self { pairs, seq_len, neurons, .. } = *self;
-        let ends = [vec![true; self.edges()], vec![false; self.edges()]];
-        // Rows that nobody asked for are the model once more.
-        let masks: Vec<&[bool]> = (0..self.copies)
-            .map(|c| match c {
-                0 | 1 => &ends[c][..],
-                _ => &circuits.get(c - ENDS).unwrap_or(&ends[0])[..],
-            })
-            .collect();
+        // Rows that nobody asked for are the corrupted run once more.
+        let nothing = vec![false; self.edges()];
+        let others = circuits.iter().chain(std::iter::repeat(&nothing));
+        let masks: Vec<&[bool]> =
+            [&nothing].into_iter().chain(others).take(self.copies).map(|m| &m[..]).collect();
         for (port, &lookup) in self.lookups.iter().enumerate() {
             let places = &self.places;
             self.program.fill_ids(lookup, |ids| {
@@ -223,7 +218,7 @@ impl<T: Element> Patched<T> {
         self.program.fill_ids(self.direct, |ids| {
             for (row, id) in ids.iter_mut().enumerate() {
                 let own = masks[row / pairs][behind];
-                *id = if own { row } else { pairs + row % pairs } as u32;
+                *id = if own { row } else { row % pairs } as u32;
             }
         });
         for (i, &kept) in self.kept.iter().enumerate() {
@@ -241,32 +236,37 @@ impl<T: Element> Patched<T> {
             sum / pairs as f64
         };
         let logits = self.program.value(self.logits).chunks_exact(2 * pairs);
-        logits.take(ENDS + circuits.len()).map(metric).collect()
+        logits.take(1 + circuits.len()).map(metric).collect()
     }
 
     /// What removing each edge alone takes from the metric, `[E]`, and the metric of the model and
     /// of the corrupted run.
-    pub(super) fn scores(&mut self) -> (Vec<f64>, [f64; ENDS]) {
+    pub(super) fn scores(&mut self) -> (Vec<f64>, [f64; 2]) {
         let (edges, seq_len, neurons) = (self.edges(), self.seq_len, self.neurons);
         let behind = 2 * seq_len + neurons;
-        let (mut scores, mut ends) = (vec![0.0; edges], [0.0; ENDS]);
-        let patched: Vec<usize> = (0..2 * seq_len).chain([behind]).collect();
-        for chunk in patched.chunks(self.at_once()) {
-            let without = |&e: &usize| (0..edges).map(|other| other != e).collect();
-            let metrics = self.run(&chunk.iter().map(without).collect::<Vec<_>>());
-            ends.copy_from_slice(&metrics[..ENDS]);
-            for (&e, m) in chunk.iter().zip(&metrics[ENDS..]) {
-                scores[e] = ends[0] - m;
+        let without = |e: usize| -> Vec<bool> { (0..edges).map(|other| other != e).collect() };
+        // The model itself first: no edge has the number E.
+        let all: Vec<usize> = [edges].into_iter().chain(0..2 * seq_len).chain([behind]).collect();
+        let (mut scores, mut ends) = (vec![0.0; edges], [0.0; 2]);
+        for chunk in all.chunks(self.at_once()) {
+            let metrics = self.run(&chunk.iter().map(|&e| without(e)).collect::<Vec<_>>());
+            for (&e, &m) in chunk.iter().zip(&metrics[1..]) {
+                if e < edges {
+                    scores[e] = ends[0] - m;
+                    continue;
+                }
+                ends = [m, metrics[0]];
+                for (j, score) in self.neuron_scores().into_iter().enumerate() {
+                    (scores[2 * seq_len + j], scores[behind + 1 + j]) = (score, score);
+                }
             }
-        }
-        for (j, score) in self.neuron_scores().into_iter().enumerate() {
-            (scores[2 * seq_len + j], scores[behind + 1 + j]) = (score, score);
         }
         (scores, ends)
     }
 
     /// `mean over pairs of (z - z') <w, e - e'>` of all neurons, `[F]`: activations of the model
-    /// and of the corrupted run, what a neuron writes, the unembeddings of both labels.
+    /// and of the corrupted run, what a neuron writes, the unembeddings of both labels. The last run's
+    /// first circuit has to be the model.
     fn neuron_scores(&self) -> Vec<f64> {
         let token_emb = self.program.value(self.parameters[0]);
         let d = self.program.shape(self.parameters[0]).last();
@@ -281,7 +281,7 @@ impl<T: Element> Patched<T> {
         let to = MatMut::new(&mut slopes, self.pairs, n);
         gemm(T::ONE, Mat::new(&apart, self.pairs, d), fc2, Write::Store, to);
         let z = self.program.value(self.z);
-        let (clean, corrupted) = (&z[..self.pairs * n], &z[self.pairs * n..]);
+        let (corrupted, clean) = z.split_at(self.pairs * n);
         let mut scores = vec![0.0; n];
         for (i, slope) in slopes.iter().enumerate() {
             scores[i % n] += (clean[i].to_f64() - corrupted[i].to_f64()) * slope.to_f64();
@@ -367,23 +367,26 @@ mod tests {
             let weights: Vec<&[f64]> = init.iter().map(Vec::as_slice).collect();
             let mut rng = Rng::new(1, Purpose::Probe, 0);
             let pairs = pairs(&mut rng, &config, 9);
-            let mut patched = Patched::new(&config, &pairs);
+            let mut patched = Patched::new(&config, &pairs, 9);
             patched.set_parameters(&weights);
             let n = patched.edges();
             let circuits: Vec<Vec<bool>> = (0..patched.at_once())
                 .map(|i| (0..n).map(|_| rng.below(9) > i as u64 % 9).collect())
                 .collect();
             let metrics = patched.run(&circuits);
-            let ends = [vec![true; n], vec![false; n]];
-            for (circuit, m) in ends.iter().chain(&circuits).zip(&metrics) {
-                let want = by_masks(&config, &weights, &pairs, circuit);
+            let by_masks = |circuit: &[bool]| by_masks(&config, &weights, &pairs, circuit);
+            for (circuit, m) in [vec![false; n]].iter().chain(&circuits).zip(&metrics) {
+                let want = by_masks(circuit);
                 assert!((m - want).abs() < 1e-12, "{m} {want} {circuit:?}");
             }
-            assert!((metrics[0] - metrics[1]).abs() > 1e-3, "they say nothing: {metrics:?}");
             // Every edge alone.
-            for (e, score) in patched.scores().0.into_iter().enumerate() {
+            let (scores, [clean, corrupted]) = patched.scores();
+            assert!((clean - by_masks(&vec![true; n])).abs() < 1e-12);
+            assert_eq!(corrupted.to_bits(), metrics[0].to_bits());
+            assert!((clean - corrupted).abs() > 1e-3, "they say nothing");
+            for (e, score) in scores.into_iter().enumerate() {
                 let without: Vec<bool> = (0..n).map(|other| other != e).collect();
-                let want = metrics[0] - by_masks(&config, &weights, &pairs, &without);
+                let want = clean - by_masks(&without);
                 assert!((score - want).abs() < 1e-12, "edge {e}: {score} {want}");
             }
         }

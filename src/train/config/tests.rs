@@ -90,13 +90,13 @@ fn paths_start_at_the_file() {
 }
 
 #[test]
-fn a_probe_is_half_a_batch_unless_told() {
+fn a_probe_is_a_third_of_a_batch_unless_told() {
     for (line, probe) in [
-        ("", 16),
-        ("batch = 100", 50),
+        ("", 10),
+        ("batch = 100", 33),
         ("batch = 1000", 64),
         ("batch = 'full'", 64),
-        ("batch = 4", 16),
+        ("batch = 4", 8),
         ("batch = 1000\ncircuit_probe = 7", 7),
     ] {
         let c = parse(&format!("{BASE}{line}\n"), &[]).unwrap();
