@@ -118,8 +118,8 @@ impl Options {
         progress.finish();
         let arms = report::summary(&self.out)?;
         println!("\n{}", report::table(&arms));
-        println!("{}", report::headline(&arms));
-        self.print_circuits();
+        println!("{}\n", report::headline(&arms));
+        self.print_circuits(jobs.len() as u64 / 2);
         let page = self.out.join("report.html");
         report::write_page(&self.out, &page)?;
         println!("{:.0} s in all; open {}", started.elapsed().as_secs_f64(), page.display());
@@ -128,66 +128,54 @@ impl Options {
 }
 
 impl Options {
-    /// The circuits in which the arms end, over all seeds: median, smallest and largest.
-    fn print_circuits(&self) {
-        let read = |arm: &str| -> Vec<Summary> {
-            let seeds = self.seeds.unwrap_or(if self.paper { 20 } else { 12 });
-            let folder = |seed| self.out.join(arm).join(format!("seed-{seed:02}"));
-            (0..seeds).filter_map(|seed| Summary::read(&folder(seed)).ok()).collect()
+    /// Prints the circuits in which the arms end.
+    fn print_circuits(&self, seeds: u64) {
+        let read = |arm: &str, seed: u64| {
+            let folder = self.out.join(arm).join(format!("seed-{seed:02}"));
+            Summary::read(&folder).ok()
         };
-        let (scratch, curriculum) = (read("scratch"), read("curriculum"));
-        let ends = |runs: &[Summary], stage: usize| -> Vec<StageSummary> {
-            runs.iter().filter_map(|s| s.stages.get(stage).cloned()).collect()
+        // The first modulus and the goal of each curriculum, and the goal from scratch.
+        let runs = |seed: u64| {
+            let (curriculum, scratch) = (read("curriculum", seed)?, read("scratch", seed)?);
+            let [first, .., last] = &curriculum.stages[..] else { return None };
+            Some([first.clone(), last.clone(), scratch.stages.last()?.clone()])
         };
-        // The first stage, the goal, and the goal without the stages before.
-        let goal = self.p.len() - 1;
-        let (first, last) = (ends(&curriculum, 0), ends(&curriculum, goal));
-        let columns = [&first, &last, &ends(&scratch, 0)];
-        let (p, q) = (self.p[0], self.p[goal]);
-        println!(
-            "\n{:<34}  {:>18}  {:>18}  {:>18}",
-            "circuit that keeps 95 % of the",
-            format!("p={p}"),
-            format!("p={p}, then p={q}"),
-            format!("p={q} from scratch")
-        );
-        println!("{:<34}{:>20}{:>20}{:>20}", "logit difference", "", "", "");
-        let row = |name: &str, cells: [Vec<f64>; 3], digits| {
-            let [a, b, c] = cells.map(|list| spread(list, digits));
-            println!("{name:<34}  {a:>18}  {b:>18}  {c:>18}");
+        let runs: Vec<[StageSummary; 3]> = (0..seeds).filter_map(runs).collect();
+        let ([Some(p), Some(goal)], Some(edges)) =
+            ([self.p.first(), self.p.last()], runs.first().map(|r| r[0].scores.len()))
+        else {
+            return;
         };
-        let of = |value: &dyn Fn(&StageSummary) -> Option<f64>| {
-            columns.map(|list| list.iter().filter_map(value).collect())
+        let titles = [format!("p = {p}"), format!(".. then p = {goal}"), "from scratch".into()];
+        let print = |name: &str, cells: [String; 3]| {
+            println!("{name:<33}  {:>18}  {:>18}  {:>18}", cells[0], cells[1], cells[2]);
         };
-        let edges = summary_edges(&curriculum);
-        row(&format!("  edges, of {edges}"), of(&|s| Some(s.circuit.as_ref()?.len() as f64)), 0);
-        row("  nodes", of(&|s| Some(s.nodes? as f64)), 0);
-        row("  share at useful positions", of(&|s| Some(s.useful / (s.useful + s.spurious))), 2);
-        let with_first = |list: &[StageSummary], value: &dyn Fn(Overlap) -> Option<f64>| {
-            let pairs = first.iter().zip(list);
-            pairs.filter_map(|(a, b)| value(a.overlap(b))).collect::<Vec<f64>>()
+        print("circuits, 95 % faithful", titles);
+        let row = |name: &str, digits, value: &dyn Fn(&StageSummary) -> Option<f64>| {
+            let list = |i: usize| runs.iter().filter_map(|r| value(&r[i])).collect();
+            print(name, [0, 1, 2].map(|i| spread(list(i), digits)));
         };
-        let overlaps = |value: &dyn Fn(Overlap) -> Option<f64>| {
-            [vec![], with_first(&last, value), with_first(columns[2], value)]
+        let size = |s: &StageSummary| s.circuit.as_ref().map(|c| c.len() as f64);
+        row(&format!("edges, of {edges}"), 0, &size);
+        row("nodes", 0, &|s| s.nodes.map(|n| n as f64));
+        row("scores: share at useful positions", 2, &|s| Some(s.useful / (s.useful + s.spurious)));
+        let row = |name: &str, value: &dyn Fn(Overlap) -> Option<f64>| {
+            let list = |i: usize| runs.iter().filter_map(|r| value(r[0].overlap(&r[i]))).collect();
+            print(name, ["-".into(), spread(list(1), 2), spread(list(2), 2)]);
         };
-        row(&format!("  share of the p={p} circuit in it"), overlaps(&|o| o.kept), 2);
-        row("  Jaccard overlap with that", overlaps(&|o| o.jaccard), 2);
-        row("  rank correlation of |score|", overlaps(&|o| o.rank_correlation), 2);
-        println!("median (smallest .. largest) over seeds\n");
+        row(&format!("keeps of the edges of p = {p}"), &|o| o.kept);
+        row("Jaccard overlap with these", &|o| o.jaccard);
+        row("rank correlation of scores", &|o| o.rank_correlation);
+        println!("medians (and ranges) of {} seeds\n", runs.len());
     }
 }
 
-/// How many edges the model has.
-fn summary_edges(runs: &[Summary]) -> usize {
-    runs.first().map_or(0, |s| s.edges.len())
-}
-
-/// `median (smallest .. largest)`.
+/// `median (smallest to largest)`.
 fn spread(mut list: Vec<f64>, digits: usize) -> String {
     list.sort_by(f64::total_cmp);
     let (Some(least), Some(most)) = (list.first(), list.last()) else { return "-".into() };
     let median = (list[(list.len() - 1) / 2] + list[list.len() / 2]) / 2.0;
-    format!("{median:.digits$} ({least:.digits$} .. {most:.digits$})")
+    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }
 
 fn describe(config: &Config) -> String {

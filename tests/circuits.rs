@@ -135,7 +135,7 @@ fn a_resumed_run_writes_the_same_lines() {
 #[test]
 fn rows_of_one_label_have_no_circuits() {
     let place = Place::new(CONFIG);
-    let out = place.run("train c.toml --out run --set test=1");
+    let out = place.run("train c.toml --out run --set task.train=1 --set batch=1");
     assert_eq!(out.code, 0, "{}", out.stderr);
     assert!(out.stderr.contains("circuits are not logged"), "{}", out.stderr);
     assert!(lines(&place, "run").is_empty());

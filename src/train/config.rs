@@ -236,11 +236,11 @@ pub struct TrainConfig {
 }
 
 impl Batch {
-    /// The pairs by which a circuit is judged unless told otherwise: a third of a batch, so that a
+    /// The pairs by which a circuit is judged unless told otherwise: a quarter of a batch, so that a
     /// look costs about as much as a few steps whatever the model is, and 64 where that is more.
     pub fn default_probe(self) -> usize {
         match self {
-            Batch::Size(n) => (n / 3).clamp(8, 64),
+            Batch::Size(n) => (n / 4).clamp(8, 64),
             Batch::Full => 64,
         }
     }

@@ -110,8 +110,7 @@ impl<'a, T: Element> Work<'a, T> {
             None => Rng::new(config.seed, Purpose::Dropout, index as u32),
         };
         let watch = (t.circuit_every > 0).then(|| {
-            let rows = data.test.as_ref().unwrap_or(&data.train);
-            Watch::new(&model_config, rows, t.circuit_probe, config.seed, &stage.task)
+            Watch::new(&model_config, &data.train, t.circuit_probe, config.seed, &stage.task)
         });
         let rows = data.train.n.max(data.test.as_ref().map_or(0, |t| t.n));
         Work {

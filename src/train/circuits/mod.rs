@@ -2,9 +2,9 @@
 //!
 //! # What is logged
 //!
-//! A *probe* is a fixed set of pairs, drawn once for each modulus: a sequence of the test set (or,
-//! without one, the train set), and another one with another label that stands in for what is
-//! removed. The metric is the logit of the clean label minus that of the corrupted one, in the mean
+//! A *probe* is a fixed set of pairs, drawn once for each modulus: a sequence of the train set, and
+//! another one with another label that stands in for what is removed. (What a model has memorised
+//! is a circuit too, but on the test set nobody would see it.) The metric is the logit of the clean label minus that of the corrupted one, in the mean
 //! over pairs: `M(1)` for the model, `M(0)` for the corrupted run. The graph is that of
 //! [`Graph::of_pooled`] with neurons and positions apart, `E = 2 L + 1 + 2 F` edges. Every
 //! `train.circuit_every` steps, and at the end of the stage, one line of the kind `circuit` says
@@ -23,6 +23,9 @@
 //!   (*pruned*), and of those that stayed how many grew or shrank by more than a tenth, each
 //!   `|score|` taken as a share of all.
 //!
+//! Lines hold the scores themselves, so that a resumed run finds what it compares with; a file for
+//! each log would have to be forced to the disk, which takes longer than the look.
+//!
 //! At the end of the run `circuits/summary.json` compares all logs with the last one and the
 //! circuits in which the stages end with each other.
 //!
@@ -30,8 +33,25 @@
 //!
 //! First-order scores would cost two forward passes and one backward pass. Real patches are usually
 //! dear, `E` passes; but in this graph they are not, because every reader has one writer and the
-//! unembedding is linear. They cost about as much as the derivatives, and do not fail where the
-//! softmax is saturated, as it is in every trained model of this kind.
+//! unembedding is linear. They cost a few batches, and do not fail where the softmax is saturated.
+//!
+//! On three models after a curriculum (d = 32, F = 128, E = 281, p = 4, 200 pairs, f64), Spearman's
+//! correlation of `|score|` with real patches, and the size of the circuit found from the scores:
+//!
+//! | scores | all edges | edges at positions | edges in the circuit |
+//! | --- | --- | --- | --- |
+//! | real patches | 1 | 1 | 49, 121, 57 |
+//! | derivative at the model (`eap`) | 0.81, 0.84, 0.89 | 0.37, 0.10, 0.21 | 231, 213, 115 |
+//! | mean of both ends (`clean-corrupted`) | 0.84, 0.77, 0.91 | 0.39, 0.05, 0.22 | 175, 167, 146 |
+//! | `mask-ig`, 4 nodes | 0.90, 0.88, 0.93 | 0.75, 0.49, 0.55 | 101, 98, 60 |
+//!
+//! # What it costs
+//!
+//! With `circuit_every = 50`, one thread, no evaluations, in time of the processor against the same
+//! run without: 9 % for d = 2, F = 32, batches of 32 (26 us a step), 12 % for d = 32, F = 128,
+//! batches of 32, and less than the noise of the measurement for the full batch of 2048. The
+//! [default probe](super::config::Batch::default_probe) grows with the batch for that. Eight pairs,
+//! the least, rank coarsely; more of them cost in proportion.
 
 mod patched;
 
@@ -124,7 +144,7 @@ impl<T: Element> Watch<T> {
             return None;
         }
         let order = order(&scores);
-        let found = (clean > corrupted).then(|| self.smallest(&order, clean, corrupted));
+        let found = (clean > corrupted).then(|| self.smallest(&order, &scores, clean, corrupted));
         let [useful, spurious] = shares(&self.graph, &scores, self.k);
         Some(CircuitLine {
             step: 0,
@@ -147,29 +167,39 @@ impl<T: Element> Watch<T> {
     }
 
     /// How many of the first edges keep enough, and how much they keep.
-    fn smallest(&mut self, order: &[usize], clean: f64, corrupted: f64) -> (usize, f64) {
-        // The first `low` edges do not keep enough, the first `high` do.
-        let (mut low, mut high, mut kept) = (0, order.len(), 1.0);
-        let at_once = self.search.at_once();
-        while high - low > 1 {
-            let parts = at_once.min(high - low - 1) + 1;
-            let sizes: Vec<usize> = (1..parts).map(|i| low + i * (high - low) / parts).collect();
-            let circuit = |&n: &usize| {
+    fn smallest(
+        &mut self,
+        order: &[usize],
+        scores: &[f32],
+        clean: f64,
+        corrupted: f64,
+    ) -> (usize, f64) {
+        // Edges of equal score come together, so that both sides of a neuron are one step.
+        let mut sizes = vec![];
+        for run in order.chunk_by(|&a, &b| scores[a].abs() == scores[b].abs()) {
+            sizes.push(sizes.last().unwrap_or(&0) + run.len());
+        }
+        // Below `low` they do not keep enough, those of `high` do.
+        let (mut low, mut high, mut kept) = (0, sizes.len() - 1, 1.0);
+        while low < high {
+            let parts = self.search.at_once().min(high - low) + 1;
+            let tried: Vec<usize> = (1..parts).map(|i| low + i * (high - low) / parts).collect();
+            let circuit = |&at: &usize| {
                 let mut circuit = vec![false; order.len()];
-                order[..n].iter().for_each(|&e| circuit[e] = true);
+                order[..sizes[at]].iter().for_each(|&e| circuit[e] = true);
                 circuit
             };
-            let metrics = self.search.run(&sizes.iter().map(circuit).collect::<Vec<_>>());
-            for (&n, m) in sizes.iter().zip(&metrics[1..]) {
+            let metrics = self.search.run(&tried.iter().map(circuit).collect::<Vec<_>>());
+            for (&at, m) in tried.iter().zip(&metrics[1..]) {
                 let share = (m - corrupted) / (clean - corrupted);
                 if share >= FAITHFULNESS {
-                    (high, kept) = (n, share);
+                    (high, kept) = (at, share);
                     break;
                 }
-                low = n;
+                low = at + 1;
             }
         }
-        (high, kept)
+        (sizes[high], kept)
     }
 }
 

@@ -90,10 +90,10 @@ fn paths_start_at_the_file() {
 }
 
 #[test]
-fn a_probe_is_a_third_of_a_batch_unless_told() {
+fn a_probe_is_a_quarter_of_a_batch_unless_told() {
     for (line, probe) in [
-        ("", 10),
-        ("batch = 100", 33),
+        ("", 8),
+        ("batch = 100", 25),
         ("batch = 1000", 64),
         ("batch = 'full'", 64),
         ("batch = 4", 8),
