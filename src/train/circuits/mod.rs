@@ -9,7 +9,7 @@
 //! [`Graph::of_pooled`] with neurons and positions apart, `E = 2 L + 1 + 2 F` edges. Every
 //! `train.circuit_every` steps, and at the end of the stage, one line of the kind `circuit` says
 //!
-//! - the score of each edge: `M(1) - M(1 without e)`, by [removing it for real](patched);
+//! - the score of each edge: `M(1) - M(1 without e)`, by removing it for real;
 //! - the *circuit*: with edges in the order of falling `|score|`, the first `n` for which
 //!
 //!   ```text
@@ -510,5 +510,38 @@ impl Summary {
         let text = fs::read(&path).map_err(|e| Error::io(&path, &e, "read"))?;
         let help = "train again with train.circuit_every above 0";
         serde_json::from_slice(&text).map_err(|e| Error::input(path.display(), e, help))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlaps_are_those_counted_by_hand() {
+        let a = Log::new(0, 0, Some(2), vec![-4.0, 3.0, 1.0, 1.0]);
+        let b = Log::new(9, 0, Some(3), vec![0.5, 3.0, -2.0, 1.0]);
+        assert_eq!((a.edges(), b.edges()), (Some(&[0, 1][..]), Some(&[1, 2, 3][..])));
+        assert_eq!(a.ranks, [0.0, 1.0, 2.5, 2.5]);
+        let Overlap { jaccard, kept, rank_correlation } = overlap(&a, &b);
+        assert_eq!((jaccard, kept), (Some(0.25), Some(0.5)));
+        // Ranks less their mean: -1.5, -0.5, 1, 1 and 1.5, -1.5, -0.5, 0.5.
+        let want = (-2.25 + 0.75 - 0.5 + 0.5) / (4.5f64 * 5.0).sqrt();
+        assert!((rank_correlation.expect("not all equal") - want).abs() < 1e-15);
+        let none = Log::new(0, 0, None, vec![1.0; 4]);
+        assert_eq!(overlap(&none, &a), Overlap::default());
+    }
+
+    #[test]
+    fn pairs_differ_in_their_labels() {
+        let data =
+            Dataset { tokens: vec![0, 1, 2, 3], targets: vec![0, 1, 1, 1], n: 4, seq_len: 1 };
+        let rng = || Rng::new(0, Purpose::Probe, 2);
+        let list = pairs(&data, 50, &mut rng());
+        assert_eq!(list.len(), 50);
+        assert!(list.iter().all(|p| p.labels[0] != p.labels[1] && p.clean != p.corrupted));
+        assert_eq!(pairs(&data, 10, &mut rng()), list[..10], "fewer pairs are other ones");
+        let alike = Dataset { targets: vec![1; 4], ..data };
+        assert!(pairs(&alike, 5, &mut rng()).is_empty());
     }
 }
