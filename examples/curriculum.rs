@@ -12,6 +12,7 @@
 use clap::Parser;
 use edgegrad::error::{Error, Result};
 use edgegrad::report;
+use edgegrad::train::circuits::{Overlap, StageSummary, Summary};
 use edgegrad::train::config::{Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig};
 use edgegrad::train::{Existing, Job, Progress, available_threads, run_all};
 use std::path::{Path, PathBuf};
@@ -72,6 +73,8 @@ impl Options {
                 batch: Batch::Full,
                 steps,
                 snapshot_every: 100,
+                circuit_every: 100,
+                circuit_probe: Batch::Full.default_probe(),
                 ..Default::default()
             },
         };
@@ -115,12 +118,64 @@ impl Options {
         progress.finish();
         let arms = report::summary(&self.out)?;
         println!("\n{}", report::table(&arms));
-        println!("{}", report::headline(&arms));
+        println!("{}\n", report::headline(&arms));
+        self.print_circuits(jobs.len() as u64 / 2);
         let page = self.out.join("report.html");
         report::write_page(&self.out, &page)?;
         println!("{:.0} s in all; open {}", started.elapsed().as_secs_f64(), page.display());
         Ok(())
     }
+}
+
+impl Options {
+    /// Prints the circuits in which the arms end.
+    fn print_circuits(&self, seeds: u64) {
+        let read = |arm: &str, seed: u64| {
+            let folder = self.out.join(arm).join(format!("seed-{seed:02}"));
+            Summary::read(&folder).ok()
+        };
+        // The first modulus and the goal of each curriculum, and the goal from scratch.
+        let runs = |seed: u64| {
+            let (curriculum, scratch) = (read("curriculum", seed)?, read("scratch", seed)?);
+            let [first, .., last] = &curriculum.stages[..] else { return None };
+            Some([first.clone(), last.clone(), scratch.stages.last()?.clone()])
+        };
+        let runs: Vec<[StageSummary; 3]> = (0..seeds).filter_map(runs).collect();
+        let ([Some(p), Some(goal)], Some(edges)) =
+            ([self.p.first(), self.p.last()], runs.first().map(|r| r[0].scores.len()))
+        else {
+            return;
+        };
+        let titles = [format!("p = {p}"), format!(".. then p = {goal}"), "from scratch".into()];
+        let print = |name: &str, cells: [String; 3]| {
+            println!("{name:<33}  {:>18}  {:>18}  {:>18}", cells[0], cells[1], cells[2]);
+        };
+        print("circuits, 95 % faithful", titles);
+        let row = |name: &str, digits, value: &dyn Fn(&StageSummary) -> Option<f64>| {
+            let list = |i: usize| runs.iter().filter_map(|r| value(&r[i])).collect();
+            print(name, [0, 1, 2].map(|i| spread(list(i), digits)));
+        };
+        let size = |s: &StageSummary| s.circuit.as_ref().map(|c| c.len() as f64);
+        row(&format!("edges, of {edges}"), 0, &size);
+        row("nodes", 0, &|s| s.nodes.map(|n| n as f64));
+        row("scores: share at useful positions", 2, &|s| Some(s.useful / (s.useful + s.spurious)));
+        let row = |name: &str, value: &dyn Fn(Overlap) -> Option<f64>| {
+            let list = |i: usize| runs.iter().filter_map(|r| value(r[0].overlap(&r[i]))).collect();
+            print(name, ["-".into(), spread(list(1), 2), spread(list(2), 2)]);
+        };
+        row(&format!("keeps of the edges of p = {p}"), &|o| o.kept);
+        row("Jaccard overlap with these", &|o| o.jaccard);
+        row("rank correlation of scores", &|o| o.rank_correlation);
+        println!("medians (and ranges) of {} seeds\n", runs.len());
+    }
+}
+
+/// `median (smallest to largest)`.
+fn spread(mut list: Vec<f64>, digits: usize) -> String {
+    list.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (list.first(), list.last()) else { return "-".into() };
+    let median = (list[(list.len() - 1) / 2] + list[list.len() / 2]) / 2.0;
+    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }
 
 fn describe(config: &Config) -> String {

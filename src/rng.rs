@@ -27,6 +27,8 @@ pub enum Purpose {
     Mask = 4,
     /// Random directions and samples of an estimate (gradient checks, orders of Shapley values).
     Sample = 5,
+    /// The pairs by which a training run looks at its circuits.
+    Probe = 6,
 }
 
 /// A seeded generator that can be saved and continued.
@@ -155,7 +157,7 @@ mod tests {
         use Purpose::*;
         let mut seen = std::collections::HashSet::new();
         for seed in [0, 1, u64::MAX] {
-            for purpose in [Init, Data, Shuffle, Dropout, Mask, Sample] {
+            for purpose in [Init, Data, Shuffle, Dropout, Mask, Sample, Probe] {
                 for stage in [0, 1, u32::MAX] {
                     assert!(seen.insert(Rng::new(seed, purpose, stage).bits()));
                 }

@@ -46,6 +46,8 @@ pub const MAX_WIDTH: usize = 1 << 24;
 /// The most steps of a stage, and the longest interval between two records: the whole numbers that
 /// every reader of a metrics file can hold exactly.
 pub const MAX_STEPS: u64 = 1 << 53;
+/// The most pairs by which a circuit is judged.
+pub const MAX_PROBE: u64 = 1 << 16;
 /// The most stages of a run.
 pub const MAX_STAGES: usize = 1 << 16;
 
@@ -225,8 +227,23 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// Steps between two snapshots of the weights for the report; 0: none.
     pub snapshot_every: u64,
+    /// Steps between two looks at the [circuit](super::circuits); 0: none.
+    pub circuit_every: u64,
+    /// Pairs of sequences by which the circuit is judged.
+    pub circuit_probe: usize,
     /// What the optimiser remembers at the start of the stage.
     pub optimizer_state: OptimizerState,
+}
+
+impl Batch {
+    /// The pairs by which a circuit is judged unless told otherwise: a quarter of a batch, so that a
+    /// look costs about as much as a few steps whatever the model is, and 64 where that is more.
+    pub fn default_probe(self) -> usize {
+        match self {
+            Batch::Size(n) => (n / 4).clamp(8, 64),
+            Batch::Full => 64,
+        }
+    }
 }
 
 impl Default for Config {
@@ -293,6 +310,8 @@ impl Default for TrainConfig {
             eval_every: 50,
             checkpoint_every: 0,
             snapshot_every: 0,
+            circuit_every: 0,
+            circuit_probe: Batch::Size(32).default_probe(),
             optimizer_state: OptimizerState::default(),
         }
     }
@@ -506,7 +525,11 @@ impl Stage {
             "lower it, or write `batch = \"full\"`",
         )?;
         let widest = model.d_mlp.max(model.d_model).max(model.vocab).max(task.seq_len);
-        on.size("batch", &[("batch", batch), ("widest layer", widest)], MAX_ELEMENTS)
+        on.size("batch", &[("batch", batch), ("widest layer", widest)], MAX_ELEMENTS)?;
+        let circuits = if train.circuit_every > 0 { 2 * task.seq_len + 3 } else { 0 };
+        let probe = ("circuit_probe", train.circuit_probe);
+        let probe = [probe, ("circuits", circuits), ("widest layer", widest)];
+        on.size("circuit_probe", &probe, MAX_ELEMENTS)
     }
 }
 
@@ -596,7 +619,9 @@ impl TrainConfig {
         on.count("log_every", self.log_every, 1, MAX_STEPS)?;
         on.count("eval_every", self.eval_every, 0, MAX_STEPS)?;
         on.count("checkpoint_every", self.checkpoint_every, 0, MAX_STEPS)?;
-        on.count("snapshot_every", self.snapshot_every, 0, MAX_STEPS)
+        on.count("snapshot_every", self.snapshot_every, 0, MAX_STEPS)?;
+        on.count("circuit_every", self.circuit_every, 0, MAX_STEPS)?;
+        on.count("circuit_probe", self.circuit_probe as u64, 1, MAX_PROBE)
     }
 }
 
@@ -678,6 +703,8 @@ impl TrainConfig {
             ("eval_every", whole(self.eval_every)),
             ("checkpoint_every", whole(self.checkpoint_every)),
             ("snapshot_every", whole(self.snapshot_every)),
+            ("circuit_every", whole(self.circuit_every)),
+            ("circuit_probe", whole(self.circuit_probe)),
             ("optimizer_state", text(self.optimizer_state.name())),
         ]
     }

@@ -66,6 +66,8 @@ pub enum Line<'a> {
     },
     /// An evaluation.
     Eval(&'a Evaluation),
+    /// A look at the circuit.
+    Circuit(&'a CircuitLine),
     /// Something that happens once.
     Event {
         /// `stage`, `resume`, `stop` or `diverged`.
@@ -98,6 +100,43 @@ pub struct Evaluation {
     /// What the attention does, on the test set or, without one, on the train set.
     #[serde(flatten)]
     pub circuit: CircuitNumbers,
+}
+
+/// Which edges matter after `step` updates; [what the words mean](super::circuits).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CircuitLine {
+    /// Updates done, over all stages.
+    pub step: u64,
+    /// The stage, counted from 0.
+    pub stage: usize,
+    /// The metric of the model.
+    pub clean: f64,
+    /// The metric of the corrupted run.
+    pub corrupted: f64,
+    /// Edges in the circuit; none if there is no circuit, because `clean` is not above `corrupted`.
+    pub edges: Option<usize>,
+    /// Nodes that these touch.
+    pub nodes: Option<usize>,
+    /// The share of the metric that they keep.
+    pub faithfulness: Option<f64>,
+    /// The share of all `|score|` on edges at positions that matter.
+    pub useful: f64,
+    /// The same at those that do not.
+    pub spurious: f64,
+    /// Edges that came into the circuit since the log before; none if there is none with a circuit.
+    pub reinforced: Option<usize>,
+    /// Edges that dropped out.
+    pub pruned: Option<usize>,
+    /// Edges that stayed, with a share of all `|score|` more than a tenth above that before.
+    pub grew: Option<usize>,
+    /// The same for shares before and now.
+    pub shrank: Option<usize>,
+    /// Edges of this circuit and the one before over edges of either.
+    pub jaccard: Option<f64>,
+    /// Spearman's correlation of `|score|` with that before.
+    pub rank_correlation: Option<f64>,
+    /// `[E]`, what removing each edge takes from the metric.
+    pub scores: Vec<f32>,
 }
 
 /// How well labels are predicted.

@@ -3,6 +3,7 @@
 
 pub mod batches;
 pub mod checkpoint;
+pub mod circuits;
 pub mod config;
 mod measure;
 pub mod metrics;

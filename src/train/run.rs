@@ -1,6 +1,7 @@
 //! One run: stage after stage, from a configuration to a run folder.
 
 use super::checkpoint::{self, Restored, State};
+use super::circuits::{self, History};
 use super::config::Config;
 use super::metrics::{Evaluation, Line, Log, Number};
 use super::work::{Work, model_config};
@@ -139,7 +140,7 @@ fn make_ready(config: &Config, folder: &Path, existing: Existing) -> Result<()> 
         Existing::Refuse => {}
         Existing::Replace => remove_run(folder)?,
         Existing::Resume => {
-            for part in ["", "checkpoints", "snapshots"] {
+            for part in ["", "checkpoints", "snapshots", circuits::FOLDER] {
                 atomic::clean(folder.join(part))?;
             }
         }
@@ -150,7 +151,7 @@ fn make_ready(config: &Config, folder: &Path, existing: Existing) -> Result<()> 
 
 /// Removes the files of a run and nothing else.
 fn remove_run(folder: &Path) -> Result<()> {
-    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots"] {
+    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots", circuits::FOLDER] {
         let path = folder.join(name);
         let removed = match path.is_dir() {
             true => fs::remove_dir_all(&path),
@@ -169,6 +170,7 @@ struct Run<'a, T> {
     /// By stage.
     data: &'a [Split],
     log: Log,
+    history: History,
     weights: Vec<Vec<T>>,
     optimizer: Option<Optimizer<T>>,
     /// Steps done in all stages.
@@ -188,14 +190,16 @@ impl<'a, T: Element> Run<'a, T> {
         let path = folder.join("metrics.jsonl");
         let Some((optimizer, state)) = resumed else {
             let log = Log::create(&path)?;
-            let (optimizer, step, from) = (None, 0, (0, None));
-            return Ok(Run { config, folder, data, log, weights, optimizer, step, from });
+            let (history, optimizer, step, from) = (History::default(), None, 0, (0, None));
+            return Ok(Run { config, folder, data, log, history, weights, optimizer, step, from });
         };
         let mut log = Log::resume(&path, state.metrics_bytes)?;
+        let watched = config.stages.iter().any(|s| s.train.circuit_every > 0);
+        let history = if watched { History::read(&path)? } else { History::default() };
         let (stage, step) = (state.stage, state.step);
         log.write(&Line::Event { event: "resume", step, stage, name: None })?;
         let (optimizer, from) = (Some(optimizer), (stage, Some(state)));
-        Ok(Run { config, folder, data, log, weights, optimizer, step, from })
+        Ok(Run { config, folder, data, log, history, weights, optimizer, step, from })
     }
 
     fn finish(mut self, progress: &(dyn Fn(u64) + Sync)) -> Result<Outcome> {
@@ -238,6 +242,9 @@ impl<'a, T: Element> Run<'a, T> {
             if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
                 self.snapshot(&work)?;
             }
+            if is_due(t.circuit_every, step) || (last && t.circuit_every > 0) {
+                self.circuit(&mut work)?;
+            }
             let loss = work.gradient();
             if !loss.to_f64().is_finite() {
                 let what = format!("the loss is {}", loss.to_f64());
@@ -268,6 +275,8 @@ impl<'a, T: Element> Run<'a, T> {
             return Err(self.diverged(index, "a weight is no longer finite"));
         }
         if index + 1 == self.config.stages.len() {
+            let ks: Vec<usize> = self.config.stages.iter().map(|s| s.task.k).collect();
+            self.history.summarize(self.folder, &work.model_config, &ks)?;
             let (step, name) = (self.step, None);
             self.log.write(&Line::Event { event: "stop", step, stage: index, name })?;
             self.checkpoint(&work, t.steps, checkpoint::final_folder(self.folder))?;
@@ -304,6 +313,14 @@ impl<'a, T: Element> Run<'a, T> {
         let path = folder.join(format!("step-{:06}.safetensors", self.step));
         let tensors = checkpoint::weights(&work.parameters, &work.values());
         safetensors::write(path, &tensors, &Default::default())
+    }
+
+    fn circuit(&mut self, work: &mut Work<'_, T>) -> Result<()> {
+        let (step, stage) = (self.step, work.index);
+        let Some(mut watch) = work.watch.take() else { return Ok(()) };
+        let line = self.history.log(&mut watch, &work.values(), step, stage);
+        work.watch = Some(watch);
+        line.map_or(Ok(()), |line| self.log.write(&Line::Circuit(&line)))
     }
 
     /// The error for numbers that are none, after noting it in the log.

@@ -2,6 +2,7 @@
 
 use super::batches::Batches;
 use super::checkpoint::State;
+use super::circuits::Watch;
 use super::config::{Batch, Config, OptimizerState, Stage};
 use super::measure::Evaluator;
 use super::metrics::Evaluation;
@@ -41,6 +42,8 @@ pub(super) struct Work<'a, T> {
     pub(super) optimizer: Optimizer<T>,
     schedule: Schedule,
     evaluator: Evaluator<T>,
+    /// If the stage logs its circuits.
+    pub(super) watch: Option<Watch<T>>,
     pub(super) batches: Batches,
     /// The rows of the current batch.
     rows: Vec<u32>,
@@ -106,11 +109,15 @@ impl<'a, T: Element> Work<'a, T> {
             Some(state) => Rng::from_state(&state.dropout),
             None => Rng::new(config.seed, Purpose::Dropout, index as u32),
         };
+        let watch = (t.circuit_every > 0).then(|| {
+            Watch::new(&model_config, &data.train, t.circuit_probe, config.seed, &stage.task)
+        });
         let rows = data.train.n.max(data.test.as_ref().map_or(0, |t| t.n));
         Work {
             index,
             stage,
             evaluator: Evaluator::new(&model_config, rows),
+            watch: watch.flatten(),
             model_config,
             parameters,
             data,

@@ -512,6 +512,7 @@ impl Values<'_> {
     fn train(&self) -> Result<TrainConfig> {
         let d = TrainConfig::default();
         self.need("steps", d.steps)?;
+        let batch = self.get("batch", d.batch, |g| self.batch(g))?;
         Ok(TrainConfig {
             optimizer: self.choice("optimizer")?,
             lr: self.number("lr", d.lr)?,
@@ -520,7 +521,7 @@ impl Values<'_> {
             momentum: self.number("momentum", d.momentum)?,
             weight_decay: self.number("weight_decay", d.weight_decay)?,
             mlp_lr_discount: self.number("mlp_lr_discount", d.mlp_lr_discount)?,
-            batch: self.get("batch", d.batch, |g| self.batch(g))?,
+            batch,
             steps: self.whole("steps", d.steps)?,
             shuffle: self.switch("shuffle", d.shuffle)?,
             schedule: self.choice("schedule")?,
@@ -531,6 +532,8 @@ impl Values<'_> {
             eval_every: self.whole("eval_every", d.eval_every)?,
             checkpoint_every: self.whole("checkpoint_every", d.checkpoint_every)?,
             snapshot_every: self.whole("snapshot_every", d.snapshot_every)?,
+            circuit_every: self.whole("circuit_every", d.circuit_every)?,
+            circuit_probe: self.size("circuit_probe", batch.default_probe())?,
             optimizer_state: self.choice("optimizer_state")?,
         })
     }

@@ -89,6 +89,27 @@ fn paths_start_at_the_file() {
     assert_eq!(c.stages[0].task.data, Some(here.join("d.safetensors")));
 }
 
+#[test]
+fn a_probe_is_a_quarter_of_a_batch_unless_told() {
+    for (line, probe) in [
+        ("", 8),
+        ("batch = 100", 25),
+        ("batch = 1000", 64),
+        ("batch = 'full'", 64),
+        ("batch = 4", 8),
+        ("batch = 1000\ncircuit_probe = 7", 7),
+    ] {
+        let c = parse(&format!("{BASE}{line}\n"), &[]).unwrap();
+        assert_eq!(c.stages[0].train.circuit_probe, probe, "{line}");
+        assert_eq!(c.stages[0].train.circuit_every, 0);
+    }
+    // Too large only where it is used.
+    let wide = format!("{BASE}circuit_probe = 60000\n[model]\nd_mlp = 1000000\n");
+    parse(&wide, &[]).unwrap();
+    let e = parse(&wide, &["circuit_every=50"]).unwrap_err().to_string();
+    assert!(e.contains("train.circuit_probe: circuit_probe (60000) * circuits (27)"), "{e}");
+}
+
 /// Below `[section]`, or at the top when that is empty, `line` is refused with the place, a part
 /// of the message and a part of the help.
 #[test]
@@ -159,6 +180,10 @@ fn errors_name_file_and_key() {
         ("train", "clip = 0", "train.clip", "above 0", ""),
         ("train", "log_every = 0", "train.log_every", "at least 1", ""),
         ("train", "eval_every = 9223372036854775807", "train.eval_every", "at most", ""),
+        ("train", "circuit_every = -1", "train.circuit_every", "whole number", ""),
+        ("train", "circuit_every = 9223372036854775807", "train.circuit_every", "at most", ""),
+        ("train", "circuit_probe = 0", "train.circuit_probe", "at least 1, got 0", ""),
+        ("train", "circuit_probe = 99999", "train.circuit_probe", "at most 65536", ""),
         // stages
         ("[stages]", "d_model = 3", "stages.0.d_model", "cannot change the model", "[model]"),
         ("[stages]", "model.vocab = 3", "stages.0.model.vocab", "cannot change the model", ""),
@@ -299,13 +324,15 @@ fn model() -> impl Strategy<Value = ModelConfig> {
 
 fn train() -> impl Strategy<Value = TrainConfig> {
     let floats = (1e-9..1e9, prop::array::uniform2(0.0..1.0), 1e-300..1.0, 0.0..1.0, 1e-9..1e9);
-    let whole = (1..=MAX_STEPS, 0.0..1.0, 1..=MAX_STEPS, prop::array::uniform3(0..=MAX_STEPS));
+    let whole =
+        (1..=MAX_STEPS, 0.0..1.0, 1..=MAX_STEPS, prop::array::uniform4(0..=MAX_STEPS), 1usize..100);
     let clip = prop::option::of(1e-6..1e6);
     let batch = prop_oneof![Just(Batch::Full), (1usize..=64).prop_map(Batch::Size)];
     let names = (choice(), choice(), choice());
     (floats, whole, clip, batch, names, any::<bool>()).prop_map(
         |((lr, betas, eps, share, discount), whole, clip, batch, names, shuffle)| {
-            let (steps, part, log_every, [eval_every, checkpoint_every, snapshot_every]) = whole;
+            let (steps, part, log_every, every, circuit_probe) = whole;
+            let [eval_every, checkpoint_every, snapshot_every, circuit_every] = every;
             let (optimizer, schedule, optimizer_state) = names;
             TrainConfig {
                 optimizer,
@@ -326,6 +353,8 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 eval_every,
                 checkpoint_every,
                 snapshot_every,
+                circuit_every,
+                circuit_probe,
                 optimizer_state,
             }
         },
