@@ -3,7 +3,7 @@
 //! # The function
 //!
 //! Give every edge `e` of a model a mask `m_e`: at 1 its reader sees what the writer wrote, at 0 the
-//! [baseline](behaviour::Baseline) instead. With the input fixed, a [metric](metric) of the model's
+//! [baseline](behaviour::Baseline) instead. With the input fixed, a [metric] of the model's
 //! answer is then one function `M(m)` of all masks. `M(1)` is the model; `M(0)`, with the corrupted
 //! sequence's activations as baselines, is the corrupted run. All methods here are ways to divide
 //! `M(1) - M(0)` among the edges, or to say what one edge does:
