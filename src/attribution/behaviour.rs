@@ -120,7 +120,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
     }
 
     /// Runs `each` on batches of pairs that together are all, each with a recording of the model in
-    /// which the batch is set, the metric is asked and the clean run is computed.
+    /// which the metric is asked of the batch and nothing is computed yet.
     ///
     /// # Errors
     /// Those of `each`.
@@ -154,6 +154,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
                 let at = self.pairs.binary_search_by_key(&pair.line, |p| p.line);
                 at.expect("one of the pairs")
             };
+            probe.run_clean(pairs);
             for (pair, x) in pairs.iter().zip(probe.results(pairs.len())) {
                 found.clean[place(pair)] = x;
             }
@@ -175,6 +176,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         let mut counts: Vec<Vec<f64>> = vec![];
         let mut widths = vec![];
         self.batches(None, |probe, pairs| {
+            probe.run_clean(pairs);
             let outputs = probe.recorded.outputs.clone();
             for (i, output) in outputs.iter().enumerate() {
                 let dims = probe.program.shape(output.var()).dims().to_vec();
@@ -330,15 +332,14 @@ impl<T: Element> Probe<T> {
         }
     }
 
-    /// Asks the metric of `pairs` and computes their clean run. With fewer pairs than the batch has
-    /// room for, the first is repeated and counts nothing.
+    /// Asks the metric of `pairs`; nothing is computed yet but what the metric refers to. With fewer
+    /// pairs than the batch has room for, the first is repeated and counts nothing.
     pub fn ask(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) {
         let weights = vec![behaviour.weight(); pairs.len()];
         self.measured.set_pairs(&mut self.program, pairs, &weights);
-        self.run_clean(pairs);
         if behaviour.question.metric().needs_reference() {
+            self.run_clean(pairs);
             self.measured.capture_reference(&mut self.program);
-            self.program.forward();
         }
     }
 

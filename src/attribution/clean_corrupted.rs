@@ -14,13 +14,12 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;
     b.batches(None, |probe, pairs| {
-        let clean = probe.outputs();
         let baselines = probe.baselines(b, pairs);
-        let beyond = difference(&clean, &baselines);
-        probe.run_corrupted(pairs);
+        probe.run_clean(pairs);
+        let beyond = difference(&probe.outputs(), &baselines);
         probe.backward();
         probe.recorded.contract(&probe.program, &beyond, &mut scores);
-        probe.run_clean(pairs);
+        probe.run_corrupted(pairs);
         probe.backward();
         probe.recorded.contract(&probe.program, &beyond, &mut scores);
         done += pairs.len();

@@ -69,12 +69,10 @@ pub fn scores<T: Element>(
     let inputs = sources.take_while(|s| matches!(s.part, Writer::Embed | Writer::Pos)).count();
     let mut done = 0;
     b.batches(None, |probe, pairs| {
-        let clean = probe.outputs();
         let baselines = probe.baselines(b, pairs);
-        let beyond = difference(&clean, &baselines);
-        // Everything is computed on the clean sequences first: what does not depend on the input's
-        // embedding, such as positions, stays clean.
+        // What does not depend on the input's embedding, such as positions, stays clean below.
         probe.run_clean(pairs);
+        let beyond = difference(&probe.outputs(), &baselines);
         let vars: Vec<Var> = probe.recorded.outputs[..inputs].iter().map(|o| o.var()).collect();
         let plan = probe.program.plan_forward(&vars);
         for (alpha, weight) in rule.points(steps) {

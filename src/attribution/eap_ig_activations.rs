@@ -32,12 +32,11 @@ pub fn scores<T: Element>(
     let parts = b.graph.sources.len();
     let mut done = 0.0;
     b.batches(None, |probe, pairs| {
-        let clean = probe.outputs();
         let baselines = probe.baselines(b, pairs);
-        let beyond = difference(&clean, &baselines);
+        probe.run_clean(pairs);
+        let beyond = difference(&probe.outputs(), &baselines);
         let wanted = probe.recorded.wanted();
         for w in 0..parts {
-            probe.run_clean(pairs);
             let x = probe.recorded.outputs[w].var();
             let forward = probe.program.plan_forward(&[x]);
             let total = probe.measured.total;
@@ -52,6 +51,8 @@ pub fn scores<T: Element>(
                 probe.recorded.contract(&probe.program, &beyond, &mut part);
                 scores.iter_mut().zip(part).for_each(|(s, p)| *s += weight * p / parts as f64);
             }
+            // Leaves the clean run behind.
+            probe.run_clean(pairs);
             done += pairs.len() as f64 * b.weight() / parts as f64;
             progress(done);
         }

@@ -122,6 +122,7 @@ pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> Result<f64> {
         let mut copies = Copies::new(b, pairs)?;
         let first = copies.pairs[0];
         copies.probe.ask(b, &[first]);
+        copies.probe.run_clean(&[first]);
         let start = Instant::now();
         copies.probe.program.forward();
         let operation =

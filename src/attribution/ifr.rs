@@ -19,6 +19,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;
     b.batches(None, |probe, pairs| {
+        probe.run_clean(pairs);
         let outputs = probe.outputs();
         let mut shares: Vec<f64> = vec![];
         probe.recorded.writings(&probe.program, &outputs, |place, x, o| {

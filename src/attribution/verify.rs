@@ -54,6 +54,7 @@ pub fn again<T: Element>(
     let mut done = 0.0;
     b.batches(Some(MaskShape::default()), |probe, pairs| {
         probe.set_masks(T::ONE);
+        probe.run_clean(pairs);
         let clean = probe.outputs();
         let baselines = probe.baselines(b, pairs);
         let beyond = difference(&clean, &baselines);

@@ -24,8 +24,9 @@ use crate::tape::{Program, Var};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Numbers that all writers at a few rows may take: about a second-level cache of them.
-const BANK: usize = 1 << 20;
+/// Numbers that all writers at some rows may take: enough rows for the products to be worth their
+/// while, few enough for the third-level cache.
+const BANK: usize = 1 << 22;
 
 /// What is needed of a recording to find out about its edges.
 #[derive(Clone, Debug)]
