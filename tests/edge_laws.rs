@@ -44,7 +44,12 @@ fn config() -> impl Strategy<Value = Config> {
             attn_scale: (d_head as f64).sqrt(),
             positions: match kinds.0 {
                 0 => Positions::Learned,
-                1 => Positions::Rotary(Rotary { dims: 2, base: 100.0, adjacent: on[2] }),
+                1 => Positions::Rotary(Rotary {
+                    dims: 2,
+                    base: 100.0,
+                    adjacent: on[2],
+                    single: false,
+                }),
                 _ => Positions::None,
             },
             norm: [Norm::Layer(1e-5), Norm::Rms(Eps::Inside(1e-6)), Norm::None][kinds.1],

@@ -1,9 +1,13 @@
 //! Transformers in other people's files against their numbers: GPT-2, GPT-NeoX and Llama of
 //! Hugging Face, and transformers that Tracr compiled, in TransformerLens' form.
 //!
-//! transformers rounds parts of the last two to single precision, so those are held to doubles by
-//! NumPy as well: see `fixtures/exact_logits.py`.
+//! transformers rounds parts of the last two to single precision: its figures are those of the
+//! [rounded](Config::rounded) configuration, and those of the plain one are doubles by NumPy, see
+//! `fixtures/exact_logits.py`.
 
+mod common;
+
+use common::Place;
 use edgegrad::io::model::{self, read_transformer};
 use edgegrad::io::safetensors::{Tensor, Tensors, write};
 use edgegrad::nn::stream::Sum;
@@ -60,14 +64,17 @@ fn hugging_face_agrees() {
         let read = |file: &str| Tensors::read(folder.join(file)).expect("a fixture");
         let (expected, exact) = (read("expected.safetensors"), read("exact.safetensors"));
         let (tokens, n) = tokens(&expected);
-        let against = |file: &Tensors| {
-            let (_, want) = file.get_f64("logits").expect("logits");
-            both(&folder, |run| difference(&run(&tokens, n), &want))
-        };
-        let (double, single) = against(&exact);
-        assert!(double < 1e-12 && single < 1e-5, "{name}: {double:e} {single:e}");
-        let (double, single) = against(&expected);
-        assert!(double < theirs && single < 1e-5, "{name}: {double:e} {single:e}");
+        let numbers = |file: &Tensors| file.get_f64("logits").expect("logits").1;
+        let (expected, exact) = (numbers(&expected), numbers(&exact));
+        for (want, double_limit) in [(&exact, 1e-12), (&expected, theirs)] {
+            let (double, single) = both(&folder, |run| difference(&run(&tokens, n), want));
+            assert!(double < double_limit && single < 1e-5, "{name}: {double:e} {single:e}");
+        }
+        let mut model = read_transformer::<f64>(&folder).expect("a model");
+        model.config = model.config.rounded();
+        let rounded = logits(&model, &tokens, n);
+        let (near, far) = (difference(&rounded, &expected), difference(&rounded, &exact));
+        assert!(near < 1e-12 && far > 1e-9, "{name}, rounded: {near:e} {far:e}");
     }
     // Nothing rotates and nothing is normed by its square at the first position.
     let model = read_transformer::<f64>(&fixture("gpt-neox-tiny")).expect("a model");
@@ -75,6 +82,37 @@ fn hugging_face_agrees() {
     let (first, (shape, want)) = (tokens(&file).0[0], file.get_f64("logits").expect("logits"));
     let apart = difference(&logits(&model, &[first], 1), &want[..shape[2]]);
     assert!(apart < 1e-12, "{apart:e}");
+}
+
+/// `run` gives the numbers of transformers for its folders, and of doubles where it is asked to or
+/// the folder is somebody else's.
+#[test]
+fn the_command_rounds_as_the_folders_owner() {
+    let place = Place::new("");
+    let lines = TOKENS.chunks(6).map(|row| format!("{row:?}\n"));
+    place.write("tokens.jsonl", lines.collect::<String>());
+    let run = |folder: &Path, options: &str| {
+        let arguments = format!("run --tokens tokens.jsonl --out out.safetensors {options}");
+        let mut command = place.command(&arguments);
+        let done = command.arg("--model").arg(folder).output().expect("the binary runs");
+        assert!(done.status.success(), "{options}: {done:?}");
+        Tensors::read(place.path("out.safetensors"))
+            .expect("logits")
+            .get_f64("logits")
+            .expect("them")
+            .1
+    };
+    let llama = fixture("llama-tiny");
+    let mut model = read_transformer::<f64>(&llama).expect("a model");
+    let exact = logits(&model, &TOKENS, 2);
+    model.config = model.config.rounded();
+    let rounded = logits(&model, &TOKENS, 2);
+    assert_ne!(exact, rounded);
+    assert_eq!(run(&llama, "--dtype f64"), rounded);
+    assert_eq!(run(&llama, "--dtype f64 --exact"), exact);
+    assert_eq!(run(&llama, "--dtype f32 --exact"), run(&llama, "--dtype f32"));
+    let other = llama_for_transformer_lens(&[0.0; 72]);
+    assert!(difference(&run(other.path(), "--dtype f64"), &exact) < 1e-14);
 }
 
 #[test]

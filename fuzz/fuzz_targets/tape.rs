@@ -817,7 +817,9 @@ impl Oracle {
                     let squares = self.sum(row.iter().map(|&x| self.mul(x, x)));
                     let squares = self.times(squares, 1.0 / row.len() as f64);
                     let divisor = match *eps {
-                        Eps::Inside(eps) => self.sqrt(self.add(squares, self.constant(eps))),
+                        Eps::Inside(eps) | Eps::InsideSingle(eps) => {
+                            self.sqrt(self.add(squares, self.constant(eps)))
+                        }
                         Eps::Outside(eps) => self.add(self.sqrt(squares), self.constant(eps)),
                     };
                     let r = self.recip(divisor);

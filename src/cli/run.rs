@@ -3,7 +3,7 @@
 use super::Dtype;
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::io::model::{self, AnyModel};
+use edgegrad::io::model::{self, AnyModel, Family};
 use edgegrad::io::safetensors::{self, Pushed, Tensor};
 use edgegrad::nn::pooled::{self, Pooled};
 use edgegrad::nn::stream::Sum;
@@ -32,6 +32,10 @@ pub(super) struct Run {
     /// The numbers to compute with
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
+    /// With f64: compute Hugging Face's models in doubles throughout, instead of rounding norms
+    /// and rotations to single precision where transformers does
+    #[arg(long)]
+    exact: bool,
 }
 
 /// What the activations of one batch may take, unless a single sequence takes more.
@@ -47,7 +51,16 @@ impl Run {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         match model::read::<T>(&self.model)? {
-            AnyModel::Transformer(model) => self.transformer(&model),
+            AnyModel::Transformer(mut model) => {
+                // In singles there is nothing to round, and bits differ for other reasons.
+                let theirs = T::NAME == f64::NAME
+                    && !self.exact
+                    && model::family(&self.model)? == Family::HuggingFace;
+                if theirs {
+                    model.config = model.config.rounded();
+                }
+                self.transformer(&model)
+            }
             AnyModel::Pooled { config, weights } => self.pooled(&config, &weights),
         }
     }

@@ -164,11 +164,18 @@ fn registry() -> Vec<Check> {
             attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 2.0 })
         }),
         check!("rotary", [[2, 3, 14]], [], |t, x, i| {
-            let y = rotary(t, x[0], 2, 5, Rotary { dims: 4, base: 7.0, adjacent: false });
+            let y = rotary(
+                t,
+                x[0],
+                2,
+                5,
+                Rotary { dims: 4, base: 7.0, adjacent: false, single: false },
+            );
             mul(t, y, x[0])
         }),
         check!("rotary: neighbours", [[4, 9]], [], |t, x, i| {
-            let y = rotary(t, x[0], 2, 4, Rotary { dims: 4, base: 7.0, adjacent: true });
+            let y =
+                rotary(t, x[0], 2, 4, Rotary { dims: 4, base: 7.0, adjacent: true, single: false });
             mul(t, y, y)
         }),
         check!("columns", [[3, 7]], [], |t, x, i| {
@@ -302,10 +309,10 @@ fn empty_tensors() {
             attention(t, x[0], Attention { heads, kv_heads, d_head, causal: false, scale: 1.0 })
         }),
         check!("rotary: T = 0", [[2, 0, 2]], [], |t, x, i| {
-            rotary(t, x[0], 1, 2, Rotary { dims: 2, base: 9.0, adjacent: false })
+            rotary(t, x[0], 1, 2, Rotary { dims: 2, base: 9.0, adjacent: false, single: false })
         }),
         check!("rotary: no numbers", [[2, 2, 0]], [], |t, x, i| {
-            rotary(t, x[0], 1, 0, Rotary { dims: 0, base: 9.0, adjacent: true })
+            rotary(t, x[0], 1, 0, Rotary { dims: 0, base: 9.0, adjacent: true, single: false })
         }),
         check!("columns: none", [[2, 3]], [], |t, x, i| columns(t, x[0], 1..1)),
         check!("columns: of none", [[2, 0]], [], |t, x, i| columns(t, x[0], 0..0)),
@@ -371,7 +378,9 @@ fn every_operation_has_a_check() {
     for entry in std::fs::read_dir(folder).expect("the sources are there") {
         let path = entry.expect("an entry").path();
         let file = path.file_stem().and_then(|n| n.to_str()).expect("a name").to_string();
-        if ["mod", "checks", "norm", "unary", "binary", "dropout"].contains(&file.as_str()) {
+        if ["mod", "checks", "norm", "single", "unary", "binary", "dropout"]
+            .contains(&file.as_str())
+        {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("a readable source");

@@ -27,6 +27,7 @@ mod rms_norm;
 mod rotary;
 mod scale;
 mod silu;
+mod single;
 mod soft_cross_entropy;
 mod softmax;
 mod sub;

@@ -1,5 +1,6 @@
 //! Root-mean-square norm (Zhang and Sennrich 2019).
 
+use super::single;
 use crate::gemm::Write;
 use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
@@ -9,6 +10,10 @@ use crate::tape::{Backward, Forward, Op, Tape, Var};
 pub enum Eps {
     /// `x / sqrt(mean(x^2) + eps)`, as in Llama.
     Inside(f64),
+    /// The same, but the normed number, before the gain, is computed in single precision, bit by
+    /// bit as Hugging Face's transformers does it whatever numbers the model has. The derivative is
+    /// that of [`Inside`](Self::Inside): what rounding adds counts as a constant.
+    InsideSingle(f64),
     /// `x / (sqrt(mean(x^2)) + eps)`, as in "Easing Optimization Paths".
     Outside(f64),
 }
@@ -127,7 +132,7 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
         for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(2)) {
             let squares = slice::dot::<L>(x, x) / n;
             let (divisor, slope) = match eps {
-                Eps::Inside(eps) => {
+                Eps::Inside(eps) | Eps::InsideSingle(eps) => {
                     let d = (squares + T::from_f64(eps)).sqrt();
                     (d, d)
                 }
@@ -141,6 +146,10 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
             let zero = slope == T::ZERO;
             saved[0] = factor;
             saved[1] = if zero { T::ZERO } else { factor / (n * slope) };
+            if let Eps::InsideSingle(eps) = eps {
+                round(eps, factor, x, gain, y);
+                continue;
+            }
             let factor = L::splat(factor);
             match gain {
                 None => slice::map::<L>(
@@ -160,6 +169,17 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
                 }
             }
         }
+    }
+}
+
+/// The values of a row of [`Eps::InsideSingle`]: the norm plus what rounding adds to it.
+fn round<T: Element>(eps: f64, factor: T, x: &[T], gain: Option<&[T]>, y: &mut [T]) {
+    let in_single = |i: usize| x[i].to_f64() as f32;
+    let r = single::norm_factor(x.len(), eps, in_single);
+    for (i, y) in y.iter_mut().enumerate() {
+        let exact = x[i] * factor;
+        let added = f64::from(in_single(i) * r) - exact.to_f64();
+        *y = (exact + T::from_f64(added)) * gain.map_or(T::ONE, |gain| gain[i]);
     }
 }
 
@@ -242,5 +262,36 @@ impl<T: Element> Kernel<T> for GainKernel<'_, T> {
                 |d: L, x: L, dy: L| (x * factor).mul_add(dy, d),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::gradcheck::Points;
+
+    #[test]
+    fn rounding_to_singles_changes_values_alone() {
+        let mut points = Points::new(3);
+        let (x, gain, dy) = (points.list(2 * 37), points.list(37), points.list(2 * 37));
+        let run = |eps| {
+            let (mut y, mut saved, mut dx) = (vec![0.0; 74], vec![0.0; 4], vec![0.0; 74]);
+            forward::<f64>(37, eps, &x, Some(&gain), &mut y, &mut saved);
+            backward(37, &x, Some(&gain), &dy, &saved, &mut dx, Write::Store);
+            (y, dx)
+        };
+        let ((exact, dx), (rounded, dx_rounded)) =
+            (run(Eps::Inside(1e-5)), run(Eps::InsideSingle(1e-5)));
+        assert_eq!(dx, dx_rounded);
+        let mut moved = 0;
+        for (i, (&a, &b)) in exact.iter().zip(&rounded).enumerate() {
+            assert!((a - b).abs() <= 3e-7 * a.abs(), "{a} {b}");
+            moved += usize::from(a != b);
+            let gain = gain[i % 37];
+            // The quotient is a single up to the rounding of the product and of the quotient.
+            let single = b / gain;
+            assert!((single - f64::from(single as f32)).abs() <= 4e-16 * single.abs());
+        }
+        assert!(moved > 60, "only {moved} of 74 values were rounded");
     }
 }

@@ -1,5 +1,6 @@
 //! Rotary position embeddings (RoPE).
 
+use super::single;
 use crate::gemm::Write;
 use crate::simd::Element;
 use crate::tape::{Backward, Forward, Op, Tape, Var};
@@ -14,6 +15,9 @@ pub struct Rotary {
     /// Whether numbers `2 i` and `2 i + 1` are a pair (GPT-J) instead of `i` and `i + R / 2`
     /// (GPT-NeoX, Llama).
     pub adjacent: bool,
+    /// Whether the angles, their cosines and their sines are computed in single precision, bit by
+    /// bit as Hugging Face's transformers does it whatever numbers the model has.
+    pub single: bool,
 }
 
 /// `[.., T, N] -> [.., T, N]`: rotates the first `heads` heads of `d_head` numbers by their
@@ -31,18 +35,23 @@ pub fn rotary<T: Element>(
     options: Rotary,
 ) -> Var {
     let shape = tape.shape(x).clone();
-    let Rotary { dims, base, adjacent } = options;
+    let Rotary { dims, base, adjacent, single } = options;
     let fits = shape.rank() >= 2
         && heads * d_head <= shape.last()
         && dims <= d_head
         && dims.is_multiple_of(2);
     assert!(fits, "rotary of {heads} heads of {d_head} in {shape} with {options:?}");
     let (seq, half) = (shape.dims()[shape.rank() - 2], dims / 2);
-    let angles = (0..seq * half).map(|i| {
-        let (position, pair) = ((i / half) as f64, (i % half) as f64);
-        position / libm::pow(base, 2.0 * pair / dims as f64)
-    });
-    let turns = angles.map(|a| (T::from_f64(libm::cos(a)), T::from_f64(libm::sin(a)))).collect();
+    let turn = |(position, pair): (usize, usize)| -> (f64, f64) {
+        if single {
+            let (cos, sin) = single::turn(position, pair, dims, base);
+            return (cos.into(), sin.into());
+        }
+        let angle = position as f64 / libm::pow(base, 2.0 * pair as f64 / dims as f64);
+        (libm::cos(angle), libm::sin(angle))
+    };
+    let turns = (0..seq * half).map(|i| turn((i / half, i % half)));
+    let turns = turns.map(|(cos, sin)| (T::from_f64(cos), T::from_f64(sin))).collect();
     let width = shape.last();
     tape.push(Turn { width, heads, d_head, half, seq, adjacent, turns }, &[x], &[], shape)
 }

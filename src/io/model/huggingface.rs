@@ -275,7 +275,7 @@ fn positions(
     let dims = (d_head as f64 * part) as usize;
     Ok(match dims {
         0 => Positions::None,
-        _ => Positions::Rotary(Rotary { dims, base, adjacent: false }),
+        _ => Positions::Rotary(Rotary { dims, base, adjacent: false, single: false }),
     })
 }
 

@@ -28,7 +28,18 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
-/// A model of either family.
+/// Whose files a model folder holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Family {
+    /// Hugging Face's transformers.
+    HuggingFace,
+    /// TransformerLens.
+    TransformerLens,
+    /// This crate's pooled models.
+    Pooled,
+}
+
+/// A model of either kind.
 #[derive(Clone, Debug)]
 pub enum AnyModel<T: Element> {
     /// A transformer.
@@ -42,6 +53,23 @@ pub enum AnyModel<T: Element> {
     },
 }
 
+/// Whose files `folder` holds, by its `config.json`.
+///
+/// # Errors
+/// If that cannot be read, or is of a kind that is not read here.
+pub fn family(folder: &Path) -> Result<Family> {
+    let path = folder.join("config.json");
+    let fields = Fields::parse(path.display(), &config_text(&path)?)?;
+    Ok(kind(&fields)?.1)
+}
+
+fn config_text(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| {
+        let help = "give a folder with the config.json and model.safetensors of a trained model";
+        Error::input(path.display(), format!("cannot read it: {e}"), help)
+    })
+}
+
 /// Reads a model folder.
 ///
 /// # Errors
@@ -49,11 +77,7 @@ pub enum AnyModel<T: Element> {
 /// are not those that the configuration describes.
 pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
     let path = folder.join("config.json");
-    let text = std::fs::read(&path).map_err(|e| {
-        let help = "give a folder with the config.json and model.safetensors of a trained model";
-        Error::input(path.display(), format!("cannot read it: {e}"), help)
-    })?;
-    interpret(path.display(), &text, || Source::read(folder))
+    interpret(path.display(), &config_text(&path)?, || Source::read(folder))
 }
 
 /// Reads a model folder that has to hold a transformer.
@@ -88,33 +112,46 @@ fn interpret<T: Element>(
 ) -> Result<AnyModel<T>> {
     let place = place.to_string();
     let fields = Fields::parse(&place, text)?;
-    let model_type = match fields.text("model_type")? {
-        Some(known) => known,
-        None if transformer_lens::is_it(&fields) => transformer_lens::KIND,
+    let (model_type, family) = kind(&fields)?;
+    match family {
+        Family::Pooled => {
+            let config = pooled::config(&place, text)?;
+            let weights = pooled::read_weights(source()?.file(""), "", &config)?;
+            Ok(AnyModel::Pooled { config, weights })
+        }
+        Family::TransformerLens => {
+            let source = source()?;
+            let (config, dialect) = transformer_lens::config(&fields, &source)?;
+            let mut model = source::read(&source, config, &dialect)?;
+            transformer_lens::fold(&source, &mut model)?;
+            Ok(AnyModel::Transformer(model))
+        }
+        Family::HuggingFace => {
+            let source = source()?;
+            let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
+            Ok(AnyModel::Transformer(source::read(&source, config, &dialect)?))
+        }
+    }
+}
+
+/// The `model_type`, and whose it is.
+fn kind(fields: &Fields) -> Result<(&str, Family)> {
+    match fields.text("model_type")? {
+        Some(pooled::KIND) => Ok((pooled::KIND, Family::Pooled)),
+        Some(transformer_lens::KIND) => Ok((transformer_lens::KIND, Family::TransformerLens)),
+        Some(known) if huggingface::KINDS.contains(&known) => Ok((known, Family::HuggingFace)),
+        Some(other) => {
+            let known = [&huggingface::KINDS[..], &[transformer_lens::KIND, pooled::KIND]].concat();
+            Err(fields.unknown("model_type", other, &known))
+        }
+        None if transformer_lens::is_it(fields) => {
+            Ok((transformer_lens::KIND, Family::TransformerLens))
+        }
         None => {
             let help = "add it, or give a config.json with TransformerLens' fields (n_layers, d_model, ...)";
-            return Err(fields.error("model_type", "is missing", help));
+            Err(fields.error("model_type", "is missing", help))
         }
-    };
-    if model_type == pooled::KIND {
-        let config = pooled::config(&place, text)?;
-        let weights = pooled::read_weights(source()?.file(""), "", &config)?;
-        return Ok(AnyModel::Pooled { config, weights });
     }
-    if model_type == transformer_lens::KIND {
-        let source = source()?;
-        let (config, dialect) = transformer_lens::config(&fields, &source)?;
-        let mut model = source::read(&source, config, &dialect)?;
-        transformer_lens::fold(&source, &mut model)?;
-        return Ok(AnyModel::Transformer(model));
-    }
-    if huggingface::KINDS.contains(&model_type) {
-        let source = source()?;
-        let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
-        return Ok(AnyModel::Transformer(source::read(&source, config, &dialect)?));
-    }
-    let known = [&huggingface::KINDS[..], &[transformer_lens::KIND, pooled::KIND]].concat();
-    Err(fields.unknown("model_type", model_type, &known))
 }
 
 /// A name for the content of a model folder: the SHA-256 of its `config.json` and of its weights,

@@ -150,6 +150,7 @@ fn positions(fields: &Fields, source: &Source, d_head: usize) -> Result<Position
             dims: fields.optional_size("rotary_dim")?.unwrap_or(d_head),
             base: fields.number("rotary_base", 10_000.0)?,
             adjacent: fields.flag("rotary_adjacent_pairs", false)?,
+            single: false,
         })),
         Some("none") => Ok(Positions::None),
         None if source.contains("pos_embed.W_pos") => Ok(Positions::Learned),

@@ -132,7 +132,8 @@ impl Config {
             let message = format!("must be a number other than 0, got {}", self.attn_scale);
             return Err(Error::input("attn_scale", message, "the root of d_head is usual"));
         }
-        if let Norm::Layer(eps) | Norm::Rms(Eps::Inside(eps) | Eps::Outside(eps)) = self.norm
+        if let Norm::Layer(eps)
+        | Norm::Rms(Eps::Inside(eps) | Eps::InsideSingle(eps) | Eps::Outside(eps)) = self.norm
             && !(eps.is_finite() && eps >= 0.0)
         {
             let message = format!("must be at least 0, got {eps}");
@@ -146,6 +147,22 @@ impl Config {
             return Err(Error::input("vocab_out", message, "make them equal"));
         }
         Ok(())
+    }
+
+    /// The same model with the roundings of Hugging Face's transformers: it computes
+    /// root-mean-square norms and the cosines and sines of rotations in single precision, also
+    /// where everything else is in doubles. Its logits in doubles are those of this configuration
+    /// to their last digits, and those of the unrounded one to some 1e-7.
+    pub fn rounded(&self) -> Config {
+        let norm = match self.norm {
+            Norm::Rms(Eps::Inside(eps)) => Norm::Rms(Eps::InsideSingle(eps)),
+            other => other,
+        };
+        let positions = match self.positions {
+            Positions::Rotary(rotary) => Positions::Rotary(Rotary { single: true, ..rotary }),
+            other => other,
+        };
+        Config { norm, positions, ..self.clone() }
     }
 
     /// Numbers of the queries, keys and values of one position: `(H + 2 KV) K`.

@@ -251,7 +251,9 @@ mod tests {
             attn_scale: 2.0,
             ..Config::gpt2_small()
         };
-        let rotary = |dims, adjacent| Positions::Rotary(Rotary { dims, base: 100.0, adjacent });
+        let rotary = |dims, adjacent| {
+            Positions::Rotary(Rotary { dims, base: 100.0, adjacent, single: false })
+        };
         vec![
             Config {
                 positions: rotary(2, false),
@@ -354,7 +356,8 @@ mod tests {
     #[test]
     fn shapes_that_cannot_be_are_named() {
         let good = configs().pop().expect("some");
-        let rotary = |dims, base| Positions::Rotary(Rotary { dims, base, adjacent: false });
+        let rotary =
+            |dims, base| Positions::Rotary(Rotary { dims, base, adjacent: false, single: false });
         let eps = f64::NAN;
         for (config, name) in [
             (Config { vocab: 0, ..good.clone() }, "vocab"),
