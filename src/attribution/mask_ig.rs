@@ -130,7 +130,8 @@ fn divided<T: Element>(
     let (mut steps, mut parts, mut done) = (0, 0, 0);
     for pairs in b.lengths() {
         let time = pairs[0].clean.len();
-        let batch = (b.rows / time.max(1)).max(1);
+        // Divided ways have a few points at a time, and unused room costs as much as used.
+        let batch = (b.rows / time.max(1)).clamp(1, 4 * NODES);
         let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
         let mut way = Way { probe, weight: b.weight(), nodes: 0 };
         for pair in pairs {

@@ -37,7 +37,7 @@ pub fn scores<T: Element>(
     if b.graph.edges() <= EXACT {
         all_subsets(b, progress)
     } else {
-        random_orders(b, orders, seed, progress)
+        sampled(b, orders, seed, progress)
     }
 }
 
@@ -58,7 +58,15 @@ fn all_subsets<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) ->
     Ok(scores)
 }
 
-fn random_orders<T: Element>(
+/// The scores of all edges, `[E]`, from `orders` random orders, however many edges there are; with
+/// their standard errors, which a single order does not have.
+///
+/// # Errors
+/// None of its own.
+///
+/// # Panics
+/// If there are no orders.
+pub fn sampled<T: Element>(
     b: &Behaviour<'_, T>,
     orders: usize,
     seed: u64,
@@ -91,9 +99,8 @@ fn random_orders<T: Element>(
         let variance = (q - s * s / m).max(0.0) / (m - 1.0);
         (variance / m).sqrt()
     });
-    let errors = errors.collect();
     let mut scores = Scores::of(sums.iter().map(|s| s / m).collect());
-    scores.standard_errors = Some(errors);
+    scores.standard_errors = (orders.len() > 1).then(|| errors.collect());
     scores.completeness = Some(Completeness::new(&scores.values, values[n] - values[0]));
     scores.steps = Some(orders.len());
     Ok(scores)

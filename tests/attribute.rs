@@ -1,0 +1,631 @@
+//! Scores of edges: what all methods have to obey, on models that are small or known by hand.
+
+mod common;
+
+use common::Place;
+use edgegrad::attribution::behaviour::{Baseline, Behaviour};
+use edgegrad::attribution::eap_ig::Rule;
+use edgegrad::attribution::interactions::{Relation, hessian, patched};
+use edgegrad::attribution::method::{Method, Options};
+use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::attribution::{Scores, shapley, subsets, verify};
+use edgegrad::graph::{EdgeFile, Granularity, Graph, MaskShape, Start};
+use edgegrad::io::model::{self, AnyModel};
+use edgegrad::io::pairs::{Bounds, Pairs};
+use edgegrad::named::Named;
+use edgegrad::nn::transformer::{self, Config, Model};
+use edgegrad::nn::{Activation, pooled};
+use edgegrad::ops::Norm;
+use edgegrad::tensor::Buffer;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A model and what it is asked.
+struct Setting {
+    model: AnyModel<f64>,
+    pairs: Pairs,
+}
+
+impl Setting {
+    /// A model of the fixtures with its first pairs.
+    fn fixture(name: &str, limit: usize) -> Setting {
+        let model = model::read(&fixture(name)).expect("a model");
+        let bounds = bounds(&model);
+        let file = fixture(name).join("pairs.jsonl");
+        let pairs = Pairs::read(file, &bounds, None, Some(limit)).expect("pairs");
+        Setting { model, pairs }
+    }
+
+    fn new(model: AnyModel<f64>, pairs: &str) -> Setting {
+        let pairs = Pairs::parse("pairs", pairs.as_bytes(), &bounds(&model), None, None);
+        Setting { model, pairs: pairs.expect("pairs") }
+    }
+
+    /// A pooled model with its first numbers.
+    fn pooled() -> Setting {
+        let activation = Activation::Gelu;
+        let (vocab, seq_len, d_model, d_mlp) = (3, 4, 4, 6);
+        let config = pooled::Config {
+            vocab,
+            seq_len,
+            d_model,
+            d_mlp,
+            activation,
+            mlp_bias: true,
+            dropout: 0.0,
+        };
+        Setting::new(AnyModel::Pooled { weights: config.init(1), config }, POOLED)
+    }
+
+    /// Two heads tell a neuron that the token is 1; the neuron says `tanh(10 (h0 + h1) + bias)`.
+    fn two_heads(bias: f64) -> Setting {
+        let config = Config {
+            vocab: 2,
+            vocab_out: 2,
+            context: 1,
+            layers: 1,
+            d_model: 4,
+            heads: 2,
+            kv_heads: 2,
+            d_head: 1,
+            d_mlp: 1,
+            activation: Activation::Tanh,
+            attn_scale: 1.0,
+            positions: transformer::Positions::None,
+            norm: Norm::None,
+            norm_affine: false,
+            qkv_bias: false,
+            out_bias: false,
+            tied: false,
+            ..Config::gpt2_small()
+        };
+        let fill = |name: &str, n: usize| {
+            // The stream: the token, what heads say, what the neuron says, nothing.
+            let ones: &[(usize, f64)] = match name {
+                "embed.W_E" => &[(4, 1.0)],
+                "blocks.0.attn.W_QKV" => &[(4, 1.0), (5, 1.0)],
+                "blocks.0.attn.W_O" => &[(1, 1.0), (5, 1.0)],
+                "blocks.0.mlp.W_in" => &[(1, 10.0)],
+                "blocks.0.mlp.b_in" => &[(0, bias)],
+                "blocks.0.mlp.W_out" => &[(2, 1.0)],
+                "unembed.W_U" => &[(6, 1.0)],
+                _ => &[],
+            };
+            let mut numbers = vec![0.0; n];
+            ones.iter().for_each(|&(i, x)| numbers[i] = x);
+            Buffer::from(&numbers[..]).share()
+        };
+        let parameters = config.parameters();
+        let weights = parameters.iter().map(|p| fill(&p.name, p.shape.len())).collect();
+        let pair = r#"{"clean": [1], "corrupted": [0], "answer": 1, "distractor": 0}"#;
+        Setting::new(AnyModel::Transformer(Model { config, weights }), pair)
+    }
+
+    fn graph(&self, granularity: Granularity) -> Graph {
+        match &self.model {
+            AnyModel::Transformer(m) => Graph::of_transformer(&m.config, granularity),
+            AnyModel::Pooled { config, .. } => Graph::of_pooled(config, granularity),
+        }
+    }
+
+    fn ask(
+        &self,
+        granularity: Granularity,
+        metric: Metric,
+        at: Positions,
+        baseline: Baseline,
+    ) -> Behaviour<'_, f64> {
+        let Bounds { vocab_out, .. } = bounds(&self.model);
+        let question = Question::new(metric, at, vocab_out, &self.pairs).expect("a question");
+        let graph = self.graph(granularity);
+        Behaviour::new(&self.model, graph, &self.pairs, question, baseline).expect("it fits")
+    }
+
+    fn usual(&self) -> Behaviour<'_, f64> {
+        self.at(Granularity::default())
+    }
+
+    fn at(&self, granularity: Granularity) -> Behaviour<'_, f64> {
+        self.ask(granularity, Metric::LogitDiff, Positions::Asked, Baseline::Resample)
+    }
+}
+
+const POOLED: &str = r#"{"clean": [0, 1, 2, 0], "corrupted": [2, 1, 1, 0], "answer": 1, "distractor": 2}
+{"clean": [2, 2, 1, 1], "corrupted": [2, 0, 1, 2], "answer": [0], "distractor": [1, 2]}
+"#;
+
+fn bounds(model: &AnyModel<f64>) -> Bounds {
+    match model {
+        AnyModel::Transformer(m) => Bounds {
+            vocab: m.config.vocab,
+            vocab_out: m.config.vocab_out,
+            context: m.config.context,
+        },
+        AnyModel::Pooled { config: c, .. } => {
+            Bounds { vocab: c.vocab, vocab_out: c.vocab, context: c.seq_len }
+        }
+    }
+}
+
+fn options(method: Method) -> Options {
+    let steps = method.default_steps().unwrap_or(0);
+    Options { steps, rule: method.default_rule(), tol: 1e-9, seed: 3 }
+}
+
+fn scores(method: Method, b: &Behaviour<'_, f64>) -> Scores {
+    method.scores(b, &options(method), &mut |_| {}).expect("scores")
+}
+
+fn size(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |m, x| m.max(x.abs()))
+}
+
+/// Both lists are the same up to `tolerance` of the largest number, which is one.
+#[track_caller]
+fn alike(a: &[f64], b: &[f64], tolerance: f64) {
+    assert_eq!(a.len(), b.len());
+    let largest = size(b);
+    assert!(largest > 1e-4, "nothing to compare: {largest:e}");
+    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+        assert!((a - b).abs() <= tolerance * largest, "{i}: {a} {b} of {largest}");
+    }
+}
+
+/// Scores by the name of the edge.
+fn by_name(graph: &Graph, values: &[f64]) -> BTreeMap<String, f64> {
+    values.iter().enumerate().map(|(e, &s)| (graph.edge(e).to_string(), s)).collect()
+}
+
+fn number(graph: &Graph, name: &str) -> usize {
+    let found = (0..graph.edges()).find(|&e| graph.edge(e).to_string() == name);
+    found.unwrap_or_else(|| panic!("no edge {name}"))
+}
+
+/// Every method on every kind of model, by the command: the file is one that `compare` reads, and the
+/// same bytes from one thread and from two.
+#[test]
+fn every_method_writes_its_file() {
+    let place = Place::new(
+        "task = { p = 3, seq_len = 4, k = 2, train = 40, test = 10 }
+        model = { d_model = 4, d_mlp = 6 }
+        train = { steps = 20, batch = 8 }",
+    );
+    place.succeed("train c.toml --out run");
+    place.write("pooled.jsonl", POOLED);
+    let of = |name: &str| {
+        let folder = fixture(name);
+        format!("--model {} --pairs {}/pairs.jsonl --limit 2", folder.display(), folder.display())
+    };
+    let pooled = "--model run/checkpoints/final --pairs pooled.jsonl".to_string();
+    for (model, edges) in [
+        (of("gpt2-tiny"), 110),
+        (of("tracr/trend"), 8),
+        (of("tracr/frac_prev_x"), 23),
+        (pooled, 11),
+    ] {
+        for (method, _) in Method::ALL {
+            let steps = if *method == "shapley" { "--steps 2" } else { "" };
+            let command = format!("attribute {model} --method {method} --tol 1e-3 {steps}");
+            let said = place.succeed(&format!("{command} --threads 1 --out s.json"));
+            assert!(said.contains(&format!("{edges} edges in ")), "{said}");
+            let complete = !["ifr", "random"].contains(method);
+            assert_eq!(said.contains("completeness: "), complete, "{method}: {said}");
+            place.succeed(&format!("{command} --threads 2 --out t.json"));
+            let [one, two] = ["s.json", "t.json"].map(|f| std::fs::read(place.path(f)).expect(f));
+            assert!(one == two, "{command}: threads change the scores");
+            let said = place.succeed("compare s.json t.json");
+            let all = format!("{edges} edges in both");
+            assert!(said.contains(&all) && said.contains("all scores are equal"), "{said}");
+            let file = EdgeFile::read(place.path("s.json")).expect("scores");
+            assert_eq!(file.meta_text("method"), Some(*method));
+            let numbers: Vec<f64> = file.edges.iter().filter_map(|(_, e)| e.score).collect();
+            assert!(numbers.len() == edges && size(&numbers) > 1e-9, "{command}");
+        }
+        for granularity in ["--positions", "--neurons", "--split-input", "--joined-qkv"] {
+            let command = format!("attribute {model} {granularity} --verify 3 --out s.json");
+            let said = place.succeed(&command);
+            assert!(said.contains("verify: 3 edges again by differences"), "{said}");
+        }
+        let said =
+            place.succeed(&format!("interactions {model} --patches 3 --rows-of 2 --out i.json"));
+        assert!(said.contains("d2M/dmi dmj"), "{said}");
+    }
+}
+
+/// The two conventions have the same edges; those that do not start at the input, which means
+/// something else in each, differ by their sign alone.
+#[test]
+fn conventions_differ_by_the_sign() {
+    let place = Place::new("");
+    let folder = fixture("gpt2-tiny");
+    let read = |convention: &str| {
+        let folder = folder.display();
+        place.succeed(&format!(
+            "attribute --model {folder} --pairs {folder}/pairs.jsonl --limit 2 --dtype f64 \
+             --convention {convention} --out s.json"
+        ));
+        EdgeFile::read(place.path("s.json")).expect("scores")
+    };
+    let (ours, theirs) = (read("ours"), read("eap-ig"));
+    let mut largest = 0.0f64;
+    for ((name, a), (other, b)) in ours.edges.iter().zip(&theirs.edges) {
+        assert_eq!(name, other);
+        if !name.starts_with("input") {
+            assert_eq!(a.score, b.score.map(|b| -b), "{name}");
+            largest = largest.max(a.score.expect("a score").abs());
+        }
+    }
+    assert!(largest > 1e-2, "{largest}");
+}
+
+/// First-order scores are linear in what writers write and in what readers read: those of parts add
+/// up to that of the whole.
+#[test]
+fn scores_of_parts_add_up() {
+    let setting = Setting::fixture("gpt2-tiny", 2);
+    let b = setting.usual();
+    let coarse = by_name(&b.graph, &scores(Method::Eap, &b).values);
+    let base = Granularity::default();
+    let cases: [(Granularity, fn(&str) -> String); 4] = [
+        (Granularity { positions: Some(10), ..base }, |name| {
+            let sides = name.split("->").map(|side| side.split('@').next().unwrap_or(side));
+            sides.collect::<Vec<_>>().join("->")
+        }),
+        (Granularity { start: Start::Split, ..base }, |name| {
+            name.replace("embed->", "input->").replace("pos->", "input->")
+        }),
+        (Granularity { neurons: true, ..base }, |name| {
+            let sides = name.split("->").map(|side| side.split(".n").next().unwrap_or(side));
+            sides.collect::<Vec<_>>().join("->")
+        }),
+        // The other way round: this one is coarser.
+        (Granularity { joined_qkv: true, ..base }, str::to_string),
+    ];
+    for (granularity, whole) in cases {
+        let b = setting.at(granularity);
+        let fine = by_name(&b.graph, &scores(Method::Eap, &b).values);
+        let (mut parts, mut wholes) = (fine, coarse.clone());
+        let joined = granularity.joined_qkv;
+        if joined {
+            std::mem::swap(&mut parts, &mut wholes);
+        }
+        let mut sums: BTreeMap<String, f64> = wholes.keys().map(|k| (k.clone(), 0.0)).collect();
+        for (name, score) in &parts {
+            let name =
+                if joined { name.split('<').next().unwrap_or(name).into() } else { whole(name) };
+            *sums.get_mut(&name).expect("a whole for each part") += score;
+        }
+        let values = |m: &BTreeMap<String, f64>| m.values().copied().collect::<Vec<_>>();
+        assert_ne!(parts.len(), wholes.len());
+        alike(&values(&sums), &values(&wholes), 1e-12);
+    }
+}
+
+/// The score of keys or values that several heads share is the sum of those of the heads, in a model
+/// where each head has a copy of its own.
+#[test]
+fn shared_keys_and_values_are_the_sum_of_their_heads() {
+    let model = model::read::<f64>(&fixture("llama-tiny")).expect("a model");
+    let AnyModel::Transformer(grouped) = &model else { panic!("a transformer") };
+    let c = &grouped.config;
+    let alone = Config { kv_heads: c.heads, ..c.clone() };
+    let shared = c.heads / c.kv_heads;
+    let copies = |w: &Buffer<f64>| -> Buffer<f64> {
+        let heads = (0..c.heads).chain((0..2 * c.heads).map(|i| c.heads + i / shared));
+        let columns: Vec<usize> =
+            heads.flat_map(|h| (h * c.d_head..(h + 1) * c.d_head).collect::<Vec<_>>()).collect();
+        let rows = w.chunks_exact(c.d_qkv());
+        let numbers: Vec<f64> = rows.flat_map(|row| columns.iter().map(|&i| row[i])).collect();
+        Buffer::from(&numbers[..]).share()
+    };
+    let parameters = c.parameters();
+    let weights = parameters.iter().zip(&grouped.weights);
+    let weights = weights.map(|(p, w)| if p.name.ends_with("QKV") { copies(w) } else { w.clone() });
+    let alone = AnyModel::Transformer(Model { weights: weights.collect(), config: alone });
+    let pairs = r#"{"clean": [5, 9, 40, 3, 17, 8], "corrupted": [5, 9, 2, 3, 30, 8], "answer": 4, "distractor": 11}
+        {"clean": [1, 2, 3, 4], "corrupted": [1, 6, 3, 7], "answer": 20, "distractor": 41}"#;
+    let (shared_setting, alone) = (Setting::new(model.clone(), pairs), Setting::new(alone, pairs));
+    for method in [Method::Eap, Method::EapIg, Method::CleanCorrupted] {
+        let (a, b) = (shared_setting.usual(), alone.usual());
+        let want = by_name(&a.graph, &scores(method, &a).values);
+        let mut sums: BTreeMap<String, f64> = want.keys().map(|k| (k.clone(), 0.0)).collect();
+        for (name, score) in by_name(&b.graph, &scores(method, &b).values) {
+            let name = match name.split_once("->") {
+                Some((from, to)) if to.ends_with("<k>") || to.ends_with("<v>") => {
+                    let (layer, rest) = to.split_once(".h").expect("a head");
+                    let (head, port) = rest.split_once('<').expect("a port");
+                    let head = head.parse::<usize>().expect("a number") / shared;
+                    format!("{from}->{layer}.kv{head}<{port}")
+                }
+                _ => name,
+            };
+            *sums.get_mut(&name).expect("an edge of the grouped graph") += score;
+        }
+        let [got, want] = [&sums, &want].map(|m| m.values().copied().collect::<Vec<_>>());
+        alike(&got, &want, 1e-12);
+    }
+}
+
+/// The integral adds up to the difference that the masks make, for every baseline and metric, also
+/// where rectifiers and nearly hard attention leave no smooth function of the masks.
+#[test]
+fn integrals_along_the_masks_are_complete() {
+    use Baseline::{Mean, MeanPerPosition, Resample, Zero};
+    use Metric::{Kl, L2, LogitDiff, Nll, ProbDiff};
+    let all = [LogitDiff, ProbDiff, Nll, Kl, L2];
+    let settings = [
+        ("gpt2-tiny", Setting::fixture("gpt2-tiny", 1), &[LogitDiff][..]),
+        ("pooled", Setting::pooled(), &all),
+        ("trend", Setting::fixture("tracr/trend", 1), &all),
+        ("frac_prev_x", Setting::fixture("tracr/frac_prev_x", 1), &[LogitDiff, L2]),
+    ];
+    for (name, setting, metrics) in &settings {
+        for &metric in *metrics {
+            for baseline in [Resample, Zero, Mean, MeanPerPosition] {
+                if *name == "gpt2-tiny" && baseline != Resample {
+                    continue;
+                }
+                let b = setting.ask(Granularity::default(), metric, Positions::Asked, baseline);
+                let ends = subsets::values(&b, 2, |s, _| s == 0, &mut |_| {}).expect("values");
+                let delta = ends[0] - ends[1];
+                let found = scores(Method::MaskIg, &b);
+                let c = found.completeness.expect("complete");
+                let what = format!("{name}, {metric:?}, {baseline:?}: {c:?}, {:?}", found.steps);
+                let scale = ends[0].abs().max(ends[1].abs());
+                assert!((c.delta - delta).abs() <= 1e-12 * scale, "{what}");
+                // A mean over one sequence is that sequence, and nothing is removed.
+                if delta.abs() > 1e-6 {
+                    assert!(c.residual().abs() < 1e-8 * delta.abs(), "{what}");
+                    assert!(size(&found.values) > 1e-4 * delta.abs(), "{what}");
+                }
+                if baseline == Resample {
+                    let (clean, corrupted) = b.extremes().expect("they differ").means();
+                    assert!(delta.abs() > 1e-6, "{what}");
+                    assert!((clean - corrupted - delta).abs() < 1e-9 * scale, "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// Kinks at which no rule on the whole way converges: the way is divided, and what is found is the
+/// integral of each edge, not just of their sum.
+#[test]
+fn a_divided_way_finds_the_integrals() {
+    let mut setting = Setting::two_heads(-5.0);
+    let AnyModel::Transformer(m) = &mut setting.model else { unreachable!() };
+    m.config.activation = Activation::Relu;
+    let b = setting.usual();
+    let found = scores(Method::MaskIg, &b);
+    let c = found.completeness.expect("complete");
+    assert!(found.parts.is_some_and(|n| n > 2), "the way has to be divided");
+    assert!(c.residual().abs() < 1e-9 * c.delta && (c.delta - 15.0).abs() < 1e-12, "{c:?}");
+    // With all masks a, each head says a v and the neuron reads s = a (h0 + h1) = 2 a^2. The answer
+    // is a relu(10 s - 5), which is 0 up to a = 1/2, and beyond
+    //   d/dm of m0->logits = 20 a^2 - 5,    of input->a.h<v> and a.h->m0 = a 10 a = 10 a^2.
+    let cube = (1.0 - 0.125) / 3.0;
+    for (name, want) in [
+        ("m0->logits", 20.0 * cube - 2.5),
+        ("a0.h0->m0", 10.0 * cube),
+        ("input->a0.h1<v>", 10.0 * cube),
+        ("input->m0", 0.0),
+    ] {
+        let got = found.values[number(&b.graph, name)];
+        assert!((got - want).abs() < 1e-7, "{name}: {got} {want}");
+    }
+}
+
+/// The attention of compiled models is nearly hard, and their neurons are rectifiers.
+#[test]
+fn compiled_models_are_integrated() {
+    let setting = Setting::fixture("tracr/alternation", 1);
+    let b = setting.usual();
+    let options = Options { tol: 1e-8, ..options(Method::MaskIg) };
+    let found = Method::MaskIg.scores(&b, &options, &mut |_| {}).expect("scores");
+    let c = found.completeness.expect("complete");
+    assert!(c.delta.abs() > 1.0 && c.residual().abs() < 1e-8 * c.delta.abs(), "{c:?}");
+}
+
+#[test]
+fn other_ways_agree() {
+    for (setting, count) in [(Setting::fixture("gpt2-tiny", 1), 2), (Setting::pooled(), 11)] {
+        let b = setting.usual();
+        let edges = verify::sample(b.graph.edges(), count, 1);
+        for &(name, method) in Method::ALL {
+            // Every edge at every node, five times: the small model is enough for this one.
+            if method == Method::MaskIg && count == 2 {
+                continue;
+            }
+            let found = scores(method, &b);
+            assert!(found.parts.is_none(), "{name}");
+            let again =
+                verify::again(&b, method, &options(method), found.steps, &edges, &mut |_| {});
+            let Some(again) = again.expect("it runs") else { continue };
+            let scale = size(&found.values);
+            assert!(scale > 1e-3, "{name}: {scale}");
+            let tolerance = if method == Method::Exact { 1e-12 } else { 1e-7 };
+            for (&e, again) in edges.iter().zip(&again) {
+                let off = (found.values[e] - again).abs();
+                assert!(off < tolerance * scale, "{name} {}: {off:e} of {scale}", b.graph.edge(e));
+            }
+        }
+    }
+}
+
+/// All orders of `n` things.
+fn orders(n: usize) -> Vec<Vec<usize>> {
+    if n == 0 {
+        return vec![vec![]];
+    }
+    let insert = |order: Vec<usize>| {
+        (0..n).map(move |at| {
+            let mut order = order.clone();
+            order.insert(at, n - 1);
+            order
+        })
+    };
+    orders(n - 1).into_iter().flat_map(insert).collect()
+}
+
+/// Shapley values by their definition, over all orders of the eight edges of a compiled model; and
+/// what samples say is as near as their standard errors promise.
+#[test]
+fn shapley_values_are_means_over_all_orders() {
+    let setting = Setting::fixture("tracr/trend", 1);
+    let b = setting.usual();
+    let n = b.graph.edges();
+    assert_eq!(n, 8);
+    let value = subsets::values(&b, 1 << n, |s, e| s >> e & 1 == 1, &mut |_| {}).expect("values");
+    let mut want = vec![0.0; n];
+    let all = orders(n);
+    for order in &all {
+        let mut set = 0;
+        for &e in order {
+            want[e] += (value[set | 1 << e] - value[set]) / all.len() as f64;
+            set |= 1 << e;
+        }
+    }
+    let found = scores(Method::Shapley, &b);
+    alike(&found.values, &want, 1e-12);
+    let c = found.completeness.expect("complete");
+    assert!(c.delta.abs() > 0.1 && c.residual().abs() < 1e-13 * c.delta.abs(), "{c:?}");
+
+    let sampled = shapley::sampled(&b, 400, 7, &mut |_| {}).expect("scores");
+    let errors = sampled.standard_errors.expect("there are");
+    assert!(size(&errors) > 1e-3, "{errors:?}");
+    for ((got, want), error) in sampled.values.iter().zip(&want).zip(&errors) {
+        // One in a million beyond five standard errors, and edges that always add the same.
+        assert!((got - want).abs() <= 5.0 * error + 1e-12, "{got} {want} {error}");
+    }
+    assert_eq!(shapley::sampled(&b, 1, 7, &mut |_| {}).expect("scores").standard_errors, None);
+}
+
+/// Either of two heads suffices, or both are needed: patches of one see one or the other, Shapley
+/// values see both alike, and second-order patches tell which it is.
+#[test]
+fn redundant_and_joint_heads() {
+    let edges = ["a0.h0->m0", "a0.h1->m0"];
+    for (bias, relation, alone) in [(0.0, Relation::Redundant, 0.0), (-15.0, Relation::Joint, 2.0)]
+    {
+        let setting = Setting::two_heads(bias);
+        let b = setting.usual();
+        assert_eq!(b.graph.edges(), 13);
+        let [i, j] = edges.map(|name| number(&b.graph, name));
+        let exact = scores(Method::Exact, &b).values;
+        // tanh(10) and tanh(5) are 1 up to 1e-4.
+        assert!((exact[i] - alone).abs() < 1e-3 && exact[i] == exact[j], "{exact:?}");
+        let first = scores(Method::Eap, &b).values;
+        assert!(first[i].abs() < 1e-2, "the derivative sees nothing: {}", first[i]);
+        let shared = scores(Method::Shapley, &b);
+        let (clean, corrupted) = b.extremes().expect("they differ").means();
+        assert!((shared.values[i] - shared.values[j]).abs() < 1e-14, "symmetry");
+        assert!(shared.values[i] > 0.1 * (clean - corrupted), "{:?}", shared.values);
+        for unused in ["input->a0.h0<q>", "input->a0.h1<k>", "input->logits"] {
+            assert_eq!(shared.values[number(&b.graph, unused)], 0.0, "{unused}");
+        }
+        let c = shared.completeness.expect("complete");
+        assert!(c.residual().abs() < 1e-14, "{c:?}");
+        let found = patched(&b, &[(i, j)], &mut |_| {}).expect("patches")[0];
+        assert_eq!(found.relation(0.1), relation, "{found:?}");
+        // One head's two edges after each other: both are needed, whatever the other head does.
+        let chain = (number(&b.graph, "input->a0.h0<v>"), i);
+        let found = patched(&b, &[chain], &mut |_| {}).expect("patches")[0];
+        assert!((found.without_i - found.without_both).abs() < 1e-12, "{found:?}");
+    }
+}
+
+/// Where the metric is bilinear in two masks, the second derivative is the interaction of patches.
+#[test]
+fn second_derivatives_of_bilinear_pairs_are_patches() {
+    // The neuron is linear for so small a reading.
+    let mut setting = Setting::two_heads(0.0);
+    let AnyModel::Transformer(m) = &mut setting.model else { unreachable!() };
+    m.config.activation = Activation::Relu;
+    let b = setting.usual();
+    let pairs = [("input->a0.h0<v>", "a0.h0->m0"), ("a0.h1->m0", "m0->logits")];
+    for names in pairs.map(|(i, j)| [i, j]) {
+        let [i, j] = names.map(|name| number(&b.graph, name));
+        let row = &hessian(&b, &[i], &mut |_| {}).expect("a row")[0];
+        let found = patched(&b, &[(i, j)], &mut |_| {}).expect("patches")[0];
+        assert!((row[j] - 10.0).abs() < 1e-12, "{names:?}: {}", row[j]);
+        assert!((found.interaction() - row[j]).abs() < 1e-12, "{names:?}: {found:?}");
+        assert_eq!(found.relation(0.1), Relation::Joint);
+    }
+}
+
+#[test]
+fn second_derivatives_are_differences_of_gradients() {
+    for (setting, rows) in [
+        (Setting::pooled(), (0..11).collect::<Vec<_>>()),
+        (Setting::fixture("gpt2-tiny", 1), vec![3, 60, 109]),
+    ] {
+        let b = setting.usual();
+        let matrix = hessian(&b, &rows, &mut |_| {}).expect("rows");
+        let gradient = |e: usize, shift: f64| {
+            let mut sum = vec![0.0; b.graph.edges()];
+            b.batches(Some(MaskShape::default()), |probe, pairs| {
+                probe.set_masks(1.0);
+                probe.set_baselines(&b, pairs);
+                let (group, ..) = b.graph.place(e);
+                let mask = probe.recorded.readings[group].mask.expect("masks");
+                probe.program.value_mut(mask)[e - b.graph.groups[group].first] += shift;
+                probe.program.forward();
+                probe.backward();
+                sum.iter_mut().zip(probe.mask_gradients()).for_each(|(s, g)| *s += g);
+                Ok(())
+            })
+            .expect("it runs");
+            sum
+        };
+        for (&e, row) in rows.iter().zip(&matrix) {
+            let h = 1e-4;
+            let (low, high) = (gradient(e, -h), gradient(e, h));
+            let want: Vec<f64> =
+                low.iter().zip(&high).map(|(l, h2)| (h2 - l) / (2.0 * h)).collect();
+            // A third derivative times h^2, over all rows: some edges do next to nothing.
+            let largest = matrix.iter().map(|row| size(row)).fold(0.0, f64::max);
+            assert!(largest > 1e-2, "{largest}");
+            for (a, b) in row.iter().zip(&want) {
+                assert!((a - b).abs() < 1e-6 * largest, "{e}: {a} {b} of {largest}");
+            }
+            for (&other, there) in rows.iter().zip(&matrix) {
+                assert!((row[other] - there[e]).abs() < 1e-12 * largest, "symmetry");
+            }
+        }
+    }
+}
+
+#[test]
+fn routes_are_shares_of_what_is_read() {
+    for setting in [Setting::fixture("gpt2-tiny", 2), Setting::pooled()] {
+        let b = setting.usual();
+        let values = scores(Method::Ifr, &b).values;
+        assert!(values.iter().all(|s| *s >= 0.0));
+        let mut some = false;
+        for group in &b.graph.groups {
+            for shares in values[group.edges()].chunks_exact(group.upstream.len()) {
+                let sum: f64 = shares.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-12, "{:?}: {sum}", group.part);
+                some |= shares.iter().any(|s| (0.01..0.99).contains(s));
+            }
+        }
+        assert!(some, "every reader has one writer");
+    }
+}
+
+#[test]
+fn random_scores_are_those_of_the_seed() {
+    let setting = Setting::pooled();
+    let b = setting.usual();
+    let draw = |seed| {
+        let options = Options { steps: 0, rule: Rule::Left, tol: 1.0, seed };
+        Method::Random.scores(&b, &options, &mut |_| {}).expect("scores").values
+    };
+    assert_eq!(draw(1), draw(1));
+    assert_ne!(draw(1), draw(2));
+    assert!(draw(1).iter().all(|s| (0.0..1.0).contains(s)));
+}
