@@ -29,7 +29,7 @@ fn train() -> Result<Vec<Vec<f64>>> {
     let mut program = tape.finish();
     let plan = program.plan_backward(model.loss, &model.parameters);
     model.set_parameters(&mut program, &SHAPE.init(0));
-    model.set_batch(&mut program, rows.rows().zip(rows.targets.iter().copied()));
+    model.set_batch(&mut program, (0..rows.n).map(|i| (rows.row(i), rows.targets[i])));
     let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
     let mut adam = Optimizer::new(rule, SHAPE.parameters().iter().map(|p| p.shape.len()));
     for _ in 0..400 {

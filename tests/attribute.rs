@@ -198,7 +198,7 @@ fn every_method_writes_its_file() {
     place.write("pooled.jsonl", POOLED);
     let of = |name: &str| {
         let folder = fixture(name);
-        format!("--model {} --pairs {}/pairs.jsonl --limit 2", folder.display(), folder.display())
+        format!("--model {} --pairs {}/pairs.jsonl --limit 1", folder.display(), folder.display())
     };
     let pooled = "--model run/checkpoints/final --pairs pooled.jsonl".to_string();
     for (model, edges) in [
@@ -270,7 +270,9 @@ fn scores_of_parts_add_up() {
     let b = setting.usual();
     let coarse = by_name(&b.graph, &scores(Method::Eap, &b).values);
     let base = Granularity::default();
-    let cases: [(Granularity, fn(&str) -> String); 4] = [
+    /// The name of the whole that a part belongs to.
+    type Whole = fn(&str) -> String;
+    let cases: [(Granularity, Whole); 4] = [
         (Granularity { positions: Some(10), ..base }, |name| {
             let sides = name.split("->").map(|side| side.split('@').next().unwrap_or(side));
             sides.collect::<Vec<_>>().join("->")
@@ -436,8 +438,8 @@ fn other_ways_agree() {
         let b = setting.usual();
         let edges = verify::sample(b.graph.edges(), count, 1);
         for &(name, method) in Method::ALL {
-            // Every edge at every node, five times: the small model is enough for this one.
-            if method == Method::MaskIg && count == 2 {
+            // These take every edge through every node or part: the small model is enough.
+            if count == 2 && matches!(method, Method::MaskIg | Method::EapIgActivations) {
                 continue;
             }
             let found = scores(method, &b);
