@@ -30,7 +30,7 @@ use crate::io::pairs::Pair;
 use crate::simd::Element;
 
 /// The most nodes on the undivided way.
-const WHOLE: usize = 64;
+const WHOLE: usize = 256;
 
 /// Nodes on each part of a divided way.
 const NODES: usize = 8;

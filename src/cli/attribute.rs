@@ -201,7 +201,10 @@ impl Attribute {
         };
         shown.finish_and_clear();
         let Some(again) = again else {
-            println!("verify: `{}` has no other way to compute a score", self.method.name());
+            println!(
+                "verify: there is no other way to compute these scores of `{}`",
+                self.method.name()
+            );
             return Ok(());
         };
         let largest = scores.values.iter().fold(0.0f64, |m, s| m.max(s.abs()));
