@@ -394,6 +394,30 @@ fn integrals_along_the_masks_are_complete() {
     }
 }
 
+/// Constants that are the means do what the means do; others do something else.
+#[test]
+fn constants_stand_in_as_means_do() {
+    let setting = Setting::fixture("gpt2-tiny", 4);
+    let ask = |granularity, baseline| {
+        setting.ask(granularity, Metric::LogitDiff, Positions::Asked, baseline)
+    };
+    for neurons in [false, true] {
+        let granularity = Granularity { neurons, ..Default::default() };
+        let means = ask(granularity, Baseline::Mean);
+        let mut constants = ask(granularity, Baseline::Constant);
+        let zeros = scores(Method::Eap, &constants).values;
+        assert_eq!(zeros, scores(Method::Eap, &ask(granularity, Baseline::Zero)).values);
+        constants.set_constants(means.constants().to_vec());
+        let methods: &[Method] =
+            if neurons { &[Method::Eap] } else { &[Method::Eap, Method::Exact] };
+        for &method in methods {
+            let want = scores(method, &means).values;
+            assert!(size(&want) > 0.01 && want != zeros, "{method:?}");
+            assert_eq!(scores(method, &constants).values, want, "{method:?}");
+        }
+    }
+}
+
 /// Kinks at which no rule on the whole way converges: the way is divided, and what is found is the
 /// integral of each edge, not just of their sum.
 #[test]

@@ -769,6 +769,12 @@ fn a_metric_that_is_no_number() {
     place.succeed(&format!("{ATTRIBUTE} --dtype f64"));
 }
 
+/// A file of tensors that are no constants.
+fn other_tensors() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2-tiny");
+    std::fs::read(path.join("model.safetensors")).expect("a fixture")
+}
+
 #[test]
 fn arguments_of_attribute() {
     let place = Place::new("");
@@ -782,6 +788,13 @@ fn arguments_of_attribute() {
         let done = place.run(&format!("{INTERACTIONS} --threshold {threshold}"));
         done.failed(2, &["--threshold: must lie between 0 and 1"], "0.1");
     }
+    let done = attribute("--baseline constant");
+    done.failed(2, &["--baseline constant: needs to know"], "--constants FILE");
+    let done = attribute("--constants c.safetensors");
+    done.failed(2, &["--constants: are not used by --baseline resample"], "--baseline constant");
+    place.write("c.safetensors", other_tensors());
+    let done = attribute("--baseline constant --constants c.safetensors");
+    done.failed(2, &["c.safetensors: ", "`input`"], "");
     // The parser of the command line says what it expects, with a usage line of its own.
     for (more, parts) in [
         ("--method eap-gi", ["'eap-gi'", "--method", "eap, eap-ig,"]),

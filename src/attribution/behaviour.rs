@@ -9,6 +9,7 @@ use crate::graph::{Graph, MaskShape, Recorded, Recorder};
 use crate::io::model::AnyModel;
 use crate::io::pairs::{Asked, Pair, Pairs};
 use crate::named::named;
+use crate::nn::stream::Writer;
 use crate::nn::transformer::Transformer;
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, Ids, Program, Tape, Var};
@@ -26,6 +27,8 @@ named! {
         Mean = "mean",
         /// What it writes on average at the same position of all clean sequences.
         MeanPerPosition = "mean-per-position",
+        /// A constant of its own: zero unless [set](Behaviour::set_constants).
+        Constant = "constant",
     }
 }
 
@@ -47,9 +50,9 @@ pub struct Behaviour<'a, T: Element> {
     pub baseline: Baseline,
     /// The most rows (examples times positions) to compute at a time.
     pub rows: usize,
-    /// With [`Baseline::Mean`]: of each output, one row; with [`Baseline::MeanPerPosition`] one for
+    /// With [`Baseline::Mean`] and [`Baseline::Constant`]: of each output, one row; with [`Baseline::MeanPerPosition`] one for
     /// each position.
-    means: Vec<Vec<T>>,
+    fixed: Vec<Vec<T>>,
 }
 
 impl<'a, T: Element> Behaviour<'a, T> {
@@ -95,11 +98,46 @@ impl<'a, T: Element> Behaviour<'a, T> {
             "divide the model less finely: without --neurons or without --positions".into()
         })?;
         let mut b =
-            Behaviour { model, graph, pairs, question, baseline, rows: ROWS, means: vec![] };
-        if matches!(baseline, Baseline::Mean | Baseline::MeanPerPosition) {
-            b.means = b.take_means()?;
+            Behaviour { model, graph, pairs, question, baseline, rows: ROWS, fixed: vec![] };
+        match baseline {
+            Baseline::Mean | Baseline::MeanPerPosition => b.fixed = b.take_means()?,
+            Baseline::Constant => b.fixed = b.widths().map(|n| vec![T::ZERO; n]).collect(),
+            Baseline::Resample | Baseline::Zero => {}
         }
         Ok(b)
+    }
+
+    /// How many numbers each part of the model writes at a position, in the order of the graph's
+    /// sources: D for embeddings and whole MLPs, the values `H K` of all heads before `W_O`, the
+    /// activations F of neurons.
+    pub fn widths(&self) -> impl Iterator<Item = usize> + '_ {
+        let (d, heads, neurons) = match self.model {
+            AnyModel::Transformer(m) => {
+                (m.config.d_model, m.config.heads * m.config.d_head, m.config.d_mlp)
+            }
+            AnyModel::Pooled { config, .. } => (config.d_model, config.d_model, config.d_mlp),
+        };
+        self.graph.sources.iter().map(move |source| match source.part {
+            Writer::Attention(_) => heads,
+            Writer::Mlp(_) if self.graph.granularity.neurons => neurons,
+            _ => d,
+        })
+    }
+
+    /// What stands in for each part with [`Baseline::Constant`], in the shapes of
+    /// [`widths`](Self::widths); the same at all positions.
+    ///
+    /// # Panics
+    /// If the baseline is another, or the shapes are.
+    pub fn set_constants(&mut self, constants: Vec<Vec<T>>) {
+        assert_eq!(self.baseline, Baseline::Constant, "constants for another baseline");
+        assert!(self.widths().eq(constants.iter().map(Vec::len)), "constants of other shapes");
+        self.fixed = constants;
+    }
+
+    /// What stands in for each part with [`Baseline::Constant`] or [`Baseline::Mean`].
+    pub fn constants(&self) -> &[Vec<T>] {
+        &self.fixed
     }
 
     /// The weight of a pair in the mean over all.
@@ -390,12 +428,12 @@ impl<T: Element> Probe<T> {
             .enumerate()
             .map(|(i, shape)| match behaviour.baseline {
                 Baseline::Zero | Baseline::Resample => vec![T::ZERO; shape.len()],
-                Baseline::Mean => {
-                    let row = &behaviour.means[i];
+                Baseline::Mean | Baseline::Constant => {
+                    let row = &behaviour.fixed[i];
                     row.iter().copied().cycle().take(shape.len()).collect()
                 }
                 Baseline::MeanPerPosition => {
-                    let one = &behaviour.means[i][..shape.len() / shape.dims()[0]];
+                    let one = &behaviour.fixed[i][..shape.len() / shape.dims()[0]];
                     one.iter().copied().cycle().take(shape.len()).collect()
                 }
             })

@@ -14,7 +14,7 @@
 //! pair is *joint* if `I / D` is above a threshold and *redundant* if it is below the negative one.
 
 use super::Progress;
-use super::behaviour::{Behaviour, Probe};
+use super::behaviour::{Baseline, Behaviour, Probe};
 use super::subsets::values;
 use crate::error::Result;
 use crate::graph::MaskShape;
@@ -93,6 +93,10 @@ pub fn hessian(
     let model = dual(b.model);
     let mut b2 = Behaviour::new(&model, b.graph.clone(), b.pairs, b.question, b.baseline)?;
     b2.rows = b.rows;
+    if b.baseline == Baseline::Constant {
+        let dual = |row: &Vec<f64>| row.iter().map(|&x| Dual::from_f64(x)).collect();
+        b2.set_constants(b.constants().iter().map(dual).collect());
+    }
     let edges = b.graph.edges();
     let mut hessian = vec![vec![0.0; edges]; rows.len()];
     let mut done = 0.0;

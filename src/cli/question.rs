@@ -5,10 +5,12 @@ use edgegrad::attribution::Convention;
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
 use edgegrad::error::{Error, Result};
-use edgegrad::graph::{Granularity, Graph, Start};
+use edgegrad::graph::{Granularity, Graph, Source, Start};
 use edgegrad::io::model::{self, AnyModel};
 use edgegrad::io::pairs::{Bounds, Pairs};
+use edgegrad::io::safetensors::Tensors;
 use edgegrad::named::Named;
+use edgegrad::nn::stream::Writer;
 use edgegrad::tensor::Element;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
@@ -31,6 +33,10 @@ pub(super) struct Asked {
     /// What a removed edge carries
     #[arg(long, default_value = "resample", value_parser = named::<Baseline>, value_name = names::<Baseline>())]
     pub(super) baseline: Baseline,
+    /// With --baseline constant: what each part carries, tensors `input` (or `embed`, `pos`) [D], `a0`
+    /// [H, K] (values before W_O), `m0` [D], or [F] with --neurons
+    #[arg(long, value_name = "FILE.safetensors")]
+    constants: Option<PathBuf>,
     /// The sign of scores: ours is positive where the metric falls without the edge
     #[arg(long, default_value = "ours", value_parser = named::<Convention>, value_name = names::<Convention>())]
     pub(super) convention: Convention,
@@ -127,6 +133,39 @@ impl Asked {
         let question = Question::new(self.metric, self.at, vocab_out, pairs)?;
         let mut b = Behaviour::new(model, graph, pairs, question, self.baseline)?;
         b.rows = self.rows as usize;
+        match (&self.constants, self.baseline) {
+            (Some(path), Baseline::Constant) => {
+                let file = Tensors::read(path)?;
+                let sources = b.graph.sources.iter().zip(b.widths());
+                let read = |(source, width): (&Source, usize)| {
+                    let name = match source.part {
+                        Writer::Attention(layer) => format!("a{layer}"),
+                        Writer::Mlp(layer) => format!("m{layer}"),
+                        Writer::Embed | Writer::Pos => {
+                            b.graph.writers[source.writers.start].to_string()
+                        }
+                    };
+                    let (shape, numbers) = file.get::<T>(&name)?;
+                    if numbers.len() != width {
+                        let message = format!("expected {width} numbers, got {shape:?}");
+                        return Err(file.error(&name, message, "give one number for each channel"));
+                    }
+                    Ok(numbers)
+                };
+                let constants = sources.map(read).collect::<Result<Vec<_>>>()?;
+                b.set_constants(constants);
+            }
+            (None, Baseline::Constant) => {
+                let message = "needs to know the constants";
+                let help = "give them with --constants FILE.safetensors, or use --baseline mean";
+                return Err(Error::input("--baseline constant", message, help));
+            }
+            (Some(_), _) => {
+                let message = format!("are not used by --baseline {}", self.baseline.name());
+                return Err(Error::input("--constants", message, "add --baseline constant"));
+            }
+            (None, _) => {}
+        }
         Ok(b)
     }
 
