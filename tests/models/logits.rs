@@ -5,9 +5,7 @@
 //! [rounded](Config::rounded) configuration, and those of the plain one are doubles by NumPy, see
 //! `fixtures/exact_logits.py`.
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 use edgegrad::io::model::{self, read_transformer};
 use edgegrad::io::safetensors::{Tensor, Tensors, write};
 use edgegrad::nn::stream::Sum;

@@ -1,8 +1,6 @@
 //! Scores of edges: what all methods have to obey, on models that are small or known by hand.
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::eap_ig::Rule;
 use edgegrad::attribution::interactions::{Relation, hessian, patched};

@@ -1,0 +1,10 @@
+//! Tests that record models themselves. They are one program, because every program compiles the
+//! kernels it uses anew.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod attribute;
+mod edge_laws;
+mod logits;
+mod score_reference;
