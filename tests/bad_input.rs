@@ -871,7 +871,7 @@ fn pairs_of_a_pooled_model() {
 fn work_for_more_than_a_day() {
     let place = Place::new("");
     model_in(&place, "tracr/trend", |config| {
-        for (key, size) in [("n_layers", 2), ("d_mlp", 256)] {
+        for (key, size) in [("n_layers", 2), ("d_mlp", 512)] {
             config[key] = size.into();
         }
     });
@@ -879,7 +879,7 @@ fn work_for_more_than_a_day() {
     let mut list = vec![];
     for name in from.names() {
         let (mut shape, _) = from.get_f64(&name).expect("numbers");
-        shape.iter_mut().for_each(|n| *n = if *n == 9 { 256 } else { *n });
+        shape.iter_mut().for_each(|n| *n = if *n == 9 { 512 } else { *n });
         let numbers: Vec<f64> = (0..shape.iter().product())
             .map(|i: usize| ((i * 7 % 11) as f64 - 5.0) / 20.0)
             .collect();
@@ -890,7 +890,7 @@ fn work_for_more_than_a_day() {
     }
     write(place.path("m/model.safetensors"), &list, &Default::default()).expect("writable");
     let pair = r#"{"clean": [0, 1, 2, 0, 1, 2], "corrupted": [1, 1, 2, 0, 1, 2], "answer": 0, "distractor": 1}"#;
-    place.write("p.jsonl", vec![pair; 1000].join("\n"));
+    place.write("p.jsonl", vec![pair; 4000].join("\n"));
     let command = format!("{ATTRIBUTE} --method exact --neurons --positions --rows 1");
     let done = place.run(&command);
     let parts = ["--method exact: ", " edges would take about ", " days"];
