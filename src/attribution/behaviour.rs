@@ -440,6 +440,14 @@ impl<T: Element> Probe<T> {
             .collect()
     }
 
+    /// Puts source `w` at the point `alpha` of the way from its baseline to what it adds `beyond`; what
+    /// depends on it is not computed again.
+    pub fn lead(&mut self, w: usize, alpha: f64, baselines: &[Vec<T>], beyond: &[Vec<T>]) {
+        let x = self.recorded.outputs[w].var();
+        let led = self.program.value_mut(x).iter_mut().zip(&baselines[w]).zip(&beyond[w]);
+        led.for_each(|((x, &b), &d)| *x = T::from_f64(alpha).mul_add(d, b));
+    }
+
     /// Computes all baselines into the recording's leaves, and then the clean run with its masks.
     pub fn set_baselines(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) {
         let numbers = self.baselines(behaviour, pairs);

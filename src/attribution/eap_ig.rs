@@ -14,7 +14,6 @@ use super::behaviour::{Behaviour, difference};
 use super::{Progress, Scores};
 use crate::error::Result;
 use crate::named::named;
-use crate::nn::stream::Writer;
 use crate::simd::Element;
 use crate::tape::Var;
 
@@ -65,8 +64,7 @@ pub fn scores<T: Element>(
 ) -> Result<Scores> {
     assert!(steps > 0, "no steps");
     let mut scores = vec![0.0; b.graph.edges()];
-    let sources = b.graph.sources.iter();
-    let inputs = sources.take_while(|s| matches!(s.part, Writer::Embed | Writer::Pos)).count();
+    let inputs = b.graph.inputs();
     let mut done = 0;
     b.batches(None, |probe, pairs| {
         let baselines = probe.baselines(b, pairs);
@@ -76,10 +74,7 @@ pub fn scores<T: Element>(
         let vars: Vec<Var> = probe.recorded.outputs[..inputs].iter().map(|o| o.var()).collect();
         let plan = probe.program.plan_forward(&vars);
         for (alpha, weight) in rule.points(steps) {
-            for ((&x, base), beyond) in vars.iter().zip(&baselines).zip(&beyond) {
-                let input = probe.program.value_mut(x).iter_mut().zip(base).zip(beyond);
-                input.for_each(|((x, &b), &d)| *x = T::from_f64(alpha).mul_add(d, b));
-            }
+            (0..inputs).for_each(|w| probe.lead(w, alpha, &baselines, &beyond));
             probe.program.forward_from(&plan);
             probe.backward();
             let mut part = vec![0.0; scores.len()];

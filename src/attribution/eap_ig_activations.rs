@@ -42,9 +42,7 @@ pub fn scores<T: Element>(
             let total = probe.measured.total;
             let backward = probe.program.plan_backward_above(total, &wanted, &[x]);
             for (alpha, weight) in rule.points(steps) {
-                let led = probe.program.value_mut(x).iter_mut();
-                let led = led.zip(&baselines[w]).zip(&beyond[w]);
-                led.for_each(|((x, &b), &d)| *x = T::from_f64(alpha).mul_add(d, b));
+                probe.lead(w, alpha, &baselines, &beyond);
                 probe.program.forward_from(&forward);
                 probe.program.backward(&backward);
                 let mut part = vec![0.0; scores.len()];

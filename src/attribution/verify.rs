@@ -8,7 +8,6 @@ use super::mask_ig::gauss_legendre;
 use super::method::{Method, Options};
 use crate::error::Result;
 use crate::graph::MaskShape;
-use crate::nn::stream::Writer;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::Var;
@@ -83,10 +82,7 @@ pub fn again<T: Element>(
                 at_point(probe, 0.5, 1.0, &[]);
             }
             Method::EapIg => {
-                let sources = b.graph.sources.iter();
-                let inputs =
-                    sources.take_while(|s| matches!(s.part, Writer::Embed | Writer::Pos)).count();
-                let all: Vec<usize> = (0..inputs).collect();
+                let all: Vec<usize> = (0..b.graph.inputs()).collect();
                 lead(probe, options, &all, &baselines, &beyond, |probe, weight, _| {
                     at_point(probe, weight, 1.0, &[]);
                 });
@@ -131,10 +127,7 @@ fn lead<T: Element>(
     let plan = probe.program.plan_forward(&vars);
     let rule: Rule = options.rule;
     for (alpha, weight) in rule.points(options.steps) {
-        for (&w, &x) in led.iter().zip(&vars) {
-            let numbers = probe.program.value_mut(x).iter_mut().zip(&baselines[w]).zip(&beyond[w]);
-            numbers.for_each(|((x, &b), &d)| *x = T::from_f64(alpha).mul_add(d, b));
-        }
+        led.iter().for_each(|&w| probe.lead(w, alpha, baselines, beyond));
         probe.program.forward_from(&plan);
         direct(probe, beyond);
         point(probe, weight, &vars);

@@ -18,7 +18,7 @@
 use super::record::{Output, Reading, Recorder};
 use super::topology::{Graph, Group};
 use crate::gemm::{Mat, MatMut, Write, gemm};
-use crate::ops::Norm;
+use crate::ops::{Norm, sum_rows};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Program, Var};
 use rayon::prelude::*;
@@ -186,10 +186,7 @@ impl Recorded {
                         time,
                         &mut |t, r, dots| {
                             let row = (t % group.positions) * readers + first + r;
-                            T::vectorize(Accumulate {
-                                x: dots,
-                                to: &mut sums[row * seen + column..][..dots.len()],
-                            });
+                            sum_rows(dots, &mut sums[row * seen + column..][..dots.len()]);
                         },
                     );
                     continue;
@@ -409,26 +406,6 @@ impl<T: Element> Kernel<T> for Multiply<'_, T> {
             self.x,
             #[inline(always)]
             |to, x| to * x,
-        );
-    }
-}
-
-/// `to += x`.
-struct Accumulate<'a, T> {
-    x: &'a [T],
-    to: &'a mut [T],
-}
-
-impl<T: Element> Kernel<T> for Accumulate<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<Elem = T>>(self) {
-        slice::update::<L>(
-            self.to,
-            self.x,
-            #[inline(always)]
-            |to, x| to + x,
         );
     }
 }

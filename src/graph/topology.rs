@@ -326,6 +326,12 @@ impl Graph {
         self.writers.iter().copied().chain([Node::Logits])
     }
 
+    /// How many of the [`sources`](Self::sources) come before anything reads.
+    pub fn inputs(&self) -> usize {
+        let embeds = |s: &&Source| matches!(s.part, Writer::Embed | Writer::Pos);
+        self.sources.iter().take_while(embeds).count()
+    }
+
     /// The group that a part of the model reads as.
     ///
     /// # Panics
