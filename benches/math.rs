@@ -80,30 +80,14 @@ fn gelu_erf<L: Lanes<Elem = f32>>(x: L) -> L {
 
 #[inline(always)]
 fn softmax<L: Lanes<Elem = f32>>(x: &[f32], y: &mut [f32]) {
-    let low = f32::NEG_INFINITY;
-    let max = slice::fold(
-        x,
-        low,
-        L::splat(low),
-        #[inline(always)]
-        |m: L, x| m.max(x),
-    );
-    let max = L::splat(max.max_lane());
+    let max = L::splat(slice::largest::<L>(x));
     slice::map(
         x,
         y,
         #[inline(always)]
         |x: L| (x - max).exp(),
     );
-    let sum = slice::fold(
-        y,
-        0.0,
-        L::splat(0.0),
-        #[inline(always)]
-        |s: L, y| s + y,
-    )
-    .sum();
-    let scale = L::splat(1.0 / sum);
+    let scale = L::splat(1.0 / slice::sum::<L>(y));
     for row in y.chunks_exact_mut(L::N) {
         (L::load(row) * scale).store(row);
     }

@@ -4,7 +4,7 @@
 Each is the weighted minimax polynomial (Remez exchange, 90 digits) of the function named beside
 it, so that the weighted error is the relative error of the final result. Needs mpmath.
 """
-from mpmath import mp, mpf, exp, log, sqrt, tanh, atanh, erf, erfc, cos, pi, matrix, lu_solve
+from mpmath import mp, mpf, exp, log, sqrt, atanh, erf, erfc, cos, pi, matrix, lu_solve
 import struct
 
 mp.dps = 90
@@ -71,28 +71,29 @@ def ln_f(z):
     return (2 * atanh(s) / s - 2) / s**2
 
 
-def tanh_f(u):
-    x = sqrt(near(u))
-    return (tanh(x) / x - 1) / x**2
-
-
 def erf_f(u):
     x = sqrt(near(u))
     return erf(x) / x - 1
+
+
+def normal_f(k):
+    """With the normal distribution function F."""
+    def f(q):
+        a = k * (1 + q) / (1 - q)
+        return (a + k) * erfc(a / sqrt(mpf(2))) / 2 * exp(a * a / 2)
+    return f
 
 
 # Keeps the weights that vanish at 0 off it: there the system would be singular.
 FLOOR = mpf("0.001")
 HALF_LN2 = log(2) / 2 * mpf("1.0001")
 S_MAX = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2 * mpf("1.0001")
-TANH_T = mpf("0.625")
 ERF_MID = mpf("2.5")
 
 FITS = [
     # name, function, weight, lo, hi, degree for f32, degree for f64
     ("EXP", "(e^r - 1 - r) / r^2, |r| <= ln(2)/2", exp_f, lambda r: (r**2 + FLOOR) / exp(r), -HALF_LN2, HALF_LN2, 4, 9),
     ("LN", "(2 atanh(s)/s - 2) / s^2 in s^2, sqrt(1/2) <= m <= sqrt(2)", ln_f, lambda z: (z + FLOOR) / 2, mpf(0), S_MAX, 2, 6),
-    ("TANH", "(tanh(x)/x - 1) / x^2 in x^2, |x| <= 0.625", tanh_f, lambda u: u + FLOOR, mpf(0), TANH_T**2, 4, 10),
     ("ERF", "erf(x)/x - 1 in x^2, |x| <= 1", erf_f, lambda u: mpf(1), mpf(0), mpf(1), 6, 13),
 ]
 
@@ -127,6 +128,11 @@ def main():
             lambda v: erfc(v + ERF_MID) + tail,
             1 - ERF_MID, hi - ERF_MID, d)
         show("ERFC", f"-ln(erfc(y)) in y - 2.5, 1 <= y <= {hi}", c, err, ty)
+        # The end is where the exponential underflows.
+        k, hi, d = (mpf("3.5"), mpf("14.5"), 9) if ty == "f32" else (mpf(5), mpf(39), 21)
+        f = normal_f(k)
+        c, err = remez(f, lambda q: 1 / f(q), mpf(-1), (hi - k) / (hi + k), d)
+        show("NORMAL", f"(a + k) F(-a) e^(a^2/2) in (a - k) / (a + k), 0 <= a <= {hi}", c, err, ty)
         print("}")
 
 

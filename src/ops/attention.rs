@@ -2,9 +2,9 @@
 
 use super::softmax::softmax_row;
 use crate::gemm::{Mat, MatMut, Write, gemm};
+use crate::simd::rows::{self, By, EXP, First, Rows};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
-use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
 /// The heads of an [`attention`].
@@ -52,11 +52,6 @@ pub fn attention<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -
 /// Queries whose scores are computed together: few enough that they stay in the cache between
 /// the products, and that a causal block computes little of what it does not see.
 const BLOCK: usize = 64;
-
-/// Multiply-adds that are worth a task of their own.
-const TASK: usize = 1 << 18;
-/// Multiply-adds worth waking the threads of a pool the caller is not in.
-const WAKE: usize = 1 << 22;
 
 struct Fused<T> {
     options: Attention,
@@ -116,28 +111,14 @@ impl<T: Element> Fused<T> {
         MatMut::strided(&mut qkv[first..], rows, self.options.d_head, width)
     }
 
-    /// Calls `each` with every sequence's part of `wide` (rows of all heads' queries, keys and
-    /// values), `out` (of `[T, H K]`), `pattern` (of `[H, T, T]`) and `scratch`.
-    ///
-    /// Sequences are independent, so the bits do not depend on how many are computed at once.
-    fn sequences<A: Send, B: Send, C: Send>(
-        &self,
-        wide: impl IndexedParallelIterator<Item = A>,
-        out: impl IndexedParallelIterator<Item = B>,
-        pattern: impl IndexedParallelIterator<Item = C>,
-        each: impl Fn(A, B, C, &mut [T]) + Sync,
-    ) {
+    /// Calls `each` with every sequence's part of `parts` and of the scratch memory.
+    fn sequences<R: Rows>(&self, parts: R, each: impl Fn(R, &mut [T]) + Sync) {
         let slab = BLOCK.min(self.seq) * self.seq;
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         scratch.resize(self.batch * slab, T::ZERO);
-        let scratch = scratch.par_chunks_mut(slab.max(1));
         let work = self.seq * self.seq * self.options.heads * self.options.d_head;
-        let stay = work * self.batch < WAKE && rayon::current_thread_index().is_none();
-        let together = if stay { usize::MAX } else { TASK.div_ceil(work.max(1)) };
-        wide.zip(out)
-            .zip(pattern.zip(scratch))
-            .with_min_len(together)
-            .for_each(|((wide, out), (pattern, scratch))| each(wide, out, pattern, scratch));
+        let parts = (parts, By(&mut scratch[..], slab));
+        rows::each(self.batch, work, parts, |(parts, By(scratch, _))| each(parts, scratch));
     }
 
     /// Numbers of a sequence in `qkv`, in the output and in the pattern; 1 where there are none.
@@ -162,29 +143,29 @@ impl<T: Element> Op<T> for Fused<T> {
         let Attention { heads, d_head, causal, scale, .. } = self.options;
         let (seq, scale) = (self.seq, T::from_f64(scale));
         let [wide, narrow, square] = self.lengths();
-        self.sequences(
-            run.input(0).par_chunks(wide),
-            run.out.par_chunks_mut(narrow),
-            run.saved.par_chunks_mut(square),
-            |qkv, z, pattern, scratch| {
-                for part in self.parts() {
-                    let Part { head, from, rows, keys } = part;
-                    let [q, k, v] = self
-                        .starts(head)
-                        .map(|start| move |from, rows| self.window(qkv, from, rows, start));
-                    let scores = &mut scratch[..rows * keys];
-                    let into = MatMut::new(scores, rows, keys);
-                    gemm(scale, q(from, rows), k(0, keys).t(), Write::Store, into);
-                    let pattern = &mut pattern[(head * seq + from) * seq..][..rows * seq];
-                    let first = causal.then_some(from);
-                    T::vectorize(Softmax { scores, keys, first, pattern: &mut *pattern, seq });
-                    let seen = Mat::strided(pattern, rows, keys, seq, 1);
-                    let mixed = &mut z[(from * heads + head) * d_head..];
-                    let mixed = MatMut::strided(mixed, rows, d_head, heads * d_head);
-                    gemm(T::ONE, seen, v(0, keys), Write::Store, mixed);
-                }
-            },
-        );
+        let parts = (By(run.input(0), wide), By(run.out, narrow), By(run.saved, square));
+        self.sequences(parts, |(By(qkv, _), By(z, _), By(pattern, _)), scratch| {
+            for part in self.parts() {
+                let Part { head, from, rows, keys } = part;
+                let [q, k, v] = self
+                    .starts(head)
+                    .map(|start| move |from, rows| self.window(qkv, from, rows, start));
+                let scores = &mut scratch[..rows * keys];
+                let into = MatMut::new(scores, rows, keys);
+                gemm(scale, q(from, rows), k(0, keys).t(), Write::Store, into);
+                let pattern = &mut pattern[(head * seq + from) * seq..][..rows * seq];
+                let first = causal.then_some(from);
+                let parts = (First(0), By(&*scores, keys), By(&mut *pattern, seq));
+                rows::run(rows, EXP * keys, parts, |(First(row), By(s, _), By(p, _))| {
+                    let first = first.map(|first| first + row);
+                    T::vectorize(Softmax { scores: s, keys, first, pattern: p, seq });
+                });
+                let seen = Mat::strided(pattern, rows, keys, seq, 1);
+                let mixed = &mut z[(from * heads + head) * d_head..];
+                let mixed = MatMut::strided(mixed, rows, d_head, heads * d_head);
+                gemm(T::ONE, seen, v(0, keys), Write::Store, mixed);
+            }
+        });
     }
 
     /// `dV = P' dz`, `dP = dz V'`, `dS = P (dP - <dP, P>)`, `dQ = scale dS K`, `dK = scale dS' Q`.
@@ -194,11 +175,10 @@ impl<T: Element> Op<T> for Fused<T> {
         let [wide, narrow, square] = self.lengths();
         let (input, grad_out, saved) = (run.input(0), run.grad_out, run.saved);
         let [Some(dx), ..] = run.grads else { return };
+        let inputs = (By(input, wide), By(grad_out, narrow), By(saved, square));
         self.sequences(
-            dx.accumulator().par_chunks_mut(wide).zip(input.par_chunks(wide)),
-            grad_out.par_chunks(narrow),
-            saved.par_chunks(square),
-            |(dx, qkv), dz, pattern, scratch| {
+            (By(dx.accumulator(), wide), inputs),
+            |(By(dx, _), (By(qkv, _), By(dz, _), By(pattern, _))), scratch| {
                 for part in self.parts() {
                     let Part { head, from, rows, keys } = part;
                     let [q, k, v] = self.starts(head);
@@ -217,7 +197,10 @@ impl<T: Element> Op<T> for Fused<T> {
                     let values = self.window(qkv, 0, keys, v);
                     let into = MatMut::new(scores, rows, keys);
                     gemm(T::ONE, dz, values.t(), Write::Store, into);
-                    T::vectorize(SoftmaxBackward { pattern, seq, keys, scores: &mut *scores });
+                    let parts = (By(pattern, seq), By(&mut *scores, keys));
+                    rows::run(rows, 2 * keys, parts, |(By(p, _), By(s, _))| {
+                        T::vectorize(SoftmaxBackward { pattern: p, seq, keys, scores: s });
+                    });
                     let scores = Mat::new(scores, rows, keys);
                     let dq = self.window_mut(dx, from, rows, q);
                     gemm(scale, scores, self.window(qkv, 0, keys, k), Write::Add, dq);

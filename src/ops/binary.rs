@@ -1,10 +1,12 @@
 //! What all functions of two numbers share: `z = f(x, y)`, element by element, with broadcasting.
 
 use crate::gemm::Write;
+use crate::simd::rows::{self, By, First, RUN};
 use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
-use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Tape, Var};
 use crate::tensor::Shape;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A function of two numbers and its partial derivatives, each times the gradient `g` of `z`.
 pub(super) trait Binary: Send + Sync + 'static {
@@ -81,24 +83,71 @@ impl Loops {
         (dims.into(), Loops { outer: axes, inner })
     }
 
-    /// Calls `f` with the offsets into `z`, `x` and `y` of every inner run.
+    /// How many inner runs there are.
+    fn runs(&self) -> usize {
+        self.outer.iter().map(|a| a.len).product()
+    }
+
+    /// All of the output.
+    fn whole(&self) -> Part {
+        Part { runs: 0..self.runs(), columns: 0..self.inner.len, start: 0 }
+    }
+
+    /// Calls `f` with the offsets into `z`, `x` and `y` of every inner run of `part`.
     #[inline(always)]
-    fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
-        if self.inner.len == 0 {
+    fn each(&self, part: &Part, mut f: impl FnMut(usize, usize, usize)) {
+        if part.columns.is_empty() {
             return;
         }
-        let total: usize = self.outer.iter().map(|a| a.len).product();
-        for run in 0..total {
-            let (mut rest, mut x, mut y) = (run, 0, 0);
+        let from = part.columns.start;
+        for run in part.runs.clone() {
+            let (mut rest, mut x, mut y) = (run, from * self.inner.x, from * self.inner.y);
             for axis in self.outer.iter().rev() {
                 let i = rest % axis.len;
                 rest /= axis.len;
                 x += i * axis.x;
                 y += i * axis.y;
             }
-            f(run * self.inner.len, x, y);
+            f(run * self.inner.len + from, x, y);
         }
     }
+
+    /// Calls `f` with parts of `out`, which is as large as the output, and where they lie in it.
+    fn divide<T: Element>(&self, out: &mut [T], f: impl Fn(Part, &mut [T]) + Sync) {
+        let n = self.inner.len.max(1);
+        if self.outer.is_empty() {
+            return self.columns(out, RUN, RUN, f);
+        }
+        rows::run(self.runs(), n, (First(0), By(out, n)), |(First(first), By(out, _))| {
+            f(Part { runs: first..first + out.len() / n, columns: 0..n, start: first * n }, out);
+        });
+    }
+
+    /// The same where `out` is as large as an inner run, divided at multiples of `unit` columns.
+    fn columns<T: Element>(
+        &self,
+        out: &mut [T],
+        unit: usize,
+        work: usize,
+        f: impl Fn(Part, &mut [T]) + Sync,
+    ) {
+        let parts = (First(0), By(out, unit));
+        rows::run(self.inner.len.div_ceil(unit), work, parts, |(First(first), By(out, _))| {
+            let start = first * unit;
+            f(Part { runs: 0..self.runs(), columns: start..start + out.len(), start }, out);
+        });
+    }
+}
+
+/// Columns that one thread adds up at least.
+const COLUMNS: usize = 64;
+
+/// Some columns of some of the inner runs.
+struct Part {
+    runs: Range<usize>,
+    columns: Range<usize>,
+    /// The place of its first number where it is written.
+    start: usize,
 }
 
 struct Zip<F> {
@@ -113,7 +162,9 @@ impl<T: Element, F: Binary> Op<T> for Zip<F> {
 
     fn forward(&self, run: Forward<'_, T>) {
         let (x, y) = (run.input(0), run.input(1));
-        T::vectorize(ForwardKernel { zip: self, x, y, z: run.out });
+        self.loops.divide(run.out, |part, z| {
+            T::vectorize(ForwardKernel { zip: self, part, x, y, z });
+        });
     }
 
     fn backward(&self, run: Backward<'_, T>) {
@@ -121,10 +172,25 @@ impl<T: Element, F: Binary> Op<T> for Zip<F> {
         let sides = run.grads.iter_mut().zip([Side::X, Side::Y]).zip(F::UNIT_SLOPE);
         for ((grad, side), unit_slope) in sides {
             let Some(grad) = grad else { continue };
-            if unit_slope && grad.slice().len() == g.len() {
+            let len = grad.slice().len();
+            if unit_slope && len == g.len() {
                 grad.contribute(g);
+                continue;
+            }
+            // An operand that is repeated anywhere collects a sum; one that is not is written once.
+            let write = if len == g.len() { grad.write } else { Write::Add };
+            let some = |part, grad: &mut [T]| {
+                T::vectorize(BackwardKernel { zip: self, part, x, y, g, side, write, grad });
+            };
+            let loops = &self.loops;
+            let step = |axis: &Axis| if let Side::X = side { axis.x } else { axis.y };
+            if len == g.len() {
+                loops.divide(grad.slice(), some);
+            } else if step(&loops.inner) == 1 && loops.outer.iter().all(|axis| step(axis) == 0) {
+                let work = loops.runs() * COLUMNS;
+                loops.columns(grad.accumulator(), COLUMNS, work, some);
             } else {
-                T::vectorize(BackwardKernel { zip: self, x, y, g, side, grad });
+                some(loops.whole(), grad.accumulator());
             }
         }
     }
@@ -138,6 +204,7 @@ fn operand<T: Copy>(data: &[T], at: usize, step: usize, len: usize) -> (&[T], T)
 
 struct ForwardKernel<'a, T, F> {
     zip: &'a Zip<F>,
+    part: Part,
     x: &'a [T],
     y: &'a [T],
     z: &'a mut [T],
@@ -151,12 +218,13 @@ impl<T: Element, F: Binary> Kernel<T> for ForwardKernel<'_, T, F> {
         if L::N > 1 && self.zip.loops.inner.len <= NARROW {
             return self.run::<Scalar<T>>();
         }
-        let Self { zip, x, y, z } = self;
-        let inner = zip.loops.inner;
+        let Self { zip, part, x, y, z } = self;
+        let inner = Axis { len: part.columns.len(), ..zip.loops.inner };
         zip.loops.each(
+            &part,
             #[inline(always)]
             |at, i, j| {
-                let z = &mut z[at..at + inner.len];
+                let z = &mut z[at - part.start..][..inner.len];
                 match (operand(x, i, inner.x, inner.len), operand(y, j, inner.y, inner.len)) {
                     ((xs, _), (ys, _)) if inner.x == inner.y => {
                         slice::zip::<L>(
@@ -199,11 +267,13 @@ enum Side {
 
 struct BackwardKernel<'a, T, F> {
     zip: &'a Zip<F>,
+    part: Part,
     x: &'a [T],
     y: &'a [T],
     g: &'a [T],
     side: Side,
-    grad: &'a mut Grad<T>,
+    write: Write,
+    grad: &'a mut [T],
 }
 
 impl<T: Element, F: Binary> Kernel<T> for BackwardKernel<'_, T, F> {
@@ -214,14 +284,11 @@ impl<T: Element, F: Binary> Kernel<T> for BackwardKernel<'_, T, F> {
         if L::N > 1 && self.zip.loops.inner.len <= NARROW {
             return self.run::<Scalar<T>>();
         }
-        let Self { zip, x, y, g, side, grad } = self;
-        let inner = zip.loops.inner;
+        let Self { zip, part, x, y, g, side, write, grad } = self;
+        let inner = Axis { len: part.columns.len(), ..zip.loops.inner };
         let zero = T::ZERO;
-        // An operand that is repeated anywhere collects a sum; one that is not is written once.
-        let whole = grad.slice().len() == g.len();
-        let write = if whole { grad.write } else { Write::Add };
-        let grad = if whole { grad.slice() } else { grad.accumulator() };
         zip.loops.each(
+            &part,
             #[inline(always)]
             |at, i, j| {
                 let n = inner.len;
@@ -232,6 +299,7 @@ impl<T: Element, F: Binary> Kernel<T> for BackwardKernel<'_, T, F> {
                     Side::X => (i, inner.x),
                     Side::Y => (j, inner.y),
                 };
+                let start = start - part.start;
                 let mut k = 0;
                 let mut total = L::splat(zero);
                 while k < n {

@@ -1,6 +1,8 @@
 //! Cross-entropy from logits.
 
+use super::softmax::softmax_row;
 use crate::gemm::Write;
+use crate::simd::rows::{self, By, EXP};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 
@@ -41,19 +43,28 @@ impl<T: Element> Op<T> for CrossEntropy {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        T::vectorize(ForwardKernel {
-            width: self.width,
-            x: run.input(0),
-            targets: run.ids(0),
-            y: run.out,
-            slope: run.saved,
-        });
+        // Only a batch of nothing has a vocabulary of nothing.
+        let width = self.width.max(1);
+        let parts =
+            (By(run.input(0), width), By(run.ids(0), 1), By(run.out, 1), By(run.saved, width));
+        let rows = self.len / width;
+        rows::run(
+            rows,
+            EXP * width,
+            parts,
+            |(By(x, _), By(targets, _), By(y, _), By(slope, _))| {
+                T::vectorize(ForwardKernel { width, x, targets, y, slope });
+            },
+        );
     }
 
     fn backward(&self, run: Backward<'_, T>) {
         let [Some(dx), ..] = run.grads else { return };
-        let (write, dy, slope) = (dx.write, run.grad_out, run.saved);
-        T::vectorize(BackwardKernel { width: self.width, dx: dx.slice(), write, dy, slope });
+        let (write, width) = (dx.write, self.width.max(1));
+        let parts = (By(dx.slice(), width), By(run.grad_out, 1), By(run.saved, width));
+        rows::run(self.len / width, width, parts, |(By(dx, _), By(dy, _), By(slope, _))| {
+            T::vectorize(BackwardKernel { width, dx, write, dy, slope });
+        });
     }
 }
 
@@ -71,53 +82,12 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { width, x, targets, y, slope } = self;
-        // Only a batch of nothing has a vocabulary of nothing.
-        let width = width.max(1);
-        let lowest = T::from_f64(f64::NEG_INFINITY);
         let rows = x.chunks_exact(width).zip(slope.chunks_exact_mut(width));
         for ((y, &target), (x, slope)) in y.iter_mut().zip(targets).zip(rows) {
             let target = target as usize;
-            if width <= L::N {
-                let row = L::load_partial(x, lowest);
-                let largest = row.max_lane();
-                let e = (row - L::splat(largest)).exp();
-                let total = e.sum();
-                (e * L::splat(T::ONE / total)).store_partial(slope);
-                slope[target] -= T::ONE;
-                *y = L::splat(total).ln().max_lane() - (x[target] - largest);
-                continue;
-            }
-            let largest = slice::fold(
-                x,
-                lowest,
-                L::splat(lowest),
-                #[inline(always)]
-                |acc: L, x| acc.max(x),
-            )
-            .max_lane();
-            let shift = L::splat(largest);
-            slice::map::<L>(
-                x,
-                slope,
-                #[inline(always)]
-                |x| (x - shift).exp(),
-            );
-            let total = slice::fold(
-                slope,
-                T::ZERO,
-                L::splat(T::ZERO),
-                #[inline(always)]
-                |acc: L, e| acc + e,
-            )
-            .sum();
-            let factor = L::splat(T::ONE / total);
-            slice::map_in_place::<L>(
-                slope,
-                #[inline(always)]
-                |e| e * factor,
-            );
+            let [largest, total] = softmax_row::<L>(x, slope);
             slope[target] -= T::ONE;
-            // The sum is at least 1, so nothing is lost in its logarithm.
+            // Nothing is lost in the logarithm of what is at least 1.
             *y = L::splat(total).ln().max_lane() - (x[target] - largest);
         }
     }
@@ -137,7 +107,6 @@ impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { width, dx, write, dy, slope } = self;
-        let width = width.max(1);
         let rows = dx.chunks_exact_mut(width).zip(slope.chunks_exact(width));
         for (&dy, (dx, slope)) in dy.iter().zip(rows) {
             let dy = L::splat(dy);

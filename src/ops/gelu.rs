@@ -29,10 +29,7 @@ impl Unary for Gelu {
 
     #[inline(always)]
     fn value_and_slope<L: Lanes>(x: L) -> (L, L) {
-        let half = constant::<L>(0.5);
-        let cdf = (x * constant(FRAC_1_SQRT_2)).erf().mul_add(half, half);
-        // The density: exp(-x^2 / 2) / sqrt(2 pi), and 1 / sqrt(2 pi) = (2 / sqrt pi) / (2 sqrt 2).
-        let density = (-(x * x) * half).exp() * constant(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
+        let (cdf, density) = x.normal();
         (x * cdf, x.mul_add(density, cdf))
     }
 }
@@ -44,13 +41,14 @@ impl Unary for GeluTanh {
 
     #[inline(always)]
     fn value_and_slope<L: Lanes>(x: L) -> (L, L) {
-        let (half, one) = (constant::<L>(0.5), constant::<L>(1.0));
-        let (scale, cubic) = (FRAC_2_SQRT_PI * FRAC_1_SQRT_2, 0.044715);
+        let one = constant::<L>(1.0);
+        // (1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u)), which keeps its digits where tanh is near -1.
+        let (scale, cubic) = (-2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2, 0.044715);
         let xx = x * x;
         let inner = x * xx.mul_add(constant(scale * cubic), constant(scale));
         let inner_slope = xx.mul_add(constant(3.0 * scale * cubic), constant(scale));
-        let t = inner.tanh();
-        let gate = t.mul_add(half, half);
-        (x * gate, (x * half * (one - t * t)).mul_add(inner_slope, gate))
+        let gate = one / (one + inner.exp());
+        let y = x * gate;
+        (y, (y * (gate - one)).mul_add(inner_slope, gate))
     }
 }

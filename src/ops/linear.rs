@@ -1,6 +1,7 @@
 //! The affine layer.
 
 use crate::gemm::{Mat, MatMut, Write, gemm};
+use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
@@ -130,13 +131,24 @@ pub(crate) fn affine<T: Element>(
     gemm(T::ONE, x, w, write, y);
 }
 
-/// `total[j] += sum over rows of x[i][j]`.
+/// `total[j] += sum over rows of x[i][j]`: each sum in the order of the rows, some columns a thread.
 pub(crate) fn sum_rows<T: Element>(x: &[T], total: &mut [T]) {
-    T::vectorize(SumRows { x, total });
+    let width = total.len().max(1);
+    let work = x.len() / width * COLUMNS;
+    let parts = (First(0), By(total, COLUMNS));
+    rows::run(width.div_ceil(COLUMNS), work, parts, |(First(first), By(total, _))| {
+        T::vectorize(SumRows { x, width, from: first * COLUMNS, total });
+    });
 }
+
+/// Columns that one thread adds up at least.
+const COLUMNS: usize = 64;
 
 struct SumRows<'a, T> {
     x: &'a [T],
+    width: usize,
+    /// The first column of `total`.
+    from: usize,
     total: &'a mut [T],
 }
 
@@ -145,10 +157,11 @@ impl<T: Element> Kernel<T> for SumRows<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        for row in self.x.chunks_exact(self.total.len().max(1)) {
+        let Self { x, width, from, total } = self;
+        for row in x.chunks_exact(width) {
             slice::update::<L>(
-                self.total,
-                row,
+                total,
+                &row[from..][..total.len()],
                 #[inline(always)]
                 |total, x| total + x,
             );

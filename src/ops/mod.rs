@@ -64,3 +64,5 @@ pub use tanh::tanh;
 
 #[cfg(test)]
 mod checks;
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,20 @@
 //! The norm before a part of a transformer, of any kind.
+//!
+//! Both kinds subtract a shift `m` from a row (its mean, or nothing) and divide by the root of the
+//! mean square `s^2` of what is left, guarded against zero: with `u = (x - m) r` and the divisor
+//! `1 / r`, `y = u gain + bias`. Backward, with `h = gain dy`:
+//!
+//! `dx = r (h - mean(h) - u <h, u> p)`, `p = 1 / (D r s)`,
+//!
+//! where `mean(h)` comes from the mean and is left out without one. `p` is `1 / D` where the guard
+//! stands under the root, and the division by `s` is the root's own slope where it does not.
 
 use super::{Eps, layer_norm, rms_norm};
 use crate::gemm::Write;
-use crate::simd::Element;
-use crate::tape::{Tape, Var};
+use crate::simd::rows::{self, By};
+use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
+use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use std::sync::{Mutex, PoisonError};
 
 /// The kind of a norm, and its guard against zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,8 +28,8 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// What the backward pass needs of a row.
-    pub const SAVED: usize = 2;
+    /// What the backward pass needs of a row: `m`, `r` and `p`.
+    pub const SAVED: usize = 3;
 
     /// Records the norm of `x` along the last axis: `[.., D] -> [.., D]`.
     ///
@@ -44,6 +55,19 @@ impl Norm {
         }
     }
 
+    /// Records it with the `parameters` it has, the gain before the bias.
+    #[track_caller]
+    pub(super) fn push<T: Element>(self, tape: &mut Tape<T>, x: Var, parameters: &[Var]) -> Var {
+        let shape = tape.shape(x).clone();
+        for &part in parameters {
+            let s = tape.shape(part);
+            assert!(s.dims() == [shape.last()], "norm of {shape} with a gain or bias of {s}");
+        }
+        let (width, rows) = (shape.last(), shape.rows());
+        let op = Normed { norm: self, width, rows, partial: Mutex::default() };
+        tape.push(op, &[&[x], parameters].concat(), &[], shape)
+    }
+
     /// The same for rows of `width` numbers in memory. Leaves [`SAVED`](Self::SAVED) numbers a row
     /// for [`backward`](Self::backward).
     pub fn forward<T: Element>(
@@ -55,11 +79,14 @@ impl Norm {
         y: &mut [T],
         saved: &mut [T],
     ) {
-        match self {
-            Norm::None => y.copy_from_slice(x),
-            Norm::Layer(eps) => layer_norm::forward(width, eps, x, gain.zip(bias), y, saved),
-            Norm::Rms(eps) => rms_norm::forward(width, eps, x, gain, y, saved),
+        if self == Norm::None {
+            return y.copy_from_slice(x);
         }
+        let width = width.max(1);
+        let parts = (By(x, width), By(y, width), By(saved, Self::SAVED));
+        rows::run(x.len() / width, 3 * width, parts, |(By(x, _), By(y, _), By(saved, _))| {
+            T::vectorize(ForwardKernel { norm: self, width, x, gain, bias, y, saved });
+        });
     }
 
     /// The gradient of the rows `x` from `dy`, that of the output.
@@ -72,11 +99,15 @@ impl Norm {
         dy: &[T],
         dx: &mut [T],
     ) {
-        match self {
-            Norm::None => dx.copy_from_slice(dy),
-            Norm::Layer(_) => layer_norm::backward(width, x, gain, dy, saved, dx, Write::Store),
-            Norm::Rms(_) => rms_norm::backward(width, x, gain, dy, saved, dx, Write::Store),
+        if self == Norm::None {
+            return dx.copy_from_slice(dy);
         }
+        let width = width.max(1);
+        let parts = (By(x, width), By(saved, Self::SAVED), By(dy, width), By(dx, width));
+        rows::run(x.len() / width, 4 * width, parts, |(By(x, _), By(saved, _), By(dy, _), dx)| {
+            let rows = BackwardKernel { norm: self, width, x, gain, saved, dy };
+            T::vectorize(rows.with(Some((dx.0, Write::Store)), None, None));
+        });
     }
 
     /// Adds to the gradients of gain and bias.
@@ -89,13 +120,249 @@ impl Norm {
         d_gain: Option<&mut [T]>,
         d_bias: Option<&mut [T]>,
     ) {
-        match self {
-            Norm::None => {}
-            Norm::Layer(_) => layer_norm::parameters(width, x, saved, dy, d_gain, d_bias),
-            Norm::Rms(_) => {
-                if let Some(d_gain) = d_gain {
-                    rms_norm::parameters(width, x, saved, dy, d_gain);
+        if self != Norm::None {
+            let rows = BackwardKernel { norm: self, width, x, gain: None, saved, dy };
+            T::vectorize(rows.with(None, d_gain, d_bias));
+        }
+    }
+}
+
+/// Saves [`Norm::SAVED`] numbers of each row.
+struct Normed<T> {
+    norm: Norm,
+    width: usize,
+    rows: usize,
+    /// `[chunks, 2, D]`, what chunks of rows add to the gradients of gain and bias; made by the
+    /// first pass.
+    partial: Mutex<Vec<T>>,
+}
+
+/// From so many numbers on, the gradients of the parameters are added up in chunks of rows.
+const LARGE: usize = 1 << 16;
+/// How many chunks that are.
+const CHUNKS: usize = 16;
+
+impl<T: Element> Op<T> for Normed<T> {
+    fn name(&self) -> &'static str {
+        if matches!(self.norm, Norm::Layer(_)) { "layer_norm" } else { "rms_norm" }
+    }
+
+    fn saves(&self) -> usize {
+        Norm::SAVED * self.rows
+    }
+
+    fn forward(&self, run: Forward<'_, T>) {
+        let [gain, bias] = [1, 2].map(|i| run.has_input(i).then(|| run.input(i)));
+        self.norm.forward(self.width, run.input(0), gain, bias, run.out, run.saved);
+    }
+
+    fn backward(&self, run: Backward<'_, T>) {
+        let (norm, width) = (self.norm, self.width.max(1));
+        let gain = run.has_input(1).then(|| run.input(1));
+        let (x, saved, dy) = (run.input(0), run.saved, run.grad_out);
+        let [dx, d_gain, d_bias, ..] = run.grads else { return };
+        let write = dx.as_ref().map_or(Write::Store, |dx| dx.write);
+        let dx = dx.as_mut().map(Grad::slice);
+        let d_gain = d_gain.as_mut().map(Grad::accumulator);
+        let d_bias = d_bias.as_mut().map(Grad::accumulator);
+        if x.len() < LARGE {
+            let rows = BackwardKernel { norm, width, x, gain, saved, dy };
+            return T::vectorize(rows.with(dx.map(|dx| (dx, write)), d_gain, d_bias));
+        }
+        let wanted = [d_gain.is_some(), d_bias.is_some()];
+        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        partial.clear();
+        partial.resize(CHUNKS * 2 * width, T::ZERO);
+        let chunk = self.rows.div_ceil(CHUNKS);
+        let part = chunk * width;
+        let inputs = (By(x, part), By(saved, chunk * Norm::SAVED), By(dy, part));
+        let outputs = (dx.map(|dx| By(dx, part)), By(&mut partial[..], 2 * width));
+        let chunks = self.rows.div_ceil(chunk);
+        rows::each(chunks, 4 * part, (inputs, outputs), |(inputs, (dx, By(partial, _)))| {
+            let (By(x, _), By(saved, _), By(dy, _)) = inputs;
+            let (d_gain, d_bias) = partial.split_at_mut(width);
+            let rows = BackwardKernel { norm, width, x, gain, saved, dy };
+            let [d_gain, d_bias] = [(d_gain, wanted[0]), (d_bias, wanted[1])]
+                .map(|(part, wanted)| wanted.then_some(part));
+            T::vectorize(rows.with(dx.map(|dx| (dx.0, write)), d_gain, d_bias));
+        });
+        for (total, from) in [(d_gain, 0), (d_bias, width)] {
+            let Some(total) = total else { continue };
+            for partial in partial.chunks_exact(2 * width) {
+                for (total, &part) in total.iter_mut().zip(&partial[from..]) {
+                    *total += part;
                 }
+            }
+        }
+    }
+}
+
+struct ForwardKernel<'a, T> {
+    norm: Norm,
+    width: usize,
+    x: &'a [T],
+    gain: Option<&'a [T]>,
+    bias: Option<&'a [T]>,
+    y: &'a mut [T],
+    saved: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        if L::N > 1 && self.width <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
+        let Self { norm, width, x, gain, bias, y, saved } = self;
+        let n = T::from_f64(width as f64);
+        let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width));
+        for ((x, y), saved) in rows.zip(saved.chunks_exact_mut(Norm::SAVED)) {
+            let shift = match norm {
+                Norm::Layer(_) => slice::sum::<L>(x) / n,
+                _ => T::ZERO,
+            };
+            let m = L::splat(shift);
+            // Around the mean, in a second pass: the one-pass formula cancels. Filling with the
+            // mean lets the lanes behind the end contribute nothing.
+            let [squares] = slice::sums(
+                [x],
+                [shift],
+                #[inline(always)]
+                |[sum]: [L; 1], [x]| [(x - m).mul_add(x - m, sum)],
+            );
+            let square = squares / n;
+            let (divisor, pull) = match norm {
+                Norm::Layer(eps) | Norm::Rms(Eps::Inside(eps) | Eps::InsideSingle(eps)) => {
+                    ((square + T::from_f64(eps)).sqrt(), T::ONE / n)
+                }
+                Norm::Rms(Eps::Outside(eps)) => {
+                    let s = square.sqrt();
+                    let divisor = s + T::from_f64(eps);
+                    // At x = 0 the root has no slope; 0 is the subgradient PyTorch takes, too.
+                    (divisor, if s == T::ZERO { T::ZERO } else { divisor / (n * s) })
+                }
+                Norm::None => unreachable!("nothing is computed without a norm"),
+            };
+            let factor = T::ONE / divisor;
+            saved.copy_from_slice(&[shift, factor, pull]);
+            if let Norm::Rms(Eps::InsideSingle(eps)) = norm {
+                rms_norm::round(eps, factor, x, gain, y);
+                continue;
+            }
+            let r = L::splat(factor);
+            match (gain, bias) {
+                (Some(gain), Some(bias)) => slice::combine(
+                    y,
+                    [x, gain, bias],
+                    #[inline(always)]
+                    |_, [x, gain, bias]: [L; 3]| ((x - m) * r).mul_add(gain, bias),
+                ),
+                (Some(gain), None) => slice::combine(
+                    y,
+                    [x, gain],
+                    #[inline(always)]
+                    |_, [x, gain]: [L; 2]| (x - m) * r * gain,
+                ),
+                _ => slice::map(
+                    x,
+                    y,
+                    #[inline(always)]
+                    |x: L| (x - m) * r,
+                ),
+            }
+        }
+    }
+}
+
+/// Rows of the backward pass.
+struct BackwardKernel<'a, T> {
+    norm: Norm,
+    width: usize,
+    x: &'a [T],
+    gain: Option<&'a [T]>,
+    saved: &'a [T],
+    dy: &'a [T],
+}
+
+/// What is wanted of them, all of it in one pass over memory.
+struct Wanted<'a, 'b, T> {
+    rows: BackwardKernel<'a, T>,
+    dx: Option<(&'b mut [T], Write)>,
+    d_gain: Option<&'b mut [T]>,
+    d_bias: Option<&'b mut [T]>,
+}
+
+impl<'a, T> BackwardKernel<'a, T> {
+    fn with<'b>(
+        self,
+        dx: Option<(&'b mut [T], Write)>,
+        d_gain: Option<&'b mut [T]>,
+        d_bias: Option<&'b mut [T]>,
+    ) -> Wanted<'a, 'b, T> {
+        Wanted { rows: self, dx, d_gain, d_bias }
+    }
+}
+
+impl<T: Element> Kernel<T> for Wanted<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let BackwardKernel { norm, width, x, gain, saved, dy } = self.rows;
+        if L::N > 1 && width <= NARROW {
+            return self.run::<Scalar<T>>();
+        }
+        let Self { mut dx, mut d_gain, mut d_bias, .. } = self;
+        let n = T::from_f64(width as f64);
+        let rows = x.chunks_exact(width).zip(dy.chunks_exact(width));
+        for (i, ((x, dy), saved)) in rows.zip(saved.chunks_exact(Norm::SAVED)).enumerate() {
+            let (m, r) = (L::splat(saved[0]), L::splat(saved[1]));
+            if let Some((dx, write)) = &mut dx {
+                let dx = &mut dx[i * width..][..width];
+                // Without a gain its place is taken by a slice that is not read.
+                let (gain, plain) = (gain.unwrap_or(x), gain.is_none());
+                // `h` is zero behind the end, so `u` may be anything there.
+                let [sum_h, sum_hu] = slice::sums(
+                    [x, dy, gain],
+                    [T::ZERO; 3],
+                    #[inline(always)]
+                    |[sum_h, sum_hu]: [L; 2], [x, dy, gain]| {
+                        let h = if plain { dy } else { dy * gain };
+                        [sum_h + h, h.mul_add((x - m) * r, sum_hu)]
+                    },
+                );
+                let mean = if matches!(norm, Norm::Layer(_)) { sum_h / n } else { T::ZERO };
+                let (mean, pull) = (L::splat(mean), L::splat(sum_hu * saved[2]));
+                let add = *write == Write::Add;
+                slice::combine(
+                    dx,
+                    [x, dy, gain],
+                    #[inline(always)]
+                    |dx: L, [x, dy, gain]: [L; 3]| {
+                        let h = if plain { dy } else { dy * gain };
+                        let d = (h - mean - (x - m) * r * pull) * r;
+                        if add { dx + d } else { d }
+                    },
+                );
+            }
+            if let Some(d_gain) = &mut d_gain {
+                slice::update2::<L>(
+                    d_gain,
+                    x,
+                    dy,
+                    #[inline(always)]
+                    |d: L, x: L, dy: L| ((x - m) * r).mul_add(dy, d),
+                );
+            }
+            if let Some(d_bias) = &mut d_bias {
+                slice::update::<L>(
+                    d_bias,
+                    dy,
+                    #[inline(always)]
+                    |d, dy| d + dy,
+                );
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::single;
 use crate::gemm::Write;
 use crate::simd::Element;
+use crate::simd::rows::{self, By, EXP, First};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
 /// Which numbers of a head are rotated, and how.
@@ -71,11 +72,21 @@ struct Turn<T> {
 impl<T: Element> Turn<T> {
     /// Calls `put` with every number of `y` and what is written there; `sign` -1 turns back.
     #[inline(always)]
-    fn each(&self, x: &[T], y: &mut [T], sign: T, put: impl Fn(&mut T, T)) {
+    fn each(&self, x: &[T], y: &mut [T], sign: T, put: impl Fn(&mut T, T) + Sync) {
+        let width = self.width.max(1);
+        let parts = (First(0), By(x, width), By(y, width));
+        rows::run(x.len() / width, EXP * width, parts, |(First(first), By(x, _), By(y, _))| {
+            self.some(first, x, y, sign, &put);
+        });
+    }
+
+    /// The same for some rows from `first` on.
+    #[inline(always)]
+    fn some(&self, first: usize, x: &[T], y: &mut [T], sign: T, put: impl Fn(&mut T, T)) {
         let Turn { width, heads, d_head, half, .. } = *self;
         let rows = y.chunks_exact_mut(width.max(1)).zip(x.chunks_exact(width.max(1)));
         for (row, (y, x)) in rows.enumerate() {
-            let turns = &self.turns[row % self.seq * half..][..half];
+            let turns = &self.turns[(first + row) % self.seq * half..][..half];
             for head in 0..heads {
                 let (y, x) = (&mut y[head * d_head..][..d_head], &x[head * d_head..][..d_head]);
                 for (i, &(cos, sin)) in turns.iter().enumerate() {

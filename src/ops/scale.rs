@@ -1,6 +1,7 @@
 //! Multiplication by a constant.
 
 use crate::gemm::Write;
+use crate::simd::rows::{self, By, RUN};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
@@ -20,16 +21,22 @@ impl<T: Element> Op<T> for Scale {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        let factor = T::from_f64(self.factor);
-        T::vectorize(Times { factor, x: run.input(0), write: Write::Store, y: run.out });
+        times(T::from_f64(self.factor), run.input(0), Write::Store, run.out);
     }
 
     fn backward(&self, run: Backward<'_, T>) {
         if let [Some(dx), ..] = run.grads {
-            let (factor, write) = (T::from_f64(self.factor), dx.write);
-            T::vectorize(Times { factor, x: run.grad_out, write, y: dx.slice() });
+            let write = dx.write;
+            times(T::from_f64(self.factor), run.grad_out, write, dx.slice());
         }
     }
+}
+
+/// `y = factor x`, or adds it.
+fn times<T: Element>(factor: T, x: &[T], write: Write, y: &mut [T]) {
+    rows::run(x.len().div_ceil(RUN), RUN, (By(x, RUN), By(y, RUN)), |(By(x, _), By(y, _))| {
+        T::vectorize(Times { factor, x, write, y });
+    });
 }
 
 struct Times<'a, T> {

@@ -1,8 +1,10 @@
 //! Cross-entropy from logits, against any weights instead of one target.
 
+use super::softmax::softmax_row;
 use crate::gemm::Write;
+use crate::simd::rows::{self, By, EXP};
 use crate::simd::{Element, Kernel, Lanes, slice};
-use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Tape, Var};
 
 /// `y[n] = L[n] sum over v of weights[n, v] - <weights[n], logits[n]>` with `L[n] = log(sum over v of
 /// exp(logits[n, v]))`, in nats: `[N, V], [N, V] -> [N]`.
@@ -42,8 +44,20 @@ impl<T: Element> Op<T> for SoftCrossEntropy {
     fn forward(&self, run: Forward<'_, T>) {
         let (x, weights) = (run.input(0), run.input(1));
         let (softmax, level) = run.saved.split_at_mut(self.rows * self.width);
-        let (width, y) = (self.width, run.out);
-        T::vectorize(ForwardKernel { width, x, weights, y, softmax, level });
+        let width = self.width;
+        if width == 0 {
+            // The logarithm of nothing has the weight of nothing.
+            run.out.fill(T::ZERO);
+            level.fill(T::ZERO);
+            return;
+        }
+        let inputs = (By(x, width), By(weights, width));
+        let parts = (inputs, (By(run.out, 1), By(softmax, width), By(level, 1)));
+        rows::run(self.rows, EXP * width, parts, |(inputs, outputs)| {
+            let (By(x, _), By(weights, _)) = inputs;
+            let (By(y, _), By(softmax, _), By(level, _)) = outputs;
+            T::vectorize(ForwardKernel { width, x, weights, y, softmax, level });
+        });
     }
 
     /// `dx[n, v] = dy[n] (softmax[n, v] sum(weights[n]) - weights[n, v])` and
@@ -52,12 +66,20 @@ impl<T: Element> Op<T> for SoftCrossEntropy {
         let (softmax, level) = run.saved.split_at(self.rows * self.width);
         let (x, weights) = (run.input(0), run.input(1));
         let [dx, dw, ..] = run.grads else { return };
-        let (width, dy) = (self.width, run.grad_out);
+        let (width, dy) = (self.width.max(1), By(run.grad_out, 1));
         if let Some(dx) = dx {
-            T::vectorize(GradX { width, dx, dy, softmax, weights });
+            let write = dx.write;
+            let parts = (By(dx.slice(), width), dy, By(softmax, width), By(weights, width));
+            rows::run(self.rows, 2 * width, parts, |(By(dx, _), By(dy, _), By(s, _), By(w, _))| {
+                T::vectorize(GradX { width, dx, write, dy, softmax: s, weights: w });
+            });
         }
         if let Some(dw) = dw {
-            T::vectorize(GradW { width, dw, dy, level, x });
+            let write = dw.write;
+            let parts = (By(dw.slice(), width), dy, By(level, 1), By(x, width));
+            rows::run(self.rows, width, parts, |(By(dw, _), By(dy, _), By(level, _), By(x, _))| {
+                T::vectorize(GradW { width, dw, write, dy, level, x });
+            });
         }
     }
 }
@@ -77,70 +99,30 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { width, x, weights, y, softmax, level } = self;
-        if width == 0 {
-            // The logarithm of nothing has the weight of nothing.
-            y.fill(T::ZERO);
-            level.fill(T::ZERO);
-            return;
-        }
-        let lowest = T::from_f64(f64::NEG_INFINITY);
-        let zero = L::splat(T::ZERO);
         let inputs = x.chunks_exact(width).zip(weights.chunks_exact(width));
         let outputs = y.iter_mut().zip(level).zip(softmax.chunks_exact_mut(width));
         for ((x, weights), ((y, level), e)) in inputs.zip(outputs) {
-            let largest = slice::fold(
-                x,
-                lowest,
-                L::splat(lowest),
-                #[inline(always)]
-                |acc: L, x| acc.max(x),
-            )
-            .max_lane();
-            let shift = L::splat(largest);
-            slice::map::<L>(
-                x,
-                e,
-                #[inline(always)]
-                |x| (x - shift).exp(),
-            );
-            let total = sum::<L>(e);
-            let factor = L::splat(T::ONE / total);
-            slice::map_in_place::<L>(
-                e,
-                #[inline(always)]
-                |e| e * factor,
-            );
-            // At least 0: the sum is at least 1.
+            let [largest, total] = softmax_row::<L>(x, e);
+            // At least 0: the total is at least 1.
             let height = L::splat(total).ln();
+            let shift = L::splat(largest);
             *level = height.max_lane() + largest;
             // Distances below the level instead of a difference of two large numbers.
-            *y = slice::fold2(
-                x,
-                weights,
-                zero,
+            let [sum] = slice::sums(
+                [x, weights],
+                [T::ZERO; 2],
                 #[inline(always)]
-                |acc: L, x, w| (height - (x - shift)).mul_add(w, acc),
-            )
-            .sum();
+                |[sum]: [L; 1], [x, w]| [(height - (x - shift)).mul_add(w, sum)],
+            );
+            *y = sum;
         }
     }
 }
 
-#[inline(always)]
-fn sum<L: Lanes>(x: &[L::Elem]) -> L::Elem {
-    slice::fold(
-        x,
-        L::Elem::ZERO,
-        L::splat(L::Elem::ZERO),
-        #[inline(always)]
-        |acc: L, x| acc + x,
-    )
-    .sum()
-}
-
 struct GradX<'a, T> {
     width: usize,
-    dx: &'a mut Grad<T>,
+    dx: &'a mut [T],
+    write: Write,
     dy: &'a [T],
     softmax: &'a [T],
     weights: &'a [T],
@@ -151,12 +133,11 @@ impl<T: Element> Kernel<T> for GradX<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { width, dx, dy, softmax, weights } = self;
-        let (width, write) = (width.max(1), dx.write);
+        let Self { width, dx, write, dy, softmax, weights } = self;
         let rows = softmax.chunks_exact(width).zip(weights.chunks_exact(width));
-        let dx = dx.slice().chunks_exact_mut(width);
+        let dx = dx.chunks_exact_mut(width);
         for (&dy, (dx, (softmax, weights))) in dy.iter().zip(dx.zip(rows)) {
-            let total = L::splat(sum::<L>(weights));
+            let total = L::splat(slice::sum::<L>(weights));
             let dy = L::splat(dy);
             match write {
                 Write::Store => slice::zip::<L>(
@@ -180,7 +161,8 @@ impl<T: Element> Kernel<T> for GradX<'_, T> {
 
 struct GradW<'a, T> {
     width: usize,
-    dw: &'a mut Grad<T>,
+    dw: &'a mut [T],
+    write: Write,
     dy: &'a [T],
     level: &'a [T],
     x: &'a [T],
@@ -191,9 +173,8 @@ impl<T: Element> Kernel<T> for GradW<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { width, dw, dy, level, x } = self;
-        let (width, write) = (width.max(1), dw.write);
-        let rows = dw.slice().chunks_exact_mut(width).zip(x.chunks_exact(width));
+        let Self { width, dw, write, dy, level, x } = self;
+        let rows = dw.chunks_exact_mut(width).zip(x.chunks_exact(width));
         for ((&dy, &level), (dw, x)) in dy.iter().zip(level).zip(rows) {
             let (dy, level) = (L::splat(dy), L::splat(level));
             match write {

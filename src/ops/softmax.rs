@@ -1,8 +1,9 @@
 //! Softmax over rows, plain and causal.
 
 use crate::gemm::Write;
+use crate::simd::rows::{self, By, EXP, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
-use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Tape, Var};
 
 /// `exp(x[i]) / sum over j of exp(x[j])` over the last axis, any shape.
 pub fn softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
@@ -25,10 +26,11 @@ pub fn causal_softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
 
 fn record<T: Element>(tape: &mut Tape<T>, x: Var, causal: Option<usize>) -> Var {
     let shape = tape.shape(x).clone();
-    tape.push(Softmax { width: shape.last(), causal }, &[x], &[], shape)
+    tape.push(Softmax { rows: shape.rows(), width: shape.last(), causal }, &[x], &[], shape)
 }
 
 struct Softmax {
+    rows: usize,
     width: usize,
     /// Rows of a causal matrix: row `i` of it sees `i + 1` entries.
     causal: Option<usize>,
@@ -48,19 +50,28 @@ impl<T: Element> Op<T> for Softmax {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        T::vectorize(ForwardKernel { softmax: self, x: run.input(0), y: run.out });
+        let width = self.width.max(1);
+        let parts = (First(0), By(run.input(0), width), By(run.out, width));
+        rows::run(self.rows, EXP * width, parts, |(First(first), By(x, _), By(y, _))| {
+            T::vectorize(ForwardKernel { softmax: self, first, x, y });
+        });
     }
 
     /// `dx = y (dy - <dy, y>)`.
     fn backward(&self, run: Backward<'_, T>) {
-        let y = run.out();
+        let (width, y, dy) = (self.width.max(1), run.out(), run.grad_out);
         let [Some(dx), ..] = run.grads else { return };
-        T::vectorize(BackwardKernel { softmax: self, y, dy: run.grad_out, dx });
+        let write = dx.write;
+        let parts = (First(0), By(y, width), By(dy, width), By(dx.slice(), width));
+        rows::run(self.rows, 2 * width, parts, |(First(first), By(y, _), By(dy, _), By(dx, _))| {
+            T::vectorize(BackwardKernel { softmax: self, first, y, dy, dx, write });
+        });
     }
 }
 
 struct ForwardKernel<'a, T> {
     softmax: &'a Softmax,
+    first: usize,
     x: &'a [T],
     y: &'a mut [T],
 }
@@ -70,62 +81,61 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { softmax, x, y } = self;
+        let Self { softmax, first, x, y } = self;
         let width = softmax.width.max(1);
         for (i, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
-            let (y, hidden) = y.split_at_mut(softmax.seen(i));
+            let (y, hidden) = y.split_at_mut(softmax.seen(first + i));
             softmax_row::<L>(&x[..y.len()], y);
             hidden.fill(T::ZERO);
         }
     }
 }
 
-/// Softmax of one row. The largest entry is subtracted first, so that nothing overflows.
+/// Softmax of one row. The largest entry is subtracted first, so that nothing overflows; returns it
+/// and the sum of the exponentials, which is at least 1.
 #[inline(always)]
-pub(super) fn softmax_row<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem]) {
+pub(super) fn softmax_row<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem]) -> [L::Elem; 2] {
     let one = L::Elem::ONE;
     let lowest = L::Elem::from_f64(f64::NEG_INFINITY);
     if x.len() <= L::N {
         let x = L::load_partial(x, lowest);
-        let e = (x - L::splat(x.max_lane())).exp();
-        (e * L::splat(one / e.sum())).store_partial(y);
-        return;
+        let largest = x.max_lane();
+        let e = (x - L::splat(largest)).exp();
+        let total = e.sum();
+        (e * L::splat(one / total)).store_partial(y);
+        return [largest, total];
     }
-    let largest = L::splat(
-        slice::fold(
-            x,
-            lowest,
-            L::splat(lowest),
-            #[inline(always)]
-            |acc: L, x| acc.max(x),
-        )
-        .max_lane(),
-    );
+    let largest = slice::largest::<L>(x);
+    let shift = L::splat(largest);
     let mut total = L::splat(L::Elem::ZERO);
     let whole = x.len() / L::N * L::N;
     for (x, y) in x[..whole].chunks_exact(L::N).zip(y.chunks_exact_mut(L::N)) {
-        let e = (L::load(x) - largest).exp();
+        let e = (L::load(x) - shift).exp();
         e.store(y);
         total = total + e;
     }
     if whole < x.len() {
-        let e = (L::load_partial(&x[whole..], lowest) - largest).exp();
+        let e = (L::load_partial(&x[whole..], lowest) - shift).exp();
         e.store_partial(&mut y[whole..]);
         total = total + e;
     }
-    let factor = L::splat(one / total.sum());
+    let total = total.sum();
+    let factor = L::splat(one / total);
     slice::map_in_place::<L>(
         y,
         #[inline(always)]
         |y| y * factor,
     );
+    [largest, total]
 }
 
 struct BackwardKernel<'a, T> {
     softmax: &'a Softmax,
+    first: usize,
     y: &'a [T],
     dy: &'a [T],
-    dx: &'a mut Grad<T>,
+    dx: &'a mut [T],
+    write: Write,
 }
 
 impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
@@ -133,12 +143,11 @@ impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { softmax, y, dy, dx } = self;
+        let Self { softmax, first, y, dy, dx, write } = self;
         let width = softmax.width.max(1);
-        let write = dx.write;
         let rows = y.chunks_exact(width).zip(dy.chunks_exact(width));
-        for (i, (dx, (y, dy))) in dx.slice().chunks_exact_mut(width).zip(rows).enumerate() {
-            let (dx, hidden) = dx.split_at_mut(softmax.seen(i));
+        for (i, (dx, (y, dy))) in dx.chunks_exact_mut(width).zip(rows).enumerate() {
+            let (dx, hidden) = dx.split_at_mut(softmax.seen(first + i));
             let (y, dy) = (&y[..dx.len()], &dy[..dx.len()]);
             let mean = L::splat(slice::dot::<L>(y, dy));
             match write {

@@ -1,6 +1,8 @@
 //! Sums and means.
 
-use super::scale;
+use super::{scale, sum_rows};
+use crate::gemm::Write;
+use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
@@ -49,63 +51,89 @@ impl<T: Element> Op<T> for Sum {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        T::vectorize(ForwardKernel { sum: self, x: run.input(0), y: run.out });
-    }
-
-    fn backward(&self, run: Backward<'_, T>) {
-        let [Some(dx), ..] = run.grads else { return };
-        let dx = dx.accumulator();
-        for outer in 0..self.outer {
-            let dy = &run.grad_out[outer * self.inner..][..self.inner];
-            for i in 0..self.n {
-                let at = (outer * self.n + i) * self.inner;
-                for (dx, &dy) in dx[at..at + self.inner].iter_mut().zip(dy) {
-                    *dx += dy;
-                }
+        let &Sum { outer, n, inner } = self;
+        let (x, y) = (run.input(0), run.out);
+        if inner == 1 {
+            let parts = (By(x, n), By(y, 1));
+            rows::run(outer, n, parts, |(By(x, _), By(y, _))| T::vectorize(SumEach { n, x, y }));
+        } else {
+            y.fill(T::ZERO);
+            for i in 0..outer {
+                sum_rows(&x[i * n * inner..][..n * inner], &mut y[i * inner..][..inner]);
             }
         }
     }
+
+    fn backward(&self, run: Backward<'_, T>) {
+        let (&Sum { outer, n, inner }, dy) = (self, run.grad_out);
+        let [Some(dx), ..] = run.grads else { return };
+        let write = dx.write;
+        let parts = (First(0), By(dx.slice(), inner));
+        rows::run(outer * n, inner, parts, |(First(first), By(dx, _))| {
+            T::vectorize(Repeat { n, inner, first, dy, dx, write });
+        });
+    }
 }
 
-struct ForwardKernel<'a, T> {
-    sum: &'a Sum,
+/// `y[i]` is the sum of row `i` of `n` numbers.
+struct SumEach<'a, T> {
+    n: usize,
     x: &'a [T],
     y: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for SumEach<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { sum: &Sum { outer, n, inner }, x, y } = self;
-        let zero = T::ZERO;
+        let Self { n, x, y } = self;
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = slice::sum::<L>(&x[i * n..][..n]);
+        }
+    }
+}
+
+/// Rows of `dx` from the row of `dy` that they were added up to.
+struct Repeat<'a, T> {
+    n: usize,
+    inner: usize,
+    first: usize,
+    dy: &'a [T],
+    dx: &'a mut [T],
+    write: Write,
+}
+
+impl<T: Element> Kernel<T> for Repeat<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { n, inner, first, dy, dx, write } = self;
+        let add = write == Write::Add;
         if inner == 1 {
-            for i in 0..outer {
-                let row = &x[i * n..(i + 1) * n];
-                y[i] = slice::fold(
-                    row,
-                    zero,
-                    L::splat(zero),
+            // Numbers that were added up to the same one stand side by side.
+            let mut at = 0;
+            while at < dx.len() {
+                let from = (first + at) / n;
+                let end = ((from + 1) * n - first).min(dx.len());
+                let dy = L::splat(dy[from]);
+                slice::map_in_place(
+                    &mut dx[at..end],
                     #[inline(always)]
-                    |acc: L, x| acc + x,
-                )
-                .sum();
+                    |dx: L| if add { dx + dy } else { dy },
+                );
+                at = end;
             }
-        } else {
-            y.fill(zero);
-            for i in 0..outer {
-                let y = &mut y[i * inner..(i + 1) * inner];
-                for j in 0..n {
-                    let row = &x[(i * n + j) * inner..][..inner];
-                    slice::update::<L>(
-                        y,
-                        row,
-                        #[inline(always)]
-                        |y, x| y + x,
-                    );
-                }
-            }
+            return;
+        }
+        for (i, dx) in dx.chunks_exact_mut(inner.max(1)).enumerate() {
+            slice::combine(
+                dx,
+                [&dy[(first + i) / n * inner..][..inner]],
+                #[inline(always)]
+                |dx: L, [dy]: [L; 1]| if add { dx + dy } else { dy },
+            );
         }
     }
 }

@@ -137,6 +137,10 @@ impl Lanes for F32x8 {
     fn erf(self) -> Self {
         math::erf(self)
     }
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        math::normal(self)
+    }
 
     #[inline(always)]
     fn sum(self) -> f32 {
@@ -334,6 +338,10 @@ impl Lanes for F64x4 {
     #[inline(always)]
     fn erf(self) -> Self {
         math::erf(self)
+    }
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        math::normal(self)
     }
 
     #[inline(always)]

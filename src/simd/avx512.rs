@@ -132,6 +132,10 @@ impl Lanes for F32x16 {
     fn erf(self) -> Self {
         math::erf(self)
     }
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        math::normal(self)
+    }
 
     #[inline(always)]
     fn sum(self) -> f32 {
@@ -322,6 +326,10 @@ impl Lanes for F64x8 {
     #[inline(always)]
     fn erf(self) -> Self {
         math::erf(self)
+    }
+    #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        math::normal(self)
     }
 
     #[inline(always)]

@@ -30,19 +30,23 @@ pub(super) trait Fit: Element {
     const EXP_LOW: Self;
     /// Above it e^x is infinite.
     const EXP_HIGH: Self;
+    /// From here on tanh is 1.
+    const TANH_END: Self;
     /// From here on erf is 1.
     const ERFC_END: Self;
+    /// The `k` of [`super::math::normal`].
+    const NORMAL_K: Self;
 
     /// See `benches/fit/fit.py`.
     const EXP: &'static [Self];
     /// See `benches/fit/fit.py`.
     const LN: &'static [Self];
     /// See `benches/fit/fit.py`.
-    const TANH: &'static [Self];
-    /// See `benches/fit/fit.py`.
     const ERF: &'static [Self];
     /// See `benches/fit/fit.py`.
     const ERFC: &'static [Self];
+    /// See `benches/fit/fit.py`.
+    const NORMAL: &'static [Self];
 }
 
 impl Fit for f32 {
@@ -58,15 +62,14 @@ impl Fit for f32 {
     const LN2_LOW: f32 = 1.428_606_8e-6;
     const EXP_LOW: f32 = -104.0;
     const EXP_HIGH: f32 = 89.0;
+    const TANH_END: f32 = 10.0;
     const ERFC_END: f32 = 4.0;
+    const NORMAL_K: f32 = 3.5;
 
     // (e^r - 1 - r) / r^2, |r| <= ln(2)/2; error 3.1e-9
     const EXP: &'static [f32] = &[0.49999994, 0.16666521, 0.041668374, 0.008368647, 0.0013814976];
     // (2 atanh(s)/s - 2) / s^2 in s^2, sqrt(1/2) <= m <= sqrt(2); error 9.2e-10
     const LN: &'static [f32] = &[0.66666764, 0.39978644, 0.29846627];
-    // (tanh(x)/x - 1) / x^2 in x^2, |x| <= 0.625; error 4.2e-9
-    const TANH: &'static [f32] =
-        &[-0.33333284, 0.13331515, -0.053745147, 0.020655226, -0.0057216375];
     // erf(x)/x - 1 in x^2, |x| <= 1; error 1.2e-9
     const ERF: &'static [f32] = &[
         0.12837917,
@@ -80,6 +83,19 @@ impl Fit for f32 {
     // -ln(erfc(y)) in y - 2.5, 1 <= y <= 4.0; error 1.0e-9
     const ERFC: &'static [f32] =
         &[7.806818, 5.352694, 0.9438854, 0.010717801, -0.0024577496, 0.00015601791, -0.00018557004];
+    // (a + k) F(-a) e^(a^2/2) in (a - k) / (a + k), 0 <= a <= 14.5; error 7.2e-9
+    const NORMAL: &'static [f32] = &[
+        0.74441606,
+        -0.5655618,
+        0.31542504,
+        -0.11605304,
+        0.017406378,
+        0.006493115,
+        -0.0031753113,
+        -0.00049494265,
+        0.00042189908,
+        0.00011068976,
+    ];
 }
 
 impl Fit for f64 {
@@ -95,7 +111,9 @@ impl Fit for f64 {
     const LN2_LOW: f64 = 5.497_923_018_708_371e-14;
     const EXP_LOW: f64 = -746.0;
     const EXP_HIGH: f64 = 710.0;
+    const TANH_END: f64 = 22.0;
     const ERFC_END: f64 = 6.0;
+    const NORMAL_K: f64 = 5.0;
 
     // (e^r - 1 - r) / r^2, |r| <= ln(2)/2; error 3.8e-18
     const EXP: &'static [f64] = &[
@@ -119,20 +137,6 @@ impl Fit for f64 {
         0.18183389670358674,
         0.15318224105798098,
         0.14756590286165566,
-    ];
-    // (tanh(x)/x - 1) / x^2 in x^2, |x| <= 0.625; error 9.9e-18
-    const TANH: &'static [f64] = &[
-        -0.3333333333333293,
-        0.1333333333327004,
-        -0.053968253934346844,
-        0.02186948763707132,
-        -0.008863221709820053,
-        0.0035919943096658115,
-        -0.0014549829233871435,
-        0.0005863890857206144,
-        -0.00022870046192366973,
-        7.728927682551142e-05,
-        -1.6139235181826595e-05,
     ];
     // erf(x)/x - 1 in x^2, |x| <= 1; error 2.1e-21
     const ERF: &'static [f64] = &[
@@ -171,5 +175,30 @@ impl Fit for f64 {
         -5.602442081855518e-11,
         4.7292047326876486e-12,
         4.8645525923434185e-12,
+    ];
+    // (a + k) F(-a) e^(a^2/2) in (a - k) / (a + k), 0 <= a <= 39; error 1.3e-17
+    const NORMAL: &'static [f64] = &[
+        0.769193049750063,
+        -0.6653825028900566,
+        0.495305615969977,
+        -0.31353315667131576,
+        0.16502036617036148,
+        -0.06911863870595192,
+        0.020795066800243317,
+        -0.002993376775696505,
+        -0.000797869401486447,
+        0.0005448991058703206,
+        -5.937571125880075e-05,
+        -4.9763010238185026e-05,
+        1.6681144793847314e-05,
+        3.981491225623967e-06,
+        -2.769055183669919e-06,
+        -3.377431085432229e-07,
+        4.326864712889878e-07,
+        4.3612345501489656e-08,
+        -6.531990178122381e-08,
+        -1.0210928353644003e-08,
+        7.182002637040769e-09,
+        2.0139361886234436e-09,
     ];
 }

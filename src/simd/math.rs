@@ -1,4 +1,4 @@
-//! exp, ln, tanh and erf, written once over lanes of `f32` and `f64`.
+//! exp, ln, tanh, erf and the normal distribution, written once over lanes of `f32` and `f64`.
 //!
 //! Each reduces its argument to a short interval, evaluates a polynomial there and undoes the
 //! reduction; where two intervals need two formulas, both are computed and one is selected. The
@@ -89,12 +89,25 @@ pub(super) fn exp<L: Bits>(x: L) -> L {
     let (low, high) = (L::splat(L::Elem::EXP_LOW), L::splat(L::Elem::EXP_HIGH));
     let x = x.select_gt(high, high, x);
     let x = low.select_gt(x, low, x);
-    let n = round(x * c(std::f64::consts::LOG2_E));
+    let (n, r) = reduce(x);
+    rise(r).mul_add(r, c(1.0)).scale(n)
+}
+
+/// `(n, r)` of [`exp`].
+#[inline(always)]
+fn reduce<L: Bits>(x: L) -> (L, L) {
+    // As in `round`, with the product in the same step.
+    let shift = L::splat(L::Elem::SHIFT);
+    let n = x.mul_add(c(std::f64::consts::LOG2_E), shift) - shift;
     // ln(2) in two parts; n times the high one is exact.
     let r = n.mul_add(-L::splat(L::Elem::LN2_HIGH), x);
-    let r = n.mul_add(-L::splat(L::Elem::LN2_LOW), r);
-    let p = (r * r).mul_add(poly(r, L::Elem::EXP), r) + c(1.0);
-    p.scale(n)
+    (n, n.mul_add(-L::splat(L::Elem::LN2_LOW), r))
+}
+
+/// (e^r - 1) / r.
+#[inline(always)]
+fn rise<L: Bits>(r: L) -> L {
+    poly(r, L::Elem::EXP).mul_add(r, c(1.0))
 }
 
 /// ln(m 2^e) = e ln(2) + ln(1 + f) with m = 1 + f between sqrt(1/2) and sqrt(2).
@@ -121,14 +134,18 @@ pub(super) fn ln<L: Bits>(x: L) -> L {
     x.select_gt(L::splat(L::Elem::MAX), infinity, y)
 }
 
-/// tanh(x) = 1 - 2 / (e^(2x) + 1), and x plus an odd polynomial where that would cancel.
+/// tanh(x) = w / (w + 2) with w = e^(2x) - 1 = 2^n (e^r - 1) + (2^n - 1), which is no difference of
+/// near numbers: where n = 0 only the first term is left.
 #[inline(always)]
 pub(super) fn tanh<L: Bits>(x: L) -> L {
     let y = x.abs();
-    let u = y * y;
-    let small = (y * u).mul_add(poly(u, L::Elem::TANH), y);
-    let large = c::<L>(1.0) - c::<L>(2.0) / (exp(y + y) + c(1.0));
-    with_sign_of(c::<L>(0.625).select_gt(y, small, large), x)
+    // Beyond the end the result is 1. NaN passes.
+    let end = L::splat(L::Elem::TANH_END);
+    let y = y.select_gt(end, end, y);
+    let (n, r) = reduce(y + y);
+    let power = c::<L>(1.0).scale(n);
+    let w = power.mul_add(rise(r) * r, power - c(1.0));
+    with_sign_of(w / (w + c(2.0)), x)
 }
 
 /// erf(x) = x plus an odd polynomial for |x| < 1, and 1 - e^(-p(|x|)) beyond.
@@ -141,6 +158,22 @@ pub(super) fn erf<L: Bits>(x: L) -> L {
     let v = y.select_gt(end, end, y) - c(2.5);
     let large = c::<L>(1.0) - exp(-poly(v, L::Elem::ERFC));
     with_sign_of(c::<L>(1.0).select_gt(y, small, large), x)
+}
+
+/// The normal distribution function F and its density.
+///
+/// With a = |x| and t = 1 / (a + k), F(-a) = e^(-a^2/2) t p(1 - 2 k t): a polynomial on a finite
+/// interval for all a, and one exponential for both results.
+#[inline(always)]
+pub(super) fn normal<L: Bits>(x: L) -> (L, L) {
+    let k = L::Elem::NORMAL_K;
+    let one = c::<L>(1.0);
+    let t = one / (x.abs() + L::splat(k));
+    let q = t.mul_add(L::splat(-(k + k)), one);
+    let e = exp(x * x * c(-0.5));
+    let tail = e * (poly(q, L::Elem::NORMAL) * t);
+    let root = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 * 0.5;
+    (x.select_gt(c(0.0), one - tail, tail), e * c(root))
 }
 
 /// `y >= 0` with the sign of `x`.

@@ -18,6 +18,7 @@ mod machine;
 mod math;
 mod portable;
 mod prefetch;
+pub(crate) mod rows;
 mod scalar;
 pub mod slice;
 mod wrap;
@@ -83,6 +84,10 @@ pub trait Lanes:
     fn tanh(self) -> Self;
     /// The error function; at most 4 ulp off.
     fn erf(self) -> Self;
+
+    /// The normal distribution function and its density; at most `6 + self^2` ulp off, where the
+    /// square is that of what the exponential loses. [`Scalar`]'s is as exact beside 1 instead.
+    fn normal(self) -> (Self, Self);
 
     /// The sum of all lanes, in a fixed order.
     fn sum(self) -> Self::Elem;

@@ -89,6 +89,10 @@ macro_rules! portable {
             fn erf(self) -> Self {
                 math::erf(self)
             }
+            #[inline(always)]
+            fn normal(self) -> (Self, Self) {
+                math::normal(self)
+            }
 
             #[inline(always)]
             fn sum(self) -> $t {

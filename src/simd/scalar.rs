@@ -76,6 +76,13 @@ impl<T: Element> Lanes for Scalar<T> {
         Scalar(self.0.erf())
     }
     #[inline(always)]
+    fn normal(self) -> (Self, Self) {
+        use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+        let (x, c) = (self.0, T::from_f64);
+        let density = (x * x * c(-0.5)).exp() * c(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
+        (Scalar(((x * c(FRAC_1_SQRT_2)).erf() + T::ONE) * c(0.5)), Scalar(density))
+    }
+    #[inline(always)]
     fn sum(self) -> T {
         self.0
     }

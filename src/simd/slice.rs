@@ -2,7 +2,7 @@
 //!
 //! These are the only places that walk slices by `L::N`; kernels hand them a formula.
 
-use super::Lanes;
+use super::{Element, Lanes};
 
 /// `y[i] = f(x[i])`. Panics if the lengths differ.
 #[inline(always)]
@@ -77,50 +77,135 @@ pub fn update2<L: Lanes>(
     }
 }
 
-/// `acc = f(acc, x[i])` over all of `x`, lane by lane; the lanes behind the end see `fill`, which
-/// has to leave the result as it is. Reduce what comes back with [`Lanes::sum`] or
-/// [`Lanes::max_lane`].
+/// `out[i] = f(out[i], [x[i], y[i], ..])` for any number of inputs. Panics if the lengths differ.
 #[inline(always)]
-pub fn fold<L: Lanes>(x: &[L::Elem], fill: L::Elem, mut acc: L, f: impl Fn(L, L) -> L) -> L {
-    let mut xs = x.chunks_exact(L::N);
-    for x in xs.by_ref() {
-        acc = f(acc, L::load(x));
+pub fn combine<L: Lanes, const I: usize>(
+    out: &mut [L::Elem],
+    inputs: [&[L::Elem]; I],
+    f: impl Fn(L, [L; I]) -> L,
+) {
+    let n = out.len();
+    assert!(inputs.iter().all(|x| x.len() == n), "lengths of the inputs and the output");
+    let zero = L::Elem::default();
+    let whole = n - n % L::N;
+    for at in (0..whole).step_by(L::N) {
+        let out = &mut out[at..];
+        f(L::load(out), vectors(inputs, at)).store(out);
     }
-    if !xs.remainder().is_empty() {
-        acc = f(acc, L::load_partial(xs.remainder(), fill));
+    if whole < n {
+        let out = &mut out[whole..];
+        let mut rest = [L::splat(zero); I];
+        for (rest, x) in rest.iter_mut().zip(inputs) {
+            *rest = L::load_partial(&x[whole..], zero);
+        }
+        f(L::load_partial(out, zero), rest).store_partial(out);
     }
-    acc
 }
 
-/// `acc = f(acc, x[i], y[i])`, as [`fold`] with zeros behind the end. Panics if the lengths differ.
+/// The vector from `at` on of each.
 #[inline(always)]
-pub fn fold2<L: Lanes>(x: &[L::Elem], y: &[L::Elem], mut acc: L, f: impl Fn(L, L, L) -> L) -> L {
-    assert_eq!(x.len(), y.len(), "lengths of x and y");
-    let zero = L::Elem::default();
-    let mut xs = x.chunks_exact(L::N);
-    let mut ys = y.chunks_exact(L::N);
-    for (x, y) in xs.by_ref().zip(ys.by_ref()) {
-        acc = f(acc, L::load(x), L::load(y));
+fn vectors<L: Lanes, const I: usize>(slices: [&[L::Elem]; I], at: usize) -> [L; I] {
+    // `map` of arrays is no candidate to dissolve into its caller.
+    let mut vectors = [L::splat(L::Elem::ZERO); I];
+    for (vector, x) in vectors.iter_mut().zip(slices) {
+        *vector = L::load(&x[at..]);
     }
-    if !xs.remainder().is_empty() {
-        let x = L::load_partial(xs.remainder(), zero);
-        acc = f(acc, x, L::load_partial(ys.remainder(), zero));
+    vectors
+}
+
+/// Sums that wait for each other no longer than an addition takes: one alone would wait for the one
+/// before it at every step.
+const CHAINS: usize = 4;
+
+/// `O` sums over `I` slices: `f` adds what a vector of each contributes. The lanes behind the end
+/// see `fill`, which has to contribute nothing. In a fixed order: vectors are dealt to [`CHAINS`]
+/// partial sums in turn. Panics if the lengths differ.
+#[inline(always)]
+pub fn sums<L: Lanes, const I: usize, const O: usize>(
+    inputs: [&[L::Elem]; I],
+    fill: [L::Elem; I],
+    f: impl Fn([L; O], [L; I]) -> [L; O],
+) -> [L::Elem; O] {
+    let n = inputs[0].len();
+    assert!(inputs.iter().all(|x| x.len() == n), "lengths of the inputs");
+    let mut at = 0;
+    let mut total = [L::splat(L::Elem::ZERO); O];
+    if n >= CHAINS * L::N {
+        let [mut a, mut b, mut c, mut d] = [total; CHAINS];
+        while at + CHAINS * L::N <= n {
+            a = f(a, vectors(inputs, at));
+            b = f(b, vectors(inputs, at + L::N));
+            c = f(c, vectors(inputs, at + 2 * L::N));
+            d = f(d, vectors(inputs, at + 3 * L::N));
+            at += CHAINS * L::N;
+        }
+        for i in 0..O {
+            total[i] = (a[i] + b[i]) + (c[i] + d[i]);
+        }
     }
-    acc
+    while at + L::N <= n {
+        total = f(total, vectors(inputs, at));
+        at += L::N;
+    }
+    if at < n {
+        let mut rest = [L::splat(L::Elem::ZERO); I];
+        for i in 0..I {
+            rest[i] = L::load_partial(&inputs[i][at..], fill[i]);
+        }
+        total = f(total, rest);
+    }
+    let mut sums = [L::Elem::ZERO; O];
+    for (sum, total) in sums.iter_mut().zip(total) {
+        *sum = total.sum();
+    }
+    sums
+}
+
+/// The sum of `x[i]`.
+#[inline(always)]
+pub fn sum<L: Lanes>(x: &[L::Elem]) -> L::Elem {
+    let [sum] = sums(
+        [x],
+        [L::Elem::ZERO],
+        #[inline(always)]
+        |[sum]: [L; 1], [x]| [sum + x],
+    );
+    sum
 }
 
 /// The sum of `x[i] * y[i]`. Panics if the lengths differ.
 #[inline(always)]
 pub fn dot<L: Lanes>(x: &[L::Elem], y: &[L::Elem]) -> L::Elem {
-    let zero = L::splat(L::Elem::default());
-    fold2(
-        x,
-        y,
-        zero,
+    let [sum] = sums(
+        [x, y],
+        [L::Elem::ZERO; 2],
         #[inline(always)]
-        |acc: L, x, y| x.mul_add(y, acc),
-    )
-    .sum()
+        |[sum]: [L; 1], [x, y]| [x.mul_add(y, sum)],
+    );
+    sum
+}
+
+/// The largest of `x`; minus infinity if there is none. Unspecified if one is NaN.
+#[inline(always)]
+pub fn largest<L: Lanes>(x: &[L::Elem]) -> L::Elem {
+    let lowest = L::Elem::from_f64(f64::NEG_INFINITY);
+    let mut chains = [L::splat(lowest); CHAINS];
+    let mut fours = x.chunks_exact(CHAINS * L::N);
+    for four in fours.by_ref() {
+        for (i, chain) in chains.iter_mut().enumerate() {
+            *chain = chain.max(L::load(&four[i * L::N..]));
+        }
+    }
+    let [a, b, c, d] = chains;
+    let mut max = a.max(b).max(c.max(d));
+    let mut ones = fours.remainder().chunks_exact(L::N);
+    for one in ones.by_ref() {
+        max = max.max(L::load(one));
+    }
+    if !ones.remainder().is_empty() {
+        max = max.max(L::load_partial(ones.remainder(), lowest));
+    }
+    max.max_lane()
 }
 
 /// `(y[i], z[i]) = f(x[i])`. Panics if the lengths differ.

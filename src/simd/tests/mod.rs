@@ -1,5 +1,6 @@
 //! Every machine this processor has, against one number at a time.
 
+mod double;
 mod lanes;
 mod math;
 

@@ -1,0 +1,4 @@
+//! Laws that operations share.
+
+mod compositions;
+mod threads;

@@ -1,0 +1,177 @@
+//! Work on many rows over the threads of the caller's pool.
+//!
+//! Rows are independent, so the bits do not depend on where the work is divided. What adds up over
+//! rows is divided by columns, or into chunks that depend on shapes alone, one of which is a row
+//! here.
+
+/// Work worth a task of its own, in additions to numbers in the cache: some ten microseconds.
+const TASK: usize = 1 << 18;
+/// Work worth waking the threads of a pool the caller is not in.
+const WAKE: usize = 16 * TASK;
+
+/// What a function such as exp or a quotient takes, in additions.
+pub(crate) const EXP: usize = 5;
+
+/// Numbers of a row where functions of single numbers have none: a slice is divided at a multiple.
+pub(crate) const RUN: usize = 1024;
+
+/// Something of which every row has a part.
+pub(crate) trait Rows: Send + Sized {
+    /// The parts of the first `rows` rows, and those of the others.
+    fn split(self, rows: usize) -> (Self, Self);
+}
+
+/// Numbers, so many in each row; the last row may have fewer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By<S>(pub(crate) S, pub(crate) usize);
+
+impl<T: Sync> Rows for By<&[T]> {
+    #[inline]
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (first, rest) = self.0.split_at((rows * self.1).min(self.0.len()));
+        (By(first, self.1), By(rest, self.1))
+    }
+}
+
+impl<T: Send> Rows for By<&mut [T]> {
+    #[inline]
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (first, rest) = self.0.split_at_mut((rows * self.1).min(self.0.len()));
+        (By(first, self.1), By(rest, self.1))
+    }
+}
+
+/// The number of the first row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First(pub(crate) usize);
+
+impl Rows for First {
+    #[inline]
+    fn split(self, rows: usize) -> (Self, Self) {
+        (self, First(self.0 + rows))
+    }
+}
+
+impl<R: Rows> Rows for Option<R> {
+    #[inline]
+    fn split(self, rows: usize) -> (Self, Self) {
+        self.map_or((None, None), |parts| {
+            let (first, rest) = parts.split(rows);
+            (Some(first), Some(rest))
+        })
+    }
+}
+
+macro_rules! tuple {
+    ($($name:ident $first:ident $rest:ident),*) => {
+        impl<$($name: Rows),*> Rows for ($($name,)*) {
+            #[inline]
+            fn split(self, rows: usize) -> (Self, Self) {
+                let ($($first,)*) = self;
+                $(let ($first, $rest) = $first.split(rows);)*
+                (($($first,)*), ($($rest,)*))
+            }
+        }
+    };
+}
+tuple! { A a x, B b y }
+tuple! { A a x, B b y, C c z }
+tuple! { A a x, B b y, C c z, D d u }
+tuple! { A a x, B b y, C c z, D d u, E e v }
+
+/// Calls `each` with the parts of some rows, until all `rows` have had their turn. `work` is that
+/// of a row, in additions. Little work is done in one call, by the caller.
+#[inline]
+pub(crate) fn run<R: Rows>(rows: usize, work: usize, parts: R, each: impl Fn(R) + Sync) {
+    let work = rows.saturating_mul(work);
+    // Asking for the pool takes as long as a tiny operation.
+    if work < 2 * TASK {
+        return each(parts);
+    }
+    halve(rows, tasks(work).min(rows), parts, &each);
+}
+
+/// [`run`] with one row at a time: for rows that are chunks of something.
+#[inline]
+pub(crate) fn each<R: Rows>(rows: usize, work: usize, parts: R, each: impl Fn(R) + Sync) {
+    run(rows, work, (parts, Count(rows)), |(mut parts, Count(rows))| {
+        for _ in 0..rows {
+            let (one, rest) = parts.split(1);
+            each(one);
+            parts = rest;
+        }
+    });
+}
+
+/// How many rows there are.
+struct Count(usize);
+
+impl Rows for Count {
+    #[inline]
+    fn split(self, rows: usize) -> (Self, Self) {
+        (Count(rows), Count(self.0 - rows))
+    }
+}
+
+/// How many tasks to make of so much work: two for each thread, so that a late one does not hold up
+/// the others by much.
+fn tasks(work: usize) -> usize {
+    let threads = match rayon::current_thread_index() {
+        None if work < WAKE => 1,
+        _ => rayon::current_num_threads(),
+    };
+    if threads == 1 { 1 } else { (work / TASK).min(2 * threads) }
+}
+
+fn halve<R: Rows>(rows: usize, tasks: usize, parts: R, each: &(impl Fn(R) + Sync)) {
+    if tasks < 2 {
+        return each(parts);
+    }
+    let middle = rows * (tasks / 2) / tasks;
+    let (first, rest) = parts.split(middle);
+    rayon::join(
+        || halve(middle, tasks / 2, first, each),
+        || halve(rows - middle, tasks - tasks / 2, rest, each),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Every row is seen once, with its own parts, however many tasks there are.
+    #[test]
+    fn rows_keep_their_parts() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
+        for (rows, work) in [(0, 9), (1, usize::MAX), (2, TASK), (1000, 1), (1001, TASK)] {
+            // The last row of `x` is a number short.
+            let x: Vec<u32> = (0..3 * rows as u32).skip(1).map(|i| i - 1).collect();
+            let mut seen = vec![0u32; rows];
+            let calls = AtomicUsize::new(0);
+            let run_all = |seen: &mut [u32]| {
+                let parts = (By(&x[..], 3), Some(By(seen, 1)), First(0));
+                run(rows, work, parts, |(x, seen, first)| {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    let seen = seen.expect("was there").0;
+                    assert_eq!(x.0.chunks(3).len(), seen.len());
+                    for (i, (x, seen)) in x.0.chunks(3).zip(seen).enumerate() {
+                        assert_eq!(x[0] as usize, 3 * (first.0 + i));
+                        *seen += 1;
+                    }
+                });
+            };
+            pool.install(|| run_all(&mut seen));
+            assert!(seen.iter().all(|&n| n == 1), "{seen:?}");
+            let several = calls.load(Ordering::Relaxed) > 1;
+            assert_eq!(several, rows > 1 && work >= TASK, "{rows} rows");
+            run_all(&mut seen);
+            assert!(seen.iter().all(|&n| n == 2), "{seen:?}");
+            pool.install(|| {
+                let parts = By(&mut seen[..], 1);
+                each(rows, work, parts, |seen| seen.0.iter_mut().for_each(|n| *n += 1));
+            });
+            assert!(seen.iter().all(|&n| n == 3), "{seen:?}");
+        }
+    }
+}
