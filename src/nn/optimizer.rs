@@ -151,11 +151,6 @@ struct Update<'a, T> {
     moments: [&'a mut [T]; 2],
 }
 
-#[inline(always)]
-fn constant<L: Lanes>(x: f64) -> L {
-    L::splat(L::Elem::from_f64(x))
-}
-
 impl<T: Element> Kernel<T> for Update<'_, T> {
     type Output = ();
 
@@ -172,7 +167,7 @@ impl<T: Element> Kernel<T> for Update<'_, T> {
                 adam::<L>(Adam { betas, eps, powers, lr, decay }, x, g, m, v);
             }
             (Rule::Sgd { momentum: 0.0, weight_decay }, _) => {
-                let (lr, penalty) = (constant::<L>(lr), constant::<L>(weight_decay));
+                let (lr, penalty) = (L::constant(lr), L::constant(weight_decay));
                 slice::update::<L>(
                     x,
                     g,
@@ -181,7 +176,7 @@ impl<T: Element> Kernel<T> for Update<'_, T> {
                 );
             }
             (Rule::Sgd { momentum, weight_decay }, [buffer, _]) => {
-                let (keep, penalty) = (constant::<L>(momentum), constant::<L>(weight_decay));
+                let (keep, penalty) = (L::constant(momentum), L::constant(weight_decay));
                 slice::update2::<L>(
                     buffer,
                     x,
@@ -189,7 +184,7 @@ impl<T: Element> Kernel<T> for Update<'_, T> {
                     #[inline(always)]
                     |buffer, x, g| keep.mul_add(buffer, penalty.mul_add(x, g)),
                 );
-                let lr = constant::<L>(lr);
+                let lr = L::constant(lr);
                 slice::update::<L>(
                     x,
                     buffer,
@@ -229,12 +224,12 @@ fn adam<L: Lanes>(
 ) {
     let Adam { betas: [b1, b2], eps, powers, lr, decay } = rule;
     assert!(g.len() == x.len() && m.len() == x.len() && v.len() == x.len(), "sizes in Adam");
-    let rate = constant::<L>(lr / (1.0 - powers[0]));
-    let root = constant::<L>(1.0 / (1.0 - powers[1]).sqrt());
-    let (keep_m, keep_v) = (constant::<L>(b1), constant::<L>(b2));
-    let (new_m, new_v) = (constant::<L>(1.0 - b1), constant::<L>(1.0 - b2));
-    let (shrink, penalty) = (constant::<L>(decay.shrink), constant::<L>(decay.penalty));
-    let eps = constant::<L>(eps);
+    let rate = L::constant(lr / (1.0 - powers[0]));
+    let root = L::constant(1.0 / (1.0 - powers[1]).sqrt());
+    let (keep_m, keep_v) = (L::constant(b1), L::constant(b2));
+    let (new_m, new_v) = (L::constant(1.0 - b1), L::constant(1.0 - b2));
+    let (shrink, penalty) = (L::constant(decay.shrink), L::constant(decay.penalty));
+    let eps = L::constant(eps);
     for from in (0..x.len()).step_by(L::N) {
         let at = from..(from + L::N).min(x.len());
         let old = slice::load::<L>(&x[at.clone()]);

@@ -17,11 +17,6 @@ pub fn gelu_tanh<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     unary::record::<T, GeluTanh>(tape, x)
 }
 
-#[inline(always)]
-fn constant<L: Lanes>(x: f64) -> L {
-    L::splat(L::Elem::from_f64(x))
-}
-
 struct Gelu;
 
 impl Unary for Gelu {
@@ -41,12 +36,12 @@ impl Unary for GeluTanh {
 
     #[inline(always)]
     fn value_and_slope<L: Lanes>(x: L) -> (L, L) {
-        let one = constant::<L>(1.0);
+        let one = L::constant(1.0);
         // (1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u)), which keeps its digits where tanh is near -1.
         let (scale, cubic) = (-2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2, 0.044715);
         let xx = x * x;
-        let inner = x * xx.mul_add(constant(scale * cubic), constant(scale));
-        let inner_slope = xx.mul_add(constant(3.0 * scale * cubic), constant(scale));
+        let inner = x * xx.mul_add(L::constant(scale * cubic), L::constant(scale));
+        let inner_slope = xx.mul_add(L::constant(3.0 * scale * cubic), L::constant(scale));
         let gate = one / (one + inner.exp());
         let y = x * gate;
         (y, (y * (gate - one)).mul_add(inner_slope, gate))

@@ -54,6 +54,11 @@ pub trait Lanes:
 
     /// All lanes hold `x`.
     fn splat(x: Self::Elem) -> Self;
+    /// All lanes hold the number nearest to `x`.
+    #[inline(always)]
+    fn constant(x: f64) -> Self {
+        Self::splat(Self::Elem::from_f64(x))
+    }
     /// The first `N` numbers of `xs`. Panics if there are fewer.
     fn load(xs: &[Self::Elem]) -> Self;
     /// All of `xs`, at most `N` numbers; the lanes behind them hold `fill`.
@@ -85,7 +90,7 @@ pub trait Lanes:
     /// The error function; at most 4 ulp off.
     fn erf(self) -> Self;
 
-    /// The normal distribution function and its density; at most `6 + self^2` ulp off, where the
+    /// The normal distribution function and its density; at most `10 + self^2` ulp off, where the
     /// square is that of what the exponential loses. [`Scalar`]'s is as exact beside 1 instead.
     fn normal(self) -> (Self, Self);
 

@@ -115,7 +115,7 @@ fn erf_f32_within_4_ulp() {
 
 /// Their error grows with that of x^2, which the exponential sees.
 #[test]
-fn normal_f32_within_6_ulp_and_more_in_the_tails() {
+fn normal_f32_within_10_ulp_and_more_in_the_tails() {
     let distribution = |x: f64| libm::erfc(-x * FRAC_1_SQRT_2) / 2.0;
     let density = |x: f64| (-x * x / 2.0).exp() * (FRAC_1_SQRT_2 * FRAC_2_SQRT_PI / 2.0);
     let x = (0..=u32::MAX).step_by(1021).map(f32::from_bits);
@@ -128,7 +128,7 @@ fn normal_f32_within_6_ulp_and_more_in_the_tails() {
                 continue;
             }
             let exact = f64::from(x);
-            let bound = 6.0 + exact * exact;
+            let bound = 10.0 + exact * exact;
             // The scalar definition keeps no digits of a sum that cancels.
             let cancelled = machine == Machine::Scalar && x < 0.0;
             let off = (f64::from(y) - distribution(exact)).abs();
@@ -222,8 +222,8 @@ fn erf_f64_within_4_ulp() {
 }
 
 #[test]
-fn normal_f64_within_6_ulp_and_more_in_the_tails() {
-    points_f64("normal", Normal, |x| 5 + (x * x) as u64);
+fn normal_f64_within_10_ulp_and_more_in_the_tails() {
+    points_f64("normal", Normal, |x| 9 + (x * x).min(1e4) as u64);
 }
 
 /// How many units in the last place lie between `got` and the exact value.
@@ -252,7 +252,7 @@ fn dense_f64(name: &str, formula: impl Formula<f64>, exact: fn(f64) -> Exact) {
     x.retain(|x| match name {
         "exp" => (-745.1..709.78).contains(x) && x.abs() > 1e-18,
         "ln" => *x > 0.0 && x.is_finite() && *x != 1.0,
-        "tanh" => (1e-300..22.0).contains(&x.abs()),
+        "tanh" => (1e-150..22.0).contains(&x.abs()),
         _ => (1e-150..5.9).contains(&x.abs()),
     });
     assert!(x.len() > 1000, "{name}: {}", x.len());
