@@ -62,7 +62,7 @@ fn sweep_f32(name: &str, formula: impl Formula<f32>, exact: fn(f64) -> f64, boun
     // Every number around the places where formulas change.
     for edge in [
         0.0f32,
-        0.17328680,
+        0.173_286_8,
         1.0,
         4.0,
         10.0,
