@@ -40,7 +40,7 @@ impl Parameter {
         match self.shape[..] {
             [_] if self.name.ends_with(".w") => u.map(|u| 1.0 + 0.1 * u).collect(),
             [_] => u.map(|u| 0.1 * u).collect(),
-            [_, d] if self.name.contains("mbed") => u.map(|u| scale(d) * u).collect(),
+            [_, d] if self.name.contains("emb") => u.map(|u| scale(d) * u).collect(),
             [n, ..] => u.map(|u| scale(n) * u).collect(),
             [] => unreachable!("a parameter has axes"),
         }
