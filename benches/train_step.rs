@@ -1,75 +1,31 @@
-//! Whole training steps through the tape: batch, forward, backward, Adam.
-//!
-//! `plane` is the authors' default (d = 2, F = 32, L = 12, V = 3, batch 32), `full` one full-batch
-//! step of the curriculum's model (d = 32, F = 128, n = 2048). One thread.
+//! Whole training steps through the tape, and GPT-2-small shapes forward and backward: what
+//! `work/` describes, on one thread; `seeds` and what is large on all of them as well.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use edgegrad::nn::pooled::{Config, Pooled};
-use edgegrad::nn::{Activation, Optimizer, Rule};
-use edgegrad::rng::{Purpose, Rng};
-use edgegrad::tape::{BackwardPlan, Program, Tape};
-use edgegrad::tasks::Dataset;
-use edgegrad::tasks::modular_addition::ModularAddition;
 
-/// A model in the middle of its training.
-struct Training {
-    program: Program<f32>,
-    model: Pooled,
-    plan: BackwardPlan,
-    adam: Optimizer<f32>,
-    data: Dataset,
-    batch: usize,
-    at: usize,
-}
-
-impl Training {
-    fn new(p: usize, vocab: usize, d_model: usize, d_mlp: usize, batch: usize) -> Self {
-        let task = ModularAddition { p, seq_len: 12, k: 5 };
-        let rows = task.generate(2048, 0, true, &mut Rng::new(0, Purpose::Data, p as u32));
-        let activation = Activation::Gelu;
-        let config =
-            Config { vocab, seq_len: 12, d_model, d_mlp, activation, mlp_bias: true, dropout: 0.0 };
-        let mut tape = Tape::new();
-        let model = Pooled::record(&mut tape, &config, batch);
-        let mut program = tape.finish();
-        let plan = program.plan_backward(model.loss, &model.parameters);
-        let init = config.init(0);
-        let init: Vec<Vec<f32>> =
-            init.iter().map(|w| w.iter().map(|&x| x as f32).collect()).collect();
-        model.set_parameters(&mut program, &init);
-        let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
-        let adam = Optimizer::new(rule, config.parameters().iter().map(|p| p.shape.len()));
-        let data = rows.expect("without a test set there is always room").train;
-        Training { program, model, plan, adam, data, batch, at: 0 }
-    }
-
-    fn step(&mut self, lr: f64) -> f32 {
-        let Self { program, model, plan, adam, data, batch, at } = self;
-        let rows = *at..*at + *batch;
-        model.set_batch(program, rows.map(|r| (data.row(r), data.targets[r])));
-        *at = (*at + *batch) % data.n;
-        program.forward();
-        program.backward(plan);
-        adam.begin_step();
-        for (i, &x) in model.parameters.iter().enumerate() {
-            let (x, gradient) = program.value_and_grad_mut(x);
-            adam.update(i, lr, x, gradient);
-        }
-        program.value(model.loss)[0]
-    }
-}
+mod work;
 
 fn steps(c: &mut Criterion) {
-    for (name, mut training, lr) in [
-        ("plane", Training::new(2, 3, 2, 32, 32), 3e-3),
-        ("full", Training::new(4, 4, 32, 128, 2048), 1e-3),
-    ] {
-        // The work is real: the loss falls.
-        let first: f32 = (0..64).map(|_| training.step(lr)).sum();
-        let later: f32 = (0..64).map(|_| training.step(lr)).sum();
-        assert!(later < first && later > 0.0, "{name}: {first} {later}");
-        c.bench_function(&format!("train_step/{name}"), |b| b.iter(|| training.step(0.0)));
+    let mut group = c.benchmark_group("train_step");
+    for name in work::NAMES {
+        let large = name.starts_with("gpt2");
+        let pools: &[usize] = match name {
+            "plane" | "full" => &[1],
+            _ if large => &[0],
+            _ => &[1, 0],
+        };
+        // 0 is for as many threads as there are.
+        for &threads in pools {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let pool = pool.expect("threads");
+            // Before it is timed, the work checks that the loss falls.
+            let (_, mut run) = pool.install(|| work::start(name));
+            let suffix = if threads == 0 { ", all threads" } else { "" };
+            group.sample_size(if large { 10 } else { 100 });
+            group.bench_function(format!("{name}{suffix}"), |b| pool.install(|| b.iter(&mut run)));
+        }
     }
+    group.finish();
 }
 
 criterion_group!(benches, steps);
