@@ -7,7 +7,7 @@ use super::{
     Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Slot, Tape, Var, VarInfo,
 };
 use crate::tensor::{Buffer, Element, Shape};
-use std::mem::take;
+use std::mem::{swap, take};
 
 /// A recorded computation with all its memory.
 ///
@@ -219,6 +219,35 @@ impl<T: Element> Program<T> {
     pub fn forward_from(&mut self, plan: &ForwardPlan) {
         for &i in &plan.nodes {
             self.nodes[i as usize].forward(&mut self.values, &self.ids, &mut self.saved);
+        }
+    }
+
+    /// Takes over what `longer` has computed, and computes the rest.
+    ///
+    /// `longer` is the same recording up to where it ends, for a batch of which this one has the
+    /// first examples; every tensor it computes has the batch as its first axis. Nothing is copied:
+    /// computed variables change hands, so `longer` has to [take them back](Self::exchange) before
+    /// it runs again.
+    pub fn continue_from(&mut self, longer: &mut Program<T>) {
+        self.exchange(longer);
+        let shared = longer.nodes.len();
+        for node in &self.nodes[..shared] {
+            self.values[node.out as usize].set_len(node.len);
+            self.saved[node.saved as usize].set_len(node.saves);
+        }
+        for node in &self.nodes[shared..] {
+            node.forward(&mut self.values, &self.ids, &mut self.saved);
+        }
+    }
+
+    /// Exchanges the memory of the variables that both compute, of which one program has recorded
+    /// more than the other: after [`continue_from`](Self::continue_from) both are as before.
+    pub fn exchange(&mut self, other: &mut Program<T>) {
+        for (a, b) in self.nodes.iter().zip(&other.nodes) {
+            let same = (a.op.name(), a.out, a.saved) == (b.op.name(), b.out, b.saved);
+            assert!(same, "recordings of different models");
+            swap(&mut self.values[a.out as usize], &mut other.values[b.out as usize]);
+            swap(&mut self.saved[a.saved as usize], &mut other.saved[b.saved as usize]);
         }
     }
 
