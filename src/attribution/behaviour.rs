@@ -298,8 +298,40 @@ pub struct Probe<T> {
     /// Pairs in a batch.
     pub batch: usize,
     tokens: Ids,
+    /// For few rows.
+    both: Option<Both<T>>,
     /// The reverse pass to [`Recorded::wanted`], or to the masks.
     plan: BackwardPlan,
+}
+
+/// Up to this many rows a pass takes as long as reading the weights does, and two passes are better
+/// done at once.
+const FEW_ROWS: usize = 64;
+
+/// The model without the metric on the clean and then on the corrupted sequences of a batch.
+struct Both<T> {
+    program: Program<T>,
+    tokens: Ids,
+    /// What the parts write.
+    outputs: Vec<Var>,
+    /// Whether its numbers are with the probe.
+    lent: bool,
+}
+
+impl<T: Element> Both<T> {
+    fn record(behaviour: &Behaviour<'_, T>, batch: usize, time: usize) -> Option<Self> {
+        let AnyModel::Transformer(model) = behaviour.model else { return None };
+        if behaviour.baseline != Baseline::Resample || batch * time > FEW_ROWS {
+            return None;
+        }
+        let mut tape = Tape::new();
+        let mut recorder = Recorder::new(&behaviour.graph, None);
+        let t = Transformer::record(&mut tape, &model.config, 2 * batch, time, &mut recorder);
+        let outputs = recorder.outputs.iter().map(|o| o.var()).collect();
+        let mut program = tape.finish();
+        t.set_weights(&mut program, &model.weights);
+        Some(Both { program, tokens: t.tokens, outputs, lent: false })
+    }
 }
 
 impl<T: Element> Probe<T> {
@@ -353,9 +385,11 @@ impl<T: Element> Probe<T> {
         for &x in &masks {
             program.value_mut(x).fill(T::ONE);
         }
-        let wanted = if masks.is_empty() { recorded.wanted() } else { masks };
+        let masked = !masks.is_empty();
+        let wanted = if !masked { recorded.wanted() } else { masks };
         let plan = program.plan_backward(measured.total, &wanted);
-        Ok(Probe { program, recorded, measured, batch, tokens, plan })
+        let both = if masked { None } else { Both::record(behaviour, batch, time) };
+        Ok(Probe { program, recorded, measured, batch, tokens, both, plan })
     }
 
     /// The masks of all groups of readers.
@@ -381,13 +415,44 @@ impl<T: Element> Probe<T> {
         }
     }
 
-    fn run(&mut self, pairs: &[&Pair], tokens: impl for<'p> Fn(&'p Pair) -> &'p [u32]) {
-        let mut list: Vec<u32> = vec![];
-        for i in 0..self.batch {
-            list.extend(tokens(pairs.get(i).unwrap_or(&pairs[0])));
-        }
+    fn run(&mut self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) {
+        let list = self.list(pairs, tokens);
         self.program.set_ids(self.tokens, &list);
         self.program.forward();
+    }
+
+    /// The tokens of a whole batch.
+    fn list(&self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) -> Vec<u32> {
+        let pair = |i: usize| pairs.get(i).unwrap_or(&pairs[0]);
+        (0..self.batch).flat_map(|i| tokens(pair(i))).copied().collect()
+    }
+
+    /// Computes the model on the clean sequences; returns what stands in for all parts, as
+    /// [`baselines`](Self::baselines) does.
+    pub fn run_clean_beside_baselines(
+        &mut self,
+        behaviour: &Behaviour<'_, T>,
+        pairs: &[&Pair],
+    ) -> Vec<Vec<T>> {
+        let Some(mut both) = self.both.take() else {
+            let baselines = self.baselines(behaviour, pairs);
+            self.run_clean(pairs);
+            return baselines;
+        };
+        if both.lent {
+            self.program.exchange(&mut both.program);
+        }
+        let clean = self.list(pairs, |p| &p.clean);
+        let corrupted = self.list(pairs, |p| &p.corrupted);
+        both.program.set_ids(both.tokens, &[&clean[..], &corrupted[..]].concat());
+        both.program.forward();
+        let values = both.outputs.iter().map(|&x| both.program.value(x));
+        let baselines = values.map(|x| x[x.len() / 2..].to_vec()).collect();
+        self.program.set_ids(self.tokens, &clean);
+        self.program.continue_from(&mut both.program);
+        both.lent = true;
+        self.both = Some(both);
+        baselines
     }
 
     /// Computes the model on the clean sequences.

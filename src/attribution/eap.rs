@@ -21,8 +21,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;
     b.batches(None, |probe, pairs| {
-        let baselines = probe.baselines(b, pairs);
-        probe.run_clean(pairs);
+        let baselines = probe.run_clean_beside_baselines(b, pairs);
         let beyond = difference(&probe.outputs(), &baselines);
         probe.backward();
         probe.recorded.contract(&probe.program, &beyond, &mut scores);

@@ -67,9 +67,8 @@ pub fn scores<T: Element>(
     let inputs = b.graph.inputs();
     let mut done = 0;
     b.batches(None, |probe, pairs| {
-        let baselines = probe.baselines(b, pairs);
         // What does not depend on the input's embedding, such as positions, stays clean below.
-        probe.run_clean(pairs);
+        let baselines = probe.run_clean_beside_baselines(b, pairs);
         let beyond = difference(&probe.outputs(), &baselines);
         let vars: Vec<Var> = probe.recorded.outputs[..inputs].iter().map(|o| o.var()).collect();
         let plan = probe.program.plan_forward(&vars);

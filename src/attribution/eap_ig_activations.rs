@@ -32,8 +32,7 @@ pub fn scores<T: Element>(
     let parts = b.graph.sources.len();
     let mut done = 0.0;
     b.batches(None, |probe, pairs| {
-        let baselines = probe.baselines(b, pairs);
-        probe.run_clean(pairs);
+        let baselines = probe.run_clean_beside_baselines(b, pairs);
         let beyond = difference(&probe.outputs(), &baselines);
         let wanted = probe.recorded.wanted();
         for w in 0..parts {

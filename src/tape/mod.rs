@@ -5,6 +5,9 @@
 //! [`Program::forward`], [`Program::backward`], update the parameters; nothing is allocated and no
 //! graph is built.
 //!
+//! Every variable has memory of its own, unless [`Tape::keep_only`] says which of them matter. The
+//! gradients of variables that no plan wants share theirs.
+//!
 //! The tape knows no operation by name: each is an [`Op`] that computes its output and, in the
 //! reverse pass, turns the gradient of its output into gradients of its inputs.
 //!
@@ -28,10 +31,12 @@ pub mod gradcheck;
 mod op;
 mod plan;
 mod program;
+mod reuse;
 
 pub use op::{Backward, Forward, Grad, Op};
 pub use plan::{BackwardPlan, ForwardPlan};
 pub use program::Program;
+use reuse::{Place, Places};
 
 use crate::tensor::{Element, Shape};
 
@@ -52,6 +57,8 @@ struct VarInfo {
     name: Option<String>,
     shape: Shape,
     slot: Slot,
+    /// Whether its numbers are there after a pass.
+    kept: bool,
 }
 
 #[derive(Debug)]
@@ -69,6 +76,11 @@ struct Node<T> {
     inputs: Vec<Slot>,
     ids: Vec<u32>,
     out: Slot,
+    /// How many numbers the output has; its slot may have room for more.
+    len: usize,
+    /// Where it leaves numbers for the backward pass, and how many.
+    saved: Place,
+    saves: usize,
 }
 
 /// A random factor that stands in for dropout: see [`Tape::noise`].
@@ -83,6 +95,8 @@ pub struct Tape<T> {
     vars: Vec<VarInfo>,
     /// Numbers in each slot.
     slots: Vec<usize>,
+    /// Numbers that operations leave for the backward pass, by place.
+    saved: Vec<usize>,
     ids: Vec<IdsInfo>,
     nodes: Vec<Node<T>>,
     noise: Vec<Noise>,
@@ -97,7 +111,14 @@ impl<T: Element> Default for Tape<T> {
 impl<T: Element> Tape<T> {
     /// An empty recording.
     pub fn new() -> Self {
-        Tape { vars: vec![], slots: vec![], ids: vec![], nodes: vec![], noise: vec![] }
+        Tape {
+            vars: vec![],
+            slots: vec![],
+            saved: vec![],
+            ids: vec![],
+            nodes: vec![],
+            noise: vec![],
+        }
     }
 
     fn add(&mut self, name: Option<&str>, shape: Shape, slot: Option<Slot>) -> Var {
@@ -105,7 +126,7 @@ impl<T: Element> Tape<T> {
             self.slots.push(shape.len());
             (self.slots.len() - 1) as Slot
         });
-        self.vars.push(VarInfo { name: name.map(String::from), shape, slot });
+        self.vars.push(VarInfo { name: name.map(String::from), shape, slot, kept: true });
         Var((self.vars.len() - 1) as u32)
     }
 
@@ -176,13 +197,19 @@ impl<T: Element> Tape<T> {
             }
             slots.push(slot);
         }
-        let out = self.add(None, shape.into(), None);
+        let shape = shape.into();
+        let (len, saves) = (shape.len(), op.saves());
+        let out = self.add(None, shape, None);
         self.nodes.push(Node {
             op: Box::new(op),
             inputs: slots,
             ids: ids.iter().map(|i| i.0).collect(),
             out: self.vars[out.0 as usize].slot,
+            len,
+            saved: self.saved.len() as Place,
+            saves,
         });
+        self.saved.push(saves);
         out
     }
 
@@ -204,14 +231,169 @@ impl<T: Element> Tape<T> {
     /// The memory that values and saved numbers of the program will take, in bytes; gradients come on
     /// top of it.
     pub fn bytes(&self) -> u128 {
-        let numbers = |n: usize| n as u128;
-        let values: u128 = self.slots.iter().copied().map(numbers).sum();
-        let saved: u128 = self.nodes.iter().map(|n| numbers(n.op.saves())).sum();
-        (values + saved) * size_of::<T>() as u128
+        let numbers = self.slots.iter().chain(&self.saved);
+        numbers.map(|&n| n as u128).sum::<u128>() * size_of::<T>() as u128
+    }
+
+    /// From here on it is only run forward, and only leaves and the variables `keep` are looked at:
+    /// all others share memory, each from when it is computed until it is read for the last time.
+    /// [`bytes`](Self::bytes) then says what is left.
+    ///
+    /// A program of it refuses to plan other passes, or to show what it did not keep.
+    pub fn keep_only(&mut self, keep: &[Var]) {
+        const NEVER: usize = usize::MAX;
+        // When each slot is read for the last time; leaves and what is kept are needed to the end.
+        let mut last = vec![NEVER; self.slots.len()];
+        for (i, node) in self.nodes.iter().enumerate() {
+            last[node.out as usize] = i;
+            for &x in &node.inputs {
+                let last = &mut last[x as usize];
+                *last = if *last == NEVER { NEVER } else { i };
+            }
+        }
+        keep.iter().for_each(|&x| last[self.vars[x.0 as usize].slot as usize] = NEVER);
+        let mut places = Places::default();
+        let own = |(&n, &last): (&usize, &usize)| (last == NEVER).then(|| places.own(n));
+        let mut at: Vec<Option<Place>> = self.slots.iter().zip(&last).map(own).collect();
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            let out = node.out as usize;
+            let place = *at[out].get_or_insert_with(|| places.take(node.len));
+            let mut over: Vec<Slot> = node.inputs.clone();
+            over.push(node.out);
+            over.retain(|&x| last[x as usize] == i);
+            for x in &mut node.inputs {
+                *x = at[*x as usize].expect("computed before it is read");
+            }
+            node.out = place;
+            over.into_iter().for_each(|x| places.give_back(at[x as usize].expect("in use")));
+            node.saved = 0;
+        }
+        for var in &mut self.vars {
+            (var.kept, var.slot) = match at[var.slot as usize] {
+                Some(place) => (last[var.slot as usize] == NEVER, place),
+                None => unreachable!("every slot is a leaf or computed"),
+            };
+        }
+        self.saved = vec![self.saved.iter().copied().max().unwrap_or(0)];
+        self.slots = places.rooms().to_vec();
     }
 
     /// The recording as a program that can be run.
     pub fn finish(self) -> Program<T> {
         Program::new(self)
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops;
+
+    /// A chain with a shortcut, `sum(tanh(...) * x)`: seven tensors of 100 numbers and one of 1, and
+    /// what two of them save, 100 each.
+    struct Chain {
+        tape: Tape<f64>,
+        x: Var,
+        middle: Var,
+        loss: Var,
+    }
+
+    impl Chain {
+        fn new() -> Self {
+            let mut tape = Tape::new();
+            let x = tape.leaf("x", [10, 10]);
+            let a = ops::scale(&mut tape, x, 2.0);
+            let middle = ops::tanh(&mut tape, a);
+            let b = ops::scale(&mut tape, middle, -0.5);
+            let c = ops::tanh(&mut tape, b);
+            let d = ops::scale(&mut tape, c, 3.0);
+            let e = ops::mul(&mut tape, d, x);
+            let loss = ops::sum(&mut tape, e);
+            Chain { tape, x, middle, loss }
+        }
+    }
+
+    fn numbers() -> Vec<f64> {
+        (0..100).map(|i| (i as f64 - 49.5) / 25.0).collect()
+    }
+
+    #[test]
+    fn what_is_kept_is_the_same_and_the_rest_shares_memory() {
+        let Chain { tape, x, middle, loss } = Chain::new();
+        let whole = tape.bytes();
+        let mut plain = tape.finish();
+        let Chain { mut tape, .. } = Chain::new();
+        tape.keep_only(&[middle, loss]);
+        // x, middle, the loss, two that take turns, and what is saved for nobody.
+        assert_eq!((whole, tape.bytes()), (8 * 901, 8 * 501));
+        let mut small = tape.finish();
+        for program in [&mut plain, &mut small] {
+            program.set(x, &numbers());
+            // Twice: the second pass finds what the first one left.
+            program.forward();
+            program.forward();
+        }
+        assert!(plain.value(loss)[0].abs() > 1.0);
+        for kept in [x, middle, loss] {
+            assert_eq!(plain.value(kept), small.value(kept));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "was not kept")]
+    fn what_is_not_kept_is_not_shown() {
+        let Chain { mut tape, middle, loss, .. } = Chain::new();
+        tape.keep_only(&[loss]);
+        tape.finish().value(middle);
+    }
+
+    #[test]
+    #[should_panic(expected = "forward only")]
+    fn nothing_else_is_planned() {
+        let Chain { mut tape, x, loss, .. } = Chain::new();
+        tape.keep_only(&[loss]);
+        tape.finish().plan_backward(loss, &[x]);
+    }
+
+    #[test]
+    fn gradients_nobody_wants_share_memory() {
+        let gradients = |wanted: fn(&Chain) -> Vec<Var>| {
+            let chain = Chain::new();
+            let (x, loss, wanted) = (chain.x, chain.loss, wanted(&chain));
+            let mut program = chain.tape.finish();
+            let before = program.bytes();
+            let plan = program.plan_backward(loss, &wanted);
+            let bytes = program.bytes() - before;
+            program.set(x, &numbers());
+            program.forward();
+            program.backward(&plan);
+            program.backward(&plan);
+            (bytes, wanted.iter().map(|&x| program.grad(x).to_vec()).collect::<Vec<_>>())
+        };
+        let (one, alone) = gradients(|c| vec![c.x]);
+        let (two, both) = gradients(|c| vec![c.x, c.middle]);
+        // The gradient of x and two that take turns; then one of its own for the middle.
+        assert_eq!((one, two), (8 * 300, 8 * 400));
+        assert_eq!(alone[0], both[0]);
+        assert!(both.iter().flatten().all(|g| g.abs() > 1e-6));
+    }
+
+    /// Two plans share memory and do not disturb what the other one is asked for.
+    #[test]
+    fn plans_take_turns() {
+        let Chain { tape, x, middle, loss } = Chain::new();
+        let mut program = tape.finish();
+        let first = program.plan_backward(loss, &[x]);
+        let second = program.plan_backward(loss, &[middle]);
+        program.set(x, &numbers());
+        program.forward();
+        program.backward(&first);
+        let of_x = program.grad(x).to_vec();
+        program.backward(&second);
+        let of_middle = program.grad(middle).to_vec();
+        assert_eq!(program.grad(x), of_x);
+        program.backward(&first);
+        assert_eq!(program.grad(x), of_x);
+        program.backward(&second);
+        assert_eq!(program.grad(middle), of_middle);
     }
 }

@@ -179,10 +179,13 @@ impl<T: Element> Node<T> {
         &self,
         values: &mut [Buffer<T>],
         all_ids: &[Vec<u32>],
-        saved: &mut Buffer<T>,
+        saved: &mut [Buffer<T>],
     ) {
         // The output leaves the list while it is written, so that the inputs can be borrowed.
         let mut out = std::mem::take(&mut values[self.out as usize]);
+        out.set_len(self.len);
+        let saved = &mut saved[self.saved as usize];
+        saved.set_len(self.saves);
         self.op.forward(Forward {
             values,
             all_ids,

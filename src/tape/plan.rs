@@ -1,5 +1,6 @@
 //! Which operations a pass has to run: found once, followed at every replay.
 
+use super::reuse::{Place, Places};
 use super::{Program, Slot, Var};
 use crate::gemm::Write;
 use crate::tensor::Element;
@@ -34,19 +35,31 @@ impl ForwardPlan {
 /// The reverse walk from one output to some leaves; see [`Program::plan_backward`].
 #[derive(Clone, Debug)]
 pub struct BackwardPlan {
-    pub(super) output: Slot,
+    /// The gradient of the output.
+    pub(super) output: Target,
     pub(super) steps: Vec<Step>,
     /// Wanted variables that the output does not depend on: their gradient is zero.
-    pub(super) unreached: Vec<Slot>,
+    pub(super) unreached: Vec<Place>,
     wanted: Vec<Slot>,
+    output_slot: Slot,
 }
 
 /// One operation of the reverse walk.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) node: u32,
+    /// Where the gradient of the output lies.
+    pub(super) out: Place,
     /// How each input's gradient is written; `None` where nobody wants it.
-    pub(super) write: Box<[Option<Write>]>,
+    pub(super) targets: Box<[Option<Target>]>,
+}
+
+/// How a gradient is written, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) write: Write,
+    pub(super) place: Place,
+    pub(super) len: usize,
 }
 
 impl BackwardPlan {
@@ -67,15 +80,20 @@ impl BackwardPlan {
     /// If a wanted variable is the output, or an operation reads its gradient: only leaves can
     /// collect.
     pub fn accumulating<T: Element>(&self, program: &Program<T>) -> BackwardPlan {
-        assert!(!self.wanted.contains(&self.output), "the output's gradient is set, not summed");
+        assert!(
+            !self.wanted.contains(&self.output_slot),
+            "the output's gradient is set, not summed"
+        );
         let mut plan = self.clone();
         plan.unreached.clear();
         for step in &mut plan.steps {
             let node = &program.nodes[step.node as usize];
             assert!(!self.wanted.contains(&node.out), "only leaves can accumulate");
-            for (write, slot) in step.write.iter_mut().zip(&node.inputs) {
-                if write.is_some() && self.wanted.contains(slot) {
-                    *write = Some(Write::Add);
+            for (target, slot) in step.targets.iter_mut().zip(&node.inputs) {
+                if let Some(target) = target
+                    && self.wanted.contains(slot)
+                {
+                    target.write = Write::Add;
                 }
             }
         }
@@ -86,6 +104,7 @@ impl BackwardPlan {
 impl<T: Element> Program<T> {
     /// The operations that have to run again when only `changed` leaves have changed.
     pub fn plan_forward(&self, changed: &[Var]) -> ForwardPlan {
+        self.assert_whole();
         let mut stale = self.marks(changed);
         let mut nodes = vec![];
         for (i, node) in self.nodes.iter().enumerate() {
@@ -111,7 +130,8 @@ impl<T: Element> Program<T> {
         wanted: &[Var],
         fixed: &[Var],
     ) -> BackwardPlan {
-        let output = self.slot(output);
+        self.assert_whole();
+        let output_slot = self.slot(output);
         let fixed = self.marks(fixed);
         // Forward: what lies behind a wanted variable. Backward: what of it leads to the output.
         let mut wants = self.marks(wanted);
@@ -119,33 +139,25 @@ impl<T: Element> Program<T> {
             let out = node.out as usize;
             wants[out] |= !fixed[out] && node.inputs.iter().any(|&x| wants[x as usize]);
         }
-        let mut reached = vec![false; wants.len()];
-        reached[output as usize] = true;
+        let wanted: Vec<Slot> = wanted.iter().map(|&x| self.slot(x)).collect();
+        let mut memory = GradientMemory::new(self, &wanted);
+        let output = memory.target(output_slot);
         let mut steps = vec![];
         for (i, node) in self.nodes.iter().enumerate().rev() {
             let out = node.out as usize;
-            if !reached[out] || !wants[out] || fixed[out] {
-                continue;
+            let Some(place) = memory.places[out] else { continue };
+            if wants[out] && !fixed[out] && node.inputs.iter().any(|&x| wants[x as usize]) {
+                let target = |&x: &Slot| wants[x as usize].then(|| memory.target(x));
+                let targets = node.inputs.iter().map(target).collect();
+                steps.push(Step { node: i as u32, out: place, targets });
             }
-            let mut write = vec![None; node.inputs.len()];
-            for (w, &x) in write.iter_mut().zip(&node.inputs) {
-                if wants[x as usize] {
-                    let first = !std::mem::replace(&mut reached[x as usize], true);
-                    *w = Some(if first { Write::Store } else { Write::Add });
-                }
-            }
-            if write.iter().any(Option::is_some) {
-                steps.push(Step { node: i as u32, write: write.into() });
-            }
+            memory.release(node.out);
         }
-        let unreached: Vec<Slot> =
-            wanted.iter().map(|&x| self.slot(x)).filter(|&x| !reached[x as usize]).collect();
-        for slot in (0..reached.len()).filter(|&s| reached[s]) {
-            self.reserve_grad(slot as Slot);
-        }
-        unreached.iter().for_each(|&slot| self.reserve_grad(slot));
-        let wanted = wanted.iter().map(|&x| self.slot(x)).collect();
-        BackwardPlan { output, steps, unreached, wanted }
+        let lone = wanted.iter().filter(|&&x| memory.places[x as usize].is_none());
+        let unreached = lone.map(|&x| memory.kept[x as usize].expect("wanted")).collect();
+        let GradientMemory { pool, kept, .. } = memory;
+        self.keep_gradients(pool, kept);
+        BackwardPlan { output, steps, unreached, wanted, output_slot }
     }
 
     pub(super) fn marks(&self, vars: &[Var]) -> Vec<bool> {
@@ -154,5 +166,44 @@ impl<T: Element> Program<T> {
             marks[self.slot(x) as usize] = true;
         }
         marks
+    }
+}
+
+/// Where gradients lie in one reverse pass: wanted ones, of this and of earlier plans, in places of
+/// their own; the others share places, each from its first contribution until it is passed on.
+struct GradientMemory {
+    pool: Places,
+    /// By slot, the places of wanted gradients.
+    kept: Vec<Option<Place>>,
+    /// By slot, where the gradient is in this pass; `None` before its first contribution.
+    places: Vec<Option<Place>>,
+    lens: Vec<usize>,
+}
+
+impl GradientMemory {
+    fn new<T: Element>(program: &Program<T>, wanted: &[Slot]) -> Self {
+        let (mut pool, mut kept) = program.kept_gradients();
+        let lens = program.lens();
+        for &x in wanted {
+            kept[x as usize].get_or_insert_with(|| pool.own(lens[x as usize]));
+        }
+        GradientMemory { places: vec![None; kept.len()], pool, kept, lens }
+    }
+
+    /// How to write the next contribution to the gradient of `x`.
+    fn target(&mut self, x: Slot) -> Target {
+        let len = self.lens[x as usize];
+        let at = &mut self.places[x as usize];
+        let write = if at.is_none() { Write::Store } else { Write::Add };
+        let place =
+            *at.get_or_insert_with(|| self.kept[x as usize].unwrap_or_else(|| self.pool.take(len)));
+        Target { write, place, len }
+    }
+
+    /// The gradient of `x` has been passed on.
+    fn release(&mut self, x: Slot) {
+        if let (None, Some(place)) = (self.kept[x as usize], self.places[x as usize]) {
+            self.pool.give_back(place);
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! A recording that can be run: forward, forward in part, and backward.
 
+use super::op::GRADS;
+use super::plan::Target;
+use super::reuse::{Place, Places};
 use super::{
     Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Slot, Tape, Var, VarInfo,
-    op::GRADS,
 };
 use crate::tensor::{Buffer, Element, Shape};
+use std::mem::{swap, take};
 
 /// A recorded computation with all its memory.
 ///
@@ -17,9 +20,13 @@ pub struct Program<T> {
     noise: Vec<Noise>,
     /// By slot.
     values: Vec<Buffer<T>>,
-    /// By slot; empty where no plan needs one.
+    /// By place.
     grads: Vec<Buffer<T>>,
-    /// By node.
+    /// The places of the gradients, and which of them may be shared.
+    pool: Places,
+    /// By slot, the place of a gradient that a plan wants.
+    wanted: Vec<Option<Place>>,
+    /// What operations leave for the backward pass.
     saved: Vec<Buffer<T>>,
     ids: Vec<Vec<u32>>,
     /// Gradients while an operation writes them.
@@ -30,8 +37,10 @@ impl<T: Element> Program<T> {
     pub(super) fn new(tape: Tape<T>) -> Self {
         let mut program = Program {
             values: tape.slots.iter().map(|&n| Buffer::zeros(n)).collect(),
-            grads: tape.slots.iter().map(|_| Buffer::default()).collect(),
-            saved: tape.nodes.iter().map(|n| Buffer::zeros(n.op.saves())).collect(),
+            grads: vec![],
+            pool: Places::default(),
+            wanted: vec![None; tape.slots.len()],
+            saved: tape.saved.iter().map(|&n| Buffer::zeros(n)).collect(),
             ids: tape
                 .ids
                 .iter()
@@ -52,20 +61,47 @@ impl<T: Element> Program<T> {
         program
     }
 
+    /// Where the numbers of `x` lie.
+    ///
+    /// # Panics
+    /// If they are not kept.
     #[inline]
+    #[track_caller]
     pub(super) fn slot(&self, x: Var) -> Slot {
-        self.vars[x.0 as usize].slot
+        let var = &self.vars[x.0 as usize];
+        assert!(var.kept, "{x:?} of shape {} was not kept", var.shape);
+        var.slot
+    }
+
+    /// Checks that all variables are there, which plans are made of.
+    #[track_caller]
+    pub(super) fn assert_whole(&self) {
+        assert!(self.vars.iter().all(|x| x.kept), "recorded to be run forward only");
     }
 
     pub(super) fn slots(&self) -> usize {
         self.values.len()
     }
 
-    pub(super) fn reserve_grad(&mut self, slot: Slot) {
-        let slot = slot as usize;
-        if self.grads[slot].len() != self.values[slot].len() {
-            self.grads[slot] = Buffer::zeros(self.values[slot].len());
+    /// How many numbers each slot holds.
+    pub(super) fn lens(&self) -> Vec<usize> {
+        self.values.iter().map(|x| x.len()).collect()
+    }
+
+    /// The places of gradients, and by slot those that plans want.
+    pub(super) fn kept_gradients(&self) -> (Places, Vec<Option<Place>>) {
+        (self.pool.clone(), self.wanted.clone())
+    }
+
+    /// Makes room for the gradients of a new plan.
+    pub(super) fn keep_gradients(&mut self, pool: Places, wanted: Vec<Option<Place>>) {
+        self.grads.resize_with(pool.rooms().len(), Buffer::default);
+        for (grad, &room) in self.grads.iter_mut().zip(pool.rooms()) {
+            if grad.room() < room {
+                *grad = Buffer::zeros(room);
+            }
         }
+        (self.pool, self.wanted) = (pool, wanted);
     }
 
     /// The shape of `x`.
@@ -85,7 +121,7 @@ impl<T: Element> Program<T> {
 
     /// The memory it holds, in bytes.
     pub fn bytes(&self) -> usize {
-        let numbers = |list: &[Buffer<T>]| list.iter().map(|b| b.len()).sum::<usize>();
+        let numbers = |list: &[Buffer<T>]| list.iter().map(|b| b.room()).sum::<usize>();
         let ids: usize = self.ids.iter().map(Vec::len).sum();
         size_of::<T>() * (numbers(&self.values) + numbers(&self.grads) + numbers(&self.saved))
             + size_of::<u32>() * ids
@@ -173,8 +209,8 @@ impl<T: Element> Program<T> {
 
     /// Computes everything from the leaves.
     pub fn forward(&mut self) {
-        for (node, saved) in self.nodes.iter().zip(&mut self.saved) {
-            node.forward(&mut self.values, &self.ids, saved);
+        for node in &self.nodes {
+            node.forward(&mut self.values, &self.ids, &mut self.saved);
         }
     }
 
@@ -182,8 +218,36 @@ impl<T: Element> Program<T> {
     /// pass left it.
     pub fn forward_from(&mut self, plan: &ForwardPlan) {
         for &i in &plan.nodes {
-            let i = i as usize;
-            self.nodes[i].forward(&mut self.values, &self.ids, &mut self.saved[i]);
+            self.nodes[i as usize].forward(&mut self.values, &self.ids, &mut self.saved);
+        }
+    }
+
+    /// Takes over what `longer` has computed, and computes the rest.
+    ///
+    /// `longer` is the same recording up to where it ends, for a batch of which this one has the
+    /// first examples; every tensor it computes has the batch as its first axis. Nothing is copied:
+    /// computed variables change hands, so `longer` has to [take them back](Self::exchange) before
+    /// it runs again.
+    pub fn continue_from(&mut self, longer: &mut Program<T>) {
+        self.exchange(longer);
+        let shared = longer.nodes.len();
+        for node in &self.nodes[..shared] {
+            self.values[node.out as usize].set_len(node.len);
+            self.saved[node.saved as usize].set_len(node.saves);
+        }
+        for node in &self.nodes[shared..] {
+            node.forward(&mut self.values, &self.ids, &mut self.saved);
+        }
+    }
+
+    /// Exchanges the memory of the variables that both compute, of which one program has recorded
+    /// more than the other: after [`continue_from`](Self::continue_from) both are as before.
+    pub fn exchange(&mut self, other: &mut Program<T>) {
+        for (a, b) in self.nodes.iter().zip(&other.nodes) {
+            let same = (a.op.name(), a.out, a.saved) == (b.op.name(), b.out, b.saved);
+            assert!(same, "recordings of different models");
+            swap(&mut self.values[a.out as usize], &mut other.values[b.out as usize]);
+            swap(&mut self.saved[a.saved as usize], &mut other.saved[b.saved as usize]);
         }
     }
 
@@ -202,19 +266,23 @@ impl<T: Element> Program<T> {
     /// If there is not one weight for each number of the output.
     #[track_caller]
     pub fn backward_from(&mut self, plan: &BackwardPlan, weights: &[T]) {
-        let seed = &mut self.grads[plan.output as usize];
-        assert_eq!(weights.len(), seed.len(), "weights of the output");
+        let seed = &mut self.grads[plan.output.place as usize];
+        assert_eq!(weights.len(), plan.output.len, "weights of the output");
+        seed.set_len(weights.len());
         seed.copy_from_slice(weights);
-        for &slot in &plan.unreached {
-            self.grads[slot as usize].fill(T::ZERO);
+        for &place in &plan.unreached {
+            self.grads[place as usize].fill(T::ZERO);
         }
         for step in &plan.steps {
             let node = &self.nodes[step.node as usize];
-            // Gradients leave the list while they are written; no two of a node share a slot.
-            for (write, &x) in step.write.iter().zip(&node.inputs) {
-                let grads = &mut self.grads;
-                let take = |write| Grad { data: std::mem::take(&mut grads[x as usize]), write };
-                self.in_hand.push(write.map(take));
+            // Gradients leave the list while they are written; no two of a node share a place.
+            for target in &step.targets {
+                let grad = target.map(|Target { write, place, len }| {
+                    let mut data = take(&mut self.grads[place as usize]);
+                    data.set_len(len);
+                    Grad { data, write }
+                });
+                self.in_hand.push(grad);
             }
             while self.in_hand.len() < GRADS {
                 self.in_hand.push(None);
@@ -225,13 +293,13 @@ impl<T: Element> Program<T> {
                 inputs: &node.inputs,
                 ids: &node.ids,
                 out: node.out,
-                grad_out: &self.grads[node.out as usize],
-                saved: &self.saved[step.node as usize],
+                grad_out: &self.grads[step.out as usize],
+                saved: &self.saved[node.saved as usize],
                 grads: &mut self.in_hand,
             });
-            for (grad, &x) in self.in_hand.drain(..).zip(&node.inputs) {
-                if let Some(grad) = grad {
-                    self.grads[x as usize] = grad.data;
+            for (grad, target) in self.in_hand.drain(..).zip(&step.targets) {
+                if let (Some(grad), Some(target)) = (grad, target) {
+                    self.grads[target.place as usize] = grad.data;
                 }
             }
         }
@@ -244,9 +312,7 @@ impl<T: Element> Program<T> {
     #[inline]
     #[track_caller]
     pub fn grad(&self, x: Var) -> &[T] {
-        let grad = &self.grads[self.slot(x) as usize];
-        assert_eq!(grad.len(), self.shape(x).len(), "no plan wants the gradient of {x:?}");
-        grad
+        &self.grads[self.wanted_place(x)]
     }
 
     /// The numbers of the leaf `x` beside their gradient, for an optimiser.
@@ -256,9 +322,14 @@ impl<T: Element> Program<T> {
     #[inline]
     #[track_caller]
     pub fn value_and_grad_mut(&mut self, x: Var) -> (&mut [T], &mut [T]) {
-        let slot = self.slot(x) as usize;
-        let (value, grad) = (&mut self.values[slot], &mut self.grads[slot]);
-        assert_eq!(grad.len(), value.len(), "no plan wants the gradient of {x:?}");
-        (value, grad)
+        let (slot, place) = (self.slot(x) as usize, self.wanted_place(x));
+        (&mut self.values[slot], &mut self.grads[place])
+    }
+
+    #[inline]
+    #[track_caller]
+    fn wanted_place(&self, x: Var) -> usize {
+        let place = self.wanted[self.slot(x) as usize];
+        place.unwrap_or_else(|| panic!("no plan wants the gradient of {x:?}")) as usize
     }
 }

@@ -33,12 +33,16 @@ impl<T: Element> Aligned<T> {
         }
         // A vector of zeros comes from the system as untouched pages, so large buffers cost nothing
         // before they are used.
-        let spare = ALIGNMENT / size_of::<T>();
-        let data = vec![T::ZERO; len + spare];
+        let data = vec![T::ZERO; len + spare::<T>()];
         let start = data.as_ptr().align_offset(ALIGNMENT);
         // No such offset only if the size of an element does not divide the alignment.
-        Aligned { start: if start <= spare { start } else { 0 }, data, len }
+        Aligned { start: if start <= spare::<T>() { start } else { 0 }, data, len }
     }
+}
+
+/// How many numbers more than asked for are taken, so that some of them are aligned.
+const fn spare<T>() -> usize {
+    ALIGNMENT / size_of::<T>()
 }
 
 impl<T: Element> Buffer<T> {
@@ -53,6 +57,29 @@ impl<T: Element> Buffer<T> {
         match self.0 {
             Storage::Owned(numbers) => Buffer(Storage::Shared(Arc::new(numbers))),
             shared => Buffer(shared),
+        }
+    }
+
+    /// How many numbers it has room for.
+    pub(crate) fn room(&self) -> usize {
+        match &self.0 {
+            Storage::Owned(numbers) => numbers.data.len().saturating_sub(spare::<T>()),
+            Storage::Shared(numbers) => numbers.len,
+        }
+    }
+
+    /// Lets it be `len` numbers long, of whatever values its memory holds.
+    ///
+    /// # Panics
+    /// If it has no room for them, or is shared.
+    #[inline]
+    pub(crate) fn set_len(&mut self, len: usize) {
+        match &mut self.0 {
+            Storage::Owned(numbers) => {
+                assert!(len <= numbers.data.len() - numbers.start, "{len} numbers have no room");
+                numbers.len = len;
+            }
+            Storage::Shared(_) => unreachable!("shared numbers have the length they have"),
         }
     }
 

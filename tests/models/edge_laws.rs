@@ -243,6 +243,46 @@ proptest! {
         })?;
     }
 
+    /// What a longer batch has computed serves its first examples: values, and what derivatives need.
+    #[test]
+    fn a_longer_batch_is_continued_with_the_same_bits(
+        config in config(), granularity in granularity(TIME), seed in 0..1000u64,
+    ) {
+        let model = Model::<f64>::random(&config, seed);
+        let graph = Graph::of_transformer(&config, granularity);
+        let record = |tokens: &[u32]| {
+            let mut tape = Tape::new();
+            let mut recorder = Recorder::new(&graph, None);
+            let batch = tokens.len() / TIME;
+            let t = Transformer::record(&mut tape, &config, batch, TIME, &mut recorder);
+            let mut program = tape.finish();
+            t.set_weights(&mut program, &model.weights);
+            t.set_tokens(&mut program, tokens);
+            program
+        };
+        let (clean, corrupted) = (tokens(TIME, 1), tokens(TIME, 2));
+        let gradients = |run: &mut Run| -> Vec<Vec<f64>> {
+            let wanted = run.recorded.wanted();
+            let plan = run.program.plan_backward(run.result, &wanted);
+            run.program.backward_from(&plan, &[1.0; BATCH]);
+            wanted.iter().map(|&x| run.program.grad(x).to_vec()).collect()
+        };
+        let mut alone = Run::new(&model, &graph, &clean, None);
+        let mut run = Run::new(&model, &graph, &clean, None);
+        let mut longer = record(&[&clean[..], &corrupted[..]].concat());
+        for _ in 0..2 {
+            longer.forward();
+            run.program.continue_from(&mut longer);
+            prop_assert_eq!(run.program.value(run.result), alone.program.value(alone.result));
+            prop_assert_eq!(run.outputs(), alone.outputs());
+            prop_assert_eq!(gradients(&mut run), gradients(&mut alone));
+            run.program.exchange(&mut longer);
+        }
+        // Each has its own memory again.
+        run.transformer.set_tokens(&mut run.program, &corrupted);
+        prop_assert!(apart(&run.results(), alone.program.value(alone.result)) > 1e-3);
+    }
+
     #[test]
     fn the_derivative_by_a_mask_is_the_difference_quotient(
         config in config(), granularity in granularity(TIME), seed in 0..1000u64,
