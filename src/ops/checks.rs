@@ -123,6 +123,10 @@ fn registry() -> Vec<Check> {
             let y = softmax(t, x[0]);
             add(t, y, x[0])
         }),
+        check!("softmax: many narrow rows", [[19, 3]], [], |t, x, i| {
+            let y = softmax(t, x[0]);
+            add(t, y, x[0])
+        }),
         check!("causal_softmax", [[2, 6, 6]], [], |t, x, i| causal_softmax(t, x[0])),
         check!("rms_norm: eps inside", [[3, 5], [5]], [], |t, x, i| {
             rms_norm(t, x[0], Some(x[1]), Eps::Inside(1e-2))
@@ -191,6 +195,9 @@ fn registry() -> Vec<Check> {
         check!("cross_entropy: long rows", [[3, 37]], [([3], 37)], |t, x, i| {
             let y = cross_entropy(t, x[0], i[0]);
             mean(t, y)
+        }),
+        check!("cross_entropy: many narrow rows", [[19, 3]], [([19], 3)], |t, x, i| {
+            cross_entropy(t, x[0], i[0])
         }),
         check!("soft_cross_entropy", [[4, 7], [4, 7]], [], |t, x, i| {
             soft_cross_entropy(t, x[0], x[1])

@@ -1,6 +1,6 @@
 //! Cross-entropy from logits.
 
-use super::softmax::softmax_row;
+use super::softmax::{LONGEST, NARROW, softmax_narrow, softmax_row};
 use crate::gemm::Write;
 use crate::simd::rows::{self, By, EXP};
 use crate::simd::{Element, Kernel, Lanes, slice};
@@ -82,12 +82,29 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { width, x, targets, y, slope } = self;
+        if width <= NARROW {
+            let block = L::N * width;
+            let numbers = x.chunks(block).zip(slope.chunks_mut(block));
+            let rows = y.chunks_mut(L::N).zip(targets.chunks(L::N));
+            for ((x, slope), (y, targets)) in numbers.zip(rows) {
+                let [largest, total] = softmax_narrow::<L>(width, x, slope);
+                // Nothing is lost in the logarithm of what is at least 1.
+                slice::store(total.ln(), y);
+                let mut peaks = [T::ZERO; LONGEST];
+                largest.store(&mut peaks);
+                for (i, (y, &target)) in y.iter_mut().zip(targets).enumerate() {
+                    let at = i * width + target as usize;
+                    slope[at] -= T::ONE;
+                    *y -= x[at] - peaks[i];
+                }
+            }
+            return;
+        }
         let rows = x.chunks_exact(width).zip(slope.chunks_exact_mut(width));
         for ((y, &target), (x, slope)) in y.iter_mut().zip(targets).zip(rows) {
             let target = target as usize;
             let [largest, total] = softmax_row::<L>(x, slope);
             slope[target] -= T::ONE;
-            // Nothing is lost in the logarithm of what is at least 1.
             *y = L::splat(total).ln().max_lane() - (x[target] - largest);
         }
     }

@@ -83,6 +83,13 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { softmax, first, x, y } = self;
         let width = softmax.width.max(1);
+        if width <= NARROW && softmax.causal.is_none() {
+            let block = L::N * width;
+            for (x, y) in x.chunks(block).zip(y.chunks_mut(block)) {
+                softmax_narrow::<L>(width, x, y);
+            }
+            return;
+        }
         for (i, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
             let (y, hidden) = y.split_at_mut(softmax.seen(first + i));
             softmax_row::<L>(&x[..y.len()], y);
@@ -126,6 +133,45 @@ pub(super) fn softmax_row<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem]) -> [L::Ele
         #[inline(always)]
         |y| y * factor,
     );
+    [largest, total]
+}
+
+/// Rows up to this width are computed a vector of rows at a time: each by itself would wait for its
+/// own maximum, its exponential and its sum.
+pub(super) const NARROW: usize = 16;
+/// The longest vector.
+pub(super) const LONGEST: usize = 16;
+
+/// [`softmax_row`] of up to `L::N` rows of `width` numbers, at most [`NARROW`], a row in each lane.
+#[inline(always)]
+pub(super) fn softmax_narrow<L: Lanes>(width: usize, x: &[L::Elem], y: &mut [L::Elem]) -> [L; 2] {
+    assert!(L::N <= LONGEST && width <= NARROW && x.len() <= L::N * width);
+    let mut turned = [[L::Elem::ZERO; LONGEST]; NARROW];
+    for (i, row) in x.chunks_exact(width).enumerate() {
+        for (column, &x) in turned.iter_mut().zip(row) {
+            column[i] = x;
+        }
+    }
+    let columns = &mut turned[..width];
+    let mut largest = L::load(&columns[0]);
+    for column in &columns[1..] {
+        largest = largest.max(L::load(column));
+    }
+    let mut total = L::splat(L::Elem::ZERO);
+    for column in columns.iter_mut() {
+        let e = (L::load(column) - largest).exp();
+        e.store(column);
+        total = total + e;
+    }
+    let factor = L::splat(L::Elem::ONE) / total;
+    for column in columns.iter_mut() {
+        (L::load(column) * factor).store(column);
+    }
+    for (i, row) in y.chunks_exact_mut(width).enumerate() {
+        for (y, column) in row.iter_mut().zip(&turned) {
+            *y = column[i];
+        }
+    }
     [largest, total]
 }
 
