@@ -69,6 +69,7 @@ impl Run {
         let rows = read_tokens(&self.tokens, config.seq_len..=config.seq_len, config.vocab)?;
         let mut tape = Tape::new();
         let model = Pooled::record(&mut tape, config, rows.len());
+        tape.keep_only(&[model.logits]);
         let mut program = tape.finish();
         model.set_parameters(&mut program, weights);
         model.set_batch(&mut program, rows.iter().map(|row| (&row[..], 0)));
@@ -125,6 +126,7 @@ fn same_length<T: Element>(
         let recorded =
             Transformer::record(&mut tape, &model.config, batch, len, &mut Sum::default());
         let logits = recorded.logits(&mut tape, recorded.last);
+        tape.keep_only(&[logits]);
         (recorded, logits, tape.finish())
     };
     // Memory that is not used yet costs nothing: weights come last.

@@ -32,6 +32,7 @@ impl<T: Element> Evaluator<T> {
         let batch = rows.clamp(1, CHUNK);
         let mut tape = Tape::new();
         let model = Pooled::record(&mut tape, config, batch);
+        tape.keep_only(&[model.attention, model.sequence, model.logits, model.losses]);
         Evaluator { program: tape.finish(), model, vocab: config.vocab, batch }
     }
 
