@@ -86,16 +86,14 @@ impl<'a, T: Element> Product<'a, T> {
 
 /// What is copied before it is used, and the blocks that results in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    pub(super) kc: usize,
+struct Plan {
+    kc: usize,
     nc: usize,
-    /// C has so few rows that a panel of B serves all of them before the next one.
-    skinny: bool,
     /// Copy strips of A, else read them in place.
-    pub(super) pack_a: bool,
+    pack_a: bool,
     /// Copy all of B, else only a last panel that does not fill its vectors.
-    pub(super) pack_b: bool,
-    /// Numbers the copied strips of A take: of one, or of all if skinny.
+    pack_b: bool,
+    /// Numbers the copied strip of A takes.
     strip: usize,
     /// Numbers the copied panels of B take.
     panels: usize,
@@ -107,23 +105,24 @@ impl Plan {
         let size = size_of::<L::Elem>();
         let nr = L::NV * L::N;
         let kc = p.k.min(depth::<L::Elem>());
-        let skinny = p.m <= SKINNY_STRIPS * L::MR;
         // Small products are too short to divide in.
         let small = p.k.saturating_mul(p.n) <= NC_BYTES / size;
         let nc = if small { p.n } else { (NC_BYTES / size / kc).next_multiple_of(nr) };
-        let pack_b = p.b_cs != 1 || (!skinny && p.k * p.n * size > PACK_B_BYTES);
-        let pack_a = (p.a_rs != 1 && p.a_cs != 1)
-            || (p.n > PACK_A_PANELS * nr && (p.m.min(L::MR) * p.k * size > PACK_A_BYTES));
-        let columns = if pack_b && !skinny { p.n.min(nc).next_multiple_of(nr) } else { nr };
-        let rows = if skinny { p.m } else { L::MR };
-        let tail = ![0, L::N].contains(&(p.n % nr));
+        let pack_b = p.b_cs != 1 || p.k * p.n * size > PACK_B_BYTES;
+        let pack_a = match (p.a_rs, p.a_cs) {
+            // Columns of a strip lie on a line each.
+            (1, _) => p.n > nr && p.m > nr,
+            (_, 1) => p.n > PACK_A_PANELS * nr && p.m.min(L::MR) * p.k * size > PACK_A_BYTES,
+            _ => true,
+        };
+        let columns = if pack_b { p.n.min(nc).next_multiple_of(nr) } else { nr };
+        let tail = p.n % nr != 0 && width::<L>(p.n % nr) != p.n % nr;
         Plan {
             kc,
             nc,
-            skinny,
             pack_a,
             pack_b,
-            strip: if pack_a { rows * row_stride::<L>(kc) } else { 0 },
+            strip: if pack_a { L::MR * row_stride::<L>(kc) } else { 0 },
             panels: if pack_b || tail { kc * columns } else { 0 },
         }
     }
@@ -139,9 +138,7 @@ pub(super) fn depth<T>() -> usize {
 const KC_BYTES: usize = 1024;
 /// Bytes of a block of B: half of a second-level cache of 1 MiB.
 const NC_BYTES: usize = 512 << 10;
-/// C is skinny if it has up to this many strips.
-const SKINNY_STRIPS: usize = 4;
-/// B in place may be this large unless C is skinny.
+/// B in place may be this large.
 const PACK_B_BYTES: usize = 64 << 10;
 /// A in place serves up to this many panels.
 const PACK_A_PANELS: usize = 4;
@@ -170,10 +167,26 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        if self.small::<L>() {
-            return;
+        if !self.small::<L>() {
+            L::outline(Tiled(self));
         }
-        let plan = Plan::new::<L>(&self);
+    }
+}
+
+/// A product that is computed in tiles. Apart from the small ones, which would take longer to set up
+/// its variables than they need.
+struct Tiled<'a, T>(Product<'a, T>);
+
+impl<T: Element> Kernel<T> for Tiled<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let product = &self.0;
+        if product.is_skinny() {
+            return product.skinny::<L>();
+        }
+        let plan = Plan::new::<L>(product);
         let len = plan.strip + plan.panels;
         // A little memory is on the stack sooner than it is found.
         let (mut near, mut far);
@@ -189,11 +202,7 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
             }
         };
         let (strip, panels) = memory.split_at_mut(plan.strip);
-        if plan.skinny {
-            self.skinny::<L>(plan, strip, panels);
-        } else {
-            self.blocks::<L>(plan, strip, panels);
-        }
+        product.blocks::<L>(plan, strip, panels);
     }
 }
 
@@ -214,10 +223,15 @@ impl<T: Element> Product<'_, T> {
                 let last = nb % nr;
                 let first = match () {
                     () if plan.pack_b => 0,
-                    () if last == 0 || last == L::N => nb,
+                    () if last == 0 || width::<L>(last) == last => nb,
                     () => nb - last,
                 };
-                for j in (first..nb).step_by(nr) {
+                let whole = if self.b_cs == 1 { first + (nb - first) / nr * nr } else { first };
+                // SAFETY: these panels lie inside B.
+                unsafe {
+                    pack::panels::<L>(b.wrapping_add(first), self.b_rs, kc, whole - first, panels);
+                }
+                for j in (whole..nb).step_by(nr) {
                     let (b, to) = (b.wrapping_add(j * self.b_cs), &mut panels[(j - first) * kc..]);
                     // SAFETY: the panel lies inside B.
                     unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, nr.min(nb - j), to) };
@@ -255,6 +269,7 @@ impl<T: Element> Product<'_, T> {
                             c_rs: self.c_rs,
                             cols,
                             write,
+                            part: None,
                         };
                         // SAFETY: strip and panel lie in A and B or in their copies, the tile in
                         // C, which is ours.

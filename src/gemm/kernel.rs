@@ -7,7 +7,7 @@ use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// One tile: `C[rows, cols] = alpha A[rows, kc] B[kc, cols]`, or added to C.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<T> {
+pub(super) struct Tile<'a, T> {
     pub(super) kc: usize,
     pub(super) alpha: T,
     /// A is `a[i * a_rs + k * a_cs]`; one of the strides is 1.
@@ -22,15 +22,40 @@ pub(super) struct Tile<T> {
     pub(super) c_rs: usize,
     pub(super) cols: usize,
     pub(super) write: Write,
+    /// If only a part of K is computed: what comes before and after.
+    pub(super) part: Option<&'a Part<T>>,
 }
 
-/// How many numbers of a row of B a tile reads: one vector or `L::NV`, whichever holds `cols`.
+/// A part of the sums, where they are too long for B to stay near. Between parts the sums wait in
+/// memory as they are, so that the parts together are the same sums as the whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<T> {
+    /// Room for a tile.
+    pub(super) sums: *mut T,
+    /// Go on with the sums that wait there; else begin with zero.
+    pub(super) resumes: bool,
+    /// Leave them there; else write C.
+    pub(super) pauses: bool,
+    /// Rows of memory that another tile needs, to be asked for while this one is computed: the first,
+    pub(super) next: *const T,
+    /// their distance,
+    pub(super) stride: usize,
+    /// and how many of the width of the tile to ask for in each round of the loop.
+    pub(super) each: usize,
+}
+
+/// How many numbers of a row of B a tile reads: one vector, two or `L::NV`, the fewest that hold
+/// `cols`.
 #[inline(always)]
 pub(super) fn width<L: Lanes>(cols: usize) -> usize {
-    if cols > L::N { L::NV * L::N } else { L::N }
+    match cols.div_ceil(L::N) {
+        1 => L::N,
+        2 if L::NV > 2 => 2 * L::N,
+        _ => L::NV * L::N,
+    }
 }
 
-impl<T: Element> Tile<T> {
+impl<T: Element> Tile<'_, T> {
     /// Computes the tile, of `rows` rows, 1 to `L::MR`.
     ///
     /// # Safety
@@ -44,10 +69,6 @@ impl<T: Element> Tile<T> {
             4 => self.wide::<L, 4>(),
             5 if L::MR > 4 => self.wide::<L, 5>(),
             6 if L::MR > 4 => self.wide::<L, 6>(),
-            7 if L::MR > 6 => self.wide::<L, 7>(),
-            8 if L::MR > 6 => self.wide::<L, 8>(),
-            9 if L::MR > 6 => self.wide::<L, 9>(),
-            10 if L::MR > 6 => self.wide::<L, 10>(),
             _ => unreachable!("a tile of {rows} rows"),
         }
     }
@@ -55,10 +76,11 @@ impl<T: Element> Tile<T> {
     /// Picks the number of vectors a row of the tile takes.
     #[inline(always)]
     fn wide<L: Lanes<Elem = T>, const R: usize>(self) {
-        match L::NV {
-            2 if self.cols > L::N => self.with_a::<L, R, 2>(),
-            4 if self.cols > L::N => self.with_a::<L, R, 4>(),
-            _ => self.with_a::<L, R, 1>(),
+        match width::<L>(self.cols) / L::N {
+            1 => self.with_a::<L, R, 1>(),
+            2 if L::NV >= 2 => self.with_a::<L, R, 2>(),
+            4 if L::NV >= 4 => self.with_a::<L, R, 4>(),
+            _ => unreachable!("a tile of {} columns", self.cols),
         }
     }
 
@@ -66,93 +88,156 @@ impl<T: Element> Tile<T> {
     #[inline(always)]
     fn with_a<L: Lanes<Elem = T>, const R: usize, const V: usize>(self) {
         if self.a_rs == 1 {
-            L::outline(Micro::<T, R, V, true>(self));
+            L::outline(Micro::<'_, T, R, V, true>(self));
         } else {
-            L::outline(Micro::<T, R, V, false>(self));
+            L::outline(Micro::<'_, T, R, V, false>(self));
         }
     }
 }
 
-/// How many rows of B ahead of their use to ask for them: where B is read in place, each row may
-/// lie on a page of its own, and the processor asks by itself only inside of one.
-const AHEAD: usize = 16;
+/// Rows of B that a round of the loop takes.
+pub(super) const UNROLL: usize = 4;
+
 /// Bytes that come at once.
 const LINE: usize = 64;
 
 /// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along rows.
 /// Only [`Tile::run`] makes one; what it demands holds.
-struct Micro<T, const R: usize, const V: usize, const COLUMNS: bool>(Tile<T>);
+struct Micro<'a, T, const R: usize, const V: usize, const COLUMNS: bool>(Tile<'a, T>);
 
 impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
-    for Micro<T, R, V, COLUMNS>
+    for Micro<'_, T, R, V, COLUMNS>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, write } = self.0;
+        let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, write, part } = self.0;
         let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
         // One pointer for three rows: addresses scale an index by 1 and 2 for free. Unless it is
         // kept from knowing how they relate, the compiler adds its way from row to row instead.
         let third = |i: usize| black_box(a.wrapping_add(i * a_rs));
-        let mut a0 = a;
-        let mut a3 = if COLUMNS || R <= 3 { a } else { third(3) };
-        let mut a6 = if COLUMNS || R <= 6 { a } else { third(6) };
-        let mut a9 = if COLUMNS || R <= 9 { a } else { third(9) };
-        let ahead = AHEAD.wrapping_mul(b_rs);
+        let mut thirds = [a; 2];
+        if !COLUMNS && R > 3 {
+            thirds[1] = third(3);
+        }
         let mut sums = [[L::splat(T::ZERO); V]; R];
-        for _ in 0..kc {
-            let mut row = [L::splat(T::ZERO); V];
-            for (v, y) in row.iter_mut().enumerate() {
-                // SAFETY: row k of B has `V * L::N` columns.
-                *y = L::load(unsafe { from_raw_parts(b.wrapping_add(v * L::N), L::N) });
-                // The end of the vector: its start may lie in a line of the panel before this one.
-                if v + 1 == V || ((v + 1) * L::N * size_of::<T>()).is_multiple_of(LINE) {
-                    prefetch(b.wrapping_add(ahead).wrapping_add((v + 1) * L::N - 1));
-                }
-            }
+        let waits = |part: &Part<T>, i: usize, v: usize| part.sums.wrapping_add((i * V + v) * L::N);
+        if let Some(part) = part.filter(|part| part.resumes) {
             for (i, sums) in sums.iter_mut().enumerate() {
-                let at = match i / 3 {
-                    _ if COLUMNS => a0.wrapping_add(i),
-                    0 => a0.wrapping_add(i * a_rs),
-                    1 => a3.wrapping_add((i - 3) * a_rs),
-                    2 => a6.wrapping_add((i - 6) * a_rs),
-                    _ => a9.wrapping_add((i - 9) * a_rs),
-                };
-                // SAFETY: column k of A has `R` rows.
-                let x = L::splat(unsafe { *at });
-                for (sum, &y) in sums.iter_mut().zip(&row) {
-                    *sum = x.mul_add(y, *sum);
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: there is room for the tile, and the part before left it there.
+                    *sum = L::load(unsafe { from_raw_parts(waits(part, i, v), L::N) });
                 }
             }
-            a0 = a0.wrapping_add(a_cs);
-            a3 = a3.wrapping_add(a_cs);
-            a6 = a6.wrapping_add(a_cs);
-            a9 = a9.wrapping_add(a_cs);
+        }
+        let mut next = part.map_or(a, |part| part.next);
+        let strides = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
+        // C is written when the sums are complete; by then it is near.
+        if part.is_none_or(|part| !part.pauses) {
+            for i in 0..R {
+                for v in 0..V {
+                    prefetch(c.wrapping_add(i * c_rs + v * L::N));
+                }
+            }
+        }
+        for _ in 0..kc / UNROLL {
+            if let Some(part) = part {
+                for _ in 0..part.each {
+                    for line in 0..(V * L::N * size_of::<T>()).div_ceil(LINE) {
+                        prefetch(next.wrapping_byte_add(line * LINE));
+                    }
+                    next = next.wrapping_add(part.stride);
+                }
+            }
+            for u in 0..UNROLL {
+                step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, u, b);
+                b = b.wrapping_add(b_rs);
+            }
+            if !COLUMNS {
+                for a in &mut thirds {
+                    *a = a.wrapping_add(UNROLL);
+                }
+            }
+        }
+        for _ in 0..kc % UNROLL {
+            step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, 0, b);
             b = b.wrapping_add(b_rs);
+            if !COLUMNS {
+                for a in &mut thirds {
+                    *a = a.wrapping_add(1);
+                }
+            }
         }
 
+        if let Some(part) = part.filter(|part| part.pauses) {
+            for (i, sums) in sums.into_iter().enumerate() {
+                for (v, sum) in sums.into_iter().enumerate() {
+                    // SAFETY: there is room for the tile, which is ours.
+                    sum.store(unsafe { from_raw_parts_mut(waits(part, i, v), L::N) });
+                }
+            }
+            return;
+        }
         let alpha = L::splat(alpha);
-        for (i, sums) in sums.iter().enumerate() {
-            for (v, &sum) in sums.iter().enumerate() {
-                let len = cols.saturating_sub(v * L::N).min(L::N);
-                let at = c.wrapping_add(i * c_rs + v * L::N);
+        let row = |i: usize| c.wrapping_add(i * c_rs);
+        if cols == V * L::N {
+            for (i, sums) in sums.into_iter().enumerate() {
                 // SAFETY: row i of C has `cols` columns, which are ours.
-                let out = unsafe { from_raw_parts_mut(at, len) };
-                if write == Write::Store {
-                    store(alpha * sum, out);
-                } else if len == L::N {
-                    alpha.mul_add(sum, L::load(out)).store(out);
-                } else {
-                    alpha.mul_add(sum, L::load_partial(out, T::ZERO)).store_partial(out);
+                let out = unsafe { from_raw_parts_mut(row(i), V * L::N) };
+                for (sum, out) in sums.into_iter().zip(out.chunks_exact_mut(L::N)) {
+                    match write {
+                        Write::Store => alpha * sum,
+                        Write::Add => alpha.mul_add(sum, L::load(out)),
+                    }
+                    .store(out);
+                }
+            }
+        } else {
+            for v in 0..V {
+                let len = cols.saturating_sub(v * L::N).min(L::N);
+                for (i, sums) in sums.iter().enumerate() {
+                    // SAFETY: row i of C has `cols` columns, which are ours.
+                    let out = unsafe { from_raw_parts_mut(row(i).wrapping_add(v * L::N), len) };
+                    match write {
+                        Write::Store => alpha * sums[v],
+                        Write::Add => alpha.mul_add(sums[v], L::load_partial(out, T::ZERO)),
+                    }
+                    .store_partial(out);
                 }
             }
         }
     }
 }
 
-/// Writes all of `out`, at most a vector.
+/// Adds the products with row `u` of B after the one that `thirds` points to; `b` is that row.
 #[inline(always)]
-fn store<L: Lanes>(x: L, out: &mut [L::Elem]) {
-    if out.len() == L::N { x.store(out) } else { x.store_partial(out) }
+fn step<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool>(
+    sums: &mut [[L; V]; R],
+    thirds: &mut [*const L::Elem; 2],
+    (a_rs, a_cs): (usize, usize),
+    u: usize,
+    b: *const L::Elem,
+) {
+    let mut row = [L::splat(L::Elem::ZERO); V];
+    for (v, y) in row.iter_mut().enumerate() {
+        // SAFETY: row k of B has `V * L::N` columns.
+        *y = L::load(unsafe { from_raw_parts(b.wrapping_add(v * L::N), L::N) });
+    }
+    for (i, sums) in sums.iter_mut().enumerate() {
+        let at = match i / 3 {
+            _ if COLUMNS => thirds[0].wrapping_add(i),
+            q => thirds[q].wrapping_add((i % 3) * a_rs),
+        };
+        // SAFETY: column k of A has `R` rows.
+        let x = L::splat(unsafe { *at.wrapping_add(if COLUMNS { 0 } else { u }) });
+        // What is used once may as well stay in memory.
+        let x = if V > 1 { x.pinned() } else { x };
+        for (sum, &y) in sums.iter_mut().zip(row.iter()) {
+            *sum = x.mul_add(y, *sum);
+        }
+    }
+    if COLUMNS {
+        thirds[0] = thirds[0].wrapping_add(a_cs);
+    }
 }

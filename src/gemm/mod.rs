@@ -7,9 +7,10 @@
 //! (`kernel.rs`), with `NR = NV * N`: a number of A is broadcast, a row of B's panel is `NV`
 //! vectors. Around it (`blocks.rs`) run loops over blocks of `KC` x `NC` of B, small enough for the
 //! second-level cache, and strips of `MR` x `KC` of A, small enough for the first. Where C has only
-//! a few strips (`skinny.rs`), each panel of B is used up before the next one is read. Either is
-//! copied (`pack.rs`) only where reading it in place would be slower. Large products are split over
-//! threads by rows or columns of C (`threads.rs`), never over K.
+//! a few strips and B is large (`skinny.rs`), the loops follow B through memory instead. Either is
+//! copied (`pack.rs`) only where reading it in place would be slower. Sums of a few numbers need no
+//! tiles (`shallow.rs`). Large products are split over threads by rows or columns of C
+//! (`threads.rs`), never over K.
 //!
 //! **Each number of C is one sum in one order**: blocks of `KC` numbers of K, which depends on the
 //! element type alone, one after the other in a block and block after block. So on one machine its
@@ -24,6 +25,7 @@ mod fallback;
 mod kernel;
 mod pack;
 mod scratch;
+mod shallow;
 mod skinny;
 mod small;
 #[cfg(test)]

@@ -60,6 +60,33 @@ pub(super) unsafe fn panel<L: Lanes>(
     }
 }
 
+/// Copies `kc` rows of `cols` numbers, `rs` apart, to panel after panel: `cols` fills them all.
+///
+/// Row after row, for memory is read at full speed only in long pieces.
+///
+/// # Safety
+/// They must be readable there.
+#[inline(always)]
+pub(super) unsafe fn panels<L: Lanes>(
+    b: *const L::Elem,
+    rs: usize,
+    kc: usize,
+    cols: usize,
+    to: &mut [L::Elem],
+) {
+    let nr = L::NV * L::N;
+    let to = &mut to[..kc * cols];
+    for k in 0..kc {
+        for (j, to) in to.chunks_exact_mut(kc * nr).enumerate() {
+            for (v, to) in to[k * nr..][..nr].chunks_exact_mut(L::N).enumerate() {
+                // SAFETY: the caller promises row k of B.
+                let from = unsafe { from_raw_parts(b.add(k * rs + j * nr + v * L::N), L::N) };
+                L::load(from).store(to);
+            }
+        }
+    }
+}
+
 /// A square that sticks out of B, by way of one that is filled up with zeros: `columns` columns of
 /// `rows` numbers each, to `to[k * width + i]`.
 #[inline(always)]
@@ -101,7 +128,12 @@ pub(super) unsafe fn strip<L: Lanes>(
     if rs == 1 {
         for (k, to) in to[..kc * rows].chunks_exact_mut(rows).enumerate() {
             // SAFETY: the caller promises column k of A.
-            copy::<L>(unsafe { from_raw_parts(a.add(k * cs), rows) }, to);
+            let column = unsafe { from_raw_parts(a.add(k * cs), rows) };
+            if rows <= L::N {
+                L::load_partial(column, L::Elem::ZERO).store_partial(to);
+            } else {
+                copy::<L>(column, to);
+            }
         }
         return (1, rows);
     }

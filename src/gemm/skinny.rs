@@ -1,67 +1,128 @@
-//! The loops where C has few rows: B is most of the memory, and each number of it is used only a few
-//! times, so a panel of it serves all strips of A while it is in the first-level cache.
+//! The loops where C has few rows and B is large: nearly all memory is B's, each number of it is used
+//! only a few times, and how fast it is read decides.
+//!
+//! Memory is read at full speed only along a few pages at a time: then the processor asks for what
+//! comes next by itself. So B is read in runs of a few rows, along these rows from panel to panel, and
+//! the sums wait in memory from run to run ([`Part`]). All strips of A use a panel while it is in the
+//! first-level cache. Stored transposed, B is read along its columns and copied.
 
 use super::Write;
-use super::blocks::{Plan, Product, height, row_stride};
-use super::kernel::{Tile, width};
+use super::blocks::{Product, depth, height, row_stride};
+use super::kernel::{Part, Tile, UNROLL, width};
 use super::pack;
+use super::scratch::Scratch;
 use crate::simd::{Element, Lanes};
 
+/// C is skinny up to this many rows,
+const ROWS: usize = 32;
+/// if B takes more bytes than this, a second-level cache.
+const LARGE: usize = 1 << 20;
+/// Rows of B in a run.
+const RUN: usize = 32;
+/// Bytes that waiting sums may take.
+const WAITING: usize = 128 << 10;
+/// Bytes of a row of B from the tile that asks to what it asks for.
+const AHEAD: usize = 512;
+
 impl<T: Element> Product<'_, T> {
-    /// Block after block of K, panel after panel of B, strip after strip of A.
-    ///
-    /// `strips` and `panel` take the copies the plan asks for.
+    /// Whether the product is better computed this way.
     #[inline(always)]
-    pub(super) fn skinny<L: Lanes<Elem = T>>(&self, plan: Plan, strips: &mut [T], panel: &mut [T]) {
+    pub(super) fn is_skinny(&self) -> bool {
+        self.m <= ROWS && self.k * self.n * size_of::<T>() > LARGE
+    }
+
+    /// Columns after columns of C, block after block of K, run after run, panel after panel, strip
+    /// after strip.
+    #[inline(always)]
+    pub(super) fn skinny<L: Lanes<Elem = T>>(&self) {
         let nr = L::NV * L::N;
-        let mut pc = 0;
-        loop {
-            let kc = plan.kc.min(self.k - pc);
-            let write = if pc == 0 { self.write } else { Write::Add };
-            let stride = row_stride::<L>(kc);
-            let (a, b) = (self.a.wrapping_add(pc * self.a_cs), self.b.wrapping_add(pc * self.b_rs));
-            let (mut a_rs, mut a_cs) = (self.a_rs, self.a_cs);
-            let mut ic = 0;
-            while plan.pack_a && ic < self.m {
-                let rows = height::<L>(self.m - ic);
-                let (a, to) = (a.wrapping_add(ic * self.a_rs), &mut strips[ic * stride..]);
-                // SAFETY: the strip lies inside A.
-                (a_rs, a_cs) =
-                    unsafe { pack::strip::<L>(a, self.a_rs, self.a_cs, rows, kc, stride, to) };
-                ic += rows;
-            }
-            for j in (0..self.n).step_by(nr) {
-                let cols = nr.min(self.n - j);
-                let mut b = b.wrapping_add(j * self.b_cs);
-                let mut b_rs = self.b_rs;
-                // A row in place must be as many vectors as the tile reads.
-                if plan.pack_b || width::<L>(cols) != cols {
-                    // SAFETY: the panel lies inside B.
-                    unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, cols, panel) };
-                    (b, b_rs) = (panel.as_ptr(), width::<L>(cols));
-                }
+        let packs = self.b_cs != 1;
+        let nc = if packs { nr } else { (WAITING / size_of::<T>() / self.m / nr).max(1) * nr };
+        let kc = depth::<T>().min(self.k);
+        // Stored transposed, a panel is copied, along its columns, and need not be short.
+        let run = if packs { kc } else { RUN };
+        let stride = row_stride::<L>(kc);
+        let high = self.m.div_ceil(L::MR);
+        let tile = L::MR * nr;
+        let sums = if packs {
+            high * tile
+        } else {
+            nc.min(self.n.next_multiple_of(nr)) / nr * high * tile
+        };
+        let mut memory = Scratch::new(self.m * stride + run * nr + sums);
+        let (strips, memory) = memory.split_at_mut(self.m * stride);
+        let (panel, sums) = memory.split_at_mut(run * nr);
+
+        for jc in (0..self.n).step_by(nc) {
+            let end = self.n.min(jc + nc);
+            let mut pc = 0;
+            loop {
+                let kc = kc.min(self.k - pc);
+                let write = if pc == 0 { self.write } else { Write::Add };
+                let (mut a_rs, mut a_cs) = (0, 0);
                 let mut ic = 0;
                 while ic < self.m {
                     let rows = height::<L>(self.m - ic);
-                    let a = if plan.pack_a {
-                        // Copied down its columns, a strip is as wide as it is high.
-                        a_cs = if a_rs == 1 { rows } else { a_cs };
-                        strips[ic * stride..].as_ptr()
-                    } else {
-                        a.wrapping_add(ic * self.a_rs)
-                    };
-                    let c = self.c.wrapping_add(ic * self.c_rs + j);
-                    let (alpha, c_rs) = (self.alpha, self.c_rs);
-                    let tile = Tile { kc, alpha, a, a_rs, a_cs, b, b_rs, c, c_rs, cols, write };
-                    // SAFETY: strip and panel lie in A and B or in their copies, the tile in C,
-                    // which is ours.
-                    unsafe { tile.run::<L>(rows) };
+                    let a = self.a.wrapping_add(ic * self.a_rs + pc * self.a_cs);
+                    let to = &mut strips[ic * stride..];
+                    // SAFETY: the strip lies inside A.
+                    (a_rs, a_cs) =
+                        unsafe { pack::strip::<L>(a, self.a_rs, self.a_cs, rows, kc, stride, to) };
                     ic += rows;
                 }
-            }
-            pc += plan.kc;
-            if pc >= self.k {
-                return;
+                for k in (0..kc).step_by(run) {
+                    let deep = run.min(kc - k);
+                    for j in (jc..end).step_by(nr) {
+                        let cols = nr.min(end - j);
+                        let mut b = self.b.wrapping_add((pc + k) * self.b_rs + j * self.b_cs);
+                        let ask = b.wrapping_byte_add(AHEAD);
+                        let mut b_rs = self.b_rs;
+                        // A row in place must be as many vectors as the tile reads.
+                        if packs || width::<L>(cols) != cols {
+                            // SAFETY: the panel lies inside B.
+                            unsafe { pack::panel::<L>(b, b_rs, self.b_cs, deep, cols, panel) };
+                            (b, b_rs) = (panel.as_ptr(), width::<L>(cols));
+                        }
+                        let (mut ic, mut strip) = (0, 0);
+                        while ic < self.m {
+                            let rows = height::<L>(self.m - ic);
+                            // Copied down its columns, a strip is as wide as it is high.
+                            a_cs = if a_rs == 1 { rows } else { a_cs };
+                            let (from, to) = (deep * strip / high, deep * (strip + 1) / high);
+                            let part = Part {
+                                sums: sums[((j - jc) / nr * high + strip) * tile..].as_mut_ptr(),
+                                resumes: k > 0,
+                                pauses: k + deep < kc,
+                                next: ask.wrapping_add(from * self.b_rs),
+                                stride: self.b_rs,
+                                each: (to - from).div_ceil((deep / UNROLL).max(1)),
+                            };
+                            let tile = Tile {
+                                kc: deep,
+                                alpha: self.alpha,
+                                a: strips[ic * stride + k * a_cs..].as_ptr(),
+                                a_rs,
+                                a_cs,
+                                b,
+                                b_rs,
+                                c: self.c.wrapping_add(ic * self.c_rs + j),
+                                c_rs: self.c_rs,
+                                cols,
+                                write,
+                                part: (!packs).then_some(&part),
+                            };
+                            // SAFETY: strip and panel lie in their copies or in B, the tile in C,
+                            // which is ours; its sums have room for all tiles of these columns.
+                            unsafe { tile.run::<L>(rows) };
+                            ic += rows;
+                            strip += 1;
+                        }
+                    }
+                }
+                pc += depth::<T>();
+                if pc >= self.k {
+                    break;
+                }
             }
         }
     }

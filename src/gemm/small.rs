@@ -8,6 +8,7 @@ use super::blocks::{Product, depth};
 use super::kernel::{Tile, width};
 use super::pack;
 use super::scratch::Scratch;
+use super::shallow::SHALLOW;
 use crate::simd::{Element, Lanes, slice};
 use std::slice::{from_mut, from_raw_parts};
 
@@ -18,13 +19,15 @@ const FEW_COLUMNS: usize = 3;
 /// The longest vector.
 const LONGEST: usize = 16;
 /// The longest row of a tile.
-const WIDEST: usize = 32;
+const WIDEST: usize = 64;
 
 impl<T: Element> Product<'_, T> {
     /// Does the product if it is small; says whether it was.
     #[inline(always)]
     pub(super) fn small<L: Lanes<Elem = T>>(&self) -> bool {
-        if self.m * self.n * self.k <= TINY && self.k <= depth::<T>() {
+        if (1..=SHALLOW).contains(&self.k) && self.n > FEW_COLUMNS {
+            self.shallow::<L>();
+        } else if self.m * self.n * self.k <= TINY && self.k <= depth::<T>() {
             self.tiny::<L>();
         } else if self.n > FEW_COLUMNS {
             return false;
@@ -133,6 +136,7 @@ impl<T: Element> Product<'_, T> {
                     a_cs: self.b_rs,
                     b: panel.as_ptr(),
                     b_rs: width::<L>(cols),
+                    part: None,
                     c: out.as_mut_ptr(),
                     c_rs: nr,
                     cols,

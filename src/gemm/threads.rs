@@ -29,7 +29,7 @@ fn split<T: Element>(machine: Machine, product: Product<'_, T>, tasks: usize) {
     // Blocks of C start at a multiple of these, to keep tiles and cache lines whole; where columns
     // are few, even blocks matter more.
     let (m, n) = (product.m, product.n);
-    let (row, col) = (4, if n < 64 * 8 * tasks { 16 } else { 64 });
+    let (row, col) = (12, if n < 64 * 8 * tasks { 16 } else { 64 });
     let part = |len: usize, unit: usize| (len * (tasks / 2) / tasks).next_multiple_of(unit);
     let (first, rest) = match () {
         () if tasks < 2 => return T::vectorize_on(machine, product),

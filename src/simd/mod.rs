@@ -112,6 +112,14 @@ pub trait Lanes:
         }
     }
 
+    /// The same, held in a register: used more than once, the compiler must not read it anew each
+    /// time, as it does where an instruction can take a number of memory for all lanes.
+    #[inline(always)]
+    #[must_use]
+    fn pinned(self) -> Self {
+        self
+    }
+
     /// Runs `kernel` with these lanes in a function of its own, so that the compiler allocates
     /// registers for it alone.
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output;
