@@ -118,7 +118,7 @@ fn vectors<L: Lanes, const I: usize>(slices: [&[L::Elem]; I], at: usize) -> [L; 
 const CHAINS: usize = 4;
 
 /// `O` sums over `I` slices: `f` adds what a vector of each contributes. The lanes behind the end
-/// see `fill`, which has to contribute nothing. In a fixed order: vectors are dealt to [`CHAINS`]
+/// see `fill`, which has to contribute nothing. In a fixed order: vectors are dealt to four
 /// partial sums in turn. Panics if the lengths differ.
 #[inline(always)]
 pub fn sums<L: Lanes, const I: usize, const O: usize>(
