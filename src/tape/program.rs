@@ -231,12 +231,14 @@ impl<T: Element> Program<T> {
     pub fn continue_from(&mut self, longer: &mut Program<T>) {
         self.exchange(longer);
         let shared = longer.nodes.len();
-        for node in &self.nodes[..shared] {
-            self.values[node.out as usize].set_len(node.len);
-            self.saved[node.saved as usize].set_len(node.saves);
-        }
-        for node in &self.nodes[shared..] {
-            node.forward(&mut self.values, &self.ids, &mut self.saved);
+        for (i, node) in self.nodes.iter().enumerate() {
+            // An operation may leave nothing for the backward pass where there is much to leave.
+            if i >= shared || longer.nodes[i].saves < node.saves {
+                node.forward(&mut self.values, &self.ids, &mut self.saved);
+            } else {
+                self.values[node.out as usize].set_len(node.len);
+                self.saved[node.saved as usize].set_len(node.saves);
+            }
         }
     }
 
@@ -247,7 +249,9 @@ impl<T: Element> Program<T> {
             let same = (a.op.name(), a.out, a.saved) == (b.op.name(), b.out, b.saved);
             assert!(same, "recordings of different models");
             swap(&mut self.values[a.out as usize], &mut other.values[b.out as usize]);
-            swap(&mut self.saved[a.saved as usize], &mut other.saved[b.saved as usize]);
+            if (a.saves == 0) == (b.saves == 0) {
+                swap(&mut self.saved[a.saved as usize], &mut other.saved[b.saved as usize]);
+            }
         }
     }
 
