@@ -6,7 +6,6 @@
 //! the sums wait in memory from run to run ([`Part`]). All strips of A use a panel while it is in the
 //! first-level cache. Stored transposed, B is read along its columns and copied.
 
-use super::Write;
 use super::blocks::{Product, depth, height, row_stride};
 use super::kernel::{Part, Tile, UNROLL, width};
 use super::pack;
@@ -57,7 +56,6 @@ impl<T: Element> Product<'_, T> {
             let mut pc = 0;
             loop {
                 let kc = kc.min(self.k - pc);
-                let write = if pc == 0 { self.write } else { Write::Add };
                 let (mut a_rs, mut a_cs) = (0, 0);
                 let mut ic = 0;
                 while ic < self.m {
@@ -109,7 +107,7 @@ impl<T: Element> Product<'_, T> {
                                 c: self.c.wrapping_add(ic * self.c_rs + j),
                                 c_rs: self.c_rs,
                                 cols,
-                                write,
+                                old: self.old(pc, ic, j),
                                 part: (!packs).then_some(&part),
                             };
                             // SAFETY: strip and panel lie in their copies or in B, the tile in C,
