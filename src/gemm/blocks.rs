@@ -3,9 +3,10 @@
 use super::kernel::{Tile, width};
 use super::pack;
 use super::scratch::Scratch;
-use super::{Mat, MatMut, Write};
+use super::{Mat, MatMut, Summand};
 use crate::simd::{Element, Kernel, Lanes};
 use std::marker::PhantomData;
+use std::slice::from_raw_parts;
 
 /// A product whose shapes fit together, over raw memory so that threads can share C.
 ///
@@ -24,7 +25,8 @@ pub(super) struct Product<'a, T> {
     pub(super) b_cs: usize,
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
-    pub(super) write: Write,
+    /// What the product is added to, if anything.
+    pub(super) old: Option<Old<T>>,
     memory: PhantomData<(&'a T, &'a mut T)>,
 }
 
@@ -32,15 +34,21 @@ pub(super) struct Product<'a, T> {
 unsafe impl<T: Element> Send for Product<'_, T> {}
 
 impl<'a, T: Element> Product<'a, T> {
-    /// `C = alpha A B` or `C += alpha A B`; C has at least one element.
+    /// `C = old + alpha A B`; C has at least one element.
     pub(super) fn new(
         alpha: T,
         a: Mat<'a, T>,
         b: Mat<'a, T>,
-        write: Write,
+        old: Summand<'a, T>,
         c: MatMut<'a, T>,
     ) -> Self {
         assert!(c.rows > 0 && c.cols > 0);
+        let out = c.data.as_mut_ptr();
+        let old = match old {
+            Summand::Nothing => None,
+            Summand::C => Some(Old { at: out, rs: c.rs }),
+            Summand::Row(row) => Some(Old { at: row[..c.cols].as_ptr(), rs: 0 }),
+        };
         Product {
             m: c.rows,
             n: c.cols,
@@ -52,9 +60,9 @@ impl<'a, T: Element> Product<'a, T> {
             b: b.data.as_ptr(),
             b_rs: b.rs,
             b_cs: b.cs,
-            c: c.data.as_mut_ptr(),
+            c: out,
             c_rs: c.rs,
-            write,
+            old,
             memory: PhantomData,
         }
     }
@@ -66,6 +74,7 @@ impl<'a, T: Element> Product<'a, T> {
             m: self.m - m,
             a: self.a.wrapping_add(m * self.a_rs),
             c: self.c.wrapping_add(m * self.c_rs),
+            old: self.old.map(|old| old.from(m, 0)),
             ..self
         };
         (Product { m, ..self }, rest)
@@ -78,9 +87,53 @@ impl<'a, T: Element> Product<'a, T> {
             n: self.n - n,
             b: self.b.wrapping_add(n * self.b_cs),
             c: self.c.wrapping_add(n),
+            old: self.old.map(|old| old.from(0, n)),
             ..self
         };
         (Product { n, ..self }, rest)
+    }
+}
+
+impl<T> Product<'_, T> {
+    /// What the numbers of C from (i, j) on are added to once `pc` numbers of K are done.
+    #[inline(always)]
+    pub(super) fn old(&self, pc: usize, i: usize, j: usize) -> Option<Old<T>> {
+        let old = if pc == 0 { self.old } else { Some(Old { at: self.c, rs: self.c_rs }) };
+        old.map(|old| old.from(i, j))
+    }
+}
+
+/// What a product is added to: element (i, j) is `at[i * rs + j]`, so that with `rs` 0 all rows are
+/// one.
+#[derive(Debug)]
+pub(super) struct Old<T> {
+    pub(super) at: *const T,
+    pub(super) rs: usize,
+}
+
+impl<T> Clone for Old<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Old<T> {}
+
+impl<T> Old<T> {
+    /// The elements from (i, j) on.
+    #[inline(always)]
+    pub(super) fn from(self, i: usize, j: usize) -> Self {
+        Old { at: self.at.wrapping_add(i * self.rs + j), rs: self.rs }
+    }
+
+    /// `len` elements of row `i`.
+    ///
+    /// # Safety
+    /// They must be readable, and nobody may write them while they are borrowed.
+    #[inline(always)]
+    pub(super) unsafe fn row<'a>(self, i: usize, len: usize) -> &'a [T] {
+        // SAFETY: as the caller promises.
+        unsafe { from_raw_parts(self.at.wrapping_add(i * self.rs), len) }
     }
 }
 
@@ -217,7 +270,6 @@ impl<T: Element> Product<'_, T> {
             let mut pc = 0;
             loop {
                 let kc = plan.kc.min(self.k - pc);
-                let write = if pc == 0 { self.write } else { Write::Add };
                 let b = self.b.wrapping_add(pc * self.b_rs + jc * self.b_cs);
                 // Panels that are copied: all, or the last one if it does not fill its vectors.
                 let last = nb % nr;
@@ -268,7 +320,7 @@ impl<T: Element> Product<'_, T> {
                             c: self.c.wrapping_add(ic * self.c_rs + jc + j),
                             c_rs: self.c_rs,
                             cols,
-                            write,
+                            old: self.old(pc, ic, jc + j),
                             part: None,
                         };
                         // SAFETY: strip and panel lie in A and B or in their copies, the tile in

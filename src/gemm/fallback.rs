@@ -1,9 +1,9 @@
 //! The product by the `matrixmultiply` crate, for processors without a machine of our own.
 
-use super::Write;
 use super::blocks::Product;
 use crate::simd::{Element, Machine};
 use std::any::TypeId;
+use std::slice::from_raw_parts_mut;
 
 /// Multiply-adds from which its set-up pays.
 const LARGE: usize = 32 * 32 * 32;
@@ -23,7 +23,16 @@ pub(super) fn serves<T: Element>(machine: Machine, work: usize) -> bool {
 /// # Panics
 /// For other elements.
 pub(super) fn run<T: Element>(p: Product<'_, T>) {
-    let beta = if p.write == Write::Add { 1.0 } else { 0.0 };
+    let beta = if p.old.is_some() { 1.0 } else { 0.0 };
+    if let Some(old) = p.old.filter(|old| !std::ptr::eq(old.at, p.c)) {
+        for i in 0..p.m {
+            // SAFETY: what is added is as large as C, which is ours and lies elsewhere.
+            unsafe {
+                from_raw_parts_mut(p.c.wrapping_add(i * p.c_rs), p.n)
+                    .copy_from_slice(old.row(i, p.n));
+            }
+        }
+    }
     let alpha = p.alpha.to_f64();
     let stride = |s: usize| s as isize;
     let (a_rs, a_cs, b_rs, b_cs) = (stride(p.a_rs), stride(p.a_cs), stride(p.b_rs), stride(p.b_cs));
@@ -51,7 +60,7 @@ pub(super) fn run<T: Element>(p: Product<'_, T>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Mat, MatMut, gemm};
+    use super::super::{Mat, MatMut, Summand, Write, gemm, gemm_row};
     use super::*;
 
     /// Our product and the crate's, each of whole numbers, are exact and so the same.
@@ -66,9 +75,15 @@ mod tests {
             let (a, b) = (Mat::new(&a, m, k), Mat::new(&b, n, k).t());
             gemm(T::from_f64(2.0), a, b, write, MatMut::new(&mut ours, m, n));
             let c = MatMut::new(&mut theirs, m, n);
-            run(Product::new(T::from_f64(2.0), a, b, write, c));
+            run(Product::new(T::from_f64(2.0), a, b, write.into(), c));
             assert_eq!(ours, theirs);
             assert!(ours.iter().any(|x| x.to_f64().abs() > 100.0));
+
+            let row = numbers(n, 4);
+            gemm_row(T::ONE, a, b, &row, MatMut::new(&mut ours, m, n));
+            let c = MatMut::new(&mut theirs, m, n);
+            run(Product::new(T::ONE, a, b, Summand::Row(&row), c));
+            assert_eq!(ours, theirs);
         }
     }
 

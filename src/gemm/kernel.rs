@@ -1,6 +1,6 @@
 //! The micro-kernel: one tile of C, held in registers while K runs.
 
-use super::Write;
+use super::blocks::Old;
 use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::hint::black_box;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
@@ -21,7 +21,8 @@ pub(super) struct Tile<'a, T> {
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
     pub(super) cols: usize,
-    pub(super) write: Write,
+    /// What the tile is added to, if anything.
+    pub(super) old: Option<Old<T>>,
     /// If only a part of K is computed: what comes before and after.
     pub(super) part: Option<&'a Part<T>>,
 }
@@ -112,7 +113,7 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, write, part } = self.0;
+        let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, old, part } = self.0;
         let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
         // One pointer for three rows: addresses scale an index by 1 and 2 for free. Unless it is
         // kept from knowing how they relate, the compiler adds its way from row to row instead.
@@ -182,28 +183,34 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
         let alpha = L::splat(alpha);
         let row = |i: usize| c.wrapping_add(i * c_rs);
         if cols == V * L::N {
-            for (i, sums) in sums.into_iter().enumerate() {
-                // SAFETY: row i of C has `cols` columns, which are ours.
-                let out = unsafe { from_raw_parts_mut(row(i), V * L::N) };
-                for (sum, out) in sums.into_iter().zip(out.chunks_exact_mut(L::N)) {
-                    match write {
-                        Write::Store => alpha * sum,
-                        Write::Add => alpha.mul_add(sum, L::load(out)),
-                    }
-                    .store(out);
+            for (i, sums) in sums.iter().enumerate() {
+                for (v, &sum) in sums.iter().enumerate() {
+                    let sum = match old {
+                        None => alpha * sum,
+                        // SAFETY: row i of what is added has `cols` columns.
+                        Some(old) => alpha
+                            .mul_add(sum, L::load(unsafe { old.from(0, v * L::N).row(i, L::N) })),
+                    };
+                    // SAFETY: row i of C has `cols` columns, which are ours.
+                    sum.store(unsafe { from_raw_parts_mut(row(i).wrapping_add(v * L::N), L::N) });
                 }
             }
         } else {
             for v in 0..V {
                 let len = cols.saturating_sub(v * L::N).min(L::N);
                 for (i, sums) in sums.iter().enumerate() {
+                    let sum = match old {
+                        None => alpha * sums[v],
+                        Some(old) => {
+                            // SAFETY: row i of what is added has `cols` columns.
+                            let old = unsafe { old.from(0, v * L::N).row(i, len) };
+                            alpha.mul_add(sums[v], L::load_partial(old, T::ZERO))
+                        }
+                    };
                     // SAFETY: row i of C has `cols` columns, which are ours.
-                    let out = unsafe { from_raw_parts_mut(row(i).wrapping_add(v * L::N), len) };
-                    match write {
-                        Write::Store => alpha * sums[v],
-                        Write::Add => alpha.mul_add(sums[v], L::load_partial(out, T::ZERO)),
-                    }
-                    .store_partial(out);
+                    sum.store_partial(unsafe {
+                        from_raw_parts_mut(row(i).wrapping_add(v * L::N), len)
+                    });
                 }
             }
         }

@@ -148,17 +148,47 @@ pub enum Write {
 /// If the shapes do not fit together.
 #[track_caller]
 pub fn gemm<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, write: Write, c: MatMut<'_, T>) {
-    gemm_on(crate::simd::machine(), alpha, a, b, write, c);
+    gemm_on(crate::simd::machine(), alpha, a, b, write.into(), c);
 }
 
-/// [`gemm`] on a given machine.
+/// `C = row + alpha A B`: `row` is added to each row, in the pass that writes C.
+///
+/// The result has the bits of [`MatMut::fill_rows`] and a [`gemm`] that adds.
+///
+/// # Panics
+/// If the shapes do not fit together or `row` is shorter than a row of C.
+#[track_caller]
+pub fn gemm_row<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, row: &[T], c: MatMut<'_, T>) {
+    gemm_on(crate::simd::machine(), alpha, a, b, Summand::Row(row), c);
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+enum Summand<'a, T> {
+    Nothing,
+    /// What was in C.
+    C,
+    /// One row for all of C.
+    Row(&'a [T]),
+}
+
+impl<T> From<Write> for Summand<'_, T> {
+    fn from(write: Write) -> Self {
+        match write {
+            Write::Store => Summand::Nothing,
+            Write::Add => Summand::C,
+        }
+    }
+}
+
+/// `C = old + alpha A B` on a given machine.
 #[track_caller]
 fn gemm_on<T: Element>(
     machine: crate::simd::Machine,
     alpha: T,
     a: Mat<'_, T>,
     b: Mat<'_, T>,
-    write: Write,
+    old: Summand<'_, T>,
     c: MatMut<'_, T>,
 ) {
     assert!(
@@ -172,6 +202,6 @@ fn gemm_on<T: Element>(
         c.cols
     );
     if c.rows > 0 && c.cols > 0 {
-        threads::run(machine, Product::new(alpha, a, b, write, c));
+        threads::run(machine, Product::new(alpha, a, b, old, c));
     }
 }

@@ -1,7 +1,6 @@
 //! Products that add up only a few numbers: each row of C is written as soon as it is begun, so what
 //! counts is how little is done besides. B stays in registers.
 
-use super::Write;
 use super::blocks::Product;
 use super::kernel::width;
 use crate::simd::{Element, Kernel, Lanes, slice};
@@ -82,13 +81,16 @@ impl<T: Element, const K: usize, const V: usize> Kernel<T> for Rows<'_, T, K, V>
             for (v, sum) in sums.into_iter().enumerate() {
                 let len = cols.saturating_sub(v * L::N).min(L::N);
                 let at = product.c.wrapping_add(i * product.c_rs + j + v * L::N);
+                let sum = match product.old {
+                    None => alpha * sum,
+                    Some(old) => {
+                        // SAFETY: row i of what is added has this many columns.
+                        let old = unsafe { old.from(0, j + v * L::N).row(i, len) };
+                        alpha.mul_add(sum, L::load_partial(old, T::ZERO))
+                    }
+                };
                 // SAFETY: row i of C has this many columns, which are ours.
-                let out = unsafe { from_raw_parts_mut(at, len) };
-                match product.write {
-                    Write::Store => alpha * sum,
-                    Write::Add => alpha.mul_add(sum, L::load_partial(out, T::ZERO)),
-                }
-                .store_partial(out);
+                sum.store_partial(unsafe { from_raw_parts_mut(at, len) });
             }
         }
     }

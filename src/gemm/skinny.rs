@@ -6,7 +6,6 @@
 //! the sums wait in memory from run to run ([`Part`]). All strips of A use a panel while it is in the
 //! first-level cache. Stored transposed, B is read along its columns and copied.
 
-use super::Write;
 use super::blocks::{Product, depth, height, row_stride};
 use super::kernel::{Part, Tile, UNROLL, width};
 use super::pack;
@@ -17,8 +16,8 @@ use crate::simd::{Element, Lanes};
 const ROWS: usize = 32;
 /// if B takes more bytes than this, a second-level cache.
 const LARGE: usize = 1 << 20;
-/// Rows of B in a run.
-const RUN: usize = 32;
+/// Bytes of a panel of a run: a quarter of a first-level cache of 32 KiB, 32 rows of wide tiles.
+const PANEL: usize = 8 << 10;
 /// Bytes that waiting sums may take.
 const WAITING: usize = 128 << 10;
 /// Bytes of a row of B from the tile that asks to what it asks for.
@@ -37,19 +36,18 @@ impl<T: Element> Product<'_, T> {
     pub(super) fn skinny<L: Lanes<Elem = T>>(&self) {
         let nr = L::NV * L::N;
         let packs = self.b_cs != 1;
-        let nc = if packs { nr } else { (WAITING / size_of::<T>() / self.m / nr).max(1) * nr };
+        let size = size_of::<T>();
+        let all = self.n.next_multiple_of(nr);
         let kc = depth::<T>().min(self.k);
-        // Stored transposed, a panel is copied, along its columns, and need not be short.
-        let run = if packs { kc } else { RUN };
+        // Stored transposed, a panel is copied, along its columns: it need not be short, and no sums
+        // have to wait.
+        let run = if packs { kc } else { (PANEL / size / nr).next_multiple_of(UNROLL).min(kc) };
+        let nc = if packs { all } else { (WAITING / size / self.m / nr).max(1) * nr };
         let stride = row_stride::<L>(kc);
         let high = self.m.div_ceil(L::MR);
         let tile = L::MR * nr;
-        let sums = if packs {
-            high * tile
-        } else {
-            nc.min(self.n.next_multiple_of(nr)) / nr * high * tile
-        };
-        let mut memory = Scratch::new(self.m * stride + run * nr + sums);
+        let waiting = if packs { 0 } else { nc.min(all) / nr * high * tile };
+        let mut memory = Scratch::new(self.m * stride + run * nr + waiting);
         let (strips, memory) = memory.split_at_mut(self.m * stride);
         let (panel, sums) = memory.split_at_mut(run * nr);
 
@@ -58,7 +56,6 @@ impl<T: Element> Product<'_, T> {
             let mut pc = 0;
             loop {
                 let kc = kc.min(self.k - pc);
-                let write = if pc == 0 { self.write } else { Write::Add };
                 let (mut a_rs, mut a_cs) = (0, 0);
                 let mut ic = 0;
                 while ic < self.m {
@@ -90,7 +87,9 @@ impl<T: Element> Product<'_, T> {
                             a_cs = if a_rs == 1 { rows } else { a_cs };
                             let (from, to) = (deep * strip / high, deep * (strip + 1) / high);
                             let part = Part {
-                                sums: sums[((j - jc) / nr * high + strip) * tile..].as_mut_ptr(),
+                                sums: sums
+                                    .as_mut_ptr()
+                                    .wrapping_add(((j - jc) / nr * high + strip) * tile),
                                 resumes: k > 0,
                                 pauses: k + deep < kc,
                                 next: ask.wrapping_add(from * self.b_rs),
@@ -108,7 +107,7 @@ impl<T: Element> Product<'_, T> {
                                 c: self.c.wrapping_add(ic * self.c_rs + j),
                                 c_rs: self.c_rs,
                                 cols,
-                                write,
+                                old: self.old(pc, ic, j),
                                 part: (!packs).then_some(&part),
                             };
                             // SAFETY: strip and panel lie in their copies or in B, the tile in C,

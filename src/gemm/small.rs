@@ -3,8 +3,7 @@
 //! They add up in the order of the tiles, block after block of K and number after number, and with
 //! their multiply-add: an element of C has the same bits whichever way it is computed.
 
-use super::Write;
-use super::blocks::{Product, depth};
+use super::blocks::{Old, Product, depth};
 use super::kernel::{Tile, width};
 use super::pack;
 use super::scratch::Scratch;
@@ -88,13 +87,13 @@ impl<T: Element> Product<'_, T> {
                 for k in 0..depth {
                     sum = L::splat(self.a(i, k)).mul_add(L::splat(self.b(k, j)), sum);
                 }
+                let sum = match self.old(0, i, j) {
+                    None => alpha * sum,
+                    // SAFETY: what is added is as large as C.
+                    Some(old) => alpha.mul_add(sum, L::splat(unsafe { *old.at })),
+                };
                 // SAFETY: the element is ours alone.
-                let out = from_mut(unsafe { &mut *self.c(i, j) });
-                match self.write {
-                    Write::Store => alpha * sum,
-                    Write::Add => alpha.mul_add(sum, L::splat(out[0])),
-                }
-                .store_partial(out);
+                sum.store_partial(from_mut(unsafe { &mut *self.c(i, j) }));
             }
         }
     }
@@ -117,15 +116,16 @@ impl<T: Element> Product<'_, T> {
             let cols = nr.min(self.m - i);
             let numbers =
                 || (0..self.n).flat_map(|j| (0..cols).map(move |x| (j * nr + x, i + x, j)));
-            if self.write == Write::Add {
+            if let Some(old) = self.old {
                 for (at, i, j) in numbers() {
-                    // SAFETY: the element is ours alone.
-                    out[at] = unsafe { *self.c(i, j) };
+                    // SAFETY: what is added is as large as C.
+                    out[at] = unsafe { *old.from(i, j).at };
                 }
             }
             for pc in (0..self.k).step_by(depth::<T>()) {
                 let kc = depth::<T>().min(self.k - pc);
                 let rows = self.a.wrapping_add(i * self.a_rs + pc);
+                let sums = out.as_mut_ptr();
                 // SAFETY: `cols` rows of A, `kc` numbers of each.
                 unsafe { pack::panel::<L>(rows, 1, self.a_rs, kc, cols, panel) };
                 let tile = Tile {
@@ -137,10 +137,10 @@ impl<T: Element> Product<'_, T> {
                     b: panel.as_ptr(),
                     b_rs: width::<L>(cols),
                     part: None,
-                    c: out.as_mut_ptr(),
+                    c: sums,
                     c_rs: nr,
                     cols,
-                    write: if pc == 0 { self.write } else { Write::Add },
+                    old: (pc > 0 || self.old.is_some()).then_some(Old { at: sums, rs: nr }),
                 };
                 // SAFETY: one of B's strides is 1, the panel has kc rows, `out` has room for as
                 // many rows as B has columns, each of a whole panel.
@@ -171,14 +171,14 @@ impl<T: Element> Product<'_, T> {
                 }
                 for (j, sum) in sums.into_iter().enumerate() {
                     let mut column = [T::ZERO; LONGEST];
-                    if pc == 0 && self.write == Write::Store {
-                        (alpha * sum).store(&mut column);
-                    } else {
+                    if let Some(old) = self.old(pc, from, j) {
                         for (i, x) in column[..rows].iter_mut().enumerate() {
-                            // SAFETY: the element is ours alone.
-                            *x = unsafe { *self.c(from + i, j) };
+                            // SAFETY: what is added is as large as C.
+                            *x = unsafe { *old.from(i, 0).at };
                         }
                         alpha.mul_add(sum, L::load(&column)).store(&mut column);
+                    } else {
+                        (alpha * sum).store(&mut column);
                     }
                     for (i, &x) in column[..rows].iter().enumerate() {
                         // SAFETY: the element is ours alone.

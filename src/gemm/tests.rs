@@ -1,6 +1,6 @@
 //! Every machine against the triple loop.
 
-use super::{Mat, MatMut, Write, gemm_on};
+use super::{Mat, MatMut, Summand, Write, gemm_on};
 use crate::simd::{Element, Machine};
 use crate::tensor::Dual;
 use proptest::prelude::*;
@@ -61,7 +61,7 @@ fn check<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError>
         T::from_f64(case.alpha),
         Mat::strided(&a, m, k, a_rs, a_cs),
         Mat::strided(&b, k, n, b_rs, b_cs),
-        case.write,
+        case.write.into(),
         MatMut::strided(&mut c, m, n, c_rs),
     );
     for (at, (&c, &old)) in c.iter().zip(&old).enumerate() {
@@ -168,7 +168,7 @@ fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCa
     let alpha = T::from_f64(case.alpha);
     let mut whole = old.clone();
     let (left, right) = (Mat::strided(&a, m, k, a_rs, a_cs), Mat::strided(&b, k, n, b_rs, b_cs));
-    gemm_on(machine, alpha, left, right, case.write, MatMut::new(&mut whole, m, n));
+    gemm_on(machine, alpha, left, right, case.write.into(), MatMut::new(&mut whole, m, n));
 
     let bits = |x: T| x.to_f64().to_bits();
     let sides = |len: usize| {
@@ -184,7 +184,7 @@ fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCa
                 alpha,
                 Mat::strided(&a[i * a_rs..], rows, k, a_rs, a_cs),
                 Mat::strided(&b[j * b_cs..], k, cols, b_rs, b_cs),
-                case.write,
+                case.write.into(),
                 MatMut::new(&mut c, rows, cols),
             );
             for (at, &x) in c.iter().enumerate() {
@@ -204,7 +204,7 @@ fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCa
     let (a, b) = (turned(&a, m, k, a_rs, a_cs), turned(&b, k, n, b_rs, b_cs));
     let mut c = old.clone();
     let (left, right) = (Mat::new(&a, k, m).t(), Mat::new(&b, n, k).t());
-    gemm_on(machine, alpha, left, right, case.write, MatMut::new(&mut c, m, n));
+    gemm_on(machine, alpha, left, right, case.write.into(), MatMut::new(&mut c, m, n));
     prop_assert!(c.iter().zip(&whole).all(|(&x, &y)| bits(x) == bits(y)), "{machine}: layouts");
     Ok(())
 }
@@ -217,6 +217,34 @@ proptest! {
         for machine in Machine::available() {
             check_windows::<f32>(machine, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
             check_windows::<f64>(machine, &case)?;
+        }
+    }
+}
+
+/// A row that is added in the same pass gives the bits of one that was there before.
+fn check_row<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError> {
+    let [m, n, k] = case.shape;
+    let (a_len, a_rs, a_cs) = layout(m, k, case.transposed[0], &case.gaps[..2]);
+    let (b_len, b_rs, b_cs) = layout(k, n, case.transposed[1], &case.gaps[2..4]);
+    let (a, b) = (numbers::<T>(case.seed, a_len), numbers::<T>(case.seed + 1, b_len));
+    let row = numbers::<T>(case.seed + 2, n + 1);
+    let (a, b) = (Mat::strided(&a, m, k, a_rs, a_cs), Mat::strided(&b, k, n, b_rs, b_cs));
+    let alpha = T::from_f64(case.alpha);
+    let (mut x, mut y) = (vec![T::from_f64(f64::NAN); m * n], vec![T::ZERO; m * n]);
+    gemm_on(machine, alpha, a, b, Summand::Row(&row), MatMut::new(&mut x, m, n));
+    MatMut::new(&mut y, m, n).fill_rows(&row);
+    gemm_on(machine, alpha, a, b, Summand::C, MatMut::new(&mut y, m, n));
+    let bits = |x: &T| x.to_f64().to_bits();
+    prop_assert!(x.iter().map(bits).eq(y.iter().map(bits)), "{machine}");
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_row_is_added_as_if_it_was_there(case in case()) {
+        for machine in Machine::available() {
+            check_row::<f32>(machine, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
+            check_row::<f64>(machine, &case)?;
         }
     }
 }
@@ -243,6 +271,8 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
         for machine in Machine::available() {
             check_windows::<f32>(machine, &case).unwrap();
             check_windows::<f64>(machine, &case).unwrap();
+            check_row::<f32>(machine, &case).unwrap();
+            check_row::<f64>(machine, &case).unwrap();
         }
     }
 }
@@ -264,12 +294,12 @@ fn tangents_follow_the_product_rule() {
             1.0,
             Mat::new(a, m, k),
             Mat::new(b, k, n),
-            write,
+            Write::into(write),
             MatMut::new(c, m, n),
         );
     };
     let out = MatMut::new(&mut c, m, n);
-    gemm_on(Machine::Scalar, one, Mat::new(&x, m, k), Mat::new(&y, k, n), Write::Store, out);
+    gemm_on(Machine::Scalar, one, Mat::new(&x, m, k), Mat::new(&y, k, n), Write::Store.into(), out);
     let mut want = vec![0.0; m * n];
     product(&da, &b, Write::Store, &mut want);
     product(&a, &db, Write::Add, &mut want);
@@ -288,7 +318,7 @@ fn bits_do_not_depend_on_threads() {
                 pool.install(|| {
                     let mut c = vec![1.0; m * n];
                     let (a, b) = (Mat::new(&a, m, k), Mat::new(&b, k, n));
-                    gemm_on(machine, 0.3, a, b, Write::Add, MatMut::new(&mut c, m, n));
+                    gemm_on(machine, 0.3, a, b, Write::Add.into(), MatMut::new(&mut c, m, n));
                     c.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
                 })
             };
