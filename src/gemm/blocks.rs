@@ -43,7 +43,7 @@ impl<'a, T: Element> Product<'a, T> {
         c: MatMut<'a, T>,
     ) -> Self {
         assert!(c.rows > 0 && c.cols > 0);
-        let out = c.data.as_mut_ptr();
+        let out = c.at;
         let old = match old {
             Summand::Nothing => None,
             Summand::C => Some(Old { at: out, rs: c.rs }),

@@ -24,7 +24,7 @@ mod blocks;
 mod fallback;
 mod kernel;
 mod pack;
-mod scratch;
+pub(crate) mod scratch;
 mod shallow;
 mod skinny;
 mod small;
@@ -34,6 +34,7 @@ mod threads;
 
 use crate::simd::Element;
 use blocks::Product;
+use std::marker::PhantomData;
 
 /// A read-only matrix of `rows` x `cols` numbers, `data[i * rs + j * cs]`.
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +78,19 @@ impl<'a, T> Mat<'a, T> {
 }
 
 /// A writable matrix of `rows` x `cols` numbers, `data[i * rs + j]`.
+///
+/// What lies between its rows belongs to others, so that columns can be shared out.
 #[derive(Debug)]
 pub struct MatMut<'a, T> {
-    data: &'a mut [T],
+    at: *mut T,
     rows: usize,
     cols: usize,
     rs: usize,
+    numbers: PhantomData<&'a mut T>,
 }
+
+// SAFETY: it is the only one that reaches its numbers, as a `&mut` to each of them.
+unsafe impl<T: Send> Send for MatMut<'_, T> {}
 
 impl<'a, T> MatMut<'a, T> {
     /// A row-major matrix of `rows` x `cols` that fills the front of `data`.
@@ -107,20 +114,36 @@ impl<'a, T> MatMut<'a, T> {
             "a {rows} x {cols} matrix with row stride {rs} in {} numbers",
             data.len()
         );
-        MatMut { data, rows, cols, rs }
+        MatMut { at: data.as_mut_ptr(), rows, cols, rs, numbers: PhantomData }
     }
-}
 
-impl<T: Copy> MatMut<'_, T> {
-    /// Sets every row to `row`.
+    /// The first `cols` columns and the others.
     ///
     /// # Panics
-    /// If `row` is shorter than one.
-    pub fn fill_rows(&mut self, row: &[T]) {
-        if self.cols > 0 {
-            let rows = self.data.chunks_mut(self.rs).take(self.rows);
-            rows.for_each(|out| out[..self.cols].copy_from_slice(&row[..self.cols]));
-        }
+    /// If there are fewer.
+    #[must_use]
+    #[track_caller]
+    pub fn split_cols(self, cols: usize) -> (Self, Self) {
+        assert!(cols <= self.cols, "{cols} of {} columns", self.cols);
+        let rest = MatMut { at: self.at.wrapping_add(cols), cols: self.cols - cols, ..self };
+        (MatMut { cols, ..self }, rest)
+    }
+
+    /// `rows` x `cols` numbers from (i, j) on.
+    ///
+    /// # Panics
+    /// If they lie outside.
+    #[must_use]
+    #[track_caller]
+    pub fn window(
+        &mut self,
+        (i, rows): (usize, usize),
+        (j, cols): (usize, usize),
+    ) -> MatMut<'_, T> {
+        let inside = i + rows <= self.rows && j + cols <= self.cols;
+        assert!(inside, "{rows} x {cols} from ({i}, {j}) of {} x {}", self.rows, self.cols);
+        let at = self.at.wrapping_add(i * self.rs + j);
+        MatMut { at, rows, cols, rs: self.rs, numbers: PhantomData }
     }
 }
 
@@ -153,7 +176,7 @@ pub fn gemm<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, write: Write, c:
 
 /// `C = row + alpha A B`: `row` is added to each row, in the pass that writes C.
 ///
-/// The result has the bits of [`MatMut::fill_rows`] and a [`gemm`] that adds.
+/// The result has the bits of a [`gemm`] that adds to a C whose rows are all `row`.
 ///
 /// # Panics
 /// If the shapes do not fit together or `row` is shorter than a row of C.

@@ -1,4 +1,4 @@
-//! Memory for copies, kept by each thread from one product to the next.
+//! Memory for copies and what waits between products, kept by each thread from one to the next.
 
 use crate::simd::Element;
 use std::any::Any;
@@ -7,12 +7,12 @@ use std::mem::take;
 use std::ops::{Deref, DerefMut};
 
 thread_local! {
-    /// One `Vec<T>` for each type of element this thread has multiplied.
+    /// For each type of element: a `Vec<T>` for each depth to which this thread has asked for some.
     static POOL: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Numbers to write over, aligned to a cache line; they go back to the thread when dropped.
-pub(super) struct Scratch<T: Element> {
+pub(crate) struct Scratch<T: Element> {
     data: Vec<T>,
     start: usize,
 }
@@ -20,8 +20,8 @@ pub(super) struct Scratch<T: Element> {
 impl<T: Element> Scratch<T> {
     /// At least `len` numbers of any value. Allocates only if the thread never had so many.
     #[inline(never)]
-    pub(super) fn new(len: usize) -> Self {
-        let mut data = POOL.with_borrow_mut(|pool| slot::<T>(pool).map(take)).unwrap_or_default();
+    pub(crate) fn new(len: usize) -> Self {
+        let mut data = POOL.with_borrow_mut(|pool| slot::<T>(pool)?.pop()).unwrap_or_default();
         let line = 64 / size_of::<T>();
         if data.len() < len + line {
             data.resize(len + line, T::ZERO);
@@ -32,7 +32,7 @@ impl<T: Element> Scratch<T> {
 }
 
 /// This type's memory in the pool.
-fn slot<T: Element>(pool: &mut [Box<dyn Any>]) -> Option<&mut Vec<T>> {
+fn slot<T: Element>(pool: &mut [Box<dyn Any>]) -> Option<&mut Vec<Vec<T>>> {
     pool.iter_mut().find_map(|data| data.downcast_mut())
 }
 
@@ -41,8 +41,8 @@ impl<T: Element> Drop for Scratch<T> {
     fn drop(&mut self) {
         let data = take(&mut self.data);
         POOL.with_borrow_mut(|pool| match slot::<T>(pool) {
-            Some(slot) => *slot = data,
-            None => pool.push(Box::new(data)),
+            Some(slot) => slot.push(data),
+            None => pool.push(Box::new(vec![data])),
         });
     }
 }

@@ -1,11 +1,11 @@
 //! Attention of all heads over sequences, as one operation.
 
 use super::softmax::softmax_row;
+use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
-use crate::simd::rows::{self, By, EXP, First, Rows};
+use crate::simd::rows::{self, All, By, EXP, First, Rows};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
-use std::sync::{Mutex, PoisonError};
 
 /// The heads of an [`attention`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,25 +45,23 @@ pub fn attention<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -
     };
     let fits = width == options.width() && kv_heads > 0 && heads.is_multiple_of(kv_heads);
     assert!(fits, "attention of {shape} with {options:?}");
-    let op = Fused { options, batch, seq, scratch: Mutex::default() };
-    tape.push(op, &[qkv], &[], [batch, seq, heads * d_head])
+    tape.push(Fused { options, batch, seq }, &[qkv], &[], [batch, seq, heads * d_head])
 }
 
 /// Queries whose scores are computed together: few enough that they stay in the cache between
 /// the products, and that a causal block computes little of what it does not see.
 const BLOCK: usize = 64;
 
-struct Fused<T> {
+struct Fused {
     options: Attention,
     batch: usize,
     seq: usize,
-    /// `[B, BLOCK, T]`, scores of a block or their gradients; made by the first pass.
-    scratch: Mutex<Vec<T>>,
 }
 
 /// A head in a block of queries: where its rows are.
 #[derive(Clone, Copy)]
 struct Part {
+    /// Among those that ask the same head.
     head: usize,
     /// The first query.
     from: usize,
@@ -73,11 +71,26 @@ struct Part {
     keys: usize,
 }
 
-impl<T: Element> Fused<T> {
-    /// The blocks of queries of each head, in order.
-    fn parts(&self) -> impl Iterator<Item = Part> + use<T> {
+/// Columns of a matrix: so many belong to each head that answers.
+struct Columns<'a, T>(MatMut<'a, T>, usize);
+
+impl<T: Send> Rows for Columns<'_, T> {
+    fn split(self, heads: usize) -> (Self, Self) {
+        let (first, rest) = self.0.split_cols(heads * self.1);
+        (Columns(first, self.1), Columns(rest, self.1))
+    }
+}
+
+impl Fused {
+    /// How many heads ask one that answers.
+    fn group(&self) -> usize {
+        self.options.heads / self.options.kv_heads
+    }
+
+    /// The blocks of queries of the heads that ask one, in order.
+    fn parts(&self) -> impl Iterator<Item = Part> + use<> {
         let (seq, causal) = (self.seq, self.options.causal);
-        (0..self.options.heads).flat_map(move |head| {
+        (0..self.group()).flat_map(move |head| {
             (0..seq).step_by(BLOCK).map(move |from| {
                 let rows = BLOCK.min(seq - from);
                 Part { head, from, rows, keys: if causal { from + rows } else { seq } }
@@ -85,40 +98,28 @@ impl<T: Element> Fused<T> {
         })
     }
 
-    /// Where the queries, the keys and the values of a head begin in a row.
-    fn starts(&self, head: usize) -> [usize; 3] {
-        let Attention { heads, kv_heads, d_head, .. } = self.options;
-        let answers = head / (heads / kv_heads);
-        [head, heads + answers, heads + kv_heads + answers].map(|h| h * d_head)
+    /// `[rows, K]` of a head from row `from` on; of all heads in a row, those that ask come first,
+    /// then keys, then values.
+    fn window<'a, T>(&self, qkv: &'a [T], from: usize, rows: usize, head: usize) -> Mat<'a, T> {
+        let (width, d_head) = (self.options.width(), self.options.d_head);
+        let first = (from * width + head * d_head).min(qkv.len());
+        Mat::strided(&qkv[first..], rows, d_head, width, 1)
     }
 
-    /// `[rows, K]` from row `from` on and column `start` on.
-    fn window<'a>(&self, qkv: &'a [T], from: usize, rows: usize, start: usize) -> Mat<'a, T> {
-        let width = self.options.width();
-        let first = (from * width + start).min(qkv.len());
-        Mat::strided(&qkv[first..], rows, self.options.d_head, width, 1)
-    }
-
-    fn window_mut<'a>(
+    /// Calls `each` with every head that answers and its share of `sequences`: `share` takes a
+    /// sequence's apart.
+    fn heads<S: Rows, R: Rows>(
         &self,
-        qkv: &'a mut [T],
-        from: usize,
-        rows: usize,
-        start: usize,
-    ) -> MatMut<'a, T> {
-        let width = self.options.width();
-        let first = (from * width + start).min(qkv.len());
-        MatMut::strided(&mut qkv[first..], rows, self.options.d_head, width)
-    }
-
-    /// Calls `each` with every sequence's part of `parts` and of the scratch memory.
-    fn sequences<R: Rows>(&self, parts: R, each: impl Fn(R, &mut [T]) + Sync) {
-        let slab = BLOCK.min(self.seq) * self.seq;
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        scratch.resize(self.batch * slab, T::ZERO);
-        let work = self.seq * self.seq * self.options.heads * self.options.d_head;
-        let parts = (parts, By(&mut scratch[..], slab));
-        rows::each(self.batch, work, parts, |(parts, By(scratch, _))| each(parts, scratch));
+        sequences: S,
+        share: impl Fn(S) -> R + Sync,
+        each: impl Fn(usize, R) + Sync,
+    ) {
+        let work = self.seq * self.seq * self.group() * self.options.d_head;
+        let kv_heads = self.options.kv_heads;
+        rows::each(self.batch, work.saturating_mul(kv_heads), sequences, |sequence| {
+            let parts = (First(0), share(sequence));
+            rows::each(kv_heads, work, parts, |(First(head), part)| each(head, part));
+        });
     }
 
     /// Numbers of a sequence in `qkv`, in the output and in the pattern; 1 where there are none.
@@ -129,7 +130,7 @@ impl<T: Element> Fused<T> {
     }
 }
 
-impl<T: Element> Op<T> for Fused<T> {
+impl<T: Element> Op<T> for Fused {
     fn name(&self) -> &'static str {
         "attention"
     }
@@ -140,19 +141,22 @@ impl<T: Element> Op<T> for Fused<T> {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        let Attention { heads, d_head, causal, scale, .. } = self.options;
-        let (seq, scale) = (self.seq, T::from_f64(scale));
+        let Attention { heads, kv_heads, d_head, causal, scale } = self.options;
+        let (seq, group, scale) = (self.seq, self.group(), T::from_f64(scale));
         let [wide, narrow, square] = self.lengths();
-        let parts = (By(run.input(0), wide), By(run.out, narrow), By(run.saved, square));
-        self.sequences(parts, |(By(qkv, _), By(z, _), By(pattern, _)), scratch| {
-            for part in self.parts() {
-                let Part { head, from, rows, keys } = part;
-                let [q, k, v] = self
-                    .starts(head)
-                    .map(|start| move |from, rows| self.window(qkv, from, rows, start));
+        let sequences = (By(run.input(0), wide), By(run.out, narrow), By(run.saved, square));
+        let share = |(By(qkv, _), By(z, _), By(pattern, _))| {
+            let z = MatMut::new(z, seq, heads * d_head);
+            (All(qkv), Columns(z, group * d_head), By(pattern, group * seq * seq))
+        };
+        self.heads(sequences, share, |answers, (All(qkv), Columns(mut z, _), By(pattern, _))| {
+            let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
+            for Part { head, from, rows, keys } in self.parts() {
+                let q = self.window(qkv, from, rows, answers * group + head);
+                let k = self.window(qkv, 0, keys, heads + answers);
+                let v = self.window(qkv, 0, keys, heads + kv_heads + answers);
                 let scores = &mut scratch[..rows * keys];
-                let into = MatMut::new(scores, rows, keys);
-                gemm(scale, q(from, rows), k(0, keys).t(), Write::Store, into);
+                gemm(scale, q, k.t(), Write::Store, MatMut::new(scores, rows, keys));
                 let pattern = &mut pattern[(head * seq + from) * seq..][..rows * seq];
                 let first = causal.then_some(from);
                 let parts = (First(0), By(&*scores, keys), By(&mut *pattern, seq));
@@ -161,54 +165,59 @@ impl<T: Element> Op<T> for Fused<T> {
                     T::vectorize(Softmax { scores: s, keys, first, pattern: p, seq });
                 });
                 let seen = Mat::strided(pattern, rows, keys, seq, 1);
-                let mixed = &mut z[(from * heads + head) * d_head..];
-                let mixed = MatMut::strided(mixed, rows, d_head, heads * d_head);
-                gemm(T::ONE, seen, v(0, keys), Write::Store, mixed);
+                gemm(
+                    T::ONE,
+                    seen,
+                    v,
+                    Write::Store,
+                    z.window((from, rows), (head * d_head, d_head)),
+                );
             }
         });
     }
 
     /// `dV = P' dz`, `dP = dz V'`, `dS = P (dP - <dP, P>)`, `dQ = scale dS K`, `dK = scale dS' Q`.
     fn backward(&self, run: Backward<'_, T>) {
-        let Attention { heads, d_head, scale, .. } = self.options;
-        let (seq, scale) = (self.seq, T::from_f64(scale));
+        let Attention { heads, kv_heads, d_head, scale, .. } = self.options;
+        let (seq, group, scale) = (self.seq, self.group(), T::from_f64(scale));
         let [wide, narrow, square] = self.lengths();
         let (input, grad_out, saved) = (run.input(0), run.grad_out, run.saved);
         let [Some(dx), ..] = run.grads else { return };
         let inputs = (By(input, wide), By(grad_out, narrow), By(saved, square));
-        self.sequences(
-            (By(dx.accumulator(), wide), inputs),
-            |(By(dx, _), (By(qkv, _), By(dz, _), By(pattern, _))), scratch| {
-                for part in self.parts() {
-                    let Part { head, from, rows, keys } = part;
-                    let [q, k, v] = self.starts(head);
-                    let dz = Mat::strided(
-                        &dz[(from * heads + head) * d_head..],
-                        rows,
-                        d_head,
-                        heads * d_head,
-                        1,
-                    );
-                    let pattern = &pattern[(head * seq + from) * seq..][..rows * seq];
-                    let seen = Mat::strided(pattern, rows, keys, seq, 1);
-                    let dv = self.window_mut(dx, 0, keys, v);
-                    gemm(T::ONE, seen.t(), dz, Write::Add, dv);
-                    let scores = &mut scratch[..rows * keys];
-                    let values = self.window(qkv, 0, keys, v);
-                    let into = MatMut::new(scores, rows, keys);
-                    gemm(T::ONE, dz, values.t(), Write::Store, into);
-                    let parts = (By(pattern, seq), By(&mut *scores, keys));
-                    rows::run(rows, 2 * keys, parts, |(By(p, _), By(s, _))| {
-                        T::vectorize(SoftmaxBackward { pattern: p, seq, keys, scores: s });
-                    });
-                    let scores = Mat::new(scores, rows, keys);
-                    let dq = self.window_mut(dx, from, rows, q);
-                    gemm(scale, scores, self.window(qkv, 0, keys, k), Write::Add, dq);
-                    let dk = self.window_mut(dx, 0, keys, k);
-                    gemm(scale, scores.t(), self.window(qkv, from, rows, q), Write::Add, dk);
-                }
-            },
-        );
+        let share = |(By(dx, _), (By(qkv, _), By(dz, _), By(pattern, _)))| {
+            let dx = MatMut::new(dx, seq, self.options.width());
+            let (dq, dkv) = dx.split_cols(heads * d_head);
+            let (dk, dv) = dkv.split_cols(kv_heads * d_head);
+            let dx = (Columns(dq, group * d_head), Columns(dk, d_head), Columns(dv, d_head));
+            (dx, (All(qkv), All(dz), By(pattern, group * seq * seq)))
+        };
+        let sequences = (By(dx.accumulator(), wide), inputs);
+        self.heads(sequences, share, |answers, (dx, (All(qkv), All(dz), By(pattern, _)))| {
+            let (Columns(mut dq, _), Columns(mut dk, _), Columns(mut dv, _)) = dx;
+            let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
+            for Part { head, from, rows, keys } in self.parts() {
+                let asks = answers * group + head;
+                let dz = &dz[(from * heads + asks) * d_head..];
+                let dz = Mat::strided(dz, rows, d_head, heads * d_head, 1);
+                let pattern = &pattern[(head * seq + from) * seq..][..rows * seq];
+                let seen = Mat::strided(pattern, rows, keys, seq, 1);
+                let all = (0, d_head);
+                gemm(T::ONE, seen.t(), dz, Write::Add, dv.window((0, keys), all));
+                let scores = &mut scratch[..rows * keys];
+                let v = self.window(qkv, 0, keys, heads + kv_heads + answers);
+                gemm(T::ONE, dz, v.t(), Write::Store, MatMut::new(scores, rows, keys));
+                let parts = (By(pattern, seq), By(&mut *scores, keys));
+                rows::run(rows, 2 * keys, parts, |(By(p, _), By(s, _))| {
+                    T::vectorize(SoftmaxBackward { pattern: p, seq, keys, scores: s });
+                });
+                let scores = Mat::new(scores, rows, keys);
+                let k = self.window(qkv, 0, keys, heads + answers);
+                let dq = dq.window((from, rows), (head * d_head, d_head));
+                gemm(scale, scores, k, Write::Add, dq);
+                let q = self.window(qkv, from, rows, asks);
+                gemm(scale, scores.t(), q, Write::Add, dk.window((0, keys), all));
+            }
+        });
     }
 }
 

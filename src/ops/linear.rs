@@ -1,6 +1,6 @@
 //! The affine layer.
 
-use crate::gemm::{Mat, MatMut, Write, gemm};
+use crate::gemm::{Mat, MatMut, Write, gemm, gemm_row};
 use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
@@ -118,17 +118,12 @@ pub(crate) fn affine<T: Element>(
     x: Mat<'_, T>,
     w: Mat<'_, T>,
     bias: Option<&[T]>,
-    mut y: MatMut<'_, T>,
+    y: MatMut<'_, T>,
 ) {
-    let write = match bias {
-        // The bias is there before the product is added: no second pass over the output.
-        Some(bias) => {
-            y.fill_rows(bias);
-            Write::Add
-        }
-        None => Write::Store,
-    };
-    gemm(T::ONE, x, w, write, y);
+    match bias {
+        Some(bias) => gemm_row(T::ONE, x, w, bias, y),
+        None => gemm(T::ONE, x, w, Write::Store, y),
+    }
 }
 
 /// `total[j] += sum over rows of x[i][j]`: each sum in the order of the rows, some columns a thread.

@@ -41,6 +41,17 @@ impl<T: Send> Rows for By<&mut [T]> {
     }
 }
 
+/// What every row reads all of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct All<S>(pub(crate) S);
+
+impl<S: Copy + Send> Rows for All<S> {
+    #[inline]
+    fn split(self, _: usize) -> (Self, Self) {
+        (self, self)
+    }
+}
+
 /// The number of the first row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct First(pub(crate) usize);

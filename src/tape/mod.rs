@@ -396,4 +396,44 @@ mod tests {
         program.backward(&second);
         assert_eq!(program.grad(middle), of_middle);
     }
+
+    /// A batch so long that slopes are computed again rather than kept, and the first half of it,
+    /// whose slopes are kept: the half goes on from the whole as if it had run by itself.
+    #[test]
+    fn half_a_batch_goes_on_from_the_whole() {
+        let record = |rows: usize, on: bool| {
+            let mut tape = Tape::<f64>::new();
+            let x = tape.leaf("x", [rows, 3072]);
+            let y = ops::gelu(&mut tape, x);
+            let loss = on.then(|| {
+                let square = ops::mul(&mut tape, y, y);
+                ops::sum(&mut tape, square)
+            });
+            (tape.finish(), x, y, loss)
+        };
+        let numbers = |n: usize| (0..n).map(|i| (i % 97) as f64 / 30.0 - 1.6).collect::<Vec<_>>();
+        let (mut alone, x, _, loss) = record(15, true);
+        let loss = loss.expect("was asked for");
+        let (mut half, ..) = record(15, true);
+        let (mut whole, _, y, _) = record(30, false);
+        let saves = |program: &Program<f64>| program.nodes[0].saves;
+        assert_eq!((saves(&half), saves(&whole)), (15 * 3072, 0));
+        whole.set(x, &numbers(30 * 3072));
+        let plans = [alone.plan_backward(loss, &[x]), half.plan_backward(loss, &[x])];
+        for program in [&mut alone, &mut half] {
+            program.set(x, &numbers(15 * 3072));
+        }
+        alone.forward();
+        alone.backward(&plans[0]);
+        for _ in 0..2 {
+            whole.forward();
+            assert!(whole.value(y)[..15 * 3072] == *alone.value(y));
+            half.continue_from(&mut whole);
+            half.backward(&plans[1]);
+            assert_eq!(half.value(loss), alone.value(loss));
+            assert!(half.grad(x) == alone.grad(x));
+            half.exchange(&mut whole);
+        }
+        assert!(alone.value(loss)[0] > 1e3 && alone.grad(x).iter().any(|g| g.abs() > 1.0));
+    }
 }
