@@ -10,6 +10,7 @@
 //! | [`ops`] | one file for each differentiable operation |
 //! | [`nn`] | models, optimisers, schedules |
 //! | [`attribution`] | metrics of an answer, what edges contribute to them |
+//! | [`discovery`] | circuits: finding them, running them, judging them |
 //! | [`tasks`] | where examples come from, without a word about models |
 //! | [`io`], [`rng`], [`error`], [`named`] | files, random numbers, errors, names |
 //! | [`train`] | configurations, runs, checkpoints, many seeds |
@@ -18,6 +19,7 @@
 //! Start with [`tape`], whose example is a whole program, then [`nn::pooled`].
 
 pub mod attribution;
+pub mod discovery;
 pub mod error;
 pub mod gemm;
 pub mod graph;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What each module at the top of the crate may name as `crate::x`; `*` is everything but what
 /// [`NOBODY`] may name.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("simd", &[]),
     ("gemm", &["simd"]),
     ("tensor", &["simd", "gemm"]),
@@ -20,6 +20,22 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     (
         "attribution",
         &["graph", "nn", "ops", "tape", "tensor", "simd", "gemm", "error", "io", "rng", "named"],
+    ),
+    (
+        "discovery",
+        &[
+            "attribution",
+            "graph",
+            "nn",
+            "ops",
+            "tape",
+            "tensor",
+            "simd",
+            "error",
+            "io",
+            "rng",
+            "named",
+        ],
     ),
     ("io", &["nn", "ops", "error", "tensor", "simd", "named"]),
     ("tasks", &["rng", "error", "io", "tensor", "simd"]),

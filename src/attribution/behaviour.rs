@@ -188,10 +188,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         found.clean.resize(self.pairs.len(), 0.0);
         found.corrupted.resize(self.pairs.len(), 0.0);
         self.batches(None, |probe, pairs| {
-            let place = |pair: &Pair| {
-                let at = self.pairs.binary_search_by_key(&pair.line, |p| p.line);
-                at.expect("one of the pairs")
-            };
+            let place = |pair: &Pair| self.pairs.index(pair);
             probe.run_clean(pairs);
             for (pair, x) in pairs.iter().zip(probe.results(pairs.len())) {
                 found.clean[place(pair)] = x;

@@ -17,7 +17,21 @@ pub fn values<T: Element>(
     member: impl Fn(usize, usize) -> bool,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<f64>> {
-    let mut values = vec![0.0; count];
+    let of_pairs = per_pair(b, count, member, progress)?;
+    Ok(of_pairs.iter().map(|values| values.iter().sum::<f64>() * b.weight()).collect())
+}
+
+/// The metric of every pair, in their order, of `count` sets of edges: `[count][pairs]`.
+///
+/// # Errors
+/// If there is not enough memory for it.
+pub fn per_pair<T: Element>(
+    b: &Behaviour<'_, T>,
+    count: usize,
+    member: impl Fn(usize, usize) -> bool,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Vec<f64>>> {
+    let mut values = vec![vec![0.0; b.pairs.len()]; count];
     let mut done = 0.0;
     for pairs in b.lengths() {
         let time = pairs[0].clean.len();
@@ -47,7 +61,9 @@ pub fn values<T: Element>(
                 probe.program.forward();
                 let results = probe.results(sets.len() * block.len());
                 for (&s, results) in sets.iter().zip(results.chunks(block.len())) {
-                    values[s] += b.weight() * results.iter().sum::<f64>();
+                    for (pair, &x) in block.iter().zip(results) {
+                        values[s][b.pairs.index(pair)] = x;
+                    }
                 }
                 done += sets.len() as f64 / count as f64 * block.len() as f64 * b.weight();
                 progress(done);

@@ -93,6 +93,8 @@ pub struct Graph {
     pub d_model: usize,
     /// Whether attention and MLP of a layer read the same stream.
     pub parallel: bool,
+    /// Whether a position sees only itself and those before it.
+    pub causal: bool,
     /// How finely it divides the model.
     pub granularity: Granularity,
     /// All writers in order (U).
@@ -170,6 +172,7 @@ impl Graph {
             heads,
             d_model,
             parallel: false,
+            causal: false,
             granularity,
             writers: vec![],
             sources: vec![],
@@ -187,6 +190,7 @@ impl Graph {
         let &Config { layers, heads, kv_heads, d_head, d_mlp, d_model, .. } = config;
         let mut graph = Graph::empty(layers, heads, d_model, granularity);
         graph.parallel = config.parallel;
+        graph.causal = config.causal;
         let mut b = Builder { graph };
         let learned = config.positions == Positions::Learned;
         match granularity.start {

@@ -197,6 +197,15 @@ impl Pairs {
         format!("{}: line {}", self.place, pair.line)
     }
 
+    /// The number of one of them.
+    ///
+    /// # Panics
+    /// If it is none of them.
+    pub fn index(&self, pair: &Pair) -> usize {
+        let found = self.list.binary_search_by_key(&pair.line, |p| p.line);
+        found.expect("one of the pairs")
+    }
+
     /// Whether they ask for outputs at each position instead of tokens at one.
     pub fn ask_outputs(&self) -> bool {
         matches!(self.list[0].asked, Asked::Outputs { .. })

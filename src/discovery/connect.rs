@@ -1,0 +1,161 @@
+//! What of a circuit lies on a way from the input to the logits.
+//!
+//! An edge *leads somewhere* if what its writer writes can depend on the input through kept edges,
+//! and if its reader's output can reach the logits through kept edges. Dropping all others is what
+//! EAP-IG's `prune` does when it is repeated until nothing changes, on nodes and on edges; as edges
+//! only go forward, one walk in each direction finds it.
+
+use crate::graph::{Graph, Group, Node, Port};
+use crate::nn::stream::Reader;
+
+/// Which nodes each edge connects. A node is a writer or, where positions are told apart, a writer at
+/// a position; all logits are one.
+pub struct Flow<'g> {
+    graph: &'g Graph,
+    /// The first node of each writer, and behind them the logits.
+    first: Vec<usize>,
+    /// For each writer: the groups and the readers in them whose node it is.
+    readers: Vec<Vec<(usize, usize)>>,
+    /// For each group and reader in it, the writers of its node.
+    writers: Vec<Vec<Vec<usize>>>,
+}
+
+/// Whether what `reader` reads is what `writer` computes its output from; `shared` is how many heads
+/// share a head that answers.
+fn feeds(reader: Node, writer: Node, shared: usize) -> bool {
+    match (reader, writer) {
+        (Node::KeyValue { layer, head }, Node::Head { layer: l, head: h }) => {
+            layer == l && head == h / shared
+        }
+        _ => reader == writer,
+    }
+}
+
+impl<'g> Flow<'g> {
+    /// The nodes and edges of `graph`.
+    pub fn new(graph: &'g Graph) -> Self {
+        let mut first = vec![0];
+        for u in 0..graph.writers.len() {
+            let sees = |g: &&Group| g.upstream.contains(&u);
+            let positions = graph.groups.iter().filter(sees).map(|g| g.positions).max();
+            first.push(first[u] + positions.unwrap_or(1));
+        }
+        let mut readers = vec![vec![]; graph.writers.len()];
+        let mut writers = vec![];
+        for (g, group) in graph.groups.iter().enumerate() {
+            let answers = |r: &&crate::graph::Input| {
+                matches!((r.node, r.port), (Node::KeyValue { .. }, Port::K))
+            };
+            let answer = group.readers.iter().filter(answers).count();
+            let shared = graph.heads.checked_div(answer).unwrap_or(1);
+            let mut of_group = vec![];
+            for (r, reader) in group.readers.iter().enumerate() {
+                let fed = |u: &usize| feeds(reader.node, graph.writers[*u], shared);
+                let list: Vec<usize> = (0..graph.writers.len()).filter(fed).collect();
+                list.iter().for_each(|&u| readers[u].push((g, r)));
+                of_group.push(list);
+            }
+            writers.push(of_group);
+        }
+        Flow { graph, first, readers, writers }
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.logits() + 1
+    }
+
+    /// The node of the logits.
+    pub fn logits(&self) -> usize {
+        self.first[self.graph.writers.len()]
+    }
+
+    /// The node that edge `e` comes from.
+    pub fn source(&self, e: usize) -> usize {
+        let (_, t, _, u) = self.graph.place(e);
+        self.first[u] + t
+    }
+
+    /// The edges into a node.
+    pub fn edges_into(&self, node: usize) -> Vec<usize> {
+        let graph = self.graph;
+        if node == self.logits() {
+            let logits = |g: &&Group| g.part == Reader::Logits;
+            return graph.groups.iter().filter(logits).flat_map(Group::edges).collect();
+        }
+        let u = self.first.partition_point(|&first| first <= node) - 1;
+        let to = node - self.first[u];
+        let mut edges = vec![];
+        for &(g, r) in &self.readers[u] {
+            let group = &graph.groups[g];
+            for at in (0..group.positions).filter(|&at| self.carries(g, r, at, u, to)) {
+                let numbers = group.upstream.clone().map(|from| graph.number(g, at, r, from));
+                edges.extend(numbers);
+            }
+        }
+        edges
+    }
+
+    /// Whether writer `u` at position `to` depends on what reader `r` of group `g` reads at `at`.
+    fn carries(&self, g: usize, r: usize, at: usize, u: usize, to: usize) -> bool {
+        let group = &self.graph.groups[g];
+        let alone = self.first[u + 1] - self.first[u] == 1;
+        // Attention moves what it reads as keys and values, and so what it reads as all three.
+        let attention = matches!(group.part, Reader::Attention(_));
+        match group.readers[r].port {
+            _ if alone || group.positions == 1 => true,
+            Port::K | Port::V | Port::Whole if attention => at <= to || !self.graph.causal,
+            _ => at == to,
+        }
+    }
+
+    /// The edges of `kept` that lead from the input to the logits.
+    ///
+    /// # Panics
+    /// If `kept` is not `[E]`.
+    pub fn connected(&self, kept: &[bool]) -> Vec<bool> {
+        assert_eq!(kept.len(), self.graph.edges(), "a choice for each edge");
+        let graph = self.graph;
+        // Whether a node depends on the input, and whether the logits depend on it.
+        let mut depends = vec![false; self.nodes()];
+        let mut matters = vec![false; self.nodes()];
+        matters[self.logits()] = true;
+        // What reads nothing is the input.
+        for (u, _) in self.readers.iter().enumerate().filter(|(_, r)| r.is_empty()) {
+            depends[self.first[u]..self.first[u + 1]].fill(true);
+        }
+        let ends = |e: usize| {
+            let (g, at, r, _) = graph.place(e);
+            let of = move |&u: &usize| {
+                let (first, end) = (self.first[u], self.first[u + 1]);
+                (first..end).filter(move |node| self.carries(g, r, at, u, node - first))
+            };
+            let logits = graph.groups[g].part == Reader::Logits;
+            let logits = logits.then_some(self.logits());
+            self.writers[g][r].iter().flat_map(of).chain(logits)
+        };
+        // Edges are numbered in the order of the computation.
+        for e in (0..kept.len()).filter(|&e| kept[e]) {
+            if depends[self.source(e)] {
+                ends(e).for_each(|node| depends[node] = true);
+            }
+        }
+        let mut live = vec![false; kept.len()];
+        for e in (0..kept.len()).rev().filter(|&e| kept[e]) {
+            let from = self.source(e);
+            if depends[from] && ends(e).any(|node| matters[node]) {
+                live[e] = true;
+                matters[from] = true;
+            }
+        }
+        live
+    }
+}
+
+/// The edges of `kept` that lead from the input to the logits; see [`Flow::connected`].
+///
+/// # Panics
+/// If `kept` is not `[E]`.
+pub fn connected(graph: &Graph, kept: &[bool]) -> Vec<bool> {
+    Flow::new(graph).connected(kept)
+}

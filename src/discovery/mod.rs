@@ -1,0 +1,16 @@
+//! Circuits: which edges to keep, and what they are worth.
+//!
+//! A circuit is a set of edges. Those in it carry what their writers write, all others their
+//! baseline. How good a circuit is, is a question apart from how it was found:
+//!
+//! | found by | |
+//! | --- | --- |
+//! | [`select`] | the edges of largest score |
+//! | [`connect`] | what of a circuit lies on a way from the input to the logits |
+//!
+//! Sets of edges are lists `[E]` of whether each edge is kept, in the numbering of
+//! [`Graph`](crate::graph::Graph).
+#![forbid(unsafe_code)]
+
+pub mod connect;
+pub mod select;
