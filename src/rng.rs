@@ -29,6 +29,10 @@ pub enum Purpose {
     Sample = 5,
     /// The pairs by which a training run looks at its circuits.
     Probe = 6,
+    /// Pairs drawn again for an interval.
+    Bootstrap = 7,
+    /// Random circuits to compare with.
+    Null = 8,
 }
 
 /// A seeded generator that can be saved and continued.

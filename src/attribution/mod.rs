@@ -76,6 +76,16 @@ named! {
     }
 }
 
+impl Convention {
+    /// A score of this convention in ours, or one of ours in this convention.
+    pub fn and_ours(self, score: f64) -> f64 {
+        match self {
+            Convention::Ours => score,
+            Convention::EapIg => -score,
+        }
+    }
+}
+
 /// Told how much of the work is done, from 0 to 1.
 pub type Progress<'a> = dyn FnMut(f64) + 'a;
 

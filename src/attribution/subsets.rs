@@ -38,10 +38,11 @@ pub fn per_pair<T: Element>(
         let room = (b.rows / time.max(1)).max(1);
         let together = room.min(pairs.len());
         let at_once = (room / together).min(count);
-        let shape = MaskShape { per_example: true };
+        // Masks that all examples share are mixed in fewer and larger products.
+        let shape = MaskShape { per_example: at_once > 1 };
         let mut probe = Probe::new(b, together * at_once, time, Some(shape))?;
         for block in pairs.chunks(together) {
-            let at_once = probe.batch / block.len();
+            let at_once = if shape.per_example { probe.batch / block.len() } else { 1 };
             let list = block.repeat(at_once);
             probe.set_masks(T::ONE);
             probe.ask(b, &list);

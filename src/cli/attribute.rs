@@ -6,7 +6,7 @@ use clap::Args;
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::eap_ig::Rule;
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::{Completeness, Convention, Scores, exact, subsets, verify};
+use edgegrad::attribution::{Completeness, Scores, exact, subsets, verify};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Graph, Meta};
 use edgegrad::io::{atomic, model};
@@ -164,7 +164,7 @@ impl Attribute {
             println!(
                 "{:wide$}  {:>12.6}  {:>10.1} %{}",
                 name(e),
-                self.signed(scores.values[*e]),
+                self.asked.convention.and_ours(scores.values[*e]),
                 100.0 * size(*e) / all.max(f64::MIN_POSITIVE),
                 error.unwrap_or_default(),
             );
@@ -174,14 +174,6 @@ impl Attribute {
             "{count} edges hold {:.1} % of all |score|",
             100.0 * so_far / all.max(f64::MIN_POSITIVE)
         );
-    }
-
-    /// A score in the convention asked for.
-    fn signed(&self, score: f64) -> f64 {
-        match self.asked.convention {
-            Convention::Ours => score,
-            Convention::EapIg => -score,
-        }
     }
 
     fn verify<T: Element>(
@@ -227,10 +219,12 @@ impl Attribute {
         scores: &Scores,
         steps: Option<usize>,
     ) -> Result<()> {
-        let values: Vec<f64> = scores.values.iter().map(|&s| self.signed(s)).collect();
-        let completeness = scores
-            .completeness
-            .map(|c| Completeness { sum: self.signed(c.sum), delta: self.signed(c.delta) });
+        let values: Vec<f64> =
+            scores.values.iter().map(|&s| self.asked.convention.and_ours(s)).collect();
+        let completeness = scores.completeness.map(|c| Completeness {
+            sum: self.asked.convention.and_ours(c.sum),
+            delta: self.asked.convention.and_ours(c.delta),
+        });
         let steps = scores.steps.or(steps.filter(|_| self.method.default_steps().is_some()));
         let seeded = matches!(self.method, Method::Random | Method::Shapley);
         let meta = Meta {

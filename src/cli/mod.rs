@@ -2,10 +2,13 @@
 
 mod attribute;
 mod compare;
+mod discover;
+mod evaluate;
 mod info;
 mod interactions;
 mod question;
 mod run;
+mod scored;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +29,8 @@ enum Command {
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
+    Discover(discover::Discover),
+    Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
 }
 
@@ -37,6 +42,8 @@ impl Cli {
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),
+            Command::Discover(command) => command.run(),
+            Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
         }
     }

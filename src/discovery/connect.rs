@@ -109,13 +109,39 @@ impl<'g> Flow<'g> {
         }
     }
 
+    /// The nodes that compute with what edge `e` carries.
+    fn ends(&self, e: usize) -> impl Iterator<Item = usize> + '_ {
+        let (g, at, r, _) = self.graph.place(e);
+        let of = move |&u: &usize| {
+            let (first, end) = (self.first[u], self.first[u + 1]);
+            (first..end).filter(move |node| self.carries(g, r, at, u, node - first))
+        };
+        let logits = self.graph.groups[g].part == Reader::Logits;
+        let logits = logits.then_some(self.logits());
+        self.writers[g][r].iter().flat_map(of).chain(logits)
+    }
+
+    /// Whether the logits depend on what each reader of group `g` reads, position by position, by
+    /// way of the edges of `kept` behind it: `[T or 1, R]`.
+    pub fn readers_that_matter(&self, kept: &[bool], g: usize) -> Vec<bool> {
+        let group = &self.graph.groups[g];
+        let mut matters = vec![false; self.nodes()];
+        matters[self.logits()] = true;
+        for e in (group.edges().end..kept.len()).rev().filter(|&e| kept[e]) {
+            if self.ends(e).any(|node| matters[node]) {
+                matters[self.source(e)] = true;
+            }
+        }
+        let first_edges = group.edges().step_by(group.upstream.len());
+        first_edges.map(|e| self.ends(e).any(|node| matters[node])).collect()
+    }
+
     /// The edges of `kept` that lead from the input to the logits.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
     pub fn connected(&self, kept: &[bool]) -> Vec<bool> {
         assert_eq!(kept.len(), self.graph.edges(), "a choice for each edge");
-        let graph = self.graph;
         // Whether a node depends on the input, and whether the logits depend on it.
         let mut depends = vec![false; self.nodes()];
         let mut matters = vec![false; self.nodes()];
@@ -124,26 +150,16 @@ impl<'g> Flow<'g> {
         for (u, _) in self.readers.iter().enumerate().filter(|(_, r)| r.is_empty()) {
             depends[self.first[u]..self.first[u + 1]].fill(true);
         }
-        let ends = |e: usize| {
-            let (g, at, r, _) = graph.place(e);
-            let of = move |&u: &usize| {
-                let (first, end) = (self.first[u], self.first[u + 1]);
-                (first..end).filter(move |node| self.carries(g, r, at, u, node - first))
-            };
-            let logits = graph.groups[g].part == Reader::Logits;
-            let logits = logits.then_some(self.logits());
-            self.writers[g][r].iter().flat_map(of).chain(logits)
-        };
         // Edges are numbered in the order of the computation.
         for e in (0..kept.len()).filter(|&e| kept[e]) {
             if depends[self.source(e)] {
-                ends(e).for_each(|node| depends[node] = true);
+                self.ends(e).for_each(|node| depends[node] = true);
             }
         }
         let mut live = vec![false; kept.len()];
         for e in (0..kept.len()).rev().filter(|&e| kept[e]) {
             let from = self.source(e);
-            if depends[from] && ends(e).any(|node| matters[node]) {
+            if depends[from] && self.ends(e).any(|node| matters[node]) {
                 live[e] = true;
                 matters[from] = true;
             }

@@ -6,11 +6,39 @@
 //! | found by | |
 //! | --- | --- |
 //! | [`select`] | the edges of largest score |
+//! | [`acdc`] | removing what nobody misses, edge after edge |
 //! | [`connect`] | what of a circuit lies on a way from the input to the logits |
+//!
+//! and judged by
+//!
+//! | | |
+//! | --- | --- |
+//! | [`faithfulness`] | how much of the model's metric it keeps; MIB's curves, CPR and CMD |
+//! | [`statistics`] | intervals over pairs, random circuits of the same make |
 //!
 //! Sets of edges are lists `[E]` of whether each edge is kept, in the numbering of
 //! [`Graph`](crate::graph::Graph).
 #![forbid(unsafe_code)]
 
+use crate::named::named;
+
+pub mod acdc;
 pub mod connect;
+pub mod faithfulness;
 pub mod select;
+pub mod statistics;
+
+named! {
+    /// How a circuit is found.
+    Search {
+        /// The edges of largest score.
+        #[default]
+        TopN = "topn",
+        /// From the logits backwards, always the edge of largest score into what is there.
+        Greedy = "greedy",
+        /// The edges whose score is large enough.
+        Threshold = "threshold",
+        /// One edge after the other is removed where nobody misses it.
+        Acdc = "acdc",
+    }
+}

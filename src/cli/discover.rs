@@ -1,0 +1,273 @@
+//! `edgegrad discover`.
+
+use super::Dtype;
+use super::question::{Asked, bar, named, names};
+use super::scored::{Scored, warn_disconnected};
+use clap::Args;
+use edgegrad::attribution::behaviour::Behaviour;
+use edgegrad::attribution::method::{Method, Options};
+use edgegrad::attribution::subsets;
+use edgegrad::discovery::connect::Flow;
+use edgegrad::discovery::faithfulness::{Ends, smallest};
+use edgegrad::discovery::select::{self, Rank};
+use edgegrad::discovery::{Search, acdc};
+use edgegrad::error::{Error, Result};
+use edgegrad::graph::{EdgeFile, Meta};
+use edgegrad::io::{atomic, model};
+use edgegrad::named::Named;
+use edgegrad::tensor::Element;
+use std::path::PathBuf;
+
+/// Find the circuit behind a behaviour
+#[derive(Debug, Args)]
+pub(super) struct Discover {
+    #[command(flatten)]
+    asked: Asked,
+    /// How the circuit is found
+    #[arg(long, default_value = "topn", value_parser = named::<Search>, value_name = names::<Search>())]
+    method: Search,
+    /// For topn, greedy and threshold: scores, as `attribute` writes them or EAP-IG does
+    #[arg(long, value_name = "FILE.json", conflicts_with = "attribution")]
+    scores: Option<PathBuf>,
+    /// For topn, greedy and threshold: compute scores by this method
+    #[arg(long, value_parser = named::<Method>, value_name = names::<Method>())]
+    attribution: Option<Method>,
+    /// Which scores come first: the largest in size, or the largest
+    #[arg(long, default_value = "abs", value_parser = named::<Rank>, value_name = names::<Rank>())]
+    rank: Rank,
+    /// How many edges to select
+    #[arg(long, value_name = "N")]
+    edges: Option<usize>,
+    /// The least score of an edge (threshold), or the least that its removal has to cost (acdc)
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    tau: Option<f64>,
+    /// Select the fewest edges whose circuit is this faithful
+    #[arg(long, value_name = "F")]
+    faithfulness: Option<f64>,
+    /// Drop what is on no way from the input to the logits
+    #[arg(long)]
+    connected: bool,
+    /// The seed of random and shapley
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// The numbers to compute with
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+    /// Where to write the circuit, in EAP-IG's layout
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+}
+
+/// Where a selection stops.
+#[derive(Clone, Copy)]
+enum Size {
+    Edges(usize),
+    Tau(f64),
+    Faithfulness(f64),
+}
+
+impl Discover {
+    pub(super) fn run(&self) -> Result<()> {
+        let size = self.size()?;
+        // Before hours of work that could not be kept.
+        atomic::check_file(&self.out)?;
+        self.asked.on_threads(|| match self.dtype {
+            Dtype::F32 => self.run_as::<f32>(size),
+            Dtype::F64 => self.run_as::<f64>(size),
+        })
+    }
+
+    /// What the arguments say about the size, if they fit the method.
+    fn size(&self) -> Result<Size> {
+        let method = format!("--method {}", self.method.name());
+        let fail = |what: &str, help: &str| Err(Error::input(&method, what, help));
+        let scored = self.method != Search::Acdc;
+        if !scored && (self.scores.is_some() || self.attribution.is_some()) {
+            return fail(
+                "takes no scores: it runs the model",
+                "leave out --scores and --attribution",
+            );
+        }
+        let whole = |x: f64| x.is_finite().then_some(x);
+        let size = match (self.edges, self.tau, self.faithfulness) {
+            (Some(n), None, None) => Size::Edges(n),
+            (None, Some(tau), None) if whole(tau).is_some() => Size::Tau(tau),
+            (None, None, Some(f)) if whole(f).is_some() => Size::Faithfulness(f),
+            (None, None, None) => {
+                let help = if scored {
+                    "give one of --edges N, --faithfulness F and, for threshold, --tau X"
+                } else {
+                    "give --tau X: how much the removal of an edge has to cost for it to stay"
+                };
+                return fail("needs to know how large the circuit may be", help);
+            }
+            (None, ..) => {
+                return fail("is given a size that is no number", "give one such as 0.95");
+            }
+            _ => {
+                return fail("is given two sizes", "give one of --edges, --tau and --faithfulness");
+            }
+        };
+        match (self.method, size) {
+            (Search::Acdc, Size::Edges(_) | Size::Faithfulness(_)) => {
+                fail("stops by itself", "give --tau X instead")
+            }
+            (Search::TopN | Search::Greedy, Size::Tau(_)) => {
+                fail("takes no --tau", "give --edges N, or use --method threshold")
+            }
+            (Search::Threshold, Size::Edges(_)) => {
+                fail("takes no --edges", "give --tau X, or use --method topn")
+            }
+            _ => Ok(size),
+        }
+    }
+
+    fn run_as<T: Element>(&self, size: Size) -> Result<()> {
+        let (model, pairs) = self.asked.read::<T>()?;
+        let b = self.asked.behaviour(&model, &pairs)?;
+        let scored = match &self.scores {
+            Some(path) => Some(Scored::read(path, &b.graph, self.asked.convention)?),
+            None if self.method == Search::Acdc => None,
+            None => Some(self.attribute(&b)?),
+        };
+        if let Size::Edges(n) = size
+            && n > b.graph.edges()
+        {
+            let message = format!("{n} of {} edges", b.graph.edges());
+            return Err(Error::input("--edges", message, "ask for no more than there are"));
+        }
+        self.asked.headline(&b)?;
+        let ends = Ends::new(&b, &b.extremes()?)?;
+        let flow = Flow::new(&b.graph);
+        let pruned = |kept: Vec<bool>| if self.connected { flow.connected(&kept) } else { kept };
+        let kept = match &scored {
+            None => {
+                let Size::Tau(tau) = size else { unreachable!("checked") };
+                let (shown, mut progress) = bar("acdc");
+                let kept = acdc::search(&b, tau, &mut progress)?;
+                shown.finish_and_clear();
+                pruned(kept)
+            }
+            Some(scored) => self.select(&b, &ends, &scored.ours, size, &pruned)?,
+        };
+        self.tell(&b, &flow, &ends, &kept)?;
+        self.write(&b, &kept, scored.as_ref())?;
+        println!("circuit: {}", self.out.display());
+        Ok(())
+    }
+
+    fn attribute<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Scored> {
+        let method = self.attribution.unwrap_or_default();
+        let options = Options {
+            steps: method.default_steps().unwrap_or(0),
+            rule: method.default_rule(),
+            tol: 1e-8,
+            seed: self.seed,
+        };
+        let (shown, mut progress) = bar(method.name());
+        let ours = method.scores(b, &options, &mut progress)?.values;
+        shown.finish_and_clear();
+        let convention = self.asked.convention;
+        let given = ours.iter().map(|&s| convention.and_ours(s)).collect();
+        Ok(Scored { given, ours, convention, origin: method.name().into() })
+    }
+
+    fn select<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        ends: &Ends,
+        scores: &[f64],
+        size: Size,
+        pruned: &dyn Fn(Vec<bool>) -> Vec<bool>,
+    ) -> Result<Vec<bool>> {
+        let count = scores.len();
+        let order = match self.method {
+            Search::Greedy => select::greedy_order(&b.graph, scores, self.rank),
+            _ => self.rank.order(scores),
+        };
+        match size {
+            Size::Edges(n) => Ok(pruned(select::first(&order, n, count))),
+            Size::Tau(tau) => Ok(pruned(select::threshold(scores, self.rank, tau))),
+            Size::Faithfulness(target) => {
+                let sizes = sizes(order.len());
+                let circuit = |i: usize| pruned(select::first(&order, sizes[i], count));
+                let (shown, mut progress) = bar("smallest");
+                let found = smallest(b, ends, sizes.len(), circuit, target, &mut progress)?;
+                shown.finish_and_clear();
+                match found {
+                    Ok((i, _)) => Ok(circuit(i)),
+                    Err((i, f)) => Err(Error::input(
+                        "--faithfulness",
+                        format!(
+                            "no selection reaches {target}; the best, of {} edges, has {f:.4}",
+                            sizes[i]
+                        ),
+                        "ask for less, or rank the edges by other scores",
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Says what was found.
+    fn tell<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        flow: &Flow<'_>,
+        ends: &Ends,
+        kept: &[bool],
+    ) -> Result<()> {
+        let values = subsets::per_pair(b, 1, |_, e| kept[e], &mut |_| {})?.remove(0);
+        let edges = kept.iter().filter(|&&k| k).count();
+        let nodes = EdgeFile::circuit(&b.graph, kept, None, &Meta::default()).nodes;
+        let nodes = nodes.iter().filter(|(_, node)| node.in_graph).count();
+        let mean = values.iter().sum::<f64>() * b.weight();
+        println!(
+            "{edges} edges, {nodes} nodes; {} {mean:.6}, faithfulness {:.4}",
+            self.asked.metric.name(),
+            ends.faithfulness(&values),
+        );
+        warn_disconnected(flow, kept);
+        Ok(())
+    }
+
+    fn write<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        kept: &[bool],
+        scored: Option<&Scored>,
+    ) -> Result<()> {
+        let convention = scored.map_or(self.asked.convention, |s| s.convention);
+        let meta = Meta {
+            method: Some(self.method.name().into()),
+            metric: Some(self.asked.metric.name().into()),
+            baseline: Some(self.asked.baseline.name().into()),
+            convention: Some(convention.name().into()),
+            model: Some(model::hash(&self.asked.model)?),
+            pairs: Some(b.pairs.len() as u64),
+            dtype: Some(T::NAME.into()),
+            ..Meta::default()
+        };
+        let given = scored.map(|s| &s.given[..]);
+        let mut file = EdgeFile::circuit(&b.graph, kept, given, &meta);
+        let mut note = |key: &str, value: serde_json::Value| file.meta.insert(key.into(), value);
+        if let Some(scored) = scored {
+            note("scores", scored.origin.clone().into());
+            note("rank", self.rank.name().into());
+        }
+        for (key, number) in [("tau", self.tau), ("faithfulness", self.faithfulness)] {
+            if let Some(number) = number {
+                note(key, number.into());
+            }
+        }
+        note("connected", self.connected.into());
+        file.write(&self.out)
+    }
+}
+
+/// The sizes that are tried on the way to a faithfulness: all of them up to 200, then steps of half a
+/// per cent.
+fn sizes(all: usize) -> Vec<usize> {
+    let next = |&n: &usize| Some((n + (n / 200).max(1)).min(all)).filter(|_| n < all);
+    std::iter::successors(Some(0), next).collect()
+}

@@ -1,0 +1,271 @@
+//! `edgegrad evaluate`.
+
+use super::Dtype;
+use super::question::{Asked, bar};
+use super::scored::{Scored, warn_disconnected};
+use clap::Args;
+use edgegrad::attribution::behaviour::{Behaviour, Extremes};
+use edgegrad::attribution::subsets;
+use edgegrad::discovery::connect::Flow;
+use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
+use edgegrad::discovery::statistics;
+use edgegrad::error::{Error, Result};
+use edgegrad::graph::EdgeFile;
+use edgegrad::io::atomic;
+use edgegrad::named::Named;
+use edgegrad::tensor::Element;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Judge a circuit, or the circuits that scores lead to
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    #[command(flatten)]
+    asked: Asked,
+    /// A circuit, as `discover` writes it or EAP-IG does
+    #[arg(long, value_name = "FILE.json", conflicts_with = "scores")]
+    circuit: Option<PathBuf>,
+    /// Scores, for --curve
+    #[arg(long, value_name = "FILE.json", requires = "curve")]
+    scores: Option<PathBuf>,
+    /// The faithfulness of the first edges by score, at the fractions of the MIB benchmark
+    #[arg(long, requires = "scores")]
+    curve: bool,
+    /// Other fractions of all edges for the curve, rising
+    #[arg(long, value_name = "F,F,..", value_delimiter = ',', requires = "curve")]
+    fractions: Option<Vec<f64>>,
+    /// The circuit that is known to be right
+    #[arg(long, value_name = "FILE.json")]
+    truth: Option<PathBuf>,
+    /// Compare with N random circuits of as many edges of each type
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "curve")]
+    null: usize,
+    /// Run the circuit without each of its edges even if there are more than 200
+    #[arg(long, conflicts_with = "curve")]
+    minimality: bool,
+    /// The seed of random circuits and of intervals
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// The numbers to compute with
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+    /// Where to write the figures
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+}
+
+/// Edges up to which each is removed unasked.
+const FEW: usize = 200;
+
+impl Evaluate {
+    pub(super) fn run(&self) -> Result<()> {
+        if self.circuit.is_none() && self.scores.is_none() {
+            let help = "give --circuit FILE.json, or --scores FILE.json with --curve";
+            return Err(Error::input("evaluate", "has nothing to evaluate", help));
+        }
+        if let Some(f) = &self.fractions
+            && !(f.iter().all(|f| (0.0..=1.0).contains(f)) && f.is_sorted())
+        {
+            let message = "must rise from 0 to 1 at most";
+            return Err(Error::input("--fractions", message, "give a list such as 0.01,0.1,1"));
+        }
+        // Before hours of work that could not be kept.
+        atomic::check_file(&self.out)?;
+        self.asked.on_threads(|| match self.dtype {
+            Dtype::F32 => self.run_as::<f32>(),
+            Dtype::F64 => self.run_as::<f64>(),
+        })
+    }
+
+    fn run_as<T: Element>(&self) -> Result<()> {
+        let (model, pairs) = self.asked.read::<T>()?;
+        let b = self.asked.behaviour(&model, &pairs)?;
+        let truth = match &self.truth {
+            Some(path) => Some(EdgeFile::read(path)?.circuit_for(&b.graph)?),
+            None => None,
+        };
+        let extremes = b.extremes()?;
+        let mut report = Map::new();
+        report.insert("metric".into(), self.asked.metric.name().into());
+        report.insert("baseline".into(), self.asked.baseline.name().into());
+        report.insert("dtype".into(), T::NAME.into());
+        if let Some(path) = &self.circuit {
+            let kept = EdgeFile::read(path)?.circuit_for(&b.graph)?;
+            self.asked.headline(&b)?;
+            let ends = Ends::new(&b, &extremes)?;
+            self.judge(&b, &extremes, &ends, &kept, &mut report)?;
+        } else if let Some(path) = &self.scores {
+            let scores = Scored::read(path, &b.graph, self.asked.convention)?;
+            self.asked.headline(&b)?;
+            let ends = Ends::new(&b, &extremes)?;
+            self.curves(&b, &extremes, &ends, &scores.ours, &mut report)?;
+        }
+        drop(truth);
+        let text = format!("{:#}\n", Value::Object(report));
+        atomic::write_bytes(&self.out, text.as_bytes())?;
+        println!("figures: {}", self.out.display());
+        Ok(())
+    }
+
+    /// Everything about one circuit.
+    fn judge<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        extremes: &Extremes,
+        ends: &Ends,
+        kept: &[bool],
+        report: &mut Map<String, Value>,
+    ) -> Result<()> {
+        let all = kept.len();
+        let members: Vec<usize> = (0..all).filter(|&e| kept[e]).collect();
+        warn_disconnected(&Flow::new(&b.graph), kept);
+        // The circuit, what it leaves out, the circuit without each of its edges, random ones.
+        let one_less = if members.len() <= FEW || self.minimality { members.len() } else { 0 };
+        let random = statistics::random_circuits(&b.graph, kept, self.null, self.seed);
+        let member = |s: usize, e: usize| match s {
+            0 => kept[e],
+            1 => !kept[e],
+            s if s < 2 + one_less => kept[e] && members[s - 2] != e,
+            s => random[s - 2 - one_less][e],
+        };
+        let (shown, mut progress) = bar("evaluate");
+        let values = subsets::per_pair(b, 2 + one_less + random.len(), member, &mut progress)?;
+        shown.finish_and_clear();
+        let (circuit, complement) = (&values[0], &values[1]);
+        let (less, random) = values[2..].split_at(one_less);
+        let mean = |values: &[f64]| values.iter().sum::<f64>() * b.weight();
+        let f = ends.faithfulness(circuit);
+        let interval = statistics::interval(ends, circuit, self.seed);
+
+        println!(
+            "\n{:<22} {:>10} {:>14} {:>13}",
+            "",
+            "edges",
+            self.asked.metric.name(),
+            "faithfulness"
+        );
+        let line = |name: &str, edges: usize, values: &[f64]| {
+            let f = ends.faithfulness(values);
+            println!("{name:<22} {edges:>10} {:>14.6} {f:>13.4}", mean(values));
+        };
+        line("model", all, &ends.clean);
+        line("circuit", members.len(), circuit);
+        line("what it leaves out", all - members.len(), complement);
+        line("nothing", 0, &ends.nothing);
+        if let Some([low, high]) = interval {
+            println!("faithfulness {f:.4}, 95 % interval over pairs [{low:.4}, {high:.4}]");
+        }
+        let pairs = |values: &[f64]| Value::from(values.to_vec());
+        report.insert(
+            "per_pair".into(),
+            json!({
+                "clean": pairs(&extremes.clean),
+                "corrupted": pairs(&extremes.corrupted),
+                "circuit": pairs(circuit),
+                "complement": pairs(complement),
+                "nothing": pairs(&ends.nothing),
+            }),
+        );
+        report.insert("edges".into(), members.len().into());
+        report.insert("faithfulness".into(), f.into());
+        report.insert("faithfulness_interval".into(), json!(interval));
+        report.insert("complement_faithfulness".into(), ends.faithfulness(complement).into());
+
+        if one_less < members.len() {
+            println!(
+                "minimality: {} edges would be a run each; ask with --minimality",
+                members.len()
+            );
+        } else if !members.is_empty() {
+            let name = |e: usize| b.graph.edge(e).to_string();
+            let mut drops: Vec<(usize, f64)> = members
+                .iter()
+                .zip(less)
+                .map(|(&e, values)| (e, mean(circuit) - mean(values)))
+                .collect();
+            let in_file: Map<String, Value> =
+                drops.iter().map(|&(e, drop)| (name(e), drop.into())).collect();
+            report.insert("minimality".into(), Value::Object(in_file));
+            drops.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()).then(a.0.cmp(&b.0)));
+            println!("\n{:<32} {:>14}", "least missed edges", "metric falls by");
+            for &(e, drop) in drops.iter().take(5) {
+                println!("{:<32} {drop:>14.6}", name(e));
+            }
+        }
+        if !random.is_empty() {
+            let of_random: Vec<f64> = random.iter().map(|r| ends.faithfulness(r)).collect();
+            let p = statistics::p_value(f, &of_random);
+            let mut sorted = of_random.clone();
+            sorted.sort_by(f64::total_cmp);
+            let median = sorted[sorted.len() / 2];
+            println!(
+                "\n{} random circuits with as many edges of each type: faithfulness {:.4} to {:.4}, \
+                 median {median:.4}; p = {p:.4}",
+                sorted.len(),
+                sorted[0],
+                sorted[sorted.len() - 1],
+            );
+            report.insert("null".into(), json!({ "faithfulness": of_random, "p": p }));
+        }
+        Ok(())
+    }
+
+    /// The curves of scores.
+    fn curves<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        extremes: &Extremes,
+        ends: &Ends,
+        scores: &[f64],
+        report: &mut Map<String, Value>,
+    ) -> Result<()> {
+        let fractions = self.fractions.clone().unwrap_or(FRACTIONS.to_vec());
+        let (shown, mut progress) = bar("curve");
+        let [abs, signed] = Curve::both(b, ends, scores, &fractions, &mut progress)?;
+        shown.finish_and_clear();
+        println!("\n{:>9} {:>12} {:>13} {:>12} {:>13}", "", "|score|", "", "score", "");
+        let heads = ["fraction", "edges", "faithfulness", "edges", "faithfulness"];
+        println!(
+            "{:>9} {:>12} {:>13} {:>12} {:>13}",
+            heads[0], heads[1], heads[2], heads[3], heads[4]
+        );
+        for (i, k) in fractions.iter().enumerate() {
+            println!(
+                "{:>8.1}% {:>12} {:>13.4} {:>12} {:>13.4}",
+                100.0 * k,
+                abs.edges[i],
+                abs.faithfulness[i],
+                signed.edges[i],
+                signed.faithfulness[i],
+            );
+        }
+        println!(
+            "\nCMD {:.4} (0 is best; by |score|), CPR {:.4} (by score)",
+            abs.cmd(),
+            signed.cpr()
+        );
+        println!(
+            "from 0 on: CMD {:.4}, CPR {:.4}; with faithfulness between 0 and 1: CPR {:.4}",
+            abs.anchored_cmd(),
+            signed.anchored_cpr(),
+            signed.clipped_cpr(),
+        );
+        let curve = |c: &Curve| json!({ "fraction": c.fractions, "edges": c.edges, "faithfulness": c.faithfulness });
+        report.insert("curve".into(), json!({ "abs": curve(&abs), "signed": curve(&signed) }));
+        report.insert("cmd".into(), abs.cmd().into());
+        report.insert("cpr".into(), signed.cpr().into());
+        report.insert(
+            "anchored".into(),
+            json!({
+                "cmd": abs.anchored_cmd(),
+                "cpr": signed.anchored_cpr(),
+                "clipped_cpr": signed.clipped_cpr(),
+            }),
+        );
+        report.insert(
+            "per_pair".into(),
+            json!({ "clean": extremes.clean, "corrupted": extremes.corrupted }),
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! Files of scores and circuits as arguments.
+
+use edgegrad::attribution::Convention;
+use edgegrad::discovery::connect::Flow;
+use edgegrad::error::{Error, Result};
+use edgegrad::graph::{EdgeFile, Graph};
+use edgegrad::named::Named;
+use std::path::Path;
+
+/// Scores as they were found, and as they are ranked.
+pub(super) struct Scored {
+    /// `[E]`, in the convention of their origin.
+    pub(super) given: Vec<f64>,
+    /// `[E]`, positive where the metric falls without the edge.
+    pub(super) ours: Vec<f64>,
+    /// The convention of their origin.
+    pub(super) convention: Convention,
+    /// Where they come from.
+    pub(super) origin: String,
+}
+
+impl Scored {
+    /// Reads scores, and says how many are missing. A file that does not name its convention is
+    /// taken to be in the one `assumed`.
+    pub(super) fn read(path: &Path, graph: &Graph, assumed: Convention) -> Result<Scored> {
+        let file = EdgeFile::read(path)?;
+        let given = file.scores_for(graph)?;
+        let convention = match file.meta_text("convention") {
+            None => assumed,
+            Some(name) => Convention::from_name(name).ok_or_else(|| {
+                let place = format!("{}: meta.convention", path.display());
+                let help = "it should be `ours` or `eap-ig`";
+                Error::input(place, format!("`{name:.40}` is unknown"), help)
+            })?,
+        };
+        let unscored = given.iter().filter(|s| s.is_nan()).count();
+        if unscored == given.len() {
+            let help = "give a file that `attribute` wrote, or a circuit with scores";
+            return Err(Error::input(path.display(), "has no scores", help));
+        }
+        if unscored > 0 {
+            println!("{unscored} of {} edges have no score: they come last", given.len());
+        }
+        let ours = given.iter().map(|&s| convention.and_ours(s)).collect();
+        Ok(Scored { given, ours, convention, origin: path.display().to_string() })
+    }
+}
+
+/// Warns of edges that are on no way from the input to the logits.
+pub(super) fn warn_disconnected(flow: &Flow<'_>, kept: &[bool]) {
+    let count = |list: &[bool]| list.iter().filter(|&&kept| kept).count();
+    let (all, connected) = (count(kept), count(&flow.connected(kept)));
+    if connected < all {
+        eprintln!(
+            "warning: {} of {all} edges are on no way from the input to the logits; `discover \
+             --connected` drops them",
+            all - connected
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! ACDC: removes one edge after the other where nobody misses it (arXiv 2304.14997).
+//!
+//! From the logits backwards, each edge is removed for good if that makes the [loss](loss) of the
+//! mean metric grow by less than `tau`; otherwise it stays. Each step computes again only what
+//! depends on the reader. An edge whose reader no longer reaches the logits is removed without a
+//! run: what that reader computes is read by nobody.
+//!
+//! What ACDC finds depends on the order. Here it is: readers from the last to the first, and of each
+//! the writers from the last to the first, as in the authors' code.
+
+use super::connect::Flow;
+use crate::attribution::Progress;
+use crate::attribution::behaviour::{Behaviour, Probe};
+use crate::attribution::metric::Metric;
+use crate::error::Result;
+use crate::graph::MaskShape;
+use crate::io::pairs::Pair;
+use crate::simd::Element;
+use crate::tape::ForwardPlan;
+
+/// The metric as something to keep small: itself if it measures how wrong the model is (`nll`,
+/// `kl`, `l2`), minus itself if it measures how right it is.
+pub fn loss(metric: Metric, value: f64) -> f64 {
+    match metric {
+        Metric::LogitDiff | Metric::ProbDiff => -value,
+        Metric::Nll | Metric::Kl | Metric::L2 => value,
+    }
+}
+
+/// A batch of pairs under the masks that are decided so far.
+struct Batch<T> {
+    probe: Probe<T>,
+    /// For each group of readers, what depends on its masks.
+    plans: Vec<ForwardPlan>,
+    pairs: usize,
+}
+
+impl<T: Element> Batch<T> {
+    fn new(b: &Behaviour<'_, T>, pairs: &[&Pair]) -> Result<Self> {
+        let shape = MaskShape { per_example: false };
+        let mut probe = Probe::new(b, pairs.len(), pairs[0].clean.len(), Some(shape))?;
+        probe.ask(b, pairs);
+        probe.set_baselines(b, pairs);
+        let masks: Vec<_> = probe.masks().collect();
+        let plans = masks.iter().map(|&mask| probe.program.plan_forward(&[mask])).collect();
+        Ok(Batch { probe, plans, pairs: pairs.len() })
+    }
+
+    /// Sets mask `at` of group `g`; nothing is computed.
+    fn set(&mut self, g: usize, at: usize, to: T) {
+        let mask = self.probe.recorded.readings[g].mask.expect("recorded with masks");
+        self.probe.program.value_mut(mask)[at] = to;
+    }
+
+    /// Computes what depends on the masks of group `g`.
+    fn run(&mut self, g: usize) {
+        self.probe.program.forward_from(&self.plans[g]);
+    }
+
+    /// The sum of the metric over the pairs.
+    fn total(&self) -> f64 {
+        self.probe.results(self.pairs).iter().sum()
+    }
+}
+
+/// The edges `[E]` that stay.
+///
+/// All pairs are held at once, as every step asks all of them.
+///
+/// # Errors
+/// If there is not enough memory for it.
+pub fn search<T: Element>(
+    b: &Behaviour<'_, T>,
+    tau: f64,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<bool>> {
+    let metric = b.question.metric();
+    let mut batches = vec![];
+    for pairs in b.lengths() {
+        let together = (b.rows / pairs[0].clean.len().max(1)).max(1);
+        for pairs in pairs.chunks(together) {
+            batches.push(Batch::new(b, pairs)?);
+        }
+    }
+    let loss = |batches: &[Batch<T>]| {
+        loss(metric, batches.iter().map(Batch::total).sum::<f64>() * b.weight())
+    };
+    let mut now = loss(&batches);
+    let mut kept = vec![true; b.graph.edges()];
+    let flow = Flow::new(&b.graph);
+    for (g, group) in b.graph.groups.iter().enumerate().rev() {
+        let matters = flow.readers_that_matter(&kept, g);
+        // Whether the last run was of the masks as they are.
+        let mut settled = true;
+        for (at, e) in group.edges().enumerate().rev() {
+            batches.iter_mut().for_each(|batch| batch.set(g, at, T::ZERO));
+            kept[e] = false;
+            if matters[at / group.upstream.len()] {
+                batches.iter_mut().for_each(|batch| batch.run(g));
+                let without = loss(&batches);
+                settled = without - now < tau;
+                if settled {
+                    now = without;
+                } else {
+                    batches.iter_mut().for_each(|batch| batch.set(g, at, T::ONE));
+                    kept[e] = true;
+                }
+            }
+        }
+        if !settled {
+            batches.iter_mut().for_each(|batch| batch.run(g));
+        }
+        progress(1.0 - group.first as f64 / kept.len() as f64);
+    }
+    Ok(kept)
+}

@@ -1,0 +1,222 @@
+//! How much of a behaviour a circuit keeps, and the curves of the MIB benchmark (arXiv 2504.13151).
+//!
+//! With `m` the mean metric over pairs, `N` all edges and `0` none,
+//!
+//! ```text
+//! f(C) = (m(C) - m(0)) / (m(N) - m(0))
+//! ```
+//!
+//! is 1 for a circuit that does what the model does, 0 for one that does nothing, and beyond 1 for
+//! one that does more. A *curve* is `f` of the first `int(k E)` edges by score, pruned to what is
+//! [connected](super::connect), at the fractions `k` of [`FRACTIONS`]. MIB makes two numbers of
+//! it, by the trapezoid rule over `k` as it was asked for (not over the edges left after pruning):
+//!
+//! - **CPR**, the area under `f`, with the edges of largest score first: how well a method
+//!   finds what raises the metric. It is not bounded: a circuit without what holds the
+//!   model back scores above 1;
+//! - **CMD**, the area between `f` and 1, with the edges of largest `|score|` first: how well it
+//!   finds what the model does. 0 is best.
+//!
+//! Both begin at the first fraction, so the best CPR is 0.999. The *anchored* areas begin at 0,
+//! where `f` is 0; the *clipped* CPR counts `f` as at most 1 and at least 0.
+
+use super::connect::Flow;
+use super::select::{self, Rank};
+use crate::attribution::behaviour::{Baseline, Behaviour, Extremes};
+use crate::attribution::{Progress, subsets};
+use crate::error::Result;
+use crate::simd::Element;
+
+/// The fractions of all edges at which MIB looks.
+pub const FRACTIONS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
+
+/// The metric of all pairs with all edges and with none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ends {
+    /// With all edges: the model on the clean sequences.
+    pub clean: Vec<f64>,
+    /// With none.
+    pub nothing: Vec<f64>,
+}
+
+impl Ends {
+    /// Runs the model without any edge, where that is not the run on the corrupted sequences.
+    ///
+    /// # Errors
+    /// If there is not enough memory for it.
+    pub fn new<T: Element>(b: &Behaviour<'_, T>, extremes: &Extremes) -> Result<Ends> {
+        let nothing = if b.baseline == Baseline::Resample {
+            extremes.corrupted.clone()
+        } else {
+            subsets::per_pair(b, 1, |_, _| false, &mut |_| {})?.remove(0)
+        };
+        Ok(Ends { clean: extremes.clean.clone(), nothing })
+    }
+
+    /// `f` of a circuit whose metric of all pairs is `values`.
+    pub fn faithfulness(&self, values: &[f64]) -> f64 {
+        self.of(values, 0..values.len())
+    }
+
+    /// `f` over some pairs, each as often as it is named.
+    pub fn of(&self, values: &[f64], pairs: impl Iterator<Item = usize> + Clone) -> f64 {
+        let sum = |of: &[f64]| pairs.clone().map(|i| of[i]).sum::<f64>();
+        let (clean, nothing) = (sum(&self.clean), sum(&self.nothing));
+        (sum(values) - nothing) / (clean - nothing)
+    }
+}
+
+/// `f` of circuits of rising size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// The fractions of all edges that were asked for.
+    pub fractions: Vec<f64>,
+    /// The edges of each circuit, after pruning.
+    pub edges: Vec<usize>,
+    /// `f` of each circuit.
+    pub faithfulness: Vec<f64>,
+}
+
+impl Curve {
+    /// The curves of `scores` in both orders, at `fractions` of all edges.
+    ///
+    /// # Errors
+    /// If there is not enough memory for it.
+    pub fn both<T: Element>(
+        b: &Behaviour<'_, T>,
+        ends: &Ends,
+        scores: &[f64],
+        fractions: &[f64],
+        progress: &mut Progress<'_>,
+    ) -> Result<[Curve; 2]> {
+        let (count, flow) = (scores.len(), Flow::new(&b.graph));
+        // Both curves share their last circuit, and often the empty ones.
+        let mut circuits: Vec<Vec<bool>> = vec![];
+        let places = [Rank::Abs, Rank::Signed].map(|rank| {
+            let order = rank.order(scores);
+            let mut place = |&k: &f64| {
+                // As Python's `int`: towards zero.
+                let n = (k * count as f64) as usize;
+                let circuit = flow.connected(&select::first(&order, n, count));
+                let known = circuits.iter().position(|c| *c == circuit);
+                known.unwrap_or_else(|| {
+                    circuits.push(circuit);
+                    circuits.len() - 1
+                })
+            };
+            fractions.iter().map(&mut place).collect::<Vec<_>>()
+        });
+        let member = |s: usize, e: usize| circuits[s][e];
+        let values = subsets::per_pair(b, circuits.len(), member, progress)?;
+        let size = |&i: &usize| circuits[i].iter().filter(|&&kept| kept).count();
+        Ok(places.map(|places| Curve {
+            fractions: fractions.to_vec(),
+            edges: places.iter().map(size).collect(),
+            faithfulness: places.iter().map(|&i| ends.faithfulness(&values[i])).collect(),
+        }))
+    }
+
+    /// The area under `height(f)`, by the trapezoid rule.
+    fn area(&self, height: impl Fn(f64) -> f64) -> f64 {
+        let points: Vec<(f64, f64)> =
+            self.fractions.iter().zip(&self.faithfulness).map(|(&k, &f)| (k, height(f))).collect();
+        points.windows(2).map(|w| (w[1].0 - w[0].0) * (w[0].1 + w[1].1) / 2.0).sum()
+    }
+
+    /// The area between 0 and the first fraction, where `f` rises from 0.
+    fn start(&self, height: impl Fn(f64) -> f64) -> f64 {
+        match (self.fractions.first(), self.faithfulness.first()) {
+            (Some(&k), Some(&f)) => k * (height(0.0) + height(f)) / 2.0,
+            _ => 0.0,
+        }
+    }
+
+    /// MIB's CPR, if edges of large score came first.
+    pub fn cpr(&self) -> f64 {
+        self.area(|f| f)
+    }
+
+    /// MIB's CMD, if edges of large `|score|` came first.
+    pub fn cmd(&self) -> f64 {
+        self.area(|f| (1.0 - f).abs())
+    }
+
+    /// [`cpr`](Self::cpr) from 0 on.
+    pub fn anchored_cpr(&self) -> f64 {
+        self.start(|f| f) + self.cpr()
+    }
+
+    /// [`cmd`](Self::cmd) from 0 on.
+    pub fn anchored_cmd(&self) -> f64 {
+        let gap = |f: f64| (1.0 - f).abs();
+        self.start(gap) + self.cmd()
+    }
+
+    /// [`anchored_cpr`](Self::anchored_cpr) with `f` between 0 and 1: at most 1, whatever a circuit
+    /// does beyond the model.
+    pub fn clipped_cpr(&self) -> f64 {
+        let clipped = |f: f64| f.clamp(0.0, 1.0);
+        self.start(clipped) + self.area(clipped)
+    }
+}
+
+/// The smallest of some circuits of rising size that reaches `target`: its place, and `f`.
+///
+/// They are looked at in turn from the smallest on, in batches of `at_once`; no order between their
+/// faithfulness is taken for granted. If none reaches the target, the error is the largest `f` there
+/// was and its place.
+///
+/// # Errors
+/// If there is not enough memory for it.
+pub fn smallest<T: Element>(
+    b: &Behaviour<'_, T>,
+    ends: &Ends,
+    circuits: usize,
+    circuit: impl Fn(usize) -> Vec<bool>,
+    target: f64,
+    progress: &mut Progress<'_>,
+) -> Result<Result<(usize, f64), (usize, f64)>> {
+    const AT_ONCE: usize = 32;
+    let mut best = (0, f64::NEG_INFINITY);
+    for first in (0..circuits).step_by(AT_ONCE) {
+        let count = AT_ONCE.min(circuits - first);
+        let list: Vec<Vec<bool>> = (first..first + count).map(&circuit).collect();
+        let values = subsets::per_pair(b, count, |s, e| list[s][e], &mut |_| {})?;
+        for (i, values) in values.iter().enumerate() {
+            let f = ends.faithfulness(values);
+            if f >= target {
+                return Ok(Ok((first + i, f)));
+            }
+            if f > best.1 {
+                best = (first + i, f);
+            }
+        }
+        progress((first + count) as f64 / circuits as f64);
+    }
+    Ok(Err(best))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_by_hand() {
+        let curve = Curve {
+            fractions: vec![0.2, 0.5, 1.0],
+            edges: vec![1, 2, 3],
+            faithfulness: vec![-1.0, 3.0, 1.0],
+        };
+        // 0.3 * 1 + 0.5 * 2, and from 0: 0.2 * -0.5.
+        assert!((curve.cpr() - 1.3).abs() < 1e-15);
+        assert!((curve.anchored_cpr() - 1.2).abs() < 1e-15);
+        // |1 - f| is 2, 2, 0: 0.3 * 2 + 0.5 * 1, and from 0, where it is 1: 0.2 * 1.5.
+        assert!((curve.cmd() - 1.1).abs() < 1e-15);
+        assert!((curve.anchored_cmd() - 1.4).abs() < 1e-15);
+        // 0, 0, 1, 1: 0.3 * 0.5 + 0.5.
+        assert!((curve.clipped_cpr() - 0.65).abs() < 1e-15);
+        let perfect = Curve { faithfulness: vec![1.0; 10], ..curve };
+        let perfect = Curve { fractions: FRACTIONS.to_vec(), ..perfect };
+        assert!((perfect.cpr() - 0.999).abs() < 1e-15 && perfect.cmd() == 0.0);
+    }
+}
