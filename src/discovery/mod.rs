@@ -14,17 +14,19 @@
 //! | | |
 //! | --- | --- |
 //! | [`faithfulness`] | how much of the model's metric it keeps; MIB's curves, CPR and CMD |
+//! | [`running`] | running it without what it does not use |
 //! | [`statistics`] | intervals over pairs, random circuits of the same make |
 //!
 //! Sets of edges are lists `[E]` of whether each edge is kept, in the numbering of
 //! [`Graph`](crate::graph::Graph).
 #![forbid(unsafe_code)]
 
+pub use crate::graph::connect;
 use crate::named::named;
 
 pub mod acdc;
-pub mod connect;
 pub mod faithfulness;
+pub mod running;
 pub mod select;
 pub mod statistics;
 

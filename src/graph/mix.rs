@@ -8,6 +8,9 @@
 //! x_r = x - sum over u of (1 - m[r, u]) d_u         y[:, columns of r] = norm(x_r) w[:, columns of r]
 //! ```
 //!
+//! Seen from the other end, `x` may be the sum of all baselines: then `x_r = x + sum over u of m[r, u]
+//! d_u`, and few edges are few additions. Which end `x` is at is the [origin](Origin) of the masks.
+//!
 //! and the reverse pass follows from it, with `g_r` the gradient of `x_r`:
 //!
 //! ```text
@@ -39,6 +42,21 @@ pub(super) struct Delta {
     pub(super) writers: usize,
 }
 
+/// The masks with which a reader reads `x` itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// All 1: `x` is the sum of what the writers write.
+    Clean,
+    /// All 0: `x` is the sum of their baselines.
+    Baseline,
+}
+
+impl Origin {
+    fn mask<T: Element>(self) -> T {
+        if self == Origin::Clean { T::ONE } else { T::ZERO }
+    }
+}
+
 /// Records the reading of a group: `x [B, T, D]`, masks `[B or 1, T or 1, R, U]` -> `[B, T, N]`.
 ///
 /// `columns` are those of `read.w` that belong to each reader; without a `w` there is one reader.
@@ -52,6 +70,7 @@ pub(super) fn mix<T: Element>(
     read: &Read,
     columns: &[Vec<Range<usize>>],
     mask: Var,
+    origin: Origin,
     deltas: &[Delta],
 ) -> Var {
     let &[batch, time, width] = tape.shape(x).dims() else { panic!("a stream of [B, T, D]") };
@@ -95,6 +114,7 @@ pub(super) fn mix<T: Element>(
         norm: read.norm,
         columns: columns.to_vec(),
         pieces,
+        origin: origin.mask(),
         at: Places { gain, norm_bias, w, bias, sources },
         scratch: Mutex::default(),
     };
@@ -125,6 +145,8 @@ struct Mix<T> {
     columns: Vec<Vec<Range<usize>>>,
     /// The number of a block of masks `[R, U]`, and the rows it is for.
     pieces: Vec<(usize, Range<usize>)>,
+    /// The mask of an edge that changes nothing.
+    origin: T,
     at: Places,
     scratch: Mutex<Vec<T>>,
 }
@@ -160,11 +182,11 @@ impl<T: Element> Mix<T> {
         &mask[(block * self.readers + r) * self.writers..][..self.writers]
     }
 
-    /// The rows where reader `r` has a mask that is not 1, side by side where they can be.
+    /// The rows where reader `r` does not read `x` itself, side by side where they can be.
     fn own_rows(&self, mask: &[T], r: usize) -> Vec<Range<usize>> {
         let mut own: Vec<Range<usize>> = vec![];
         for (block, rows) in &self.pieces {
-            if self.masks(mask, *block, r).iter().any(|&m| m != T::ONE) {
+            if self.masks(mask, *block, r).iter().any(|&m| m != self.origin) {
                 match own.last_mut() {
                     Some(last) if last.end == rows.start => last.end = rows.end,
                     _ => own.push(rows.clone()),
@@ -205,7 +227,7 @@ impl<T: Element> Mix<T> {
                 factors.clear();
                 for r in range.clone() {
                     let masks = &self.masks(seen.mask, *block, r)[first..first + writers];
-                    factors.extend(masks.iter().map(|&m| m - T::ONE));
+                    factors.extend(masks.iter().map(|&m| m - self.origin));
                 }
                 first += writers;
                 let used = factors.iter().filter(|&&f| f != T::ZERO).count();
@@ -258,7 +280,9 @@ impl<T: Element> Op<T> for Mix<T> {
         let (rows, width, stream) = (self.rows, self.width, self.rows * self.width);
         let (normed, stats) = run.saved.split_at_mut(stream);
         self.norm.forward(width, seen.x, seen.gain, seen.norm_bias, normed, stats);
+        let own: Vec<_> = (0..self.readers).map(|r| self.own_rows(seen.mask, r)).collect();
         match seen.w {
+            _ if own.iter().all(|own| *own == [0..rows]) => {}
             Some(w) => {
                 let (x, w) = (Mat::new(normed, rows, width), Mat::new(w, width, self.out));
                 affine(x, w, seen.bias, MatMut::new(run.out, rows, self.out));
@@ -266,7 +290,6 @@ impl<T: Element> Op<T> for Mix<T> {
             None => run.out.copy_from_slice(normed),
         }
         // Readers with masks of their own, a few at a time.
-        let own: Vec<_> = (0..self.readers).map(|r| self.own_rows(seen.mask, r)).collect();
         let masked: Vec<usize> = (0..self.readers).filter(|&r| !own[r].is_empty()).collect();
         if masked.is_empty() {
             return;
@@ -535,7 +558,7 @@ impl<T: Element> Mix<T> {
                     factors.clear();
                     for r in range.clone() {
                         let masks = &self.masks(seen.mask, *block, r)[first..first + writers];
-                        factors.extend(masks.iter().map(|&m| m - T::ONE));
+                        factors.extend(masks.iter().map(|&m| m - self.origin));
                     }
                     if factors.iter().any(|&f| f != T::ZERO) {
                         let factors = Mat::new(&factors, count, writers);

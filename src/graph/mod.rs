@@ -12,12 +12,14 @@
 //! baseline in its place.
 #![forbid(unsafe_code)]
 
+pub mod connect;
 mod contract;
 mod file;
 mod mix;
 mod node;
 pub mod pooled;
 mod record;
+pub mod specialise;
 mod topology;
 
 pub use contract::{Place, Recorded};

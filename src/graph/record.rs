@@ -1,6 +1,6 @@
 //! Recording a model so that its edges can be told apart.
 
-use super::mix::{Delta, mix};
+use super::mix::{Delta, Origin, mix};
 use super::topology::Graph;
 use crate::nn::stream::{Read, Stream, Sum, Writer, Written};
 use crate::ops::{self, MatMul};
@@ -101,12 +101,29 @@ impl<'g> Recorder<'g> {
 
     /// What the newest writers add beyond their baselines.
     fn delta<T: Element>(&mut self, tape: &mut Tape<T>, output: Output, writers: usize) {
+        let Beyond { baseline, delta, computed } = Beyond::record(tape, output, writers);
+        self.baselines.push(baseline);
+        self.idle.extend(computed);
+        self.deltas.push(delta);
+    }
+}
+
+/// What writers add beyond their baselines, in a recording.
+pub(super) struct Beyond {
+    /// A leaf of zeros in the shape of the output's variable.
+    pub(super) baseline: Var,
+    pub(super) delta: Delta,
+    /// All that was recorded for it.
+    pub(super) computed: Vec<Var>,
+}
+
+impl Beyond {
+    pub(super) fn record<T: Element>(tape: &mut Tape<T>, output: Output, writers: usize) -> Self {
         let var = output.var();
         let shape = tape.shape(var).clone();
         let baseline = tape.leaf("baseline", shape.clone());
-        self.baselines.push(baseline);
         let beyond = ops::sub(tape, var, baseline);
-        self.idle.push(beyond);
+        let mut computed = vec![beyond];
         let &[b, t, n] = shape.dims() else { unreachable!("streams have three axes") };
         let var = match output {
             Output::Whole(_) => tape.reshape(beyond, [1, b, t, n]),
@@ -116,11 +133,11 @@ impl<'g> Recorder<'g> {
                 let parts = ops::permute(tape, parts, &[1, 0, 2]);
                 let w = tape.reshape(w, [writers, k, d]);
                 let product = ops::matmul(tape, parts, w, MatMul::default());
-                self.idle.extend([parts, product]);
+                computed.extend([parts, product]);
                 tape.reshape(product, [writers, b, t, d])
             }
         };
-        self.deltas.push(Delta { var, writers });
+        Beyond { baseline, delta: Delta { var, writers }, computed }
     }
 }
 
@@ -174,7 +191,11 @@ impl<T: Element> Stream<T> for Recorder<'_> {
                 let upstream = self.graph.sources.iter().zip(&self.deltas);
                 let upstream = upstream.filter(|(s, _)| group.upstream.contains(&s.writers.start));
                 let deltas: Vec<Delta> = upstream.map(|(_, &d)| d).collect();
-                (mix(tape, x, &read, &group.columns, mask, &deltas), None, Some(mask))
+                (
+                    mix(tape, x, &read, &group.columns, mask, Origin::Clean, &deltas),
+                    None,
+                    Some(mask),
+                )
             }
         };
         self.readings.push(Reading { read, x, y, normed, mask });

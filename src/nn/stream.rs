@@ -63,6 +63,17 @@ pub struct Read {
     pub bias: Option<Var>,
 }
 
+/// How much of a layer is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Heads that ask.
+    pub heads: usize,
+    /// Heads that answer.
+    pub kv_heads: usize,
+    /// Neurons.
+    pub neurons: usize,
+}
+
 /// Where the parts of a model write to and read from. All variables are `[B, T, ..]`.
 pub trait Stream<T: Element> {
     /// Adds to the stream.
@@ -73,6 +84,13 @@ pub trait Stream<T: Element> {
     /// # Panics
     /// If nothing was.
     fn read(&mut self, tape: &mut Tape<T>, read: Read) -> Var;
+
+    /// How much of a layer of transformers is computed: all of it, unless the stream leaves parts
+    /// out. What it reads is then so much narrower, and a part of which nothing is left neither
+    /// reads nor writes.
+    fn share(&self, _layer: usize, whole: Share) -> Share {
+        whole
+    }
 }
 
 /// The plain stream: one running sum that serves every reader.
@@ -80,6 +98,11 @@ pub trait Stream<T: Element> {
 pub struct Sum(Option<Var>);
 
 impl Sum {
+    /// A stream that holds `x [B, T, D]`.
+    pub fn of(x: Var) -> Sum {
+        Sum(Some(x))
+    }
+
     /// `[B, T, D]`, the sum of what was written so far.
     ///
     /// # Panics

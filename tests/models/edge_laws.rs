@@ -4,6 +4,7 @@
 //! the run on the other input; the derivative by a mask is the difference quotient; scores without
 //! masks are the derivative by the masks; positions and examples add up.
 
+use edgegrad::graph::specialise::Specialised;
 use edgegrad::graph::{Granularity, Graph, MaskShape, Recorded, Recorder, Start};
 use edgegrad::nn::Activation;
 use edgegrad::nn::stream::Sum;
@@ -241,6 +242,55 @@ proptest! {
             prop_assert!(off < 1e-10 * all, "{off:e} of {all}");
             Ok(())
         })?;
+    }
+
+    /// A circuit without all that it does not use, against the masked model; that of all edges
+    /// against the plain one.
+    #[test]
+    fn a_specialised_circuit_is_the_masked_model(
+        config in config(), granularity in granularity(TIME), seed in 0..1000u64,
+        percent in 0..=100u64, resampled in any::<bool>(),
+    ) {
+        let model = Model::<f64>::random(&config, seed);
+        let graph = Graph::of_transformer(&config, granularity);
+        let (clean, corrupted) = (tokens(TIME, 1), tokens(TIME, 2));
+        let mut run = Run::new(&model, &graph, &corrupted, Some(MaskShape { per_example: false }));
+        let mut baselines = run.outputs();
+        if !resampled {
+            let some = |(i, x): (usize, &mut f64)| *x = (i % 7) as f64 / 10.0 - 0.3;
+            baselines.iter_mut().for_each(|b| b.iter_mut().enumerate().for_each(some));
+        }
+        run.transformer.set_tokens(&mut run.program, &clean);
+        run.program.forward();
+        let plain = run.program.value(run.logits).to_vec();
+        run.set_baselines(&baselines);
+
+        for percent in [percent, 100] {
+            let draw = |e: u64| (e + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ (seed << 7)) >> 40;
+            let kept: Vec<bool> =
+                (0..graph.edges()).map(|e| draw(e as u64) % 100 < percent).collect();
+            run.set_masks(|e| if kept[e] { 1.0 } else { 0.0 });
+            run.program.forward();
+
+            let mut tape = Tape::new();
+            let mut circuit =
+                Specialised::new(&graph, &config, &kept, resampled, BATCH, TIME);
+            let t = Transformer::record(&mut tape, &config, BATCH, TIME, &mut circuit);
+            let logits = t.logits(&mut tape, t.last);
+            let mut program = tape.finish();
+            t.set_weights(&mut program, &model.weights);
+            circuit.install(&mut program, &model, &t.parameters);
+            circuit.set_baselines(&mut program, &model, &baselines);
+            t.set_tokens(&mut program, &clean);
+            program.forward();
+
+            let (alone, masked) = (program.value(logits), run.program.value(run.logits));
+            let off = apart(alone, masked);
+            prop_assert!(off < 1e-10 * size(masked).max(1.0), "{off:e} of {percent} %");
+            if percent == 100 {
+                prop_assert_eq!(alone, &plain[..]);
+            }
+        }
     }
 
     /// What a longer batch has computed serves its first examples: values, and what derivatives need.

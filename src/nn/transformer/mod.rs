@@ -44,7 +44,7 @@ mod config;
 pub use crate::ops::Rotary;
 pub use config::{Config, Parameter, Positions};
 
-use super::stream::{Read, Reader, Stream, Writer, Written};
+use super::stream::{Read, Reader, Share, Stream, Writer, Written};
 use crate::ops::{self, Attention};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
@@ -148,13 +148,18 @@ impl Transformer {
             });
             let (w_out, b_out) = (take("mlp.W_out"), take("mlp.b_out"));
 
-            let qkv = stream.read(tape, to_qkv);
+            let &Config { heads, kv_heads, d_mlp, .. } = config;
+            let share = stream.share(l, Share { heads, kv_heads, neurons: d_mlp });
+            let to_mlp = to_mlp.filter(|_| share.neurons > 0);
+            let qkv = (share.heads > 0).then(|| stream.read(tape, to_qkv));
             let early = to_mlp.filter(|_| config.parallel).map(|r| stream.read(tape, r));
-            let z = config.attention(tape, qkv);
-            stream.write(tape, Written { by: Writer::Attention(l), z, w: w_o, bias: b_o });
+            if let Some(qkv) = qkv {
+                let z = config.attention(tape, qkv, share);
+                stream.write(tape, Written { by: Writer::Attention(l), z, w: w_o, bias: b_o });
+            }
             let h = early.or_else(|| to_mlp.map(|r| stream.read(tape, r)));
             if let Some(h) = h {
-                let z = config.neurons(tape, h);
+                let z = config.neurons(tape, h, share.neurons);
                 stream.write(tape, Written { by: Writer::Mlp(l), z, w: w_out, bias: b_out });
             }
         }
@@ -206,8 +211,9 @@ impl Transformer {
 
 impl Config {
     /// What the heads mix from queries, keys and values: `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
-    fn attention<T: Element>(&self, tape: &mut Tape<T>, qkv: Var) -> Var {
-        let &Config { heads, kv_heads, d_head, causal, .. } = self;
+    fn attention<T: Element>(&self, tape: &mut Tape<T>, qkv: Var, share: Share) -> Var {
+        let &Config { d_head, causal, .. } = self;
+        let Share { heads, kv_heads, .. } = share;
         let qkv = match self.positions {
             Positions::Rotary(rotary) => ops::rotary(tape, qkv, heads + kv_heads, d_head, rotary),
             Positions::Learned | Positions::None => qkv,
@@ -217,12 +223,12 @@ impl Config {
     }
 
     /// The activations of the neurons from what they read: `[B, T, F or 2 F] -> [B, T, F]`.
-    fn neurons<T: Element>(&self, tape: &mut Tape<T>, h: Var) -> Var {
+    fn neurons<T: Element>(&self, tape: &mut Tape<T>, h: Var, neurons: usize) -> Var {
         if !self.gated {
             return self.activation.record(tape, h);
         }
-        let gate = ops::columns(tape, h, 0..self.d_mlp);
-        let value = ops::columns(tape, h, self.d_mlp..2 * self.d_mlp);
+        let gate = ops::columns(tape, h, 0..neurons);
+        let value = ops::columns(tape, h, neurons..2 * neurons);
         let gate = self.activation.record(tape, gate);
         ops::mul(tape, gate, value)
     }

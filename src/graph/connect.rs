@@ -5,7 +5,8 @@
 //! EAP-IG's `prune` does when it is repeated until nothing changes, on nodes and on edges; as edges
 //! only go forward, one walk in each direction finds it.
 
-use crate::graph::{Graph, Group, Node, Port};
+use super::node::{Input, Node, Port};
+use super::topology::{Graph, Group};
 use crate::nn::stream::Reader;
 
 /// Which nodes each edge connects. A node is a writer or, where positions are told apart, a writer at
@@ -43,9 +44,7 @@ impl<'g> Flow<'g> {
         let mut readers = vec![vec![]; graph.writers.len()];
         let mut writers = vec![];
         for (g, group) in graph.groups.iter().enumerate() {
-            let answers = |r: &&crate::graph::Input| {
-                matches!((r.node, r.port), (Node::KeyValue { .. }, Port::K))
-            };
+            let answers = |r: &&Input| matches!((r.node, r.port), (Node::KeyValue { .. }, Port::K));
             let answer = group.readers.iter().filter(answers).count();
             let shared = graph.heads.checked_div(answer).unwrap_or(1);
             let mut of_group = vec![];
@@ -136,32 +135,40 @@ impl<'g> Flow<'g> {
         first_edges.map(|e| self.ends(e).any(|node| matters[node])).collect()
     }
 
+    /// The edges of `kept` that lead to the logits.
+    ///
+    /// # Panics
+    /// If `kept` is not `[E]`.
+    pub fn leading(&self, kept: &[bool]) -> Vec<bool> {
+        assert_eq!(kept.len(), self.graph.edges(), "a choice for each edge");
+        let mut matters = vec![false; self.nodes()];
+        matters[self.logits()] = true;
+        let mut live = vec![false; kept.len()];
+        // Edges are numbered in the order of the computation.
+        for e in (0..kept.len()).rev().filter(|&e| kept[e]) {
+            if self.ends(e).any(|node| matters[node]) {
+                live[e] = true;
+                matters[self.source(e)] = true;
+            }
+        }
+        live
+    }
+
     /// The edges of `kept` that lead from the input to the logits.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
     pub fn connected(&self, kept: &[bool]) -> Vec<bool> {
-        assert_eq!(kept.len(), self.graph.edges(), "a choice for each edge");
-        // Whether a node depends on the input, and whether the logits depend on it.
-        let mut depends = vec![false; self.nodes()];
-        let mut matters = vec![false; self.nodes()];
-        matters[self.logits()] = true;
+        let mut live = self.leading(kept);
         // What reads nothing is the input.
+        let mut depends = vec![false; self.nodes()];
         for (u, _) in self.readers.iter().enumerate().filter(|(_, r)| r.is_empty()) {
             depends[self.first[u]..self.first[u + 1]].fill(true);
         }
-        // Edges are numbered in the order of the computation.
-        for e in (0..kept.len()).filter(|&e| kept[e]) {
-            if depends[self.source(e)] {
+        for (e, live) in live.iter_mut().enumerate().filter(|(_, live)| **live) {
+            *live = depends[self.source(e)];
+            if *live {
                 self.ends(e).for_each(|node| depends[node] = true);
-            }
-        }
-        let mut live = vec![false; kept.len()];
-        for e in (0..kept.len()).rev().filter(|&e| kept[e]) {
-            let from = self.source(e);
-            if depends[from] && self.ends(e).any(|node| matters[node]) {
-                live[e] = true;
-                matters[from] = true;
             }
         }
         live

@@ -1,0 +1,107 @@
+//! Running a circuit for real: only what it uses.
+//!
+//! [`Runner`] is the [specialised](crate::graph::specialise) program of a circuit with the metric
+//! of a behaviour, for batches of pairs of one length. Its numbers are those of the masked model
+//! ([`subsets`](crate::attribution::subsets)) but for the order of summation.
+
+use crate::attribution::behaviour::{Baseline, Behaviour, Probe};
+use crate::attribution::metric::{Measured, Unembedding};
+use crate::error::Result;
+use crate::graph::specialise::Specialised;
+use crate::io::model::AnyModel;
+use crate::io::pairs::Pair;
+use crate::nn::transformer::{Model, Transformer};
+use crate::simd::Element;
+use crate::tape::{Ids, Program, Tape};
+
+/// A circuit as a program of its own.
+pub struct Runner<'b, T: Element> {
+    model: &'b Model<T>,
+    specialised: Specialised<'b>,
+    /// The program.
+    pub program: Program<T>,
+    measured: Measured,
+    tokens: Ids,
+    batch: usize,
+}
+
+impl<'b, T: Element> Runner<'b, T> {
+    /// The program of the edges `kept [E]` for `batch` pairs of `time` tokens; `None` for models that
+    /// are no transformers.
+    ///
+    /// # Panics
+    /// If `kept` is not `[E]`.
+    pub fn new(
+        b: &'b Behaviour<'_, T>,
+        kept: &[bool],
+        batch: usize,
+        time: usize,
+    ) -> Option<Runner<'b, T>> {
+        let AnyModel::Transformer(model) = b.model else { return None };
+        let (graph, config) = (&b.graph, &model.config);
+        let resampled = b.baseline == Baseline::Resample;
+        let mut specialised = Specialised::new(graph, config, kept, resampled, batch, time);
+        let mut tape = Tape::new();
+        let t = Transformer::record(&mut tape, config, batch, time, &mut specialised);
+        let (w, bias) = t.unembedding();
+        let unembedding = Unembedding { w, bias };
+        let measured = Measured::record(&mut tape, b.question, t.last, unembedding);
+        let mut program = tape.finish();
+        t.set_weights(&mut program, &model.weights);
+        specialised.install(&mut program, model, &t.parameters);
+        Some(Runner { model, specialised, program, measured, tokens: t.tokens, batch })
+    }
+
+    /// Asks the metric of `pairs`; `dense` has computed the model on their clean sequences, and
+    /// `baselines` are what stands in for its parts.
+    pub fn ask(
+        &mut self,
+        b: &Behaviour<'_, T>,
+        pairs: &[&Pair],
+        dense: &Probe<T>,
+        baselines: &[Vec<T>],
+    ) {
+        self.measured.set_pairs(&mut self.program, pairs, &vec![b.weight(); pairs.len()]);
+        if b.question.metric().needs_reference() {
+            let reference = dense.measured.reference(&dense.program);
+            self.measured.set_reference(&mut self.program, &reference);
+        }
+        self.specialised.set_baselines(&mut self.program, self.model, baselines);
+        let pair = |i: usize| pairs.get(i).unwrap_or(&pairs[0]);
+        let tokens: Vec<u32> = (0..self.batch).flat_map(|i| &pair(i).clean).copied().collect();
+        self.program.set_ids(self.tokens, &tokens);
+    }
+
+    /// Runs the circuit; the metric of the first `n` pairs.
+    pub fn run(&mut self, n: usize) -> Vec<f64> {
+        self.program.forward();
+        self.program.value(self.measured.per_example)[..n].iter().map(|x| x.to_f64()).collect()
+    }
+}
+
+/// The metric of every pair, in their order, with the edges `kept [E]`; `None` for models that are no
+/// transformers.
+///
+/// # Errors
+/// If there is not enough memory for it.
+pub fn per_pair<T: Element>(b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Option<Vec<f64>>> {
+    let mut values = vec![0.0; b.pairs.len()];
+    for group in b.lengths() {
+        let time = group[0].clean.len();
+        let batch = (b.rows / time.max(1)).clamp(1, group.len());
+        let mut dense = Probe::new(b, batch, time, None)?;
+        let Some(mut runner) = Runner::new(b, kept, batch, time) else { return Ok(None) };
+        for pairs in group.chunks(batch) {
+            dense.ask(b, pairs);
+            let baselines = dense.baselines(b, pairs);
+            if b.question.metric().needs_reference() {
+                dense.run_clean(pairs);
+            }
+            runner.ask(b, pairs, &dense, &baselines);
+            for (pair, x) in pairs.iter().zip(runner.run(pairs.len())) {
+                values[b.pairs.index(pair)] = x;
+            }
+        }
+    }
+    Ok(Some(values))
+}
