@@ -5,36 +5,18 @@
 //! edges, `eap-ig` does with 5 steps, each with its recording. How long all edges by real patches
 //! take is estimated from one pass and the operations that are run again.
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
-use edgegrad::attribution::{eap, eap_ig, exact};
-use edgegrad::graph::{Granularity, Graph};
-use edgegrad::io::model::AnyModel;
-use edgegrad::io::pairs::{Bounds, Pairs};
-use edgegrad::nn::transformer::{Config, Model};
-use std::time::{Duration, Instant};
+mod gpt2;
 
-const TOKENS: usize = 15;
+use criterion::{Criterion, criterion_group, criterion_main};
+use edgegrad::attribution::{eap, eap_ig, exact};
+use edgegrad::nn::transformer::Config;
+use std::time::Duration;
 
 fn bench(c: &mut Criterion) {
     let config = Config::gpt2_small();
-    let start = Instant::now();
-    let model = AnyModel::Transformer(Model::<f32>::random(&config, 0));
-    eprintln!("weights drawn in {:.1} s", start.elapsed().as_secs_f64());
-    let id = |i: usize, salt: usize| (i * 7919 + salt * 104_729) % config.vocab;
-    let tokens = |salt| (0..TOKENS).map(|i| id(i, salt)).collect::<Vec<_>>();
-    let (clean, corrupted) = (tokens(1), tokens(2));
-    let line = format!(
-        "{{\"clean\":{clean:?},\"corrupted\":{corrupted:?},\"answer\":11,\"distractor\":12}}\n"
-    );
-    let bounds = Bounds { vocab: config.vocab, vocab_out: config.vocab, context: config.context };
-    let pairs = Pairs::parse("pairs", line.as_bytes(), &bounds, None, None).expect("a pair");
-    let graph = Graph::of_transformer(&config, Granularity::default());
-    assert_eq!(graph.edges(), 32_491);
-    let question = Question::new(Metric::LogitDiff, Positions::Asked, config.vocab, &pairs);
-    let b = Behaviour::new(&model, graph, &pairs, question.expect("fits"), Baseline::Resample);
-    let b = b.expect("a behaviour");
+    let (model, pairs) = gpt2::setting(&config, 1, 15);
+    let b = gpt2::behaviour(&config, &model, &pairs);
+    assert_eq!(b.graph.edges(), 32_491);
 
     let mut group = c.benchmark_group("edges");
     group.sample_size(10).measurement_time(Duration::from_secs(2));

@@ -5,6 +5,7 @@
 mod common;
 
 mod attribute;
+mod circuits;
 mod edge_laws;
 mod logits;
 mod score_reference;
