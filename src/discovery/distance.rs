@@ -77,11 +77,11 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
         self.lengths.iter_mut().map(plan).collect()
     }
 
-    /// Asks about the pairs of a batch, and computes their baselines and the run with every edge. Of
-    /// the batch that is loaded already all is left as it is.
-    pub(super) fn load(&mut self, batch: usize) {
+    /// Asks about the pairs of a batch, computes their baselines and the run with every edge, and
+    /// returns true; leaves the batch that is loaded already as it is.
+    pub(super) fn load(&mut self, batch: usize) -> bool {
         if self.loaded == Some(batch) {
-            return;
+            return false;
         }
         self.loaded = Some(batch);
         let (length, first) = self.batches[batch];
@@ -91,6 +91,7 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
         probe.ask(self.b, pairs);
         probe.set_baselines(self.b, pairs);
         self.clean = probe.results(pairs.len());
+        true
     }
 
     /// The number of the loaded batch's length.

@@ -226,3 +226,134 @@ impl<'b, 'a, T: Element> Task<'b, 'a, T> {
         Point { gradient, sparsity }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::compiled::{
+        ALTERNATION, FRAC_PREV_X, Setting, TREND, difference, names, sorted,
+    };
+    use super::*;
+    use crate::attribution::behaviour::Baseline;
+    use crate::attribution::metric::Metric;
+    use proptest::prelude::{prop_assert, proptest};
+
+    proptest! {
+        /// A mask is above 0 exactly for the share `P(z > 0)` of all `u`, the largest ones, and its
+        /// slope is that of the mask.
+        #[test]
+        fn masks_follow_their_distribution(a in -6.0f64..6.0, u in 1e-6f64..(1.0 - 1e-6)) {
+            let (z, slope) = hard_concrete(a, u);
+            prop_assert!((0.0..=1.0).contains(&z));
+            let distance = u - (1.0 - kept(a));
+            if distance.abs() > 1e-12 {
+                prop_assert!((z > 0.0) == (distance > 0.0), "{a} {u}: {z}");
+            }
+            let (near, off) = difference(1e-5, |h| hard_concrete(a + h, u).0);
+            // Beside the kinks at 0 and 1.
+            let kink = (hard_concrete(a - 2e-5, u).1 == 0.0) != (hard_concrete(a + 2e-5, u).1 == 0.0);
+            prop_assert!(kink || (near - slope).abs() <= off + 1e-9, "{a} {u}: {slope} {near}");
+        }
+    }
+
+    /// By hand: a = 0 is kept with the probability 1 / (1 + (0.1 / 1.1)^(2/3)), and u = 1/2 draws 1/2.
+    #[test]
+    fn masks_are_those_of_the_formula() {
+        let ratio = 0.1f64 / 1.1;
+        assert!((kept(0.0) - 1.0 / (1.0 + ratio.powf(2.0 / 3.0))).abs() < 1e-15);
+        let (z, slope) = hard_concrete(0.0, 0.5);
+        assert!((z - 0.5).abs() < 1e-15 && (slope - 1.2 / 4.0 * 1.5).abs() < 1e-15);
+        assert_eq!(hard_concrete(9.0, 0.5), (1.0, 0.0));
+        assert_eq!(hard_concrete(-9.0, 0.5), (0.0, 0.0));
+    }
+
+    #[test]
+    fn the_target_rises_to_what_is_asked() {
+        let options = Options { steps: 12, ..Options::keeping(5) };
+        let targets: Vec<f64> = (0..12).map(|step| target(&options, 20, step)).collect();
+        assert!((targets[0] - 0.075).abs() < 1e-15 && (targets[4] - 0.375).abs() < 1e-15);
+        assert!(targets[9..].iter().all(|&t| t == 0.75) && targets[8] < 0.75);
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        let setting = Setting::fixture("gpt2-tiny", 3);
+        for metric in [Metric::LogitDiff, Metric::Kl] {
+            let b = setting.ask(metric, Baseline::Resample);
+            let mut task = Task::new(&b).expect("it fits");
+            task.distance.load(0);
+            let mut rng = Rng::new(5, Purpose::Sample, 0);
+            let count = task.edges;
+            // About half of the masks between 0 and 1.
+            let a: Vec<f64> = (0..count).map(|_| rng.normal()).collect();
+            let u: Vec<f64> = (0..count).map(|_| 0.2 + 0.6 * rng.uniform()).collect();
+            let way: Vec<f64> = (0..count).map(|_| rng.normal()).collect();
+            let (lambdas, target) = ([0.7, 30.0], 0.6);
+            let mut loss = |task: &mut Task<'_, '_, f64>, h: f64| {
+                let a: Vec<f64> = a.iter().zip(&way).map(|(a, w)| a + h * w).collect();
+                let Point { gradient, sparsity } = task.step(&a, &u, lambdas, target);
+                let off = sparsity - target;
+                let distance = task.distance.sum() / (task.unit * task.distance.pairs() as f64);
+                let loss = distance + lambdas[0] * off + lambdas[1] * off * off;
+                let slope: f64 = gradient.iter().zip(&way).map(|(g, w)| g * w).sum();
+                (loss, slope)
+            };
+            let slope = loss(&mut task, 0.0).1;
+            let (near, off) = difference(1e-5, |h| loss(&mut task, h).0);
+            assert!(off < 1e-5 * near.abs(), "{metric:?}: nothing to compare: {near} {off}");
+            assert!((slope - near).abs() <= off, "{metric:?}: {slope} {near} {off}");
+        }
+    }
+
+    /// The true circuit is the only one of its size that answers as the model does: all other edges
+    /// carry nothing, and each of its own is needed.
+    #[test]
+    fn compiled_circuits_are_recovered() {
+        for (name, truth, metric) in [
+            ("trend", &TREND[..], Metric::LogitDiff),
+            ("trend", &TREND, Metric::Kl),
+            ("frac_prev_x", &FRAC_PREV_X, Metric::L2),
+            ("alternation", &ALTERNATION, Metric::LogitDiff),
+        ] {
+            let setting = Setting::tracr(name);
+            let b = setting.ask(metric, Baseline::Resample);
+            let options = Options { steps: 300, ..Options::keeping(truth.len()) };
+            let pruned = prune(&b, &options, &mut |_| {}).expect("it runs");
+            assert_eq!(names(&b.graph, &pruned.circuit), sorted(truth), "{name}: {pruned:?}");
+            assert!(pruned.distance < 1e-9, "{name}: {}", pruned.distance);
+            assert!(pruned.scores.iter().all(|p| (0.0..=1.0).contains(p)));
+        }
+    }
+
+    /// With batches in random order.
+    #[test]
+    fn a_seed_gives_the_same_bits_with_any_number_of_threads() {
+        let setting = Setting::fixture("gpt2-tiny", 4);
+        let run = |threads: usize, seed: u64| {
+            let mut b = setting.ask(Metric::LogitDiff, Baseline::Resample);
+            b.rows = 2 * b.pairs[0].clean.len();
+            let options = Options { steps: 12, seed, ..Options::keeping(20) };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let prune = || prune(&b, &options, &mut |_| {}).expect("it runs");
+            let pruned = pool.expect("a pool").install(prune);
+            assert_eq!(pruned.circuit.iter().filter(|&&kept| kept).count(), 20);
+            pruned.log_alpha.iter().map(|a| a.to_bits()).collect::<Vec<_>>()
+        };
+        let once = run(1, 3);
+        assert_eq!(once, run(1, 3));
+        assert_eq!(once, run(3, 3));
+        assert_ne!(once, run(1, 4));
+    }
+
+    #[test]
+    fn what_cannot_be_learned_is_said() {
+        let setting = Setting::fixture("tracr/trend", 2);
+        let b = setting.ask(Metric::LogitDiff, Baseline::Resample);
+        let e = prune(&b, &Options::keeping(9), &mut |_| {}).expect_err("there are eight");
+        assert_eq!(e.to_string(), "edge pruning: 9 edges of a graph of 8");
+        // The mean over one sequence of one position is what is written there.
+        let setting = Setting::opposites();
+        let b = setting.ask(Metric::LogitDiff, Baseline::Mean);
+        let e = prune(&b, &Options::keeping(1), &mut |_| {}).expect_err("nothing changes");
+        assert!(e.to_string().contains("without any edge the distance from the model is 0"), "{e}");
+    }
+}

@@ -421,3 +421,262 @@ impl Walk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::compiled::{FRAC_PREV_X, Setting, TREND, names, sorted};
+    use super::super::connect::connected;
+    use super::*;
+    use crate::attribution::metric::Metric;
+    use crate::attribution::subsets;
+    use crate::graph::Granularity;
+    use crate::nn::{Activation, pooled, transformer::Config};
+    use crate::rng::{Purpose, Rng};
+
+    /// Graphs of all kinds: heads side by side, grouped keys, parts that read at the same time,
+    /// positions, two starts, the pooled model.
+    fn graphs() -> Vec<Graph> {
+        let tiny = Config { layers: 1, heads: 1, kv_heads: 1, ..Config::gpt2_small() };
+        let two = Config { heads: 2, kv_heads: 2, d_mlp: 0, ..tiny.clone() };
+        let usual = Granularity::default();
+        let joined = Granularity { joined_qkv: true, ..usual };
+        let placed = Granularity { positions: Some(2), joined_qkv: true, ..usual };
+        let pooled = pooled::Config {
+            vocab: 3,
+            seq_len: 3,
+            d_model: 4,
+            d_mlp: 6,
+            activation: Activation::Relu,
+            mlp_bias: true,
+            dropout: 0.0,
+        };
+        vec![
+            Graph::of_transformer(&tiny, usual),
+            Graph::of_transformer(&two, usual),
+            Graph::of_transformer(&Config { kv_heads: 1, ..two.clone() }, usual),
+            Graph::of_transformer(&Config { parallel: true, ..tiny.clone() }, usual),
+            Graph::of_transformer(&tiny, placed),
+            Graph::of_transformer(&Config { layers: 2, ..tiny }, joined),
+            Graph::of_pooled(&pooled, usual),
+        ]
+    }
+
+    /// The sets of a walk are those that are equal to their connected part, each once; without
+    /// resampling, those whose edges all lead to the logits.
+    #[test]
+    fn walks_show_the_connected_sets() {
+        for graph in graphs() {
+            let n = graph.edges();
+            assert!((6..=16).contains(&n), "{n} edges are too many for all subsets");
+            let candidates: Vec<usize> = (0..n).rev().collect();
+            let kept =
+                |set: u64| -> Vec<bool> { (0..n).map(|e| set >> (n - 1 - e) & 1 == 1).collect() };
+            // Every edge of a set leads to the logits if it does so where inputs lead everywhere.
+            let flow = Flow::new(&graph);
+            let leads = |kept: &[bool]| {
+                let mut live = vec![false; n];
+                let mut nodes = vec![flow.logits()];
+                while let Some(node) = nodes.pop() {
+                    for e in flow.edges_into(node) {
+                        if kept[e] && !std::mem::replace(&mut live[e], true) {
+                            nodes.push(flow.source(e));
+                        }
+                    }
+                }
+                live
+            };
+            for resample in [true, false] {
+                let walk = Walk::new(&graph, &candidates, resample);
+                let mut shown = vec![];
+                for size in 0..=n {
+                    let from = shown.len();
+                    let flow = walk.sets(size, &mut |set| {
+                        shown.push(set);
+                        ControlFlow::Continue(())
+                    });
+                    assert!(flow.is_continue());
+                    assert!(shown[from..].iter().all(|set| set.count_ones() as usize == size));
+                }
+                shown.sort_unstable();
+                let part = |set: u64| {
+                    let kept = kept(set);
+                    if resample { connected(&graph, &kept) } else { leads(&kept) }
+                };
+                let want: Vec<u64> = (0..1 << n).filter(|&set| part(set) == kept(set)).collect();
+                assert_eq!(shown, want, "{n} edges, resample {resample}");
+                assert!(want.len() > 2 && want.len() < 1 << n);
+                let mut rng = Rng::new(1, Purpose::Sample, 0);
+                for _ in 0..200 {
+                    let set = rng.bits() & rng.bits() & ((1 << n) - 1) | rng.below(1 << n);
+                    assert_eq!(kept(walk.connected(set)), part(set));
+                }
+            }
+        }
+    }
+
+    /// What the walk passes over runs as its connected part does, for every set of edges.
+    #[test]
+    fn a_set_runs_as_its_connected_part() {
+        let setting = Setting::fixture("tracr/trend", 3);
+        for baseline in [Baseline::Resample, Baseline::Zero] {
+            let b = setting.ask(Metric::LogitDiff, baseline);
+            let n = b.graph.edges();
+            let candidates: Vec<usize> = (0..n).collect();
+            let mut backwards = candidates.clone();
+            backwards.reverse();
+            let walk = Walk::new(&b.graph, &backwards, baseline == Baseline::Resample);
+            let member = |set: u64, e: usize| set >> (n - 1 - e) & 1 == 1;
+            let mut sets = Sets::new(&b, &b.pairs.iter().collect::<Vec<_>>(), 32).expect("it fits");
+            let values = sets.per_pair(1 << n, |s, e| member(s as u64, e));
+            for set in 0..1 << n {
+                let part = walk.connected(set);
+                for (x, y) in values[set as usize].iter().zip(&values[part as usize]) {
+                    assert!((x - y).abs() <= 1e-12 * x.abs().max(1.0), "{set:b} {part:b}: {x} {y}");
+                }
+            }
+        }
+    }
+
+    /// Against all 256 subsets of eight edges, at tolerances between the changes they make.
+    #[test]
+    fn nothing_smaller_holds() {
+        let setting = Setting::fixture("tracr/trend", 6);
+        for (metric, baseline) in [
+            (Metric::LogitDiff, Baseline::Resample),
+            (Metric::Kl, Baseline::Resample),
+            (Metric::L2, Baseline::Zero),
+            (Metric::L2, Baseline::Mean),
+        ] {
+            let b = setting.ask(metric, baseline);
+            let n = b.graph.edges();
+            assert_eq!(n, 8);
+            let member = |s: usize, e: usize| s >> e & 1 == 1;
+            let values = subsets::per_pair(&b, 1 << n, member, &mut |_| {}).expect("values");
+            let clean = &values[(1 << n) - 1];
+            let change = |values: &Vec<f64>| {
+                let changes = values.iter().zip(clean).map(|(x, c)| (x - c).abs());
+                changes.fold(0.0, f64::max)
+            };
+            let changes: Vec<f64> = values.iter().map(change).collect();
+            let mut levels = changes.clone();
+            levels.sort_by(f64::total_cmp);
+            levels.dedup_by(|a, b| (*a - *b).abs() < 1e-6);
+            assert!(levels.len() > 3, "{metric:?}, {baseline:?}: {levels:?}");
+            let mut sizes = vec![];
+            for pair in levels.windows(2) {
+                let tol = 0.5 * (pair[0] + pair[1]);
+                let holding = (0..1usize << n).filter(|&s| changes[s] <= tol);
+                let want = holding.map(|s| s.count_ones() as usize).min().expect("all edges");
+                let found = minimal(&b, &Options::within(tol), &mut |_| {}).expect("it runs");
+                let circuit = found.circuit.expect("all edges hold");
+                let set = (0..n).filter(|&e| circuit[e]).fold(0, |set, e| set | 1 << e);
+                assert!(changes[set] <= tol, "{metric:?}, {baseline:?}, {tol}: {set:b}");
+                assert!((found.change.expect("a circuit") - changes[set]).abs() < 1e-9);
+                assert_eq!(circuit.iter().filter(|&&kept| kept).count(), want);
+                assert!(found.proven && found.lower == want && found.tried < 1 << n);
+                sizes.push(want);
+            }
+            sizes.dedup();
+            assert!(sizes.len() > 1, "{metric:?}, {baseline:?}: only {sizes:?}");
+        }
+    }
+
+    /// The circuits of compiled programs, and no smaller ones.
+    #[test]
+    fn compiled_circuits_are_smallest() {
+        let tol = 1e-6;
+        for (name, truth) in [("trend", &TREND[..]), ("frac_prev_x", &FRAC_PREV_X)] {
+            let setting = Setting::tracr(name);
+            let b = setting.ask(Metric::L2, Baseline::Resample);
+            let found = minimal(&b, &Options::within(tol), &mut |_| {}).expect("it runs");
+            let circuit = found.circuit.expect("all edges hold");
+            assert_eq!(names(&b.graph, &circuit), sorted(truth));
+            assert!(found.proven && found.lower == truth.len());
+            assert!(found.change.expect("a circuit") <= tol);
+        }
+    }
+
+    /// Two heads that cancel: removing any edge of them alone breaks the circuit, removing all does not.
+    #[test]
+    fn more_edges_may_be_worse() {
+        let setting = Setting::opposites();
+        let b = setting.ask(Metric::LogitDiff, Baseline::Resample);
+        let pair = |without: &[&str]| {
+            let kept = |_, e: usize| !without.contains(&&*b.graph.edge(e).to_string());
+            subsets::values(&b, 1, kept, &mut |_| {}).expect("values")[0]
+        };
+        assert_eq!(
+            [pair(&[]), pair(&["a0.h0->logits"]), pair(&["input->a0.h1<v>"])],
+            [1.0, 0.0, 2.0]
+        );
+        let found = minimal(&b, &Options::within(0.5), &mut |_| {}).expect("it runs");
+        let circuit = found.circuit.expect("all edges hold");
+        assert_eq!(names(&b.graph, &circuit), ["input->logits"]);
+        assert!(found.proven);
+    }
+
+    #[test]
+    fn only_candidates_are_kept() {
+        let setting = Setting::tracr("trend");
+        let b = setting.ask(Metric::L2, Baseline::Resample);
+        let number = |name: &&str| {
+            let found = (0..b.graph.edges()).find(|&e| b.graph.edge(e).to_string() == **name);
+            found.expect("an edge")
+        };
+        let mut candidates: Vec<usize> = TREND.iter().map(number).collect();
+        let mut search = |candidates: &[usize]| {
+            let candidates = Some(candidates.to_vec());
+            let options = Options { candidates, ..Options::within(1e-6) };
+            minimal(&b, &options, &mut |_| {})
+        };
+        let found = search(&candidates).expect("it runs");
+        assert_eq!(names(&b.graph, &found.circuit.expect("the truth holds")), sorted(&TREND));
+        // Without one of them there is none.
+        candidates.pop();
+        let found = search(&candidates).expect("it runs");
+        assert_eq!((found.circuit, found.change), (None, None));
+        assert!(found.proven && found.lower == candidates.len() + 1);
+        let e = search(&[8]).expect_err("there is no ninth");
+        assert_eq!(e.to_string(), "minimal: edge 8 of a graph of 8");
+    }
+
+    /// When there is no time, what is there is said, and how far the proof went.
+    #[test]
+    fn time_runs_out() {
+        let setting = Setting::tracr("trend");
+        let b = setting.ask(Metric::L2, Baseline::Resample);
+        let options = Options { time: Some(Duration::ZERO), ..Options::within(1e-6) };
+        let found = minimal(&b, &options, &mut |_| {}).expect("it runs");
+        let size = found.circuit.expect("all edges hold").iter().filter(|&&kept| kept).count();
+        assert!(!found.proven && found.lower == 1 && size >= TREND.len(), "{found:?} {size}");
+        assert!(found.change.expect("a circuit") <= 1e-6);
+    }
+
+    #[test]
+    fn large_graphs_are_refused() {
+        let setting = Setting::fixture("gpt2-tiny", 1);
+        let b = setting.ask(Metric::LogitDiff, Baseline::Resample);
+        let e = minimal(&b, &Options::within(1.0), &mut |_| {}).expect_err("110 edges");
+        assert_eq!(e.to_string(), "minimal: 110 candidate edges, 64 are the most");
+    }
+
+    /// A recording that is kept says what a fresh one says, for some of the pairs too.
+    #[test]
+    fn sets_are_the_same_when_asked_again() {
+        let setting = Setting::fixture("tracr/frac_prev_x", 7);
+        let b = setting.ask(Metric::L2, Baseline::Resample);
+        let member = |s: usize, e: usize| (e * (s + 3)) % 7 > 2;
+        let want = subsets::per_pair(&b, 9, member, &mut |_| {}).expect("values");
+        assert!(want.iter().flatten().any(|x| x.abs() > 0.01));
+        let some = [5, 0, 3];
+        let pairs: Vec<&Pair> = some.iter().map(|&p| &b.pairs[p]).collect();
+        let mut sets = Sets::new(&b, &pairs, 4).expect("it fits");
+        let first = sets.per_pair(9, member);
+        assert_eq!(first, sets.per_pair(9, member));
+        for (got, want) in first.iter().zip(&want) {
+            for (x, &p) in got.iter().zip(&some) {
+                assert!((x - want[p]).abs() <= 1e-13 * want[p].abs().max(1.0), "{x} {}", want[p]);
+            }
+        }
+    }
+}

@@ -16,6 +16,9 @@
 //! [`Graph`](crate::graph::Graph).
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+#[path = "tests/compiled.rs"]
+mod compiled;
 pub mod connect;
 mod distance;
 pub mod edge_pruning;

@@ -110,8 +110,8 @@ struct Part {
 struct Task<'b, 'a, T: Element> {
     b: &'b Behaviour<'a, T>,
     distance: Distance<'b, 'a, T>,
-    /// The batch and the writer for which all is computed but what depends on the constant.
-    ready: Option<(usize, usize)>,
+    /// The writer for which all is computed in the loaded batch but what depends on the constant.
+    ready: Option<usize>,
 }
 
 impl<T: Element> Task<'_, '_, T> {
@@ -178,16 +178,18 @@ impl<T: Element> Task<'_, '_, T> {
     ) -> f64 {
         let mut total = 0.0;
         for batch in 0..self.distance.batches() {
-            self.distance.load(batch);
+            if self.distance.load(batch) {
+                self.ready = None;
+            }
             let (forward, backward) = &part.plans[self.distance.length()];
             let constant = self.distance.probe().recorded.baselines[part.source];
             self.replace(constant, columns.clone(), x);
-            if self.ready == Some((batch, writer)) {
+            if self.ready == Some(writer) {
                 self.distance.probe().program.forward_from(forward);
             } else {
                 self.remove(writer);
                 self.distance.probe().program.forward();
-                self.ready = Some((batch, writer));
+                self.ready = Some(writer);
             }
             total += self.distance.sum();
             let Some(gradient) = &mut gradient else { continue };
@@ -224,7 +226,9 @@ impl<T: Element> Task<'_, '_, T> {
     fn spread(&mut self, part: &Part, columns: Range<usize>, mean: &[f64]) -> f64 {
         let (mut sum, mut count) = (0.0, 0);
         for batch in 0..self.distance.batches() {
-            self.distance.load(batch);
+            if self.distance.load(batch) {
+                self.ready = None;
+            }
             let pairs = self.distance.pairs();
             let probe = self.distance.probe();
             // A writer does not depend on its own edges, nor its part's.
@@ -240,5 +244,116 @@ impl<T: Element> Task<'_, '_, T> {
             }
         }
         (sum / count as f64).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compiled::{Setting, difference};
+    use super::*;
+    use crate::attribution::behaviour::Probe;
+    use crate::attribution::metric::Metric;
+    use crate::attribution::subsets;
+    use crate::io::model::AnyModel;
+    use crate::rng::{Purpose, Rng};
+
+    #[test]
+    fn gradients_are_slopes() {
+        let setting = Setting::fixture("gpt2-tiny", 3);
+        for (metric, rows) in [(Metric::LogitDiff, usize::MAX), (Metric::Kl, 1)] {
+            let mut b = setting.ask(metric, Baseline::Mean);
+            // All pairs at once, or each by itself.
+            b.rows = rows.min(1 << 20);
+            let mut task =
+                Task { b: &b, distance: Distance::new(&b).expect("it fits"), ready: None };
+            assert_eq!(task.distance.batches(), if rows == 1 { 3 } else { 1 });
+            // A head that is not the first of its part, and an MLP.
+            for source in [1, 2] {
+                let part = task.part(source);
+                let own = b.graph.sources[source].writers.clone();
+                let writer = own.end - 1;
+                let total = b.widths().nth(source).expect("a part");
+                let columns = total - total / own.len()..total;
+                let mut rng = Rng::new(2, Purpose::Sample, 0);
+                let mut random = || -> Vec<f64> { columns.clone().map(|_| rng.normal()).collect() };
+                let (x, way) = (random(), random());
+                let mut at = |h: f64, gradient: Option<&mut [f64]>| {
+                    let x: Vec<f64> = x.iter().zip(&way).map(|(x, w)| x + h * w).collect();
+                    task.loss(&part, writer, columns.clone(), &x, gradient)
+                };
+                let mut gradient = vec![0.0; columns.len()];
+                at(0.0, Some(&mut gradient));
+                let slope: f64 = gradient.iter().zip(&way).map(|(g, w)| g * w).sum();
+                let (near, off) = difference(1e-5, |h| at(h, None));
+                assert!(off < 1e-5 * near.abs(), "{metric:?}: nothing to compare: {near} {off}");
+                assert!((slope - near).abs() <= off, "{metric:?}: {slope} {near} {off}");
+            }
+        }
+    }
+
+    /// What is said about each writer is what runs with these constants say; and constants that were
+    /// learned are no worse than zero and the mean, and mostly better.
+    #[test]
+    fn learned_constants_harm_least() {
+        let setting = Setting::fixture("gpt2-tiny", 3);
+        let b = setting.ask(Metric::Kl, Baseline::Resample);
+        let options = Options { steps: 20, ..Options::default() };
+        let optimal = learn(&b, &options, &mut |_| {}).expect("it runs");
+        let means = setting.ask(Metric::Kl, Baseline::Mean).constants().to_vec();
+        let zeros = means.iter().map(|row| vec![0.0; row.len()]).collect();
+        let mut better = 0;
+        let mut losses = vec![];
+        for constants in [zeros, means, optimal.constants.clone()] {
+            let mut b = setting.ask(Metric::Kl, Baseline::Constant);
+            b.set_constants(constants);
+            let count = b.graph.writers.len();
+            let kept = |u: usize, e: usize| b.graph.place(e).3 != u;
+            losses.push(subsets::values(&b, count, kept, &mut |_| {}).expect("values"));
+        }
+        assert_eq!(optimal.losses.len(), b.graph.writers.len());
+        for (u, said) in optimal.losses.iter().enumerate() {
+            let [zero, mean, learned] = [losses[0][u], losses[1][u], losses[2][u]];
+            let close = |a: f64, b: f64| (a - b).abs() <= 1e-10 * b.abs().max(1e-3);
+            assert!(close(said.zero, zero) && close(said.mean, mean), "{u}: {said:?}");
+            assert!(close(said.learned, learned), "{u}: {said:?} {learned}");
+            assert!(said.learned <= said.zero.min(said.mean), "{u}: {said:?}");
+            better += usize::from(said.learned < 0.99 * said.zero.min(said.mean));
+        }
+        assert!(2 * better > optimal.losses.len(), "{better}: {:?}", optimal.losses);
+    }
+
+    /// Logits read the last MLP linearly, so there `l2` is a mean of squares, and the best constant
+    /// the mean over the positions that are asked, which leaves their variance.
+    #[test]
+    fn the_best_constant_is_found_where_it_is_known() {
+        let setting = Setting::tracr("trend");
+        let b = setting.ask(Metric::L2, Baseline::Zero);
+        let AnyModel::Transformer(model) = &setting.model else { unreachable!("no pooled model") };
+        let mut named = model.config.parameters().into_iter().zip(&model.weights);
+        let (_, unembed) = named.find(|(p, _)| p.name == "unembed.W_U").expect("a parameter");
+        let (d, classes) = (model.config.d_model, model.config.vocab_out);
+        let (count, time) = (b.pairs.len(), b.pairs[0].clean.len());
+        let pairs: Vec<_> = b.pairs.iter().collect();
+        let mut probe = Probe::new(&b, count, time, None).expect("it fits");
+        probe.run_clean(&pairs);
+        let mlp = probe.outputs().pop().expect("the MLP");
+        // What it adds to the logits at the asked positions, all but the first.
+        let mut rows = vec![];
+        for (i, row) in mlp.chunks_exact(d).enumerate().filter(|(i, _)| i % time != 0) {
+            assert!(pairs[i / time].positions().contains(&(i % time)));
+            let logit =
+                |v: usize| -> f64 { row.iter().zip(&unembed[v * d..]).map(|(x, w)| x * w).sum() };
+            rows.push((0..classes).map(logit).collect::<Vec<f64>>());
+        }
+        let mean = |v: usize| rows.iter().map(|row| row[v]).sum::<f64>() / rows.len() as f64;
+        let best: f64 = (0..classes)
+            .map(|v| rows.iter().map(|row| (row[v] - mean(v)).powi(2)).sum::<f64>())
+            .sum::<f64>()
+            / rows.len() as f64;
+        let optimal = learn(&b, &Options::default(), &mut |_| {}).expect("it runs");
+        let said = optimal.losses.last().expect("the MLP");
+        assert!(best > 0.1 && said.mean > best * 1.001, "{said:?} {best}");
+        assert!(said.learned >= best * (1.0 - 1e-12), "{said:?} {best}");
+        assert!(said.learned - best <= 0.01 * (said.mean - best), "{said:?} {best}");
     }
 }
