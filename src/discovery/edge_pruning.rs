@@ -66,11 +66,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// Edge Pruning's settings for GPT-2: 3000 steps, the target reached after 2500, rates of 0.8, a
-    /// start of 10; the seed is 0.
+    /// 1000 steps, 5 in 6 of them with a rising target as Edge Pruning has it, rates of 0.1, a start of
+    /// 2, the seed 0.
+    ///
+    /// Edge Pruning's own rates of 0.8 and its start of 10 suit tens of thousands of edges that differ.
+    /// In a small graph most edges carry nothing, are driven by the constraint alone and move as one;
+    /// at such rates they swing from all kept to none and back, and where they are at the end is chance.
     pub fn keeping(edges: usize) -> Options {
-        let (lr, lambda_lr) = (0.8, 0.8);
-        Options { edges, steps: 3000, warmup: 5.0 / 6.0, lr, lambda_lr, start: 10.0, seed: 0 }
+        let (lr, lambda_lr) = (0.1, 0.1);
+        Options { edges, steps: 1000, warmup: 5.0 / 6.0, lr, lambda_lr, start: 2.0, seed: 0 }
     }
 }
 
