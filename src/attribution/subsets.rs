@@ -76,6 +76,12 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
         Ok(Sets { b, recordings, pairs: pairs.len() })
     }
 
+    /// How many sets are computed at a time.
+    pub fn at_once(&self) -> usize {
+        let at_once = |r: &Recording<'_, T>| r.probe.batch / r.together;
+        self.recordings.iter().map(at_once).min().unwrap_or(1)
+    }
+
     /// The metric of every pair, in the order in which they were given, of `count` sets of edges:
     /// `[count][pairs]`.
     pub fn per_pair(

@@ -2,12 +2,11 @@
 //! the model stays as it is.
 //!
 //! Every edge `e` has one number to learn, `a[e]` (log alpha), and a mask drawn from the *hard
-//! concrete* distribution (Louizos et al. 2018): with `u` uniform on (0, 1) and `s` the logistic
-//! function,
+//! concrete* distribution (Louizos et al. 2018): with `u` uniform on (0, 1),
 //!
 //! ```text
-//! z = clamp(1.2 s((ln u - ln(1 - u) + a) / T) - 0.1, 0, 1)     T = 2/3
-//! P(z > 0) = s(a - T ln(0.1 / 1.1))
+//! z = clamp(1.2 sigmoid((ln u - ln(1 - u) + a) / T) - 0.1, 0, 1)     T = 2/3
+//! P(z > 0) = sigmoid(a - T ln(0.1 / 1.1))
 //! ```
 //!
 //! so masks are exactly 0 or 1 with a positive probability and still have a derivative by `a`. The
@@ -19,8 +18,9 @@
 //! ```
 //!
 //! where the target `t` rises linearly from 0 to the sparsity that is asked for. One mask is drawn for
-//! each edge in each step, the same for all pairs of the step's batch; `D` is their mean
-//! [distance](super::distance) from the model, and dividing it by that of the circuit without edges
+//! each edge in each step, the same for all pairs of the step's batch. `D` is their mean distance from
+//! the model: the metric itself for `kl` and `l2`, which are such distances (Edge Pruning's is `kl`), and
+//! the square of the metric's change for the others. Dividing it by that of the circuit without edges
 //! over all pairs makes the rates fit metrics of any unit. Derivatives by `z` come from the masked
 //! graph; those by `a` follow by the chain rule.
 //!
@@ -158,14 +158,14 @@ fn target(options: &Options, count: usize, step: usize) -> f64 {
 }
 
 /// The logistic function.
-fn logistic(x: f64) -> f64 {
+fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-x))
 }
 
 /// The mask that `u` draws, and its derivative by `a`.
 fn hard_concrete(a: f64, u: f64) -> (f64, f64) {
     let (low, high) = STRETCH;
-    let s = logistic((libm::log(u) - libm::log(1.0 - u) + a) / TEMPERATURE);
+    let s = sigmoid((libm::log(u) - libm::log(1.0 - u) + a) / TEMPERATURE);
     let z = low + (high - low) * s;
     let slope = if 0.0 < z && z < 1.0 { (high - low) * s * (1.0 - s) / TEMPERATURE } else { 0.0 };
     (z.clamp(0.0, 1.0), slope)
@@ -174,7 +174,7 @@ fn hard_concrete(a: f64, u: f64) -> (f64, f64) {
 /// `P(z > 0)`.
 fn kept(a: f64) -> f64 {
     let (low, high) = STRETCH;
-    logistic(a - TEMPERATURE * libm::log(-low / high))
+    sigmoid(a - TEMPERATURE * libm::log(-low / high))
 }
 
 /// What is minimised.

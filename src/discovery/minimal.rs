@@ -49,12 +49,12 @@ use crate::simd::Element;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// The most candidates; sets of them are the bits of a word. How long a search takes depends on how
-/// they are connected: about 24 are done in minutes, whatever the graph.
+/// The most candidates; sets of them are the bits of a word. At worst every set that is smaller than the
+/// smallest circuit is tried, so beyond some 24 candidates it has to be small, or the time limited.
 pub const MOST: usize = 64;
 
-/// Sets that are tried before the clock is looked at.
-const CHUNK: usize = 256;
+/// The most sets that are computed at a time.
+const ROOM: usize = 64;
 
 /// Pairs that sets are tried on first.
 const FIRST_PAIRS: usize = 2;
@@ -148,11 +148,13 @@ pub fn minimal<T: Element>(
 
     // The smallest, by refuting all smaller ones.
     trial.look_first(b)?;
+    // Between as many sets as are computed at a time the clock is looked at.
+    let chunk = trial.at_once();
     let size = |best: Option<(u64, f64)>| best.map(|(set, _)| set.count_ones() as usize);
     let limit = size(best).unwrap_or(candidates.len() + 1);
     let (mut lower, mut stopped) = (0, false);
     while lower < limit {
-        let mut sets = Vec::with_capacity(CHUNK);
+        let mut sets = Vec::with_capacity(chunk);
         let mut found = None;
         let mut try_all = |sets: &mut Vec<u64>| {
             found = trial.first(sets);
@@ -165,7 +167,7 @@ pub fn minimal<T: Element>(
         };
         let walked = walk.sets(lower, &mut |set| {
             sets.push(set);
-            if sets.len() < CHUNK { ControlFlow::Continue(()) } else { try_all(&mut sets) }
+            if sets.len() < chunk { ControlFlow::Continue(()) } else { try_all(&mut sets) }
         });
         if walked.is_continue() && !sets.is_empty() {
             // Where this is the last chunk, being late after it does not matter.
@@ -219,7 +221,7 @@ struct Trial<'b, 'a, T: Element> {
 impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
     fn new(b: &'b Behaviour<'a, T>, candidates: &[usize], tol: f64) -> Result<Self> {
         let pairs: Vec<&Pair> = b.pairs.iter().collect();
-        let mut sets = Sets::new(b, &pairs, CHUNK)?;
+        let mut sets = Sets::new(b, &pairs, ROOM)?;
         let clean = sets.per_pair(1, |_, _| true).remove(0);
         let mut place = vec![None; b.graph.edges()];
         candidates.iter().enumerate().for_each(|(i, &e)| place[e] = Some(i));
@@ -234,9 +236,14 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
         order.truncate(FIRST_PAIRS);
         if order.len() < self.clean.len() {
             let pairs: Vec<&Pair> = order.iter().map(|&p| &b.pairs[p]).collect();
-            self.first = Some((Sets::new(b, &pairs, CHUNK)?, order));
+            self.first = Some((Sets::new(b, &pairs, ROOM)?, order));
         }
         Ok(())
+    }
+
+    /// How many sets the pairs that come first are tried on at a time.
+    fn at_once(&self) -> usize {
+        self.first.as_ref().map_or(&self.sets, |(sets, _)| sets).at_once()
     }
 
     /// How much each of `sets` changes the metric of all pairs, at the most; not a number is infinitely
@@ -425,7 +432,6 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::super::compiled::{FRAC_PREV_X, Setting, TREND, names, sorted};
-    use super::super::connect::connected;
     use super::*;
     use crate::attribution::metric::Metric;
     use crate::attribution::subsets;
@@ -500,7 +506,7 @@ mod tests {
                 shown.sort_unstable();
                 let part = |set: u64| {
                     let kept = kept(set);
-                    if resample { connected(&graph, &kept) } else { leads(&kept) }
+                    if resample { flow.connected(&kept) } else { leads(&kept) }
                 };
                 let want: Vec<u64> = (0..1 << n).filter(|&set| part(set) == kept(set)).collect();
                 assert_eq!(shown, want, "{n} edges, resample {resample}");

@@ -8,7 +8,7 @@
 //! a[u] = argmin over a of   mean over pairs of d[p] when u writes a for every reader, all others as usual
 //! ```
 //!
-//! `d` is the [distance](super::distance) from the model: the metric itself for `kl` and `l2`, the
+//! `d` is the distance from the model: the metric itself for `kl` and `l2`, the
 //! square of the metric's change for others; with `kl` at all positions it is the paper's loss. Each
 //! constant is learned by itself, from the mean of what the writer writes, by Adam on all pairs
 //! at once; its rate is a share of how much the writer's output varies, so that one setting fits
