@@ -292,7 +292,7 @@ mod tests {
             let u: Vec<f64> = (0..count).map(|_| 0.2 + 0.6 * rng.uniform()).collect();
             let way: Vec<f64> = (0..count).map(|_| rng.normal()).collect();
             let (lambdas, target) = ([0.7, 30.0], 0.6);
-            let mut loss = |task: &mut Task<'_, '_, f64>, h: f64| {
+            let loss = |task: &mut Task<'_, '_, f64>, h: f64| {
                 let a: Vec<f64> = a.iter().zip(&way).map(|(a, w)| a + h * w).collect();
                 let Point { gradient, sparsity } = task.step(&a, &u, lambdas, target);
                 let off = sparsity - target;
