@@ -33,6 +33,8 @@ pub enum Purpose {
     Bootstrap = 7,
     /// Random circuits to compare with.
     Null = 8,
+    /// The masks that edge pruning tries, and the order of the pairs it tries them on.
+    Prune = 9,
 }
 
 /// A seeded generator that can be saved and continued.
@@ -161,7 +163,7 @@ mod tests {
         use Purpose::*;
         let mut seen = std::collections::HashSet::new();
         for seed in [0, 1, u64::MAX] {
-            for purpose in [Init, Data, Shuffle, Dropout, Mask, Sample, Probe] {
+            for purpose in [Init, Data, Shuffle, Dropout, Mask, Sample, Probe, Prune] {
                 for stage in [0, 1, u32::MAX] {
                     assert!(seen.insert(Rng::new(seed, purpose, stage).bits()));
                 }

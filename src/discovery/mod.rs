@@ -7,6 +7,8 @@
 //! | --- | --- |
 //! | [`select`] | the edges of largest score |
 //! | [`acdc`] | removing what nobody misses, edge after edge |
+//! | [`edge_pruning`] | masks on all edges, learned by gradient descent |
+//! | [`minimal`] | trying all sets of edges from the smallest up |
 //! | [`connect`] | what of a circuit lies on a way from the input to the logits |
 //!
 //! and judged by
@@ -17,6 +19,8 @@
 //! | [`running`] | running it without what it does not use |
 //! | [`statistics`] | intervals over pairs, random circuits of the same make |
 //!
+//! What stands in for the edges outside of a circuit can be learned as well: [`optimal`] constants.
+//!
 //! Sets of edges are lists `[E]` of whether each edge is kept, in the numbering of
 //! [`Graph`](crate::graph::Graph).
 #![forbid(unsafe_code)]
@@ -25,7 +29,14 @@ pub use crate::graph::connect;
 use crate::named::named;
 
 pub mod acdc;
+#[cfg(test)]
+#[path = "tests/compiled.rs"]
+mod compiled;
+mod distance;
+pub mod edge_pruning;
 pub mod faithfulness;
+pub mod minimal;
+pub mod optimal;
 pub mod running;
 pub mod select;
 pub mod statistics;
@@ -42,5 +53,9 @@ named! {
         Threshold = "threshold",
         /// One edge after the other is removed where nobody misses it.
         Acdc = "acdc",
+        /// Masks on all edges are learned.
+        EdgePruning = "edge-pruning",
+        /// All sets are tried, from the smallest up.
+        Minimal = "minimal",
     }
 }

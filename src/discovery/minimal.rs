@@ -1,0 +1,691 @@
+//! A smallest circuit, with the proof that there is no smaller one.
+//!
+//! A circuit *holds* if it changes the metric of no pair by more than `tol`:
+//! `|M[p](circuit) - M[p](all edges)| <= tol` for every pair `p`. Sizes are tried from 0 upwards, and of
+//! each size every set of the candidate edges that is not known to be the same as a smaller one. So
+//! what is found first is smallest, and nothing is assumed about the metric: more edges may be worse.
+//!
+//! # Which sets are passed over
+//!
+//! Only sets whose run is that of a smaller set, which was tried before. Call a node *needed* if it is
+//! the logits or a kept edge leads from it to a reader of a needed node.
+//!
+//! **With any baseline, edges into nodes that are not needed do nothing.** What such an edge changes is
+//! what its reader's node writes; that reaches other readers through removed edges alone, where
+//! `x + (b - o)` takes out what was written. So a set need be tried only if every edge of it leads into
+//! a needed node.
+//!
+//! **With resampling, edges out of nodes that do not depend on the input do nothing either.** By induction
+//! in the order of the computation: a node that no kept edge from a dependent node leads into reads,
+//! through every edge, what it reads in the corrupted run (of kept edges because their writers write what
+//! they write there), so it writes what it writes in the corrupted run, which is its baseline; and then
+//! its own edges carry the same whether kept or not. So of the needed nodes all but the input need a
+//! kept edge that leads into them. With other baselines this is wrong: a head that reads only constants
+//! still writes something, which need not be its own constant.
+//!
+//! Both leave exactly the sets that are equal to their [connected](super::connect) part. Two runs that
+//! are the same in this sense differ by rounding, so `tol` should be larger than that.
+//!
+//! # How
+//!
+//! Edges are numbered in the order of the computation. So a walk that chooses edges from the last to
+//! the first knows of each whether it leads into a needed node, and chooses no other; under resampling
+//! it turns back where a needed node can no longer get an edge, or where fewer edges are left to choose
+//! than open nodes need. A set is tried first on the pairs that refuted most sets so far: any one pair
+//! refutes it.
+//!
+//! Before that, edges are removed one at a time as long as the circuit holds, each time the one that
+//! changes the metric least. That gives a circuit for when the time runs out, and the size that the
+//! search has to stay below.
+
+use super::connect::Flow;
+use crate::attribution::Progress;
+use crate::attribution::behaviour::{Baseline, Behaviour};
+use crate::attribution::subsets::Sets;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::io::pairs::Pair;
+use crate::simd::Element;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// The most candidates; sets of them are the bits of a word. At worst every set that is smaller than the
+/// smallest circuit is tried, so beyond some 24 candidates it has to be small, or the time limited.
+pub const MOST: usize = 64;
+
+/// The most sets that are computed at a time.
+const ROOM: usize = 64;
+
+/// Pairs that sets are tried on first.
+const FIRST_PAIRS: usize = 2;
+
+/// What is searched for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// By how much the metric of a pair may change, in its unit.
+    pub tol: f64,
+    /// When to stop; `None` for not before it is done.
+    pub time: Option<Duration>,
+    /// The edges that a circuit may have, all others are removed; `None` for every edge of the graph.
+    pub candidates: Option<Vec<usize>>,
+}
+
+impl Options {
+    /// Among all edges of the graph, without a limit of time.
+    pub fn within(tol: f64) -> Options {
+        Options { tol, time: None, candidates: None }
+    }
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Minimal {
+    /// `[E]`, the smallest circuit that holds of those that were tried; `None` if none did, which all
+    /// candidates together may not either.
+    pub circuit: Option<Vec<bool>>,
+    /// Whether there is no smaller one, or none at all where none was found.
+    pub proven: bool,
+    /// Every circuit that holds has at least so many edges: all smaller ones are refuted.
+    pub lower: usize,
+    /// The largest change of a pair's metric that the circuit makes.
+    pub change: Option<f64>,
+    /// How many sets of edges were tried.
+    pub tried: usize,
+}
+
+/// A smallest circuit of the candidate edges that changes the metric of every pair by at most
+/// `options.tol`; of equally large ones the same in every run.
+///
+/// # Errors
+/// If there are more than [`MOST`] candidates, one is no edge of the graph, the metric is not a number
+/// for a pair with every edge, or there is not enough memory for it.
+pub fn minimal<T: Element>(
+    b: &Behaviour<'_, T>,
+    options: &Options,
+    progress: &mut Progress<'_>,
+) -> Result<Minimal> {
+    let end = options.time.map(|time| Instant::now() + time);
+    let mut candidates: Vec<usize> = match &options.candidates {
+        Some(list) => list.clone(),
+        None => (0..b.graph.edges()).collect(),
+    };
+    // From the logits back.
+    candidates.sort_unstable_by(|a, b| b.cmp(a));
+    candidates.dedup();
+    let fail = |message: String, help| Err(Error::input("minimal", message, help));
+    if candidates.len() > MOST {
+        let message = format!("{} candidate edges, {MOST} are the most", candidates.len());
+        return fail(message, "give the edges that matter most as candidates");
+    }
+    if let Some(&e) = candidates.first().filter(|&&e| e >= b.graph.edges()) {
+        let message = format!("edge {e} of a graph of {}", b.graph.edges());
+        return fail(message, "edges are numbered from 0");
+    }
+    let all: Vec<&Pair> = b.pairs.iter().collect();
+    let mut trial = Trial::new(b, &candidates, options.tol)?;
+    if let Some(i) = trial.clean.iter().position(|x| !x.is_finite()) {
+        let message = format!("the metric of the clean run is {}", trial.clean[i]);
+        let help = "the model's numbers are too large or broken; try --dtype f64";
+        return Err(Error::failed(b.pairs.place_of(all[i]), message, help));
+    }
+    let walk = Walk::new(&b.graph, &candidates, b.baseline == Baseline::Resample);
+    let late = || end.is_some_and(|end| Instant::now() >= end);
+
+    // A circuit that holds, by removing one edge after the other.
+    let whole = u64::MAX.checked_shr((MOST - candidates.len()) as u32).unwrap_or(0);
+    let mut best = None;
+    let mut next = vec![walk.connected(whole)];
+    while let Some((set, change)) = trial.best(&next) {
+        best = Some((set, change));
+        if late() {
+            break;
+        }
+        next = (0..candidates.len())
+            .filter(|i| set >> i & 1 == 1)
+            .map(|i| walk.connected(set & !(1 << i)))
+            .collect();
+    }
+
+    // The smallest, by refuting all smaller ones.
+    trial.look_first(b)?;
+    // Between as many sets as are computed at a time the clock is looked at.
+    let chunk = trial.at_once();
+    let size = |best: Option<(u64, f64)>| best.map(|(set, _)| set.count_ones() as usize);
+    let limit = size(best).unwrap_or(candidates.len() + 1);
+    let (mut lower, mut stopped) = (0, false);
+    while lower < limit {
+        let mut sets = Vec::with_capacity(chunk);
+        let mut found = None;
+        let mut try_all = |sets: &mut Vec<u64>| {
+            found = trial.first(sets);
+            sets.clear();
+            stopped = found.is_none() && late();
+            match found.is_some() || stopped {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let walked = walk.sets(lower, &mut |set| {
+            sets.push(set);
+            if sets.len() < chunk { ControlFlow::Continue(()) } else { try_all(&mut sets) }
+        });
+        if walked.is_continue() && !sets.is_empty() {
+            // Where this is the last chunk, being late after it does not matter.
+            _ = try_all(&mut sets);
+            stopped = false;
+        }
+        if found.is_some() {
+            best = found;
+            break;
+        }
+        if stopped {
+            break;
+        }
+        lower += 1;
+        progress(lower as f64 / limit as f64);
+        if lower < limit && late() {
+            stopped = true;
+            break;
+        }
+    }
+    let kept = |set: u64| {
+        let mut kept = vec![false; b.graph.edges()];
+        let members = candidates.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+        members.for_each(|(_, &e)| kept[e] = true);
+        kept
+    };
+    Ok(Minimal {
+        circuit: best.map(|(set, _)| kept(set)),
+        proven: !stopped,
+        lower,
+        change: best.map(|(_, change)| change),
+        tried: trial.tried,
+    })
+}
+
+/// Tries sets of candidates.
+struct Trial<'b, 'a, T: Element> {
+    sets: Sets<'b, 'a, T>,
+    /// Recorded for the pairs that sets are tried on first, and which these are.
+    first: Option<(Sets<'b, 'a, T>, Vec<usize>)>,
+    /// The number among the candidates of each edge of the graph.
+    place: Vec<Option<usize>>,
+    /// The metric of all pairs with every edge.
+    clean: Vec<f64>,
+    /// How many sets each pair refuted.
+    refuted: Vec<usize>,
+    tol: f64,
+    tried: usize,
+}
+
+impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
+    fn new(b: &'b Behaviour<'a, T>, candidates: &[usize], tol: f64) -> Result<Self> {
+        let pairs: Vec<&Pair> = b.pairs.iter().collect();
+        let mut sets = Sets::new(b, &pairs, ROOM)?;
+        let clean = sets.per_pair(1, |_, _| true).remove(0);
+        let mut place = vec![None; b.graph.edges()];
+        candidates.iter().enumerate().for_each(|(i, &e)| place[e] = Some(i));
+        let refuted = vec![0; pairs.len()];
+        Ok(Trial { sets, first: None, place, clean, refuted, tol, tried: 0 })
+    }
+
+    /// From now on tries sets first on the pairs that refuted most sets so far.
+    fn look_first(&mut self, b: &'b Behaviour<'a, T>) -> Result<()> {
+        let mut order: Vec<usize> = (0..self.clean.len()).collect();
+        order.sort_by_key(|&p| (std::cmp::Reverse(self.refuted[p]), p));
+        order.truncate(FIRST_PAIRS);
+        if order.len() < self.clean.len() {
+            let pairs: Vec<&Pair> = order.iter().map(|&p| &b.pairs[p]).collect();
+            self.first = Some((Sets::new(b, &pairs, ROOM)?, order));
+        }
+        Ok(())
+    }
+
+    /// How many sets the pairs that come first are tried on at a time.
+    fn at_once(&self) -> usize {
+        self.first.as_ref().map_or(&self.sets, |(sets, _)| sets).at_once()
+    }
+
+    /// How much each of `sets` changes the metric of all pairs, at the most; not a number is infinitely
+    /// much.
+    fn changes(&mut self, sets: &[u64]) -> Vec<f64> {
+        let place = &self.place;
+        let member = |s: usize, e: usize| place[e].is_some_and(|i| sets[s] >> i & 1 == 1);
+        let values = self.sets.per_pair(sets.len(), member);
+        let worst = |values: &Vec<f64>| {
+            let mut worst = 0.0f64;
+            for ((x, clean), refuted) in values.iter().zip(&self.clean).zip(&mut self.refuted) {
+                let change = if x.is_nan() { f64::INFINITY } else { (x - clean).abs() };
+                *refuted += usize::from(change > self.tol);
+                worst = worst.max(change);
+            }
+            worst
+        };
+        values.iter().map(worst).collect()
+    }
+
+    /// The set that holds and changes the metric least, the first of equal ones; with its change.
+    fn best(&mut self, sets: &[u64]) -> Option<(u64, f64)> {
+        self.tried += sets.len();
+        let changes = self.changes(sets);
+        let holding = sets.iter().copied().zip(changes).filter(|&(_, change)| change <= self.tol);
+        holding.reduce(|best, other| if other.1 < best.1 { other } else { best })
+    }
+
+    /// The first set that holds, with its change.
+    fn first(&mut self, sets: &[u64]) -> Option<(u64, f64)> {
+        self.tried += sets.len();
+        let mut left = sets.to_vec();
+        if let Some((first, pairs)) = &mut self.first {
+            let place = &self.place;
+            let member = |s: usize, e: usize| place[e].is_some_and(|i| sets[s] >> i & 1 == 1);
+            let values = first.per_pair(sets.len(), member);
+            let holds = |values: &Vec<f64>| {
+                let clean = pairs.iter().map(|&p| self.clean[p]);
+                values.iter().zip(clean).all(|(x, clean)| (x - clean).abs() <= self.tol)
+            };
+            left = sets.iter().zip(&values).filter(|(_, v)| holds(v)).map(|(&s, _)| s).collect();
+        }
+        let changes = self.changes(&left);
+        left.into_iter().zip(changes).find(|&(_, change)| change <= self.tol)
+    }
+}
+
+/// Walks over the sets of candidates that are equal to their connected part.
+struct Walk {
+    /// Of each candidate, from the logits back, the node it comes from.
+    source: Vec<usize>,
+    /// Of each candidate, the nodes it leads into.
+    ends: Vec<Vec<usize>>,
+    /// Of each node, behind which candidate there is none that leads into it; `None` for those that
+    /// need none.
+    last: Vec<Option<usize>>,
+    logits: usize,
+    /// The most nodes that one edge leads into.
+    widest: usize,
+}
+
+/// Where a walk stands.
+struct Chosen {
+    set: u64,
+    /// Of each node, how many chosen edges come from it.
+    from: Vec<u32>,
+    /// Of each node, how many chosen edges lead into it.
+    into: Vec<u32>,
+    /// The needed nodes that no edge leads into yet.
+    open: Vec<usize>,
+}
+
+impl Walk {
+    /// Over `candidates`, the last edge of `graph` first; `resample` if what does not depend on the
+    /// input writes its baseline.
+    fn new(graph: &Graph, candidates: &[usize], resample: bool) -> Walk {
+        let flow = Flow::new(graph);
+        let mut place = vec![None; graph.edges()];
+        candidates.iter().enumerate().for_each(|(i, &e)| place[e] = Some(i));
+        let mut ends = vec![vec![]; candidates.len()];
+        let mut last = vec![None; flow.nodes()];
+        for node in 0..flow.nodes() {
+            let edges = flow.edges_into(node);
+            if resample && node != flow.logits() && !edges.is_empty() {
+                // Where no candidate leads into it, nothing that comes from it can be chosen.
+                last[node] = Some(0);
+            }
+            for i in edges.into_iter().filter_map(|e| place[e]) {
+                ends[i].push(node);
+                last[node] = last[node].map(|last: usize| last.max(i + 1));
+            }
+        }
+        let source = candidates.iter().map(|&e| flow.source(e)).collect();
+        let widest = ends.iter().map(Vec::len).max().unwrap_or(0);
+        Walk { source, ends, last, logits: flow.logits(), widest }
+    }
+
+    fn start(&self) -> Chosen {
+        let nodes = self.last.len();
+        Chosen { set: 0, from: vec![0; nodes], into: vec![0; nodes], open: vec![] }
+    }
+
+    /// Whether candidate `i` leads into a needed node.
+    fn fits(&self, i: usize, chosen: &Chosen) -> bool {
+        self.ends[i].iter().any(|&node| node == self.logits || chosen.from[node] > 0)
+    }
+
+    /// Shows `each` every set of `size` candidates that is equal to its connected part, always in the
+    /// same order; breaks off when it does.
+    fn sets(&self, size: usize, each: &mut impl FnMut(u64) -> ControlFlow<()>) -> ControlFlow<()> {
+        self.choose(0, size, &mut self.start(), each)
+    }
+
+    /// Chooses `left` more from candidate `from` on.
+    fn choose(
+        &self,
+        from: usize,
+        left: usize,
+        chosen: &mut Chosen,
+        each: &mut impl FnMut(u64) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if left == 0 {
+            return if chosen.open.is_empty() {
+                each(chosen.set)
+            } else {
+                ControlFlow::Continue(())
+            };
+        }
+        if chosen.open.len() > left * self.widest {
+            return ControlFlow::Continue(());
+        }
+        // The next one has to be among those that lead into the open node whose last comes first.
+        let open = chosen.open.iter().filter_map(|&node| self.last[node]).min();
+        let end = (self.source.len() + 1).saturating_sub(left).min(open.unwrap_or(usize::MAX));
+        for i in from..end {
+            if !self.fits(i, chosen) {
+                continue;
+            }
+            let opened = chosen.open.clone();
+            self.add(i, chosen);
+            self.choose(i + 1, left - 1, chosen, each)?;
+            chosen.set &= !(1 << i);
+            chosen.from[self.source[i]] -= 1;
+            self.ends[i].iter().for_each(|&node| chosen.into[node] -= 1);
+            chosen.open = opened;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn add(&self, i: usize, chosen: &mut Chosen) {
+        chosen.set |= 1 << i;
+        // All edges into a node come after those out of it, so what it closes is open by now.
+        self.ends[i].iter().for_each(|&node| chosen.into[node] += 1);
+        chosen.open.retain(|&node| chosen.into[node] == 0);
+        let from = self.source[i];
+        if chosen.from[from] == 0 && self.last[from].is_some() {
+            chosen.open.push(from);
+        }
+        chosen.from[from] += 1;
+    }
+
+    /// The connected part of a set: the largest of its subsets that [`sets`](Self::sets) shows.
+    fn connected(&self, mut set: u64) -> u64 {
+        loop {
+            // What leads into needed nodes, from the last to the first.
+            let mut chosen = self.start();
+            for i in (0..self.source.len()).filter(|i| set >> i & 1 == 1) {
+                if self.fits(i, &chosen) {
+                    self.add(i, &mut chosen);
+                }
+            }
+            // What comes from nodes that nothing leads into; without it others may be left alone.
+            let lone = |i: &usize| chosen.open.contains(&self.source[*i]);
+            let before = set;
+            set = chosen.set;
+            for i in (0..self.source.len()).filter(lone) {
+                set &= !(1 << i);
+            }
+            if set == before {
+                return set;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compiled::{ALTERNATION, FRAC_PREV_X, Setting, TREND, names, sorted};
+    use super::*;
+    use crate::attribution::metric::Metric;
+    use crate::attribution::subsets;
+    use crate::graph::Granularity;
+    use crate::nn::{Activation, pooled, transformer::Config};
+    use crate::rng::{Purpose, Rng};
+
+    /// Graphs of all kinds: heads side by side, grouped keys, parts that read at the same time,
+    /// positions, two starts, the pooled model.
+    fn graphs() -> Vec<Graph> {
+        let tiny = Config { layers: 1, heads: 1, kv_heads: 1, ..Config::gpt2_small() };
+        let two = Config { heads: 2, kv_heads: 2, d_mlp: 0, ..tiny.clone() };
+        let usual = Granularity::default();
+        let joined = Granularity { joined_qkv: true, ..usual };
+        let placed = Granularity { positions: Some(2), joined_qkv: true, ..usual };
+        let pooled = pooled::Config {
+            vocab: 3,
+            seq_len: 3,
+            d_model: 4,
+            d_mlp: 6,
+            activation: Activation::Relu,
+            mlp_bias: true,
+            dropout: 0.0,
+        };
+        vec![
+            Graph::of_transformer(&tiny, usual),
+            Graph::of_transformer(&two, usual),
+            Graph::of_transformer(&Config { kv_heads: 1, ..two.clone() }, usual),
+            Graph::of_transformer(&Config { parallel: true, ..tiny.clone() }, usual),
+            Graph::of_transformer(&tiny, placed),
+            Graph::of_transformer(&Config { layers: 2, ..tiny }, joined),
+            Graph::of_pooled(&pooled, usual),
+        ]
+    }
+
+    /// The sets of a walk are those that are equal to their connected part, each once; without
+    /// resampling, those whose edges all lead to the logits.
+    #[test]
+    fn walks_show_the_connected_sets() {
+        for graph in graphs() {
+            let n = graph.edges();
+            assert!((6..=16).contains(&n), "{n} edges are too many for all subsets");
+            let candidates: Vec<usize> = (0..n).rev().collect();
+            let kept =
+                |set: u64| -> Vec<bool> { (0..n).map(|e| set >> (n - 1 - e) & 1 == 1).collect() };
+            // Every edge of a set leads to the logits if it does so where inputs lead everywhere.
+            let flow = Flow::new(&graph);
+            let leads = |kept: &[bool]| {
+                let mut live = vec![false; n];
+                let mut nodes = vec![flow.logits()];
+                while let Some(node) = nodes.pop() {
+                    for e in flow.edges_into(node) {
+                        if kept[e] && !std::mem::replace(&mut live[e], true) {
+                            nodes.push(flow.source(e));
+                        }
+                    }
+                }
+                live
+            };
+            for resample in [true, false] {
+                let walk = Walk::new(&graph, &candidates, resample);
+                let mut shown = vec![];
+                for size in 0..=n {
+                    let from = shown.len();
+                    let flow = walk.sets(size, &mut |set| {
+                        shown.push(set);
+                        ControlFlow::Continue(())
+                    });
+                    assert!(flow.is_continue());
+                    assert!(shown[from..].iter().all(|set| set.count_ones() as usize == size));
+                }
+                shown.sort_unstable();
+                let part = |set: u64| {
+                    let kept = kept(set);
+                    if resample { flow.connected(&kept) } else { leads(&kept) }
+                };
+                let want: Vec<u64> = (0..1 << n).filter(|&set| part(set) == kept(set)).collect();
+                assert_eq!(shown, want, "{n} edges, resample {resample}");
+                assert!(want.len() > 2 && want.len() < 1 << n);
+                let mut rng = Rng::new(1, Purpose::Sample, 0);
+                for _ in 0..200 {
+                    let set = rng.bits() & rng.bits() & ((1 << n) - 1) | rng.below(1 << n);
+                    assert_eq!(kept(walk.connected(set)), part(set));
+                }
+            }
+        }
+    }
+
+    /// What the walk passes over runs as its connected part does, for every set of edges.
+    #[test]
+    fn a_set_runs_as_its_connected_part() {
+        let setting = Setting::fixture("tracr/trend", 3);
+        for baseline in [Baseline::Resample, Baseline::Zero] {
+            let b = setting.ask(Metric::LogitDiff, baseline);
+            let n = b.graph.edges();
+            let candidates: Vec<usize> = (0..n).collect();
+            let mut backwards = candidates.clone();
+            backwards.reverse();
+            let walk = Walk::new(&b.graph, &backwards, baseline == Baseline::Resample);
+            let member = |set: u64, e: usize| set >> (n - 1 - e) & 1 == 1;
+            let mut sets = Sets::new(&b, &b.pairs.iter().collect::<Vec<_>>(), 32).expect("it fits");
+            let values = sets.per_pair(1 << n, |s, e| member(s as u64, e));
+            for set in 0..1 << n {
+                let part = walk.connected(set);
+                for (x, y) in values[set as usize].iter().zip(&values[part as usize]) {
+                    assert!((x - y).abs() <= 1e-12 * x.abs().max(1.0), "{set:b} {part:b}: {x} {y}");
+                }
+            }
+        }
+    }
+
+    /// Against all 256 subsets of eight edges, at tolerances between the changes they make.
+    #[test]
+    fn nothing_smaller_holds() {
+        let setting = Setting::fixture("tracr/trend", 6);
+        for (metric, baseline) in [
+            (Metric::LogitDiff, Baseline::Resample),
+            (Metric::Kl, Baseline::Resample),
+            (Metric::L2, Baseline::Zero),
+            (Metric::L2, Baseline::Mean),
+        ] {
+            let b = setting.ask(metric, baseline);
+            let n = b.graph.edges();
+            assert_eq!(n, 8);
+            let member = |s: usize, e: usize| s >> e & 1 == 1;
+            let values = subsets::per_pair(&b, 1 << n, member, &mut |_| {}).expect("values");
+            let clean = &values[(1 << n) - 1];
+            let change = |values: &Vec<f64>| {
+                let changes = values.iter().zip(clean).map(|(x, c)| (x - c).abs());
+                changes.fold(0.0, f64::max)
+            };
+            let changes: Vec<f64> = values.iter().map(change).collect();
+            let mut levels = changes.clone();
+            levels.sort_by(f64::total_cmp);
+            levels.dedup_by(|a, b| (*a - *b).abs() < 1e-6);
+            assert!(levels.len() > 3, "{metric:?}, {baseline:?}: {levels:?}");
+            let mut sizes = vec![];
+            for pair in levels.windows(2) {
+                let tol = 0.5 * (pair[0] + pair[1]);
+                let holding = (0..1usize << n).filter(|&s| changes[s] <= tol);
+                let want = holding.map(|s| s.count_ones() as usize).min().expect("all edges");
+                let found = minimal(&b, &Options::within(tol), &mut |_| {}).expect("it runs");
+                let circuit = found.circuit.expect("all edges hold");
+                let set = (0..n).filter(|&e| circuit[e]).fold(0, |set, e| set | 1 << e);
+                assert!(changes[set] <= tol, "{metric:?}, {baseline:?}, {tol}: {set:b}");
+                assert!((found.change.expect("a circuit") - changes[set]).abs() < 1e-9);
+                assert_eq!(circuit.iter().filter(|&&kept| kept).count(), want);
+                assert!(found.proven && found.lower == want && found.tried < 1 << n);
+                sizes.push(want);
+            }
+            sizes.dedup();
+            assert!(sizes.len() > 1, "{metric:?}, {baseline:?}: only {sizes:?}");
+        }
+    }
+
+    /// The circuits of compiled programs, and no smaller ones.
+    #[test]
+    fn compiled_circuits_are_smallest() {
+        let tol = 1e-6;
+        for (name, truth) in
+            [("trend", &TREND[..]), ("frac_prev_x", &FRAC_PREV_X), ("alternation", &ALTERNATION)]
+        {
+            let setting = Setting::tracr(name);
+            let b = setting.ask(Metric::L2, Baseline::Resample);
+            let found = minimal(&b, &Options::within(tol), &mut |_| {}).expect("it runs");
+            let circuit = found.circuit.expect("all edges hold");
+            assert_eq!(names(&b.graph, &circuit), sorted(truth));
+            assert!(found.proven && found.lower == truth.len());
+            assert!(found.change.expect("a circuit") <= tol);
+        }
+    }
+
+    /// Two heads that cancel: removing any edge of them alone breaks the circuit, removing all does not.
+    #[test]
+    fn more_edges_may_be_worse() {
+        let setting = Setting::opposites();
+        let b = setting.ask(Metric::LogitDiff, Baseline::Resample);
+        let pair = |without: &[&str]| {
+            let kept = |_, e: usize| !without.contains(&&*b.graph.edge(e).to_string());
+            subsets::values(&b, 1, kept, &mut |_| {}).expect("values")[0]
+        };
+        assert_eq!(
+            [pair(&[]), pair(&["a0.h0->logits"]), pair(&["input->a0.h1<v>"])],
+            [1.0, 0.0, 2.0]
+        );
+        let found = minimal(&b, &Options::within(0.5), &mut |_| {}).expect("it runs");
+        let circuit = found.circuit.expect("all edges hold");
+        assert_eq!(names(&b.graph, &circuit), ["input->logits"]);
+        assert!(found.proven);
+    }
+
+    #[test]
+    fn only_candidates_are_kept() {
+        let setting = Setting::tracr("trend");
+        let b = setting.ask(Metric::L2, Baseline::Resample);
+        let number = |name: &&str| {
+            let found = (0..b.graph.edges()).find(|&e| b.graph.edge(e).to_string() == **name);
+            found.expect("an edge")
+        };
+        let mut candidates: Vec<usize> = TREND.iter().map(number).collect();
+        let search = |candidates: &[usize]| {
+            let candidates = Some(candidates.to_vec());
+            let options = Options { candidates, ..Options::within(1e-6) };
+            minimal(&b, &options, &mut |_| {})
+        };
+        let found = search(&candidates).expect("it runs");
+        assert_eq!(names(&b.graph, &found.circuit.expect("the truth holds")), sorted(&TREND));
+        // Without one of them there is none.
+        candidates.pop();
+        let found = search(&candidates).expect("it runs");
+        assert_eq!((found.circuit, found.change), (None, None));
+        assert!(found.proven && found.lower == candidates.len() + 1);
+        let e = search(&[8]).expect_err("there is no ninth");
+        assert_eq!(e.to_string(), "minimal: edge 8 of a graph of 8");
+    }
+
+    /// When there is no time, what is there is said, and how far the proof went.
+    #[test]
+    fn time_runs_out() {
+        let setting = Setting::tracr("trend");
+        let b = setting.ask(Metric::L2, Baseline::Resample);
+        let options = Options { time: Some(Duration::ZERO), ..Options::within(1e-6) };
+        let found = minimal(&b, &options, &mut |_| {}).expect("it runs");
+        assert!(!found.proven && found.lower == 1, "{found:?}");
+        assert!(found.change.expect("a circuit") <= 1e-6);
+        let circuit = found.circuit.expect("all edges hold");
+        assert!(circuit.iter().filter(|&&kept| kept).count() >= TREND.len());
+    }
+
+    #[test]
+    fn large_graphs_are_refused() {
+        let setting = Setting::fixture("gpt2-tiny", 1);
+        let b = setting.ask(Metric::LogitDiff, Baseline::Resample);
+        let e = minimal(&b, &Options::within(1.0), &mut |_| {}).expect_err("110 edges");
+        assert_eq!(e.to_string(), "minimal: 110 candidate edges, 64 are the most");
+    }
+
+    /// A recording that is kept says what a fresh one says, for some of the pairs too.
+    #[test]
+    fn sets_are_the_same_when_asked_again() {
+        let setting = Setting::fixture("tracr/frac_prev_x", 7);
+        let b = setting.ask(Metric::L2, Baseline::Resample);
+        let member = |s: usize, e: usize| (e * (s + 3)) % 7 > 2;
+        let want = subsets::per_pair(&b, 9, member, &mut |_| {}).expect("values");
+        assert!(want.iter().flatten().any(|x| x.abs() > 0.01));
+        let some = [5, 0, 3];
+        let pairs: Vec<&Pair> = some.iter().map(|&p| &b.pairs[p]).collect();
+        let mut sets = Sets::new(&b, &pairs, 4).expect("it fits");
+        let first = sets.per_pair(9, member);
+        assert_eq!(first, sets.per_pair(9, member));
+        for (got, want) in first.iter().zip(&want) {
+            for (x, &p) in got.iter().zip(&some) {
+                assert!((x - want[p]).abs() <= 1e-13 * want[p].abs().max(1.0), "{x} {}", want[p]);
+            }
+        }
+    }
+}
