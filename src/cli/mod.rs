@@ -7,6 +7,7 @@ mod interactions;
 mod question;
 mod run;
 mod train;
+mod truth;
 
 use clap::{Parser, Subcommand};
 use edgegrad::error::Result;
@@ -27,6 +28,7 @@ enum Command {
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
     Compare(compare::Compare),
+    Truth(truth::Truth),
 }
 
 impl Cli {
@@ -38,6 +40,7 @@ impl Cli {
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Truth(command) => command.run(),
         }
     }
 }
