@@ -8,3 +8,4 @@ mod attribute;
 mod edge_laws;
 mod logits;
 mod score_reference;
+mod truth;

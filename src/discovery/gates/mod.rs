@@ -59,7 +59,7 @@ named! {
         /// [`backup`].
         Backup = "backup",
         /// [`two_hop`].
-        TwoHop = "two_hop",
+        TwoHop = "two-hop",
     }
 }
 
