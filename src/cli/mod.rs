@@ -10,6 +10,7 @@ mod question;
 mod run;
 mod scored;
 mod train;
+mod truth;
 
 use clap::{Parser, Subcommand};
 use edgegrad::error::Result;
@@ -32,6 +33,7 @@ enum Command {
     Discover(discover::Discover),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
+    Truth(truth::Truth),
 }
 
 impl Cli {
@@ -45,6 +47,7 @@ impl Cli {
             Command::Discover(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Truth(command) => command.run(),
         }
     }
 }

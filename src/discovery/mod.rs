@@ -18,6 +18,9 @@
 //! | [`faithfulness`] | how much of the model's metric it keeps; MIB's curves, CPR and CMD |
 //! | [`running`] | running it without what it does not use |
 //! | [`statistics`] | intervals over pairs, random circuits of the same make |
+//! | [`truth`] | what is right and wrong, where the true circuit is known |
+//! | [`case`] | folders of models with known circuits |
+//! | [`gates`] | such models with weights set by hand |
 //!
 //! What stands in for the edges outside of a circuit can be learned as well: [`optimal`] constants.
 //!
@@ -29,17 +32,20 @@ pub use crate::graph::connect;
 use crate::named::named;
 
 pub mod acdc;
+pub mod case;
 #[cfg(test)]
 #[path = "tests/compiled.rs"]
 mod compiled;
 mod distance;
 pub mod edge_pruning;
 pub mod faithfulness;
+pub mod gates;
 pub mod minimal;
 pub mod optimal;
 pub mod running;
 pub mod select;
 pub mod statistics;
+pub mod truth;
 
 named! {
     /// How a circuit is found.

@@ -129,8 +129,10 @@ fn gpt2_agrees() {
 
 #[test]
 fn compiled_transformers_agree() {
-    for name in ["alternation", "frac_prev_x", "trend"] {
-        let folder = fixture("tracr").join(name);
+    let folders = edgegrad::discovery::case::folders(&fixture("tracr")).expect("cases");
+    assert_eq!(folders.len(), 13);
+    for folder in folders {
+        let name = folder.display();
         let text = fs::read_to_string(folder.join("pairs.jsonl")).expect("pairs");
         let expected = Tensors::read(folder.join("expected_logits.safetensors")).expect("logits");
         for key in ["clean", "corrupted"] {

@@ -9,3 +9,4 @@ mod circuits;
 mod edge_laws;
 mod logits;
 mod score_reference;
+mod truth;

@@ -1,0 +1,364 @@
+//! `edgegrad truth`.
+
+use super::Dtype;
+use super::question::{bar, named, names};
+use clap::Args;
+use edgegrad::attribution::behaviour::{Baseline, Behaviour};
+use edgegrad::attribution::method::{Method, Options};
+use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::attribution::shapley;
+use edgegrad::discovery::case::{self, Case};
+use edgegrad::discovery::select::Rank;
+use edgegrad::discovery::truth::{at_true_size, auroc, mib_auroc};
+use edgegrad::error::{Error, Result};
+use edgegrad::io::atomic;
+use edgegrad::named::Named;
+use edgegrad::tensor::Element;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Compare methods on models whose true circuit is known
+///
+/// Scores are ranked by size. AUROC is the chance that a true edge stands above another (1/2 for scores
+/// that say nothing); MIB is the same area as that benchmark takes it, at ten sizes of circuits; F1
+/// is that of as many edges as are true.
+#[derive(Debug, Args)]
+pub(super) struct Truth {
+    /// Folders with config.json, model.safetensors, pairs.jsonl and circuit.json, or folders of such
+    #[arg(required = true, value_name = "DIR")]
+    cases: Vec<PathBuf>,
+    /// The methods to compare
+    #[arg(long, value_delimiter = ',', value_parser = Finder::read, value_name = "METHOD,..", default_value = "eap,eap-ig,clean-corrupted,mask-ig,exact,shapley,random")]
+    methods: Vec<Finder>,
+    /// What answers are worth, to all methods. Unless given, l2 to those that look at sets of edges,
+    /// and logit-diff to those that take derivatives at the clean run, where l2 is flat
+    #[arg(long, value_parser = named::<Metric>, value_name = names::<Metric>())]
+    metric: Option<Metric>,
+    /// Leave out what would run a model on more than N pairs
+    #[arg(long, value_name = "N", default_value_t = 250_000, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
+    /// The numbers to compute with
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+    /// Threads; all cores unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Where to write the figures
+    #[arg(long, value_name = "FILE.json")]
+    out: Option<PathBuf>,
+}
+
+/// Whatever ranks edges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Finder {
+    /// By scores of attribution.
+    Attribution(Method),
+}
+
+/// What mask-ig may leave of the metric's difference: ranks need no more.
+const TOLERANCE: f64 = 1e-3;
+
+/// Of random scores and random orders.
+const SEED: u64 = 0;
+
+impl Finder {
+    fn read(name: &str) -> std::result::Result<Finder, String> {
+        named::<Method>(name).map(Finder::Attribution)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Finder::Attribution(method) => method.name(),
+        }
+    }
+
+    /// The metric that shows it most; `None` if it knows none.
+    fn usual_metric(self) -> Option<Metric> {
+        match self {
+            Finder::Attribution(Method::Ifr | Method::Random) => None,
+            // They look at sets of edges that lie between the clean and the corrupted run: any
+            // change of any output counts.
+            Finder::Attribution(Method::MaskIg | Method::Exact | Method::Shapley) => {
+                Some(Metric::L2)
+            }
+            // A squared distance from the clean run has no slope there.
+            Finder::Attribution(
+                Method::Eap | Method::EapIg | Method::CleanCorrupted | Method::EapIgActivations,
+            ) => Some(Metric::LogitDiff),
+        }
+    }
+
+    /// How many runs of the model on a pair it takes, where that grows with the edges.
+    fn runs(self, edges: usize, pairs: usize) -> Option<u128> {
+        let sets: u128 = match self {
+            Finder::Attribution(Method::Exact) => edges as u128,
+            Finder::Attribution(Method::Shapley) if edges <= shapley::EXACT => 1 << edges,
+            Finder::Attribution(Method::Shapley) => {
+                let orders = Method::Shapley.default_steps().unwrap_or(1);
+                orders as u128 * (edges as u128 + 1)
+            }
+            Finder::Attribution(_) => return None,
+        };
+        Some(sets * pairs as u128)
+    }
+
+    fn scores<T: Element>(
+        self,
+        b: &Behaviour<'_, T>,
+        progress: &mut dyn FnMut(f64),
+    ) -> Result<Vec<f64>> {
+        match self {
+            Finder::Attribution(method) => {
+                let options = Options {
+                    steps: method.default_steps().unwrap_or(0),
+                    rule: method.default_rule(),
+                    tol: TOLERANCE,
+                    seed: SEED,
+                };
+                Ok(method.scores(b, &options, progress)?.values)
+            }
+        }
+    }
+}
+
+/// How a method did on a case.
+struct Row {
+    case: String,
+    edges: usize,
+    true_edges: usize,
+    finder: Finder,
+    metric: Option<Metric>,
+    end: End,
+}
+
+enum End {
+    Judged(Figures),
+    /// Too dear: why.
+    LeftOut(String),
+    Failed(Error),
+}
+
+struct Figures {
+    auroc: Option<f64>,
+    mib: Option<f64>,
+    f1: f64,
+    seconds: f64,
+    /// Whether no edge has a score other than 0.
+    flat: bool,
+}
+
+/// What one method did on all cases.
+struct Summary {
+    finder: Finder,
+    cases: usize,
+    auroc: Option<f64>,
+    mib: Option<f64>,
+    f1: Option<f64>,
+    /// On how many the edges of largest score are the true ones.
+    found: usize,
+    seconds: f64,
+}
+
+impl Truth {
+    pub(super) fn run(&self) -> Result<()> {
+        if let Some(out) = &self.out {
+            // Before the work whose result it is to hold.
+            atomic::check_file(out)?;
+        }
+        let mut pool = rayon::ThreadPoolBuilder::new();
+        if let Some(threads) = self.threads {
+            pool = pool.num_threads(threads as usize);
+        }
+        let pool = pool
+            .build()
+            .map_err(|e| Error::failed("threads", e, "ask for fewer with --threads"))?;
+        pool.install(|| match self.dtype {
+            Dtype::F32 => self.run_as::<f32>(),
+            Dtype::F64 => self.run_as::<f64>(),
+        })
+    }
+
+    fn run_as<T: Element>(&self) -> Result<()> {
+        let mut cases = vec![];
+        for dir in &self.cases {
+            for folder in case::folders(dir)? {
+                cases.push(Case::<T>::read(&folder)?);
+            }
+        }
+        let wide = cases.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).max(5);
+        println!(
+            "{:wide$}  edges  true  {:18}  {:10}   AUROC     MIB      F1   seconds",
+            "model", "method", "metric"
+        );
+        let mut rows = vec![];
+        for case in &cases {
+            for &finder in &self.methods {
+                let row = self.judge(case, finder);
+                print(&row, wide);
+                rows.push(row);
+            }
+        }
+        let judged = |row: &&Row| matches!(row.end, End::Judged(_));
+        if !rows.iter().any(|row| judged(&row) && row.metric.is_some()) {
+            // Nothing but controls: the first failure stands for all.
+            let failed = rows.iter().find_map(|row| match &row.end {
+                End::Failed(e) => Some(e.clone().within(&row.case)),
+                _ => None,
+            });
+            if let Some(e) = failed {
+                return Err(e);
+            }
+        }
+        let all: Vec<Summary> = self.methods.iter().map(|&f| summary(f, &rows)).collect();
+        println!(
+            "\n{:18}  models  mean AUROC  mean MIB  mean F1   found  seconds in all",
+            "method"
+        );
+        for s in &all {
+            println!(
+                "{:18}  {:>6}  {:>10}  {:>8}  {:>7}  {:>6}  {:>14.2}",
+                s.finder.name(),
+                s.cases,
+                number(s.auroc),
+                number(s.mib),
+                number(s.f1),
+                s.found,
+                s.seconds
+            );
+        }
+        println!("found: on how many models the edges of largest score are the true ones");
+        if let Some(out) = &self.out {
+            let file = json!({
+                "meta": {
+                    "dtype": T::NAME, "baseline": Baseline::Resample.name(), "seed": SEED,
+                    "tolerance": TOLERANCE, "version": env!("CARGO_PKG_VERSION"),
+                },
+                "rows": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+                "methods": all.iter().map(Summary::to_json).collect::<Vec<_>>(),
+            });
+            atomic::write_bytes(out, format!("{file:#}\n").as_bytes())?;
+            println!("figures: {}", out.display());
+        }
+        Ok(())
+    }
+
+    fn judge<T: Element>(&self, case: &Case<T>, finder: Finder) -> Row {
+        let metric = finder.usual_metric().map(|usual| self.metric.unwrap_or(usual));
+        let edges = case.graph.edges();
+        let end = match finder.runs(edges, case.pairs.len()) {
+            Some(runs) if runs > u128::from(self.runs) => {
+                End::LeftOut(format!("would take {runs} runs, --runs is {}", self.runs))
+            }
+            _ => figures(case, finder, metric).map_or_else(End::Failed, End::Judged),
+        };
+        let (name, true_edges) = (case.name.clone(), case.true_edges());
+        Row { case: name, edges, true_edges, finder, metric, end }
+    }
+}
+
+fn figures<T: Element>(case: &Case<T>, finder: Finder, metric: Option<Metric>) -> Result<Figures> {
+    // Every model can be asked l2, and what knows no metric asks nothing.
+    let metric = metric.unwrap_or(Metric::L2);
+    let question = Question::new(metric, Positions::Asked, case.vocab_out(), &case.pairs)?;
+    let graph = case.graph.clone();
+    let b = Behaviour::new(&case.model, graph, &case.pairs, question, Baseline::Resample)?;
+    let (shown, mut progress) = bar(finder.name());
+    let start = Instant::now();
+    let scores = finder.scores(&b, &mut progress);
+    let seconds = start.elapsed().as_secs_f64();
+    shown.finish_and_clear();
+    let scores = scores?;
+    if let Some(e) = scores.iter().position(|s| !s.is_finite()) {
+        return Err(Error::failed(
+            case.graph.edge(e),
+            format!("its score is {}", scores[e]),
+            "the model's numbers are broken or too large for it; check its weights, or try --dtype f64",
+        ));
+    }
+    let sizes: Vec<f64> = scores.iter().map(|&s| Rank::Abs.value(s)).collect();
+    Ok(Figures {
+        auroc: auroc(&sizes, &case.truth),
+        mib: mib_auroc(&case.graph, &scores, &case.truth),
+        f1: at_true_size(&scores, &case.truth).f1(),
+        seconds,
+        flat: scores.iter().all(|&s| s == 0.0),
+    })
+}
+
+/// Four digits, or that there is no number.
+fn number(x: Option<f64>) -> String {
+    x.map_or_else(|| "-".into(), |x| format!("{x:.4}"))
+}
+
+fn print(row: &Row, wide: usize) {
+    let metric = row.metric.map_or("-", Named::name);
+    let start = format!(
+        "{:wide$}  {:>5}  {:>4}  {:18}  {metric:10}",
+        row.case,
+        row.edges,
+        row.true_edges,
+        row.finder.name()
+    );
+    match &row.end {
+        End::Judged(f) => {
+            let note = if f.flat { "  all scores are 0" } else { "" };
+            let (auroc, mib) = (number(f.auroc), number(f.mib));
+            println!("{start}  {auroc:>6}  {mib:>6}  {:>6.4}  {:>8.2}{note}", f.f1, f.seconds);
+        }
+        End::LeftOut(why) => println!("{start}  left out: {why}"),
+        End::Failed(e) => println!("{start}  failed: {e} ({})", e.help()),
+    }
+}
+
+fn summary(finder: Finder, rows: &[Row]) -> Summary {
+    let own = rows.iter().filter(|row| row.finder == finder);
+    let judged: Vec<&Figures> = own
+        .filter_map(|row| match &row.end {
+            End::Judged(figures) => Some(figures),
+            _ => None,
+        })
+        .collect();
+    let mean = |of: &dyn Fn(&Figures) -> Option<f64>| {
+        let list: Vec<f64> = judged.iter().filter_map(|f| of(f)).collect();
+        (!list.is_empty()).then(|| list.iter().sum::<f64>() / list.len() as f64)
+    };
+    Summary {
+        finder,
+        cases: judged.len(),
+        auroc: mean(&|f| f.auroc),
+        mib: mean(&|f| f.mib),
+        f1: mean(&|f| Some(f.f1)),
+        found: judged.iter().filter(|f| f.f1 == 1.0).count(),
+        seconds: judged.iter().map(|f| f.seconds).sum(),
+    }
+}
+
+impl Row {
+    fn to_json(&self) -> Value {
+        let mut object = json!({
+            "model": self.case, "edges": self.edges, "true_edges": self.true_edges,
+            "method": self.finder.name(), "metric": self.metric.map(Named::name),
+        });
+        let more = match &self.end {
+            End::Judged(f) => json!({
+                "auroc": f.auroc, "mib_auroc": f.mib, "f1": f.f1, "seconds": f.seconds,
+            }),
+            End::LeftOut(why) => json!({ "left_out": why }),
+            End::Failed(e) => json!({ "failed": e.to_string(), "help": e.help() }),
+        };
+        if let (Value::Object(to), Value::Object(more)) = (&mut object, more) {
+            to.extend(more);
+        }
+        object
+    }
+}
+
+impl Summary {
+    fn to_json(&self) -> Value {
+        json!({
+            "method": self.finder.name(), "models": self.cases, "auroc": self.auroc,
+            "mib_auroc": self.mib, "f1": self.f1, "found": self.found, "seconds": self.seconds,
+        })
+    }
+}

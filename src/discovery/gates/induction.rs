@@ -1,0 +1,106 @@
+//! An induction head: what followed this token before?
+//!
+//! ```text
+//! begin  c  A  B  d  e  A  ->  B
+//! a0.h0: the token before each position (by position)
+//! a1.h0: from the last A to the position whose token before is A, carries its token B
+//! ```
+//!
+//! Keys of the second head are made of what the first one writes (K-composition). `a1.h0` is soft:
+//! the right score is [`SHARP`] above the others, so the answer has most of the weight and derivatives
+//! see every edge. The other head of each layer copies tokens to channels that nobody reads.
+
+use super::{Asked, Gate, HARD, PAIRS, Sizes, Weights, choose};
+use crate::rng::Rng;
+
+/// Letters; one more token begins each sequence.
+const LETTERS: usize = 6;
+/// What a sequence begins with.
+const BEGIN: usize = LETTERS;
+/// `begin`, five letters, and the one that is asked for.
+const LENGTH: usize = 7;
+/// How far the right score is above the others.
+pub const SHARP: f32 = 5.0;
+
+/// A sequence of different letters that ends with one of them again, and what followed it.
+fn sequence(rng: &mut Rng) -> (Vec<usize>, usize) {
+    let mut letters: Vec<usize> = (0..LETTERS).collect();
+    rng.shuffle(&mut letters);
+    let mut tokens = vec![BEGIN];
+    tokens.extend(&letters[..LENGTH - 2]);
+    // Not the last but one, which the last position follows too.
+    let at = choose(rng, 1..LENGTH - 2);
+    tokens.push(tokens[at]);
+    let next = tokens[at + 1];
+    (tokens, next)
+}
+
+pub(super) fn gate(rng: &mut Rng) -> Gate {
+    let vocab = LETTERS + 1;
+    let tokens = 0..vocab;
+    let positions = tokens.end..tokens.end + LENGTH;
+    let previous = positions.end..positions.end + vocab;
+    let answer = previous.end..previous.end + vocab;
+    let idle = answer.end..answer.end + vocab;
+    // Tokens and positions are both this many.
+    let channels = 0..vocab.max(LENGTH);
+    let mut w = Weights::zeros(Sizes {
+        vocab: (vocab, vocab),
+        context: (LENGTH, true),
+        layers: 2,
+        heads: 2,
+        d_model: idle.end,
+        d_head: channels.len(),
+        d_mlp: 0,
+    });
+    w.one_hot(tokens.clone(), positions.clone());
+
+    let before = &mut w.attention[0][0];
+    before.q.join(positions.clone(), 0..LENGTH, HARD);
+    before.k.join(positions.start..positions.end - 1, 1..LENGTH, 1.0);
+    before.v.join(tokens.clone(), 0..vocab, 1.0);
+    before.o.join(0..vocab, previous.clone(), 1.0);
+
+    let induction = &mut w.attention[1][0];
+    induction.q.join(tokens.clone(), 0..vocab, SHARP);
+    induction.k.join(previous, 0..vocab, 1.0);
+    induction.v.join(tokens.clone(), 0..vocab, 1.0);
+    induction.o.join(0..vocab, answer.clone(), 1.0);
+
+    for layer in &mut w.attention {
+        let copy = &mut layer[1];
+        copy.q.join(positions.clone(), 0..LENGTH, HARD);
+        copy.k.join(positions.clone(), 0..LENGTH, 1.0);
+        copy.v.join(tokens.clone(), 0..vocab, 1.0);
+        copy.o.join(0..vocab, idle.clone(), 1.0);
+    }
+    w.w_u.join(answer, 0..vocab, 1.0);
+
+    let mut pairs = vec![];
+    while pairs.len() < PAIRS {
+        let ((clean, answer), (corrupted, distractor)) = (sequence(rng), sequence(rng));
+        if answer != distractor {
+            pairs.push(Asked { clean, corrupted, answer, distractor });
+        }
+    }
+    let mut names: Vec<String> = ('a'..).take(LETTERS).map(String::from).collect();
+    names.push("begin".into());
+    Gate {
+        weights: w,
+        description: "Says what followed the last token before: a0.h0 writes the token before each \
+                      position, a1.h0 looks from the last token for the position whose token before \
+                      is the same. Every true edge is needed, so that removing it alone changes the \
+                      answer; attention of a1.h0 is soft, so that derivatives see them too. a0.h1 and \
+                      a1.h1 write to channels that nobody reads.",
+        vocab: names.clone(),
+        labels: names,
+        pairs,
+        truth: &[
+            "input->a0.h0<v>",
+            "a0.h0->a1.h0<k>",
+            "input->a1.h0<q>",
+            "input->a1.h0<v>",
+            "a1.h0->logits",
+        ],
+    }
+}
