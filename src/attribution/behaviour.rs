@@ -29,6 +29,8 @@ named! {
         MeanPerPosition = "mean-per-position",
         /// A constant of its own: zero unless [set](Behaviour::set_constants).
         Constant = "constant",
+        /// The constant that harms the model least (optimal ablation), set in the same way.
+        Optimal = "optimal",
     }
 }
 
@@ -50,7 +52,7 @@ pub struct Behaviour<'a, T: Element> {
     pub baseline: Baseline,
     /// The most rows (examples times positions) to compute at a time.
     pub rows: usize,
-    /// With [`Baseline::Mean`] and [`Baseline::Constant`]: of each output, one row; with [`Baseline::MeanPerPosition`] one for
+    /// With [`Baseline::Mean`] and constants: of each output, one row; with [`Baseline::MeanPerPosition`] one for
     /// each position.
     fixed: Vec<Vec<T>>,
 }
@@ -101,7 +103,9 @@ impl<'a, T: Element> Behaviour<'a, T> {
             Behaviour { model, graph, pairs, question, baseline, rows: ROWS, fixed: vec![] };
         match baseline {
             Baseline::Mean | Baseline::MeanPerPosition => b.fixed = b.take_means()?,
-            Baseline::Constant => b.fixed = b.widths().map(|n| vec![T::ZERO; n]).collect(),
+            Baseline::Constant | Baseline::Optimal => {
+                b.fixed = b.widths().map(|n| vec![T::ZERO; n]).collect()
+            }
             Baseline::Resample | Baseline::Zero => {}
         }
         Ok(b)
@@ -124,18 +128,19 @@ impl<'a, T: Element> Behaviour<'a, T> {
         })
     }
 
-    /// What stands in for each part with [`Baseline::Constant`], in the shapes of
+    /// What stands in for each part with [`Baseline::Constant`] or [`Baseline::Optimal`], in the shapes of
     /// [`widths`](Self::widths); the same at all positions.
     ///
     /// # Panics
     /// If the baseline is another, or the shapes are.
     pub fn set_constants(&mut self, constants: Vec<Vec<T>>) {
-        assert_eq!(self.baseline, Baseline::Constant, "constants for another baseline");
+        let constant = matches!(self.baseline, Baseline::Constant | Baseline::Optimal);
+        assert!(constant, "constants for another baseline");
         assert!(self.widths().eq(constants.iter().map(Vec::len)), "constants of other shapes");
         self.fixed = constants;
     }
 
-    /// What stands in for each part with [`Baseline::Constant`] or [`Baseline::Mean`].
+    /// What stands in for each part with constants or [`Baseline::Mean`].
     pub fn constants(&self) -> &[Vec<T>] {
         &self.fixed
     }
@@ -490,7 +495,7 @@ impl<T: Element> Probe<T> {
             .enumerate()
             .map(|(i, shape)| match behaviour.baseline {
                 Baseline::Zero | Baseline::Resample => vec![T::ZERO; shape.len()],
-                Baseline::Mean | Baseline::Constant => {
+                Baseline::Mean | Baseline::Constant | Baseline::Optimal => {
                     let row = &behaviour.fixed[i];
                     row.iter().copied().cycle().take(shape.len()).collect()
                 }

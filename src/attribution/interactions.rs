@@ -93,7 +93,7 @@ pub fn hessian(
     let model = dual(b.model);
     let mut b2 = Behaviour::new(&model, b.graph.clone(), b.pairs, b.question, b.baseline)?;
     b2.rows = b.rows;
-    if b.baseline == Baseline::Constant {
+    if matches!(b.baseline, Baseline::Constant | Baseline::Optimal) {
         let dual = |row: &Vec<f64>| row.iter().map(|&x| Dual::from_f64(x)).collect();
         b2.set_constants(b.constants().iter().map(dual).collect());
     }

@@ -10,13 +10,14 @@ use edgegrad::attribution::subsets;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::{Ends, smallest};
 use edgegrad::discovery::select::{self, Rank};
-use edgegrad::discovery::{Search, acdc};
+use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Meta};
 use edgegrad::io::{atomic, model};
 use edgegrad::named::Named;
 use edgegrad::tensor::Element;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Find the circuit behind a behaviour
 #[derive(Debug, Args)]
@@ -44,10 +45,19 @@ pub(super) struct Discover {
     /// Select the fewest edges whose circuit is this faithful
     #[arg(long, value_name = "F")]
     faithfulness: Option<f64>,
+    /// With minimal: by how much the metric of a pair may change
+    #[arg(long, value_name = "X")]
+    tol: Option<f64>,
+    /// With minimal: seconds after which it stops, and says what it has proven until then
+    #[arg(long, value_name = "SECONDS")]
+    time: Option<f64>,
+    /// With edge-pruning: steps of the optimiser
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    steps: u64,
     /// Drop what is on no way from the input to the logits
     #[arg(long)]
     connected: bool,
-    /// The seed of random and shapley
+    /// The seed of edge-pruning, random and shapley
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// The numbers to compute with
@@ -63,6 +73,7 @@ pub(super) struct Discover {
 enum Size {
     Edges(usize),
     Tau(f64),
+    Tolerance(f64),
     Faithfulness(f64),
 }
 
@@ -77,48 +88,55 @@ impl Discover {
         })
     }
 
+    /// Whether the method selects edges by scores.
+    fn scored(&self) -> bool {
+        matches!(self.method, Search::TopN | Search::Greedy | Search::Threshold)
+    }
+
     /// What the arguments say about the size, if they fit the method.
     fn size(&self) -> Result<Size> {
         let method = format!("--method {}", self.method.name());
         let fail = |what: &str, help: &str| Err(Error::input(&method, what, help));
-        let scored = self.method != Search::Acdc;
-        if !scored && (self.scores.is_some() || self.attribution.is_some()) {
-            return fail(
-                "takes no scores: it runs the model",
-                "leave out --scores and --attribution",
-            );
+        if !self.scored() && (self.scores.is_some() || self.attribution.is_some()) {
+            let help = "leave out --scores and --attribution";
+            return fail("takes no scores: it runs the model", help);
         }
-        let whole = |x: f64| x.is_finite().then_some(x);
-        let size = match (self.edges, self.tau, self.faithfulness) {
-            (Some(n), None, None) => Size::Edges(n),
-            (None, Some(tau), None) if whole(tau).is_some() => Size::Tau(tau),
-            (None, None, Some(f)) if whole(f).is_some() => Size::Faithfulness(f),
-            (None, None, None) => {
-                let help = if scored {
-                    "give one of --edges N, --faithfulness F and, for threshold, --tau X"
-                } else {
-                    "give --tau X: how much the removal of an edge has to cost for it to stay"
-                };
-                return fail("needs to know how large the circuit may be", help);
-            }
-            (None, ..) => {
-                return fail("is given a size that is no number", "give one such as 0.95");
-            }
-            _ => {
-                return fail("is given two sizes", "give one of --edges, --tau and --faithfulness");
-            }
+        if self.time.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
+            return fail("is given a time that is none", "give seconds, such as --time 60");
+        }
+        let help = match self.method {
+            Search::TopN | Search::Greedy => "give --edges N or --faithfulness F",
+            Search::Threshold => "give --tau X or --faithfulness F: the least score of an edge",
+            Search::Acdc => "give --tau X: what the removal of an edge has to cost for it to stay",
+            Search::EdgePruning => "give --edges N",
+            Search::Minimal => "give --tol X: by how much the metric of a pair may change",
         };
+        let given = [
+            self.edges.map(Size::Edges),
+            self.tau.map(Size::Tau),
+            self.faithfulness.map(Size::Faithfulness),
+            self.tol.map(Size::Tolerance),
+        ];
+        let size = match given.into_iter().flatten().collect::<Vec<_>>()[..] {
+            [size] => size,
+            [] => return fail("needs to know how large the circuit may be", help),
+            _ => return fail("is given two sizes", help),
+        };
+        let number = match size {
+            Size::Tau(x) | Size::Faithfulness(x) => x.is_finite(),
+            Size::Tolerance(x) => x.is_finite() && x >= 0.0,
+            Size::Edges(_) => true,
+        };
+        if !number {
+            return fail("is given a size that is no number", "give one such as 0.95");
+        }
         match (self.method, size) {
-            (Search::Acdc, Size::Edges(_) | Size::Faithfulness(_)) => {
-                fail("stops by itself", "give --tau X instead")
-            }
-            (Search::TopN | Search::Greedy, Size::Tau(_)) => {
-                fail("takes no --tau", "give --edges N, or use --method threshold")
-            }
-            (Search::Threshold, Size::Edges(_)) => {
-                fail("takes no --edges", "give --tau X, or use --method topn")
-            }
-            _ => Ok(size),
+            (Search::TopN | Search::Greedy, Size::Edges(_) | Size::Faithfulness(_))
+            | (Search::Threshold, Size::Tau(_) | Size::Faithfulness(_))
+            | (Search::Acdc, Size::Tau(_))
+            | (Search::EdgePruning, Size::Edges(_))
+            | (Search::Minimal, Size::Tolerance(_)) => Ok(size),
+            _ => fail("is given a size of another kind", help),
         }
     }
 
@@ -127,7 +145,7 @@ impl Discover {
         let b = self.asked.behaviour(&model, &pairs)?;
         let scored = match &self.scores {
             Some(path) => Some(Scored::read(path, &b.graph, self.asked.convention)?),
-            None if self.method == Search::Acdc => None,
+            None if !self.scored() => None,
             None => Some(self.attribute(&b)?),
         };
         if let Size::Edges(n) = size
@@ -140,15 +158,37 @@ impl Discover {
         let ends = Ends::new(&b, &b.extremes()?)?;
         let flow = Flow::new(&b.graph);
         let pruned = |kept: Vec<bool>| if self.connected { flow.connected(&kept) } else { kept };
-        let kept = match &scored {
-            None => {
-                let Size::Tau(tau) = size else { unreachable!("checked") };
+        let (kept, scored) = match (scored, size) {
+            (Some(scored), size) => {
+                (self.select(&b, &ends, &scored.ours, size, &pruned)?, Some(scored))
+            }
+            (None, Size::Tau(tau)) => {
                 let (shown, mut progress) = bar("acdc");
                 let kept = acdc::search(&b, tau, &mut progress)?;
                 shown.finish_and_clear();
-                pruned(kept)
+                (pruned(kept), None)
             }
-            Some(scored) => self.select(&b, &ends, &scored.ours, size, &pruned)?,
+            (None, Size::Tolerance(tol)) => (pruned(self.smallest(&b, tol)?), None),
+            (None, Size::Edges(edges)) => {
+                let options = edge_pruning::Options {
+                    steps: self.steps as usize,
+                    seed: self.seed,
+                    ..edge_pruning::Options::keeping(edges)
+                };
+                let (shown, mut progress) = bar("edge-pruning");
+                let found = edge_pruning::prune(&b, &options, &mut progress)?;
+                shown.finish_and_clear();
+                // What a mask is kept by has no sign: it is the same in both conventions.
+                let convention = self.asked.convention;
+                let scored = Scored {
+                    given: found.scores.clone(),
+                    ours: found.scores,
+                    convention,
+                    origin: "the probability that the edge's mask is kept".into(),
+                };
+                (pruned(found.circuit), Some(scored))
+            }
+            (None, Size::Faithfulness(_)) => unreachable!("refused"),
         };
         self.tell(&b, &flow, &ends, &kept)?;
         self.write(&b, &kept, scored.as_ref())?;
@@ -172,6 +212,32 @@ impl Discover {
         Ok(Scored { given, ours, convention, origin: method.name().into() })
     }
 
+    /// A smallest circuit, and what is known about smaller ones.
+    fn smallest<T: Element>(&self, b: &Behaviour<'_, T>, tol: f64) -> Result<Vec<bool>> {
+        let options = minimal::Options {
+            time: self.time.map(Duration::from_secs_f64),
+            ..minimal::Options::within(tol)
+        };
+        let (shown, mut progress) = bar("minimal");
+        let found = minimal::minimal(b, &options, &mut progress)?;
+        shown.finish_and_clear();
+        let Some(circuit) = found.circuit else {
+            let message = format!("no circuit keeps every pair within {tol}");
+            return Err(Error::input("--tol", message, "allow more, or more --time"));
+        };
+        let size = circuit.iter().filter(|&&k| k).count();
+        let tried = found.tried;
+        match found.proven {
+            true => println!("proven smallest: {tried} sets of edges were tried"),
+            false => println!(
+                "not proven smallest: {tried} sets were tried, none of fewer than {} edges holds; \
+                 this one has {size}",
+                found.lower
+            ),
+        }
+        Ok(circuit)
+    }
+
     fn select<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
@@ -188,6 +254,7 @@ impl Discover {
         match size {
             Size::Edges(n) => Ok(pruned(select::first(&order, n, count))),
             Size::Tau(tau) => Ok(pruned(select::threshold(scores, self.rank, tau))),
+            Size::Tolerance(_) => unreachable!("refused"),
             Size::Faithfulness(target) => {
                 let sizes = sizes(order.len());
                 let circuit = |i: usize| pruned(select::first(&order, sizes[i], count));
@@ -246,6 +313,7 @@ impl Discover {
             model: Some(model::hash(&self.asked.model)?),
             pairs: Some(b.pairs.len() as u64),
             dtype: Some(T::NAME.into()),
+            seed: (self.method == Search::EdgePruning).then_some(self.seed),
             ..Meta::default()
         };
         let given = scored.map(|s| &s.given[..]);
@@ -253,9 +321,12 @@ impl Discover {
         let mut note = |key: &str, value: serde_json::Value| file.meta.insert(key.into(), value);
         if let Some(scored) = scored {
             note("scores", scored.origin.clone().into());
+        }
+        if self.scored() {
             note("rank", self.rank.name().into());
         }
-        for (key, number) in [("tau", self.tau), ("faithfulness", self.faithfulness)] {
+        let given = [("tau", self.tau), ("faithfulness", self.faithfulness), ("tol", self.tol)];
+        for (key, number) in given {
             if let Some(number) = number {
                 note(key, number.into());
             }

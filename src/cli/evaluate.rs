@@ -8,9 +8,11 @@ use edgegrad::attribution::behaviour::{Behaviour, Extremes};
 use edgegrad::attribution::subsets;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
+use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::statistics;
+use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
-use edgegrad::graph::EdgeFile;
+use edgegrad::graph::{EdgeFile, Graph};
 use edgegrad::io::atomic;
 use edgegrad::named::Named;
 use edgegrad::tensor::Element;
@@ -94,13 +96,18 @@ impl Evaluate {
             self.asked.headline(&b)?;
             let ends = Ends::new(&b, &extremes)?;
             self.judge(&b, &extremes, &ends, &kept, &mut report)?;
+            if let Some(truth) = &truth {
+                report.insert("truth".into(), compared(&Confusion::of(&kept, truth)));
+            }
         } else if let Some(path) = &self.scores {
             let scores = Scored::read(path, &b.graph, self.asked.convention)?;
             self.asked.headline(&b)?;
             let ends = Ends::new(&b, &extremes)?;
             self.curves(&b, &extremes, &ends, &scores.ours, &mut report)?;
+            if let Some(truth) = &truth {
+                report.insert("truth".into(), ranked(&b.graph, &scores.ours, truth));
+            }
         }
-        drop(truth);
         let text = format!("{:#}\n", Value::Object(report));
         atomic::write_bytes(&self.out, text.as_bytes())?;
         println!("figures: {}", self.out.display());
@@ -268,4 +275,37 @@ impl Evaluate {
         );
         Ok(())
     }
+}
+
+/// A circuit against the right one: a line, and what the file says.
+fn compared(c: &Confusion) -> Value {
+    let (right, wrong, missed) = (c.true_positive, c.false_positive, c.false_negative);
+    println!(
+        "\nof {} true edges {right} are there, {missed} are missing; {wrong} others are there: \
+         precision {:.4}, recall {:.4}, F1 {:.4}",
+        right + missed,
+        c.precision(),
+        c.recall(),
+        c.f1(),
+    );
+    json!({
+        "true_positive": right, "false_positive": wrong, "false_negative": missed,
+        "true_negative": c.true_negative,
+        "precision": c.precision(), "recall": c.recall(), "f1": c.f1(),
+    })
+}
+
+/// Scores against the right circuit: a line, and what the file says.
+fn ranked(graph: &Graph, scores: &[f64], truth: &[bool]) -> Value {
+    let sizes: Vec<f64> = scores.iter().map(|&s| Rank::Abs.value(s)).collect();
+    let (all, mib) = (auroc(&sizes, truth), mib_auroc(graph, scores, truth));
+    let text = |x: Option<f64>| x.map_or_else(|| "undefined".into(), |x| format!("{x:.4}"));
+    let top = at_true_size(scores, truth);
+    println!(
+        "against the truth: AUROC {} over all thresholds, {} at MIB's ten sizes; F1 at the true size {:.4}",
+        text(all),
+        text(mib),
+        top.f1(),
+    );
+    json!({ "auroc": all, "mib_auroc": mib, "f1_at_true_size": top.f1() })
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use edgegrad::attribution::Convention;
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{Granularity, Graph, Source, Start};
 use edgegrad::io::model::{self, AnyModel};
@@ -154,6 +155,12 @@ impl Asked {
                 };
                 let constants = sources.map(read).collect::<Result<Vec<_>>>()?;
                 b.set_constants(constants);
+            }
+            (None, Baseline::Optimal) => {
+                let (shown, mut progress) = bar("optimal constants");
+                let learned = optimal::learn(&b, &Default::default(), &mut progress)?;
+                shown.finish_and_clear();
+                b.set_constants(learned.constants);
             }
             (None, Baseline::Constant) => {
                 let message = "needs to know the constants";

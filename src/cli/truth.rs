@@ -7,6 +7,7 @@ use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
 use edgegrad::attribution::shapley;
+use edgegrad::discovery::acdc;
 use edgegrad::discovery::case::{self, Case};
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{at_true_size, auroc, mib_auroc};
@@ -29,7 +30,7 @@ pub(super) struct Truth {
     #[arg(required = true, value_name = "DIR")]
     cases: Vec<PathBuf>,
     /// The methods to compare
-    #[arg(long, value_delimiter = ',', value_parser = Finder::read, value_name = "METHOD,..", default_value = "eap,eap-ig,clean-corrupted,mask-ig,exact,shapley,random")]
+    #[arg(long, value_delimiter = ',', value_parser = Finder::read, value_name = "METHOD,..", default_value = "eap,eap-ig,clean-corrupted,mask-ig,exact,shapley,acdc,random")]
     methods: Vec<Finder>,
     /// What answers are worth, to all methods. Unless given, l2 to those that look at sets of edges,
     /// and logit-diff to those that take derivatives at the clean run, where l2 is flat
@@ -54,22 +55,34 @@ pub(super) struct Truth {
 enum Finder {
     /// By scores of attribution.
     Attribution(Method),
+    /// By whether ACDC keeps it.
+    Acdc,
 }
 
 /// What mask-ig may leave of the metric's difference: ranks need no more.
 const TOLERANCE: f64 = 1e-3;
+
+/// What ACDC lets the loss grow by for each edge: far above rounding, far below any effect here.
+const TAU: f64 = 1e-6;
 
 /// Of random scores and random orders.
 const SEED: u64 = 0;
 
 impl Finder {
     fn read(name: &str) -> std::result::Result<Finder, String> {
-        named::<Method>(name).map(Finder::Attribution)
+        match name {
+            "acdc" => Ok(Finder::Acdc),
+            _ => match named::<Method>(name) {
+                Ok(method) => Ok(Finder::Attribution(method)),
+                Err(known) => Err(format!("{known}, acdc")),
+            },
+        }
     }
 
     fn name(self) -> &'static str {
         match self {
             Finder::Attribution(method) => method.name(),
+            Finder::Acdc => "acdc",
         }
     }
 
@@ -79,7 +92,8 @@ impl Finder {
             Finder::Attribution(Method::Ifr | Method::Random) => None,
             // They look at sets of edges that lie between the clean and the corrupted run: any
             // change of any output counts.
-            Finder::Attribution(Method::MaskIg | Method::Exact | Method::Shapley) => {
+            Finder::Acdc
+            | Finder::Attribution(Method::MaskIg | Method::Exact | Method::Shapley) => {
                 Some(Metric::L2)
             }
             // A squared distance from the clean run has no slope there.
@@ -92,7 +106,7 @@ impl Finder {
     /// How many runs of the model on a pair it takes, where that grows with the edges.
     fn runs(self, edges: usize, pairs: usize) -> Option<u128> {
         let sets: u128 = match self {
-            Finder::Attribution(Method::Exact) => edges as u128,
+            Finder::Acdc | Finder::Attribution(Method::Exact) => edges as u128,
             Finder::Attribution(Method::Shapley) if edges <= shapley::EXACT => 1 << edges,
             Finder::Attribution(Method::Shapley) => {
                 let orders = Method::Shapley.default_steps().unwrap_or(1);
@@ -117,6 +131,10 @@ impl Finder {
                     seed: SEED,
                 };
                 Ok(method.scores(b, &options, progress)?.values)
+            }
+            Finder::Acdc => {
+                let kept = acdc::search(b, TAU, progress)?;
+                Ok(kept.into_iter().map(|kept| f64::from(u8::from(kept))).collect())
             }
         }
     }

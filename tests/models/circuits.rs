@@ -393,11 +393,14 @@ fn what_fits_nothing_is_refused() {
         refused(&format!("evaluate --curve --scores {file}"), &[file, part], help);
     }
     refused("discover", &["topn", "how large"], "--edges");
-    refused("discover --edges 5 --tau 1", &["two sizes"], "one of");
+    refused("discover --edges 5 --tau 1", &["two sizes"], "--edges");
     refused("discover --edges 9999", &["--edges", "9999 of"], "no more");
-    refused("discover --method acdc --edges 5", &["acdc", "stops by itself"], "--tau");
+    refused("discover --method acdc --edges 5", &["acdc", "another kind"], "--tau");
     refused("discover --method threshold --edges 5", &["threshold"], "--tau");
-    refused("discover --tau 0.5", &["topn", "--tau"], "threshold");
+    refused("discover --tau 0.5", &["topn", "another kind"], "--edges");
+    refused("discover --method minimal --tol 0.1", &["110 candidate edges"], "matter most");
+    refused("discover --method minimal --tol -1", &["no number"], "0.95");
+    refused("discover --method edge-pruning --edges 111", &["111 of 110"], "no more");
     refused("discover --method acdc --scores M/EAP.json --tau 1", &["no scores"], "leave out");
     refused("evaluate", &["nothing to evaluate"], "--circuit");
     let far = "discover --scores M/EAP.json --faithfulness 1000";
