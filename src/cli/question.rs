@@ -79,14 +79,7 @@ pub(super) fn names<T: Named>() -> &'static str {
 impl Asked {
     /// Runs `work` on the threads asked for.
     pub(super) fn on_threads<R: Send>(&self, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
-        let mut pool = rayon::ThreadPoolBuilder::new();
-        if let Some(threads) = self.threads {
-            pool = pool.num_threads(threads as usize);
-        }
-        let pool = pool
-            .build()
-            .map_err(|e| Error::failed("threads", e, "ask for fewer with --threads"))?;
-        pool.install(work)
+        on_threads(self.threads, work)
     }
 
     /// Reads the model and the pairs.
@@ -188,6 +181,20 @@ impl Asked {
         );
         Ok((clean, corrupted))
     }
+}
+
+/// Runs `work` on so many threads; on all cores unless given.
+pub(super) fn on_threads<R: Send>(
+    threads: Option<u64>,
+    work: impl FnOnce() -> Result<R> + Send,
+) -> Result<R> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = threads {
+        pool = pool.num_threads(threads as usize);
+    }
+    let pool =
+        pool.build().map_err(|e| Error::failed("threads", e, "ask for fewer with --threads"))?;
+    pool.install(work)
 }
 
 /// A progress bar for shares of the work, from 0 to 1; nothing where there is no terminal.

@@ -1,7 +1,7 @@
 //! `edgegrad truth`.
 
 use super::Dtype;
-use super::question::{bar, named, names};
+use super::question::{bar, named, names, on_threads};
 use clap::Args;
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::method::{Method, Options};
@@ -184,14 +184,7 @@ impl Truth {
             // Before the work whose result it is to hold.
             atomic::check_file(out)?;
         }
-        let mut pool = rayon::ThreadPoolBuilder::new();
-        if let Some(threads) = self.threads {
-            pool = pool.num_threads(threads as usize);
-        }
-        let pool = pool
-            .build()
-            .map_err(|e| Error::failed("threads", e, "ask for fewer with --threads"))?;
-        pool.install(|| match self.dtype {
+        on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
         })

@@ -1,0 +1,85 @@
+//! Find the circuit of a model whose circuit is known, in five ways, and judge each.
+//!
+//! The model sorts four tokens; it was compiled from a program, so that the seven of its 46 edges that
+//! do the work are known.
+
+use edgegrad::attribution::behaviour::{Baseline, Behaviour};
+use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::attribution::{eap, exact, mask_ig, subsets};
+use edgegrad::discovery::case::Case;
+use edgegrad::discovery::connect::connected;
+use edgegrad::discovery::faithfulness::Ends;
+use edgegrad::discovery::select::{Rank, first};
+use edgegrad::discovery::truth::Confusion;
+use edgegrad::discovery::{acdc, minimal, statistics};
+use edgegrad::error::Result;
+use std::path::Path;
+
+fn main() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tracr/sort");
+    let case = Case::<f64>::read(&folder)?;
+    // How far the logits of the right answers stand above those of the other input's, and how far all
+    // logits are from the model's.
+    let ask = |metric| -> Result<Behaviour<'_, f64>> {
+        let question = Question::new(metric, Positions::Asked, case.vocab_out(), &case.pairs)?;
+        Behaviour::new(&case.model, case.graph.clone(), &case.pairs, question, Baseline::Resample)
+    };
+    let (by_logits, by_distance) = (ask(Metric::LogitDiff)?, ask(Metric::L2)?);
+    let (b, graph, edges) = (&by_logits, &case.graph, case.graph.edges());
+
+    // By scores: as many edges as are true, and of those what is connected.
+    let n = case.true_edges();
+    let select = |scores: Vec<f64>| connected(graph, &first(&Rank::Abs.order(&scores), n, edges));
+    let silent = &mut |_: f64| {};
+    let proof = minimal::minimal(b, &minimal::Options::within(1e-3), silent)?;
+    let found = [
+        ("eap", select(eap::scores(b, silent)?.values)),
+        ("mask-ig", select(mask_ig::scores(b, 4, 1e-6, silent)?.values)),
+        ("exact", select(exact::scores(b, silent)?.values)),
+        ("acdc", acdc::search(&by_distance, 1e-6, silent)?),
+        ("minimal", proof.circuit.expect("all edges hold")),
+    ];
+
+    let ends = Ends::new(b, &b.extremes()?)?;
+    let faithful = |kept: &[bool], inside: bool| -> Result<f64> {
+        let values = subsets::per_pair(b, 1, |_, e| kept[e] == inside, &mut |_| {})?;
+        Ok(ends.faithfulness(&values[0]))
+    };
+    println!("{edges} edges, {n} of them true; {} pairs", case.pairs.len());
+    println!(
+        "{:<8} {:>6} {:>6} {:>6} {:>13} {:>11}",
+        "", "edges", "right", "F1", "faithfulness", "of the rest"
+    );
+    for (name, kept) in &found {
+        let truth = Confusion::of(kept, &case.truth);
+        let size = truth.true_positive + truth.false_positive;
+        println!(
+            "{name:<8} {size:>6} {:>6} {:>6.3} {:>13.4} {:>11.4}",
+            truth.true_positive,
+            truth.f1(),
+            faithful(kept, true)?,
+            faithful(kept, false)?,
+        );
+    }
+    println!(
+        "minimal: {}, {} sets of edges were tried",
+        if proof.proven { "proven, no smaller circuit keeps every pair" } else { "not proven" },
+        proof.tried,
+    );
+
+    // Would any circuit of this size do?
+    let kept = &found[3].1;
+    let random = statistics::random_circuits(graph, kept, 999, 0);
+    let values = subsets::per_pair(b, random.len(), |s, e| random[s][e], silent)?;
+    let of_random: Vec<f64> = values.iter().map(|v| ends.faithfulness(v)).collect();
+    let best = of_random.iter().fold(f64::NEG_INFINITY, |m, &f| m.max(f));
+    println!(
+        "999 random circuits with as many edges of each type: the best has {best:.4}; p = {:.3}",
+        statistics::p_value(faithful(kept, true)?, &of_random),
+    );
+    println!("\nwhat ACDC keeps:");
+    for e in (0..edges).filter(|&e| kept[e]) {
+        println!("  {}", graph.edge(e));
+    }
+    Ok(())
+}
