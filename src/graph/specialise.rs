@@ -64,6 +64,8 @@ pub struct Specialised<'g> {
     writers: Vec<bool>,
     /// For each group, whether it reads the running sum.
     plain: Vec<bool>,
+    /// `[U]`, the writers from which a group that does not reads.
+    asked: Vec<bool>,
     sum: Sum,
     /// For each source, what its computed writers add beyond their baselines, if anybody asks.
     deltas: Vec<Option<Delta>>,
@@ -102,8 +104,15 @@ impl<'g> Specialised<'g> {
             let all = live[g.edges()].iter().all(|&live| live);
             all && writers[g.upstream.clone()].iter().all(|&live| live)
         });
+        let plain: Vec<bool> = plain.collect();
+        let mut asked = vec![false; writers.len()];
+        for e in (0..live.len()).filter(|&e| live[e]) {
+            let (group, _, _, writer) = graph.place(e);
+            asked[writer] |= !plain[group];
+        }
         Specialised {
-            plain: plain.collect(),
+            plain,
+            asked,
             deltas: vec![None; graph.sources.len()],
             graph,
             config,
@@ -342,10 +351,7 @@ impl<T: Element> Stream<T> for Specialised<'_> {
         let input = source < graph.inputs();
         let summed = (0..graph.groups.len())
             .any(|g| self.plain[g] && graph.groups[g].upstream.end >= writers.end);
-        let asked = graph.groups.iter().enumerate().any(|(g, group)| {
-            let from = |e: usize| self.live[e] && writers.contains(&graph.place(e).3);
-            !self.plain[g] && group.edges().any(from)
-        });
+        let asked = self.asked[writers.clone()].contains(&true);
         let added = (summed || input).then(|| self.sum.add(tape, written));
         if !asked {
             return;
