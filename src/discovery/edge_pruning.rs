@@ -316,7 +316,7 @@ mod tests {
             ("trend", &TREND[..], Metric::LogitDiff),
             ("trend", &TREND, Metric::Kl),
             ("frac_prev_x", &FRAC_PREV_X, Metric::L2),
-            ("alternation", &ALTERNATION, Metric::LogitDiff),
+            ("alternation", &ALTERNATION, Metric::L2),
         ] {
             let setting = Setting::tracr(name);
             let b = setting.ask(metric, Baseline::Resample);

@@ -297,7 +297,7 @@ mod tests {
     fn learned_constants_harm_least() {
         let setting = Setting::fixture("gpt2-tiny", 3);
         let b = setting.ask(Metric::Kl, Baseline::Resample);
-        let options = Options { steps: 20, ..Options::default() };
+        let options = Options { steps: 60, ..Options::default() };
         let optimal = learn(&b, &options, &mut |_| {}).expect("it runs");
         let means = setting.ask(Metric::Kl, Baseline::Mean).constants().to_vec();
         let zeros = means.iter().map(|row| vec![0.0; row.len()]).collect();
