@@ -202,9 +202,15 @@ impl Truth {
             "{:wide$}  edges  true  {:18}  {:10}   AUROC     MIB      F1   seconds",
             "model", "method", "metric"
         );
+        let mut methods: Vec<Finder> = vec![];
+        for &finder in &self.methods {
+            if !methods.contains(&finder) {
+                methods.push(finder);
+            }
+        }
         let mut rows = vec![];
         for case in &cases {
-            for &finder in &self.methods {
+            for &finder in &methods {
                 let row = self.judge(case, finder);
                 print(&row, wide);
                 rows.push(row);
@@ -221,7 +227,7 @@ impl Truth {
                 return Err(e);
             }
         }
-        let all: Vec<Summary> = self.methods.iter().map(|&f| summary(f, &rows)).collect();
+        let all: Vec<Summary> = methods.iter().map(|&f| summary(f, &rows)).collect();
         println!(
             "\n{:18}  models  mean AUROC  mean MIB  mean F1   found  seconds in all",
             "method"
