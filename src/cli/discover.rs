@@ -27,10 +27,10 @@ pub(super) struct Discover {
     /// How the circuit is found
     #[arg(long, default_value = "topn", value_parser = named::<Search>, value_name = names::<Search>())]
     method: Search,
-    /// For topn, greedy and threshold: scores, as `attribute` writes them or EAP-IG does
+    /// For topn, greedy, threshold and --candidates: scores, as `attribute` writes them or EAP-IG does
     #[arg(long, value_name = "FILE.json", conflicts_with = "attribution")]
     scores: Option<PathBuf>,
-    /// For topn, greedy and threshold: compute scores by this method
+    /// For topn, greedy, threshold and --candidates: compute scores by this method
     #[arg(long, value_parser = named::<Method>, value_name = names::<Method>())]
     attribution: Option<Method>,
     /// Which scores come first: the largest in size, or the largest
@@ -46,8 +46,11 @@ pub(super) struct Discover {
     #[arg(long, value_name = "F")]
     faithfulness: Option<f64>,
     /// With minimal: by how much the metric of a pair may change
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     tol: Option<f64>,
+    /// With minimal: search among the N edges of largest score alone
+    #[arg(long, value_name = "N")]
+    candidates: Option<usize>,
     /// With minimal: seconds after which it stops, and says what it has proven until then
     #[arg(long, value_name = "SECONDS")]
     time: Option<f64>,
@@ -91,6 +94,7 @@ impl Discover {
     /// Whether the method selects edges by scores.
     fn scored(&self) -> bool {
         matches!(self.method, Search::TopN | Search::Greedy | Search::Threshold)
+            || self.candidates.is_some()
     }
 
     /// What the arguments say about the size, if they fit the method.
@@ -100,6 +104,9 @@ impl Discover {
         if !self.scored() && (self.scores.is_some() || self.attribution.is_some()) {
             let help = "leave out --scores and --attribution";
             return fail("takes no scores: it runs the model", help);
+        }
+        if self.candidates.is_some() && self.method != Search::Minimal {
+            return fail("takes no --candidates", "add --method minimal");
         }
         if self.time.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
             return fail("is given a time that is none", "give seconds, such as --time 60");
@@ -159,6 +166,10 @@ impl Discover {
         let flow = Flow::new(&b.graph);
         let pruned = |kept: Vec<bool>| if self.connected { flow.connected(&kept) } else { kept };
         let (kept, scored) = match (scored, size) {
+            (scored, Size::Tolerance(tol)) => {
+                let ours = scored.as_ref().map(|s| &s.ours[..]);
+                (pruned(self.smallest(&b, tol, ours)?), scored)
+            }
             (Some(scored), size) => {
                 (self.select(&b, &ends, &scored.ours, size, &pruned)?, Some(scored))
             }
@@ -168,7 +179,6 @@ impl Discover {
                 shown.finish_and_clear();
                 (pruned(kept), None)
             }
-            (None, Size::Tolerance(tol)) => (pruned(self.smallest(&b, tol)?), None),
             (None, Size::Edges(edges)) => {
                 let options = edge_pruning::Options {
                     steps: self.steps as usize,
@@ -213,9 +223,20 @@ impl Discover {
     }
 
     /// A smallest circuit, and what is known about smaller ones.
-    fn smallest<T: Element>(&self, b: &Behaviour<'_, T>, tol: f64) -> Result<Vec<bool>> {
+    fn smallest<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        tol: f64,
+        scores: Option<&[f64]>,
+    ) -> Result<Vec<bool>> {
+        let candidates = scores.zip(self.candidates).map(|(scores, n)| {
+            let mut order = self.rank.order(scores);
+            order.truncate(n);
+            order
+        });
         let options = minimal::Options {
             time: self.time.map(Duration::from_secs_f64),
+            candidates,
             ..minimal::Options::within(tol)
         };
         let (shown, mut progress) = bar("minimal");

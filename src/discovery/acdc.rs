@@ -1,6 +1,6 @@
 //! ACDC: removes one edge after the other where nobody misses it (arXiv 2304.14997).
 //!
-//! From the logits backwards, each edge is removed for good if that makes the [loss](loss) of the
+//! From the logits backwards, each edge is removed for good if that makes the [`loss`] of the
 //! mean metric grow by less than `tau`; otherwise it stays. Each step computes again only what
 //! depends on the reader. An edge whose reader no longer reaches the logits is removed without a
 //! run: what that reader computes is read by nobody.

@@ -115,7 +115,7 @@ pub fn minimal<T: Element>(
     let fail = |message: String, help| Err(Error::input("minimal", message, help));
     if candidates.len() > MOST {
         let message = format!("{} candidate edges, {MOST} are the most", candidates.len());
-        return fail(message, "give the edges that matter most as candidates");
+        return fail(message, "choose those that matter most, such as with --candidates 24");
     }
     if let Some(&e) = candidates.first().filter(|&&e| e >= b.graph.edges()) {
         let message = format!("edge {e} of a graph of {}", b.graph.edges());

@@ -282,7 +282,7 @@ impl<T: Element> Op<T> for Mix<T> {
         self.norm.forward(width, seen.x, seen.gain, seen.norm_bias, normed, stats);
         let own: Vec<_> = (0..self.readers).map(|r| self.own_rows(seen.mask, r)).collect();
         match seen.w {
-            _ if own.iter().all(|own| *own == [0..rows]) => {}
+            _ if own.iter().all(|own| own.first() == Some(&(0..rows))) => {}
             Some(w) => {
                 let (x, w) = (Mat::new(normed, rows, width), Mat::new(w, width, self.out));
                 affine(x, w, seen.bias, MatMut::new(run.out, rows, self.out));

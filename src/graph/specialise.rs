@@ -51,6 +51,9 @@ struct Base {
     columns: Vec<Range<usize>>,
 }
 
+/// A reader's number in its group, and its columns.
+type Own = (usize, Vec<Range<usize>>);
+
 /// What of a transformer a circuit needs, and the [`Stream`] against which it is recorded.
 #[derive(Debug)]
 pub struct Specialised<'g> {
@@ -157,7 +160,7 @@ impl<'g> Specialised<'g> {
 
     /// The columns of the reading weight that are computed, in their new order, and for each live
     /// reader of the group where its own are now.
-    fn layout(&self, group: &Group) -> (Vec<Range<usize>>, Vec<(usize, Vec<Range<usize>>)>) {
+    fn layout(&self, group: &Group) -> (Vec<Range<usize>>, Vec<Own>) {
         let &Config { heads, kv_heads, d_head, d_mlp, gated, .. } = self.config;
         let mut readers = vec![];
         match group.part {
@@ -319,7 +322,7 @@ impl<'a, T: Element> Streams<'a, T> {
             };
             let z = &self.baselines[self.added];
             match parts {
-                None => self.sum.iter_mut().zip(z).for_each(|(s, &z)| *s = *s + z),
+                None => self.sum.iter_mut().zip(z).for_each(|(s, &z)| *s += z),
                 Some((layer, w, bias)) => {
                     let find = |name: &str| self.parameter(&format!("blocks.{layer}.{name}"));
                     let (w, bias) = (find(w).expect("heads and neurons write"), find(bias));
@@ -328,7 +331,7 @@ impl<'a, T: Element> Streams<'a, T> {
                     gemm(T::ONE, Mat::new(z, self.rows, n), Mat::new(w, n, d), Write::Add, c);
                     for sum in self.sum.chunks_exact_mut(d) {
                         let bias = bias.into_iter().flatten();
-                        sum.iter_mut().zip(bias).for_each(|(s, &b)| *s = *s + b);
+                        sum.iter_mut().zip(bias).for_each(|(s, &b)| *s += b);
                     }
                 }
             }

@@ -398,7 +398,8 @@ fn what_fits_nothing_is_refused() {
     refused("discover --method acdc --edges 5", &["acdc", "another kind"], "--tau");
     refused("discover --method threshold --edges 5", &["threshold"], "--tau");
     refused("discover --tau 0.5", &["topn", "another kind"], "--edges");
-    refused("discover --method minimal --tol 0.1", &["110 candidate edges"], "matter most");
+    refused("discover --method minimal --tol 0.1", &["110 candidate edges"], "--candidates");
+    refused("discover --edges 5 --candidates 9", &["topn", "--candidates"], "minimal");
     refused("discover --method minimal --tol -1", &["no number"], "0.95");
     refused("discover --method edge-pruning --edges 111", &["111 of 110"], "no more");
     refused("discover --method acdc --scores M/EAP.json --tau 1", &["no scores"], "leave out");

@@ -324,7 +324,8 @@ impl Weights {
         let mut list = vec![whole("embed.W_E".into(), &self.w_e)];
         list.extend(self.w_pos.iter().map(|m| whole("pos_embed.W_pos".into(), m)));
         for (l, heads) in self.attention.iter().enumerate() {
-            let parts: [(&str, fn(&Head) -> &Matrix); 4] =
+            type Of = fn(&Head) -> &Matrix;
+            let parts: [(&str, Of); 4] =
                 [("W_Q", |h| &h.q), ("W_K", |h| &h.k), ("W_V", |h| &h.v), ("W_O", |h| &h.o)];
             for (part, of) in parts {
                 let numbers: Vec<f32> = heads.iter().flat_map(|h| of(h).numbers.clone()).collect();
