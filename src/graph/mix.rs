@@ -21,6 +21,7 @@
 //! and one product and has the bits of the plain model. Otherwise readers are taken a few at a time:
 //! their `x_r` never exist all at once, neither forward nor backward.
 
+use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::nn::stream::Read;
 use crate::ops::{Norm, affine, sum_rows};
@@ -28,10 +29,22 @@ use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::Mutex;
 
 /// What readers that are taken at a time may hold, in bytes: about a second-level cache.
 const CHUNK_BYTES: usize = 4 << 20;
+
+/// One in so many masks has to change something for a product over all of them to be faster than an
+/// addition for each.
+const DENSE: usize = 16;
+
+/// The parts of ranges that lie in `rows`, counted from its start.
+fn clip(own: &[Range<usize>], rows: &Range<usize>) -> Vec<Range<usize>> {
+    let part = |o: &Range<usize>| {
+        let part = o.start.max(rows.start)..o.end.min(rows.end);
+        (!part.is_empty()).then(|| part.start - rows.start..part.end - rows.start)
+    };
+    own.iter().filter_map(part).collect()
+}
 
 /// What the writers of one part of the model add beyond their baselines.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +129,6 @@ pub(super) fn mix<T: Element>(
         pieces,
         origin: origin.mask(),
         at: Places { gain, norm_bias, w, bias, sources },
-        scratch: Mutex::default(),
     };
     let shape = [batch, time, out];
     tape.push(op, &inputs, &[], shape)
@@ -148,7 +160,6 @@ struct Mix<T> {
     /// The mask of an edge that changes nothing.
     origin: T,
     at: Places,
-    scratch: Mutex<Vec<T>>,
 }
 
 /// All that the readers read, in either pass.
@@ -202,50 +213,62 @@ impl<T: Element> Mix<T> {
         (CHUNK_BYTES / bytes.max(1)).clamp(1, self.readers.max(1))
     }
 
-    /// Computes `x_r` of the readers `range` into `xs [range, B T, D]`, where they have rows of
-    /// their own.
-    fn mix(
-        &self,
-        seen: &Seen<'_, T>,
-        range: Range<usize>,
-        own: &[Vec<Range<usize>>],
-        xs: &mut [T],
-    ) {
+    /// Computes `x_r` of `readers` at `rows` into `xs [readers, rows, D]`.
+    fn mix(&self, seen: &Seen<'_, T>, readers: &[usize], rows: &Range<usize>, xs: &mut [T]) {
         let (width, stream) = (self.width, self.rows * self.width);
-        for (own, xs) in own.iter().zip(xs.chunks_exact_mut(stream)) {
-            for rows in own {
-                let at = rows.start * width..rows.end * width;
-                xs[at.clone()].copy_from_slice(&seen.x[at]);
-            }
+        let (count, size) = (readers.len(), rows.len() * width);
+        for xs in xs.chunks_exact_mut(size.max(1)) {
+            xs.copy_from_slice(&seen.x[rows.start * width..rows.end * width]);
         }
-        let count = range.len();
         let mut factors = vec![];
-        for (block, rows) in &self.pieces {
-            let (from, len) = (rows.start * width, rows.len() * width);
+        for (block, piece) in &self.pieces {
+            let part = piece.start.max(rows.start)..piece.end.min(rows.end);
+            if part.is_empty() {
+                continue;
+            }
+            let (from, to) = (part.start * width, (part.start - rows.start) * width);
+            let len = part.len() * width;
             let mut first = 0;
             for &(delta, writers) in &seen.deltas {
                 factors.clear();
-                for r in range.clone() {
+                for &r in readers {
                     let masks = &self.masks(seen.mask, *block, r)[first..first + writers];
                     factors.extend(masks.iter().map(|&m| m - self.origin));
                 }
                 first += writers;
                 let used = factors.iter().filter(|&&f| f != T::ZERO).count();
-                if 4 * used > factors.len() && used > 4 {
+                // A product does what nobody asks for as well, but each number of it is cheap.
+                if DENSE * used > factors.len() && used > 4 {
                     let factors = Mat::new(&factors, count, writers);
                     let delta = Mat::strided(&delta[from..], writers, len, stream, 1);
-                    let xs = MatMut::strided(&mut xs[from..], count, len, stream);
+                    let xs = MatMut::strided(&mut xs[to..], count, len, size);
                     gemm(T::ONE, factors, delta, Write::Add, xs);
                 } else if used > 0 {
                     for (i, &factor) in factors.iter().enumerate().filter(|f| *f.1 != T::ZERO) {
                         let (r, u) = (i / writers, i % writers);
                         let delta = &delta[u * stream + from..][..len];
-                        let x = &mut xs[r * stream + from..][..len];
+                        let x = &mut xs[r * size + to..][..len];
                         T::vectorize(AddScaled { factor, x: delta, to: x });
                     }
                 }
             }
         }
+    }
+
+    /// How many rows are taken at a time, so that all readers' inputs of some of them stay in the
+    /// cache; `part` numbers for each row of a reader.
+    fn rows_at_a_time(&self, own: &[Vec<Range<usize>>], part: usize) -> usize {
+        let has = |own: &&Vec<Range<usize>>, row: usize| {
+            let at = own.partition_point(|range| range.end <= row);
+            own.get(at).is_some_and(|range| range.contains(&row))
+        };
+        let readers = |(_, rows): &(usize, Range<usize>)| {
+            own.iter().filter(|own| has(own, rows.start)).count()
+        };
+        let busiest = self.pieces.iter().map(readers).max().unwrap_or(0).max(1);
+        let most = (CHUNK_BYTES / (busiest * part * size_of::<T>())).clamp(1, self.rows.max(1));
+        // As many chunks, but even ones.
+        self.rows.div_ceil(self.rows.div_ceil(most).max(1)).max(1)
     }
 
     /// The columns of `w` that belong to reader `r`, as matrices `[D, K]` with their first column.
@@ -289,36 +312,31 @@ impl<T: Element> Op<T> for Mix<T> {
             }
             None => run.out.copy_from_slice(normed),
         }
-        // Readers with masks of their own, a few at a time.
+        // Readers with masks of their own, some rows at a time.
+        let wide = |r: usize| self.reads(r, seen.w.is_some());
         let masked: Vec<usize> = (0..self.readers).filter(|&r| !own[r].is_empty()).collect();
-        if masked.is_empty() {
-            return;
-        }
-        let widest = masked.iter().map(|&r| self.reads(r, seen.w.is_some())).max().unwrap_or(0);
-        let chunk = self.chunk(2);
-        let part = 2 * stream + rows * (Norm::SAVED + widest);
-        let mut scratch = self.scratch.lock().unwrap_or_else(|e| e.into_inner());
-        scratch.resize(chunk * part, T::ZERO);
-        for first in (masked[0]..=masked[masked.len() - 1]).step_by(chunk) {
-            let range = first..(first + chunk).min(self.readers);
-            let own = &own[range.clone()];
-            if own.iter().all(Vec::is_empty) {
-                continue;
-            }
-            let (xs, rest) = scratch.split_at_mut(chunk * stream);
-            self.mix(&seen, range.clone(), own, xs);
-            range
-                .clone()
-                .into_par_iter()
+        let Some(widest) = masked.iter().map(|&r| wide(r)).max() else { return };
+        let behind = width + Norm::SAVED + widest;
+        let most = self.rows_at_a_time(&own, width + behind);
+        run.out.par_chunks_mut((most * self.out).max(1)).enumerate().for_each(|(i, out)| {
+            let rows = i * most..(i * most + most).min(rows);
+            let n = rows.len();
+            let here =
+                |&r: &usize| Some((r, clip(&own[r], &rows))).filter(|(_, own)| !own.is_empty());
+            let (readers, own): (Vec<usize>, Vec<_>) = masked.iter().filter_map(here).unzip();
+            let mut scratch = Scratch::new(readers.len() * n * (width + behind));
+            let (xs, rest) = scratch.split_at_mut(readers.len() * n * width);
+            self.mix(&seen, &readers, &rows, xs);
+            readers
+                .par_iter()
                 .zip(own.par_iter())
-                .zip(xs.par_chunks_exact(stream).zip(rest.par_chunks_exact_mut(part - stream)))
-                .for_each(|((r, own), (xs, rest))| self.read(&seen, r, own, xs, rest));
+                .zip(xs.par_chunks_exact(n * width).zip(rest.par_chunks_exact_mut(n * behind)))
+                .for_each(|((&r, own), (xs, rest))| self.read(&seen, r, n, own, xs, rest));
             // Readers own columns, which slices cannot part; so their numbers are put in place here.
-            for ((r, own), rest) in range.zip(own).zip(rest.chunks_exact(part - stream)) {
-                let y = &rest[stream + rows * Norm::SAVED..];
-                let wide = self.reads(r, seen.w.is_some());
-                for row in own.iter().cloned().flatten() {
-                    let (from, to) = (&y[row * wide..][..wide], &mut run.out[row * self.out..]);
+            for ((&r, own), rest) in readers.iter().zip(own).zip(rest.chunks_exact(n * behind)) {
+                let (y, wide) = (&rest[n * (width + Norm::SAVED)..], wide(r));
+                for row in own.into_iter().flatten() {
+                    let (from, to) = (&y[row * wide..][..wide], &mut out[row * self.out..]);
                     if seen.w.is_none() {
                         to[..wide].copy_from_slice(from);
                         continue;
@@ -330,7 +348,7 @@ impl<T: Element> Op<T> for Mix<T> {
                     }
                 }
             }
-        }
+        });
     }
 
     fn backward(&self, run: Backward<'_, T>) {
@@ -356,8 +374,7 @@ impl<T: Element> Op<T> for Mix<T> {
         let plain = !wants_mask && own.iter().all(Vec::is_empty);
         let chunk = if plain { 1 } else { self.chunk(3) };
         let part = 3 * stream + rows * Norm::SAVED;
-        let mut scratch = self.scratch.lock().unwrap_or_else(|e| e.into_inner());
-        scratch.resize(chunk * part, T::ZERO);
+        let mut scratch = Scratch::new(chunk * part);
         let columns =
             |range: Range<usize>| Mat::strided(&dy[range.start..], rows, range.len(), self.out, 1);
 
@@ -399,7 +416,8 @@ impl<T: Element> Op<T> for Mix<T> {
             let own = &own[range.clone()];
             let (xs, rest) = scratch.split_at_mut(chunk * stream);
             let (gs, rest) = rest.split_at_mut(chunk * stream);
-            self.mix(&seen, range.clone(), own, xs);
+            let readers: Vec<usize> = range.clone().collect();
+            self.mix(&seen, &readers, &(0..rows), &mut xs[..count * stream]);
             range
                 .clone()
                 .into_par_iter()
@@ -447,12 +465,20 @@ impl<T: Element> Op<T> for Mix<T> {
 }
 
 impl<T: Element> Mix<T> {
-    /// What reader `r` reads of its own `xs [B T, D]`, at the rows `own`: leaves it in `rest` behind
-    /// the normed rows and what the norm's derivative needs.
-    fn read(&self, seen: &Seen<'_, T>, r: usize, own: &[Range<usize>], xs: &[T], rest: &mut [T]) {
+    /// What reader `r` reads of `n` rows of its own, `xs [n, D]`, at those of them in `own`: leaves it
+    /// in `rest` behind the normed rows and what the norm's derivative needs.
+    fn read(
+        &self,
+        seen: &Seen<'_, T>,
+        r: usize,
+        n: usize,
+        own: &[Range<usize>],
+        xs: &[T],
+        rest: &mut [T],
+    ) {
         let width = self.width;
-        let (normed, rest) = rest.split_at_mut(self.rows * width);
-        let (stats, y) = rest.split_at_mut(self.rows * Norm::SAVED);
+        let (normed, rest) = rest.split_at_mut(n * width);
+        let (stats, y) = rest.split_at_mut(n * Norm::SAVED);
         for rows in own {
             let at = rows.start * width..rows.end * width;
             let stats = &mut stats[rows.start * Norm::SAVED..rows.end * Norm::SAVED];
