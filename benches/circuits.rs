@@ -1,7 +1,7 @@
 //! Circuits: what it takes to run and to find one.
 //!
-//! On GPT-2-small shapes, 34 pairs of 15 tokens at a time (510 rows), in single precision on all
-//! threads of the pool; divide by 34 for a pair:
+//! On GPT-2-small shapes, one pair of 15 tokens or 34 of them at a time, in single precision on all
+//! threads of the pool; divide by the pairs:
 //!
 //! - `dense forward`: the plain model on the clean sequences;
 //! - `1000 edges, masked` and `1000 edges, specialised`: the metric of all pairs from nothing, with the
@@ -46,22 +46,27 @@ fn half(graph: &Graph, n: usize) -> Vec<bool> {
 }
 
 fn gpt2_small(c: &mut Criterion) {
-    const PAIRS: usize = 34;
+    for count in [1, 34] {
+        run(c, count);
+    }
+}
+
+fn run(c: &mut Criterion, count: usize) {
     let config = Config::gpt2_small();
-    let (model, pairs) = gpt2::setting(&config, PAIRS, 15);
+    let (model, pairs) = gpt2::setting(&config, count, 15);
     let b = gpt2::behaviour(&config, &model, &pairs);
     let list: Vec<_> = pairs.iter().collect();
-    let mut dense = Probe::new(&b, PAIRS, 15, None).expect("memory");
+    let mut dense = Probe::new(&b, count, 15, None).expect("memory");
     dense.ask(&b, &list);
 
-    let mut group = c.benchmark_group("circuits");
+    let mut group = c.benchmark_group(format!("circuits, {count} pairs"));
     group.sample_size(10).measurement_time(Duration::from_secs(3));
     group.bench_function("dense forward", |bench| bench.iter(|| dense.run_clean(&list)));
     let kept = half(&b.graph, b.graph.edges() / 20);
     let baselines = dense.baselines(&b, &list);
-    let mut runner = Runner::new(&b, &kept, PAIRS, 15).expect("a transformer");
+    let mut runner = Runner::new(&b, &kept, count, 15).expect("a transformer");
     runner.ask(&b, &list, &dense, &baselines);
-    group.bench_function("5 %, specialised forward", |bench| bench.iter(|| runner.run(PAIRS)));
+    group.bench_function("5 %, specialised forward", |bench| bench.iter(|| runner.run(count)));
     drop((dense, runner));
     let kept = greedy(&b.graph, &scores(&b.graph), Rank::Abs, 1000);
     group.bench_function("1000 edges, masked", |bench| {
