@@ -330,8 +330,8 @@ impl<T: Element> Both<T> {
         let mut recorder = Recorder::new(&behaviour.graph, None);
         let t = Transformer::record(&mut tape, &model.config, 2 * batch, time, &mut recorder);
         let outputs = recorder.outputs.iter().map(|o| o.var()).collect();
-        let mut program = tape.finish();
-        t.set_weights(&mut program, &model.weights);
+        t.give_weights(&mut tape, &model.weights);
+        let program = tape.finish();
         Some(Both { program, tokens: t.tokens, outputs, lent: false })
     }
 }
@@ -379,10 +379,10 @@ impl<T: Element> Probe<T> {
             }
         };
         memory::check(&format!("{batch} x {time} tokens"), needed, help)?;
-        let mut program = tape.finish();
         for (&x, numbers) in parameters.iter().zip(weights) {
-            program.set_buffer(x, numbers);
+            tape.give(x, numbers);
         }
+        let mut program = tape.finish();
         let masks: Vec<Var> = recorded.readings.iter().filter_map(|r| r.mask).collect();
         for &x in &masks {
             program.value_mut(x).fill(T::ONE);

@@ -46,8 +46,8 @@ impl<'b, T: Element> Runner<'b, T> {
         let (w, bias) = t.unembedding();
         let unembedding = Unembedding { w, bias };
         let measured = Measured::record(&mut tape, b.question, t.last, unembedding);
+        t.give_weights(&mut tape, &model.weights);
         let mut program = tape.finish();
-        t.set_weights(&mut program, &model.weights);
         specialised.install(&mut program, model, &t.parameters);
         Some(Runner { model, specialised, program, measured, tokens: t.tokens, batch })
     }

@@ -38,7 +38,7 @@ pub use plan::{BackwardPlan, ForwardPlan};
 pub use program::Program;
 use reuse::{Place, Places};
 
-use crate::tensor::{Element, Shape};
+use crate::tensor::{Buffer, Element, Shape};
 
 /// A tensor in a tape: a leaf, or the output of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +100,8 @@ pub struct Tape<T> {
     ids: Vec<IdsInfo>,
     nodes: Vec<Node<T>>,
     noise: Vec<Noise>,
+    /// What some leaves start as.
+    given: Vec<(Var, Buffer<T>)>,
 }
 
 impl<T: Element> Default for Tape<T> {
@@ -118,6 +120,7 @@ impl<T: Element> Tape<T> {
             ids: vec![],
             nodes: vec![],
             noise: vec![],
+            given: vec![],
         }
     }
 
@@ -133,6 +136,20 @@ impl<T: Element> Tape<T> {
     /// A tensor that is set from outside: a parameter, an input, a mask. Starts as zeros.
     pub fn leaf(&mut self, name: &str, shape: impl Into<Shape>) -> Var {
         self.add(Some(name), shape.into(), None)
+    }
+
+    /// Lets a leaf start as `numbers` instead of zeros. Shared numbers are not copied, and no memory
+    /// is made that they would replace, as [`Program::set_buffer`] would have to.
+    ///
+    /// # Panics
+    /// If it is no leaf or has another size.
+    #[track_caller]
+    pub fn give(&mut self, x: Var, numbers: Buffer<T>) {
+        let VarInfo { name, shape, slot, .. } = &self.vars[x.0 as usize];
+        assert_eq!(numbers.len(), shape.len(), "give {name:?} of shape {shape}");
+        let leaf = !self.nodes.iter().any(|node| node.out == *slot);
+        assert!(leaf, "give {name:?}, which is computed");
+        self.given.push((x, numbers));
     }
 
     /// Whole numbers that are set from outside; each has to be below `limit`. Starts as zeros.
@@ -336,6 +353,34 @@ mod tests {
         for kept in [x, middle, loss] {
             assert_eq!(plain.value(kept), small.value(kept));
         }
+    }
+
+    /// A leaf starts as what it was given, in the memory it was given, and can be set as any other.
+    #[test]
+    fn leaves_start_as_they_are_given() {
+        for forward_only in [false, true] {
+            let Chain { mut tape, x, loss, .. } = Chain::new();
+            let numbers = Buffer::from(&numbers()[..]).share();
+            tape.give(x, numbers.clone());
+            if forward_only {
+                tape.keep_only(&[loss]);
+            }
+            let mut program = tape.finish();
+            assert_eq!(program.value(x).as_ptr(), numbers.as_ptr());
+            program.forward();
+            let first = program.value(loss)[0];
+            assert!(first.abs() > 1.0);
+            program.set(x, &[0.5; 100]);
+            program.forward();
+            assert!(program.value(loss)[0] != first && numbers[0] != 0.5);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "which is computed")]
+    fn what_is_computed_is_not_given() {
+        let Chain { mut tape, middle, .. } = Chain::new();
+        tape.give(middle, Buffer::zeros(100));
     }
 
     #[test]

@@ -35,8 +35,15 @@ pub struct Program<T> {
 
 impl<T: Element> Program<T> {
     pub(super) fn new(tape: Tape<T>) -> Self {
+        let mut given: Vec<Option<Buffer<T>>> = tape.slots.iter().map(|_| None).collect();
+        for (x, numbers) in tape.given {
+            given[tape.vars[x.0 as usize].slot as usize] = Some(numbers);
+        }
+        let made =
+            |(given, &n): (Option<Buffer<T>>, &usize)| given.unwrap_or_else(|| Buffer::zeros(n));
+        let values = given.into_iter().zip(&tape.slots).map(made).collect();
         let mut program = Program {
-            values: tape.slots.iter().map(|&n| Buffer::zeros(n)).collect(),
+            values,
             grads: vec![],
             pool: Places::default(),
             wanted: vec![None; tape.slots.len()],

@@ -187,6 +187,19 @@ impl Transformer {
         ops::linear(tape, last, w, bias)
     }
 
+    /// Lets all parameters of a recording start as `weights`, in the order of
+    /// [`Config::parameters`]; shared ones are not copied.
+    ///
+    /// # Panics
+    /// If one has the wrong size.
+    #[track_caller]
+    pub fn give_weights<T: Element>(&self, tape: &mut Tape<T>, weights: &[Buffer<T>]) {
+        assert_eq!(weights.len(), self.parameters.len(), "parameters");
+        for (&x, numbers) in self.parameters.iter().zip(weights) {
+            tape.give(x, numbers.clone());
+        }
+    }
+
     /// Sets all parameters, in the order of [`Config::parameters`]; shared ones are not copied.
     ///
     /// # Panics
