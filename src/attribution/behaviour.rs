@@ -423,8 +423,8 @@ impl<T: Element> Probe<T> {
         self.program.forward();
     }
 
-    /// The tokens of a whole batch.
-    fn list(&self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) -> Vec<u32> {
+    /// The tokens of a whole batch; with fewer pairs, the first is repeated.
+    pub fn list(&self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) -> Vec<u32> {
         let pair = |i: usize| pairs.get(i).unwrap_or(&pairs[0]);
         (0..self.batch).flat_map(|i| tokens(pair(i))).copied().collect()
     }

@@ -74,7 +74,7 @@ impl Attribute {
     fn run_as<T: Element>(&self) -> Result<()> {
         let (model, pairs) = self.asked.read::<T>()?;
         let b = self.asked.behaviour(&model, &pairs)?;
-        let (clean, corrupted) = self.asked.headline(&b)?;
+        let (clean, corrupted) = self.asked.headline(&b)?.means();
         self.affordable(&b)?;
         let steps = self.steps.map(|n| n as usize).or(self.method.default_steps());
         let options = Options {

@@ -161,8 +161,7 @@ impl Discover {
             let message = format!("{n} of {} edges", b.graph.edges());
             return Err(Error::input("--edges", message, "ask for no more than there are"));
         }
-        self.asked.headline(&b)?;
-        let ends = Ends::new(&b, &b.extremes()?)?;
+        let ends = Ends::new(&b, &self.asked.headline(&b)?)?;
         let flow = Flow::new(&b.graph);
         let pruned = |kept: Vec<bool>| if self.connected { flow.connected(&kept) } else { kept };
         let (kept, scored) = match (scored, size) {

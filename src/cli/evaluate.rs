@@ -86,14 +86,13 @@ impl Evaluate {
             Some(path) => Some(EdgeFile::read(path)?.circuit_for(&b.graph)?),
             None => None,
         };
-        let extremes = b.extremes()?;
         let mut report = Map::new();
         report.insert("metric".into(), self.asked.metric.name().into());
         report.insert("baseline".into(), self.asked.baseline.name().into());
         report.insert("dtype".into(), T::NAME.into());
         if let Some(path) = &self.circuit {
             let kept = EdgeFile::read(path)?.circuit_for(&b.graph)?;
-            self.asked.headline(&b)?;
+            let extremes = self.asked.headline(&b)?;
             let ends = Ends::new(&b, &extremes)?;
             self.judge(&b, &extremes, &ends, &kept, &mut report)?;
             if let Some(truth) = &truth {
@@ -101,7 +100,7 @@ impl Evaluate {
             }
         } else if let Some(path) = &self.scores {
             let scores = Scored::read(path, &b.graph, self.asked.convention)?;
-            self.asked.headline(&b)?;
+            let extremes = self.asked.headline(&b)?;
             let ends = Ends::new(&b, &extremes)?;
             self.curves(&b, &extremes, &ends, &scores.ours, &mut report)?;
             if let Some(truth) = &truth {

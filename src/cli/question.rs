@@ -2,7 +2,7 @@
 
 use clap::Args;
 use edgegrad::attribution::Convention;
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
+use edgegrad::attribution::behaviour::{Baseline, Behaviour, Extremes};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
@@ -170,8 +170,9 @@ impl Asked {
     }
 
     /// The metric of the clean and of the corrupted runs, for people.
-    pub(super) fn headline<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<(f64, f64)> {
-        let (clean, corrupted) = b.extremes()?.means();
+    pub(super) fn headline<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Extremes> {
+        let extremes = b.extremes()?;
+        let (clean, corrupted) = extremes.means();
         println!(
             "{}: {} pairs, {} edges; {} {clean:.6} clean, {corrupted:.6} corrupted",
             self.model.display(),
@@ -179,7 +180,7 @@ impl Asked {
             b.graph.edges(),
             self.metric.name(),
         );
-        Ok((clean, corrupted))
+        Ok(extremes)
     }
 }
 

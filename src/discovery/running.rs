@@ -22,7 +22,6 @@ pub struct Runner<'b, T: Element> {
     pub program: Program<T>,
     measured: Measured,
     tokens: Ids,
-    batch: usize,
 }
 
 impl<'b, T: Element> Runner<'b, T> {
@@ -49,10 +48,10 @@ impl<'b, T: Element> Runner<'b, T> {
         t.give_weights(&mut tape, &model.weights);
         let mut program = tape.finish();
         specialised.install(&mut program, model, &t.parameters);
-        Some(Runner { model, specialised, program, measured, tokens: t.tokens, batch })
+        Some(Runner { model, specialised, program, measured, tokens: t.tokens })
     }
 
-    /// Asks the metric of `pairs`; `dense` has computed the model on their clean sequences, and
+    /// Asks the metric of `pairs`; `dense`, for as large a batch, has computed the model on their clean sequences, and
     /// `baselines` are what stands in for its parts.
     pub fn ask(
         &mut self,
@@ -67,9 +66,7 @@ impl<'b, T: Element> Runner<'b, T> {
             self.measured.set_reference(&mut self.program, &reference);
         }
         self.specialised.set_baselines(&mut self.program, self.model, baselines);
-        let pair = |i: usize| pairs.get(i).unwrap_or(&pairs[0]);
-        let tokens: Vec<u32> = (0..self.batch).flat_map(|i| &pair(i).clean).copied().collect();
-        self.program.set_ids(self.tokens, &tokens);
+        self.program.set_ids(self.tokens, &dense.list(pairs, |p| &p.clean));
     }
 
     /// Runs the circuit; the metric of the first `n` pairs.

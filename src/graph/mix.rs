@@ -18,8 +18,8 @@
 //! ```
 //!
 //! Where all masks of a reader are 1 it reads `x` itself, so a group with masks of 1 costs one norm
-//! and one product and has the bits of the plain model. Otherwise readers are taken a few at a time:
-//! their `x_r` never exist all at once, neither forward nor backward.
+//! and one product and has the bits of the plain model. Otherwise forward takes some rows
+//! for all readers at a time and backward some readers for all rows: their `x_r` never exist all at once.
 
 use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
@@ -30,7 +30,7 @@ use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// What readers that are taken at a time may hold, in bytes: about a second-level cache.
+/// What rows or readers that are taken at a time may hold, in bytes: about a second-level cache.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// One in so many masks has to change something for a product over all of them to be faster than an
