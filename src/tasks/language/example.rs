@@ -1,7 +1,7 @@
 //! An example in words, and batches of them.
 
-use super::Part;
 use super::vocabulary::{BOS, NUMBERS, PAD, Vocabulary};
+use super::{Domain, Part};
 use crate::named::named;
 use std::ops::Range;
 
@@ -70,6 +70,8 @@ named! {
 /// A sequence of tokens and what is asked about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
+    /// What it is about.
+    pub domain: Domain,
     /// `[T]`, from `<bos>` on; at most [`LONGEST`](super::LONGEST).
     pub tokens: Vec<u32>,
     /// The tokens that are asked, in order.
@@ -81,8 +83,8 @@ pub struct Example {
 }
 
 impl Example {
-    pub(super) fn begin(labels: Labels) -> Example {
-        Example { tokens: vec![BOS], asked: vec![], chain: 0..0, labels }
+    pub(super) fn begin(domain: Domain, labels: Labels) -> Example {
+        Example { domain, tokens: vec![BOS], asked: vec![], chain: 0..0, labels }
     }
 
     /// Adds words, with spaces between them.
@@ -164,7 +166,8 @@ impl Batch {
     #[track_caller]
     pub fn new(examples: &[Example], counted: Counted, length: usize) -> Batch {
         let (n, size) = (examples.len(), examples.len() * length);
-        let (mut inputs, mut targets, mut weights) = (vec![PAD; size], vec![PAD; size], vec![0.0; size]);
+        let (mut inputs, mut targets, mut weights) =
+            (vec![PAD; size], vec![PAD; size], vec![0.0; size]);
         for (i, example) in examples.iter().enumerate() {
             let most = example.tokens.len() - 1;
             assert!(most <= length, "an example of {} tokens for rows of {length}", most + 1);

@@ -41,33 +41,22 @@ impl Mixture {
     /// When all shares are 0.
     #[track_caller]
     pub fn examples(&self, index: u32, n: usize) -> Vec<Example> {
-        self.sources(index, n, |source, rng| source.example(rng))
-    }
-
-    /// The domains of the same batch, in its order.
-    pub fn domains(&self, index: u32, n: usize) -> Vec<Domain> {
-        self.sources(index, n, |source, rng| {
-            source.example(rng);
-            source.domain
-        })
-    }
-
-    fn sources<T>(&self, index: u32, n: usize, each: impl Fn(Source, &mut Rng) -> T) -> Vec<T> {
-        // A generator for each batch: the examples before it need not be drawn to come to it.
+        // A generator for each batch: the batches before it need not be drawn to come to it.
         let mut rng = Rng::new(self.seed, Purpose::Mixture, index);
-        let sum: u64 = self.shares.iter().map(|(_, parts)| u64::from(*parts)).sum();
-        let one = |rng: &mut Rng| {
-            let mut left = rng.below(sum);
-            let hit = self.shares.iter().find(|(_, parts)| match left.checked_sub(u64::from(*parts)) {
-                Some(rest) => {
-                    left = rest;
-                    false
-                }
-                None => true,
-            });
-            let domain = hit.expect("a number below the sum").0;
-            each(Source { domain, variant: Variant::Pretrain, part: Part::Train }, rng)
-        };
-        (0..n).map(|_| one(&mut rng)).collect()
+        (0..n).map(|_| self.source(&mut rng).example(&mut rng)).collect()
+    }
+
+    fn source(&self, rng: &mut Rng) -> Source {
+        let sum = self.shares.iter().map(|(_, parts)| u64::from(*parts)).sum();
+        let mut left = rng.below(sum);
+        let mut domain = self.shares[0].0;
+        for (this, parts) in self.shares {
+            domain = this;
+            match left.checked_sub(u64::from(parts)) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+        Source { domain, variant: Variant::Pretrain, part: Part::Train }
     }
 }

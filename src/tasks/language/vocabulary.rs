@@ -404,9 +404,11 @@ mod tests {
     fn a_whole_sequence_begins_with_its_mark_once() {
         let words = Vocabulary::get();
         let dog = words.id("dog").unwrap();
-        for (text, whole, ids) in
-            [("dog", true, &[BOS, dog][..]), ("<bos> dog", true, &[BOS, dog]), ("dog", false, &[dog])]
-        {
+        for (text, whole, ids) in [
+            ("dog", true, &[BOS, dog][..]),
+            ("<bos> dog", true, &[BOS, dog]),
+            ("dog", false, &[dog]),
+        ] {
             assert_eq!(Encode::encode(words, text, whole).unwrap(), ids);
         }
     }
