@@ -8,7 +8,8 @@
 //! `given` that the formula is true and asks for one letter. Both are one question: whether all, none
 //! or only some of the valuations that agree with what is known make true what is asked. The three
 //! labels are equally likely. The depth of a formula counts its connectives but not negations, which
-//! stand at letters only. In a pair one fact has the other value.
+//! stand at letters only. Transfer is the same in both variants, depth 4 in stories and depth 3 in
+//! letters. In a pair one fact has the other value.
 
 use super::vocabulary::{LETTERS, WEATHER};
 use super::{Domain, Example, LONGEST, Labels, MinimalPair, Part, Plan, Variant};
