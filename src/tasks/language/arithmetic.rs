@@ -5,9 +5,10 @@
 //! ```
 //!
 //! Behind the colon each result is computed from the one before, and the last one is said again
-//! behind `#`. Factors are 2 and 3, so that a small model can learn all steps there are: 31 x (2 x 30
-//! + 2). In words it is `start 7 add 5 take 3 :`, which tuning never shows. In a pair an operand
-//! differs, in the task and where the chain copies it, and its result is asked.
+//! behind `#`. Factors are 2 and 3, so that there are few enough steps for a small model to learn:
+//! 31 x (30 sums, 30 differences, 2 products). In words it is `start 7 add 5 take 3 :`, which tuning
+//! never shows. In a pair an operand differs, in the task and where the chain copies it, and its
+//! result is asked.
 
 use super::vocabulary::{MODULUS, NUMBERS};
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};

@@ -25,7 +25,7 @@ type Thing = (usize, usize);
 
 /// Whether tuning never shows it: two of its colours for some containers, one for others.
 fn held_out((colour, container): Thing) -> bool {
-    (colour + 3 * container) % 5 == 0
+    (colour + 3 * container).is_multiple_of(5)
 }
 
 #[derive(Clone, Copy, PartialEq)]
