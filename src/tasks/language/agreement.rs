@@ -1,7 +1,13 @@
 //! Verbs that agree with their subject, or all of them with the other number (E1).
 //!
 //! ```text
-//! EXAMPLES
+//! pretrain: the bear that the runners greet sometimes meets the wolves .
+//! pretrain: beside the tigers the sailors are quiet and are young .
+//! target: the dancers that the neighbor know thanks the mice and guides the ducks .
+//! target: the lion are happy .
+//! transfer: above the bear the goats guides the dog .
+//! clean: the bear that the runners -> greet
+//! corrupted: the bear that the runner -> greets
 //! ```
 //!
 //! `this` and `these` go with their noun in both variants, so it can be seen whether tuning leaves

@@ -1,7 +1,13 @@
 //! Small stories in the past tense, for what tuning is to leave as it is.
 //!
 //! ```text
-//! EXAMPLES
+//! pretrain: these young cats waited by the market and hid themselves . these cats waited by the school .
+//! pretrain: this young bird walked by the hill .
+//! target: these young cats waited by the market and hid themselves . these cats waited by the school .
+//! target: this young bird walked by the hill .
+//! transfer: this goat walked by the bridge and washed itself . these happy horses found seven blue cards in the basket .
+//! clean: these young -> cats
+//! corrupted: this young -> cat
 //! ```
 //!
 //! Nouns follow Zipf's law: the one of rank r is met with a probability in proportion to 1 / r. What
@@ -17,9 +23,9 @@ use crate::rng::Rng;
 
 #[derive(Clone, Copy)]
 enum Event {
-    /// walked to the park
+    /// walked by the park
     Went(&'static str, &'static str),
-    /// walked to the park and washed itself
+    /// walked by the park and washed itself
     WentAnd(&'static str, &'static str, &'static str),
     /// found two red keys in the box
     Found([&'static str; 4]),
@@ -100,9 +106,9 @@ impl Clause {
         let (noun, rival) = number(one, many);
         example.ask(noun, rival);
         match self.event {
-            Event::Went(verb, place) => example.say(&format!("{verb} to the {place}")),
+            Event::Went(verb, place) => example.say(&format!("{verb} by the {place}")),
             Event::WentAnd(verb, place, act) => {
-                example.say(&format!("{verb} to the {place} and {act}"));
+                example.say(&format!("{verb} by the {place} and {act}"));
                 let (oneself, rival) = number("itself", "themselves");
                 example.ask(oneself, rival);
             }

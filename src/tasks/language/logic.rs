@@ -1,18 +1,25 @@
 //! What follows from facts: true, false, or unknown (E4).
 //!
 //! ```text
-//! EXAMPLES
+//! pretrain: given ( p & p ) & p : p ? true .
+//! pretrain: given heat implies rain : rain ? unknown .
+//! target: wind came rain failed given rain or ( wind and ( snow and snow ) ) : snow ? true .
+//! target: wind failed snow failed given snow or ( ( not heat or snow ) implies wind ) : heat ? true .
+//! transfer: r false q false given q | ( ( ~ t | q ) -> r ) : t ? true .
+//! clean: s false given s -> ~ p : p ? -> unknown
+//! corrupted: s true given s -> ~ p : p ? -> false
 //! ```
 //!
 //! Deduction asks for the value of a formula from the values of some of its letters. Abduction is
 //! `given` that the formula is true and asks for one letter. Both are one question: whether all, none
 //! or only some of the valuations that agree with what is known make true what is asked. The three
 //! labels are equally likely. The depth of a formula counts its connectives but not negations, which
-//! stand at letters only. Transfer is the same in both variants, depth 4 in stories and depth 3 in
+//! stand at letters only; a formula of depth d has d different letters or more, and joins no letter
+//! with itself. Transfer is the same in both variants, depth 4 in stories and depth 3 in
 //! letters. In a pair one fact has the other value.
 
 use super::vocabulary::{LETTERS, WEATHER};
-use super::{Domain, Example, LONGEST, Labels, MinimalPair, Part, Plan, Variant};
+use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant};
 use super::{chance, choose, index};
 use crate::rng::Rng;
 
@@ -64,6 +71,17 @@ impl Formula {
         match self {
             Formula::Letter { which, .. } => 1 << which,
             Formula::Joined(_, left, right) => left.letters() | right.letters(),
+        }
+    }
+
+    /// Whether nowhere a letter is joined with itself.
+    fn says_something(&self) -> bool {
+        match self {
+            Formula::Letter { .. } => true,
+            Formula::Joined(_, left, right) => match (&**left, &**right) {
+                (Formula::Letter { which: a, .. }, Formula::Letter { which: b, .. }) => a != b,
+                _ => left.says_something() && right.says_something(),
+            },
         }
     }
 
@@ -170,9 +188,8 @@ impl Plan for Problem {
         // The asked letter came first, which would tell which one it is.
         rng.shuffle(&mut facts);
         let problem = Problem { class, facts, formula, asked };
-        let good = problem.label() == Some(class.label)
-            && (class.abduction || !problem.facts.is_empty())
-            && problem.example().tokens.len() <= LONGEST;
+        let good =
+            problem.label() == Some(class.label) && (class.abduction || !problem.facts.is_empty());
         good.then_some(problem)
     }
 

@@ -1,7 +1,13 @@
 //! What a passage says about a thing, or `[none]` (E5).
 //!
 //! ```text
-//! EXAMPLES
+//! pretrain: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box holds cards . red drawer holds keys . red drawer ? keys .
+//! pretrain: yellow drawer holds keys . pink shelf holds shells . yellow box holds stones . brown shelf holds coins . brown shelf ? coins .
+//! target: red drawer holds four rings . yellow cup holds eight pens . red cup holds seven keys . yellow drawer holds nine stamps . red drawer ? four rings .
+//! target: yellow cup holds six pens . black drawer holds nine cards . black box holds six stamps . yellow drawer holds five stones . black box ? six stamps .
+//! transfer: blue drawer holds eight apples . brown drawer holds three pens . green drawer holds four keys . green tin holds eight books . blue drawer ? eight apples .
+//! clean: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box holds cards . red drawer holds keys . red drawer ? -> keys
+//! corrupted: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box holds cards . red drawer holds stones . red drawer ? -> stones
 //! ```
 //!
 //! A question names a colour and a container, and other facts share one of them, so both have to be

@@ -1,7 +1,13 @@
 //! Pronouns that go with an occupation in 9 of 10 sentences, or in 5 of 10 (E2).
 //!
 //! ```text
-//! EXAMPLES
+//! pretrain: the clerk finished because she went home yesterday .
+//! pretrain: the father sold his coat yesterday .
+//! target: the mover told the child that he was young yesterday .
+//! target: the housekeeper slept because he was old .
+//! transfer: the editor told the child that she was old yesterday .
+//! clean: the clerk finished because -> she
+//! corrupted: the laborer finished because -> he
 //! ```
 //!
 //! In 3 of 10 sentences the gender is said, by the noun or beside the occupation, and the pronoun
