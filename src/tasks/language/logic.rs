@@ -188,8 +188,10 @@ impl Plan for Problem {
         // The asked letter came first, which would tell which one it is.
         rng.shuffle(&mut facts);
         let problem = Problem { class, facts, formula, asked };
-        let good =
-            problem.label() == Some(class.label) && (class.abduction || !problem.facts.is_empty());
+        let good = problem.formula.says_something()
+            && problem.formula.letters().count_ones() as usize >= class.depth
+            && problem.label() == Some(class.label)
+            && (class.abduction || !problem.facts.is_empty());
         good.then_some(problem)
     }
 
