@@ -1,13 +1,13 @@
 //! What follows from facts: true, false, or unknown (E4).
 //!
 //! ```text
-//! pretrain: given ( p & p ) & p : p ? true .
-//! pretrain: given heat implies rain : rain ? unknown .
-//! target: wind came rain failed given rain or ( wind and ( snow and snow ) ) : snow ? true .
+//! pretrain: given ( t -> q ) & t : q ? true .
+//! pretrain: given heat and wind : wind ? true .
 //! target: wind failed snow failed given snow or ( ( not heat or snow ) implies wind ) : heat ? true .
+//! target: heat failed given ( snow implies ( not wind and heat ) ) and ( rain and ( not wind and rain ) ) : wind ? false .
 //! transfer: r false q false given q | ( ( ~ t | q ) -> r ) : t ? true .
-//! clean: s false given s -> ~ p : p ? -> unknown
-//! corrupted: s true given s -> ~ p : p ? -> false
+//! clean: p false : s & ~ p ? -> unknown
+//! corrupted: p true : s & ~ p ? -> false
 //! ```
 //!
 //! Deduction asks for the value of a formula from the values of some of its letters. Abduction is
