@@ -595,7 +595,7 @@ fn pronouns_go_with_occupations_as_often_as_stated_and_always_with_a_gender() {
 
 #[test]
 fn labels_and_answers_are_as_balanced_as_stated() {
-    const N: usize = 600;
+    const N: usize = 400;
     for source in of(Domain::Logic) {
         let examples = source.examples(N, &mut rng(4));
         for label in ["true", "false", "unknown"] {
