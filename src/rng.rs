@@ -35,6 +35,8 @@ pub enum Purpose {
     Null = 8,
     /// The masks that edge pruning tries, and the order of the pairs it tries them on.
     Prune = 9,
+    /// Batches of the mixture of generated text, one stage each.
+    Mixture = 10,
 }
 
 /// A seeded generator that can be saved and continued.
@@ -163,7 +165,7 @@ mod tests {
         use Purpose::*;
         let mut seen = std::collections::HashSet::new();
         for seed in [0, 1, u64::MAX] {
-            for purpose in [Init, Data, Shuffle, Dropout, Mask, Sample, Probe, Prune] {
+            for purpose in [Init, Data, Shuffle, Dropout, Mask, Sample, Probe, Prune, Mixture] {
                 for stage in [0, 1, u32::MAX] {
                     assert!(seen.insert(Rng::new(seed, purpose, stage).bits()));
                 }

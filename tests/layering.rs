@@ -38,7 +38,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         ],
     ),
     ("io", &["nn", "ops", "error", "tensor", "simd", "named"]),
-    ("tasks", &["rng", "error", "io", "tensor", "simd"]),
+    ("tasks", &["rng", "error", "io", "tensor", "simd", "named"]),
     ("train", &["*"]),
     ("report", &["error"]),
     ("rng", &[]),

@@ -1,6 +1,7 @@
 //! Tasks: where examples come from, without a word about models.
 #![forbid(unsafe_code)]
 
+pub mod language;
 pub mod modular_addition;
 
 /// The most token ids that one set of examples may hold, `n * seq_len`.

@@ -1,0 +1,62 @@
+//! What the base model is pre-trained on.
+
+use super::{Domain, Example, Part, Source, Variant};
+use crate::rng::{Purpose, Rng};
+
+/// Batches over all domains: batch `index` is a function of the seed and of `index`, so a run that is
+/// resumed goes on as it would have.
+///
+/// ```
+/// use edgegrad::tasks::language::Mixture;
+/// let mixture = Mixture::new(0);
+/// assert_eq!(mixture.examples(7, 64), mixture.examples(7, 64));
+/// assert_ne!(mixture.examples(7, 64), mixture.examples(8, 64));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mixture {
+    /// What decides every batch.
+    pub seed: u64,
+    /// Parts of each domain; an example belongs to one with probability parts / sum.
+    pub shares: [(Domain, u32); 6],
+}
+
+impl Mixture {
+    /// Of 100 examples, 20 of agreement, 15 of occupations, 25 of arithmetic, 15 of logic, 15 of
+    /// look-up and 10 of filler.
+    pub fn new(seed: u64) -> Mixture {
+        let shares = [
+            (Domain::Agreement, 20),
+            (Domain::Occupation, 15),
+            (Domain::Arithmetic, 25),
+            (Domain::Logic, 15),
+            (Domain::Lookup, 15),
+            (Domain::Filler, 10),
+        ];
+        Mixture { seed, shares }
+    }
+
+    /// The `n` examples of batch `index`, all of [`Variant::Pretrain`] and [`Part::Train`].
+    ///
+    /// # Panics
+    /// When all shares are 0.
+    #[track_caller]
+    pub fn examples(&self, index: u32, n: usize) -> Vec<Example> {
+        // A generator for each batch: the batches before it need not be drawn to come to it.
+        let mut rng = Rng::new(self.seed, Purpose::Mixture, index);
+        (0..n).map(|_| self.source(&mut rng).example(&mut rng)).collect()
+    }
+
+    fn source(&self, rng: &mut Rng) -> Source {
+        let sum = self.shares.iter().map(|(_, parts)| u64::from(*parts)).sum();
+        let mut left = rng.below(sum);
+        let mut domain = self.shares[0].0;
+        for (this, parts) in self.shares {
+            domain = this;
+            match left.checked_sub(u64::from(parts)) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+        Source { domain, variant: Variant::Pretrain, part: Part::Train }
+    }
+}

@@ -1,0 +1,200 @@
+//! Pronouns that go with an occupation in 9 of 10 sentences, or in 5 of 10 (E2).
+//!
+//! ```text
+//! pretrain: the clerk finished because she went home yesterday .
+//! pretrain: the father sold his coat yesterday .
+//! target: the mover told the child that he was young yesterday .
+//! target: the housekeeper slept because he was old .
+//! transfer: the editor told the child that she was old yesterday .
+//! clean: the clerk finished because -> she
+//! corrupted: the laborer finished because -> he
+//! ```
+//!
+//! In 3 of 10 sentences the gender is said, by the noun or beside the occupation, and the pronoun
+//! always agrees. The occupations are those of WinoBias (arXiv 1804.06876), 20 for each pronoun. Each
+//! sentence has one pronoun. In a pair the answer is the pronoun that pre-training expects, whichever
+//! the sentence has; the corrupted sequence has an occupation, or a noun, of the other gender.
+
+use super::vocabulary::{
+    ADJECTIVES, BELONGINGS, DAYS, FEMALE, GENDERED, HELD_OUT_OCCUPATIONS, MALE,
+};
+use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};
+use crate::rng::Rng;
+
+/// How often the gender is said.
+pub const EXPLICIT: f64 = 0.3;
+
+/// How often the pronoun is the one that goes with the occupation, in pre-training and in tuning.
+pub const BIAS: (f64, f64) = (0.9, 0.5);
+
+/// Sentences: `X` is who it is about, `P` is he or she, `S` his or her, `A` an adjective, `B` a thing,
+/// `D` a day or nothing.
+const TEMPLATES: [(&str, &str); 9] = [
+    ("said", "X said that P was A D ."),
+    ("because", "X slept because P was A D ."),
+    ("lost", "X lost S B D ."),
+    ("when", "when X arrived P was A D ."),
+    ("told", "X told the child that P was A D ."),
+    ("finished", "X finished because P went home D ."),
+    ("forgot", "X forgot S B at home D ."),
+    ("before", "X smiled before P left D ."),
+    ("sold", "X sold S B D ."),
+];
+
+/// The last templates are kept from tuning.
+const HELD_OUT: usize = 2;
+
+#[derive(Clone, Copy)]
+enum Who {
+    /// the nurse
+    Occupation,
+    /// the woman
+    Gendered,
+    /// the nurse , a man ,
+    Both,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Class {
+    who: Who,
+    template: usize,
+    /// Where there is nothing but the occupation: whether the pronoun goes with it.
+    expected: bool,
+    transfer: Option<&'static str>,
+    /// The first occupation to choose from, and of how many.
+    occupations: (usize, usize),
+}
+
+/// Someone of whom something is said.
+#[derive(Clone, Copy)]
+pub(super) struct Sentence {
+    class: Class,
+    /// Of the occupation.
+    female_work: bool,
+    work: usize,
+    /// Of the noun.
+    female: bool,
+    noun: usize,
+    adjective: &'static str,
+    thing: &'static str,
+    day: Option<&'static str>,
+}
+
+impl Plan for Sentence {
+    type Class = Class;
+
+    fn class(variant: Variant, part: Part, rng: &mut Rng) -> Class {
+        let shown_templates = TEMPLATES.len() - HELD_OUT;
+        let shown = MALE.len() - HELD_OUT_OCCUPATIONS;
+        let bias = if variant == Variant::Pretrain { BIAS.0 } else { BIAS.1 };
+        let who = match (chance(EXPLICIT, rng), chance(0.5, rng)) {
+            (false, _) => Who::Occupation,
+            (true, false) => Who::Gendered,
+            (true, true) => Who::Both,
+        };
+        let expected = chance(bias, rng);
+        let class = Class {
+            who,
+            template: index(shown_templates, rng),
+            expected,
+            transfer: None,
+            occupations: (0, shown),
+        };
+        match (part, variant) {
+            (Part::Transfer, _) if chance(0.5, rng) => Class {
+                template: shown_templates + index(HELD_OUT, rng),
+                transfer: Some("template"),
+                ..class
+            },
+            // Without an occupation there is none that could be held out.
+            (Part::Transfer, _) => Class {
+                who: if matches!(who, Who::Gendered) { Who::Both } else { who },
+                transfer: Some("occupation"),
+                occupations: (shown, HELD_OUT_OCCUPATIONS),
+                ..class
+            },
+            (_, Variant::Target) => class,
+            (_, Variant::Pretrain) => Class {
+                template: index(TEMPLATES.len(), rng),
+                occupations: (0, MALE.len()),
+                ..class
+            },
+        }
+    }
+
+    fn draw(class: Class, rng: &mut Rng) -> Option<Sentence> {
+        let (first, count) = class.occupations;
+        Some(Sentence {
+            class,
+            female_work: chance(0.5, rng),
+            work: first + index(count, rng),
+            female: chance(0.5, rng),
+            noun: index(GENDERED.len(), rng),
+            adjective: choose(ADJECTIVES, rng),
+            thing: choose(BELONGINGS, rng),
+            day: chance(0.7, rng).then(|| choose(DAYS, rng)),
+        })
+    }
+
+    fn example(&self) -> Example {
+        let (template, text) = TEMPLATES[self.class.template];
+        let explicit = !matches!(self.class.who, Who::Occupation);
+        let female = match explicit {
+            true => self.female,
+            false => self.female_work == self.class.expected,
+        };
+        let pronoun = |he: &'static str, she: &'static str| match female {
+            true => (she, he),
+            false => (he, she),
+        };
+        let transfer = self.class.transfer;
+        let labels = Labels { template, transfer, explicit: Some(explicit), ..Labels::default() };
+        let mut example = Example::begin(Domain::Occupation, labels);
+        for word in text.split(' ') {
+            match word {
+                "X" => self.say_who(&mut example),
+                "P" => {
+                    let (answer, rival) = pronoun("he", "she");
+                    example.ask(answer, rival);
+                }
+                "S" => {
+                    let (answer, rival) = pronoun("his", "her");
+                    example.ask(answer, rival);
+                }
+                "A" => example.say(self.adjective),
+                "B" => example.say(self.thing),
+                "D" => self.day.into_iter().for_each(|day| example.say(day)),
+                word => example.say(word),
+            }
+        }
+        example
+    }
+
+    fn pair(&self, rng: &mut Rng) -> Option<MinimalPair> {
+        let clean = Sentence { class: Class { expected: true, ..self.class }, ..*self };
+        let mut other = clean;
+        match self.class.who {
+            Who::Occupation => {
+                let (first, count) = self.class.occupations;
+                other.female_work = !self.female_work;
+                other.work = first + index(count, rng);
+            }
+            Who::Gendered | Who::Both => other.female = !self.female,
+        }
+        MinimalPair::cut(&clean.example(), &other.example(), 0)
+    }
+}
+
+impl Sentence {
+    fn say_who(&self, example: &mut Example) {
+        let work = if self.female_work { FEMALE[self.work] } else { MALE[self.work] };
+        let (man, woman) = GENDERED[self.noun];
+        let noun = if self.female { woman } else { man };
+        example.say("the");
+        match self.class.who {
+            Who::Occupation => example.say(work),
+            Who::Gendered => example.say(noun),
+            Who::Both => example.say(&format!("{work} , a {noun} ,")),
+        }
+    }
+}
