@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     let proof = minimal::minimal(b, &minimal::Options::within(1e-3), silent)?;
     let found = [
         ("eap", select(eap::scores(b, silent)?.values)),
-        ("mask-ig", select(mask_ig::scores(b, 4, 1e-6, silent)?.values)),
+        ("mask-ig", select(mask_ig::scores(b, 4, 1e-6, mask_ig::MOST_NODES, silent)?.values)),
         ("exact", select(exact::scores(b, silent)?.values)),
         ("acdc", acdc::search(&by_distance, 1e-6, silent)?),
         ("minimal", proof.circuit.expect("all edges hold")),

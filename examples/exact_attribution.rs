@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     // the mean over all orders in which edges can be put back.
     let found = [
         eap::scores(&b, &mut |_| {})?.values,
-        mask_ig::scores(&b, 4, 1e-10, &mut |_| {})?.values,
+        mask_ig::scores(&b, 4, 1e-10, mask_ig::MOST_NODES, &mut |_| {})?.values,
         exact::scores(&b, &mut |_| {})?.values,
         shapley::scores(&b, 32, 0, &mut |_| {})?.values,
     ];

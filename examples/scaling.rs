@@ -21,8 +21,26 @@ struct Cost {
     edges: usize,
     forward: f64,
     eap: f64,
-    /// Beyond the weights; `None` where the system does not say.
+    /// What scores take beyond the weights; `None` where the system does not say.
     bytes: Option<f64>,
+}
+
+/// What a process of its own holds at most beyond what it held before `run`: what this one has freed
+/// would count as free for it, or not, by the whims of the allocator.
+fn beyond(run: impl FnOnce() -> Result<()>) -> Result<()> {
+    let before = memory();
+    run()?;
+    if let Some(((_, held), (most, _))) = before.zip(memory()) {
+        println!("{}", most - held);
+    }
+    Ok(())
+}
+
+/// [`beyond`], asked of this program anew with these arguments.
+fn bytes(arguments: &[String]) -> Option<f64> {
+    let program = std::env::current_exe().ok()?;
+    let answer = std::process::Command::new(program).args(arguments).output().ok()?;
+    String::from_utf8(answer.stdout).ok()?.trim().parse().ok()
 }
 
 /// The most memory this process held since the last call, and what it holds now.
@@ -51,7 +69,8 @@ fn median(mut run: impl FnMut()) -> f64 {
     times[times.len() / 2]
 }
 
-fn cost(model: &AnyModel<f32>, config: &Config, batch: usize, time: usize) -> Result<Cost> {
+/// The pairs of a size, and what they ask of its model.
+fn asked(config: &Config, batch: usize, time: usize) -> Result<(Pairs, Question)> {
     let id = |i: usize| (i * 7919 + 13) % config.vocab;
     let mut text = String::new();
     for pair in 0..batch {
@@ -63,19 +82,33 @@ fn cost(model: &AnyModel<f32>, config: &Config, batch: usize, time: usize) -> Re
     }
     let bounds = Bounds { vocab: config.vocab, vocab_out: config.vocab, context: config.context };
     let pairs = Pairs::parse("pairs", text.as_bytes(), &bounds, None, None)?;
-    let graph = Graph::of_transformer(config, Granularity::default());
-    let edges = graph.edges();
     let question = Question::new(Metric::LogitDiff, Positions::Asked, config.vocab, &pairs)?;
-    let mut b = Behaviour::new(model, graph, &pairs, question, Baseline::Resample)?;
-    b.rows = batch * time;
+    Ok((pairs, question))
+}
+
+/// What `model` does of `batch` pairs of `time` tokens, all at a time.
+fn behaviour<'a>(
+    model: &'a AnyModel<f32>,
+    config: &Config,
+    (pairs, question): &'a (Pairs, Question),
+) -> Result<Behaviour<'a, f32>> {
+    let graph = Graph::of_transformer(config, Granularity::default());
+    let mut b = Behaviour::new(model, graph, pairs, *question, Baseline::Resample)?;
+    b.rows = usize::MAX;
+    Ok(b)
+}
+
+fn cost(model: &AnyModel<f32>, config: &Config, batch: usize, time: usize) -> Result<Cost> {
+    let asked = asked(config, batch, time)?;
+    let b = behaviour(model, config, &asked)?;
+    let edges = b.graph.edges();
     let mut forward = 0.0;
     b.batches(None, |probe, pairs| {
         forward = median(|| probe.run_clean(pairs));
         Ok(())
     })?;
-    let before = memory();
-    eap::scores(&b, &mut |_| {})?;
-    let bytes = before.zip(memory()).map(|((_, held), (most, _))| most - held);
+    let sizes = [config.d_model, config.layers, batch, time].map(|n| n.to_string());
+    let bytes = bytes(&[&["--bytes".into()], &sizes[..]].concat());
     let eap = median(|| {
         eap::scores(&b, &mut |_| {}).expect("as before");
     });
@@ -88,13 +121,11 @@ fn exponent(points: &[(f64, f64)]) -> f64 {
     (y1 / y0).ln() / (x1 / x0).ln()
 }
 
-fn main() -> Result<()> {
-    let small = std::env::args().any(|a| a == "--small");
-    let (width, context) = if small { (48, 64) } else { (768, 1024) };
-    let shape = |layers| Config {
+fn shape(width: usize, layers: usize) -> Config {
+    Config {
         vocab: 1000,
         vocab_out: 1000,
-        context,
+        context: 1024,
         layers,
         d_model: width,
         heads: 12,
@@ -102,7 +133,22 @@ fn main() -> Result<()> {
         d_head: width.div_ceil(12),
         d_mlp: 4 * width,
         ..Config::gpt2_small()
-    };
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|a| a == "--bytes") {
+        let sizes: Vec<usize> = arguments[1..].iter().filter_map(|a| a.parse().ok()).collect();
+        let &[width, layers, batch, time] = &sizes[..] else { panic!("four sizes, got {sizes:?}") };
+        let config = shape(width, layers);
+        let model = AnyModel::Transformer(Model::random(&config, 0));
+        let asked = asked(&config, batch, time)?;
+        let b = behaviour(&model, &config, &asked)?;
+        return beyond(|| eap::scores(&b, &mut |_| {}).map(|_| ()));
+    }
+    let small = arguments.iter().any(|a| a == "--small");
+    let width = if small { 48 } else { 768 };
     // (what grows, layers, pairs, tokens)
     let sizes = |of: fn(usize) -> (usize, usize, usize), list: &[usize]| -> Vec<_> {
         list.iter().map(|&n| (n, of(n))).collect()
@@ -120,7 +166,7 @@ fn main() -> Result<()> {
         println!("                       ms     ms                   MB");
         let (mut forward, mut eap, mut memory) = (vec![], vec![], vec![]);
         for &(n, (layers, batch, time)) in sizes {
-            let config = shape(layers);
+            let config = shape(width, layers);
             let model = match &mut model {
                 Some((l, model)) if *l == layers => model,
                 other => {
@@ -130,7 +176,6 @@ fn main() -> Result<()> {
                     &mut other.insert((layers, new)).1
                 }
             };
-            let time = if small { time.min(context) } else { time };
             let c = cost(model, &config, batch, time)?;
             let (f, e) = (c.forward * 1e3, c.eap * 1e3);
             let mb = c.bytes.map_or("?".into(), |b| format!("{:.1}", b / 1e6));

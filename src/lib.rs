@@ -34,3 +34,4 @@ pub mod tape;
 pub mod tasks;
 pub mod tensor;
 pub mod train;
+pub mod tuning;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What each module at the top of the crate may name as `crate::x`; `*` is everything but what
 /// [`NOBODY`] may name.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("simd", &[]),
     ("gemm", &["simd"]),
     ("tensor", &["simd", "gemm"]),
@@ -24,6 +24,23 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     (
         "discovery",
         &[
+            "attribution",
+            "graph",
+            "nn",
+            "ops",
+            "tape",
+            "tensor",
+            "simd",
+            "error",
+            "io",
+            "rng",
+            "named",
+        ],
+    ),
+    (
+        "tuning",
+        &[
+            "discovery",
             "attribution",
             "graph",
             "nn",

@@ -35,8 +35,8 @@ const WHOLE: usize = 256;
 /// Nodes on each part of a divided way.
 const NODES: usize = 8;
 
-/// The most nodes on the divided way of one pair.
-const MOST_NODES: usize = 1 << 16;
+/// The most nodes on the divided way of one pair, unless less is asked for.
+pub const MOST_NODES: usize = 1 << 16;
 
 /// How near to a kink the way is cut, as a share of the part's length.
 const NEAR: f64 = 1.0 / 64.0;
@@ -45,7 +45,8 @@ const NEAR: f64 = 1.0 / 64.0;
 const SHORTEST: f64 = 1e-12;
 
 /// The scores of all edges, `[E]`: `first` nodes, doubled until the residual is at most `tol` times
-/// the difference of the metric, or as small as rounding allows; then the way is divided.
+/// the difference of the metric, or as small as rounding allows; then the way is divided, with at
+/// most `most_nodes` nodes for each pair.
 ///
 /// # Errors
 /// If there is not enough memory for it; a residual above `tol` is reported in the result.
@@ -56,6 +57,7 @@ pub fn scores<T: Element>(
     b: &Behaviour<'_, T>,
     first: usize,
     tol: f64,
+    most_nodes: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     let mut nodes = first;
@@ -72,7 +74,7 @@ pub fn scores<T: Element>(
             return Ok(Scores { steps, completeness, ..Scores::of(whole.scores) });
         }
         if 2 * nodes > WHOLE {
-            return divided(b, *delta, target, progress);
+            return divided(b, *delta, target, most_nodes, progress);
         }
         nodes *= 2;
     }
@@ -124,6 +126,7 @@ fn divided<T: Element>(
     b: &Behaviour<'_, T>,
     delta: f64,
     target: f64,
+    most_nodes: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     let mut scores = vec![0.0; b.graph.edges()];
@@ -133,7 +136,7 @@ fn divided<T: Element>(
         // Divided ways have a few points at a time, and unused room costs as much as used.
         let batch = (b.rows / time.max(1)).clamp(1, 4 * NODES);
         let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
-        let mut way = Way { probe, weight: b.weight(), nodes: 0 };
+        let mut way = Way { probe, weight: b.weight(), nodes: 0, most_nodes };
         for pair in pairs {
             way.start(b, pair);
             parts = parts.max(way.divide(target * b.weight(), &mut scores));
@@ -153,6 +156,7 @@ struct Way<T: Element> {
     weight: f64,
     /// Points computed so far.
     nodes: usize,
+    most_nodes: usize,
 }
 
 /// A point of the way: the metric and its slope along the way.
@@ -243,7 +247,7 @@ impl<T: Element> Way<T> {
             // The good ones are done with, as long as they leave half of the budget to the others.
             parts.sort_by(|a, b| a.residual.total_cmp(&b.residual));
             let all: f64 = parts.iter().map(|p| p.residual).sum();
-            let last = all <= budget || self.nodes > MOST_NODES;
+            let last = all <= budget || self.nodes > self.most_nodes;
             let (mut left, share) = (vec![], 0.5 * budget);
             let mut spent = 0.0;
             for part in parts {

@@ -44,6 +44,8 @@ pub struct Options {
     pub rule: Rule,
     /// The residual of `mask-ig`, relative to the difference of the metric.
     pub tol: f64,
+    /// The most nodes of `mask-ig` on the divided way of one pair, unless [`mask_ig::MOST_NODES`].
+    pub most_nodes: usize,
     /// Of `random` and `shapley`.
     pub seed: u64,
 }
@@ -65,6 +67,17 @@ impl Method {
         if self == Method::EapIgActivations { Rule::Right } else { Rule::Left }
     }
 
+    /// What it is told unless told otherwise.
+    pub fn options(self) -> Options {
+        Options {
+            steps: self.default_steps().unwrap_or(0),
+            rule: self.default_rule(),
+            tol: 1e-8,
+            most_nodes: mask_ig::MOST_NODES,
+            seed: 0,
+        }
+    }
+
     /// The scores of all edges of a behaviour, `[E]`.
     ///
     /// # Errors
@@ -78,13 +91,13 @@ impl Method {
         options: &Options,
         progress: &mut Progress<'_>,
     ) -> Result<Scores> {
-        let &Options { steps, rule, tol, seed } = options;
+        let &Options { steps, rule, tol, most_nodes, seed } = options;
         match self {
             Method::Eap => eap::scores(b, progress),
             Method::EapIg => eap_ig::scores(b, steps, rule, progress),
             Method::CleanCorrupted => clean_corrupted::scores(b, progress),
             Method::EapIgActivations => eap_ig_activations::scores(b, steps, rule, progress),
-            Method::MaskIg => mask_ig::scores(b, steps, tol, progress),
+            Method::MaskIg => mask_ig::scores(b, steps, tol, most_nodes, progress),
             Method::Exact => exact::scores(b, progress),
             Method::Shapley => shapley::scores(b, steps, seed, progress),
             Method::Ifr => ifr::scores(b, progress),

@@ -82,6 +82,7 @@ impl Attribute {
             rule: self.rule.unwrap_or(self.method.default_rule()),
             tol: self.tol,
             seed: self.seed,
+            ..self.method.options()
         };
 
         let start = Instant::now();

@@ -6,11 +6,10 @@ use super::scored::{Scored, warn_disconnected};
 use clap::Args;
 use edgegrad::attribution::behaviour::Behaviour;
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::subsets;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::{Ends, smallest};
 use edgegrad::discovery::select::{self, Rank};
-use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
+use edgegrad::discovery::{Search, acdc, edge_pruning, minimal, running};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Meta};
 use edgegrad::io::{atomic, model};
@@ -207,12 +206,7 @@ impl Discover {
 
     fn attribute<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Scored> {
         let method = self.attribution.unwrap_or_default();
-        let options = Options {
-            steps: method.default_steps().unwrap_or(0),
-            rule: method.default_rule(),
-            tol: 1e-8,
-            seed: self.seed,
-        };
+        let options = Options { seed: self.seed, ..method.options() };
         let (shown, mut progress) = bar(method.name());
         let ours = method.scores(b, &options, &mut progress)?.values;
         shown.finish_and_clear();
@@ -304,7 +298,7 @@ impl Discover {
         ends: &Ends,
         kept: &[bool],
     ) -> Result<()> {
-        let values = subsets::per_pair(b, 1, |_, e| kept[e], &mut |_| {})?.remove(0);
+        let values = running::circuits(b, &[kept.to_vec()], &mut |_| {})?.remove(0);
         let edges = kept.iter().filter(|&&k| k).count();
         let nodes = EdgeFile::circuit(&b.graph, kept, None, &Meta::default()).nodes;
         let nodes = nodes.iter().filter(|(_, node)| node.in_graph).count();

@@ -5,12 +5,11 @@ use super::question::{Asked, bar};
 use super::scored::{Scored, warn_disconnected};
 use clap::Args;
 use edgegrad::attribution::behaviour::{Behaviour, Extremes};
-use edgegrad::attribution::subsets;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
 use edgegrad::discovery::select::Rank;
-use edgegrad::discovery::statistics;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
+use edgegrad::discovery::{running, statistics};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Graph};
 use edgegrad::io::atomic;
@@ -127,15 +126,16 @@ impl Evaluate {
         warn_disconnected(&Flow::new(&b.graph), kept);
         // The circuit, what it leaves out, the circuit without each of its edges, random ones.
         let one_less = if members.len() <= FEW || self.minimality { members.len() } else { 0 };
-        let random = statistics::random_circuits(&b.graph, kept, self.null, self.seed);
-        let member = |s: usize, e: usize| match s {
-            0 => kept[e],
-            1 => !kept[e],
-            s if s < 2 + one_less => kept[e] && members[s - 2] != e,
-            s => random[s - 2 - one_less][e],
+        let without = |&e: &usize| {
+            let mut less = kept.to_vec();
+            less[e] = false;
+            less
         };
+        let mut circuits = vec![kept.to_vec(), kept.iter().map(|kept| !kept).collect()];
+        circuits.extend(members[..one_less].iter().map(without));
+        circuits.extend(statistics::random_circuits(&b.graph, kept, self.null, self.seed));
         let (shown, mut progress) = bar("evaluate");
-        let values = subsets::per_pair(b, 2 + one_less + random.len(), member, &mut progress)?;
+        let values = running::circuits(b, &circuits, &mut progress)?;
         shown.finish_and_clear();
         let (circuit, complement) = (&values[0], &values[1]);
         let (less, random) = values[2..].split_at(one_less);

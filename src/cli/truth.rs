@@ -6,7 +6,7 @@ use clap::Args;
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
-use edgegrad::attribution::shapley;
+use edgegrad::attribution::{mask_ig, shapley};
 use edgegrad::discovery::acdc;
 use edgegrad::discovery::case::{self, Case};
 use edgegrad::discovery::select::Rank;
@@ -36,7 +36,7 @@ pub(super) struct Truth {
     /// and logit-diff to those that take derivatives at the clean run, where l2 is flat
     #[arg(long, value_parser = named::<Metric>, value_name = names::<Metric>())]
     metric: Option<Metric>,
-    /// Leave out what would run a model on more than N pairs
+    /// Leave out what would run a model on more than N pairs; mask-ig stops dividing there
     #[arg(long, value_name = "N", default_value_t = 250_000, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
     /// The numbers to compute with
@@ -61,6 +61,9 @@ enum Finder {
 
 /// What mask-ig may leave of the metric's difference: ranks need no more.
 const TOLERANCE: f64 = 1e-3;
+
+/// A node of mask-ig is a run and the way back, which costs about two.
+const RUNS_OF_A_NODE: u64 = 3;
 
 /// What ACDC lets the loss grow by for each edge: far above rounding, far below any effect here.
 const TAU: f64 = 1e-6;
@@ -120,15 +123,17 @@ impl Finder {
     fn scores<T: Element>(
         self,
         b: &Behaviour<'_, T>,
+        most_runs: u64,
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<f64>> {
         match self {
             Finder::Attribution(method) => {
+                let most_nodes = most_runs / (RUNS_OF_A_NODE * b.pairs.len() as u64).max(1);
                 let options = Options {
-                    steps: method.default_steps().unwrap_or(0),
-                    rule: method.default_rule(),
                     tol: TOLERANCE,
+                    most_nodes: mask_ig::MOST_NODES.min(most_nodes as usize),
                     seed: SEED,
+                    ..method.options()
                 };
                 Ok(method.scores(b, &options, progress)?.values)
             }
@@ -267,14 +272,19 @@ impl Truth {
             Some(runs) if runs > u128::from(self.runs) => {
                 End::LeftOut(format!("would take {runs} runs, --runs is {}", self.runs))
             }
-            _ => figures(case, finder, metric).map_or_else(End::Failed, End::Judged),
+            _ => figures(case, finder, metric, self.runs).map_or_else(End::Failed, End::Judged),
         };
         let (name, true_edges) = (case.name.clone(), case.true_edges());
         Row { case: name, edges, true_edges, finder, metric, end }
     }
 }
 
-fn figures<T: Element>(case: &Case<T>, finder: Finder, metric: Option<Metric>) -> Result<Figures> {
+fn figures<T: Element>(
+    case: &Case<T>,
+    finder: Finder,
+    metric: Option<Metric>,
+    most_runs: u64,
+) -> Result<Figures> {
     // Every model can be asked l2, and what knows no metric asks nothing.
     let metric = metric.unwrap_or(Metric::L2);
     let question = Question::new(metric, Positions::Asked, case.vocab_out(), &case.pairs)?;
@@ -282,7 +292,7 @@ fn figures<T: Element>(case: &Case<T>, finder: Finder, metric: Option<Metric>) -
     let b = Behaviour::new(&case.model, graph, &case.pairs, question, Baseline::Resample)?;
     let (shown, mut progress) = bar(finder.name());
     let start = Instant::now();
-    let scores = finder.scores(&b, &mut progress);
+    let scores = finder.scores(&b, most_runs, &mut progress);
     let seconds = start.elapsed().as_secs_f64();
     shown.finish_and_clear();
     let scores = scores?;

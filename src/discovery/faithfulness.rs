@@ -21,9 +21,10 @@
 //! where `f` is 0; the *clipped* CPR counts `f` as at most 1 and at least 0.
 
 use super::connect::Flow;
+use super::running;
 use super::select::{self, Rank};
+use crate::attribution::Progress;
 use crate::attribution::behaviour::{Baseline, Behaviour, Extremes};
-use crate::attribution::{Progress, subsets};
 use crate::error::Result;
 use crate::simd::Element;
 
@@ -48,7 +49,7 @@ impl Ends {
         let nothing = if b.baseline == Baseline::Resample {
             extremes.corrupted.clone()
         } else {
-            subsets::per_pair(b, 1, |_, _| false, &mut |_| {})?.remove(0)
+            running::circuits(b, &[vec![false; b.graph.edges()]], &mut |_| {})?.remove(0)
         };
         Ok(Ends { clean: extremes.clean.clone(), nothing })
     }
@@ -106,8 +107,7 @@ impl Curve {
             };
             fractions.iter().map(&mut place).collect::<Vec<_>>()
         });
-        let member = |s: usize, e: usize| circuits[s][e];
-        let values = subsets::per_pair(b, circuits.len(), member, progress)?;
+        let values = running::circuits(b, &circuits, progress)?;
         let size = |&i: &usize| circuits[i].iter().filter(|&&kept| kept).count();
         Ok(places.map(|places| Curve {
             fractions: fractions.to_vec(),
@@ -181,7 +181,7 @@ pub fn smallest<T: Element>(
     for first in (0..circuits).step_by(AT_ONCE) {
         let count = AT_ONCE.min(circuits - first);
         let list: Vec<Vec<bool>> = (first..first + count).map(&circuit).collect();
-        let values = subsets::per_pair(b, count, |s, e| list[s][e], &mut |_| {})?;
+        let values = running::circuits(b, &list, &mut |_| {})?;
         for (i, values) in values.iter().enumerate() {
             let f = ends.faithfulness(values);
             if f >= target {

@@ -4,8 +4,10 @@
 //! of a behaviour, for batches of pairs of one length. Its numbers are those of the masked model
 //! ([`subsets`](crate::attribution::subsets)) but for the order of summation.
 
+use crate::attribution::Progress;
 use crate::attribution::behaviour::{Baseline, Behaviour, Probe};
 use crate::attribution::metric::{Measured, Unembedding};
+use crate::attribution::subsets;
 use crate::error::Result;
 use crate::graph::specialise::Specialised;
 use crate::io::model::AnyModel;
@@ -101,4 +103,48 @@ pub fn per_pair<T: Element>(b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Optio
         }
     }
     Ok(Some(values))
+}
+
+/// The numbers of the residual stream of all pairs, from which on it pays to record a program for one
+/// circuit: GPT-2-small's breaks even at 60 tokens.
+const STREAM: usize = 1 << 15;
+
+/// The most of all edges that a circuit may have for it, one of so many.
+const SHARE: usize = 8;
+
+/// The metric of every pair, in their order, of each of `circuits`, `[circuits][pairs]`: by programs of
+/// their own where that is faster, or else by masks. What is chosen depends on the sizes alone.
+///
+/// # Errors
+/// If there is not enough memory for it.
+///
+/// # Panics
+/// If one of `circuits` is not `[E]`.
+pub fn circuits<T: Element>(
+    b: &Behaviour<'_, T>,
+    circuits: &[Vec<bool>],
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Vec<f64>>> {
+    let tokens: usize = b.lengths().iter().map(|group| group.len() * group[0].clean.len()).sum();
+    let large = match b.model {
+        AnyModel::Transformer(model) => tokens * model.config.d_model >= STREAM,
+        AnyModel::Pooled { .. } => false,
+    };
+    let small = |kept: &[bool]| SHARE * kept.iter().filter(|&&k| k).count() <= kept.len();
+    let (alone, masked): (Vec<usize>, Vec<usize>) =
+        (0..circuits.len()).partition(|&c| large && small(&circuits[c]));
+    let share = |n: usize| n as f64 / circuits.len() as f64;
+    let mut values = vec![vec![]; circuits.len()];
+    for (done, &c) in alone.iter().enumerate() {
+        values[c] = per_pair(b, &circuits[c])?.expect("a transformer");
+        progress(share(done + 1));
+    }
+    if !masked.is_empty() {
+        let (start, rest) = (share(alone.len()), share(masked.len()));
+        let member = |s: usize, e: usize| circuits[masked[s]][e];
+        let mut part = |done: f64| progress(start + rest * done);
+        let of_masked = subsets::per_pair(b, masked.len(), member, &mut part)?;
+        masked.iter().zip(of_masked).for_each(|(&c, v)| values[c] = v);
+    }
+    Ok(values)
 }

@@ -2,7 +2,6 @@
 
 use crate::common::Place;
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
-use edgegrad::attribution::eap_ig::Rule;
 use edgegrad::attribution::interactions::{Relation, hessian, patched};
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
@@ -150,8 +149,7 @@ fn bounds(model: &AnyModel<f64>) -> Bounds {
 }
 
 fn options(method: Method) -> Options {
-    let steps = method.default_steps().unwrap_or(0);
-    Options { steps, rule: method.default_rule(), tol: 1e-9, seed: 3 }
+    Options { tol: 1e-9, seed: 3, ..method.options() }
 }
 
 fn scores(method: Method, b: &Behaviour<'_, f64>) -> Scores {
@@ -646,7 +644,7 @@ fn random_scores_are_those_of_the_seed() {
     let setting = Setting::pooled();
     let b = setting.usual();
     let draw = |seed| {
-        let options = Options { steps: 0, rule: Rule::Left, tol: 1.0, seed };
+        let options = Options { seed, ..options(Method::Random) };
         Method::Random.scores(&b, &options, &mut |_| {}).expect("scores").values
     };
     assert_eq!(draw(1), draw(1));

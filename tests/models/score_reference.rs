@@ -38,7 +38,7 @@ fn check<T: Element>(tolerance: f64) {
         let want = want["edges"].as_object().expect("edges");
         let b = Behaviour::new(&model, graph.clone(), &pairs, question, baseline).expect("fits");
         let rule = if method == Method::EapIgActivations { Rule::Right } else { Rule::Left };
-        let options = Options { steps: 5, rule, tol: 1e-8, seed: 0 };
+        let options = Options { steps: 5, rule, ..method.options() };
         let got = method.scores(&b, &options, &mut |_| {}).expect("scores").values;
         assert_eq!(got.len(), want.len());
         let (mut worst, mut size) = (0.0f64, 0.0f64);

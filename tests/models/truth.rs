@@ -44,12 +44,7 @@ fn behaviour(case: &Case<f64>, metric: Metric) -> Behaviour<'_, f64> {
 }
 
 fn scores(case: &Case<f64>, method: Method, metric: Metric) -> Vec<f64> {
-    let options = Options {
-        steps: method.default_steps().unwrap_or(0),
-        rule: method.default_rule(),
-        tol: 1e-3,
-        seed: 0,
-    };
+    let options = Options { tol: 1e-3, ..method.options() };
     method.scores(&behaviour(case, metric), &options, &mut |_| {}).expect("scores").values
 }
 

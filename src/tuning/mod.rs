@@ -1,0 +1,6 @@
+//! Circuit-tuning: training the part of a model that a circuit names.
+#![forbid(unsafe_code)]
+
+mod objective;
+
+pub use objective::Objective;
