@@ -35,6 +35,7 @@ mod threads;
 use crate::simd::Element;
 use blocks::Product;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A read-only matrix of `rows` x `cols` numbers, `data[i * rs + j * cs]`.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +75,18 @@ impl<'a, T> Mat<'a, T> {
     #[must_use]
     pub fn t(self) -> Self {
         Mat { data: self.data, rows: self.cols, cols: self.rows, rs: self.cs, cs: self.rs }
+    }
+
+    /// Some of its columns.
+    ///
+    /// # Panics
+    /// If it has not so many.
+    #[must_use]
+    #[track_caller]
+    pub fn columns(self, columns: Range<usize>) -> Self {
+        assert!(columns.end <= self.cols, "columns {columns:?} of {}", self.cols);
+        let first = (columns.start * self.cs).min(self.data.len());
+        Mat { data: &self.data[first..], cols: columns.len(), ..self }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::gemm::{Mat, MatMut, Write, gemm, gemm_row};
 use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
-use crate::tape::{Backward, Forward, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Tape, Var, Window};
 
 /// `x w' + bias`: `[.., K] x [N, K] + [N] -> [.., N]`, the weight stored as PyTorch's `Linear` does.
 ///
@@ -83,6 +83,10 @@ impl<T: Element> Op<T> for Linear {
         }
     }
 
+    fn takes_windows(&self, i: usize) -> bool {
+        i == 1
+    }
+
     fn forward(&self, run: Forward<'_, T>) {
         let Linear { m, n, k, .. } = *self;
         let bias = run.has_input(2).then(|| run.input(2));
@@ -102,9 +106,14 @@ impl<T: Element> Op<T> for Linear {
         }
         if let Some(dw) = dw {
             let write = dw.write;
-            match self.stored {
-                Stored::OutIn => gemm(T::ONE, dy.t(), x, write, MatMut::new(dw.slice(), n, k)),
-                Stored::InOut => gemm(T::ONE, x.t(), dy, write, MatMut::new(dw.slice(), k, n)),
+            // Its rows are the columns of one factor, its columns those of the other.
+            let (a, b, rows, columns) = match self.stored {
+                Stored::OutIn => (dy, x, n, k),
+                Stored::InOut => (x, dy, k, n),
+            };
+            for (Window { rows, columns }, numbers) in dw.windows(rows, columns) {
+                let out = MatMut::new(numbers, rows.len(), columns.len());
+                gemm(T::ONE, a.columns(rows).t(), b.columns(columns), write, out);
             }
         }
         if let Some(db) = db {

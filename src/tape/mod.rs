@@ -32,10 +32,12 @@ mod op;
 mod plan;
 mod program;
 mod reuse;
+mod window;
 
-pub use op::{Backward, Forward, Grad, Op};
+pub use op::{Backward, Forward, Grad, Op, Windows};
 pub use plan::{BackwardPlan, ForwardPlan};
 pub use program::Program;
+pub use window::Window;
 use reuse::{Place, Places};
 
 use crate::tensor::{Buffer, Element, Shape};

@@ -1,9 +1,11 @@
 //! What an operation is to the tape.
 
+use super::window::Window;
 use super::{Node, Slot};
 use crate::gemm::Write;
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tensor::Buffer;
+use std::sync::Arc;
 
 /// An operation sees at least this many places for gradients, so that it can name them in one
 /// pattern; those behind its inputs are `None`.
@@ -17,6 +19,12 @@ pub trait Op<T: Element>: Send + Sync {
     /// How many numbers the forward pass leaves behind for the backward pass.
     fn saves(&self) -> usize {
         0
+    }
+
+    /// Whether it can leave out all of the gradient of input `i` but some [windows](Window): see
+    /// [`Grad::windows`].
+    fn takes_windows(&self, _i: usize) -> bool {
+        false
     }
 
     /// Computes all of `run.out` (whatever it held before) and `run.saved` from the inputs.
@@ -63,6 +71,8 @@ pub struct Grad<T> {
     pub(super) data: Buffer<T>,
     /// Whether it already holds what other operations contributed.
     pub write: Write,
+    /// What of it is wanted, if not all.
+    pub(super) within: Option<Arc<[Window]>>,
 }
 
 impl<T: Element> Grad<T> {
@@ -70,6 +80,13 @@ impl<T: Element> Grad<T> {
     #[inline]
     pub fn slice(&mut self) -> &mut [T] {
         &mut self.data
+    }
+
+    /// What is wanted of the gradient of a matrix `[rows, columns]`: its windows, all of it unless a
+    /// plan says otherwise, each with its numbers row after row.
+    pub fn windows(&mut self, rows: usize, columns: usize) -> Windows<'_, T> {
+        let whole = self.within.is_none().then(|| Window::whole(rows, columns));
+        Windows { whole, within: self.within.as_deref().unwrap_or(&[]), data: &mut self.data }
     }
 
     /// The numbers as a sum so far: zeros where nothing was contributed yet.
@@ -89,6 +106,28 @@ impl<T: Element> Grad<T> {
             Write::Store => self.data.copy_from_slice(x),
             Write::Add => T::vectorize(AddTo { x, out: &mut self.data }),
         }
+    }
+}
+
+/// The windows of a gradient with their numbers.
+pub struct Windows<'a, T> {
+    whole: Option<Window>,
+    within: &'a [Window],
+    data: &'a mut [T],
+}
+
+impl<'a, T> Iterator for Windows<'a, T> {
+    type Item = (Window, &'a mut [T]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let window = self.whole.take().or_else(|| {
+            let (first, rest) = self.within.split_first()?;
+            self.within = rest;
+            Some(first.clone())
+        })?;
+        let (numbers, rest) = std::mem::take(&mut self.data).split_at_mut(window.len());
+        self.data = rest;
+        Some((window, numbers))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Which operations a pass has to run: found once, followed at every replay.
 
 use super::reuse::{Place, Places};
-use super::{Program, Slot, Var};
+use super::{Program, Slot, Var, Window};
 use crate::gemm::Write;
 use crate::tensor::Element;
+use std::sync::Arc;
 
 /// The operations that depend on some leaves; see [`Program::plan_forward`].
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct BackwardPlan {
     pub(super) unreached: Vec<Place>,
     wanted: Vec<Slot>,
     output_slot: Slot,
+    /// Which memory for gradients it was made for.
+    pub(super) epoch: u32,
 }
 
 /// One operation of the reverse walk.
@@ -55,11 +58,12 @@ pub(super) struct Step {
 }
 
 /// How a gradient is written, and where.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) write: Write,
     pub(super) place: Place,
     pub(super) len: usize,
+    pub(super) within: Option<Arc<[Window]>>,
 }
 
 impl BackwardPlan {
@@ -119,7 +123,37 @@ impl<T: Element> Program<T> {
     /// The reverse walk that gives the gradient of `output` with respect to the `wanted`
     /// variables, and does no work that none of them needs.
     pub fn plan_backward(&mut self, output: Var, wanted: &[Var]) -> BackwardPlan {
-        self.plan_backward_above(output, wanted, &[])
+        self.plan(output, wanted, &[], &[])
+    }
+
+    /// [`plan_backward`](Self::plan_backward), of some wanted matrices no more than these windows: their
+    /// [gradient](Program::grad) is one window after the other, each row after row. Nothing else of it
+    /// is computed, and no memory is held for it.
+    ///
+    /// # Panics
+    /// If such a variable is not wanted, is no matrix or vector (which counts as a row), has a window
+    /// that leaves it, or goes into an operation that knows no windows.
+    #[track_caller]
+    pub fn plan_backward_within(
+        &mut self,
+        output: Var,
+        wanted: &[Var],
+        within: &[(Var, Arc<[Window]>)],
+    ) -> BackwardPlan {
+        for (x, windows) in within {
+            let shape = self.shape(*x);
+            let whole = Window::whole(shape.rows(), shape.last());
+            assert!(shape.rank() <= 2, "windows of {shape}");
+            assert!(windows.iter().all(|w| whole.contains(w)), "{windows:?} of {shape}");
+            assert!(wanted.contains(x), "windows of what is not wanted");
+            let slot = self.slot(*x);
+            for node in &self.nodes {
+                let at = node.inputs.iter().position(|&input| input == slot);
+                let takes = at.is_none_or(|i| node.op.takes_windows(i));
+                assert!(takes, "{} knows no windows", node.op.name());
+            }
+        }
+        self.plan(output, wanted, &[], within)
     }
 
     /// [`plan_backward`](Self::plan_backward) with the variables `fixed` taken for constants: no
@@ -129,6 +163,16 @@ impl<T: Element> Program<T> {
         output: Var,
         wanted: &[Var],
         fixed: &[Var],
+    ) -> BackwardPlan {
+        self.plan(output, wanted, fixed, &[])
+    }
+
+    fn plan(
+        &mut self,
+        output: Var,
+        wanted: &[Var],
+        fixed: &[Var],
+        within: &[(Var, Arc<[Window]>)],
     ) -> BackwardPlan {
         self.assert_whole();
         let output_slot = self.slot(output);
@@ -140,7 +184,7 @@ impl<T: Element> Program<T> {
             wants[out] |= !fixed[out] && node.inputs.iter().any(|&x| wants[x as usize]);
         }
         let wanted: Vec<Slot> = wanted.iter().map(|&x| self.slot(x)).collect();
-        let mut memory = GradientMemory::new(self, &wanted);
+        let mut memory = GradientMemory::new(self, &wanted, within);
         let output = memory.target(output_slot);
         let mut steps = vec![];
         for (i, node) in self.nodes.iter().enumerate().rev() {
@@ -157,7 +201,7 @@ impl<T: Element> Program<T> {
         let unreached = lone.map(|&x| memory.kept[x as usize].expect("wanted")).collect();
         let GradientMemory { pool, kept, .. } = memory;
         self.keep_gradients(pool, kept);
-        BackwardPlan { output, steps, unreached, wanted, output_slot }
+        BackwardPlan { output, steps, unreached, wanted, output_slot, epoch: self.epoch() }
     }
 
     pub(super) fn marks(&self, vars: &[Var]) -> Vec<bool> {
@@ -178,16 +222,30 @@ struct GradientMemory {
     /// By slot, where the gradient is in this pass; `None` before its first contribution.
     places: Vec<Option<Place>>,
     lens: Vec<usize>,
+    /// By slot, what of it is wanted, if not all.
+    within: Vec<Option<Arc<[Window]>>>,
 }
 
 impl GradientMemory {
-    fn new<T: Element>(program: &Program<T>, wanted: &[Slot]) -> Self {
+    fn new<T: Element>(
+        program: &Program<T>,
+        wanted: &[Slot],
+        windows: &[(Var, Arc<[Window]>)],
+    ) -> Self {
         let (mut pool, mut kept) = program.kept_gradients();
-        let lens = program.lens();
+        let mut lens = program.lens();
+        let mut within = vec![None; lens.len()];
+        for (x, windows) in windows {
+            let slot = program.slot(*x) as usize;
+            lens[slot] = windows.iter().map(Window::len).sum();
+            let known = kept[slot].is_some();
+            assert!(!known, "a plan wants all of the gradient: forget it before");
+            within[slot] = Some(windows.clone());
+        }
         for &x in wanted {
             kept[x as usize].get_or_insert_with(|| pool.own(lens[x as usize]));
         }
-        GradientMemory { places: vec![None; kept.len()], pool, kept, lens }
+        GradientMemory { places: vec![None; kept.len()], pool, kept, lens, within }
     }
 
     /// How to write the next contribution to the gradient of `x`.
@@ -197,7 +255,7 @@ impl GradientMemory {
         let write = if at.is_none() { Write::Store } else { Write::Add };
         let place =
             *at.get_or_insert_with(|| self.kept[x as usize].unwrap_or_else(|| self.pool.take(len)));
-        Target { write, place, len }
+        Target { write, place, len, within: self.within[x as usize].clone() }
     }
 
     /// The gradient of `x` has been passed on.

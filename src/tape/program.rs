@@ -22,6 +22,10 @@ pub struct Program<T> {
     values: Vec<Buffer<T>>,
     /// By place.
     grads: Vec<Buffer<T>>,
+    /// Buffers of gradients that plans had which are forgotten.
+    spare: Vec<Buffer<T>>,
+    /// How often plans were forgotten.
+    epoch: u32,
     /// The places of the gradients, and which of them may be shared.
     pool: Places,
     /// By slot, the place of a gradient that a plan wants.
@@ -45,6 +49,8 @@ impl<T: Element> Program<T> {
         let mut program = Program {
             values,
             grads: vec![],
+            spare: vec![],
+            epoch: 0,
             pool: Places::default(),
             wanted: vec![None; tape.slots.len()],
             saved: tape.saved.iter().map(|&n| Buffer::zeros(n)).collect(),
@@ -105,10 +111,29 @@ impl<T: Element> Program<T> {
         self.grads.resize_with(pool.rooms().len(), Buffer::default);
         for (grad, &room) in self.grads.iter_mut().zip(pool.rooms()) {
             if grad.room() < room {
-                *grad = Buffer::zeros(room);
+                let fits = |b: &Buffer<T>| (room..=room + room / 8).contains(&b.room());
+                *grad = match self.spare.iter().position(fits) {
+                    Some(i) => self.spare.swap_remove(i),
+                    None => Buffer::zeros(room),
+                };
+                grad.set_len(room);
             }
         }
+        self.spare.clear();
         (self.pool, self.wanted) = (pool, wanted);
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Forgets all plans of reverse passes, and the gradients they want; what memory the next plan can
+    /// use goes over to it.
+    pub fn forget_plans(&mut self) {
+        self.epoch += 1;
+        self.pool = Places::default();
+        self.wanted.fill(None);
+        self.spare.append(&mut self.grads);
     }
 
     /// The shape of `x`.
@@ -277,6 +302,7 @@ impl<T: Element> Program<T> {
     /// If there is not one weight for each number of the output.
     #[track_caller]
     pub fn backward_from(&mut self, plan: &BackwardPlan, weights: &[T]) {
+        assert_eq!(plan.epoch, self.epoch, "a plan that was forgotten");
         let seed = &mut self.grads[plan.output.place as usize];
         assert_eq!(weights.len(), plan.output.len, "weights of the output");
         seed.set_len(weights.len());
@@ -288,10 +314,11 @@ impl<T: Element> Program<T> {
             let node = &self.nodes[step.node as usize];
             // Gradients leave the list while they are written; no two of a node share a place.
             for target in &step.targets {
-                let grad = target.map(|Target { write, place, len }| {
+                let grad = target.as_ref().map(|target| {
+                    let Target { write, place, len, .. } = *target;
                     let mut data = take(&mut self.grads[place as usize]);
                     data.set_len(len);
-                    Grad { data, write }
+                    Grad { data, write, within: target.within.clone() }
                 });
                 self.in_hand.push(grad);
             }

@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod objective;
+pub mod slices;
 
 pub use objective::Objective;
