@@ -37,8 +37,8 @@ mod window;
 pub use op::{Backward, Forward, Grad, Op, Windows};
 pub use plan::{BackwardPlan, ForwardPlan};
 pub use program::Program;
-pub use window::Window;
 use reuse::{Place, Places};
+pub use window::Window;
 
 use crate::tensor::{Buffer, Element, Shape};
 

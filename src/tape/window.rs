@@ -141,7 +141,8 @@ mod tests {
             program.plan_backward_within(loss, &[w], &[(w, windows.into())]);
             program.bytes() - before
         };
-        let saved = bytes(&[Window::whole(IN, OUT)]) - bytes(&[Window { rows: 0..3, columns: 0..4 }]);
+        let saved =
+            bytes(&[Window::whole(IN, OUT)]) - bytes(&[Window { rows: 0..3, columns: 0..4 }]);
         assert_eq!(saved, 8 * (IN * OUT - 12));
     }
 

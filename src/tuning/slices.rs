@@ -224,15 +224,16 @@ impl Slices {
         self.0.iter().map(Slice::len).sum()
     }
 
-    /// The parameters of which something is trained, with what is trained of each in windows that do
-    /// not touch each other; where the numbers are scattered, the whole parameter.
+    /// The parameters of which something is trained, with the windows in which their gradient is needed:
+    /// what is trained in windows that do not touch each other; the whole parameter where the numbers
+    /// are scattered, and of a vector.
     pub fn by_parameter(&self, shapes: &[[usize; 2]]) -> Vec<(usize, Vec<Window>)> {
         let mut list: Vec<(usize, Vec<Window>)> = vec![];
         for slice in &self.0 {
             let [rows, columns] = shapes[slice.parameter];
             let window = match &slice.cells {
-                Cells::Window(window) => window.clone(),
-                Cells::Scattered(_) => Window::whole(rows, columns),
+                Cells::Window(window) if rows > 1 => window.clone(),
+                _ => Window::whole(rows, columns),
             };
             match list.last_mut() {
                 Some((parameter, windows)) if *parameter == slice.parameter => windows.push(window),

@@ -1,0 +1,357 @@
+//! Finding the circuit that is trained next.
+
+use super::slices::Ends;
+use crate::attribution::behaviour::{Baseline, Behaviour};
+use crate::attribution::method::{Method, Options};
+use crate::attribution::metric::{Metric, Positions, Question};
+use crate::discovery::faithfulness::{self, Ends as Extremes};
+use crate::discovery::select::{self, Rank};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, Port};
+use crate::io::model::AnyModel;
+use crate::io::pairs::Pairs;
+use crate::named::named;
+use crate::rng::{Purpose, Rng};
+use crate::simd::Element;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+named! {
+    /// How a circuit is taken from scores.
+    Select {
+        /// The edges of largest `|score|`.
+        #[default]
+        Edges = "edges",
+        /// The ends of largest sum of their edges' `|score|`, and all edges between them.
+        Nodes = "nodes",
+        /// The fewest edges whose circuit is as faithful as asked.
+        Faithfulness = "faithfulness",
+        /// The edges whose `|score|` is at least so large.
+        Threshold = "threshold",
+    }
+}
+
+named! {
+    /// How a number of edges moves from its start to its end.
+    Ramp {
+        /// In a straight line.
+        #[default]
+        Linear = "linear",
+        /// Along half a period of a cosine.
+        Cosine = "cosine",
+    }
+}
+
+/// How many edges or ends: from `start` to `end` over `steps` updates, then `end`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amount {
+    /// At the first update.
+    pub start: f64,
+    /// From update `steps` on.
+    pub end: f64,
+    /// Updates on the way.
+    pub steps: usize,
+    /// How.
+    pub ramp: Ramp,
+}
+
+impl Amount {
+    /// Always the same.
+    pub fn constant(n: f64) -> Amount {
+        Amount { start: n, end: n, steps: 0, ramp: Ramp::Linear }
+    }
+
+    /// At update `step`.
+    ///
+    /// ```
+    /// use edgegrad::tuning::{Amount, Ramp};
+    /// let falling = Amount { start: 100.0, end: 20.0, steps: 4, ramp: Ramp::Linear };
+    /// let at: Vec<f64> = (0..6).map(|step| falling.at(step)).collect();
+    /// assert_eq!(at, [100.0, 80.0, 60.0, 40.0, 20.0, 20.0]);
+    /// ```
+    pub fn at(&self, step: usize) -> f64 {
+        if step >= self.steps {
+            return self.end;
+        }
+        let done = step as f64 / self.steps as f64;
+        let left = match self.ramp {
+            Ramp::Linear => 1.0 - done,
+            Ramp::Cosine => 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done)),
+        };
+        self.end + (self.start - self.end) * left
+    }
+}
+
+/// How circuits are found while a model is tuned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discovery {
+    /// Whose scores.
+    pub method: Method,
+    /// What it is told.
+    pub options: Options,
+    /// What answers are worth.
+    pub metric: Metric,
+    /// Where: at the asked position, or at all (of a process).
+    pub positions: Positions,
+    /// What stands in for a removed edge.
+    pub baseline: Baseline,
+    /// How a circuit is taken from scores.
+    pub select: Select,
+    /// How many edges or ends, how faithful, or how large a score.
+    pub amount: Amount,
+    /// Decay rates of averages over the discoveries of a run, as AdaLoRA smooths its scores (Zhang et
+    /// al. 2023): `I = b1 I + (1 - b1) |s|`, `U = b2 U + (1 - b2) | |s| - I |`, and `I U` is ranked.
+    pub smoothing: Option<[f64; 2]>,
+    /// Only ends in these layers are trained.
+    pub layers: Option<Range<usize>>,
+    /// Random ends that are trained as well, as a share of those that were found.
+    pub random: f64,
+}
+
+/// A circuit, and what it was taken by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// `[E]`.
+    pub scores: Vec<f64>,
+    /// `[E]`.
+    pub kept: Vec<bool>,
+    /// What is trained of it.
+    pub ends: Ends,
+}
+
+/// Finds one circuit after the other.
+pub struct Finder {
+    graph: Graph,
+    discovery: Discovery,
+    /// The averages of [`Discovery::smoothing`].
+    averages: Option<[Vec<f64>; 2]>,
+    rng: Rng,
+}
+
+impl Finder {
+    /// For a run with this seed.
+    ///
+    /// # Errors
+    /// If more edges or ends are asked for than there are, or a share is none.
+    pub fn new(graph: Graph, discovery: Discovery, seed: u64) -> Result<Finder> {
+        let Amount { start, end, .. } = discovery.amount;
+        let (least, most, what) = match discovery.select {
+            Select::Edges => (1.0, graph.edges() as f64, "edges of the graph"),
+            Select::Nodes => (1.0, ends_of(&graph) as f64, "ends of the graph's edges"),
+            Select::Faithfulness => (f64::MIN, f64::MAX, "numbers"),
+            Select::Threshold => (0.0, f64::MAX, "numbers"),
+        };
+        for n in [start, end] {
+            if !(least <= n && n <= most) {
+                let message = format!("{n}: there are {most} {what}");
+                return Err(Error::input("edges", message, "ask for fewer, and for one at least"));
+            }
+        }
+        if !(discovery.random >= 0.0 && discovery.random.is_finite()) {
+            let message = format!("must be at least 0, got {}", discovery.random);
+            return Err(Error::input("random", message, "give a share such as 0.1"));
+        }
+        let rng = Rng::new(seed, Purpose::Null, 0);
+        Ok(Finder { graph, discovery, averages: None, rng })
+    }
+
+    /// How it finds.
+    pub fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
+    /// Its graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The circuit of `model` at update `step`, on these pairs.
+    ///
+    /// # Errors
+    /// If the metric says nothing about such pairs, there is not enough memory, or no circuit is as
+    /// faithful as asked.
+    pub fn find<T: Element>(
+        &mut self,
+        model: &AnyModel<T>,
+        vocab_out: usize,
+        pairs: &Pairs,
+        step: usize,
+    ) -> Result<Found> {
+        let d = &self.discovery;
+        let question = Question::new(d.metric, d.positions, vocab_out, pairs)?;
+        let b = Behaviour::new(model, self.graph.clone(), pairs, question, d.baseline)?;
+        let scores = d.method.scores(&b, &d.options, &mut |_| {})?.values;
+        let ranked = self.smooth(&scores);
+        let mut ends = self.select(&b, &ranked, self.discovery.amount.at(step))?;
+        let kept = between(&self.graph, &ends.1, ends.0);
+        let extra = (self.discovery.random * ends.1.count() as f64).round() as usize;
+        self.add_random(&mut ends.1, extra);
+        self.restrict(&mut ends.1);
+        Ok(Found { scores, kept, ends: ends.1 })
+    }
+
+    fn smooth(&mut self, scores: &[f64]) -> Vec<f64> {
+        let sizes: Vec<f64> = scores.iter().map(|s| s.abs()).collect();
+        let Some([b1, b2]) = self.discovery.smoothing else { return sizes };
+        let none = || [vec![0.0; sizes.len()], vec![0.0; sizes.len()]];
+        let [mean, spread] = self.averages.get_or_insert_with(none);
+        let each = sizes.iter().zip(mean).zip(spread);
+        each.map(|((s, mean), spread)| {
+            *mean = b1 * *mean + (1.0 - b1) * s;
+            *spread = b2 * *spread + (1.0 - b2) * (s - *mean).abs();
+            *mean * *spread
+        })
+        .collect()
+    }
+
+    /// The edges that were chosen, or `None` for all between the ends; and the ends.
+    fn select<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        sizes: &[f64],
+        amount: f64,
+    ) -> Result<(Option<Vec<bool>>, Ends)> {
+        let (graph, all) = (&self.graph, sizes.len());
+        let order = Rank::Abs.order(sizes);
+        let kept = match self.discovery.select {
+            Select::Edges => select::first(&order, amount.round() as usize, all),
+            Select::Threshold => select::threshold(sizes, Rank::Abs, amount),
+            Select::Nodes => {
+                return Ok((None, best_ends(graph, sizes, amount.round() as usize)));
+            }
+            Select::Faithfulness => {
+                let extremes = Extremes::new(b, &b.extremes()?)?;
+                let more = |&n: &usize| Some((n + (n / 8).max(1)).min(all)).filter(|_| n < all);
+                let counts: Vec<usize> = std::iter::successors(Some(1), more).collect();
+                let circuit = |i: usize| select::first(&order, counts[i], all);
+                let found = faithfulness::smallest(
+                    b,
+                    &extremes,
+                    counts.len(),
+                    circuit,
+                    amount,
+                    &mut |_| {},
+                )?;
+                // Where none is, all edges are: the target may be above what the model does.
+                found.map_or_else(|_| vec![true; all], |(i, _)| circuit(i))
+            }
+        };
+        let ends = Ends::of(graph, &kept);
+        Ok((Some(kept), ends))
+    }
+
+    /// Adds random ends that are not there yet.
+    fn add_random(&mut self, ends: &mut Ends, mut count: usize) {
+        let mut rest: Vec<&mut bool> =
+            ends.readers.iter_mut().flatten().chain(&mut ends.writers).filter(|e| !**e).collect();
+        while count > 0 && !rest.is_empty() {
+            *rest.swap_remove(self.rng.below(rest.len() as u64) as usize) = true;
+            count -= 1;
+        }
+    }
+
+    /// Leaves out ends of other layers.
+    fn restrict(&self, ends: &mut Ends) {
+        let Some(layers) = &self.discovery.layers else { return };
+        let inside = |node: Node| match node {
+            Node::Head { layer, .. }
+            | Node::KeyValue { layer, .. }
+            | Node::Mlp { layer }
+            | Node::Neuron { layer, .. } => layers.contains(&layer),
+            Node::Input | Node::Embed | Node::Pos => layers.start == 0,
+            Node::Logits => layers.end >= self.graph.layers,
+        };
+        for (group, readers) in self.graph.groups.iter().zip(&mut ends.readers) {
+            group.readers.iter().zip(readers).for_each(|(r, is)| *is &= inside(r.node));
+        }
+        self.graph.writers.iter().zip(&mut ends.writers).for_each(|(&w, is)| *is &= inside(w));
+    }
+
+    /// As many random ends of each type (heads' queries, keys, values and outputs, MLPs' inputs and
+    /// outputs, ..) as `ends` has: what a circuit is compared with.
+    pub fn matched(&mut self, ends: &Ends) -> Ends {
+        let mut types: BTreeMap<Kind, (Vec<Place>, usize)> = BTreeMap::new();
+        let mut note = |kind, place, is: bool| {
+            let (places, taken) = types.entry(kind).or_default();
+            places.push(place);
+            *taken += usize::from(is);
+        };
+        for (g, (group, readers)) in self.graph.groups.iter().zip(&ends.readers).enumerate() {
+            for (r, (input, &is)) in group.readers.iter().zip(readers).enumerate() {
+                note((kind(input.node), Some(input.port)), (Some(g), r), is);
+            }
+        }
+        for (w, (&node, &is)) in self.graph.writers.iter().zip(&ends.writers).enumerate() {
+            note((kind(node), None), (None, w), is);
+        }
+        let mut drawn = Ends::none(&self.graph);
+        for (mut places, taken) in types.into_values() {
+            for _ in 0..taken {
+                let (group, i) = places.swap_remove(self.rng.below(places.len() as u64) as usize);
+                match group {
+                    Some(g) => drawn.readers[g][i] = true,
+                    None => drawn.writers[i] = true,
+                }
+            }
+        }
+        drawn
+    }
+}
+
+/// The type of an end: of which kind of node, and through which port it reads, if it reads.
+type Kind = (u8, Option<Port>);
+
+/// A reader of a group, or a writer.
+type Place = (Option<usize>, usize);
+
+fn kind(node: Node) -> u8 {
+    match node {
+        Node::Input | Node::Embed | Node::Pos => 0,
+        Node::Head { .. } | Node::KeyValue { .. } => 1,
+        Node::Mlp { .. } | Node::Neuron { .. } => 2,
+        Node::Logits => 3,
+    }
+}
+
+/// How many ends the edges of a graph have.
+pub fn ends_of(graph: &Graph) -> usize {
+    graph.writers.len() + graph.groups.iter().map(|g| g.readers.len()).sum::<usize>()
+}
+
+/// The `n` ends whose edges' `sizes` add up to most; of equals, readers first, in order.
+fn best_ends(graph: &Graph, sizes: &[f64], n: usize) -> Ends {
+    let offsets: Vec<usize> = graph
+        .groups
+        .iter()
+        .scan(0, |next, g| {
+            let first = *next;
+            *next += g.readers.len();
+            Some(first)
+        })
+        .collect();
+    let readers = ends_of(graph) - graph.writers.len();
+    let mut sums = vec![0.0; ends_of(graph)];
+    for (e, size) in sizes.iter().enumerate() {
+        let (group, _, reader, writer) = graph.place(e);
+        sums[offsets[group] + reader] += size;
+        sums[readers + writer] += size;
+    }
+    let best = select::first(&Rank::Abs.order(&sums), n, sums.len());
+    let of_group =
+        |(g, &first): (usize, &usize)| best[first..first + graph.groups[g].readers.len()].to_vec();
+    Ends {
+        readers: offsets.iter().enumerate().map(of_group).collect(),
+        writers: best[readers..].to_vec(),
+    }
+}
+
+/// `edges`, or all edges that lead from one of the ends to another.
+fn between(graph: &Graph, ends: &Ends, edges: Option<Vec<bool>>) -> Vec<bool> {
+    edges.unwrap_or_else(|| {
+        let both = |e| {
+            let (group, _, reader, writer) = graph.place(e);
+            ends.readers[group][reader] && ends.writers[writer]
+        };
+        (0..graph.edges()).map(both).collect()
+    })
+}
