@@ -252,8 +252,7 @@ mod tests {
         assert_eq!(&again.config, config);
         assert_eq!(again.weights.len(), model.weights.len());
         for ((p, a), b) in config.parameters().iter().zip(&again.weights).zip(&model.weights) {
-            let bits =
-                |x: &Buffer<T>| x.iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>();
+            let bits = |x: &Buffer<T>| x.iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(a), bits(b), "{}", p.name);
         }
     }
@@ -267,7 +266,8 @@ mod tests {
     }
 
     fn tiny() -> Config {
-        let sizes = Config { vocab: 5, vocab_out: 5, context: 4, layers: 1, ..Config::gpt2_small() };
+        let sizes =
+            Config { vocab: 5, vocab_out: 5, context: 4, layers: 1, ..Config::gpt2_small() };
         Config { d_model: 4, heads: 2, kv_heads: 2, d_head: 2, d_mlp: 3, ..sizes }
     }
 
