@@ -395,6 +395,7 @@ fn remove(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn small() -> Pretraining {
         let sizes = Pretraining { layers: 2, heads: 2, d_model: 8, d_mlp: 8, ..Default::default() };
@@ -447,11 +448,13 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_bytes_on_any_threads() {
         let t = tempfile::tempdir().unwrap();
-        let done = std::sync::atomic::AtomicU64::new(0);
+        let done = AtomicU64::new(0);
         let run = |name: &str, threads, seed| {
             let settings = Pretraining { seed, ..small() };
             let folder = t.path().join(name);
-            let progress = |n| drop(done.fetch_add(n, std::sync::atomic::Ordering::Relaxed));
+            let progress = |n| {
+                done.fetch_add(n, Ordering::Relaxed);
+            };
             pretrain(&settings, &folder, Existing::Refuse, threads, &progress).unwrap();
             let read = |file| fs::read(folder.join(file)).unwrap();
             FILES.map(read)
