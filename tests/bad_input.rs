@@ -183,6 +183,32 @@ fn initial_weights() {
 }
 
 #[test]
+fn arguments_of_pretrain() {
+    let place = place();
+    std::fs::create_dir(place.path("mine")).expect("a folder");
+    std::fs::write(place.path("mine/notes.txt"), "").expect("a file");
+    for (arguments, parts, help) in [
+        ("--steps 0 --out run", &["--steps", "from 1 to", "got 0"][..], "leave it out"),
+        (
+            "--steps 1 --out run --heads 3",
+            &["--heads", "3 heads do not divide --d-model 64"],
+            "multiple",
+        ),
+        ("--steps 1 --out run --lr nan", &["--lr", "above 0, got NaN"], "--lr 2e-3"),
+        ("--steps 1 --out c.toml/run", &["c.toml"], ""),
+        ("--steps 1 --out mine", &["mine", "is there already"], "--force"),
+        (
+            "--steps 1 --out mine --force",
+            &["mine/notes.txt", "no file of a base model"],
+            "another --out",
+        ),
+    ] {
+        place.run(&format!("pretrain {arguments}")).failed(2, parts, help);
+        assert!(!place.path("run").exists() && place.path("mine/notes.txt").exists());
+    }
+}
+
+#[test]
 fn a_folder_that_holds_a_run() {
     let place = place();
     place.succeed("train c.toml --out run");

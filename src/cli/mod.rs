@@ -6,6 +6,7 @@ mod discover;
 mod evaluate;
 mod info;
 mod interactions;
+mod pretrain;
 mod question;
 mod run;
 mod scored;
@@ -26,6 +27,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Pretrain(pretrain::Pretrain),
     Run(run::Run),
     Info(info::Info),
     Attribute(attribute::Attribute),
@@ -40,6 +42,7 @@ impl Cli {
     pub(crate) fn run(&self) -> Result<()> {
         match &self.command {
             Command::Train(command) => command.run(),
+            Command::Pretrain(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),

@@ -5,6 +5,7 @@ pub mod batches;
 pub mod checkpoint;
 pub mod circuits;
 pub mod config;
+pub mod language;
 mod measure;
 pub mod metrics;
 mod progress;

@@ -10,12 +10,14 @@
 //! 32 or 64 bits. They are put into the layout of
 //! [`transformer::Config::parameters`], rounded to the numbers asked for.
 //! What a model sets and this crate does not compute is refused by its key, never left out.
+//! [`write_transformer`] writes transformers in TransformerLens' dialect.
 
 mod fields;
 mod huggingface;
 pub mod pooled;
 mod source;
 mod transformer_lens;
+mod write;
 
 use super::safetensors::Tensors;
 use crate::error::{Error, Result};
@@ -27,6 +29,8 @@ use source::Source;
 use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
+
+pub use write::{put_transformer, write_transformer, write_words};
 
 /// Whose files a model folder holds.
 #[derive(Clone, Copy, Debug, PartialEq)]

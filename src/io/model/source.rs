@@ -1,6 +1,6 @@
 //! Weights of a model in the layout of their file, put into ours.
 
-use super::super::safetensors::Tensors;
+use super::super::safetensors::{Tensor, Tensors};
 use crate::error::{Error, Result};
 use crate::nn::transformer::{Config, Model, Parameter};
 use crate::simd::Element;
@@ -121,7 +121,21 @@ impl Part {
         Part { optional: true, ..self }
     }
 
+    /// The tensor's name and shape, and its numbers out of those of our parameter: what reading it
+    /// put there.
+    pub(super) fn tensor<T: Element>(&self, ours: &[T]) -> Tensor {
+        let mut numbers = vec![T::ZERO; self.shape.iter().product()];
+        self.each(|theirs, at| numbers[theirs] = ours[at]);
+        Tensor::new(&*self.tensor, &self.shape, &numbers)
+    }
+
     fn copy<T: Copy>(&self, from: &[T], to: &mut [T]) {
+        self.each(|theirs, ours| to[ours] = from[theirs]);
+    }
+
+    /// Every number's place in the file's tensor and in ours.
+    #[inline]
+    fn each(&self, mut visit: impl FnMut(usize, usize)) {
         // Squares: whichever side strides, its cache lines are used up before they are left.
         const SQUARE: usize = 32;
         let [(a, from_a, to_a), (b, from_b, to_b), (c, from_c, to_c)] = self.axes;
@@ -132,7 +146,7 @@ impl Part {
                     for j in j0..b.min(j0 + SQUARE) {
                         let (x, y) = (start.0 + j * from_b, start.1 + j * to_b);
                         for k in k0..c.min(k0 + SQUARE) {
-                            to[y + k * to_c] = from[x + k * from_c];
+                            visit(x + k * from_c, y + k * to_c);
                         }
                     }
                 }
@@ -205,7 +219,7 @@ pub(super) fn read<T: Element>(
 }
 
 /// The layer and the name in it of a parameter.
-fn in_layer(name: &str) -> (usize, &str) {
+pub(super) fn in_layer(name: &str) -> (usize, &str) {
     let split = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
     match split.and_then(|(l, part)| Some((l.parse().ok()?, part))) {
         Some(found) => found,

@@ -41,6 +41,13 @@ pub(super) struct TransformerLens {
     shared: &'static str,
 }
 
+impl TransformerLens {
+    /// The dialect as TransformerLens itself would write a model of this shape.
+    pub(super) fn of(config: &Config) -> TransformerLens {
+        TransformerLens { shared: if config.kv_heads < config.heads { "_" } else { "" } }
+    }
+}
+
 /// Whether the fields are TransformerLens'.
 pub(super) fn is_it(fields: &Fields) -> bool {
     fields.has("d_model") && fields.has("n_layers")

@@ -16,7 +16,7 @@
 //! the sentence has; the corrupted sequence has an occupation, or a noun, of the other gender.
 
 use super::vocabulary::{
-    ADJECTIVES, BELONGINGS, DAYS, FEMALE, GENDERED, HELD_OUT_OCCUPATIONS, MALE,
+    ADJECTIVES, BELONGINGS, DAYS, FEMALE, GENDERED, HELD_OUT_OCCUPATIONS, MALE, Vocabulary,
 };
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};
 use crate::rng::Rng;
@@ -43,6 +43,21 @@ const TEMPLATES: [(&str, &str); 9] = [
 
 /// The last templates are kept from tuning.
 const HELD_OUT: usize = 2;
+
+/// The first occupation among `tokens`.
+///
+/// ```
+/// use edgegrad::tasks::language::{occupation::occupation, vocabulary::Vocabulary};
+/// let words = Vocabulary::get();
+/// let of = |text| occupation(&words.encode(text).expect("known words"));
+/// assert_eq!(of("when the nurse arrived she was tired"), words.id("nurse"));
+/// assert_eq!(of("the king slept"), None);
+/// ```
+pub fn occupation(tokens: &[u32]) -> Option<u32> {
+    let word = |id: u32| Vocabulary::get().words().get(id as usize);
+    let is_one = |id: &u32| word(*id).is_some_and(|w| MALE.contains(w) || FEMALE.contains(w));
+    tokens.iter().copied().find(is_one)
+}
 
 #[derive(Clone, Copy)]
 enum Who {

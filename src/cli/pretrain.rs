@@ -1,0 +1,110 @@
+//! `edgegrad pretrain`.
+
+use clap::Args;
+use edgegrad::error::Result;
+use edgegrad::named::Named;
+use edgegrad::train::language::{Measured, Pretraining, Scores, pretrain};
+use edgegrad::train::{Existing, Progress, available_threads};
+use std::path::PathBuf;
+
+/// Train the base model of generated language and write a model folder
+#[derive(Debug, Args)]
+pub(super) struct Pretrain {
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// What decides the first weights and all batches
+    #[arg(long, value_name = "N", default_value_t = Pretraining::default().seed)]
+    seed: u64,
+    /// Steps
+    #[arg(long, value_name = "N", default_value_t = Pretraining::default().steps)]
+    steps: usize,
+    /// Examples in a batch
+    #[arg(long, value_name = "N", default_value_t = Pretraining::default().batch)]
+    batch: usize,
+    /// The largest learning rate
+    #[arg(long, value_name = "X", default_value_t = Pretraining::default().lr)]
+    lr: f64,
+    /// Layers
+    #[arg(long, value_name = "N", default_value_t = Pretraining::default().layers)]
+    layers: usize,
+    /// Heads of a layer
+    #[arg(long, value_name = "N", default_value_t = Pretraining::default().heads)]
+    heads: usize,
+    /// Width of the residual stream
+    #[arg(long, value_name = "N", default_value_t = Pretraining::default().d_model)]
+    d_model: usize,
+    /// Neurons of a layer
+    #[arg(long, value_name = "N", default_value_t = Pretraining::default().d_mlp)]
+    d_mlp: usize,
+    /// Threads to use; all of them unless given. The results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// Replace the base model in the folder
+    #[arg(long)]
+    force: bool,
+}
+
+impl Pretrain {
+    pub(super) fn run(&self) -> Result<()> {
+        let &Pretrain { seed, steps, batch, lr, layers, heads, d_model, d_mlp, .. } = self;
+        let settings = Pretraining { seed, steps, batch, lr, layers, heads, d_model, d_mlp };
+        let existing = if self.force { Existing::Replace } else { Existing::Refuse };
+        let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        let progress = Progress::new(steps as u64);
+        let measured = pretrain(&settings, &self.out, existing, threads, &|n| progress.add(n));
+        progress.finish();
+        print!("{}", table(&measured?));
+        println!("{}: {steps} steps, seed {seed}", self.out.display());
+        Ok(())
+    }
+}
+
+/// A line for each domain, and below it one for each value of its labels.
+fn table(measured: &Measured) -> String {
+    let head = ["", "asked", "accuracy", "preferred", "exact", "nll"];
+    let mut lines = vec![line(head.map(String::from))];
+    for (source, scores) in &measured.sources {
+        lines.push(row(source.domain.name(), &scores.all, Some(scores.nll)));
+        for (label, values) in &scores.labels {
+            for (value, share) in values {
+                lines.push(row(&format!("  {label} {value}"), share, None));
+            }
+        }
+        lines.extend(notes(scores));
+    }
+    lines.concat()
+}
+
+fn row(name: &str, share: &edgegrad::train::language::Share, nll: Option<f64>) -> String {
+    let number = |x: f64| format!("{x:.4}");
+    let exact = share.exact.map_or(String::new(), number);
+    line([
+        name.into(),
+        share.asked.to_string(),
+        number(share.accuracy),
+        number(share.preferred),
+        exact,
+        nll.map_or(String::new(), number),
+    ])
+}
+
+fn line([name, asked, accuracy, preferred, exact, nll]: [String; 6]) -> String {
+    let text = format!("{name:26}{asked:>7}{accuracy:>10}{preferred:>11}{exact:>8}{nll:>8}");
+    format!("{}\n", text.trim_end())
+}
+
+/// What only some domains have.
+fn notes(scores: &Scores) -> Vec<String> {
+    let number = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.4}"));
+    let abstention = scores.abstention.map(|a| {
+        let (precision, recall) = (number(a.precision), number(a.recall));
+        format!("  [none]: precision {precision}, recall {recall}\n")
+    });
+    let f1 = scores.macro_f1.map(|f1| format!("  macro F1 {f1:.4}\n"));
+    let pronouns = scores.pronouns.map(|p| {
+        let (risk, explicit) = (number(p.risk), number(p.explicit));
+        format!("  prejudice risk {risk} of {} occupations, explicit {explicit}\n", p.occupations)
+    });
+    [abstention, f1, pronouns].into_iter().flatten().collect()
+}
