@@ -37,6 +37,8 @@ pub enum Purpose {
     Prune = 9,
     /// Batches of the mixture of generated text, one stage each.
     Mixture = 10,
+    /// Initial numbers of low-rank adapters, one stage for each matrix.
+    Adapter = 11,
 }
 
 /// A seeded generator that can be saved and continued.
@@ -165,7 +167,9 @@ mod tests {
         use Purpose::*;
         let mut seen = std::collections::HashSet::new();
         for seed in [0, 1, u64::MAX] {
-            for purpose in [Init, Data, Shuffle, Dropout, Mask, Sample, Probe, Prune, Mixture] {
+            for purpose in
+                [Init, Data, Shuffle, Dropout, Mask, Sample, Probe, Prune, Mixture, Adapter]
+            {
                 for stage in [0, 1, u32::MAX] {
                     assert!(seen.insert(Rng::new(seed, purpose, stage).bits()));
                 }
