@@ -12,6 +12,7 @@ mod run;
 mod scored;
 mod train;
 mod truth;
+mod tune;
 
 use clap::{Parser, Subcommand};
 use edgegrad::error::Result;
@@ -36,6 +37,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Truth(truth::Truth),
+    Tune(tune::Tune),
 }
 
 impl Cli {
@@ -51,6 +53,7 @@ impl Cli {
             Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
             Command::Truth(command) => command.run(),
+            Command::Tune(command) => command.run(),
         }
     }
 }

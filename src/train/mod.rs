@@ -16,4 +16,4 @@ mod work;
 pub use measure::{Evaluator, Measured};
 pub use progress::Progress;
 pub use run::{Existing, Outcome, run};
-pub use sweep::{Job, available_threads, run_all};
+pub use sweep::{Job, available_threads, run_all, side_by_side};

@@ -34,16 +34,30 @@ pub fn run_all(
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Vec<Result<Outcome>> {
+    side_by_side(jobs, threads, |job| match job.config.dtype {
+        DtypeKind::F32 => run::<f32>(&job.config, &job.folder, existing, progress),
+        DtypeKind::F64 => run::<f64>(&job.config, &job.folder, existing, progress),
+    })
+}
+
+/// Does all jobs on `threads` threads, which take whole jobs, and returns how each ended, in their
+/// order. Each job runs in a pool of its own, so that its loop never waits for others'.
+pub fn side_by_side<J: Sync, R: Send>(
+    jobs: &[J],
+    threads: usize,
+    one: impl Fn(&J) -> Result<R> + Sync,
+) -> Vec<Result<R>> {
     let workers = threads.clamp(1, jobs.len().max(1));
     let threads_each = (threads / workers).max(1);
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Outcome>>>> =
-        jobs.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Result<R>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
     let work = || {
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = jobs.get(i) else { break };
-            let result = one(job, existing, threads_each, progress);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads_each).build();
+            let failed = |e| Error::failed("threads", e, "lower --threads, or free some memory");
+            let result = pool.map_err(failed).and_then(|pool| pool.install(|| one(job)));
             *results[i].lock().expect("nobody panics with the lock") = Some(result);
         }
     };
@@ -54,23 +68,6 @@ pub fn run_all(
     });
     let done = results.into_iter().map(|r| r.into_inner().expect("nobody panics with the lock"));
     done.map(|r| r.expect("every job was taken")).collect()
-}
-
-/// One run in a pool of its own, so that its loop runs inside of it and never waits for others'.
-fn one(
-    job: &Job,
-    existing: Existing,
-    threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Outcome> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::failed("threads", e, "lower --threads, or free some memory"))?;
-    pool.install(|| match job.config.dtype {
-        DtypeKind::F32 => run::<f32>(&job.config, &job.folder, existing, progress),
-        DtypeKind::F64 => run::<f64>(&job.config, &job.folder, existing, progress),
-    })
 }
 
 /// The threads of this machine that a process may use.

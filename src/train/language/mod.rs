@@ -4,6 +4,7 @@ mod groups;
 mod measure;
 mod panel;
 mod pretrain;
+pub mod tune;
 
 pub use measure::{Abstention, Pronouns, Scores, Share, measure};
 pub use panel::{Kept, Measured, Panel, Retention};

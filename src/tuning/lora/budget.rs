@@ -1,7 +1,7 @@
 //! Which triplets may stay: the budget of AdaLoRA (Zhang et al. 2023, arXiv 2303.10512).
 //!
 //! A triplet of a gated adapter is a column of A, its gate and a row of B. Of each number w with
-//! gradient g, at step t (the paper's equations 8 to 10, its P and Q being A and B here):
+//! gradient g, at each step (the paper's section on importance; its P and Q are A and B here):
 //!
 //! ```text
 //! I      = |w g|
@@ -15,8 +15,8 @@
 //! [`Schedule`] says. A gate that is not kept is 0; its triplet is scored on, so that it may come
 //! back when others fade.
 //!
-//! A training step is: `backward`, [`Importance::observe`], now and then [`Kept::best`], and
-//! [`Kept::step`].
+//! A training step is: `backward`, [`keep_apart`], [`Importance::observe`], now and then
+//! [`Kept::best`], and [`Kept::step`].
 
 use super::{Adapted, Adapters, Kind};
 use crate::error::{Error, Result};
@@ -26,6 +26,58 @@ use crate::tape::{Program, Var};
 
 /// The decay rates of both averages in the paper.
 pub const BETAS: [f64; 2] = [0.85, 0.85];
+
+/// Adds to the gradients of A and B those of what keeps triplets apart, and returns it: the paper's
+/// regulariser, summed over adapters.
+///
+/// ```text
+/// R = |A' A - 1|^2 + |B B' - 1|^2        sums of squares, 1 is [r, r]
+/// ```
+///
+/// `weight` is what it counts in the loss (gamma, 0.1 to 0.5 in the paper); R itself is returned
+/// without it.
+///
+/// # Panics
+/// If the program has no gradients of these adapters.
+#[track_caller]
+pub fn keep_apart<T: Element>(weight: f64, program: &mut Program<T>, adapted: &Adapted) -> f64 {
+    let mut total = 0.0;
+    for x in adapted.vars() {
+        let r = program.shape(x.a).last();
+        let (n_in, n_out) = (program.value(x.a).len() / r, program.value(x.b).len() / r);
+        let (a, gradient) = program.value_and_grad_mut(x.a);
+        total += orthogonality(weight, a, gradient, [n_in, r], &|j, k| j * r + k);
+        let (b, gradient) = program.value_and_grad_mut(x.b);
+        total += orthogonality(weight, b, gradient, [n_out, r], &|j, k| k * n_out + j);
+    }
+    total
+}
+
+/// `|x' x - 1|^2` of `x [n, r]`, whose number j, k is at `at(j, k)`; its gradient is
+/// `4 x (x' x - 1)`.
+fn orthogonality<T: Element>(
+    weight: f64,
+    numbers: &[T],
+    gradient: &mut [T],
+    [n, r]: [usize; 2],
+    at: &dyn Fn(usize, usize) -> usize,
+) -> f64 {
+    let x = |j: usize, k: usize| numbers[at(j, k)].to_f64();
+    let mut off = vec![0.0; r * r];
+    for k in 0..r {
+        for l in 0..r {
+            let dot: f64 = (0..n).map(|j| x(j, k) * x(j, l)).sum();
+            off[k * r + l] = dot - if k == l { 1.0 } else { 0.0 };
+        }
+    }
+    for j in 0..n {
+        for k in 0..r {
+            let slope: f64 = (0..r).map(|l| x(j, l) * off[l * r + k]).sum();
+            gradient[at(j, k)] += T::from_f64(4.0 * weight * slope);
+        }
+    }
+    off.iter().map(|x| x * x).sum()
+}
 
 /// The two averages of one number, `I_bar` and `U_bar`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -258,7 +310,9 @@ impl Kept {
             // The triplet of each number of A, of the gates and of B.
             let mut update = |part: usize, x: Var, triplet: &dyn Fn(usize) -> usize| {
                 let (numbers, gradient) = program.value_and_grad_mut(x);
-                let held: Vec<usize> = (0..numbers.len()).filter(|&j| !kept[triplet(j)]).collect();
+                let whole = kept.iter().all(|kept| *kept);
+                let numbers_held = if whole { 0 } else { numbers.len() };
+                let held: Vec<usize> = (0..numbers_held).filter(|&j| !kept[triplet(j)]).collect();
                 let before: Vec<T> = held.iter().map(|&j| numbers[j]).collect();
                 held.iter().for_each(|&j| gradient[j] = T::ZERO);
                 optimizer.update(3 * i + part, lr, numbers, gradient);

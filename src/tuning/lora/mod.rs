@@ -11,7 +11,7 @@
 //! The plain ones are LoRA (Hu et al. 2021, arXiv 2106.09685): A starts random and B at zero, so
 //! that a fresh adapter changes nothing. The gated ones are the triplets of AdaLoRA (Zhang et al.
 //! 2023, arXiv 2303.10512): A and B start random and the gates at zero, and a [`budget`] decides
-//! which gates may open. Ranks can follow a circuit: see [`ranks`].
+//! which gates may open. Ranks can follow a circuit: see [`ranks()`].
 //!
 //! ```
 //! use edgegrad::nn::transformer::{Config, Model};

@@ -1,6 +1,6 @@
 //! The laws of adapters, in doubles.
 
-use super::budget::{BETAS, Importance, Kept, Schedule};
+use super::budget::{BETAS, Importance, Kept, Schedule, keep_apart};
 use super::*;
 use crate::named::Named;
 use crate::nn::stream::Sum;
@@ -439,6 +439,51 @@ fn gated() -> (Adapters<f64>, Adapted, Objective<f64>, crate::tape::BackwardPlan
     (adapters, stream, o, plan)
 }
 
+/// Its value for orthogonal triplets, and its gradient against differences.
+#[test]
+fn triplets_are_kept_apart() {
+    let (adapters, stream, mut o, _) = gated();
+    let parameters = stream.parameters();
+    let gradients = |o: &Objective<f64>| -> Vec<Vec<f64>> {
+        parameters.iter().map(|&x| o.program.grad(x).to_vec()).collect()
+    };
+    let before = gradients(&o);
+    keep_apart(0.3, &mut o.program, &stream);
+    let after = gradients(&o);
+    for (i, &x) in parameters.iter().enumerate() {
+        let start = o.program.value(x).to_vec();
+        let direction = Points::new(i as u64 + 1).list(start.len());
+        let mut at = |t: f64| {
+            let moved: Vec<f64> = start.iter().zip(&direction).map(|(w, v)| w + t * v).collect();
+            o.program.set(x, &moved);
+            keep_apart(0.0, &mut o.program, &stream)
+        };
+        let h = 1e-2;
+        // Of order four, so the formula is exact but for rounding.
+        let [a, b, c, d] = [-2.0, -1.0, 1.0, 2.0].map(|k| at(k * h));
+        let differences = 0.3 * (a - 8.0 * b + 8.0 * c - d) / (12.0 * h);
+        at(0.0);
+        let added = after[i].iter().zip(&before[i]).map(|(x, y)| x - y);
+        let slope: f64 = added.zip(&direction).map(|(g, v)| g * v).sum();
+        // Gates are not asked.
+        assert_eq!(slope.abs() > 1e-6, i % 3 != 1, "{i}: {slope}");
+        assert!((slope - differences).abs() < 1e-9, "{i}: {slope} {differences}");
+    }
+    assert_eq!(parameters.len(), 3 * adapters.list().len());
+    // Columns of A and rows of B of length 1 that do not overlap; then one of length 2.
+    for x in stream.vars() {
+        let r = o.program.shape(x.a).last();
+        let n_out = o.program.shape(x.b).last();
+        let a = o.program.value_mut(x.a).iter_mut().enumerate();
+        a.for_each(|(i, a)| *a = f64::from(u8::from(i / r == i % r)));
+        let b = o.program.value_mut(x.b).iter_mut().enumerate();
+        b.for_each(|(i, b)| *b = f64::from(u8::from(i / n_out == i % n_out)));
+    }
+    assert_eq!(keep_apart(1.0, &mut o.program, &stream), 0.0);
+    o.program.value_mut(stream.vars()[0].a)[0] = 2.0;
+    assert_eq!(keep_apart(1.0, &mut o.program, &stream), 9.0);
+}
+
 /// Two steps of the paper's equations by hand, number by number.
 #[test]
 fn importance_is_that_of_the_paper() {
@@ -462,14 +507,15 @@ fn importance_is_that_of_the_paper() {
     };
     let scores = importance.scores();
     let mut compared = 0;
-    for (i, adapter) in adapters.list().iter().enumerate() {
+    for (i, (adapter, scores)) in adapters.list().iter().zip(&scores).enumerate() {
         let ([n_in, n_out], r) = (adapter.shape(), adapter.rank);
         let of = |part: usize, j: usize| score(first[3 * i + part][j], second[3 * i + part][j]);
-        for k in 0..r {
+        assert_eq!(scores.len(), r);
+        for (k, got) in scores.iter().enumerate() {
             let column = (0..n_in).map(|j| of(0, j * r + k)).sum::<f64>() / n_in as f64;
             let row = (0..n_out).map(|j| of(2, k * n_out + j)).sum::<f64>() / n_out as f64;
             let wanted = of(1, k) + column + row;
-            assert!(wanted > 0.0 && (scores[i][k] - wanted).abs() < 1e-12 * wanted);
+            assert!(wanted > 0.0 && (got - wanted).abs() < 1e-12 * wanted);
             compared += 1;
         }
     }

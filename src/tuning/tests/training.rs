@@ -1,6 +1,6 @@
 use super::*;
-use crate::tuning::slices::{Cells, Slice, shapes};
 use crate::rng::Rng;
+use crate::tuning::slices::{Cells, Slice, shapes};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, proptest};
 
 /// Which numbers of all parameters differ in their bits.

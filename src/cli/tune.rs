@@ -1,0 +1,169 @@
+//! `edgegrad tune`.
+
+use clap::Args;
+use edgegrad::error::{Error, Result};
+use edgegrad::named::Named;
+use edgegrad::tasks::language::Part;
+use edgegrad::train::language::tune::{
+    Goal, Judge, Judgement, Method, Settings, Tuned, files, run,
+};
+use edgegrad::train::{Progress, available_threads, side_by_side};
+use edgegrad::tuning::Select;
+use std::path::PathBuf;
+
+use super::question::{named, names};
+
+/// Tune a base model for one task and write the tuned model
+#[derive(Debug, Args)]
+pub(super) struct Tune {
+    /// The folder of the base model, as `edgegrad pretrain` makes it
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// What to tune it for: E1 (verbs disagree), E2 (pronouns balance), E3 (longer chains), E4 (deeper
+    /// formulas in stories), E5 (longer answers, or none)
+    #[arg(long, value_parser = named::<Goal>, value_name = names::<Goal>())]
+    task: Option<Goal>,
+    /// What of it is trained
+    #[arg(long, value_parser = named::<Method>, value_name = names::<Method>())]
+    method: Option<Method>,
+    /// How many edges (or ends) the circuit has
+    #[arg(long, value_name = "N")]
+    edges: Option<f64>,
+    /// Find the circuit again every K updates
+    #[arg(long, value_name = "K")]
+    every: Option<usize>,
+    /// How the circuit is taken from scores
+    #[arg(long, value_parser = named::<Select>, value_name = names::<Select>())]
+    select: Option<Select>,
+    /// The rank of adapters
+    #[arg(long, value_name = "R")]
+    rank: Option<usize>,
+    /// The largest learning rate
+    #[arg(long, value_name = "X")]
+    lr: Option<f64>,
+    /// Updates
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// A TOML file of settings
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Change another setting, such as beta=0.3 or counted="outcome"
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// The seed, or the first of several
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Tune with so many seeds, each in DIR/seed-NN
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Threads to use; all of them unless given. The results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl Tune {
+    pub(super) fn run(&self) -> Result<()> {
+        let settings = self.settings()?;
+        let last = self.seed.checked_add(self.seeds - 1).ok_or_else(|| {
+            Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
+        })?;
+        let jobs: Vec<(u64, PathBuf)> = (self.seed..=last)
+            .map(|seed| match self.seeds {
+                1 => (seed, self.out.clone()),
+                _ => (seed, self.out.join(format!("seed-{seed:02}"))),
+            })
+            .collect();
+        if let Some((_, folder)) = jobs.iter().find(|(_, folder)| folder.exists()) {
+            let help = "choose another --out, or remove it";
+            return Err(Error::input(folder.display(), "exists already", help));
+        }
+        let (base, hash) = files::read_base(&self.model)?;
+        let judge = Judge::new(settings.task, Part::Test, settings.examples, &base);
+        let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        let progress = Progress::new(settings.steps as u64 * self.seeds);
+        let results = side_by_side(&jobs, threads, |(seed, folder)| {
+            let tuned = run(&settings, &base, *seed, &judge, &|n| progress.add(n))?;
+            files::write(folder, &tuned, &hash)?;
+            Ok(tuned)
+        });
+        progress.finish();
+        println!("{}", settings.task.title());
+        println!("{}", heading(settings.task));
+        println!("{}", line("base", &judge.base()));
+        let mut failure = None;
+        for ((seed, folder), result) in jobs.iter().zip(results) {
+            match result {
+                Ok(tuned) => {
+                    let r = &tuned.report;
+                    println!("{}", line(&format!("seed {seed}"), r.after()));
+                    println!("{}", cost(&tuned));
+                    println!("  {}", folder.display());
+                }
+                Err(e) => failure = Some(e),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The file's settings, changed by options.
+    fn settings(&self) -> Result<Settings> {
+        let mut table = String::new();
+        let mut place = "settings".to_string();
+        if let Some(path) = &self.config {
+            table = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+            place = path.display().to_string();
+        }
+        let mut sets = self.sets.clone();
+        let mut text = |key: &str, value: Option<&str>| {
+            sets.extend(value.map(|v| format!("{key}=\"{v}\"")));
+        };
+        text("task", self.task.map(Named::name));
+        text("method", self.method.map(Named::name));
+        text("select", self.select.map(Named::name));
+        let mut number = |key: &str, value: Option<String>| {
+            sets.extend(value.map(|v| format!("{key}={v}")));
+        };
+        number("edges", self.edges.map(|x| format!("{x:?}")));
+        number("every", self.every.map(|n| n.to_string()));
+        number("rank", self.rank.map(|n| n.to_string()));
+        number("lr", self.lr.map(|x| format!("{x:?}")));
+        number("steps", self.steps.map(|n| n.to_string()));
+        Settings::with_changes(&place, &table, &sets)
+    }
+}
+
+/// The heads of columns of [`line`].
+pub(super) fn heading(task: Goal) -> String {
+    let heads = [task.target_name(), "gap", "transfer", "retention", "nll", "rest nll"];
+    let heads = heads.map(|head| format!("{head:>10}"));
+    format!("{:<14}{}", "", heads.concat())
+}
+
+/// What a model does.
+pub(super) fn line(name: &str, judgement: &Judgement) -> String {
+    let numbers = judgement.entries().map(|(name, x)| match name {
+        "nll change" | "rest change" => format!("{x:>+10.4}"),
+        _ => format!("{x:>10.4}"),
+    });
+    format!("{name:<14}{}", numbers.concat())
+}
+
+fn cost(tuned: &Tuned) -> String {
+    let r = &tuned.report;
+    let diverged = r.diverged.map_or(String::new(), |step| {
+        format!("  diverged at update {step}: the model is that of the last look before\n")
+    });
+    format!(
+        "{diverged}  trained {:.0} numbers on average ({:.1} % of the blocks'), {} ever ({:.1} %); \
+         {:.1} ms an update, {:.1} MB for gradients and optimiser",
+        r.trained,
+        100.0 * r.share(),
+        r.ever_trained,
+        100.0 * r.ever_share(),
+        r.step_ms,
+        r.bytes as f64 / 1e6,
+    )
+}

@@ -1,0 +1,16 @@
+//! Tuning a language model by a circuit, and by everything that is compared with it.
+//!
+//! A [run](run()) tunes a base model for a [`Goal`] by a [`Method`]; a grid compares methods,
+//! each at the best of its learning rates, over seeds.
+
+pub mod files;
+mod judge;
+mod methods;
+mod run;
+mod settings;
+mod task;
+
+pub use judge::{Judge, Judgement};
+pub use run::{Point, Report, Tuned, block_numbers, run};
+pub use settings::{Method, Optimiser, Settings};
+pub use task::{Goal, LanguageTask};

@@ -1,0 +1,175 @@
+//! One tuning run: a model, a method, a seed.
+
+use super::judge::{Judge, Judgement};
+use super::methods::Prepared;
+use super::settings::Settings;
+use super::task::LanguageTask;
+use crate::error::Result;
+use crate::graph::{EdgeFile, Granularity, Graph, Meta};
+use crate::nn::transformer::{Config, Model};
+use crate::tuning::lora::Adapters;
+use crate::tuning::{Found, Look, Plan, tune};
+use serde::{Deserialize, Serialize};
+
+/// What a run has come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// What it was told.
+    pub settings: Settings,
+    /// What decides its batches, its pairs and everything that is random.
+    pub seed: u64,
+    /// Updates done.
+    pub steps: usize,
+    /// The update before which the loss was no longer a sensible number: then the model is as it was
+    /// at the last look.
+    pub diverged: Option<usize>,
+    /// Numbers in the blocks of the model: matrices, biases and norms, without embeddings.
+    pub block_numbers: usize,
+    /// Numbers trained, on average over updates.
+    pub trained: f64,
+    /// Numbers that were ever trained.
+    pub ever_trained: usize,
+    /// Ends of edges trained, on average over looks behind the first; 0 without a circuit.
+    pub ends: f64,
+    /// Milliseconds of an update, discoveries included.
+    pub step_ms: f64,
+    /// Bytes of gradients and optimiser state of what was trained, at most.
+    pub bytes: usize,
+    /// Before tuning, every so many updates, and at the end.
+    pub path: Vec<Point>,
+}
+
+/// A look at a model on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// Updates done.
+    pub step: usize,
+    /// The loss of the last batch before its update; none before the first.
+    pub loss: Option<f64>,
+    /// Numbers trained now.
+    pub trained: usize,
+    /// Edges of the circuit now.
+    pub edges: Option<usize>,
+    /// How the model does.
+    pub judgement: Judgement,
+}
+
+impl Report {
+    /// Before tuning.
+    pub fn before(&self) -> &Judgement {
+        &self.path[0].judgement
+    }
+
+    /// At the end.
+    pub fn after(&self) -> &Judgement {
+        &self.path[self.path.len() - 1].judgement
+    }
+
+    /// Numbers trained on average, as a share of those in the blocks.
+    pub fn share(&self) -> f64 {
+        self.trained / self.block_numbers as f64
+    }
+
+    /// Numbers that were ever trained, as a share of those in the blocks.
+    pub fn ever_share(&self) -> f64 {
+        self.ever_trained as f64 / self.block_numbers as f64
+    }
+}
+
+/// A run with what it leaves.
+pub struct Tuned {
+    /// The figures.
+    pub report: Report,
+    /// The model, adapters merged.
+    pub model: Model<f32>,
+    /// The adapters.
+    pub adapters: Option<Adapters<f32>>,
+    /// The first and the last circuit.
+    pub circuits: Option<[EdgeFile; 2]>,
+}
+
+/// A loss that is so many times the first one has diverged.
+const DIVERGED: f64 = 10.0;
+
+/// Tunes `base`; calls `progress` with the number of updates done since the last call.
+///
+/// # Errors
+/// If the settings ask for more than the model has, or there is not enough memory.
+pub fn run(
+    settings: &Settings,
+    base: &Model<f32>,
+    seed: u64,
+    judge: &Judge,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Tuned> {
+    settings.check()?;
+    let task = LanguageTask::new(settings, &base.config, seed);
+    let Prepared { mut tuner, mut policy, adapters } = Prepared::new(settings, base, &task, seed)?;
+    let plan = Plan {
+        schedule: settings.rates(),
+        clip: (settings.clip > 0.0).then_some(settings.clip),
+        diverged: DIVERGED,
+        look: settings.look,
+    };
+    let (mut path, mut ends, mut circuits): (Vec<Point>, Vec<usize>, Vec<Found>) =
+        (vec![], vec![], vec![]);
+    let mut done = 0;
+    let outcome = tune(&mut tuner, &task, &mut *policy, &plan, &mut |look: Look<'_, f32>| {
+        let judgement = match look.step {
+            0 => judge.base(),
+            _ => judge.judge(&adapters.model(base, look.tuner)?),
+        };
+        let edges = look.circuit.map(|c| c.kept.iter().filter(|&&k| k).count());
+        ends.extend(look.circuit.map(|c| c.ends.count()));
+        if let Some(circuit) = look.circuit {
+            circuits.truncate(1);
+            circuits.push(circuit.clone());
+        }
+        let loss = look.loss.is_finite().then_some(look.loss);
+        path.push(Point { step: look.step, loss, trained: look.trained, edges, judgement });
+        progress((look.step - done) as u64);
+        done = look.step;
+        Ok(())
+    })?;
+    let model = adapters.model(base, &mut tuner)?;
+    let mean = |list: &[usize]| list.iter().sum::<usize>() as f64 / list.len().max(1) as f64;
+    let report = Report {
+        settings: settings.clone(),
+        seed,
+        steps: outcome.steps,
+        diverged: outcome.diverged,
+        block_numbers: block_numbers(&base.config),
+        trained: outcome.mean_trained,
+        ever_trained: outcome.ever_trained,
+        ends: mean(&ends),
+        step_ms: 1e3 * outcome.seconds / outcome.steps.max(1) as f64,
+        bytes: outcome.bytes,
+        path,
+    };
+    let files = |found: &Found| file(&base.config, settings, found);
+    let circuits = match &circuits[..] {
+        [] => None,
+        [one] => Some([files(one), files(one)]),
+        [first, .., last] => Some([files(first), files(last)]),
+    };
+    Ok(Tuned { report, model, adapters: adapters.fetched(&mut tuner), circuits })
+}
+
+/// Numbers in the blocks of a model.
+pub fn block_numbers(config: &Config) -> usize {
+    let blocks = config.parameters().into_iter().filter(|p| p.name.starts_with("blocks."));
+    blocks.map(|p| p.shape.len()).sum()
+}
+
+fn file(config: &Config, settings: &Settings, found: &Found) -> EdgeFile {
+    use crate::named::Named;
+    let graph = Graph::of_transformer(config, Granularity::default());
+    let meta = Meta {
+        method: Some(settings.attribution.name().into()),
+        metric: Some(settings.metric.name().into()),
+        ..Meta::default()
+    };
+    EdgeFile::circuit(&graph, &found.kept, Some(&found.scores), &meta)
+}
