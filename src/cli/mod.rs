@@ -13,6 +13,7 @@ mod scored;
 mod train;
 mod truth;
 mod tune;
+mod tune_compare;
 
 use clap::{Parser, Subcommand};
 use edgegrad::error::Result;
@@ -38,6 +39,7 @@ enum Command {
     Compare(compare::Compare),
     Truth(truth::Truth),
     Tune(tune::Tune),
+    TuneCompare(tune_compare::TuneCompare),
 }
 
 impl Cli {
@@ -54,6 +56,7 @@ impl Cli {
             Command::Compare(command) => command.run(),
             Command::Truth(command) => command.run(),
             Command::Tune(command) => command.run(),
+            Command::TuneCompare(command) => command.run(),
         }
     }
 }

@@ -7,10 +7,14 @@
 //! | `choose` | finding the circuit, and random ones like it |
 //! | `run` | the loop |
 //! | `objective` | the loss |
+//! | [`change`] | what tuning has changed, and grafting it |
+//! | [`dynamics`] | how the scores of edges move |
 //! | [`lora`] | low-rank adapters, to compare with |
 #![forbid(unsafe_code)]
 
+pub mod change;
 mod choose;
+pub mod dynamics;
 pub mod lora;
 mod objective;
 mod run;

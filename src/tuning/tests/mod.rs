@@ -1,5 +1,6 @@
 //! The laws of tuning, and a test for each error of the authors' code that could come back.
 
+mod changing;
 mod choosing;
 mod slicing;
 mod training;

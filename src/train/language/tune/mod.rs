@@ -1,9 +1,10 @@
 //! Tuning a language model by a circuit, and by everything that is compared with it.
 //!
-//! A [run](run()) tunes a base model for a [`Goal`] by a [`Method`]; a grid compares methods,
+//! A [run](run()) tunes a base model for a [`Goal`] by a [`Method`]; a [grid] compares methods,
 //! each at the best of its learning rates, over seeds.
 
 pub mod files;
+pub mod grid;
 mod judge;
 mod methods;
 mod run;

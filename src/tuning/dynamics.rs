@@ -1,0 +1,161 @@
+//! How the scores of edges move while a model is tuned.
+//!
+//! With the scores `s[t]` of an edge at the looks `t = 1..n`, taken after `x[t]` updates on the same pairs:
+//!
+//! ```text
+//! slope = cov(x, s) / var(x)          r = cov(x, s) / sqrt(var(x) var(s))
+//! p     = (1 + draws in which |r| of shuffled looks is as large) / (1 + draws)
+//! q     = the smallest false discovery rate at which the edge counts (Benjamini and Hochberg 1995)
+//! ```
+//!
+//! Shuffling takes looks for exchangeable, which those of one run are not: a score that only wanders
+//! has a trend too. So `q` says which trends are not noise of single looks, and nothing of what
+//! caused them; compare it between methods and seeds.
+
+use crate::rng::{Purpose, Rng};
+
+/// The scores of all edges at some looks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Track {
+    /// `[n]`, updates before each look.
+    pub steps: Vec<usize>,
+    /// `[n][E]`.
+    pub scores: Vec<Vec<f64>>,
+}
+
+/// How an edge's score has moved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trend {
+    /// Score per update.
+    pub slope: f64,
+    /// The correlation of score and updates; 0 of a score that stays.
+    pub r: f64,
+    /// The chance of as strong a correlation if looks came in any order.
+    pub p: f64,
+    /// The false discovery rate at which it counts.
+    pub q: f64,
+}
+
+impl Track {
+    /// Adds a look.
+    ///
+    /// # Panics
+    /// If it has another number of edges than those before.
+    pub fn push(&mut self, step: usize, scores: Vec<f64>) {
+        assert!(self.scores.first().is_none_or(|s| s.len() == scores.len()), "edges");
+        self.steps.push(step);
+        self.scores.push(scores);
+    }
+
+    /// The trend of each edge, `[E]`, with `draws` shuffles of the looks, the same for all edges; empty
+    /// if there are fewer than three looks.
+    ///
+    /// ```
+    /// use edgegrad::tuning::dynamics::Track;
+    /// let mut track = Track::default();
+    /// for t in 0..10 {
+    ///     track.push(100 * t, vec![0.5 - 0.01 * t as f64, if t % 2 == 0 { 1.0 } else { -1.0 }]);
+    /// }
+    /// let trends = track.trends(2000, 0);
+    /// assert!((trends[0].slope + 1e-4).abs() < 1e-12 && trends[0].q < 0.01);
+    /// assert!(trends[1].q > 0.1);
+    /// ```
+    pub fn trends(&self, draws: usize, seed: u64) -> Vec<Trend> {
+        let n = self.steps.len();
+        let Some(edges) = self.scores.first().map(Vec::len).filter(|_| n >= 3) else {
+            return vec![];
+        };
+        let x = centred(&self.steps.iter().map(|&s| s as f64).collect::<Vec<_>>());
+        let series: Vec<Vec<f64>> = (0..edges)
+            .map(|e| centred(&self.scores.iter().map(|s| s[e]).collect::<Vec<_>>()))
+            .collect();
+        let rs: Vec<f64> = series.iter().map(|s| correlation(&x, s)).collect();
+        let mut as_large = vec![0usize; edges];
+        let (mut rng, mut order) = (Rng::new(seed, Purpose::Null, 1), x.clone());
+        for _ in 0..draws {
+            rng.shuffle(&mut order);
+            for ((count, s), r) in as_large.iter_mut().zip(&series).zip(&rs) {
+                // What is equal but for rounding counts as equal.
+                *count += usize::from(correlation(&order, s).abs() >= r.abs() - 1e-12);
+            }
+        }
+        let p: Vec<f64> =
+            as_large.iter().map(|&count| (1 + count) as f64 / (1 + draws) as f64).collect();
+        let spread = dot(&x, &x);
+        let slope = |s: &Vec<f64>| dot(&x, s) / spread;
+        let q = false_discovery(&p);
+        let trend = |e: usize| Trend { slope: slope(&series[e]), r: rs[e], p: p[e], q: q[e] };
+        (0..edges).map(trend).collect()
+    }
+}
+
+fn centred(list: &[f64]) -> Vec<f64> {
+    let mean = list.iter().sum::<f64>() / list.len() as f64;
+    list.iter().map(|x| x - mean).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Of centred lists; 0 where one does not move.
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let size = (dot(a, a) * dot(b, b)).sqrt();
+    if size > 0.0 { dot(a, b) / size } else { 0.0 }
+}
+
+/// Of each p-value the smallest false discovery rate at which it counts: with the `k`-th smallest of
+/// `m`, the smallest `p m / k` of it and all larger ones.
+///
+/// ```
+/// use edgegrad::tuning::dynamics::false_discovery;
+/// assert_eq!(false_discovery(&[0.01, 0.5, 0.02, 0.04]), [0.04, 0.5, 0.04, 0.16 / 3.0]);
+/// ```
+pub fn false_discovery(p: &[f64]) -> Vec<f64> {
+    let m = p.len();
+    let mut order: Vec<usize> = (0..m).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let (mut q, mut least) = (vec![0.0; m], 1.0f64);
+    for (k, &i) in order.iter().enumerate().rev() {
+        least = least.min(p[i] * m as f64 / (k + 1) as f64);
+        q[i] = least;
+    }
+    q
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without any trend the share of edges that count at q < .1 is about nought, and p is uniform.
+    #[test]
+    fn noise_is_not_discovered() {
+        let mut rng = Rng::new(4, Purpose::Sample, 0);
+        let mut track = Track::default();
+        for t in 0..12 {
+            track.push(t, (0..400).map(|_| rng.normal()).collect());
+        }
+        let trends = track.trends(1000, 0);
+        let small = trends.iter().filter(|t| t.p < 0.1).count();
+        // A binomial of 400 at 0.1 has a deviation of 6.
+        assert!((20..=62).contains(&small), "{small}");
+        assert!(trends.iter().filter(|t| t.q < 0.1).count() <= 2);
+        // With a trend of one deviation over the way in a quarter of them, most are found.
+        for (t, scores) in track.scores.iter_mut().enumerate() {
+            scores.iter_mut().take(100).for_each(|s| *s = 0.2 * *s + t as f64 / 4.0);
+        }
+        let trends = track.trends(1000, 0);
+        assert!(trends[..100].iter().all(|t| t.q < 0.05 && t.slope > 0.1));
+        assert!(trends[100..].iter().filter(|t| t.q < 0.05).count() < 20);
+    }
+
+    #[test]
+    fn what_stays_has_no_trend() {
+        let mut track = Track::default();
+        assert!(track.trends(10, 0).is_empty());
+        (0..4).for_each(|t| track.push(t, vec![0.3, t as f64]));
+        let trends = track.trends(100, 0);
+        assert_eq!((trends[0].slope, trends[0].r, trends[0].p), (0.0, 0.0, 1.0));
+        assert!((trends[1].slope - 1.0).abs() < 1e-12 && (trends[1].r - 1.0).abs() < 1e-12);
+    }
+}

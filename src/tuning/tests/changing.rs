@@ -1,0 +1,50 @@
+use super::*;
+use crate::tensor::Buffer;
+use crate::tuning::change::{changes, graft, share_inside};
+
+/// A model, and the same with some parameters moved by 0.5 in every number.
+fn moved(config: &Config, names: &[&str]) -> (Model<f64>, Model<f64>) {
+    let before = Model::random(config, 1);
+    let mut after = before.clone();
+    for (w, p) in after.weights.iter_mut().zip(config.parameters()) {
+        if names.contains(&&*p.name) {
+            *w = Buffer::from(&w.iter().map(|x| x + 0.5).collect::<Vec<_>>()[..]).share();
+        }
+    }
+    (before, after)
+}
+
+#[test]
+fn changes_are_told_by_head_and_matrix() {
+    let config = config();
+    let (before, mut after) = moved(&config, &["blocks.1.mlp.W_in"]);
+    let at = config.parameters().iter().position(|p| p.name == "blocks.0.attn.W_QKV");
+    // A number of the keys of head 2: columns 12..24 are keys, four each.
+    after.weights[at.expect("it")][3 * 36 + 21] += 2.0;
+    let found = changes(&before, &after);
+    let some: Vec<(&str, f64)> =
+        found.iter().filter(|c| c.distance > 0.0).map(|c| (&*c.part, c.distance)).collect();
+    assert_eq!(some.len(), 2);
+    assert_eq!(some[0], ("blocks.0.attn.W_K.2", 2.0));
+    assert_eq!(some[1].0, "blocks.1.mlp.W_in");
+    assert!((some[1].1 - 0.5 * (12.0f64 * 16.0).sqrt()).abs() < 1e-12);
+    // Three heads with four matrices in two layers, and the rest whole.
+    assert_eq!(found.len(), 2 * 3 * 4 + config.parameters().len() - 4);
+}
+
+#[test]
+fn grafts_are_what_they_are_of_the_tuned_model() {
+    let config = config();
+    let (before, after) = moved(&config, &["blocks.0.attn.W_O", "blocks.1.mlp.W_in"]);
+    let slices = Slices::named(&config, |name| name == "blocks.0.attn.W_O");
+    let grafted = graft(&before, &after, &slices);
+    for (i, p) in config.parameters().iter().enumerate() {
+        let from = if p.name == "blocks.0.attn.W_O" { &after } else { &before };
+        assert_eq!(grafted.weights[i][..], from.weights[i][..], "{}", p.name);
+    }
+    let share = share_inside(&before, &after, &slices).expect("something changed");
+    assert!((share - 144.0 / (144.0 + 192.0)).abs() < 1e-12, "{share}");
+    assert_eq!(share_inside(&before, &before, &slices), None);
+    let whole = graft(&before, &after, &Slices::named(&config, |_| true));
+    assert!(whole.weights.iter().zip(&after.weights).all(|(a, b)| a[..] == b[..]));
+}
