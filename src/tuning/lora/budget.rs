@@ -185,9 +185,8 @@ impl Importance {
 /// falling = steps - warm_up - cool_down
 /// ```
 ///
-/// The paper's equation 12 has `t - t_i - t_f` where this has `t - warm_up`; it would start above
-/// b(0) and not end at b(T). This is what its authors' code computes. Parts of a triplet are cut
-/// off.
+/// This is what the authors' code computes, which counts from the end of the warm-up: it falls from
+/// `start` to `end` without a jump. Parts of a triplet are cut off.
 ///
 /// ```
 /// use edgegrad::tuning::lora::budget::Schedule;
@@ -306,13 +305,12 @@ impl Kept {
         assert_eq!(vars.len(), self.0.len(), "adapters");
         for (i, (x, kept)) in vars.iter().zip(&self.0).enumerate() {
             let (r, gates) = (kept.len(), x.gates.expect("gated adapters"));
-            let n_out = program.shape(x.b).last();
+            let (n_out, whole) = (program.shape(x.b).last(), kept.iter().all(|kept| *kept));
             // The triplet of each number of A, of the gates and of B.
             let mut update = |part: usize, x: Var, triplet: &dyn Fn(usize) -> usize| {
                 let (numbers, gradient) = program.value_and_grad_mut(x);
-                let whole = kept.iter().all(|kept| *kept);
-                let numbers_held = if whole { 0 } else { numbers.len() };
-                let held: Vec<usize> = (0..numbers_held).filter(|&j| !kept[triplet(j)]).collect();
+                let held = (0..numbers.len()).filter(|&j| !kept[triplet(j)]);
+                let held: Vec<usize> = if whole { vec![] } else { held.collect() };
                 let before: Vec<T> = held.iter().map(|&j| numbers[j]).collect();
                 held.iter().for_each(|&j| gradient[j] = T::ZERO);
                 optimizer.update(3 * i + part, lr, numbers, gradient);
