@@ -10,7 +10,7 @@ use crate::io::model::AnyModel;
 use crate::nn::stream::{Reader, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
 use crate::tape::Var;
-use crate::tuning::lora::budget::{BETAS, Importance, Kept, Schedule};
+use crate::tuning::lora::budget::{BETAS, Importance, Kept, Schedule, keep_apart};
 use crate::tuning::lora::{Adapted, Adapters, Kind, Matrix, Site, ranks};
 use crate::tuning::slices::{Cells, Slice};
 use crate::tuning::{Circuit, Ends, Finder, Fixed, Found, Objective, Policy, Slices, Task, Tuner};
@@ -130,22 +130,15 @@ impl<'a> Preparation<'a, '_> {
         })
     }
 
-    /// The first circuit of a run.
-    fn first(&self) -> Result<(Found, usize)> {
-        let mut circuit = self.circuit()?;
-        let model = AnyModel::Transformer(self.base.clone());
-        let vocab = self.config().vocab_out;
-        let found = circuit.finder.find(&model, vocab, &self.task.pairs(0)?, 0)?;
-        let slices =
-            Slices::of_ends(circuit.finder.graph(), self.config(), &found.ends, circuit.extras);
-        let count = slices.count();
-        Ok((found, count))
+    /// The first circuit of a run, and what it trains.
+    fn first(&self) -> Result<(Found, Slices)> {
+        named_by_circuit(self.settings, self.base, self.task, self.seed, 0)
     }
 
     /// As many numbers as the first circuit trains, of those that circuits can train, the ones with
     /// the largest gradient of the first batches, or the largest mean square of single examples'.
     fn largest(&self) -> Result<Prepared<'a>> {
-        let (_, count) = self.first()?;
+        let count = self.first()?.1.count();
         let graph = self.graph();
         let all = Ends::of(&graph, &vec![true; graph.edges()]);
         let all = Slices::of_ends(&graph, self.config(), &all, self.settings.extras());
@@ -276,6 +269,9 @@ const BATCHES: usize = 8;
 /// Updates between two decisions about a budget.
 const BUDGET_EVERY: usize = 5;
 
+/// How much it counts that triplets are apart, as the paper has it.
+const APART: f64 = 0.1;
+
 /// How much of all scores' size lies on edges that end in a matrix.
 fn importance(graph: &Graph, scores: &[f64], site: &Site) -> f64 {
     let ends_there = |e: usize| {
@@ -290,6 +286,27 @@ fn importance(graph: &Graph, scores: &[f64], site: &Site) -> f64 {
         }
     };
     (0..scores.len()).filter(|&e| ends_there(e)).map(|e| scores[e].abs()).sum()
+}
+
+/// What the circuit of the behaviour names in `model`, by the settings' discovery on the pairs of
+/// update `step`.
+///
+/// # Errors
+/// If more is asked for than the model has.
+pub(super) fn named_by_circuit(
+    settings: &Settings,
+    model: &Model<f32>,
+    task: &LanguageTask<'_>,
+    seed: u64,
+    step: usize,
+) -> Result<(Found, Slices)> {
+    let graph = Graph::of_transformer(&model.config, Granularity::default());
+    let mut finder = Finder::new(graph, settings.discovery(seed), seed)?;
+    let (vocab, pairs) = (model.config.vocab_out, task.pairs(step)?);
+    let found = finder.find(&AnyModel::Transformer(model.clone()), vocab, &pairs, step)?;
+    let slices =
+        Slices::of_ends(finder.graph(), &model.config, &found.ends, settings.extras());
+    Ok((found, slices))
 }
 
 /// A circuit that is trained and is all that runs.
@@ -389,6 +406,7 @@ impl Policy<f32> for Budgeted {
     }
 
     fn between(&mut self, _step: usize, tuner: &mut Tuner<f32>) {
+        keep_apart(APART, &mut tuner.objective().program, &self.adapted);
         self.importance.observe(&tuner.objective().program, &self.adapted);
     }
 }
