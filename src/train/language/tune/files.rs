@@ -2,12 +2,14 @@
 
 use super::run::{Report, Tuned};
 use crate::error::{Error, Result};
+use crate::graph::{Granularity, Graph};
 use crate::io::atomic;
 use crate::io::model::{self, read_transformer};
 use crate::nn::transformer::Model;
 use crate::tasks::language::LONGEST;
 use crate::tasks::language::vocabulary::Vocabulary;
 use crate::tuning::lora::Saved;
+use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -54,8 +56,36 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
             let saved = Saved { base: base_hash.into(), adapters: adapters.clone() };
             saved.write(folder.join("adapters"))?;
         }
+        let changes = tuned
+            .changes
+            .iter()
+            .map(|c| json!({ "part": c.part, "distance": c.distance, "relative": c.relative }));
+        let changes = Value::from(changes.collect::<Vec<_>>());
+        atomic::write_bytes(folder.join("changes.json"), format!("{changes:#}\n").as_bytes())?;
+        if !tuned.track.steps.is_empty() {
+            let text = format!("{:#}\n", dynamics(tuned));
+            atomic::write_bytes(folder.join("dynamics.json"), text.as_bytes())?;
+        }
         write_report(&folder.join(REPORT), &tuned.report)
     })
+}
+
+/// Shuffles of the looks for a trend's p-value.
+const DRAWS: usize = 2000;
+
+/// The scores of all edges at each look, and their trends.
+fn dynamics(tuned: &Tuned) -> Value {
+    let track = &tuned.track;
+    let graph = Graph::of_transformer(&tuned.model.config, Granularity::default());
+    let trends = track.trends(DRAWS, tuned.report.seed);
+    let edge = |e: usize| {
+        let scores: Vec<f64> = track.scores.iter().map(|s| s[e]).collect();
+        let trend =
+            trends.get(e).map(|t| json!({ "slope": t.slope, "r": t.r, "p": t.p, "q": t.q }));
+        (graph.edge(e).to_string(), json!({ "scores": scores, "trend": trend }))
+    };
+    let edges: Map<String, Value> = (0..graph.edges()).map(edge).collect();
+    json!({ "steps": track.steps, "edges": edges })
 }
 
 /// Writes figures.

@@ -304,8 +304,7 @@ pub(super) fn named_by_circuit(
     let mut finder = Finder::new(graph, settings.discovery(seed), seed)?;
     let (vocab, pairs) = (model.config.vocab_out, task.pairs(step)?);
     let found = finder.find(&AnyModel::Transformer(model.clone()), vocab, &pairs, step)?;
-    let slices =
-        Slices::of_ends(finder.graph(), &model.config, &found.ends, settings.extras());
+    let slices = Slices::of_ends(finder.graph(), &model.config, &found.ends, settings.extras());
     Ok((found, slices))
 }
 

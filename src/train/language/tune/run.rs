@@ -1,14 +1,16 @@
 //! One tuning run: a model, a method, a seed.
 
 use super::judge::{Judge, Judgement};
-use super::methods::Prepared;
+use super::methods::{Prepared, named_by_circuit};
 use super::settings::Settings;
 use super::task::LanguageTask;
 use crate::error::Result;
 use crate::graph::{EdgeFile, Granularity, Graph, Meta};
 use crate::nn::transformer::{Config, Model};
+use crate::tuning::change::{Change, changes, graft, share_inside};
+use crate::tuning::dynamics::Track;
 use crate::tuning::lora::Adapters;
-use crate::tuning::{Found, Look, Plan, tune};
+use crate::tuning::{Found, Look, Plan, Slices, tune};
 use serde::{Deserialize, Serialize};
 
 /// What a run has come to.
@@ -38,6 +40,21 @@ pub struct Report {
     pub bytes: usize,
     /// Before tuning, every so many updates, and at the end.
     pub path: Vec<Point>,
+    /// What is left if only the change of the circuit's parameters is kept.
+    pub graft: Graft,
+}
+
+/// The base model with the change of one circuit's parameters alone: of the last circuit that was
+/// trained or, of methods without one, of that which the settings find in the base model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Graft {
+    /// Numbers that are taken over.
+    pub numbers: usize,
+    /// Their share of the squared change of all; none if nothing has changed.
+    pub share: Option<f64>,
+    /// How the grafted model does.
+    pub judgement: Judgement,
 }
 
 /// A look at a model on its way.
@@ -88,6 +105,11 @@ pub struct Tuned {
     pub adapters: Option<Adapters<f32>>,
     /// The first and the last circuit.
     pub circuits: Option<[EdgeFile; 2]>,
+    /// How far each part has moved.
+    pub changes: Vec<Change>,
+    /// The scores of all edges at each look, on the same pairs; empty unless
+    /// [asked for](Settings::probe).
+    pub track: Track,
 }
 
 /// A loss that is so many times the first one has diverged.
@@ -115,12 +137,17 @@ pub fn run(
     };
     let (mut path, mut ends, mut circuits): (Vec<Point>, Vec<usize>, Vec<Found>) =
         (vec![], vec![], vec![]);
-    let mut done = 0;
+    let (mut done, mut track) = (0, Track::default());
+    let probe = Settings { pairs: settings.probe.max(1), ..settings.clone() };
+    let probe = task.with(&probe);
     let outcome = tune(&mut tuner, &task, &mut *policy, &plan, &mut |look: Look<'_, f32>| {
-        let judgement = match look.step {
-            0 => judge.base(),
-            _ => judge.judge(&adapters.model(base, look.tuner)?),
-        };
+        let model = adapters.model(base, look.tuner)?;
+        let judgement = if look.step == 0 { judge.base() } else { judge.judge(&model) };
+        if settings.probe > 0 {
+            // Pairs that no update sees.
+            let (found, _) = named_by_circuit(settings, &model, &probe, seed, settings.steps)?;
+            track.push(look.step, found.scores);
+        }
         let edges = look.circuit.map(|c| c.kept.iter().filter(|&&k| k).count());
         ends.extend(look.circuit.map(|c| c.ends.count()));
         if let Some(circuit) = look.circuit {
@@ -134,6 +161,15 @@ pub fn run(
         Ok(())
     })?;
     let model = adapters.model(base, &mut tuner)?;
+    let slices = match circuits.last() {
+        Some(found) => slices_of(settings, base, found),
+        None => named_by_circuit(settings, base, &task, seed, 0)?.1,
+    };
+    let graft = Graft {
+        numbers: slices.count(),
+        share: share_inside(base, &model, &slices),
+        judgement: judge.judge(&graft(base, &model, &slices)),
+    };
     let mean = |list: &[usize]| list.iter().sum::<usize>() as f64 / list.len().max(1) as f64;
     let report = Report {
         settings: settings.clone(),
@@ -147,6 +183,7 @@ pub fn run(
         step_ms: 1e3 * outcome.seconds / outcome.steps.max(1) as f64,
         bytes: outcome.bytes,
         path,
+        graft,
     };
     let files = |found: &Found| file(&base.config, settings, found);
     let circuits = match &circuits[..] {
@@ -154,7 +191,13 @@ pub fn run(
         [one] => Some([files(one), files(one)]),
         [first, .., last] => Some([files(first), files(last)]),
     };
-    Ok(Tuned { report, model, adapters: adapters.fetched(&mut tuner), circuits })
+    let (adapters, changes) = (adapters.fetched(&mut tuner), changes(base, &model));
+    Ok(Tuned { report, model, adapters, circuits, changes, track })
+}
+
+fn slices_of(settings: &Settings, base: &Model<f32>, found: &Found) -> Slices {
+    let graph = Graph::of_transformer(&base.config, Granularity::default());
+    Slices::of_ends(&graph, &base.config, &found.ends, settings.extras())
 }
 
 /// Numbers in the blocks of a model.

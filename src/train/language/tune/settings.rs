@@ -160,6 +160,8 @@ pub struct Settings {
     pub look: usize,
     /// Held-out examples of each kind that it is judged by.
     pub examples: usize,
+    /// Pairs on which all edges are scored at each look, for their trends; none if 0.
+    pub probe: usize,
 }
 
 impl Default for Settings {
@@ -205,6 +207,7 @@ impl Default for Settings {
             alpha: 16.0,
             look: 100,
             examples: 200,
+            probe: 0,
         }
     }
 }

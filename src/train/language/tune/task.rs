@@ -51,6 +51,7 @@ const BATCHES: u32 = 1 << 30;
 const PAIRS: u32 = 1 << 31;
 
 /// The batches and pairs of one run.
+#[derive(Clone)]
 pub struct LanguageTask<'a> {
     settings: &'a Settings,
     config: &'a Config,
@@ -75,6 +76,11 @@ impl<'a> LanguageTask<'a> {
         let lengths = examples.iter().flatten().map(|e| e.tokens.len() - 1);
         let length = lengths.max().expect("a run has examples");
         LanguageTask { settings, config, seed, examples, length }
+    }
+
+    /// The same with other settings of discovery.
+    pub(super) fn with<'b>(&'b self, settings: &'b Settings) -> LanguageTask<'b> {
+        LanguageTask { settings, ..self.clone() }
     }
 
     /// Tokens in a row: those of the longest example but one.
