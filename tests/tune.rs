@@ -1,0 +1,194 @@
+//! Tuning through the binary: every method, the grid, a grid that is stopped, and bad input.
+
+mod common;
+
+use common::Place;
+use serde_json::Value;
+use std::fs;
+
+const TINY: &str =
+    "pretrain --steps 3 --layers 2 --heads 2 --d-model 8 --d-mlp 12 --batch 4 --out base";
+
+/// A folder with a base model that knows nothing.
+fn place() -> Place {
+    let place = Place::new("");
+    place.succeed(TINY);
+    place
+}
+
+const SHORT: &str = "--model base --steps 4 --set batch=6 --set part=4 --set examples=3 --set pairs=3 \
+                     --set edges=9 --set every=2 --set look=2 --set rank=2";
+
+fn json(place: &Place, file: &str) -> Value {
+    let text = fs::read(place.path(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// Every method tunes every kind of model folder that it says it does, and the same on any number of
+/// threads.
+#[test]
+fn methods_leave_a_model_and_figures() {
+    let place = place();
+    let names =
+        "circuit static random full attention bias gradient fisher lora circuit-lora adalora";
+    for method in names.split(' ') {
+        let tune = format!("tune {SHORT} --task E1 --method {method} --out");
+        let text = place.succeed(&format!("{tune} one --threads 1"));
+        assert!(text.contains("disagree") && text.contains("\nbase "), "{text}");
+        place.succeed(&format!("{tune} two --threads 2"));
+        let (one, two) = (place.files("one"), place.files("two"));
+        let tensors =
+            |files: &common::Files| files[&*std::path::Path::new("model.safetensors")].clone();
+        assert_eq!(tensors(&one), tensors(&two), "{method}");
+        assert_ne!(tensors(&one), tensors(&place.files("base")), "{method}");
+        let report = json(&place, "one/report.json");
+        assert_eq!(report["path"].as_array().map(Vec::len), Some(3), "{method}");
+        let number = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key}"));
+        assert!(number("trained") > 0.0 && number("ever_trained") >= number("trained"));
+        let circuits = matches!(method, "circuit" | "static" | "random");
+        assert_eq!(place.path("one/circuit.json").exists(), circuits, "{method}");
+        assert_eq!(place.path("one/adapters").exists(), method.ends_with("lora"), "{method}");
+        // It is a model like any other.
+        assert!(place.succeed("info one").contains("378"));
+        for folder in ["one", "two"] {
+            fs::remove_dir_all(place.path(folder)).expect("it is there");
+        }
+    }
+}
+
+#[test]
+fn options_of_the_circuit_are_taken() {
+    let place = place();
+    for (i, options) in [
+        "--task E2 --set beta=0.3 --set counted=\"outcome\" --set asked_weight=2.0",
+        "--task E3 --select nodes --set attribution=\"eap-ig\" --set leaving=\"keep\"",
+        "--task E4 --select threshold --edges 1e-9 --set baseline=\"mean\" --set layers=[0,1]",
+        "--task E5 --select faithfulness --edges 0.5 --set optimizer=\"sgd\" --set random_share=0.2",
+        "--task E1 --set masked=true --set baseline=\"mean\" --set smoothing=[0.8,0.8]",
+        "--task E1 --set edges_start=30.0 --set edges_steps=4 --set ramp=\"cosine\" --set probe=2",
+        "--task E1 --set norms=true --set embeddings=true --set unembedding=true --set biases=false",
+        "--task E1 --set metric=\"nll\" --set positions=\"all\" --set baseline=\"zero\"",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        place.succeed(&format!("tune {SHORT} {options} --seeds 2 --out out{i}"));
+        for seed in ["00", "01"] {
+            let report = json(&place, &format!("out{i}/seed-{seed}/report.json"));
+            assert!(report["trained"].as_f64().is_some_and(|n| n > 0.0), "{options}");
+        }
+    }
+    let dynamics = json(&place, "out5/seed-00/dynamics.json");
+    assert_eq!(dynamics["steps"], serde_json::json!([0, 2, 4]));
+    let edges = dynamics["edges"].as_object().expect("edges");
+    assert!(edges.values().all(|e| e["scores"].as_array().map(Vec::len) == Some(3)));
+}
+
+const GRID: &str = r#"
+model = "base"
+seeds = 2
+[common]
+task = "E1"
+steps = 4
+batch = 4
+examples = 3
+pairs = 3
+edges = 9
+look = 4
+[[methods]]
+name = "circuit"
+method = "circuit"
+learning_rates = [1e-3, 1e-2]
+[[methods]]
+name = "random"
+method = "random"
+learning_rates = [1e-3, 1e-2]
+[[methods]]
+name = "wild"
+method = "full"
+optimizer = "sgd"
+clip = 0.0
+warmup = 0
+lr = 1e9
+"#;
+
+/// A method that diverges is told, and the others are compared. A grid that was stopped goes on
+/// with what is missing and comes to the same.
+#[test]
+fn grids_go_on_where_they_were() {
+    let place = place();
+    place.write("grid.toml", GRID);
+    let text = place.succeed("tune-compare grid.toml --out grid");
+    assert!(text.contains("wild: 2 of 2 runs diverged"), "{text}");
+    assert!(text.contains("circuit - random, seed by seed"), "{text}");
+    let mut before = place.files("grid");
+    let comparison = std::path::Path::new("comparison.json");
+    assert_eq!(before.len(), 2 * (2 + 2) + 2 + 1);
+    // As if it had been killed: two runs and the table are missing, one file was half written.
+    for file in ["circuit/seed-01.json", "random/lr-1e-2.json", "comparison.json"] {
+        fs::remove_file(place.path("grid").join(file)).expect("it is there");
+    }
+    place.succeed("tune-compare grid.toml --out grid --threads 1");
+    let mut after = place.files("grid");
+    let timeless = |text: &[u8]| -> Vec<String> {
+        let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+        text.lines().filter(|l| !l.contains("step_ms")).map(String::from).collect()
+    };
+    let (a, b) = (before.remove(comparison), after.remove(comparison));
+    assert_eq!(a.map(|t| timeless(&t)), b.map(|t| timeless(&t)));
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    for (name, text) in before {
+        assert_eq!(timeless(&text), timeless(&after[&name]), "{}", name.display());
+    }
+    // Other settings are not mixed with those that are there.
+    place.write("grid.toml", GRID.replace("edges = 9", "edges = 8"));
+    let help = "another --out";
+    place.run("tune-compare grid.toml --out grid").failed(2, &["other settings"], help);
+}
+
+#[test]
+fn bad_input() {
+    let place = place();
+    let tune = |rest: &str| format!("tune --model base --task E1 {rest} --out out");
+    for (arguments, parts, help) in [
+        (tune("--edges 100000"), &["edges", "there are 110"][..], "fewer"),
+        (tune("--every 0"), &["every", "at least 1, got 0"], "larger"),
+        (tune("--method lora --rank 50"), &["rank", "50"], ""),
+        (tune("--lr 0"), &["lr", "above 0"], "number"),
+        (tune("--lr nan"), &["lr", "above 0"], "number"),
+        (tune("--set speed=3"), &["speed"], "keys"),
+        (tune("--set edges"), &["--set", "`edges`"], "lr=1e-3"),
+        (tune("--set method=\"best\""), &["best", "circuit, static"], "keys"),
+        (tune("--set beta=0.1"), &["beta", "E2"], "leave"),
+        (tune("--set masked=true"), &["masked", "baseline"], "mean"),
+        ("tune --model nowhere --task E1 --out out".into(), &["nowhere"], ""),
+        ("tune --model base --task E1 --out base".into(), &["base", "exists"], "--out"),
+        ("tune-compare nowhere.toml --out out".into(), &["nowhere.toml"], ""),
+    ] {
+        place.run(&arguments).failed(2, parts, help);
+        assert!(!place.path("out").exists(), "{arguments} left a folder");
+    }
+    // Unknown names are clap's to refuse.
+    for name in ["--task E9", "--method magic"] {
+        assert_eq!(place.run(&format!("tune --model base {name} --out out")).code, 2);
+    }
+    for (change, parts) in [
+        (("seeds = 2", "seeds = 0"), &["grid.toml", "seeds"][..]),
+        (("name = \"random\"", "name = \"circuit\""), &["methods.1", "twice"]),
+        (("name = \"random\"", "name = \"../up\""), &["methods.1", "name"]),
+        (("edges = 9", "edgess = 9"), &["edgess"]),
+        (("[1e-3, 1e-2]", "[0.0]"), &["learning_rates"]),
+        (("[common]", "[commons]"), &["commons"]),
+    ] {
+        place.write("grid.toml", GRID.replacen(change.0, change.1, 1));
+        place.run("tune-compare grid.toml --out out").failed(2, parts, "");
+        assert!(!place.path("out").exists(), "{change:?}");
+    }
+    // A model that speaks another language.
+    place.succeed(
+        "pretrain --steps 1 --layers 1 --heads 1 --d-model 4 --d-mlp 4 --batch 2 --out other",
+    );
+    let config = fs::read_to_string(place.path("other/config.json")).expect("a configuration");
+    place.write("other/config.json", config.replace("\"n_ctx\": 32", "\"n_ctx\": 31"));
+    assert_eq!(place.run("tune --model other --task E1 --out out").code, 2);
+}
