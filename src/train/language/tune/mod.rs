@@ -9,9 +9,11 @@ mod judge;
 mod methods;
 mod run;
 mod settings;
+mod table;
 mod task;
 
 pub use judge::{Judge, Judgement};
 pub use run::{Point, Report, Tuned, block_numbers, run};
 pub use settings::{Method, Optimiser, Settings};
+pub use table::table;
 pub use task::{Goal, LanguageTask};
