@@ -194,7 +194,7 @@ fn arguments_of_pretrain() {
             &["--heads", "3 heads do not divide --d-model 64"],
             "multiple",
         ),
-        ("--steps 1 --out run --lr nan", &["--lr", "above 0, got NaN"], "--lr 2e-3"),
+        ("--steps 1 --out run --lr nan", &["--lr", "above 0, got NaN"], "--lr 4e-3"),
         ("--steps 1 --out c.toml/run", &["c.toml"], ""),
         ("--steps 1 --out mine", &["mine", "is there already"], "--force"),
         (

@@ -84,15 +84,16 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The one number that says how well a model knows a domain, from 0 to 1: verbs preferred to those
-    /// of the other number; pronouns that are right where the gender is said; examples that are right
-    /// (arithmetic and look-up); F1 (logic); words preferred to their rivals (filler).
+    /// The one number that says how well a model knows a domain, from 0 to 1: words preferred to their
+    /// rivals (agreement and filler, where nothing tells which verb or noun it will be); pronouns
+    /// that are right where the gender is said; examples that are right (arithmetic and look-up); F1
+    /// (logic).
     pub fn score(&self, domain: Domain) -> f64 {
         match domain {
-            Domain::Agreement | Domain::Filler => self.all.preferred,
             Domain::Occupation => self.pronouns.and_then(|p| p.explicit).unwrap_or(0.0),
             Domain::Arithmetic | Domain::Lookup => self.all.exact.unwrap_or(0.0),
             Domain::Logic => self.macro_f1.unwrap_or(0.0),
+            Domain::Agreement | Domain::Filler => self.all.preferred,
         }
     }
 }

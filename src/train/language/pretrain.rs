@@ -66,7 +66,7 @@ pub struct Pretraining {
 
 impl Default for Pretraining {
     fn default() -> Pretraining {
-        let (seed, steps, batch, lr) = (0, 20_000, 64, 2e-3);
+        let (seed, steps, batch, lr) = (0, 20_000, 64, 4e-3);
         Pretraining { seed, steps, batch, lr, layers: 4, heads: 4, d_model: 64, d_mlp: 256 }
     }
 }
@@ -110,7 +110,7 @@ impl Pretraining {
         }
         if !(self.lr.is_finite() && self.lr > 0.0) {
             let message = format!("must be a number above 0, got {}", self.lr);
-            return Err(Error::input("--lr", message, "write for example --lr 2e-3"));
+            return Err(Error::input("--lr", message, "write for example --lr 4e-3"));
         }
         if !self.d_model.is_multiple_of(self.heads) {
             let message = format!("{} heads do not divide --d-model {}", self.heads, self.d_model);

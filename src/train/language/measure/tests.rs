@@ -81,7 +81,8 @@ fn asked_tokens_are_counted_alone_and_all_together() {
     close(share("attractor", "none").accuracy, 1.0);
     close(share("attractor", "same").accuracy, 0.0);
     assert_eq!((scores.abstention, scores.macro_f1, scores.pronouns), (None, None, None));
-    close(scores.score(Domain::Agreement), 2.0 / 3.0);
+    close(scores.score(Domain::Agreement), 1.0);
+    close(scores.score(Domain::Arithmetic), 0.5);
 }
 
 #[test]
