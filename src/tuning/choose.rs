@@ -1,6 +1,6 @@
 //! Finding the circuit that is trained next.
 
-use super::slices::Ends;
+use super::slices::{Ends, Extras, Slices};
 use crate::attribution::behaviour::{Baseline, Behaviour};
 use crate::attribution::method::{Method, Options};
 use crate::attribution::metric::{Metric, Positions, Question};
@@ -11,6 +11,7 @@ use crate::graph::{Graph, Node, Port};
 use crate::io::model::AnyModel;
 use crate::io::pairs::Pairs;
 use crate::named::named;
+use crate::nn::transformer::Config;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use std::collections::BTreeMap;
@@ -28,6 +29,9 @@ named! {
         Faithfulness = "faithfulness",
         /// The edges whose `|score|` is at least so large.
         Threshold = "threshold",
+        /// The ends of largest sum of their edges' `|score|` per number they own, as long as all of them
+        /// own no more than a share of what all ends own; and all edges between them.
+        Share = "share",
     }
 }
 
@@ -125,21 +129,30 @@ pub struct Finder {
     discovery: Discovery,
     /// The averages of [`Discovery::smoothing`].
     averages: Option<[Vec<f64>; 2]>,
+    /// How many numbers each end owns: those of readers, then those of writers.
+    owned: Vec<usize>,
     rng: Rng,
 }
 
 impl Finder {
-    /// For a run with this seed.
+    /// For a model of this shape, and a run with this seed.
     ///
     /// # Errors
     /// If more edges or ends are asked for than there are, or a share is none.
-    pub fn new(graph: Graph, discovery: Discovery, seed: u64) -> Result<Finder> {
+    pub fn new(
+        config: &Config,
+        graph: Graph,
+        discovery: Discovery,
+        extras: Extras,
+        seed: u64,
+    ) -> Result<Finder> {
         let Amount { start, end, .. } = discovery.amount;
         let (least, most, what) = match discovery.select {
             Select::Edges => (1.0, graph.edges() as f64, "edges of the graph"),
             Select::Nodes => (1.0, ends_of(&graph) as f64, "ends of the graph's edges"),
             Select::Faithfulness => (f64::MIN, f64::MAX, "numbers"),
             Select::Threshold => (0.0, f64::MAX, "numbers"),
+            Select::Share => (0.0, 1.0, "of all"),
         };
         for n in [start, end] {
             if !(least <= n && n <= most) {
@@ -151,8 +164,12 @@ impl Finder {
             let message = format!("must be at least 0, got {}", discovery.random);
             return Err(Error::input("random", message, "give a share such as 0.1"));
         }
+        let owned = match discovery.select {
+            Select::Share => numbers_owned(config, &graph, extras),
+            _ => vec![],
+        };
         let rng = Rng::new(seed, Purpose::Null, 0);
-        Ok(Finder { graph, discovery, averages: None, rng })
+        Ok(Finder { graph, discovery, averages: None, owned, rng })
     }
 
     /// How it finds.
@@ -217,8 +234,10 @@ impl Finder {
             Select::Edges => select::first(&order, amount.round() as usize, all),
             Select::Threshold => select::threshold(sizes, Rank::Abs, amount),
             Select::Nodes => {
-                return Ok((None, best_ends(graph, sizes, amount.round() as usize)));
+                let best = Rank::Abs.order(&sums(graph, sizes));
+                return Ok((None, Ends::numbered(graph, &best[..amount.round() as usize])));
             }
+            Select::Share => return Ok((None, self.within(sizes, amount))),
             Select::Faithfulness => {
                 let extremes = Extremes::new(b, &b.extremes()?)?;
                 let more = |&n: &usize| Some((n + (n / 8).max(1)).min(all)).filter(|_| n < all);
@@ -238,6 +257,21 @@ impl Finder {
         };
         let ends = Ends::of(graph, &kept);
         Ok((Some(kept), ends))
+    }
+
+    /// The best ends for what they own, that own no more than a share together.
+    fn within(&self, sizes: &[f64], share: f64) -> Ends {
+        let each = sums(&self.graph, sizes).into_iter().zip(&self.owned);
+        let density: Vec<f64> =
+            each.map(|(s, &n)| if n > 0 { s / n as f64 } else { 0.0 }).collect();
+        let mut left = (share * self.owned.iter().sum::<usize>() as f64).round() as usize;
+        let mut best = Rank::Abs.order(&density);
+        best.retain(|&end| {
+            let fits = self.owned[end] <= left && self.owned[end] > 0;
+            left -= if fits { self.owned[end] } else { 0 };
+            fits
+        });
+        Ends::numbered(&self.graph, &best)
     }
 
     /// Adds random ends that are not there yet.
@@ -318,9 +352,9 @@ pub fn ends_of(graph: &Graph) -> usize {
     graph.writers.len() + graph.groups.iter().map(|g| g.readers.len()).sum::<usize>()
 }
 
-/// The `n` ends whose edges' `sizes` add up to most; of equals, readers first, in order.
-fn best_ends(graph: &Graph, sizes: &[f64], n: usize) -> Ends {
-    let offsets: Vec<usize> = graph
+/// The sum of the `sizes` of the edges of each end: readers, group by group, then writers.
+fn sums(graph: &Graph, sizes: &[f64]) -> Vec<f64> {
+    let first: Vec<usize> = graph
         .groups
         .iter()
         .scan(0, |next, g| {
@@ -333,16 +367,17 @@ fn best_ends(graph: &Graph, sizes: &[f64], n: usize) -> Ends {
     let mut sums = vec![0.0; ends_of(graph)];
     for (e, size) in sizes.iter().enumerate() {
         let (group, _, reader, writer) = graph.place(e);
-        sums[offsets[group] + reader] += size;
+        sums[first[group] + reader] += size;
         sums[readers + writer] += size;
     }
-    let best = select::first(&Rank::Abs.order(&sums), n, sums.len());
-    let of_group =
-        |(g, &first): (usize, &usize)| best[first..first + graph.groups[g].readers.len()].to_vec();
-    Ends {
-        readers: offsets.iter().enumerate().map(of_group).collect(),
-        writers: best[readers..].to_vec(),
-    }
+    sums
+}
+
+/// How many numbers each end owns alone.
+fn numbers_owned(config: &Config, graph: &Graph, extras: Extras) -> Vec<usize> {
+    let of =
+        |end: usize| Slices::of_ends(graph, config, &Ends::numbered(graph, &[end]), extras).count();
+    (0..ends_of(graph)).map(of).collect()
 }
 
 /// `edges`, or all edges that lead from one of the ends to another.

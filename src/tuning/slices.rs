@@ -80,6 +80,18 @@ impl Ends {
         ends
     }
 
+    /// Those of these numbers: readers count first, group by group, then writers.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn numbered(graph: &Graph, numbers: &[usize]) -> Ends {
+        let mut ends = Ends::none(graph);
+        let mut all: Vec<&mut bool> =
+            ends.readers.iter_mut().flatten().chain(&mut ends.writers).collect();
+        numbers.iter().for_each(|&i| *all[i] = true);
+        ends
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.readers.iter().flatten().chain(&self.writers).filter(|&&is| is).count()

@@ -2,6 +2,7 @@ use super::*;
 use crate::attribution::behaviour::Baseline;
 use crate::attribution::method::{self, Method};
 use crate::attribution::metric::{Metric, Positions};
+use crate::error::Result;
 use crate::graph::{Node, Port};
 use crate::io::model::AnyModel;
 use crate::io::pairs::{Bounds, Pairs};
@@ -35,12 +36,16 @@ fn discovery(select: Select, amount: f64) -> Discovery {
     }
 }
 
+fn finder(d: Discovery, seed: u64) -> Result<Finder> {
+    Finder::new(&config(), graph(&config()), d, Extras::default(), seed)
+}
+
 fn model() -> AnyModel<f64> {
     AnyModel::Transformer(Model::random(&config(), 3))
 }
 
 fn find(d: Discovery) -> (Finder, Found) {
-    let mut finder = Finder::new(graph(&config()), d, 5).expect("a finder");
+    let mut finder = finder(d, 5).expect("a finder");
     let found = finder.find(&model(), 11, &pairs(0), 0).expect("a circuit");
     (finder, found)
 }
@@ -88,6 +93,23 @@ fn the_best_ends_have_the_largest_sums() {
     assert!(all.writers.iter().zip(&found.ends.writers).all(|(a, b)| !a || *b));
 }
 
+/// A share of the numbers is filled with the ends that score most for what they own.
+#[test]
+fn a_share_is_filled_with_the_densest_ends() {
+    let (finder, all) = find(discovery(Select::Share, 1.0));
+    let graph = finder.graph();
+    let count = |ends: &Ends| Slices::of_ends(graph, &config(), ends, Extras::default()).count();
+    let whole = count(&Ends::of(graph, &vec![true; graph.edges()]));
+    assert_eq!(count(&all.ends), whole);
+    for share in [0.05, 0.25, 0.6] {
+        let (_, some) = find(discovery(Select::Share, share));
+        let got = count(&some.ends) as f64 / whole as f64;
+        // The smallest end, a head's queries, is 52 of 1,344 numbers; shared biases count once.
+        assert!(got <= share + 1e-9 && got > share - 0.13, "{got} of {share}");
+        assert!(some.ends.count() > 0);
+    }
+}
+
 #[test]
 fn a_faithful_circuit_is_the_smallest_that_is_tried() {
     let (_, all) = find(discovery(Select::Faithfulness, 1e9));
@@ -129,7 +151,7 @@ fn only_ends_of_the_layers_asked_are_trained() {
 #[test]
 fn smoothed_scores_are_the_product_of_two_averages() {
     let d = Discovery { smoothing: Some([0.8, 0.5]), ..discovery(Select::Edges, 9.0) };
-    let mut finder = Finder::new(graph(&config()), d, 5).expect("a finder");
+    let mut finder = finder(d, 5).expect("a finder");
     let all: Vec<Found> =
         (0..3).map(|i| finder.find(&model(), 11, &pairs(i), i as usize).expect("found")).collect();
     let edges = finder.graph().edges();
@@ -187,7 +209,7 @@ fn what_cannot_be_found_is_refused() {
         (discovery(Select::Edges, f64::NAN), "edges"),
         (Discovery { random: -0.1, ..discovery(Select::Edges, 3.0) }, "random"),
     ] {
-        let e = Finder::new(graph(&config()), d, 0).err().expect("an error");
+        let e = finder(d, 0).err().expect("an error");
         assert!(e.to_string().starts_with(&format!("{place}: ")), "{e}");
     }
     assert!(check_every(0).is_err() && check_every(1).is_ok());

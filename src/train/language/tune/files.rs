@@ -2,7 +2,7 @@
 
 use super::run::{Report, Tuned};
 use crate::error::{Error, Result};
-use crate::graph::{Granularity, Graph};
+use crate::graph::Graph;
 use crate::io::atomic;
 use crate::io::model::{self, read_transformer};
 use crate::nn::transformer::Model;
@@ -76,7 +76,7 @@ const DRAWS: usize = 2000;
 /// The scores of all edges at each look, and their trends.
 fn dynamics(tuned: &Tuned) -> Value {
     let track = &tuned.track;
-    let graph = Graph::of_transformer(&tuned.model.config, Granularity::default());
+    let graph = Graph::of_transformer(&tuned.model.config, tuned.report.settings.granularity());
     let trends = track.trends(DRAWS, tuned.report.seed);
     let edge = |e: usize| {
         let scores: Vec<f64> = track.scores.iter().map(|s| s[e]).collect();

@@ -5,7 +5,7 @@ use super::task::LanguageTask;
 use crate::attribution::behaviour::{Baseline, Behaviour};
 use crate::attribution::metric::Question;
 use crate::error::Result;
-use crate::graph::{Granularity, Graph, MaskShape, Recorder};
+use crate::graph::{Graph, MaskShape, Recorder};
 use crate::io::model::AnyModel;
 use crate::nn::stream::{Reader, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
@@ -96,7 +96,7 @@ impl<'a> Preparation<'a, '_> {
     }
 
     fn graph(&self) -> Graph {
-        Graph::of_transformer(self.config(), Granularity::default())
+        Graph::of_transformer(self.config(), self.settings.granularity())
     }
 
     fn tuner(&self, mut objective: Objective<f32>, adapters: Vec<Var>) -> Tuner<f32> {
@@ -122,7 +122,7 @@ impl<'a> Preparation<'a, '_> {
         let s = self.settings;
         Ok(Circuit {
             config: self.config(),
-            finder: Finder::new(self.graph(), s.discovery(self.seed), self.seed)?,
+            finder: finder(s, self.config(), self.seed)?,
             every: (s.method != Method::Static).then_some(s.every),
             extras: s.extras(),
             random: s.method == Method::Random,
@@ -288,6 +288,11 @@ fn importance(graph: &Graph, scores: &[f64], site: &Site) -> f64 {
     (0..scores.len()).filter(|&e| ends_there(e)).map(|e| scores[e].abs()).sum()
 }
 
+fn finder(settings: &Settings, config: &Config, seed: u64) -> Result<Finder> {
+    let graph = Graph::of_transformer(config, settings.granularity());
+    Finder::new(config, graph, settings.discovery(seed), settings.extras(), seed)
+}
+
 /// What the circuit of the behaviour names in `model`, by the settings' discovery on the pairs of
 /// update `step`.
 ///
@@ -300,8 +305,7 @@ pub(super) fn named_by_circuit(
     seed: u64,
     step: usize,
 ) -> Result<(Found, Slices)> {
-    let graph = Graph::of_transformer(&model.config, Granularity::default());
-    let mut finder = Finder::new(graph, settings.discovery(seed), seed)?;
+    let mut finder = finder(settings, &model.config, seed)?;
     let (vocab, pairs) = (model.config.vocab_out, task.pairs(step)?);
     let found = finder.find(&AnyModel::Transformer(model.clone()), vocab, &pairs, step)?;
     let slices = Slices::of_ends(finder.graph(), &model.config, &found.ends, settings.extras());

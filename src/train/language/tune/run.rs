@@ -5,7 +5,7 @@ use super::methods::{Prepared, named_by_circuit};
 use super::settings::Settings;
 use super::task::LanguageTask;
 use crate::error::Result;
-use crate::graph::{EdgeFile, Granularity, Graph, Meta};
+use crate::graph::{EdgeFile, Graph, Meta};
 use crate::nn::transformer::{Config, Model};
 use crate::tuning::change::{Change, changes, graft, share_inside};
 use crate::tuning::dynamics::Track;
@@ -196,7 +196,7 @@ pub fn run(
 }
 
 fn slices_of(settings: &Settings, base: &Model<f32>, found: &Found) -> Slices {
-    let graph = Graph::of_transformer(&base.config, Granularity::default());
+    let graph = Graph::of_transformer(&base.config, settings.granularity());
     Slices::of_ends(&graph, &base.config, &found.ends, settings.extras())
 }
 
@@ -208,7 +208,7 @@ pub fn block_numbers(config: &Config) -> usize {
 
 fn file(config: &Config, settings: &Settings, found: &Found) -> EdgeFile {
     use crate::named::Named;
-    let graph = Graph::of_transformer(config, Granularity::default());
+    let graph = Graph::of_transformer(config, settings.granularity());
     let meta = Meta {
         method: Some(settings.attribution.name().into()),
         metric: Some(settings.metric.name().into()),

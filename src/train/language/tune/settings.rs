@@ -5,6 +5,7 @@ use crate::attribution::behaviour::Baseline;
 use crate::attribution::method::{Method as Attribution, Options};
 use crate::attribution::metric::{Metric, Positions};
 use crate::error::{Error, Result};
+use crate::graph::Granularity;
 use crate::named::{Named, named};
 use crate::nn::{Rule, Schedule, ScheduleShape};
 use crate::tasks::language::Counted;
@@ -107,7 +108,7 @@ pub struct Settings {
     /// How it is taken from scores.
     #[serde(with = "text")]
     pub select: Select,
-    /// How many edges or ends, how faithful, or how large a score.
+    /// How many edges or ends, how faithful, how large a score, or which share.
     pub edges: f64,
     /// The same at the first update, if it moves.
     pub edges_start: Option<f64>,
@@ -116,6 +117,8 @@ pub struct Settings {
     /// How it moves.
     #[serde(with = "text")]
     pub ramp: Ramp,
+    /// Whether neurons are nodes of their own, instead of a layer's MLP.
+    pub neurons: bool,
     /// Whose scores.
     #[serde(with = "text")]
     pub attribution: Attribution,
@@ -188,6 +191,7 @@ impl Default for Settings {
             edges_start: None,
             edges_steps: 0,
             ramp: Ramp::default(),
+            neurons: false,
             attribution: Attribution::default(),
             attribution_steps: None,
             metric: Metric::default(),
@@ -332,6 +336,11 @@ impl Settings {
     pub fn extras(&self) -> Extras {
         let &Settings { biases, embeddings, norms, unembedding, .. } = self;
         Extras { biases, embeddings, norms, unembedding }
+    }
+
+    /// How finely the graph divides the model.
+    pub fn granularity(&self) -> Granularity {
+        Granularity { neurons: self.neurons, ..Granularity::default() }
     }
 
     /// How circuits are found.
