@@ -56,6 +56,25 @@ fn methods_leave_a_model_and_figures() {
     }
 }
 
+/// The circuit of one run is what another trains; that of another model is refused.
+#[test]
+fn circuits_come_from_files() {
+    let place = place();
+    place.succeed(&format!("tune {SHORT} --task E1 --method static --out one"));
+    let short = SHORT.replace("--set edges=9 ", "");
+    let again = format!("tune {short} --task E1 --circuit one/circuit.json --out");
+    place.succeed(&format!("{again} two"));
+    let trained = |run: &str| json(&place, &format!("{run}/report.json"))["ever_trained"].clone();
+    assert_eq!(trained("one"), trained("two"));
+    let (one, two) = (place.files("one"), place.files("two"));
+    let model = std::path::Path::new("model.safetensors");
+    assert_eq!(one[model], two[model]);
+    place.write("alien.json", r#"{"edges": {"a7.h0->logits": {"in_graph": true}}}"#);
+    let alien = again.replace("one/circuit.json", "alien.json");
+    place.run(&format!("{alien} three")).failed(2, &["alien.json"], "");
+    assert!(!place.path("three").exists());
+}
+
 #[test]
 fn options_of_the_circuit_are_taken() {
     let place = place();

@@ -9,7 +9,7 @@ use edgegrad::train::language::tune::{
 };
 use edgegrad::train::{Progress, available_threads, side_by_side};
 use edgegrad::tuning::Select;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::question::{named, names};
 
@@ -35,6 +35,9 @@ pub(super) struct Tune {
     /// How the circuit is taken from scores
     #[arg(long, value_parser = named::<Select>, value_name = names::<Select>())]
     select: Option<Select>,
+    /// Train the circuit of this file; implies --method static
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["every", "select", "edges"])]
+    circuit: Option<PathBuf>,
     /// The rank of adapters
     #[arg(long, value_name = "R")]
     rank: Option<usize>,
@@ -121,7 +124,8 @@ impl Tune {
             sets.extend(value.map(|v| format!("{key}=\"{v}\"")));
         };
         text("task", self.task.map(Named::name));
-        text("method", self.method.map(Named::name));
+        let method = self.method.or(self.circuit.as_ref().map(|_| Method::Static));
+        text("method", method.map(Named::name));
         text("select", self.select.map(Named::name));
         let mut number = |key: &str, value: Option<String>| {
             sets.extend(value.map(|v| format!("{key}={v}")));
@@ -131,8 +135,20 @@ impl Tune {
         number("rank", self.rank.map(|n| n.to_string()));
         number("lr", self.lr.map(|x| format!("{x:?}")));
         number("steps", self.steps.map(|n| n.to_string()));
+        if let Some(path) = &self.circuit {
+            sets.push(format!("circuit={}", toml_string(path)?));
+        }
         Settings::with_changes(&place, &table, &sets)
     }
+}
+
+/// A path as TOML writes it.
+fn toml_string(path: &Path) -> Result<String> {
+    let text = path.to_str().ok_or_else(|| {
+        let message = "is no text in UTF-8, as settings have to be";
+        Error::input(path.display(), message, "give the file another name")
+    })?;
+    Ok(serde_json::Value::from(text).to_string())
 }
 
 /// The heads of columns of [`line`].

@@ -26,6 +26,6 @@ mod tests;
 
 pub use choose::{Amount, Discovery, Finder, Found, Ramp, Select, ends_of};
 pub use objective::Objective;
-pub use run::{Circuit, Fixed, Look, Outcome, Plan, Policy, Task, check_every, tune};
+pub use run::{Circuit, Fixed, Given, Look, Outcome, Plan, Policy, Task, tune};
 pub use slices::{Ends, Extras, Slices, Union};
 pub use tuner::{Batch, Leaving, Tuner};

@@ -15,7 +15,7 @@
 use super::choose::{Finder, Found};
 use super::slices::{Extras, Slices, Union};
 use super::tuner::{Batch, Tuner};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::io::model::AnyModel;
 use crate::io::pairs::Pairs;
 use crate::nn::Schedule;
@@ -61,6 +61,27 @@ impl<T: Element> Policy<T> for Fixed {
             tuner.train(self.0.clone());
         }
         Ok(())
+    }
+}
+
+/// Always the same circuit.
+pub struct Given {
+    /// The circuit.
+    pub found: Found,
+    /// What it trains.
+    pub slices: Slices,
+}
+
+impl<T: Element> Policy<T> for Given {
+    fn before(&mut self, step: usize, tuner: &mut Tuner<T>, _task: &dyn Task) -> Result<()> {
+        if step == 0 {
+            tuner.train(self.slices.clone());
+        }
+        Ok(())
+    }
+
+    fn circuit(&self) -> Option<&Found> {
+        Some(&self.found)
     }
 }
 
@@ -226,16 +247,4 @@ impl<T: Element> Tuner<T> {
         let count = config.parameters().len();
         self.values()[..count].iter().map(|w| Buffer::from(&w[..]).share()).collect()
     }
-}
-
-/// Checks how often circuits are found.
-///
-/// # Errors
-/// If it is every 0 updates.
-pub fn check_every(every: usize) -> Result<()> {
-    if every == 0 {
-        let message = "must be at least 1, got 0";
-        return Err(Error::input("every", message, "give a number of updates such as 8"));
-    }
-    Ok(())
 }

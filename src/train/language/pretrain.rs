@@ -66,7 +66,7 @@ pub struct Pretraining {
 
 impl Default for Pretraining {
     fn default() -> Pretraining {
-        let (seed, steps, batch, lr) = (0, 20_000, 64, 4e-3);
+        let (seed, steps, batch, lr) = (0, 7_500, 64, 4e-3);
         Pretraining { seed, steps, batch, lr, layers: 4, heads: 4, d_model: 64, d_mlp: 256 }
     }
 }

@@ -5,7 +5,7 @@ use super::task::LanguageTask;
 use crate::attribution::behaviour::{Baseline, Behaviour};
 use crate::attribution::metric::Question;
 use crate::error::Result;
-use crate::graph::{Graph, MaskShape, Recorder};
+use crate::graph::{EdgeFile, Graph, MaskShape, Recorder};
 use crate::io::model::AnyModel;
 use crate::nn::stream::{Reader, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
@@ -13,7 +13,9 @@ use crate::tape::Var;
 use crate::tuning::lora::budget::{BETAS, Importance, Kept, Schedule, keep_apart};
 use crate::tuning::lora::{Adapted, Adapters, Kind, Matrix, Site, ranks};
 use crate::tuning::slices::{Cells, Slice};
-use crate::tuning::{Circuit, Ends, Finder, Fixed, Found, Objective, Policy, Slices, Task, Tuner};
+use crate::tuning::{
+    Circuit, Ends, Finder, Fixed, Found, Given, Objective, Policy, Slices, Task, Tuner,
+};
 
 /// A model that is tuned, and who decides what of it.
 pub(super) struct Prepared<'a> {
@@ -65,6 +67,7 @@ impl<'a> Prepared<'a> {
         let new = Preparation { settings, base, task, seed };
         match settings.method {
             Method::Circuit | Method::Static | Method::Random if settings.masked => new.masked(),
+            Method::Static if settings.circuit.is_some() => new.given(),
             Method::Circuit | Method::Static | Method::Random => {
                 Ok(new.sliced(Box::new(new.circuit()?)))
             }
@@ -128,6 +131,17 @@ impl<'a> Preparation<'a, '_> {
             random: s.method == Method::Random,
             found: None,
         })
+    }
+
+    /// The circuit of a file.
+    fn given(&self) -> Result<Prepared<'a>> {
+        let path = self.settings.circuit.as_ref().expect("there is a file");
+        let graph = self.graph();
+        let kept = EdgeFile::read(path)?.circuit_for(&graph)?;
+        let ends = Ends::of(&graph, &kept);
+        let slices = Slices::of_ends(&graph, self.config(), &ends, self.settings.extras());
+        let found = Found { scores: vec![f64::NAN; kept.len()], kept, ends };
+        Ok(self.sliced(Box::new(Given { found, slices })))
     }
 
     /// The first circuit of a run, and what it trains.

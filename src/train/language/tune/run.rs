@@ -214,5 +214,7 @@ fn file(config: &Config, settings: &Settings, found: &Found) -> EdgeFile {
         metric: Some(settings.metric.name().into()),
         ..Meta::default()
     };
-    EdgeFile::circuit(&graph, &found.kept, Some(&found.scores), &meta)
+    // A circuit out of a file has none.
+    let scores = found.scores.iter().all(|s| s.is_finite()).then_some(&found.scores[..]);
+    EdgeFile::circuit(&graph, &found.kept, scores, &meta)
 }

@@ -11,6 +11,7 @@ use crate::nn::{Rule, Schedule, ScheduleShape};
 use crate::tasks::language::Counted;
 use crate::tuning::{Amount, Discovery, Extras, Leaving, Ramp, Select};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::path::PathBuf;
 
 named! {
     /// What is trained.
@@ -117,6 +118,8 @@ pub struct Settings {
     /// How it moves.
     #[serde(with = "text")]
     pub ramp: Ramp,
+    /// A file with the circuit to train, of `static`: as `discover` writes it, or another run.
+    pub circuit: Option<PathBuf>,
     /// Whether neurons are nodes of their own, instead of a layer's MLP.
     pub neurons: bool,
     /// Whose scores.
@@ -191,6 +194,7 @@ impl Default for Settings {
             edges_start: None,
             edges_steps: 0,
             ramp: Ramp::default(),
+            circuit: None,
             neurons: false,
             attribution: Attribution::default(),
             attribution_steps: None,
@@ -300,6 +304,15 @@ impl Settings {
         if self.beta > 0.0 && self.task != Goal::Balance {
             let message = format!("is of E2 alone, and the task is {}", self.task.name());
             return Err(Error::input("beta", message, "leave it out"));
+        }
+        if self.circuit.is_some() && self.method != Method::Static {
+            let message =
+                format!("is of `static` alone, and the method is `{}`", self.method.name());
+            return Err(Error::input("circuit", message, "set method = \"static\""));
+        }
+        if self.masked && self.circuit.is_some() {
+            let message = "does not go with a circuit from a file";
+            return Err(Error::input("masked", message, "let the circuit be found"));
         }
         if self.masked && self.attribution_only() {
             let message = format!("`{}` trains no circuit", self.method.name());
