@@ -170,7 +170,7 @@ fn bad_input() {
     let place = place();
     let tune = |rest: &str| format!("tune --model base --task E1 {rest} --out out");
     for (arguments, parts, help) in [
-        (tune("--edges 100000"), &["edges", "there are 110"][..], "fewer"),
+        (tune("--edges 100000"), &["edges", "there are 46"][..], "fewer"),
         (tune("--every 0"), &["every", "at least 1, got 0"], "larger"),
         (tune("--method lora --rank 50"), &["rank", "50"], ""),
         (tune("--lr 0"), &["lr", "above 0"], "number"),

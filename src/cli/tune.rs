@@ -84,6 +84,9 @@ impl Tune {
             return Err(Error::input(folder.display(), "exists already", help));
         }
         let (base, hash) = files::read_base(&self.model)?;
+        if self.seeds > 1 {
+            std::fs::create_dir_all(&self.out).map_err(|e| Error::io(&self.out, &e, "make"))?;
+        }
         let judge = Judge::new(settings.task, Part::Test, settings.examples, &base);
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(settings.steps as u64 * self.seeds);
@@ -130,10 +133,10 @@ impl Tune {
         let mut number = |key: &str, value: Option<String>| {
             sets.extend(value.map(|v| format!("{key}={v}")));
         };
-        number("edges", self.edges.map(|x| format!("{x:?}")));
+        number("edges", self.edges.map(|x| toml::Value::from(x).to_string()));
         number("every", self.every.map(|n| n.to_string()));
         number("rank", self.rank.map(|n| n.to_string()));
-        number("lr", self.lr.map(|x| format!("{x:?}")));
+        number("lr", self.lr.map(|x| toml::Value::from(x).to_string()));
         number("steps", self.steps.map(|n| n.to_string()));
         if let Some(path) = &self.circuit {
             sets.push(format!("circuit={}", toml_string(path)?));
@@ -148,7 +151,7 @@ fn toml_string(path: &Path) -> Result<String> {
         let message = "is no text in UTF-8, as settings have to be";
         Error::input(path.display(), message, "give the file another name")
     })?;
-    Ok(serde_json::Value::from(text).to_string())
+    Ok(toml::Value::from(text).to_string())
 }
 
 /// The heads of columns of [`line`].

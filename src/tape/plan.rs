@@ -1,7 +1,7 @@
 //! Which operations a pass has to run: found once, followed at every replay.
 
 use super::reuse::{Place, Places};
-use super::{Program, Slot, Var, Window};
+use super::{Node, Program, Slot, Var, Window};
 use crate::gemm::Write;
 use crate::tensor::Element;
 use std::sync::Arc;
@@ -146,14 +146,22 @@ impl<T: Element> Program<T> {
             assert!(shape.rank() <= 2, "windows of {shape}");
             assert!(windows.iter().all(|w| whole.contains(w)), "{windows:?} of {shape}");
             assert!(wanted.contains(x), "windows of what is not wanted");
-            let slot = self.slot(*x);
-            for node in &self.nodes {
-                let at = node.inputs.iter().position(|&input| input == slot);
-                let takes = at.is_none_or(|i| node.op.takes_windows(i));
-                assert!(takes, "{} knows no windows", node.op.name());
+            if let Some(name) = self.refuses_windows(*x) {
+                panic!("{name} knows no windows");
             }
         }
         self.plan(output, wanted, &[], within)
+    }
+
+    /// The first operation that can only give the whole gradient of `x`, if there is one: then a plan
+    /// cannot want [windows](Self::plan_backward_within) of it.
+    pub fn refuses_windows(&self, x: Var) -> Option<&'static str> {
+        let slot = self.slot(x);
+        let refuses = |node: &&Node<T>| {
+            let at = node.inputs.iter().position(|&input| input == slot);
+            at.is_some_and(|i| !node.op.takes_windows(i))
+        };
+        self.nodes.iter().find(refuses).map(|node| node.op.name())
     }
 
     /// [`plan_backward`](Self::plan_backward) with the variables `fixed` taken for constants: no

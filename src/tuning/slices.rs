@@ -238,13 +238,17 @@ impl Slices {
 
     /// The parameters of which something is trained, with the windows in which their gradient is needed:
     /// what is trained in windows that do not touch each other; the whole parameter where the numbers
-    /// are scattered, and of a vector.
-    pub fn by_parameter(&self, shapes: &[[usize; 2]]) -> Vec<(usize, Vec<Window>)> {
+    /// are scattered, of a vector, and where it cannot be `divided`.
+    pub fn by_parameter(
+        &self,
+        shapes: &[[usize; 2]],
+        divided: impl Fn(usize) -> bool,
+    ) -> Vec<(usize, Vec<Window>)> {
         let mut list: Vec<(usize, Vec<Window>)> = vec![];
         for slice in &self.0 {
             let [rows, columns] = shapes[slice.parameter];
             let window = match &slice.cells {
-                Cells::Window(window) if rows > 1 => window.clone(),
+                Cells::Window(window) if rows > 1 && divided(slice.parameter) => window.clone(),
                 _ => Window::whole(rows, columns),
             };
             match list.last_mut() {

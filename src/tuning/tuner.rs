@@ -66,9 +66,14 @@ pub struct Tuner<T> {
     /// The parameters, and behind them the leaves of adapters.
     leaves: Vec<Var>,
     shapes: Vec<[usize; 2]>,
+    /// Which of them can have gradients of windows.
+    divided: Vec<bool>,
     rule: Rule,
     leaving: Leaving,
     slices: Vec<Located>,
+    /// Whose gradients are computed, whether they are trained or not.
+    watched: Vec<usize>,
+    /// Leaves with a gradient: those of slices, and those that are watched.
     trained: Vec<Var>,
     count: usize,
     /// The reverse pass of the first part of a batch, and of the others, which add to it.
@@ -128,13 +133,16 @@ impl<T: Element> Tuner<T> {
             let shape = objective.program.shape(x);
             [shape.rows(), shape.last()]
         };
+        let divided = |&x: &Var| objective.program.refuses_windows(x).is_none();
         Tuner {
             shapes: leaves.iter().map(matrix).collect(),
+            divided: leaves.iter().map(divided).collect(),
             leaves,
             objective,
             rule,
             leaving,
             slices: vec![],
+            watched: vec![],
             trained: vec![],
             count: 0,
             plans: None,
@@ -153,6 +161,12 @@ impl<T: Element> Tuner<T> {
         &mut self.objective
     }
 
+    /// From the next [`train`](Self::train) on, the whole gradient of these parameters is computed as
+    /// well: for policies that look at what they do not train.
+    pub fn watch(&mut self, parameters: Vec<usize>) {
+        self.watched = parameters;
+    }
+
     /// From now on `slices` are trained and nothing else; plans a reverse pass to them alone.
     ///
     /// # Panics
@@ -161,7 +175,8 @@ impl<T: Element> Tuner<T> {
         if self.plans.is_some() && self.slices.iter().map(|s| &s.slice).eq(slices.iter()) {
             return;
         }
-        let by_parameter = slices.by_parameter(&self.shapes);
+        let divided = |p: usize| self.divided[p] && !self.watched.contains(&p);
+        let by_parameter = slices.by_parameter(&self.shapes, divided);
         self.slices.clear();
         self.count = slices.count();
         for slice in slices.iter() {
@@ -182,7 +197,9 @@ impl<T: Element> Tuner<T> {
                 before: windows[..at].iter().map(Window::len).sum(),
             });
         }
-        self.trained = by_parameter.iter().map(|(parameter, _)| self.leaves[*parameter]).collect();
+        let mut wanted: Vec<usize> = by_parameter.iter().map(|(parameter, _)| *parameter).collect();
+        wanted.extend(self.watched.iter().filter(|p| by_parameter.iter().all(|(q, _)| q != *p)));
+        self.trained = wanted.iter().map(|&parameter| self.leaves[parameter]).collect();
         let divided = |(parameter, windows): &(usize, Vec<Window>)| {
             let [rows, columns] = self.shapes[*parameter];
             let whole = windows[..] == [Window::whole(rows, columns)];

@@ -105,7 +105,7 @@ fn all_edges_own_all_and_none_owns_nothing() {
         let slices = Slices::of_ends(&graph, &config, &all, Extras::ALL);
         let whole: usize = config.parameters().iter().map(|p| p.shape.len()).sum();
         assert_eq!(slices.count(), whole);
-        for (parameter, windows) in slices.by_parameter(&shapes(&config)) {
+        for (parameter, windows) in slices.by_parameter(&shapes(&config), |_| true) {
             assert_eq!(windows.len(), 1, "{parameter}");
         }
         let mut union = Union::new(&shapes(&config));

@@ -142,6 +142,61 @@ fn scattered_numbers_are_trained_as_windows_are() {
     assert!(few.0 > 0.0 && few.0 < whole.0);
 }
 
+/// Through the graph of a circuit, whose mixing gives gradients of whole matrices only, slices are
+/// trained as well, and nothing else; where all masks are 1 they are trained as in the plain model.
+#[test]
+fn slices_are_trained_through_masks_too() {
+    use crate::graph::{MaskShape, Recorder};
+    let config = config();
+    let graph = graph(&config);
+    let mut recorder = Recorder::new(&graph, Some(MaskShape::default()));
+    let mut masked = Objective::<f64>::record(&config, BATCH, TIME, 0, &mut recorder);
+    masked.set_weights(&Model::random(&config, 3).weights);
+    let masks: Vec<_> = recorder.readings.iter().filter_map(|r| r.mask).collect();
+    masks.iter().for_each(|&x| masked.program.value_mut(x).fill(1.0));
+    let mut masked = Tuner::new(masked, vec![], RULES[0], Leaving::Forget);
+    let mut plain = tuner::<f64>(&config, BATCH, RULES[0], Leaving::Forget);
+    let start = plain.values();
+    let kept: Vec<bool> = (0..graph.edges()).map(|e| e % 7 == 0).collect();
+    let ends = Ends::of(&graph, &kept);
+    for tuner in [&mut masked, &mut plain] {
+        tuner.train(Slices::of_ends(&graph, &config, &ends, Extras::default()));
+        (0..3).for_each(|s| {
+            tuner.step(&[batch(s, 0..BATCH)], 0.05, Some(0.5));
+        });
+    }
+    let (mut moved, mut apart) = (0.0f64, 0.0f64);
+    for ((a, b), s) in masked.values().iter().zip(&plain.values()).zip(&start) {
+        for ((a, b), s) in a.iter().zip(b).zip(s) {
+            (moved, apart) = (moved.max((b - s).abs()), apart.max((a - b).abs()));
+            assert_eq!(a == s, b == s);
+        }
+    }
+    // The same sums in another order.
+    assert!(moved > 1e-2 && apart < 1e-12, "{moved} {apart}");
+}
+
+/// What is watched has a gradient, is not trained and does not count in the norm.
+#[test]
+fn watched_parameters_are_not_trained() {
+    let config = config();
+    let slices = || Slices::named(&config, |name| name == "blocks.1.attn.W_O");
+    let watched = config.parameters().iter().position(|p| p.name == "blocks.0.mlp.W_in");
+    let watched = watched.expect("it");
+    let run = |watch: Vec<usize>| {
+        let mut tuner = tuner::<f32>(&config, BATCH, RULES[1], Leaving::Forget);
+        tuner.watch(watch);
+        tuner.train(slices());
+        tuner.step(&[batch(0, 0..BATCH)], 0.05, Some(1e-3));
+        tuner
+    };
+    let (mut with, without) = (run(vec![watched]), run(vec![]));
+    assert_eq!(with.values(), without.values());
+    assert_eq!(with.gradient_norm(), without.gradient_norm());
+    let leaf = with.objective().transformer.parameters[watched];
+    assert!(with.objective().program.grad(leaf).iter().any(|g| g.abs() > 1e-4));
+}
+
 /// What leaves is forgotten or waits, as asked.
 #[test]
 fn slices_that_come_back_start_anew_or_go_on() {

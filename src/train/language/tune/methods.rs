@@ -9,7 +9,7 @@ use crate::graph::{EdgeFile, Graph, MaskShape, Recorder};
 use crate::io::model::AnyModel;
 use crate::nn::stream::{Reader, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
-use crate::tape::Var;
+use crate::tape::{Var, Window};
 use crate::tuning::lora::budget::{BETAS, Importance, Kept, Schedule, keep_apart};
 use crate::tuning::lora::{Adapted, Adapters, Kind, Matrix, Site, ranks};
 use crate::tuning::slices::{Cells, Slice};
@@ -157,7 +157,8 @@ impl<'a> Preparation<'a, '_> {
         let all = Ends::of(&graph, &vec![true; graph.edges()]);
         let all = Slices::of_ends(&graph, self.config(), &all, self.settings.extras());
         let mut tuner = self.plain();
-        let can: Vec<usize> = all.by_parameter(tuner.shapes()).iter().map(|(p, _)| *p).collect();
+        let can: Vec<usize> =
+            all.by_parameter(tuner.shapes(), |_| true).iter().map(|(p, _)| *p).collect();
         tuner.train(Slices::whole(tuner.shapes(), can.iter().copied()));
         let leaves = tuner.objective().transformer.parameters.clone();
         let sizes: Vec<usize> = can.iter().map(|&p| tuner.shapes()[p].iter().product()).collect();
@@ -380,19 +381,18 @@ struct Budgeted {
 }
 
 impl Budgeted {
-    /// What is kept: of each triplet its column of A, its gate and its row of B. Scattered, for
-    /// the gradients of all have to be there to tell what may come back.
+    /// What is kept: of each triplet its column of A, its gate and its row of B.
     fn slices(&self, shapes: &[[usize; 2]]) -> Slices {
         let mut list = vec![];
         for (i, kept) in self.kept.list().iter().enumerate() {
-            let (r, leaf) = (kept.len() as u32, self.first + 3 * i);
-            let (n_in, n_out) = (shapes[leaf][0] as u32, shapes[leaf + 2][1] as u32);
-            for k in (0..r).filter(|&k| kept[k as usize]) {
-                let columns: Vec<u32> = (0..n_in).map(|j| j * r + k).collect();
-                let row: Vec<u32> = (k * n_out..(k + 1) * n_out).collect();
-                for (part, cells) in [columns, vec![k], row].into_iter().enumerate() {
-                    let cells = Cells::Scattered(cells.into());
-                    list.push(Slice { parameter: leaf + part, cells });
+            let leaf = self.first + 3 * i;
+            let (n_in, n_out) = (shapes[leaf][0], shapes[leaf + 2][1]);
+            for k in (0..kept.len()).filter(|&k| kept[k]) {
+                let column = Window { rows: 0..n_in, columns: k..k + 1 };
+                let gate = Window { rows: 0..1, columns: k..k + 1 };
+                let row = Window { rows: k..k + 1, columns: 0..n_out };
+                for (part, window) in [column, gate, row].into_iter().enumerate() {
+                    list.push(Slice { parameter: leaf + part, cells: Cells::Window(window) });
                 }
             }
         }
@@ -416,6 +416,8 @@ impl Policy<f32> for Budgeted {
                 self.kept = Kept::best(&self.importance.scores(), self.schedule.at(step));
             }
             let slices = self.slices(tuner.shapes());
+            // Also those of what is not kept, which may come back.
+            tuner.watch((self.first..self.first + 3 * self.kept.list().len()).collect());
             tuner.train(slices);
             self.close(tuner);
         }
