@@ -38,7 +38,7 @@ fn methods_leave_a_model_and_figures() {
         place.succeed(&format!("{tune} two --threads 2"));
         let (one, two) = (place.files("one"), place.files("two"));
         let tensors =
-            |files: &common::Files| files[&*std::path::Path::new("model.safetensors")].clone();
+            |files: &common::Files| files[std::path::Path::new("model.safetensors")].clone();
         assert_eq!(tensors(&one), tensors(&two), "{method}");
         assert_ne!(tensors(&one), tensors(&place.files("base")), "{method}");
         let report = json(&place, "one/report.json");

@@ -211,7 +211,7 @@ pub fn tune<T: Element>(
         policy.before(step, tuner, task)?;
         loss = tuner.gradient(&batch);
         let limit = plan.diverged * *first.get_or_insert(loss);
-        if !(loss <= limit) {
+        if loss.is_nan() || loss > limit {
             tuner.set_values(&good);
             outcome.diverged = Some(step);
             break;
