@@ -2,7 +2,7 @@
 //!
 //! [`Runner`] is the [specialised](crate::graph::specialise) program of a circuit with the metric
 //! of a behaviour, for batches of pairs of one length. Its numbers are those of the masked model
-//! ([`subsets`](crate::attribution::subsets)) but for the order of summation.
+//! ([`subsets`]) but for the order of summation.
 
 use crate::attribution::Progress;
 use crate::attribution::behaviour::{Baseline, Behaviour, Probe};

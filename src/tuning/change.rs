@@ -17,7 +17,7 @@ pub struct Change {
     pub relative: Option<f64>,
 }
 
-/// Every part of a model: heads of `W_QKV` and `W_O` one by one, other parameters whole.
+/// Every part of a model: heads of `W_QKV`, `b_QKV` and `W_O` one by one, other parameters whole.
 ///
 /// # Panics
 /// If the models have different shapes.

@@ -28,8 +28,8 @@ fn changes_are_told_by_head_and_matrix() {
     assert_eq!(some[0], ("blocks.0.attn.W_K.2", 2.0));
     assert_eq!(some[1].0, "blocks.1.mlp.W_in");
     assert!((some[1].1 - 0.5 * (12.0f64 * 16.0).sqrt()).abs() < 1e-12);
-    // Three heads with four matrices in two layers, and the rest whole.
-    assert_eq!(found.len(), 2 * 3 * 4 + config.parameters().len() - 4);
+    // Three heads with four matrices and three biases in two layers, and the rest whole.
+    assert_eq!(found.len(), 2 * 3 * (4 + 3) + config.parameters().len() - 6);
 }
 
 #[test]
