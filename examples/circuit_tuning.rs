@@ -18,23 +18,25 @@ model = ""
 seeds = 2
 [common]
 task = "E1"
+steps = 200
+look = 200
 [[methods]]
 name = "full"
 method = "full"
-lr = 1e-3
+lr = 3e-4
 [[methods]]
 name = "lora"
 method = "lora"
-rank = 4
-lr = 1e-2
+rank = 8
+lr = 1e-3
 [[methods]]
 name = "random"
 method = "random"
-lr = 3e-3
+lr = 1e-3
 [[methods]]
 name = "circuit"
 method = "circuit"
-lr = 3e-3
+lr = 7e-4
 "#;
 
 fn main() -> Result<()> {

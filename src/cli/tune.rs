@@ -26,7 +26,8 @@ pub(super) struct Tune {
     /// What of it is trained
     #[arg(long, value_parser = named::<Method>, value_name = names::<Method>())]
     method: Option<Method>,
-    /// How many edges (or ends) the circuit has
+    /// How many edges the circuit has; with --select, how many ends, how faithful it is, how large its
+    /// scores are, or which share of the numbers it owns. Unless given, a quarter of them
     #[arg(long, value_name = "N")]
     edges: Option<f64>,
     /// Find the circuit again every K updates

@@ -60,8 +60,13 @@ named! {
 ///
 /// ```
 /// use edgegrad::train::language::tune::Settings;
+/// use edgegrad::tuning::Select;
 /// let settings = Settings::from_toml("settings", "method = \"lora\"\nrank = 4\nlr = 3e-3")?;
 /// assert_eq!((settings.rank, settings.every), (4, 8));
+/// // A share of the numbers unless a number of edges is given.
+/// assert_eq!((settings.select, settings.edges), (Select::Share, 0.25));
+/// let settings = Settings::from_toml("settings", "edges = 40.0")?;
+/// assert_eq!((settings.select, settings.edges), (Select::Edges, 40.0));
 /// let e = Settings::from_toml("settings", "every = 0").unwrap_err();
 /// assert_eq!(e.to_string(), "settings: every: must be at least 1, got 0");
 /// # Ok::<(), edgegrad::error::Error>(())
@@ -106,10 +111,10 @@ pub struct Settings {
     pub beta: f64,
     /// A circuit is found again every so many updates (K).
     pub every: usize,
-    /// How it is taken from scores.
+    /// How it is taken from scores; a text that says `edges` and no `select` means a number of edges.
     #[serde(with = "text")]
     pub select: Select,
-    /// How many edges or ends, how faithful, how large a score, or which share.
+    /// How many edges or ends, how faithful, how large a score, or which share of the numbers.
     pub edges: f64,
     /// The same at the first update, if it moves.
     pub edges_start: Option<f64>,
@@ -189,8 +194,8 @@ impl Default for Settings {
             asked_weight: 1.0,
             beta: 0.0,
             every: 8,
-            select: Select::default(),
-            edges: 60.0,
+            select: Select::Share,
+            edges: 0.25,
             edges_start: None,
             edges_steps: 0,
             ramp: Ramp::default(),
@@ -227,8 +232,12 @@ impl Settings {
     /// If it is no TOML, has an unknown key or a value that cannot be.
     pub fn from_toml(place: &str, text: &str) -> Result<Settings> {
         let help = "see the keys in README, or those of a result's settings";
-        let found: Settings =
-            toml::from_str(text).map_err(|e| Error::input(place, e.message(), help))?;
+        let fail = |e: toml::de::Error| Error::input(place, e.message(), help);
+        let mut table: toml::Table = toml::from_str(text).map_err(fail)?;
+        if table.contains_key("edges") && !table.contains_key("select") {
+            table.insert("select".into(), Select::Edges.name().into());
+        }
+        let found: Settings = table.try_into().map_err(fail)?;
         found.check().map_err(|e| e.within(place))?;
         Ok(found)
     }
