@@ -199,12 +199,12 @@ impl Finder {
         let b = Behaviour::new(model, self.graph.clone(), pairs, question, d.baseline)?;
         let scores = d.method.scores(&b, &d.options, &mut |_| {})?.values;
         let ranked = self.smooth(&scores);
-        let mut ends = self.select(&b, &ranked, self.discovery.amount.at(step))?;
-        let kept = between(&self.graph, &ends.1, ends.0);
-        let extra = (self.discovery.random * ends.1.count() as f64).round() as usize;
-        self.add_random(&mut ends.1, extra);
-        self.restrict(&mut ends.1);
-        Ok(Found { scores, kept, ends: ends.1 })
+        let (edges, mut ends) = self.select(&b, &ranked, self.discovery.amount.at(step))?;
+        let kept = edges.unwrap_or_else(|| between(&self.graph, &ends));
+        let extra = (self.discovery.random * ends.count() as f64).round() as usize;
+        self.add_random(&mut ends, extra);
+        self.restrict(&mut ends);
+        Ok(Found { scores, kept, ends })
     }
 
     fn smooth(&mut self, scores: &[f64]) -> Vec<f64> {
@@ -380,13 +380,11 @@ fn numbers_owned(config: &Config, graph: &Graph, extras: Extras) -> Vec<usize> {
     (0..ends_of(graph)).map(of).collect()
 }
 
-/// `edges`, or all edges that lead from one of the ends to another.
-fn between(graph: &Graph, ends: &Ends, edges: Option<Vec<bool>>) -> Vec<bool> {
-    edges.unwrap_or_else(|| {
-        let both = |e| {
-            let (group, _, reader, writer) = graph.place(e);
-            ends.readers[group][reader] && ends.writers[writer]
-        };
-        (0..graph.edges()).map(both).collect()
-    })
+/// All edges that lead from one of the ends to another.
+fn between(graph: &Graph, ends: &Ends) -> Vec<bool> {
+    let both = |e| {
+        let (group, _, reader, writer) = graph.place(e);
+        ends.readers[group][reader] && ends.writers[writer]
+    };
+    (0..graph.edges()).map(both).collect()
 }

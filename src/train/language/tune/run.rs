@@ -6,6 +6,7 @@ use super::settings::Settings;
 use super::task::LanguageTask;
 use crate::error::Result;
 use crate::graph::{EdgeFile, Graph, Meta};
+use crate::named::Named;
 use crate::nn::transformer::{Config, Model};
 use crate::tuning::change::{Change, changes, graft, share_inside};
 use crate::tuning::dynamics::Track;
@@ -207,7 +208,6 @@ pub fn block_numbers(config: &Config) -> usize {
 }
 
 fn file(config: &Config, settings: &Settings, found: &Found) -> EdgeFile {
-    use crate::named::Named;
     let graph = Graph::of_transformer(config, settings.granularity());
     let meta = Meta {
         method: Some(settings.attribution.name().into()),

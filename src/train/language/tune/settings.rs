@@ -323,7 +323,7 @@ impl Settings {
             let message = "does not go with a circuit from a file";
             return Err(Error::input("masked", message, "let the circuit be found"));
         }
-        if self.masked && self.attribution_only() {
+        if self.masked && !self.trains_circuit() {
             let message = format!("`{}` trains no circuit", self.method.name());
             return Err(Error::input("masked", message, "use it with circuit or static"));
         }
@@ -334,8 +334,8 @@ impl Settings {
         Ok(())
     }
 
-    fn attribution_only(&self) -> bool {
-        !matches!(self.method, Method::Circuit | Method::Static | Method::Random)
+    fn trains_circuit(&self) -> bool {
+        matches!(self.method, Method::Circuit | Method::Static | Method::Random)
     }
 
     /// The update rule.
