@@ -8,6 +8,7 @@ mod info;
 mod interactions;
 mod pretrain;
 mod question;
+mod report;
 mod run;
 mod scored;
 mod train;
@@ -40,6 +41,7 @@ enum Command {
     Truth(truth::Truth),
     Tune(tune::Tune),
     TuneCompare(tune_compare::TuneCompare),
+    Report(report::Report),
 }
 
 impl Cli {
@@ -57,6 +59,7 @@ impl Cli {
             Command::Truth(command) => command.run(),
             Command::Tune(command) => command.run(),
             Command::TuneCompare(command) => command.run(),
+            Command::Report(command) => command.run(),
         }
     }
 }
