@@ -44,7 +44,8 @@ function explorerArm(a, run) {
     const n = Math.min(count, frames.length);
     const chosen = Array.from({ length: n }, (_, i) => Math.round((i * (frames.length - 1)) / Math.max(1, n - 1)));
     const changes = frames.flatMap((_, i) => (i > 0 && stageAt(i) !== stageAt(i - 1) ? [i - 1, i] : []));
-    return [...new Set([...chosen, ...changes.slice(0, count)])].map((frame) => view(frame)).filter((one) => one.finite);
+    const all = new Set([...chosen, ...changes.slice(0, count)]);
+    return [...all].map((frame) => view(frame)).filter((one) => one.finite);
   }
   /// Spikes after the previous frame, up to this one.
   function spikesAt(frame) {

@@ -13,12 +13,14 @@ function explorerControls(parent, change) {
     bar.append(el("label", {}, input, " " + text));
   };
   const select = (name, text, values) => {
-    const input = el("select", {}, ...values.map(([value, label]) => el("option", { value, selected: options[name] === value }, label)));
+    const choices = values.map(([value, label]) => el("option", { value, selected: options[name] === value }, label));
+    const input = el("select", {}, ...choices);
     input.addEventListener("change", () => apply(name, values[input.selectedIndex][0]));
     bar.append(el("label", {}, text + " ", input));
   };
   select("fit", "Axes", [[false, "fixed over the run"], [true, "fitted to the step"]]);
-  select("lines", "Half-planes", [[0, "of the neuron pointed at"], [16, "16 strongest"], [48, "48 strongest"], [Infinity, "all"]]);
+  select("lines", "Half-planes",
+    [[0, "of the neuron pointed at"], [16, "16 strongest"], [48, "48 strongest"], [Infinity, "all"]]);
   select("byPrefix", "Attention rows", [[false, "sequences"], [true, "means by prefix"]]);
   check("moves", "Movement since the frame before");
   const spikes = [["Previous spike", -1], ["Next spike", 1]].map(([text, way]) => {
@@ -30,9 +32,10 @@ function explorerControls(parent, change) {
   parent.append(bar);
   let drawn = [];
   // A spike is shown by the first frame after it.
-  const places = () => [...new Set(drawn.flatMap((arm) => (arm.run.spikes ?? []).map((step) => arm.frames.find((frame) => frame >= step))))]
-    .filter((step) => step != null).sort((a, b) => a - b);
-  const target = (way) => (way > 0 ? places().find((step) => step > state.step) : places().findLast((step) => step < state.step));
+  const shownAt = (arm) => (arm.run.spikes ?? []).map((step) => arm.frames.find((frame) => frame >= step));
+  const places = () => [...new Set(drawn.flatMap(shownAt))].filter((step) => step != null).sort((a, b) => a - b);
+  const target = (way) => (way > 0
+    ? places().find((step) => step > state.step) : places().findLast((step) => step < state.step));
   function jumpToSpike(way) {
     const step = target(way);
     if (step != null) set("step", step);
@@ -58,8 +61,9 @@ function explorerStatus(parent, list) {
       + (stage.step === at && at > 0 ? " (starts here)" : "") + (test == null ? "" : ", test accuracy " + number(test))
       + (view.finite ? "" : ". Weights are not finite here: nothing to draw")
       + (spikes.length ? ". " : "");
+    const more = spikes.length > 6 ? " and " + (spikes.length - 6) + " more" : "";
     const said = spikes.length ? "Loss spike" + (spikes.length > 1 ? "s" : "") + " since the previous frame, at step "
-      + spikes.slice(0, 6).map(steps).join(", ") + (spikes.length > 6 ? " and " + (spikes.length - 6) + " more" : "") : "";
+      + spikes.slice(0, 6).map(steps).join(", ") + more : "";
     lines[i].replaceChildren(text, said && el("strong", { class: "warning" }, said));
   });
 }
@@ -72,9 +76,12 @@ function explorerLegend(parent) {
     const name = tasks.map((task) => [task.p, task.k, task.length].join()).join(";");
     if (name === shown && !force) return;
     shown = name;
-    box.replaceChildren(...tasks.map((task) => el("div", {}, "p = " + task.p + ", k = " + task.k + ", length " + task.length + ": ", ...classLegend(task))),
-      el("div", { class: "quiet" }, "Colour and shape: class (sum mod p). Shade: the sum, beside the mark. Outlined: predicted wrongly. "
-        + "The sequences cover classes and sums evenly and are the same for all arms and steps of a task: their accuracy is not the test set's."));
+    const lines = tasks.map((task) =>
+      el("div", {}, "p = " + task.p + ", k = " + task.k + ", length " + task.length + ": ", ...classLegend(task)));
+    box.replaceChildren(...lines, el("div", { class: "quiet" },
+      "Colour and shape: class (sum mod p). Shade: the sum, beside the mark. Outlined: predicted wrongly. The sequences "
+      + "cover classes and sums evenly and are the same for all arms and steps of a task: their accuracy is not the test "
+      + "set's."));
   };
 }
 function classLegend(task) {
@@ -100,7 +107,8 @@ function explorerDetails(parent, list) {
     told = state.sample;
     const i = inFocus("sample", Math.max(...views.map((view) => view.task.n)));
     if (i == null) {
-      box.replaceChildren("Point at a sequence, or reach one with Tab and the arrow keys, to see it in all pictures; click or Enter holds it.");
+      box.replaceChildren("Point at a sequence, or reach one with Tab and the arrow keys, to see it in all pictures; "
+        + "click or Enter holds it.");
       return;
     }
     const same = views.every((view) => view.task === views[0].task);
@@ -112,13 +120,16 @@ function explorerDetails(parent, list) {
     const answer = (view) => {
       const { task, best, chance, weights, norm, attention } = view;
       if (!(i < task.n)) return [];
-      const right = best[i] === task.answer[i], on = d3.sum(attention.subarray(i * task.length, i * task.length + task.k));
-      return [": predicts " + best[i] + (right ? " (right)" : " (wrong)") + ", p(" + best[i] + ") = " + number(chance[i * weights.V + best[i]])
-        + (right ? "" : ", p(" + task.answer[i] + ") = " + number(chance[i * weights.V + task.answer[i]]))
+      const right = best[i] === task.answer[i], from = i * task.length;
+      const on = d3.sum(attention.subarray(from, from + task.k));
+      const sure = (v) => ", p(" + v + ") = " + number(chance[i * weights.V + v]);
+      return [": predicts " + best[i] + (right ? " (right)" : " (wrong)")
+        + sure(best[i]) + (right ? "" : sure(task.answer[i]))
         + ", attention on the first " + task.k + ": " + number(on) + ", \u2016\u03be\u2016 = " + number(norm[i])];
     };
     const lines = views.map((view, v) => el("div", {}, el("span", {}, list[v].name),
       ...(same ? [] : [" (p = " + view.task.p + "), ", ...sequence(view.task)]), ...answer(view)));
-    box.replaceChildren(el("div", {}, "Sample " + i, ...(same ? [": ", ...sequence(views[0].task)] : [": the arms are at different tasks here, so at different sequences"])), ...lines);
+    const first = same ? sequence(views[0].task) : ["the arms are at different tasks here, so at different sequences"];
+    box.replaceChildren(el("div", {}, "Sample " + i + ": ", ...first), ...lines);
   };
 }

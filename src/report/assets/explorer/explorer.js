@@ -23,7 +23,9 @@ function explorer(place) {
   const controls = explorerControls(top, redraw);
   const status = top.appendChild(el("div", {}));
   const sight = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) for (const panel of panels) if (panel.card === target) panel.seen = isIntersecting;
+    for (const { target, isIntersecting } of entries) {
+      for (const panel of panels) if (panel.card === target) panel.seen = isIntersecting;
+    }
   }, { rootMargin: "200px" });
 
   function build() {
@@ -64,7 +66,10 @@ function explorer(place) {
     document.documentElement.dataset.regions = "coarse";
     const { options } = controls;
     views = drawn.map((arm) => arm.view(arm.frameAt(state.step)));
-    before = drawn.map((arm, i) => (options.moves && views[i].frame > 0 ? arm.view(views[i].frame - 1, views[i].task) : null));
+    before = drawn.map((arm, i) => {
+      const { frame, task } = views[i];
+      return options.moves && frame > 0 ? arm.view(frame - 1, task) : null;
+    });
     for (const panel of panels) panel.node.classList.toggle("explore-none", !views[panel.i].finite);
     const able = panels.filter((panel) => views[panel.i].finite);
     const move = (panel) => panel.move(views[panel.i], before[panel.i], options);
@@ -92,7 +97,8 @@ function explorer(place) {
       measured();
       const wait = Math.max(0, start + 80 - performance.now());
       explorerJobs.timer = setTimeout(() => {
-        explorerJobs.queue.push(...able.filter((panel) => panel.fine).sort((a, b) => b.seen - a.seen).map((panel) => panel.fine()), settled());
+        const fine = able.filter((panel) => panel.fine).sort((a, b) => b.seen - a.seen);
+        explorerJobs.queue.push(...fine.map((panel) => panel.fine()), settled());
         workOn();
       }, wait);
     }
@@ -120,7 +126,8 @@ function explorer(place) {
   function explorerProbe(a) {
     const i = drawn.findIndex((arm) => arm.a === a);
     if (i < 0) return null;
-    const { frame, weights: { V, D }, task, logits, xi, attention } = views[i], part = (list, n) => [...list.subarray(0, n)];
+    const { frame, weights: { V, D }, task, logits, xi, attention } = views[i];
+    const part = (list, n) => [...list.subarray(0, n)];
     return {
       step: drawn[i].frames[frame], tokens: part(task.tokens, task.length),
       logits: part(logits, V), xi: part(xi, D), attention: part(attention, task.length),
@@ -145,10 +152,10 @@ function explorer(place) {
 function noWeights(parent, chosen) {
   const without = arms.flatMap((arm, a) => (chosen[a]?.weights?.steps?.length ? [] : [arm.name]));
   if (!without.length) return;
-  const with_ = [...new Set(runs.filter((run) => run.weights?.steps?.length).map((run) => run.key))];
-  const line = el("p", { class: "warning" }, (state.key ?? "This seed") + " of " + without.join(", ") + " has no weights in this page. "
-    + (with_.length ? "Seeds that have: " : "No seed has."));
-  for (const key of with_) {
+  const able = [...new Set(runs.filter((run) => run.weights?.steps?.length).map((run) => run.key))];
+  const line = el("p", { class: "warning" }, (state.key ?? "This seed") + " of " + without.join(", ")
+    + " has no weights in this page. " + (able.length ? "Seeds that have: " : "No seed has."));
+  for (const key of able) {
     const button = el("button", { type: "button" }, key);
     button.addEventListener("click", () => set("key", key));
     line.append(button, " ");
@@ -159,6 +166,8 @@ function noWeights(parent, chosen) {
 // The end of the attention scale: the largest weight in any arm, over frames all over the run.
 function attentionScale(drawn) {
   let most = 0;
-  for (const arm of drawn) for (const view of arm.someViews(12)) for (const weight of view.attention) if (weight > most) most = weight;
+  for (const view of drawn.flatMap((arm) => arm.someViews(12))) {
+    for (const weight of view.attention) if (weight > most) most = weight;
+  }
   return Math.min(1, Math.ceil(most * 20) / 20) || 1;
 }

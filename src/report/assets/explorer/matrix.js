@@ -32,14 +32,15 @@ function matrixPanel(parent, spec, arm, top) {
   function dress() {
     rows = layout();
     const { task } = view, { left, width, height } = box, cell = width / task.length;
-    const next = svg("g", { class: "axes" });
+    const next = svg("g", { class: "axes" }), low = box.top + height;
+    const name = (text, place) => next.append(svg("text", { class: "axis", "text-anchor": "middle", ...place }, text));
     const every = Math.ceil((task.length * 17) / width);
     for (let t = 0; t < task.length; t += every) {
-      next.append(svg("text", { class: "axis", x: left + (t + 0.5) * cell, y: box.top + height + 13, "text-anchor": "middle" }, String(t + 1)));
+      name(String(t + 1), { x: left + (t + 0.5) * cell, y: low + 13 });
     }
-    next.append(svg("text", { class: "axis", x: left + width / 2, y: box.top + height + 29, "text-anchor": "middle" }, "position"));
-    next.append(svg("text", { class: "axis", "text-anchor": "middle", transform: "translate(11," + (box.top + height / 2) + ") rotate(-90)" },
-      options.byPrefix ? "class (rows: prefixes by sum)" : "class (rows: sequences by sum)"));
+    name("position", { x: left + width / 2, y: low + 29 });
+    name(options.byPrefix ? "class (rows: prefixes by sum)" : "class (rows: sequences by sum)",
+      { transform: "translate(11," + (box.top + height / 2) + ") rotate(-90)" });
     let free = -Infinity;
     for (const [c, block] of d3.group(rows, (row) => row.c)) {
       const from = block[0].y, to = block.at(-1).y + block.at(-1).height, middle = (from + to) / 2;
@@ -54,14 +55,19 @@ function matrixPanel(parent, spec, arm, top) {
     frame.replaceWith(next);
     frame = next;
     nodes = rows.map((row, r) => svg("rect", {
-      x: left, y: row.y, width, height: row.height, class: "sequence", role: "button", tabindex: -1, "data-row": r, "aria-label": rowName(row),
+      x: left, y: row.y, width, height: row.height, class: "sequence",
+      role: "button", tabindex: -1, "data-row": r, "aria-label": rowName(row),
     }));
     group.replaceChildren(...nodes);
     reach(0);
   }
   function scaleBar(most) {
     const bar = svg("g", {}), x = box.left + box.width + 14, { top: y, height } = box, uniform = 1 / view.task.length;
-    for (let i = 0; i < 40; i++) bar.append(svg("rect", { x, y: y + (i * height) / 40, width: 11, height: height / 40 + 0.5, fill: heatColor(1 - (i + 0.5) / 40) }));
+    const piece = height / 40;
+    for (let i = 0; i < 40; i++) {
+      const fill = heatColor(1 - (i + 0.5) / 40);
+      bar.append(svg("rect", { x, y: y + i * piece, width: 11, height: piece + 0.5, fill }));
+    }
     const marks = [[0, "0"], [most, number(most)]];
     if (uniform / most > 0.06 && uniform / most < 0.94) marks.push([uniform, "1/" + view.task.length]);
     for (const [value, text] of marks) {
@@ -75,8 +81,9 @@ function matrixPanel(parent, spec, arm, top) {
   function rowName(row) {
     const { task } = view;
     if (row.first == null) return "class " + row.c + ", mean of " + row.mean.length;
-    const [prefix, suffix] = sampleTokens(task, row.first);
-    return (options.byPrefix ? "prefix " + prefix + ", mean of " + row.mean.length : "sample " + row.first + ": " + [prefix, suffix].filter(Boolean).join(" | "))
+    const parts = sampleTokens(task, row.first).filter(Boolean);
+    const many = "prefix " + parts[0] + ", mean of " + row.mean.length;
+    return (options.byPrefix ? many : "sample " + row.first + ": " + parts.join(" | "))
       + ", sum " + task.sum[row.first] + ", class " + row.c;
   }
   function weightOf(row, t) {
@@ -95,9 +102,10 @@ function matrixPanel(parent, spec, arm, top) {
         ctx.fillRect(box.left + t * cell, row.y, cell + 0.3, row.height + (row.gap || row.first == null ? -0.4 : 0.2));
       }
     }
-    const { k } = task, on = d3.mean(rows.filter((row) => row.first == null), (row) => d3.sum(d3.range(k), (t) => weightOf(row, t)));
-    picture.say("On the positions that count (1 to k): " + number(on) + " on average (even attention: " + number(k / task.length)
-      + "). Scale: 0 to " + number(most) + " for all arms and steps.");
+    const means = rows.filter((row) => row.first == null), counting = d3.range(task.k);
+    const on = d3.mean(means, (row) => d3.sum(counting, (t) => weightOf(row, t)));
+    picture.say("On the positions that count (1 to k): " + number(on) + " on average (even attention: "
+      + number(task.k / task.length) + "). Scale: 0 to " + number(most) + " for all arms and steps.");
   }
   function move(nextView, before, nextOptions) {
     const changed = view?.task !== nextView.task || options?.byPrefix !== nextOptions.byPrefix;
@@ -110,7 +118,8 @@ function matrixPanel(parent, spec, arm, top) {
     const row = rows.find((row) => row.first != null && row.mean.includes(state.sample));
     outline.setAttribute("display", row ? "inline" : "none");
     if (!row) return;
-    for (const [name, value] of Object.entries({ x: box.left - 1, y: row.y - 1, width: box.width + 2, height: row.height + 2 })) outline.setAttribute(name, value);
+    const place = { x: box.left - 1, y: row.y - 1, width: box.width + 2, height: row.height + 2 };
+    for (const [name, value] of Object.entries(place)) outline.setAttribute(name, value);
     reach(rows.indexOf(row));
   }
   function reach(r) {
@@ -129,18 +138,19 @@ function matrixPanel(parent, spec, arm, top) {
   group.addEventListener("pointerleave", hideTip);
   group.addEventListener("pointermove", (event) => {
     const row = rowOf(event), side = root.getBoundingClientRect();
-    const x = ((event.clientX - side.left) / side.width) * MATRIX.width - box.left, t = Math.floor((x / box.width) * view.task.length);
+    const x = ((event.clientX - side.left) / side.width) * MATRIX.width - box.left;
+    const t = Math.floor((x / box.width) * view.task.length);
     if (!row || t < 0 || t >= view.task.length) return;
     showTip(event, rowName(row) + "\nposition " + (t + 1) + ", attention " + number(weightOf(row, t)));
     take(row, false);
   });
   group.addEventListener("keydown", (event) => {
     const r = Number(event.target.dataset.row);
-    const to = { ArrowDown: r + 1, ArrowRight: r + 1, ArrowUp: r - 1, ArrowLeft: r - 1, Home: 0, End: rows.length - 1 }[event.key];
+    const to = keyTarget(event.key, r, rows.length);
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    reach((to + rows.length) % rows.length);
+    reach(to);
     nodes[stop].focus({ preventScroll: true });
   });
   return { node: picture.node, move, focus, recolor: () => { if (view) dress(), draw(), focus(); } };

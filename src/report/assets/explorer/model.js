@@ -4,8 +4,8 @@ const POOLED_EPS = 1e-5;
 // The error function: a table of 64 places per unit, and Taylor's terms to the fourth from the
 // nearest of them, which is right to 1e-11.
 const ERF_FINE = 64, ERF_REACH = 6;
-const erfTable = { value: new Float64Array(ERF_FINE * ERF_REACH + 1), slope: new Float64Array(ERF_FINE * ERF_REACH + 1) };
-for (let i = 0; i < erfTable.value.length; i++) {
+const [erfValue, erfSlope] = [0, 0].map(() => new Float64Array(ERF_FINE * ERF_REACH + 1));
+for (let i = 0; i < erfValue.length; i++) {
   const x = i / ERF_FINE;
   // All terms of this series are positive, so that nothing cancels.
   let term = x, sum = x;
@@ -13,15 +13,15 @@ for (let i = 0; i < erfTable.value.length; i++) {
     term *= (2 * x * x) / (2 * n + 1);
     sum += term;
   }
-  erfTable.slope[i] = (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x);
-  erfTable.value[i] = erfTable.slope[i] * sum;
+  erfSlope[i] = (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x);
+  erfValue[i] = erfSlope[i] * sum;
 }
 function erf(z) {
   const size = Math.abs(z);
   if (!(size < ERF_REACH)) return size ? Math.sign(z) : z;
   const i = Math.round(size * ERF_FINE), x = i / ERF_FINE, h = size - x;
   const terms = 1 + h * (-x + h * ((2 * x * x - 1) / 3 + (h * x * (3 - 2 * x * x)) / 6));
-  const value = erfTable.value[i] + erfTable.slope[i] * h * terms;
+  const value = erfValue[i] + erfSlope[i] * h * terms;
   return z < 0 ? -value : value;
 }
 

@@ -41,7 +41,8 @@ function neuronMarks({ view }, shape) {
 function describeNeuron({ view }, j, short) {
   if (short) return "neuron " + j;
   const { strength, raises, active, order } = neuronFacts(view), { b1 } = view.weights;
-  return "neuron " + j + ", strength " + number(strength[j]) + " (" + (order.indexOf(j) + 1) + " of " + order.length + ")"
+  const place = " (" + (order.indexOf(j) + 1) + " of " + order.length + ")";
+  return "neuron " + j + ", strength " + number(strength[j]) + place
     + "\nabove 0 on " + active[j] + " of " + view.task.n + " samples\nraises token " + raises[j] + " most"
     + (b1 ? "\nbias " + number(b1[j]) : "");
 }
@@ -52,7 +53,7 @@ function raysTo(panel, xy) {
   let d = "";
   for (let i = 0; i < xy.length; i += 2) {
     const [x, y] = [panel.x(xy[i]), panel.y(xy[i + 1])];
-    if (x === x && y === y) d += "M" + x0.toFixed(1) + " " + y0.toFixed(1) + "L" + x.toFixed(1) + " " + y.toFixed(1);
+    if (x === x && y === y) d += "M" + pathPoint(x0, y0) + "L" + pathPoint(x, y);
   }
   return d;
 }
@@ -60,8 +61,9 @@ function arrowTo(x0, y0, x, y, head) {
   const size = Math.hypot(x - x0, y - y0);
   if (!(size > 0.5)) return "";
   const [dx, dy] = [((x - x0) / size) * head, ((y - y0) / size) * head];
-  const p = (a, b) => a.toFixed(1) + " " + b.toFixed(1);
-  return "M" + p(x0, y0) + "L" + p(x, y) + "M" + p(x - dx - dy / 2, y - dy + dx / 2) + "L" + p(x, y) + "L" + p(x - dx + dy / 2, y - dy - dx / 2);
+  const end = "L" + pathPoint(x, y), [left, right] = [1, -1].map((side) =>
+    pathPoint(x - dx - (side * dy) / 2, y - dy + (side * dx) / 2));
+  return "M" + pathPoint(x0, y0) + end + "M" + left + end + "L" + right;
 }
 
 function queryArrow(panel, group) {
@@ -82,7 +84,7 @@ function embeddingRays(panel, group) {
   const classes = Array.from({ length: panel.arm.V }, () => group.appendChild(svg("path", { class: "classray" })));
   return () => {
     rays.setAttribute("d", raysTo(panel, inPlane(assemblerRows(panel.view), panel.plane)));
-    const { E } = panel.view.weights, xy = inPlane(E, panel.plane), reach = Math.min(PLANE_BOX.width, PLANE_BOX.height) / 2.3;
+    const xy = inPlane(panel.view.weights.E, panel.plane), reach = Math.min(PLANE_BOX.width, PLANE_BOX.height) / 2.3;
     const sizes = classes.map((_, v) => Math.hypot(xy[2 * v], xy[2 * v + 1])), most = Math.max(...sizes, 1e-9);
     classes.forEach((path, v) => {
       const [x0, y0, much] = [panel.x(0), panel.y(0), reach / most];
@@ -99,7 +101,7 @@ function faintOutputs(panel, group) {
     let d = "";
     for (let i = 0; i < xy.length; i += 2) {
       const [x, y] = edgeOf(panel.x(xy[i]), panel.y(xy[i + 1]));
-      if (x === x && y === y) d += "M" + x.toFixed(1) + " " + y.toFixed(1) + "h0";
+      if (x === x && y === y) d += "M" + pathPoint(x, y) + "h0";
     }
     dots.setAttribute("d", d);
   };
@@ -139,6 +141,7 @@ function cutBox({ area, x: toX, y: toY }, a, b, c) {
     crossings.push(crossing);
     kept.push(crossing);
   });
-  const path = (list, end) => (list.length > 1 ? "M" + list.map(([x, y]) => toX(x).toFixed(1) + " " + toY(y).toFixed(1)).join("L") + end : "");
+  const path = (list, end) =>
+    (list.length > 1 ? "M" + list.map(([x, y]) => pathPoint(toX(x), toY(y))).join("L") + end : "");
   return { line: path(crossings, ""), side: path(kept, "Z") };
 }

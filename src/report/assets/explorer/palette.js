@@ -20,14 +20,16 @@ function classColor(c, p) {
 /// towards the ink.
 function sumColor(c, p, rank) {
   const { paper, ink } = explorerPalette(), own = classColor(c, p), far = d3.lab(paper).l < 50 ? 0.4 : 0.65;
-  return rank < 0.5 ? d3.interpolateLab(own, paper)(far * (1 - 2 * rank)) : d3.interpolateLab(own, ink)(1.1 * (rank - 0.5));
+  if (rank < 0.5) return d3.interpolateLab(own, paper)(far * (1 - 2 * rank));
+  return d3.interpolateLab(own, ink)(1.1 * (rank - 0.5));
 }
 
 const shapeCache = new Map();
 function markShape(kind, size) {
   const name = kind + ":" + size;
   if (!shapeCache.has(name)) {
-    const types = [d3.symbolCircle, d3.symbolSquare, d3.symbolTriangle, d3.symbolDiamond, d3.symbolCross, d3.symbolStar, d3.symbolWye];
+    const { symbolCircle, symbolSquare, symbolTriangle, symbolDiamond, symbolCross, symbolStar, symbolWye } = d3;
+    const types = [symbolCircle, symbolSquare, symbolTriangle, symbolDiamond, symbolCross, symbolStar, symbolWye];
     shapeCache.set(name, d3.symbol(types[kind % types.length], size)());
   }
   return shapeCache.get(name);

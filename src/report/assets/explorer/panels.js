@@ -22,11 +22,13 @@ function explorerPanels() {
       note: "One point per token, which is also a class; grey ones are tokens the task does not use.",
       layers: [{
         kind: "token", count: (arm) => arm.V, rows: embeddings, describe: (panel, i) => "token " + i,
-        marks: ({ arm, view }) => Array.from({ length: arm.V }, (_, i) => ({ ...cellMark(view.task, i, 0, 60), d: markShape(i, 60) })),
+        marks: ({ arm, view }) =>
+          Array.from({ length: arm.V }, (_, i) => ({ ...cellMark(view.task, i, 0), d: markShape(i, 60) })),
       }],
     },
     {
-      id: "positions", title: "Position embeddings P", rows: (view) => view.weights.P, origin: true, labels: (arm) => numbered(arm.positions, 1),
+      id: "positions", title: "Position embeddings P", rows: (view) => view.weights.P, origin: true,
+      labels: (arm) => numbered(arm.positions, 1),
       note: "Filled: the first k positions, which count; hollow: the rest.",
       layers: [{
         kind: "position", count: (arm) => arm.positions, rows: (view) => view.weights.P,
@@ -43,32 +45,42 @@ function explorerPanels() {
       (view) => view.tables.normed,
       "z = (E + P) / root mean square. The arrow is q from the origin; attention goes where z points with it.",
       { extent: (view) => [view.weights.q], decorate: queryArrow, readout: describeQuery }),
-    { id: "attention", title: "Attention", matrix: true,
-      note: "Rows: sequences by class, then sum, then prefix; the tall first row of each class is its mean. The line ends the k positions that count." },
+    {
+      id: "attention", title: "Attention", matrix: true,
+      note: "Rows: sequences by class, then sum, then prefix; the tall first row of each class is its mean. The line "
+        + "ends the k positions that count.",
+    },
     cells("values", "Values W\u1d65 z", (view) => view.tables.value,
       "What a token at a position adds to \u03be, before attention weighs it."),
     {
-      id: "sequence", title: "Sequence embeddings \u03be, with decision regions", rows: (view) => view.xi, layer: "mlp", moves: true,
-      layers: [samples((view) => view.xi)], readout: (panel) => describeNorms(panel) + describeSlice(panel),
-      note: "Background: the likeliest class of softmax(E (\u03be + MLP(norm \u03be))), stronger where surer; lines where a class has 50, 90, 99 %.",
+      id: "sequence", title: "Sequence embeddings \u03be, with decision regions", rows: (view) => view.xi,
+      layer: "mlp", moves: true,
+      layers: [samples((view) => view.xi)], readout: (panel) => describeNorms(panel) + " " + describeSlice(panel),
+      note: "Background: the likeliest class of softmax(E (\u03be + MLP(norm \u03be))), stronger where surer; "
+        + "lines where a class has 50, 90, 99 %.",
     },
     {
-      id: "receptors", title: "Normed \u03be, with MLP receptors", rows: (view) => view.normed, origin: true, decorate: halfPlanes,
+      id: "receptors", title: "Normed \u03be, with MLP receptors", rows: (view) => view.normed, origin: true,
+      decorate: halfPlanes,
       layers: [neurons(receptors, d3.symbolAsterisk), samples((view) => view.normed)], readout: describeLines,
-      note: "The plane of norm \u03be. Stars: rows w of W\u2081, larger if the neuron writes more, coloured as the assemblers. Lines: w \u00b7 h + b = 0.",
+      note: "The plane of norm \u03be. Stars: rows w of W\u2081, larger if the neuron writes more, coloured as the "
+        + "assemblers. Lines: w \u00b7 h + b = 0.",
     },
     {
       id: "assemblers", title: "MLP assemblers", rows: assemblerRows, origin: true, decorate: embeddingRays,
       layers: [neurons(assemblerRows, d3.symbolTimes)],
-      note: "Columns of W\u2082, which neurons write; colour: the class whose logit they raise most. Rays: directions of the classes' E.",
+      note: "Columns of W\u2082, which neurons write; colour: the class whose logit they raise most. Rays: directions "
+        + "of the classes' E.",
     },
     {
-      id: "mlp", title: "MLP output", rows: (view) => view.mlp, origin: true, layers: [samples((view) => view.mlp)], moves: true,
+      id: "mlp", title: "MLP output", rows: (view) => view.mlp, origin: true, moves: true,
+      layers: [samples((view) => view.mlp)],
       note: "What the MLP adds to each \u03be.",
     },
     {
-      id: "output", title: "Output o = \u03be + MLP, with output regions", rows: (view) => view.out, layer: "output", origin: true,
-      extent: (view) => [view.mlp], decorate: faintOutputs, layers: [samples((view) => view.out)], readout: describeSlice,
+      id: "output", title: "Output o = \u03be + MLP, with output regions", rows: (view) => view.out, origin: true,
+      layer: "output", extent: (view) => [view.mlp], decorate: faintOutputs, readout: describeSlice,
+      layers: [samples((view) => view.out)],
       note: "Background: the likeliest class of softmax(E o), lines as above. Faint dots: the MLP output alone.",
     },
     { id: "simplex", title: "Class probabilities", simplex: true, layers: [samples(() => null)], note: "" },
@@ -94,22 +106,27 @@ function sampleTokens(task, i) {
 }
 function describeSample({ view }, i, short) {
   const { task, best, chance, weights } = view;
-  const text = "sample " + i + ": " + sampleTokens(task, i).filter(Boolean).join(" | ") + "\nsum " + task.sum[i] + ", class " + task.answer[i];
-  return short ? text : text + "\npredicted " + best[i] + ", p(" + task.answer[i] + ") = " + number(chance[i * weights.V + task.answer[i]]);
+  const answer = task.answer[i], tokens = sampleTokens(task, i).filter(Boolean).join(" | ");
+  const text = "sample " + i + ": " + tokens + "\nsum " + task.sum[i] + ", class " + answer;
+  if (short) return text;
+  return text + "\npredicted " + best[i] + ", p(" + answer + ") = " + number(chance[i * weights.V + answer]);
 }
 
 // Points lie off the picture's plane, so that one may be classed otherwise than what is behind it.
 function describeSlice({ plane }) {
-  return plane.own ? "" : " Regions: the slice through the mean of the other components; points lie off it.";
+  return plane.own ? "" : "Regions: the slice through the mean of the other components; points lie off it.";
 }
 function describeNorms({ view }) {
   const sorted = [...view.norm].sort((a, b) => a - b), n = sorted.length;
   const middle = (sorted[(n - 1) >> 1] + sorted[n >> 1]) / 2;
-  return "\u2016\u03be\u2016: min " + number(sorted[0]) + ", median " + number(middle) + ", max " + number(sorted[n - 1]) + ".";
+  const [min, median, max] = [sorted[0], middle, sorted[n - 1]].map(number);
+  return "\u2016\u03be\u2016: min " + min + ", median " + median + ", max " + max + ".";
 }
 function describeQuery({ view, plane }) {
   const { q } = view.weights, size = dotProduct(q, 0, q, 0, q.length), [x, y] = inPlane(q, plane);
-  return "\u2016q\u2016 = " + number(Math.sqrt(size)) + (plane.own ? "." : ", " + percent(size ? (x * x + y * y) / size : 0) + " of its square in the plane.");
+  const share = percent(size ? (x * x + y * y) / size : 0);
+  const norm = "\u2016q\u2016 = " + number(Math.sqrt(size));
+  return norm + (plane.own ? "." : ", " + share + " of its square in the plane.");
 }
 function describeLines({ view, plane, options }) {
   const { F } = view.weights, count = Math.min(options.lines, F);

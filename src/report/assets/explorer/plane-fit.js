@@ -12,7 +12,8 @@ function fitPlane(rows, D) {
   const spread = scatterMatrix(rows, D);
   // Subspace iteration with more directions than two: the second is found even if the third is close.
   const count = Math.min(D, 8);
-  let basis = Array.from({ length: count }, (_, k) => Float64Array.from({ length: D }, (_, i) => Math.sin(1 + i * (k + 1) * 1.7 + k)));
+  const start = (k) => Float64Array.from({ length: D }, (_, i) => Math.sin(1 + i * (k + 1) * 1.7 + k));
+  let basis = Array.from({ length: count }, (_, k) => start(k));
   orthonormal(basis);
   const image = (vector) => Float64Array.from(vector, (_, i) => dotProduct(spread, i * D, vector, 0, D));
   for (let round = 0; round < 32; round++) {
@@ -99,10 +100,10 @@ function inPlane(rows, { D, u, v }) {
 
 /// The share of the rows' variance that lies in the plane.
 function shareInPlane(rows, plane) {
-  const n = rows.length / plane.D, mean = meanRow(rows, plane.D), xy = inPlane(rows, plane), middle = inPlane(mean, plane);
-  const spread = (list, from) => dotProduct(list, 0, list, 0, list.length) - n * dotProduct(from, 0, from, 0, from.length);
-  const whole = spread(rows, mean);
-  return whole > 0 ? Math.min(1, Math.max(0, spread(xy, middle) / whole)) : 1;
+  const n = rows.length / plane.D, mean = meanRow(rows, plane.D);
+  const square = (list) => dotProduct(list, 0, list, 0, list.length);
+  const whole = square(rows) - n * square(mean), held = square(inPlane(rows, plane)) - n * square(inPlane(mean, plane));
+  return whole > 0 ? Math.min(1, Math.max(0, held / whole)) : 1;
 }
 
 /// The mean of the rows, less what of it lies in the plane: where a picture of the plane cuts space.

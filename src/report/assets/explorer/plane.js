@@ -1,7 +1,8 @@
 // A picture of points in a plane that stands still through the run: coordinates or components.
 const PLANE = { width: 280, height: 262, left: 46, right: 8, top: 6, bottom: 34 };
 const PLANE_BOX = {
-  left: PLANE.left, top: PLANE.top, width: PLANE.width - PLANE.left - PLANE.right, height: PLANE.height - PLANE.top - PLANE.bottom,
+  left: PLANE.left, top: PLANE.top,
+  width: PLANE.width - PLANE.left - PLANE.right, height: PLANE.height - PLANE.top - PLANE.bottom,
 };
 
 /// `spec`: see panels.js. One arm's picture of it.
@@ -20,7 +21,10 @@ function planePanel(parent, spec, arm) {
     panel.area = area;
     panel.x = d3.scaleLinear([area.x0, area.x1], [PLANE_BOX.left, PLANE_BOX.left + PLANE_BOX.width]);
     panel.y = d3.scaleLinear([area.y0, area.y1], [PLANE_BOX.top + PLANE_BOX.height, PLANE_BOX.top]);
-    const next = axes(root, { x: panel.x, y: panel.y, xLabel: axisNames[0], yLabel: axisNames[1], box: PLANE_BOX, ticks: 4, xFormat: planeTick, yFormat: planeTick });
+    const next = axes(root, {
+      x: panel.x, y: panel.y, xLabel: axisNames[0], yLabel: axisNames[1], box: PLANE_BOX,
+      ticks: 4, xFormat: planeTick, yFormat: planeTick,
+    });
     if (frame) frame.replaceWith(next);
     else root.append(next);
     frame = next;
@@ -38,7 +42,8 @@ function planePanel(parent, spec, arm) {
   const layers = spec.layers.map((layer) => ({
     ...layer,
     points: pointLayer(root, {
-      kind: layer.kind, count: layer.count(arm), ring: layer.ring, describe: (i, short) => layer.describe(panel, i, short),
+      kind: layer.kind, count: layer.count(arm), ring: layer.ring,
+      describe: (i, short) => layer.describe(panel, i, short),
     }),
   }));
   const labels = spec.labels ? pointLabels(root, layers[0].points, spec.labels(arm)) : null;
@@ -67,8 +72,11 @@ function planePanel(parent, spec, arm) {
     decoration?.();
     arrows?.setAttribute("d", before ? movement(panel, spec.rows) : "");
     labels?.();
-    picture.say((plane.own ? "" : "Components of step " + fitted + "; " + percent(share(view)) + " of the variance at this step. ")
-      + (spec.readout ? spec.readout(panel) : "") + (beyond ? " Beyond the axes, drawn at the edge: " + beyond + "." : ""));
+    picture.say([
+      plane.own ? "" : "Components of step " + fitted + "; " + percent(share(view)) + " of the variance at this step.",
+      spec.readout ? spec.readout(panel) : "",
+      beyond ? "Beyond the axes, drawn at the edge: " + beyond + "." : "",
+    ].filter(Boolean).join(" "));
     focus();
   }
   // What belongs to the sample in focus: the table's rows of its tokens, as large as their attention.
@@ -86,6 +94,7 @@ function planePanel(parent, spec, arm) {
   return { node: picture.node, move, focus, recolor, fine: regions?.fine };
 }
 
+function pathPoint(x, y) { return x.toFixed(1) + " " + y.toFixed(1); }
 function circlePath(x, y, r) {
   const [a, b, c] = [x - r, y, r].map((value) => value.toFixed(1));
   return "M" + a + " " + b + "a" + c + " " + c + " 0 1 0 " + 2 * c + " 0a" + c + " " + c + " 0 1 0 " + -2 * c + " 0";
@@ -154,12 +163,14 @@ function edgeOf(x, y) {
 
 // Labels beside points, each at the first side where nothing is in its way; without one it is left out.
 function pointLabels(root, points, texts) {
-  const nodes = texts.map((text) => root.appendChild(svg("text", { class: "halo label", "text-anchor": "middle", "aria-hidden": "true" }, text)));
+  const nodes = texts.map((text) =>
+    root.appendChild(svg("text", { class: "halo", "text-anchor": "middle", "aria-hidden": "true" }, text)));
   const sides = [[9, -6], [-9, -6], [9, 9], [-9, 9], [0, -10], [0, 12], [13, 1], [-13, 1]];
   return () => {
     const taken = [];
-    const free = (x, y, w) => x - w > PLANE_BOX.left && x + w < PLANE_BOX.left + PLANE_BOX.width && y - 6 > PLANE_BOX.top
-      && y + 6 < PLANE_BOX.top + PLANE_BOX.height && taken.every((box) => Math.abs(x - box.x) > w + box.w || Math.abs(y - box.y) > 6 + box.h);
+    const { left, top, width, height } = PLANE_BOX;
+    const free = (x, y, w) => x - w > left && x + w < left + width && y - 6 > top && y + 6 < top + height
+      && taken.every((box) => Math.abs(x - box.x) > w + box.w || Math.abs(y - box.y) > 6 + box.h);
     for (let i = 0; i < nodes.length; i++) taken.push({ x: points.at[2 * i], y: points.at[2 * i + 1], w: 4, h: 3 });
     nodes.forEach((node, i) => {
       const w = 3.4 * texts[i].length, [x, y] = [points.at[2 * i], points.at[2 * i + 1]];

@@ -8,6 +8,12 @@ function inFocus(kind, count) {
   const i = state[focusName(kind)];
   return Number.isInteger(i) && i >= 0 && i < count ? i : null;
 }
+/// Where an arrow key leads from the i-th of n, round and round.
+function keyTarget(key, i, n) {
+  const way = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];
+  if (key === "Home" || key === "End") return key === "Home" ? 0 : n - 1;
+  return way && (i + way + n) % n;
+}
 let explorerPinned = false;
 
 /// `count` points of a `kind`; `describe(i, short)` says what a point is.
@@ -35,12 +41,11 @@ function pointLayer(root, { kind, count, describe, ring = 7 }) {
   }
   group.addEventListener("keydown", (event) => {
     const i = Number(event.target.dataset.point);
-    const move = { ArrowRight: i + 1, ArrowDown: i + 1, ArrowLeft: i - 1, ArrowUp: i - 1, Home: 0, End: shown - 1 }[event.key];
+    const next = keyTarget(event.key, i, shown);
     if (event.key === "Enter" || event.key === " ") pin(i);
     else if (event.key === "Escape") explorerPinned = false;
-    else if (move === undefined) return;
+    else if (next === undefined) return;
     else {
-      const next = (move + shown) % shown;
       reach(next);
       nodes[next].focus({ preventScroll: true });
     }
@@ -64,7 +69,7 @@ function pointLayer(root, { kind, count, describe, ring = 7 }) {
         const mark = marks[i], display = mark && !mark.hidden ? "inline" : "none";
         write(i, node, "display", display);
         if (!mark) return;
-        for (const name of kind === "sample" ? ["d", "fill"] : ["d", "fill", "stroke"]) write(i, node, name, mark[name]);
+        for (const name of ["d", "fill", "stroke"]) if (mark[name] != null) write(i, node, name, mark[name]);
         if (renamed) node.setAttribute("aria-label", describe(i, true));
       });
       reach(stop);
@@ -78,7 +83,7 @@ function pointLayer(root, { kind, count, describe, ring = 7 }) {
         if (cx !== x || cy !== y) beyond += 1;
         at[2 * i] = cx;
         at[2 * i + 1] = cy;
-        if (cx === cx && cy === cy) write(i, nodes[i], "transform", "translate(" + cx.toFixed(1) + "," + cy.toFixed(1) + ")");
+        if (cx === cx && cy === cy) write(i, nodes[i], "transform", "translate(" + pathPoint(cx, cy) + ")");
       }
       at.fill(NaN, 2 * shown);
       return beyond;

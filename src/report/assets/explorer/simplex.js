@@ -9,7 +9,8 @@ function simplexPanel(parent, spec, arm) {
   let backdrop = svg("g", {});
   root.append(backdrop);
   const [layer] = spec.layers;
-  const points = pointLayer(root, { kind: "sample", count: layer.count(arm), describe: (i, short) => layer.describe(panel, i, short) });
+  const describe = (i, short) => layer.describe(panel, i, short);
+  const points = pointLayer(root, { kind: "sample", count: layer.count(arm), describe });
   pickPoints(root, [points]);
   let toX = null, toY = null;
 
@@ -25,11 +26,13 @@ function simplexPanel(parent, spec, arm) {
       toX = (value) => x + r * value;
       toY = (value) => (task.p === 3 ? y + 18 : y) - r * value;
       const corners = simplexCorners(task.p);
-      next.append(svg("path", { class: "frame", d: "M" + corners.map(([a, b]) => toX(a) + " " + toY(b)).join("L") + "Z" }));
+      const sides = corners.map(([a, b]) => pathPoint(toX(a), toY(b)));
+      next.append(svg("path", { class: "frame", d: "M" + sides.join("L") + "Z" }));
       const every = Math.ceil(task.p / 24);
       corners.forEach(([a, b], c) => {
         if (c % every) return;
-        next.append(svg("path", { d: markShape(c, 50), fill: classColor(c, task.p), transform: "translate(" + (toX(a) + 13 * a) + "," + (toY(b) - 13 * b) + ")" }));
+        const transform = "translate(" + pathPoint(toX(a) + 13 * a, toY(b) - 13 * b) + ")";
+        next.append(svg("path", { d: markShape(c, 50), fill: classColor(c, task.p), transform }));
         next.append(svg("text", { x: toX(a) + 26 * a, y: toY(b) - 25 * b + 4, "text-anchor": "middle" }, String(c)));
       });
     }
@@ -47,8 +50,9 @@ function simplexPanel(parent, spec, arm) {
     const { p } = view.task, right = view.best.slice(0, view.task.n).filter((v, i) => v === view.task.answer[i]).length;
     const shape = p === 2 ? "Segment; height is the sum." : p === 3 ? "Triangle, corners are classes."
       : "Regular polygon of " + p + " classes: corners and sides are exact, inside several mixtures share a place.";
+    const little = spare < 5e-4 ? "less than 0.1 %" : "at most " + percent(spare);
     picture.say(right + " of " + view.task.n + " samples right. " + shape
-      + (arm.V > p ? " Spare tokens hold " + (spare < 5e-4 ? "less than 0.1 %" : "at most " + percent(spare)) + " and are left out." : ""));
+      + (arm.V > p ? " Spare tokens hold " + little + " and are left out." : ""));
     focus();
   }
   function focus() { if (panel.view) points.focus(); }

@@ -30,10 +30,11 @@ function activationTable(name) {
 /// Logits are `constant + x alongX + y alongY`, with the MLP's added if `folded` is given.
 function planeSlice(weights, plane, rest, folded) {
   const { V, D, F, E, W1, b1 } = weights;
-  const products = (rows, n, vector) => Float64Array.from({ length: n }, (_, r) => dotProduct(rows, r * D, vector, 0, D));
+  const products = (rows, n, vector) =>
+    Float64Array.from({ length: n }, (_, r) => dotProduct(rows, r * D, vector, 0, D));
   const on = (rows, n) => ["rest", "u", "v"].map((name) => products(rows, n, name === "rest" ? rest : plane[name]));
-  const logits = on(E, V), slice = { V, F: folded ? F : 0, logits, restSquare: 0, ySquare: plane.v.some((x) => x) ? 1 : 0, D };
-  for (const x of rest) slice.restSquare += x * x;
+  const logits = on(E, V), ySquare = plane.v.some((x) => x) ? 1 : 0;
+  const slice = { V, D, F: folded ? F : 0, logits, ySquare, restSquare: dotProduct(rest, 0, rest, 0, D) };
   if (folded) {
     logits[0] = logits[0].map((x, v) => x + folded.bias[v]);
     Object.assign(slice, { inner: on(W1, F), bias: b1 || new Float64Array(F), raise: folded.raise });

@@ -4,8 +4,8 @@ const TUNING_FIGURES = {
   gap: {
     better: 1,
     digits: 2,
-    unit: () => "gap: logit of what is asked minus its rival's (logits)",
-    short: () => "gap (logits)",
+    unit: () => "gap gained: logit of what is asked minus its rival's, after minus before (logits)",
+    short: () => "gap gained (logits)",
   },
   transfer: {
     better: 1,
@@ -28,8 +28,9 @@ const TUNING_FIGURES = {
 };
 const TUNING_NAMES = Object.keys(TUNING_FIGURES);
 
+/// What the model before tuning has: of the gap and of the likelihood, what it has gained or lost is told.
 function tuningBase(t, name) {
-  return t.base[name] ?? (name === "nll_change" ? 0 : null);
+  return name === "gap" || name === "nll_change" ? 0 : (t.base[name] ?? null);
 }
 /// A figure may be a number or `{mean, interval}`.
 function tuningMean(figure) {
@@ -43,7 +44,7 @@ function tuningText(figure, digits) {
   return tuningFixed(mean, digits) + (range ? " [" + range.map((x) => tuningFixed(x, digits)).join(", ") + "]" : "");
 }
 function tuningFixed(x, digits) {
-  return x.toFixed(digits).replace(/^-/, "\u2212");
+  return x == null ? "none" : x.toFixed(digits).replace(/^-/, "\u2212");
 }
 function tuningShare(figure) {
   const mean = tuningMean(figure);

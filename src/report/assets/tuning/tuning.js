@@ -90,17 +90,14 @@ function tuningBlock(place, t, prefix) {
 }
 
 function tuningIntroduction(t) {
-  const base = TUNING_NAMES.filter((name) => tuningBase(t, name) != null).map(
-    (name) => TUNING_FIGURES[name].short(t) + " " + tuningFixed(tuningBase(t, name), TUNING_FIGURES[name].digits),
+  const count = (n, word) => n + " " + word + (n === 1 ? "" : "s");
+  const before = ["target", "transfer", "retention"].map(
+    (name) => TUNING_FIGURES[name].short(t) + " " + tuningFixed(t.base[name], TUNING_FIGURES[name].digits),
   );
   return (
-    t.rows.length +
-    (t.rows.length === 1 ? " method, " : " methods, ") +
-    t.seeds +
-    (t.seeds === 1 ? " seed each" : " seeds each") +
-    ", each at its best learning rate. The model before tuning: " +
-    base.join(", ") +
-    ". Intervals are 95 % percentile bootstraps over seeds."
+    `${count(t.rows.length, "method")}, ${count(t.seeds, "seed")} each, each at its best learning rate. ` +
+    `The model before tuning: ${before.join(", ")}, gap ${tuningFixed(t.base.gap, 2)} logits. ` +
+    "Intervals are 95 % percentile bootstraps over seeds."
   );
 }
 
