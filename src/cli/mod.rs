@@ -6,6 +6,7 @@ mod discover;
 mod evaluate;
 mod info;
 mod interactions;
+mod look;
 mod pretrain;
 mod question;
 mod run;
@@ -34,6 +35,7 @@ enum Command {
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
+    Look(look::Look),
     Discover(discover::Discover),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
@@ -51,6 +53,7 @@ impl Cli {
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),
+            Command::Look(command) => command.run(),
             Command::Discover(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
