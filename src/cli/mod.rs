@@ -6,6 +6,7 @@ mod discover;
 mod evaluate;
 mod info;
 mod interactions;
+mod look;
 mod pretrain;
 mod question;
 mod report;
@@ -35,6 +36,7 @@ enum Command {
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
+    Look(look::Look),
     Discover(discover::Discover),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
@@ -53,6 +55,7 @@ impl Cli {
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),
+            Command::Look(command) => command.run(),
             Command::Discover(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
