@@ -14,6 +14,7 @@ mod train;
 mod truth;
 mod tune;
 mod tune_compare;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use edgegrad::error::Result;
@@ -40,6 +41,7 @@ enum Command {
     Truth(truth::Truth),
     Tune(tune::Tune),
     TuneCompare(tune_compare::TuneCompare),
+    Watch(watch::Watch),
 }
 
 impl Cli {
@@ -57,6 +59,7 @@ impl Cli {
             Command::Truth(command) => command.run(),
             Command::Tune(command) => command.run(),
             Command::TuneCompare(command) => command.run(),
+            Command::Watch(command) => command.run(),
         }
     }
 }

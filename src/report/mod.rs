@@ -16,21 +16,25 @@
 //! | `summary` | success rates with intervals, the plain-text table |
 //! | `plane`, `thin` | which 2-D view of an embedding, which points of a curve the page carries |
 //! | `data`, `page`, `digest` | the numbers as JSON, the page around them, its content policy |
+//! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
 #![forbid(unsafe_code)]
 
 mod config;
 mod data;
 mod digest;
 mod error;
+mod fingerprint;
 mod metrics;
 mod page;
 mod plane;
+mod request;
 mod run;
 mod snapshot;
 mod summary;
 #[cfg(test)]
 mod synthetic;
 mod thin;
+mod watch;
 
 use std::path::Path;
 
@@ -41,6 +45,7 @@ pub use plane::Plane;
 pub use run::{Arm, Experiment, Run, SnapshotFile};
 pub use snapshot::{Matrix, Snapshot};
 pub use summary::{ArmSummary, SUCCESS, headline, table, wilson};
+pub use watch::Watch;
 
 /// Reads the experiment under `root` and writes its page to `out` as one self-contained HTML file.
 ///

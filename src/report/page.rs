@@ -30,6 +30,8 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 const LICENCE: &str = include_str!("assets/vendor/uPlot.LICENSE");
+/// Only in a page that is served: the only one that may ask for anything.
+const LIVE: &str = include_str!("assets/live.js");
 
 /// Notes listed one by one; more are only counted.
 const NOTES: usize = 60;
@@ -65,10 +67,21 @@ pub(super) fn write(experiment: &Experiment, out: &Path) -> Result<(), ReportErr
 
 /// The page's text.
 pub(super) fn render(experiment: &Experiment) -> String {
+    render_as(experiment, None)
+}
+
+/// The page as it is served: it may ask its own server whether it still is what the run folders say,
+/// which were at `version`.
+pub(super) fn render_live(experiment: &Experiment, version: &str) -> String {
+    render_as(experiment, Some(version))
+}
+
+fn render_as(experiment: &Experiment, live: Option<&str>) -> String {
     let summary = experiment.summary();
     let data = PageData::of(experiment);
     let parts = [
-        ("policy", policy()),
+        ("policy", policy(live.is_some())),
+        ("live", live.map_or(String::new(), live_head)),
         ("title", escape(&experiment.name)),
         ("style", STYLE.into()),
         ("headline", escape(&headline(&summary))),
@@ -96,12 +109,21 @@ fn fill(template: &str, parts: &[(&str, String)]) -> String {
     page + rest
 }
 
-fn policy() -> String {
+fn policy(live: bool) -> String {
+    let more =
+        if live { format!(" {}; connect-src 'self'", policy_source(LIVE)) } else { String::new() };
     format!(
-        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; \
+        "default-src 'none'; script-src {}{more}; style-src {}; img-src data:; base-uri 'none'; \
          form-action 'none'",
         policy_source(SCRIPT),
         policy_source(STYLE)
+    )
+}
+
+fn live_head(version: &str) -> String {
+    format!(
+        "<meta name=\"edgegrad-live\" content=\"1\" data-version=\"{}\">\n<script>{LIVE}</script>",
+        escape(version)
     )
 }
 
@@ -235,6 +257,22 @@ mod tests {
         for call in ["fetch(", "XMLHttpRequest", "WebSocket", "innerHTML", "eval("] {
             assert!(!page.contains(call), "{call}");
         }
+    }
+
+    #[test]
+    fn only_a_served_page_may_ask() {
+        let root = tempfile::tempdir().unwrap();
+        Synthetic::small().write(root.path());
+        let experiment = Experiment::read(root.path()).unwrap();
+        let (file, live) = (render(&experiment), render_live(&experiment, "\"><script>"));
+        let policy = block(&live, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
+        assert!(policy.contains("; connect-src 'self';") && policy.contains(&policy_source(LIVE)));
+        assert!(live.contains("data-version=\"&quot;&gt;&lt;script&gt;\""));
+        assert!(!file.contains("connect-src") && !file.contains("edgegrad-live"));
+        let rest = live
+            .replace(&live_head("\"><script>"), "")
+            .replace(&super::policy(true), &super::policy(false));
+        assert!(rest == file, "the same but for that");
     }
 
     #[test]
