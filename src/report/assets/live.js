@@ -56,6 +56,13 @@
   // What is chosen is in the hash. The place and the focus are not, and the page is too short for the browser to
   // restore them before everything is drawn.
   function again() {
+    // At the end of what was there a reader wants to see the end.
+    const time = document.getElementById("time");
+    if (time && time.value === time.max) {
+      const chosen = new URLSearchParams(location.hash.slice(1));
+      chosen.delete("step");
+      history.replaceState(null, "", "#" + chosen);
+    }
     const focus = document.activeElement && document.activeElement.id;
     try {
       sessionStorage.setItem(left, JSON.stringify({ x: scrollX, y: scrollY, focus }));
@@ -78,6 +85,7 @@
   let ready = Infinity;
   function start() {
     ready = performance.now();
+    hash = location.hash;
     restore();
     ask();
     setInterval(ask, every);
