@@ -26,10 +26,10 @@
     }
     const field = document.activeElement, text = getSelection();
     const writing = field && /^(text|search|number)$/.test(field.type) && field.value !== field.defaultValue;
-    // A large page must not take longer to load than it then stands.
-    const stands = performance.now() - ready > Math.min(3 * ready, 20000);
-    return !stands || writing || (text && !text.isCollapsed) || performance.now() - used < rest;
+    return writing || (text && !text.isCollapsed) || performance.now() - used < rest;
   }
+  // A large page must not take longer to load than it then stands.
+  const isNew = () => performance.now() - ready < Math.min(3 * ready, 20000);
   const get = (path, method) => fetch(path, { method, cache: "no-store", signal: AbortSignal.timeout(30000) });
 
   async function ask() {
@@ -39,7 +39,7 @@
       const answer = await get("/version", "GET");
       if (!answer.ok) throw new Error(answer.statusText);
       const version = await answer.text();
-      if (version === about.dataset.version) say("live", "live");
+      if (version === about.dataset.version || isNew()) say("live", "live");
       else if (inUse()) say("behind", "live, newer once you pause");
       else {
         // The server makes the page for this, and keeps it: what is there to be loaded can be loaded.
