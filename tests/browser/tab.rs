@@ -24,6 +24,8 @@ pub(crate) struct Tab<'a> {
     url: String,
     /// Console messages of level error, what was thrown and not caught, refusals of the policy.
     pub(crate) errors: Vec<String>,
+    /// Whether one of them was thrown and not caught, so that what a test waits for may never come.
+    broken: bool,
     /// Addresses that were asked for, but the page's own and `data:` and `blob:`.
     pub(crate) requests: Vec<String>,
     /// What dialogs said.
@@ -54,7 +56,8 @@ impl<'a> Tab<'a> {
         let session = pipe.call(None, "Target.attachToTarget", attach).expect("a session");
         let session = text(&session["sessionId"]);
         let (errors, requests, dialogs) = (vec![], vec![], vec![]);
-        let mut tab = Tab { pipe, target, session, url: String::new(), errors, requests, dialogs };
+        let (url, broken) = (String::new(), false);
+        let mut tab = Tab { pipe, target, session, url, errors, broken, requests, dialogs };
         for domain in ["Page", "Runtime", "Log", "Network"] {
             tab.call(&format!("{domain}.enable"), json!({}));
         }
@@ -130,8 +133,9 @@ impl<'a> Tab<'a> {
             if done.is_ok_and(|done| done["result"]["value"] == true) {
                 return;
             }
-            let (errors, late) = (&self.errors, start.elapsed() > LIMIT);
-            assert!(!late, "{what} did not come: {expression} is not true; errors: {errors:?}");
+            let limit = if self.broken { Duration::from_secs(5) } else { LIMIT };
+            let (errors, late) = (&self.errors, start.elapsed() > limit);
+            assert!(!late, "{what} did not come: {expression} is not true; errors: {errors:#?}");
             std::thread::sleep(Duration::from_millis(15));
         }
     }
@@ -298,6 +302,7 @@ impl<'a> Tab<'a> {
                 }
                 "Runtime.exceptionThrown" => {
                     self.errors.push(description(&params["exceptionDetails"]));
+                    self.broken = true;
                 }
                 "Log.entryAdded" if params["entry"]["level"] == "error" => {
                     let entry = &params["entry"];
