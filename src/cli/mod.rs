@@ -16,6 +16,7 @@ mod train;
 mod truth;
 mod tune;
 mod tune_compare;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use edgegrad::error::Result;
@@ -44,6 +45,7 @@ enum Command {
     Tune(tune::Tune),
     TuneCompare(tune_compare::TuneCompare),
     Report(report::Report),
+    Watch(watch::Watch),
 }
 
 impl Cli {
@@ -63,6 +65,7 @@ impl Cli {
             Command::Tune(command) => command.run(),
             Command::TuneCompare(command) => command.run(),
             Command::Report(command) => command.run(),
+            Command::Watch(command) => command.run(),
         }
     }
 }

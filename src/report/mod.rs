@@ -1,7 +1,7 @@
 //! What a run wrote, read back: the summary table and one self-contained page.
 //!
-//! This room knows run *folders* only (`config.toml`, `metrics.jsonl`, `snapshots/*.safetensors`),
-//! never the engine that filled them, so it reads runs of other versions, other machines and killed
+//! This room knows files only (run folders, scores, circuits, comparisons), never the engine that
+//! filled them, so it reads runs of other versions, other machines and killed
 //! processes. What is damaged or missing becomes a note on the page; only a folder that is not there
 //! at all, or a page that cannot be written, is an error.
 //!
@@ -17,6 +17,7 @@
 //! | `summary`, `spikes`, `thin` | success rates with intervals, jumps of the loss, fewer points of a curve |
 //! | `data`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
 //! | `page`, `digest` | the page around them, its content policy |
+//! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
 #![forbid(unsafe_code)]
 
 mod config;
@@ -24,12 +25,14 @@ mod data;
 mod digest;
 mod edges;
 mod error;
+mod fingerprint;
 mod look;
 mod metrics;
 mod pack;
 mod page;
 mod pretraining;
 mod probe;
+mod request;
 mod run;
 mod snapshot;
 mod sources;
@@ -39,6 +42,7 @@ mod summary;
 mod synthetic;
 mod thin;
 mod tuning;
+mod watch;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -55,6 +59,7 @@ pub use snapshot::{Snapshot, Weights};
 pub use sources::Sources;
 pub use summary::{ArmSummary, SUCCESS, headline, table, wilson};
 pub use tuning::{Judgement, Mean, Tuning, TuningPoint, TuningRow, TuningRun};
+pub use watch::Watch;
 
 /// Reads [sources](Sources::read) and writes their page to `out` as one self-contained HTML file,
 /// with the weights of this seed, or of the first one that tells the arms apart.

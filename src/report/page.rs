@@ -109,6 +109,9 @@ const LICENCES: &str = concat!(
     include_str!("assets/vendor/d3.LICENSE"),
 );
 
+/// Only in a page that is served: the only one that may ask for anything.
+const LIVE: &str = include_str!("assets/live.js");
+
 /// Notes listed one by one; more are only counted.
 const NOTES: usize = 60;
 
@@ -143,11 +146,22 @@ pub(super) fn write(sources: &Sources, seed: Option<u64>, out: &Path) -> Result<
 
 /// The page's text, with the weights of this seed.
 pub(super) fn render(sources: &Sources, seed: Option<u64>) -> String {
+    render_as(sources, seed, None)
+}
+
+/// The page as it is served: it may ask its own server whether it still is what the run folders say,
+/// which were at `version`.
+pub(super) fn render_live(sources: &Sources, version: &str) -> String {
+    render_as(sources, None, Some(version))
+}
+
+fn render_as(sources: &Sources, seed: Option<u64>, live: Option<&str>) -> String {
     let summary: Vec<ArmSummary> = sources.arms.iter().map(ArmSummary::of).collect();
     let mut pack = Pack::default();
     let data = PageData::of(sources, seed, &mut pack);
     let parts = [
-        ("policy", policy()),
+        ("policy", policy(live.is_some())),
+        ("live", live.map_or(String::new(), live_head)),
         ("title", escape(&sources.name)),
         ("style", STYLE.into()),
         ("headline", escape(&said(sources, &summary))),
@@ -196,12 +210,21 @@ fn fill(template: &str, parts: &[(&str, String)]) -> String {
     page + rest
 }
 
-fn policy() -> String {
+fn policy(live: bool) -> String {
+    let more =
+        if live { format!(" {}; connect-src 'self'", policy_source(LIVE)) } else { String::new() };
     format!(
-        "default-src 'none'; script-src {}; style-src {}; img-src data: blob:; base-uri 'none'; \
+        "default-src 'none'; script-src {}{more}; style-src {}; img-src data: blob:; base-uri 'none'; \
          form-action 'none'",
         policy_source(SCRIPT),
         policy_source(STYLE)
+    )
+}
+
+fn live_head(version: &str) -> String {
+    format!(
+        "<meta name=\"edgegrad-live\" content=\"1\" data-version=\"{}\">\n<script>{LIVE}</script>",
+        escape(version)
     )
 }
 
@@ -348,6 +371,22 @@ mod tests {
         for call in ["fetch(", "XMLHttpRequest", "WebSocket", "innerHTML", "eval("] {
             assert!(!page.contains(call), "{call}");
         }
+    }
+
+    #[test]
+    fn only_a_served_page_may_ask() {
+        let root = tempfile::tempdir().unwrap();
+        Synthetic::small().write(root.path());
+        let sources = Sources::read(&[root.path().into()]).unwrap();
+        let (file, live) = (render(&sources, None), render_live(&sources, "\"><script>"));
+        let policy = block(&live, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
+        assert!(policy.contains("; connect-src 'self';") && policy.contains(&policy_source(LIVE)));
+        assert!(live.contains("data-version=\"&quot;&gt;&lt;script&gt;\""));
+        assert!(!file.contains("connect-src") && !file.contains("edgegrad-live"));
+        let rest = live
+            .replace(&live_head("\"><script>"), "")
+            .replace(&super::policy(true), &super::policy(false));
+        assert!(rest == file, "the same but for that");
     }
 
     #[test]
