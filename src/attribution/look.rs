@@ -88,8 +88,8 @@ const TOP: usize = 8;
 /// Looks at the one pair in `pairs`; tells the `edges` largest scores of `metric`.
 ///
 /// # Errors
-/// If the model is no transformer or has no attention, the pair does not ask for tokens, or there is
-/// not enough memory.
+/// If the model is no transformer or has no attention, the pair does not ask for tokens, the metric is
+/// a distance from the clean run, or there is not enough memory.
 ///
 /// # Panics
 /// If there is more than one pair.
@@ -115,6 +115,11 @@ pub fn look<T: Element>(
         let help = "give a pair with an answer and a distractor";
         return Err(Error::input(pairs.place_of(pair), message, help));
     };
+    if metric.needs_reference() {
+        let message =
+            format!("`{}` is flat at the clean run, where edges are scored", metric.name());
+        return Err(Error::input("metric", message, "use logit-diff, prob-diff or nll"));
+    }
     let scored = scored(model, pairs, metric, edges)?;
     let (attention, logits) = run(transformer, pair)?;
 
@@ -235,4 +240,24 @@ fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<T
     let mut list: Vec<Top> = told.into_iter().map(one).collect();
     list.sort_by(|a, b| b.clean.total_cmp(&a.clean));
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::pairs::Bounds;
+    use crate::nn::transformer::Config;
+
+    #[test]
+    fn models_without_attention_are_refused() {
+        let config = Config { layers: 0, ..Config::gpt2_small() };
+        let config = Config { vocab: 5, vocab_out: 5, context: 4, d_model: 12, ..config };
+        let model = AnyModel::Transformer(Model::<f32>::random(&config, 0));
+        let text = r#"{"clean": [1], "corrupted": [2], "answer": 3, "distractor": 4}"#;
+        let bounds = Bounds { vocab: 5, vocab_out: 5, context: 4 };
+        let pairs = Pairs::parse("p", text.as_bytes(), &bounds, None, None).unwrap();
+        let e = look(&model, &Words::default(), &pairs, Metric::LogitDiff, 3).unwrap_err();
+        assert_eq!(e.to_string(), "model: has no attention: it has no layers");
+        assert_eq!(e.exit_code(), 2);
+    }
 }
