@@ -56,8 +56,16 @@ impl<'a> Tab<'a> {
         let session = pipe.call(None, "Target.attachToTarget", attach).expect("a session");
         let session = text(&session["sessionId"]);
         let (errors, requests, dialogs) = (vec![], vec![], vec![]);
-        let (url, broken) = (String::new(), false);
-        let mut tab = Tab { pipe, target, session, url, errors, broken, requests, dialogs };
+        let mut tab = Tab {
+            pipe,
+            target,
+            session,
+            url: String::new(),
+            errors,
+            broken: false,
+            requests,
+            dialogs,
+        };
         for domain in ["Page", "Runtime", "Log", "Network"] {
             tab.call(&format!("{domain}.enable"), json!({}));
         }
