@@ -3,11 +3,14 @@
 //!
 //! Pre-trains a small language model (or takes `--base DIR`), then teaches it that every present verb
 //! has the number its subject has not, with two seeds by four methods, and prints what each has
-//! reached, what it has kept of five other domains, and what it cost.
+//! reached, what it has kept of five other domains, and what it cost; `runs/circuit-tuning/report.html`
+//! shows it.
 
-use edgegrad::error::Result;
+use edgegrad::error::{Error, Result};
+use edgegrad::io::atomic;
+use edgegrad::report;
 use edgegrad::train::language::tune::grid::{Grid, compare};
-use edgegrad::train::language::tune::{files, table};
+use edgegrad::train::language::tune::{figures, files, table};
 use edgegrad::train::language::{Pretraining, pretrain};
 use edgegrad::train::{Existing, Progress, available_threads};
 use std::path::{Path, PathBuf};
@@ -62,9 +65,17 @@ fn main() -> Result<()> {
     let folder = tempfile_folder();
     let result = compare(&grid, &model, &folder, threads, &|n| progress.add(n));
     progress.finish();
-    // Only the table is kept: times are of this machine, today.
+    // Only the figures are kept: times are of this machine, today.
     let _ = std::fs::remove_dir_all(&folder);
-    print!("{}", table(&grid, &result?));
+    let comparison = result?;
+    print!("{}", table(&grid, &comparison));
+    let out = Path::new("runs/circuit-tuning");
+    std::fs::create_dir_all(out).map_err(|e| Error::io(out, &e, "make"))?;
+    let text = format!("{:#}\n", figures(&grid, &comparison));
+    atomic::write_bytes(out.join("comparison.json"), text.as_bytes())?;
+    let page = out.join("report.html");
+    report::write_page(&[out.into(), base], None, &page)?;
+    println!("open {}", page.display());
     Ok(())
 }
 

@@ -121,7 +121,7 @@ impl Options {
         println!("{}\n", report::headline(&arms));
         self.print_circuits(jobs.len() as u64 / 2);
         let page = self.out.join("report.html");
-        report::write_page(&self.out, &page)?;
+        report::write_page(std::slice::from_ref(&self.out), None, &page)?;
         println!("{:.0} s in all; open {}", started.elapsed().as_secs_f64(), page.display());
         Ok(())
     }

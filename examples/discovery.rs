@@ -1,7 +1,7 @@
 //! Find the circuit of a model whose circuit is known, in five ways, and judge each.
 //!
 //! The model sorts four tokens; it was compiled from a program, so that the seven of its 46 edges that
-//! do the work are known.
+//! do the work are known. Writes the circuits and a page of them to `runs/discovery`.
 
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
@@ -12,7 +12,10 @@ use edgegrad::discovery::faithfulness::Ends;
 use edgegrad::discovery::select::{Rank, first};
 use edgegrad::discovery::truth::Confusion;
 use edgegrad::discovery::{acdc, minimal, statistics};
-use edgegrad::error::Result;
+use edgegrad::error::{Error, Result};
+use edgegrad::graph::{EdgeFile, Meta};
+use edgegrad::report;
+use std::fs;
 use std::path::Path;
 
 fn main() -> Result<()> {
@@ -29,13 +32,18 @@ fn main() -> Result<()> {
 
     // By scores: as many edges as are true, and of those what is connected.
     let n = case.true_edges();
-    let select = |scores: Vec<f64>| connected(graph, &first(&Rank::Abs.order(&scores), n, edges));
+    let select = |scores: &[f64]| connected(graph, &first(&Rank::Abs.order(scores), n, edges));
     let silent = &mut |_: f64| {};
+    let scores = [
+        eap::scores(b, silent)?.values,
+        mask_ig::scores(b, 4, 1e-6, mask_ig::MOST_NODES, silent)?.values,
+        exact::scores(b, silent)?.values,
+    ];
     let proof = minimal::minimal(b, &minimal::Options::within(1e-3), silent)?;
     let found = [
-        ("eap", select(eap::scores(b, silent)?.values)),
-        ("mask-ig", select(mask_ig::scores(b, 4, 1e-6, mask_ig::MOST_NODES, silent)?.values)),
-        ("exact", select(exact::scores(b, silent)?.values)),
+        ("eap", select(&scores[0])),
+        ("mask-ig", select(&scores[1])),
+        ("exact", select(&scores[2])),
         ("acdc", acdc::search(&by_distance, 1e-6, silent)?),
         ("minimal", proof.circuit.expect("all edges hold")),
     ];
@@ -81,5 +89,16 @@ fn main() -> Result<()> {
     for e in (0..edges).filter(|&e| kept[e]) {
         println!("  {}", graph.edge(e));
     }
+
+    let folder = Path::new("runs/discovery");
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
+    for (i, (name, kept)) in found.iter().enumerate() {
+        let meta = Meta { method: Some((*name).into()), ..Default::default() };
+        let file = EdgeFile::circuit(graph, kept, scores.get(i).map(Vec::as_slice), &meta);
+        file.write(folder.join(name).with_extension("json"))?;
+    }
+    let page = folder.join("report.html");
+    report::write_page(&[folder.into()], None, &page)?;
+    println!("open {}", page.display());
     Ok(())
 }

@@ -1,20 +1,24 @@
 //! Which edges matter? Four answers on one small model, with what each leaves unexplained.
 //!
 //! A model of 15 edges learns to add the first two of six tokens modulo 3. Its edges are then scored
-//! by a derivative, by an integral, by removing each for real, and by their Shapley values.
+//! by a derivative, by an integral, by removing each for real, and by their Shapley values. Writes the
+//! scores and a page of them to `runs/exact-attribution`.
 
 use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::metric::{Metric, Positions, Question};
 use edgegrad::attribution::{eap, exact, mask_ig, shapley};
-use edgegrad::error::Result;
-use edgegrad::graph::{Granularity, Graph};
+use edgegrad::error::{Error, Result};
+use edgegrad::graph::{EdgeFile, Granularity, Graph, Meta};
 use edgegrad::io::model::AnyModel;
 use edgegrad::io::pairs::{Bounds, Pairs};
 use edgegrad::nn::pooled::{Config, Pooled};
 use edgegrad::nn::{Activation, Optimizer, Rule};
+use edgegrad::report;
 use edgegrad::rng::{Purpose, Rng};
 use edgegrad::tape::Tape;
 use edgegrad::tasks::modular_addition::ModularAddition;
+use std::fs;
+use std::path::Path;
 
 const TASK: ModularAddition = ModularAddition { p: 3, seq_len: 6, k: 2 };
 #[rustfmt::skip]
@@ -64,7 +68,8 @@ fn main() -> Result<()> {
         exact::scores(&b, &mut |_| {})?.values,
         shapley::scores(&b, 32, 0, &mut |_| {})?.values,
     ];
-    println!("{:16}{:>12}{:>12}{:>12}{:>12}", "edge", "eap", "mask-ig", "exact", "shapley");
+    let names = ["eap", "mask-ig", "exact", "shapley"];
+    println!("{:16}{:>12}{:>12}{:>12}{:>12}", "edge", names[0], names[1], names[2], names[3]);
     let text = |x: [f64; 4]| x.map(|x| format!("{x:12.6}")).concat();
     for e in 0..b.graph.edges() {
         let name = b.graph.edge(e).to_string();
@@ -75,5 +80,16 @@ fn main() -> Result<()> {
     let sums = found.each_ref().map(|scores| scores.iter().sum::<f64>());
     println!("sum             {}  (the metric falls by {:.6})", text(sums), clean - corrupted);
     println!("residual        {}", text(sums.map(|sum| sum - (clean - corrupted))));
+
+    let folder = Path::new("runs/exact-attribution");
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
+    for (name, scores) in names.iter().zip(&found) {
+        let meta = Meta { method: Some((*name).into()), ..Default::default() };
+        EdgeFile::scores(&b.graph, scores, &meta)
+            .write(folder.join(name).with_extension("json"))?;
+    }
+    let page = folder.join("report.html");
+    report::write_page(&[folder.into()], None, &page)?;
+    println!("open {}", page.display());
     Ok(())
 }

@@ -746,6 +746,40 @@ fn pairs_of_a_transformer() {
     place.succeed(ATTRIBUTE);
 }
 
+/// One pair that is not there, that cannot be looked at, or a model that has no heads.
+#[test]
+fn pairs_and_models_to_look_at() {
+    const LOOK: &str = "look --model m --pairs p.jsonl --out l.json";
+    let place = place();
+    let wrong = |more: &str, parts: &[&str], help: &str| {
+        place.run(&format!("{LOOK} {more}")).failed(2, parts, help);
+        assert!(!place.path("l.json").exists());
+    };
+    model_in(&place, "gpt2-tiny", |_| {});
+    place.write("p.jsonl", format!("{PAIR}\n\n{PAIR}\n"));
+    wrong("--pair 2", &["p.jsonl: --pair 2: there are 2 pairs"], "count from 0 to 1");
+    wrong("--pair 18446744073709551615", &["p.jsonl: --pair 1844", "2 pairs"], "from 0 to 1");
+    place.succeed(&format!("{LOOK} --pair 1"));
+    std::fs::remove_file(place.path("l.json")).expect("written");
+    place.write("m/vocab.json", "{}}");
+    wrong("", &["m/vocab.json: is not JSON"], "ids for words");
+    std::fs::remove_file(place.path("m/vocab.json")).expect("there");
+    let text = r#"{"clean": "a b", "corrupted": "a c", "answer": 7, "distractor": 8}"#;
+    place.write("p.jsonl", text);
+    wrong("", &["p.jsonl: line 1: `clean` is text"], "give token ids");
+    let outputs = r#"{"clean": [1, 2], "corrupted": [1, 3], "clean_output": [1, 2], "corrupted_output": [1, 3]}"#;
+    place.write("p.jsonl", outputs);
+    wrong("", &["p.jsonl: line 1: asks for outputs"], "an answer and a distractor");
+    place.write("p.jsonl", PAIR);
+    model_in(&place, "gpt2-tiny", |config| config["n_layer"] = 0.into());
+    wrong("", &["m/"], "");
+    std::fs::remove_dir_all(place.path("m")).expect("there");
+    place.succeed("train c.toml --out run");
+    std::fs::rename(place.path("run/checkpoints/final"), place.path("m")).expect("a model");
+    wrong("", &["m/config.json: model_type: holds a pooled model"], "a transformer");
+    place.run(&LOOK.replace("l.json", "no/l.json")).failed(2, &["no/l.json"], "check the path");
+}
+
 #[test]
 fn models_to_attribute() {
     let place = Place::new("");

@@ -44,7 +44,7 @@ fn two_arms_become_a_table_and_a_page() {
     assert_eq!(seeds, [("scratch", 2), ("curriculum", 2)]);
 
     let page = root.path().join("report.html");
-    report::write_page(root.path(), &page).expect("writable");
+    report::write_page(&[root.path().into()], None, &page).expect("writable");
     let html = std::fs::read_to_string(&page).expect("it is there");
     for part in [
         "the sum of the first 2 of 6 tokens modulo 4; 64 training and 64 test sequences",

@@ -52,6 +52,7 @@ pub mod eap_ig_activations;
 pub mod exact;
 pub mod ifr;
 pub mod interactions;
+pub mod look;
 pub mod mask_ig;
 pub mod memory;
 pub mod method;

@@ -6,8 +6,10 @@ mod discover;
 mod evaluate;
 mod info;
 mod interactions;
+mod look;
 mod pretrain;
 mod question;
+mod report;
 mod run;
 mod scored;
 mod train;
@@ -35,12 +37,14 @@ enum Command {
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
+    Look(look::Look),
     Discover(discover::Discover),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
     Truth(truth::Truth),
     Tune(tune::Tune),
     TuneCompare(tune_compare::TuneCompare),
+    Report(report::Report),
     Watch(watch::Watch),
 }
 
@@ -53,12 +57,14 @@ impl Cli {
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),
+            Command::Look(command) => command.run(),
             Command::Discover(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
             Command::Truth(command) => command.run(),
             Command::Tune(command) => command.run(),
             Command::TuneCompare(command) => command.run(),
+            Command::Report(command) => command.run(),
             Command::Watch(command) => command.run(),
         }
     }

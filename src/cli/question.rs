@@ -85,17 +85,8 @@ impl Asked {
     /// Reads the model and the pairs.
     pub(super) fn read<T: Element>(&self) -> Result<(AnyModel<T>, Pairs)> {
         let model = model::read::<T>(&self.model)?;
-        let bounds = match &model {
-            AnyModel::Transformer(m) => Bounds {
-                vocab: m.config.vocab,
-                vocab_out: m.config.vocab_out,
-                context: m.config.context,
-            },
-            AnyModel::Pooled { config, .. } => {
-                Bounds { vocab: config.vocab, vocab_out: config.vocab, context: config.seq_len }
-            }
-        };
-        let pairs = Pairs::read(&self.pairs, &bounds, None, self.limit.map(|n| n as usize))?;
+        let limit = self.limit.map(|n| n as usize);
+        let pairs = Pairs::read(&self.pairs, &bounds(&model), None, limit)?;
         Ok((model, pairs))
     }
 
@@ -181,6 +172,20 @@ impl Asked {
             self.metric.name(),
         );
         Ok(extremes)
+    }
+}
+
+/// What a model can be given and asked.
+pub(super) fn bounds<T: Element>(model: &AnyModel<T>) -> Bounds {
+    match model {
+        AnyModel::Transformer(m) => Bounds {
+            vocab: m.config.vocab,
+            vocab_out: m.config.vocab_out,
+            context: m.config.context,
+        },
+        AnyModel::Pooled { config, .. } => {
+            Bounds { vocab: config.vocab, vocab_out: config.vocab, context: config.seq_len }
+        }
     }
 }
 

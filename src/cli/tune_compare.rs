@@ -4,7 +4,7 @@ use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::io::atomic;
 use edgegrad::train::language::tune::grid::{Grid, compare};
-use edgegrad::train::language::tune::{files, table};
+use edgegrad::train::language::tune::{figures, files, table};
 use edgegrad::train::{Progress, available_threads};
 use std::path::PathBuf;
 
@@ -38,9 +38,8 @@ impl TuneCompare {
         progress.finish();
         let comparison = result?;
         print!("{}", table(&grid, &comparison));
-        let text = serde_json::to_string_pretty(&comparison).expect("figures and names");
         let file = out.join("comparison.json");
-        atomic::write_bytes(&file, format!("{text}\n").as_bytes())?;
+        atomic::write_bytes(&file, format!("{:#}\n", figures(&grid, &comparison)).as_bytes())?;
         println!("figures: {}", file.display());
         Ok(())
     }

@@ -197,6 +197,12 @@ impl Pairs {
         format!("{}: line {}", self.place, pair.line)
     }
 
+    /// One of them alone, if it is there.
+    pub fn only(&self, index: usize) -> Option<Pairs> {
+        let pair = self.list.get(index)?;
+        Some(Pairs { place: self.place.clone(), list: vec![pair.clone()] })
+    }
+
     /// The number of one of them.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::simd::rows::{self, All, By, EXP, First, Rows};
 use crate::simd::{Element, Kernel, Lanes, slice};
-use crate::tape::{Backward, Forward, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Program, Tape, Var};
 
 /// The heads of an [`attention`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +47,18 @@ pub fn attention<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -
     assert!(fits, "attention of {shape} with {options:?}");
     tape.push(Fused { options, batch, seq }, &[qkv], &[], [batch, seq, heads * d_head])
 }
+
+/// The pattern of the last pass, `[B, H, T, T]`: what each query of each head takes of each key. Every
+/// row sums to 1; what a query does not see has 0. `z` is what [`attention`] returned.
+///
+/// # Panics
+/// If it is another variable, or the program was recorded to be run forward only.
+#[track_caller]
+pub fn pattern<T: Element>(program: &Program<T>, z: Var) -> &[T] {
+    program.left_by(NAME, z)
+}
+
+const NAME: &str = "attention";
 
 /// Queries whose scores are computed together: few enough that they stay in the cache between
 /// the products, and that a causal block computes little of what it does not see.
@@ -132,7 +144,7 @@ impl Fused {
 
 impl<T: Element> Op<T> for Fused {
     fn name(&self) -> &'static str {
-        "attention"
+        NAME
     }
 
     /// The pattern, `[B, H, T, T]`.
@@ -329,6 +341,58 @@ mod tests {
         program.forward();
         program.backward_from(&plan, &list(program.value(z).len()));
         [program.value(z).to_vec(), program.grad(x).to_vec()]
+    }
+
+    /// Rows of the pattern sum to 1, look nowhere ahead, and mix the values into the output.
+    #[test]
+    fn the_pattern_is_what_mixes_the_values() {
+        for causal in [false, true] {
+            let (batch, seq, heads, d_head) = (2, 70, 2, 3);
+            let options = Attention { heads, kv_heads: heads, d_head, causal, scale: 0.7 };
+            let mut tape = Tape::<f64>::new();
+            let x = tape.leaf("qkv", [batch, seq, options.width()]);
+            let z = attention(&mut tape, x, options);
+            let mut program = tape.finish();
+            let numbers = Points::new(5).list(batch * seq * options.width());
+            program.set(x, &numbers);
+            program.forward();
+            let pattern = pattern(&program, z);
+            assert_eq!(pattern.len(), batch * heads * seq * seq);
+            for (row, weights) in pattern.chunks_exact(seq).enumerate() {
+                let (b, h, t) = (row / seq / heads, row / seq % heads, row % seq);
+                assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                assert!(!causal || weights[t + 1..].iter().all(|&w| w == 0.0));
+                for k in 0..d_head {
+                    let value = |s: usize| {
+                        numbers[(b * seq + s) * options.width() + (2 * heads + h) * d_head + k]
+                    };
+                    let mixed: f64 = (0..seq).map(|s| weights[s] * value(s)).sum();
+                    let z = program.value(z)[(b * seq + t) * heads * d_head + h * d_head + k];
+                    assert!((mixed - z).abs() < 1e-12, "{mixed} {z}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "was not computed by `attention`")]
+    fn other_variables_have_no_pattern() {
+        let mut tape = Tape::<f64>::new();
+        let x = tape.leaf("x", [3]);
+        let y = ops::tanh(&mut tape, x);
+        pattern(&tape.finish(), y);
+    }
+
+    #[test]
+    #[should_panic(expected = "forward only")]
+    fn a_pattern_that_is_not_kept_is_not_shown() {
+        let options = Attention { heads: 1, kv_heads: 1, d_head: 1, causal: true, scale: 1.0 };
+        let mut tape = Tape::<f64>::new();
+        let x = tape.leaf("x", [1, 2, 3]);
+        let z = attention(&mut tape, x, options);
+        let y = ops::tanh(&mut tape, z);
+        tape.keep_only(&[z, y]);
+        pattern(&tape.finish(), z);
     }
 
     fn check<T: Element>(tolerance: f64) {

@@ -36,7 +36,7 @@ mod tanh;
 mod unary;
 
 pub use add::add;
-pub use attention::{Attention, attention};
+pub use attention::{Attention, attention, pattern};
 pub use bag::bag;
 pub use columns::columns;
 pub use cross_entropy::cross_entropy;

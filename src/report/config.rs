@@ -52,6 +52,8 @@ pub struct ModelConfig {
     pub d_model: Option<usize>,
     /// Neurons of the MLP.
     pub d_mlp: Option<usize>,
+    /// The non-linearity of the MLP.
+    pub activation: Option<String>,
 }
 
 /// The training settings.
@@ -104,8 +106,15 @@ impl RunConfig {
 
     /// The task of the last stage: the one whose test accuracy counts.
     pub fn last_task(&self) -> TaskConfig {
+        self.stage_task(self.stages.len().saturating_sub(1))
+    }
+
+    /// The task of a stage.
+    pub fn stage_task(&self, stage: usize) -> TaskConfig {
         let base = self.task.clone();
-        let Some(over) = self.stages.last().map(|stage| stage.task.clone()) else { return base };
+        let Some(over) = self.stages.get(stage).map(|stage| stage.task.clone()) else {
+            return base;
+        };
         TaskConfig {
             kind: over.kind.or(base.kind),
             p: over.p.or(base.p),

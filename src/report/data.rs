@@ -7,12 +7,19 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::metrics::EvalLine;
-use super::plane::Plane;
-use super::run::{Experiment, Run, SnapshotFile};
-use super::snapshot::{Matrix, Snapshot};
+use super::edges::GroupData;
+use super::look::LookData;
+use super::metrics::{CircuitLine, EvalLine};
+use super::pack::{Pack, Packed};
+use super::pretraining::PretrainingData;
+use super::probe::{Pair, Probe};
+use super::run::{Arm, Run};
+use super::sources::Sources;
+use super::spikes::spikes;
 use super::summary::SUCCESS;
 use super::thin::{evenly, extremes, rounded};
+use super::tuning::TuningData;
+use super::weights::WeightsData;
 
 /// Points of a loss curve.
 const LOSS_POINTS: usize = 400;
@@ -21,18 +28,26 @@ const EVAL_POINTS: usize = 400;
 /// Columns of an attention map, and cells of it.
 const ATTENTION_POINTS: usize = 200;
 const ATTENTION_CELLS: usize = 8192;
-/// Frames of an embedding.
-const FRAMES: usize = 101;
-/// Tokens of an embedding.
-const POINTS: usize = 64;
+/// Numbers of all weights through time: two bytes each before they are deflated.
+const WEIGHTS: usize = 1_500_000;
+/// Logs of circuits of a run.
+const CIRCUITS: usize = 101;
 /// Groups of parameters in the order the model uses them; others follow by name.
 const GROUPS: [&str; 5] = ["token_emb", "pos_emb", "query", "value", "mlp"];
 
 #[derive(Serialize)]
-pub(super) struct PageData {
+pub(super) struct PageData<'a> {
     version: u32,
     threshold: f64,
+    /// The seed that is shown first.
+    chosen: Option<String>,
+    /// Lists of names of edges, which runs refer to by their place.
+    names: Vec<Vec<String>>,
     arms: Vec<ArmData>,
+    circuits: Vec<GroupData>,
+    pretrainings: Vec<PretrainingData<'a>>,
+    tunings: Vec<TuningData<'a>>,
+    looks: Vec<LookData<'a>>,
     /// What was found missing while the data were gathered: (arm, run, note).
     #[serde(skip)]
     pub(super) notes: Vec<(String, String, String)>,
@@ -58,17 +73,49 @@ struct RunData {
     /// Updates to the threshold: in the last stage, overall.
     solved: Option<(u64, u64)>,
     stages: Vec<StageData>,
+    spikes: Vec<u64>,
     loss: Curve,
     evals: Evals,
     attention: Option<AttentionData>,
     gradient: Option<GradientData>,
-    embedding: Option<EmbeddingData>,
+    model: Option<ModelData>,
+    weights: Option<WeightsData>,
+    circuits: Option<CircuitData>,
+    probe: Vec<ProbeData>,
 }
 
 #[derive(Serialize)]
 struct StageData {
     step: u64,
     name: String,
+    p: Option<u64>,
+    k: Option<usize>,
+    seq_len: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct ModelData {
+    activation: String,
+}
+
+/// The circuits of a run: a column for each field of its lines.
+#[derive(Serialize)]
+struct CircuitData {
+    /// Which list of names.
+    names: usize,
+    steps: Vec<u64>,
+    stage: Vec<usize>,
+    #[serde(flatten)]
+    columns: BTreeMap<&'static str, Vec<Option<f64>>>,
+    /// `[T, E]`.
+    scores: Packed,
+}
+
+#[derive(Serialize)]
+struct ProbeData {
+    stage: usize,
+    p: u64,
+    pairs: Vec<Pair>,
 }
 
 #[derive(Serialize)]
@@ -102,29 +149,6 @@ struct GradientData {
     value: Vec<Vec<Option<f64>>>,
 }
 
-#[derive(Serialize)]
-struct EmbeddingData {
-    step: Vec<u64>,
-    tokens: View,
-    positions: View,
-}
-
-#[derive(Serialize)]
-struct View {
-    /// Points shown, and how many there are.
-    rows: usize,
-    total: usize,
-    /// Dimensions of the embedding.
-    dims: usize,
-    explained: Option<[f64; 2]>,
-    /// The snapshot the plane was fitted on.
-    fitted: u64,
-    /// Whether that is the last one of the run.
-    last: bool,
-    /// One snapshot after another, x and y of each point; none where a number was not finite.
-    xy: Vec<Option<f64>>,
-}
-
 type Column = (&'static str, fn(&EvalLine) -> Option<f64>);
 
 const COLUMNS: [Column; 9] = [
@@ -139,32 +163,64 @@ const COLUMNS: [Column; 9] = [
     ("sequence_norm", |eval| eval.sequence_norm),
 ];
 
-impl PageData {
-    pub(super) fn of(experiment: &Experiment) -> Self {
+impl<'a> PageData<'a> {
+    /// What the page shows, with the weights of `seed`, or else of the first seed that tells the
+    /// arms apart.
+    pub(super) fn of(sources: &'a Sources, seed: Option<u64>, pack: &mut Pack) -> Self {
         let mut notes = Vec::new();
-        let arms = experiment
-            .arms
-            .iter()
-            .map(|arm| ArmData {
-                name: arm.name.clone(),
-                runs: arm
-                    .runs
-                    .iter()
-                    .map(|run| {
-                        let (data, found) = RunData::of(run);
-                        let all = run.notes.iter().cloned().chain(found);
-                        notes.extend(all.map(|note| (arm.name.clone(), run.label(), note)));
-                        data
-                    })
-                    .collect(),
-            })
-            .collect();
-        PageData { version: 1, threshold: SUCCESS, arms, notes }
+        let mut names: Vec<Vec<String>> = Vec::new();
+        let chosen = seed.map(|seed| format!("seed {seed}")).or_else(|| telling(&sources.arms));
+        let is_chosen = |run: &Run| Some(run.label()) == chosen;
+        let of_chosen = sources.arms.iter().filter(|arm| arm.runs.iter().any(is_chosen)).count();
+        let mut arms = Vec::new();
+        for arm in &sources.arms {
+            let mut runs = Vec::new();
+            for run in &arm.runs {
+                let weights = if is_chosen(run) { WEIGHTS / of_chosen } else { 0 };
+                let (data, found) = RunData::of(run, weights, &mut names, pack);
+                let all = run.notes.iter().cloned().chain(found);
+                notes.extend(all.map(|note| (arm.name.clone(), run.label(), note)));
+                runs.push(data);
+            }
+            arms.push(ArmData { name: arm.name.clone(), runs });
+        }
+        notes.extend(sources.notes.iter().map(|n| ("files".into(), String::new(), n.clone())));
+        let groups = sources.edges.groups.iter().enumerate();
+        PageData {
+            version: 2,
+            threshold: SUCCESS,
+            names,
+            circuits: groups.map(|(i, group)| GroupData::of(i, group, pack)).collect(),
+            pretrainings: sources.pretrainings.iter().map(PretrainingData::of).collect(),
+            tunings: sources.tunings.iter().map(TuningData::of).collect(),
+            looks: sources.looks.iter().map(|look| LookData::of(look, pack)).collect(),
+            chosen,
+            arms,
+            notes,
+        }
     }
 }
 
+/// The first seed with which not all arms come to the same end, or else the first.
+fn telling(arms: &[Arm]) -> Option<String> {
+    let runs = || arms.iter().flat_map(|arm| &arm.runs);
+    let ends = |label: &str| -> Vec<bool> {
+        runs().filter(|run| run.label() == label).map(Run::succeeded).collect()
+    };
+    let differ = |run: &&Run| {
+        let ends = ends(&run.label());
+        ends.contains(&true) && ends.contains(&false)
+    };
+    runs().find(differ).or_else(|| runs().next()).map(Run::label)
+}
+
 impl RunData {
-    fn of(run: &Run) -> (Self, Vec<String>) {
+    fn of(
+        run: &Run,
+        weights: usize,
+        names: &mut Vec<Vec<String>>,
+        pack: &mut Pack,
+    ) -> (Self, Vec<String>) {
         let mut notes = Vec::new();
         let task = run.config.last_task();
         let last = run.final_eval();
@@ -172,6 +228,20 @@ impl RunData {
         let shown: Vec<&EvalLine> =
             evenly(evals.len(), EVAL_POINTS).into_iter().map(|i| &evals[i]).collect();
         let attention = attention(evals, &mut notes);
+        let mut shown_weights = None;
+        if weights > 0 {
+            let (found, missing) = WeightsData::of(run, weights, pack);
+            notes.extend(missing);
+            shown_weights = found;
+        }
+        let (probes, damage) = Probe::read_all(&run.folder);
+        notes.extend(damage.iter().map(|error| error.note(&run.folder)));
+        let circuits = circuits(run, &probes, names, pack, &mut notes);
+        let with_weights = shown_weights.is_some();
+        let stage = |(index, (step, name)): (usize, (u64, String))| {
+            let task = run.config.stage_task(index);
+            StageData { step, name, p: task.p, k: task.k, seq_len: task.seq_len }
+        };
         let data = RunData {
             key: run.label(),
             p: task.p,
@@ -182,7 +252,8 @@ impl RunData {
             train: rounded(last.and_then(|eval| eval.train_accuracy)),
             mod2: rounded(last.and_then(|eval| eval.test_accuracy_mod2)),
             solved: run.steps_to_success().filter(|_| run.succeeded()),
-            stages: run.stages().into_iter().map(|(step, name)| StageData { step, name }).collect(),
+            stages: run.stages().into_iter().enumerate().map(stage).collect(),
+            spikes: spikes(&run.metrics.steps),
             loss: loss(run),
             evals: Evals {
                 step: shown.iter().map(|eval| eval.step).collect(),
@@ -195,10 +266,78 @@ impl RunData {
             },
             attention,
             gradient: gradient(&shown),
-            embedding: embedding(run, &mut notes),
+            model: run.config.model.activation.clone().map(|activation| ModelData { activation }),
+            weights: shown_weights,
+            circuits,
+            // Only the page's own runs of the model ask for them.
+            probe: probes
+                .into_iter()
+                .filter(|_| with_weights)
+                .map(|p| ProbeData { stage: p.stage, p: p.p, pairs: p.pairs })
+                .collect(),
         };
         (data, notes)
     }
+}
+
+type CircuitColumn = (&'static str, fn(&CircuitLine) -> Option<f64>);
+
+const CIRCUIT_COLUMNS: [CircuitColumn; 13] = [
+    ("clean", |line| line.clean),
+    ("corrupted", |line| line.corrupted),
+    ("edges", |line| line.edges.map(|n| n as f64)),
+    ("nodes", |line| line.nodes.map(|n| n as f64)),
+    ("faithfulness", |line| line.faithfulness),
+    ("useful", |line| line.useful),
+    ("spurious", |line| line.spurious),
+    ("reinforced", |line| line.reinforced.map(|n| n as f64)),
+    ("pruned", |line| line.pruned.map(|n| n as f64)),
+    ("grew", |line| line.grew.map(|n| n as f64)),
+    ("shrank", |line| line.shrank.map(|n| n as f64)),
+    ("jaccard", |line| line.jaccard),
+    ("rank_correlation", |line| line.rank_correlation),
+];
+
+fn circuits(
+    run: &Run,
+    probes: &[Probe],
+    names: &mut Vec<Vec<String>>,
+    pack: &mut Pack,
+    notes: &mut Vec<String>,
+) -> Option<CircuitData> {
+    let lines = &run.metrics.circuits;
+    if lines.is_empty() {
+        return None;
+    }
+    let Some(probe) = probes.first() else {
+        notes.push("circuits/probe-0.json: missing, so circuits are not drawn".into());
+        return None;
+    };
+    let edges = probe.edges.len();
+    let whole: Vec<&CircuitLine> = lines.iter().filter(|l| l.scores.len() == edges).collect();
+    if whole.len() < lines.len() {
+        let other = lines.len() - whole.len();
+        notes.push(format!("metrics.jsonl: {other} circuits have not {edges} scores"));
+    }
+    let shown: Vec<&CircuitLine> =
+        evenly(whole.len(), CIRCUITS).into_iter().map(|i| whole[i]).collect();
+    let scores: Vec<f32> =
+        shown.iter().flat_map(|l| l.scores.iter().map(|s| s.unwrap_or(f32::NAN))).collect();
+    let list = names.iter().position(|list| *list == probe.edges).unwrap_or_else(|| {
+        names.push(probe.edges.clone());
+        names.len() - 1
+    });
+    let column = |(name, value): &CircuitColumn| {
+        (*name, shown.iter().map(|line| rounded(value(line))).collect())
+    };
+    Some(CircuitData {
+        names: list,
+        steps: shown.iter().map(|line| line.step).collect(),
+        stage: shown.iter().map(|line| line.stage).collect(),
+        columns: CIRCUIT_COLUMNS.iter().map(column).collect(),
+        // To the last bit: near the beginning they are small, and their order says what the circuit is.
+        scores: pack.exact(&scores),
+    })
 }
 
 fn loss(run: &Run) -> Curve {
@@ -253,72 +392,5 @@ fn gradient(evals: &[&EvalLine]) -> Option<GradientData> {
         step: evals.iter().map(|eval| eval.step).collect(),
         value: groups.iter().map(curve).collect(),
         groups,
-    })
-}
-
-fn embedding(run: &Run, notes: &mut Vec<String>) -> Option<EmbeddingData> {
-    let files = evenly(run.snapshots.len(), FRAMES).into_iter().map(|i| &run.snapshots[i]);
-    let mut frames: Vec<(&SnapshotFile, Snapshot)> = Vec::new();
-    let mut damaged = Vec::new();
-    for file in files {
-        match Snapshot::read(&file.path) {
-            Ok(snapshot) => frames.push((file, snapshot)),
-            Err(error) => damaged.push(error.note(&run.folder)),
-        }
-    }
-    if let Some(first) = damaged.first() {
-        let more = match damaged.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more snapshots)"),
-        };
-        notes.push(format!("{first}{more}"));
-    }
-    let size = |m: &Matrix| (m.rows, m.cols);
-    let sizes = |s: &Snapshot| (size(&s.tokens), size(&s.positions));
-    let expected = sizes(&frames.last()?.1);
-    let before = frames.len();
-    frames.retain(|(_, snapshot)| sizes(snapshot) == expected);
-    if frames.len() < before {
-        let other = before - frames.len();
-        notes.push(format!("snapshots: {other} of other sizes than the last one are not shown"));
-    }
-    let end = run.snapshots.last().map_or(0, |file| file.step);
-    let tokens = view(&frames, end, |snapshot| &snapshot.tokens);
-    let positions = view(&frames, end, |snapshot| &snapshot.positions);
-    if tokens.is_none() || positions.is_none() {
-        notes.push("snapshots: no finite embedding, so none is drawn".into());
-    }
-    Some(EmbeddingData {
-        step: frames.iter().map(|(file, _)| file.step).collect(),
-        tokens: tokens?,
-        positions: positions?,
-    })
-}
-
-fn view(
-    frames: &[(&SnapshotFile, Snapshot)],
-    end: u64,
-    part: impl Fn(&Snapshot) -> &Matrix,
-) -> Option<View> {
-    let (file, last) = frames.iter().rev().find(|(_, snapshot)| part(snapshot).is_finite())?;
-    let fitted = part(last);
-    let plane = Plane::fit(fitted);
-    let rows = fitted.rows.min(POINTS);
-    let mut xy = Vec::with_capacity(frames.len() * rows * 2);
-    for (_, snapshot) in frames {
-        let points = part(snapshot);
-        for r in 0..rows {
-            xy.extend(plane.project(points.row(r)).map(|x| rounded(Some(x))));
-        }
-    }
-    let explained = plane.explained.map(|shares| shares.map(|x| rounded(Some(x)).unwrap_or(0.0)));
-    Some(View {
-        rows,
-        total: fitted.rows,
-        dims: fitted.cols,
-        explained,
-        fitted: file.step,
-        last: file.step == end,
-        xy,
     })
 }

@@ -21,10 +21,26 @@ mod tests {
     #[test]
     fn vendored_files_are_unchanged() {
         let sums = include_str!("assets/vendor/SHA256SUMS");
-        let files = [
-            ("uPlot.LICENSE", include_str!("assets/vendor/uPlot.LICENSE")),
-            ("uPlot.iife.min.js", include_str!("assets/vendor/uPlot.iife.min.js")),
-            ("uPlot.min.css", include_str!("assets/vendor/uPlot.min.css")),
+        macro_rules! files {
+            ($($name:literal),+ $(,)?) => {
+                [$(($name, include_str!(concat!("assets/vendor/", $name)))),+]
+            };
+        }
+        let files = files![
+            "d3-array.min.js",
+            "d3-color.min.js",
+            "d3-contour.min.js",
+            "d3-format.min.js",
+            "d3-interpolate.min.js",
+            "d3-path.min.js",
+            "d3-scale.min.js",
+            "d3-shape.min.js",
+            "d3-time.min.js",
+            "d3-time-format.min.js",
+            "d3.LICENSE",
+            "uPlot.LICENSE",
+            "uPlot.iife.min.js",
+            "uPlot.min.css",
         ];
         assert_eq!(sums.lines().count(), files.len());
         for (name, text) in files {

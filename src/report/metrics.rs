@@ -60,6 +60,65 @@ pub struct EvalLine {
     pub attention: Vec<Option<f64>>,
     /// Mean norm of the sequence embedding.
     pub sequence_norm: Option<f64>,
+    /// Of a language model: how it does in each domain.
+    pub scores: BTreeMap<String, DomainLine>,
+}
+
+/// How a language model does in one domain.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct DomainLine {
+    /// On all its examples.
+    pub all: DomainScore,
+}
+
+/// Figures of a domain.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct DomainScore {
+    /// The share of what is asked that is right; words, where nothing else is.
+    pub accuracy: Option<f64>,
+    /// Mean negative log-likelihood of it, nats.
+    pub nll: Option<f64>,
+}
+
+/// Which edges mattered after `step` updates; what the words mean is said where they are measured,
+/// in `train::circuits`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct CircuitLine {
+    /// Updates so far, over all stages.
+    pub step: u64,
+    /// The stage, from 0.
+    pub stage: usize,
+    /// The metric of the model.
+    pub clean: Option<f64>,
+    /// The metric of the corrupted run.
+    pub corrupted: Option<f64>,
+    /// Edges in the circuit.
+    pub edges: Option<usize>,
+    /// Nodes that these touch.
+    pub nodes: Option<usize>,
+    /// The share of the metric that they keep.
+    pub faithfulness: Option<f64>,
+    /// The share of all `|score|` on edges at positions that matter.
+    pub useful: Option<f64>,
+    /// The same at those that do not.
+    pub spurious: Option<f64>,
+    /// Edges that came in since the log before.
+    pub reinforced: Option<usize>,
+    /// Edges that dropped out.
+    pub pruned: Option<usize>,
+    /// Edges that stayed and grew.
+    pub grew: Option<usize>,
+    /// Edges that stayed and shrank.
+    pub shrank: Option<usize>,
+    /// Edges of this circuit and the one before over edges of either.
+    pub jaccard: Option<f64>,
+    /// Spearman's correlation of `|score|` with that before.
+    pub rank_correlation: Option<f64>,
+    /// `[E]`, what removing each edge takes from the metric.
+    pub scores: Vec<Option<f32>>,
 }
 
 /// Something that happened between updates.
@@ -86,6 +145,7 @@ enum Line {
     },
     Step(StepLine),
     Eval(Box<EvalLine>),
+    Circuit(Box<CircuitLine>),
     Event(EventLine),
     #[serde(other)]
     Unknown,
@@ -98,6 +158,8 @@ pub struct Metrics {
     pub steps: Vec<StepLine>,
     /// Evaluations.
     pub evals: Vec<EvalLine>,
+    /// Circuits.
+    pub circuits: Vec<CircuitLine>,
     /// Events in the order written.
     pub events: Vec<EventLine>,
 }
@@ -138,6 +200,7 @@ impl Metrics {
                 }
                 Ok(Line::Step(line)) => metrics.push_step(line),
                 Ok(Line::Eval(line)) => metrics.push_eval(*line),
+                Ok(Line::Circuit(line)) => metrics.push_circuit(*line),
                 Ok(Line::Event(line)) => metrics.events.push(line),
                 Ok(Line::Unknown) => {}
                 Err(_) if lines.peek().is_none() => damage.push(ReportError::new(
@@ -187,6 +250,13 @@ impl Metrics {
         let keep = self.steps.partition_point(|old| old.step < line.step);
         self.steps.truncate(keep);
         self.steps.push(line);
+    }
+
+    fn push_circuit(&mut self, line: CircuitLine) {
+        let key = |line: &CircuitLine| (line.step, line.stage);
+        let keep = self.circuits.partition_point(|old| key(old) < key(&line));
+        self.circuits.truncate(keep);
+        self.circuits.push(line);
     }
 
     // The first evaluation of a stage has the step of the last one before it.

@@ -68,7 +68,7 @@ impl Run {
         let seed = config.seed.or_else(|| name.strip_prefix("seed-")?.parse().ok());
         let snapshots = snapshots(&folder.join("snapshots"));
         if snapshots.is_empty() {
-            notes.push("snapshots: none, so no embeddings are drawn".into());
+            notes.push("snapshots: none, so no weights are drawn".into());
         }
         let mut run = Run { folder: folder.into(), name, seed, config, metrics, snapshots, notes };
         run.note_progress();

@@ -61,6 +61,8 @@ impl Synthetic {
                 for step in (0..=self.steps).step_by(self.snapshot_every as usize) {
                     self.snapshot(&folder, seed, *curriculum, step);
                 }
+                fs::create_dir_all(folder.join("circuits")).unwrap();
+                fs::write(folder.join("circuits/probe-0.json"), self.probe()).unwrap();
             }
         }
     }
@@ -82,6 +84,38 @@ impl Synthetic {
              d_model = {}\nd_mlp = 128\nactivation = \"gelu\"\n[train]\nlr = 0.01\nsteps = {}\n{stages}",
             self.d, self.steps
         )
+    }
+
+    fn probe(&self) -> String {
+        let positions =
+            (0..L).flat_map(|t| ["k", "v"].map(|part| format!("input@{t}->a0.h0<{part}>@{t}")));
+        let neurons = || 0..4 * self.d;
+        let mut edges: Vec<String> = positions.collect();
+        edges.extend(neurons().map(|j| format!("a0.h0->m0.n{j}")));
+        edges.push("a0.h0->logits".into());
+        edges.extend(neurons().map(|j| format!("m0.n{j}->logits")));
+        let (clean, corrupted) = ([1; L], [0; L]);
+        let pair = serde_json::json!({ "clean": clean, "corrupted": corrupted, "answer": 1, "distractor": 0 });
+        serde_json::json!({ "version": 1, "stage": 0, "p": 4, "k": K, "edges": edges, "pairs": [pair] })
+            .to_string()
+    }
+
+    /// The circuit after `step` updates.
+    fn circuit(&self, text: &mut String, seed: usize, curriculum: bool, step: u64) {
+        let (stage, understood, _) = self.progress(seed, curriculum, step);
+        let edges = 2 * L + 1 + 8 * self.d;
+        let score = |e: usize| {
+            let size = if e < 2 * K { 1.0 } else { 0.2 };
+            size * (0.2 + understood) * noise(e as u64, seed as u64)
+        };
+        let scores: Vec<f64> = (0..edges).map(score).collect();
+        let _ = writeln!(
+            text,
+            "{{\"kind\":\"circuit\",\"step\":{step},\"stage\":{stage},\"clean\":2.5,\"corrupted\":-2.5,\
+             \"edges\":7,\"nodes\":5,\"faithfulness\":0.96,\"useful\":0.6,\"spurious\":0.1,\
+             \"reinforced\":1,\"pruned\":2,\"grew\":0,\"shrank\":1,\"jaccard\":0.7,\
+             \"rank_correlation\":0.5,\"scores\":{scores:?}}}"
+        );
     }
 
     /// How far the run has understood its present task (0 to 1), and memorised it.
@@ -112,6 +146,9 @@ impl Synthetic {
                      \"name\":{}}}",
                     serde_json::to_string(self.stage_name).unwrap()
                 );
+            }
+            if step % self.snapshot_every == 0 {
+                self.circuit(&mut text, seed, curriculum, step);
             }
             if step % self.eval_every == 0 {
                 self.eval(&mut text, seed, curriculum, step, None);
@@ -200,10 +237,26 @@ impl Synthetic {
                 })
                 .collect()
         };
-        let (tokens, positions) = (matrix(V, 1), matrix(L, 2));
-        let view = |bytes, rows| TensorView::new(Dtype::F32, vec![rows, self.d], bytes).unwrap();
-        let tensors =
-            [("token_emb.weight", view(&tokens, V)), ("pos_emb.weight", view(&positions, L))];
+        let f = 4 * self.d;
+        let all = [
+            ("token_emb.weight", V, self.d, 1),
+            ("pos_emb.weight", L, self.d, 2),
+            ("softmax.query.weight", 1, self.d, 3),
+            ("softmax.value.weight", self.d, self.d, 4),
+            ("mlp.fc1.weight", f, self.d, 5),
+            ("mlp.fc2.weight", self.d, f, 6),
+        ];
+        let all = all.map(|(name, rows, cols, salt)| {
+            let numbers = rows * cols;
+            let mut bytes = matrix(numbers.div_ceil(self.d), salt);
+            bytes.truncate(4 * numbers);
+            (name, vec![rows, cols], bytes)
+        });
+        let biases = [("mlp.fc1.bias", f, 7), ("mlp.fc2.bias", self.d, 8)]
+            .map(|(name, n, salt)| (name, vec![n], matrix(n.div_ceil(self.d), salt)));
+        let tensors = all.iter().chain(&biases).map(|(name, shape, bytes)| {
+            (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+        });
         let file = folder.join(format!("snapshots/step-{step:06}.safetensors"));
         fs::write(file, safetensors::serialize(tensors, None).unwrap()).unwrap();
     }
@@ -225,7 +278,8 @@ fn write_one_to_look_at() {
         let root = Path::new(&folder).join(name);
         synthetic.write(&root);
         change(&root);
-        write_page(&root, &Path::new(&folder).join(format!("{name}.html"))).unwrap();
+        let page = Path::new(&folder).join(format!("{name}.html"));
+        write_page(&[root], None, &page).unwrap();
     };
     look("curriculum", Synthetic::full(), &|_| {});
     look("flat", Synthetic { d: 2, arms: vec![("only", true)], ..Synthetic::small() }, &|_| {});

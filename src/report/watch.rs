@@ -18,7 +18,7 @@ use super::error::ReportError;
 use super::fingerprint;
 use super::page;
 use super::request::{self, Asked, Hosts, Refusal, Request};
-use super::run::Experiment;
+use super::sources::Sources;
 use crate::error::{Error, Result};
 
 /// Connections at once. Browsers keep one or two open that they do not use; more wait.
@@ -60,7 +60,8 @@ impl Watch {
     /// When `root` holds no run, when `host` can be reached by other machines and `expose` is not
     /// set, and when the port cannot be listened on.
     pub fn listen(root: &Path, host: &str, port: u16, expose: bool) -> Result<Watch> {
-        Experiment::read(root)?;
+        let root = root.to_path_buf();
+        Sources::read(std::slice::from_ref(&root))?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let place = format!("{host}:{port}");
         let mut all = (bare, port).to_socket_addrs().map_err(|e| {
@@ -79,7 +80,7 @@ impl Watch {
         let listener = TcpListener::bind(address).map_err(|e| cannot_listen(&place, &e))?;
         let address = listener.local_addr().map_err(|e| cannot_listen(&place, &e))?;
         let hosts = Hosts { own: bare.into(), addresses: address.ip().is_unspecified() };
-        Ok(Watch { root: root.into(), listener, address, hosts, page: Mutex::new(None) })
+        Ok(Watch { root, listener, address, hosts, page: Mutex::new(None) })
     }
 
     /// Where the page is, such as `http://127.0.0.1:8642/`.
@@ -153,7 +154,8 @@ impl Watch {
         if let Some((_, page)) = kept.as_ref().filter(|(made_from, _)| *made_from == version) {
             return Ok(Arc::clone(page));
         }
-        let page: Arc<str> = page::render_live(&Experiment::read(&self.root)?, &version).into();
+        let page: Arc<str> =
+            page::render_live(&Sources::read(std::slice::from_ref(&self.root))?, &version).into();
         *kept = Some((version, Arc::clone(&page)));
         Ok(page)
     }

@@ -343,6 +343,20 @@ impl<T: Element> Program<T> {
         }
     }
 
+    /// What the operation of this name that computed `x` left for the reverse pass.
+    ///
+    /// # Panics
+    /// If another operation did, or `x` is a leaf, or the program was recorded to be run forward
+    /// only: then operations share that memory.
+    #[track_caller]
+    pub fn left_by(&self, operation: &str, x: Var) -> &[T] {
+        self.assert_whole();
+        let slot = self.slot(x);
+        let node = self.nodes.iter().find(|node| node.out == slot && node.op.name() == operation);
+        let node = node.unwrap_or_else(|| panic!("{x:?} was not computed by `{operation}`"));
+        &self.saved[node.saved as usize]
+    }
+
     /// The gradient with respect to `x`, as the last reverse pass left it.
     ///
     /// # Panics

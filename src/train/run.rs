@@ -227,6 +227,9 @@ impl<'a, T: Element> Run<'a, T> {
         if state.is_none() {
             let name = Some(stage.name.as_str());
             self.log.write(&Line::Event { event: "stage", step: self.step, stage: index, name })?;
+            if let Some(watch) = &work.watch {
+                watch.write_probe(self.folder, index)?;
+            }
         }
         let is_due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let begun = state.map_or(0, |s| s.stage_step);

@@ -102,14 +102,18 @@ pub struct Circuit<'a> {
 }
 
 impl Circuit<'_> {
+    /// Whether it is found before update `step`.
+    pub fn due(&self, step: usize) -> bool {
+        self.every.map_or(step == 0, |every| step.is_multiple_of(every))
+    }
+
     fn find<T: Element>(
         &mut self,
         step: usize,
         tuner: &Tuner<T>,
         task: &dyn Task,
     ) -> Result<Slices> {
-        let weights = tuner.weights(self.config);
-        let model = AnyModel::Transformer(Model { config: self.config.clone(), weights });
+        let model = AnyModel::Transformer(tuner.model(self.config));
         let pairs = task.pairs(step)?;
         let mut found = self.finder.find(&model, self.config.vocab_out, &pairs, step)?;
         if self.random {
@@ -124,8 +128,7 @@ impl Circuit<'_> {
 
 impl<T: Element> Policy<T> for Circuit<'_> {
     fn before(&mut self, step: usize, tuner: &mut Tuner<T>, task: &dyn Task) -> Result<()> {
-        let due = self.every.map_or(step == 0, |every| step.is_multiple_of(every));
-        if due {
+        if self.due(step) {
             let slices = self.find(step, tuner, task)?;
             tuner.train(slices);
         }
@@ -242,9 +245,10 @@ pub fn tune<T: Element>(
 }
 
 impl<T: Element> Tuner<T> {
-    /// The parameters of the model, without adapters.
-    pub fn weights(&self, config: &Config) -> Vec<Buffer<T>> {
+    /// The model, of this shape, without adapters.
+    pub fn model(&self, config: &Config) -> Model<T> {
         let count = config.parameters().len();
-        self.values()[..count].iter().map(|w| Buffer::from(&w[..]).share()).collect()
+        let weights = self.values()[..count].iter().map(|w| Buffer::from(&w[..]).share()).collect();
+        Model { config: config.clone(), weights }
     }
 }

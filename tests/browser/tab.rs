@@ -56,16 +56,8 @@ impl<'a> Tab<'a> {
         let session = pipe.call(None, "Target.attachToTarget", attach).expect("a session");
         let session = text(&session["sessionId"]);
         let (errors, requests, dialogs) = (vec![], vec![], vec![]);
-        let mut tab = Tab {
-            pipe,
-            target,
-            session,
-            url: String::new(),
-            errors,
-            broken: false,
-            requests,
-            dialogs,
-        };
+        let (own, broken) = (String::new(), false);
+        let mut tab = Tab { pipe, target, session, url: own, errors, broken, requests, dialogs };
         for domain in ["Page", "Runtime", "Log", "Network"] {
             tab.call(&format!("{domain}.enable"), json!({}));
         }

@@ -8,5 +8,6 @@ mod attribute;
 mod circuits;
 mod edge_laws;
 mod logits;
+mod look;
 mod score_reference;
 mod truth;

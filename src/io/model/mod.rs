@@ -17,6 +17,7 @@ mod huggingface;
 pub mod pooled;
 mod source;
 mod transformer_lens;
+mod words;
 mod write;
 
 use super::safetensors::Tensors;
@@ -30,6 +31,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
+pub use words::Words;
 pub use write::{put_transformer, write_transformer, write_words};
 
 /// Whose files a model folder holds.

@@ -89,6 +89,9 @@ pub struct Transformer {
     pub tokens: Ids,
     /// `[B, T, D]`, what the unembedding multiplies: the last norm of the stream.
     pub last: Var,
+    /// By layer, `[B, T, H K]`: what its heads mixed, before `W_O`. `None` where a stream leaves out
+    /// all heads of a layer.
+    pub mixed: Vec<Option<Var>>,
     unembedding: (Var, Option<Var>),
 }
 
@@ -127,6 +130,7 @@ impl Transformer {
             let z = ops::add(tape, zeros, row);
             stream.write(tape, Written { by: Writer::Pos, z, w: None, bias: None });
         }
+        let mut mixed = vec![None; config.layers];
         for l in 0..config.layers {
             let mut take = |part: &str| take(&format!("blocks.{l}.{part}"));
             let to_qkv = Read {
@@ -155,6 +159,7 @@ impl Transformer {
             let early = to_mlp.filter(|_| config.parallel).map(|r| stream.read(tape, r));
             if let Some(qkv) = qkv {
                 let z = config.attention(tape, qkv, share);
+                mixed[l] = Some(z);
                 stream.write(tape, Written { by: Writer::Attention(l), z, w: w_o, bias: b_o });
             }
             let h = early.or_else(|| to_mlp.map(|r| stream.read(tape, r)));
@@ -169,7 +174,7 @@ impl Transformer {
         let last = stream.read(tape, to_logits);
         let unembedding = (take("unembed.W_U").unwrap_or(w_e), take("unembed.b_U"));
         assert!(rest.next().is_none(), "a parameter was not recorded");
-        Transformer { parameters, tokens, last, unembedding }
+        Transformer { parameters, tokens, last, mixed, unembedding }
     }
 
     /// `[V, D]` and `[V]`, what makes logits of [`last`](Self::last).
@@ -185,6 +190,20 @@ impl Transformer {
     pub fn logits<T: Element>(&self, tape: &mut Tape<T>, last: Var) -> Var {
         let (w, bias) = self.unembedding;
         ops::linear(tape, last, w, bias)
+    }
+
+    /// The pattern of a layer's heads in the last pass, `[B, H, T, T]`: what each query takes of each
+    /// key. `None` where a stream leaves out all heads of the layer.
+    ///
+    /// # Panics
+    /// If there is no such layer, or the program was recorded to be run forward only.
+    #[track_caller]
+    pub fn pattern<'a, T: Element>(
+        &self,
+        program: &'a Program<T>,
+        layer: usize,
+    ) -> Option<&'a [T]> {
+        self.mixed[layer].map(|z| ops::pattern(program, z))
     }
 
     /// Lets all parameters of a recording start as `weights`, in the order of

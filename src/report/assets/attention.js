@@ -140,7 +140,7 @@ function attentionMap(a) {
   canvas.addEventListener("mouseleave", hideTip);
   canvas.addEventListener("click", (event) => {
     const at = cellAt(event);
-    if (at) moveTo(layout.step[at.i]);
+    if (at) set("step", layout.step[at.i]);
   });
   draw();
   on("key", draw);

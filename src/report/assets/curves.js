@@ -174,7 +174,7 @@ function allRuns(id, options) {
   let pressed = 0;
   u.over.addEventListener("mousedown", (event) => { pressed = event.clientX; });
   u.over.addEventListener("click", (event) => {
-    if (hovered && Math.abs(event.clientX - pressed) < 4) select(hovered.line.run.key);
+    if (hovered && Math.abs(event.clientX - pressed) < 4) set("key", hovered.line.run.key);
   });
 
   function refresh(all) {

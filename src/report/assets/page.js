@@ -20,7 +20,7 @@ function startSeeds() {
     });
     const text = said.filter(Boolean).join(", ");
     const input = el("input", { type: "radio", name: "seed", value: key, "aria-label": key + ": " + text });
-    input.addEventListener("change", () => select(key));
+    input.addEventListener("change", () => set("key", key));
     box.append(el("label", { class: "chip", title: text }, input,
       el("span", { class: "face" }, key.replace(/^seed /, ""), ...marks.filter(Boolean))));
   }
@@ -29,12 +29,6 @@ function startSeeds() {
     for (const input of box.querySelectorAll("input")) input.checked = input.value === state.key;
     for (const node of document.querySelectorAll(".chosen")) node.textContent = state.key;
   });
-}
-
-// The first seed that tells the arms apart says most.
-function firstChoice() {
-  const differs = (key) => new Set(runs.filter((run) => run.key === key).map((run) => run.success)).size > 1;
-  return keys.find(differs) ?? keys[0];
 }
 
 function startLegend() {
@@ -89,6 +83,13 @@ function startCurves() {
   allRuns("norm", { ...small, title: "Norm of the sequence embedding", unit: "mean norm", source: evalCurve("sequence_norm"), name: () => "norm" });
 }
 
+/// All steps at which something of the selected seed can be shown.
+function times() {
+  const mine = arms.map((_, a) => selected(a)).filter(Boolean);
+  const steps = (run) => [run.weights, run.circuits, run.attention].find(Boolean)?.steps ?? run.attention?.step ?? run.evals.step;
+  return [...new Set(mine.flatMap(steps))].sort((x, y) => x - y);
+}
+
 function startTime() {
   const slider = byId("time"), play = byId("play"), label = byId("time-label");
   let list = [], timer = null;
@@ -99,11 +100,10 @@ function startTime() {
   }
   function build() {
     stop();
-    const mine = arms.map((_, a) => selected(a)).filter(Boolean);
-    list = [...new Set(mine.flatMap((run) => (run.embedding || run.attention || { step: [] }).step))].sort((x, y) => x - y);
+    list = times();
     slider.max = Math.max(0, list.length - 1);
-    slider.disabled = play.disabled = list.length < 2;
-    moveTo(list.length ? list[nearest(list, state.step ?? list[list.length - 1])] : null);
+    for (const node of [slider, play, byId("before"), byId("after")]) node.disabled = list.length < 2;
+    if (list.length) set("step", list[nearest(list, state.step ?? list[list.length - 1])]);
     show();
   }
   function show() {
@@ -112,16 +112,28 @@ function startTime() {
     label.textContent = "step " + steps(state.step);
     slider.setAttribute("aria-valuetext", label.textContent);
   }
-  slider.addEventListener("input", () => moveTo(list[Number(slider.value)]));
-  play.addEventListener("click", () => {
+  function move(by) {
+    const to = nearest(list, state.step) + by;
+    if (to >= 0 && to < list.length) set("step", list[to]);
+  }
+  function toggle() {
     if (timer) return stop();
-    if (Number(slider.value) >= list.length - 1) moveTo(list[0]);
+    if (Number(slider.value) >= list.length - 1) set("step", list[0]);
     play.textContent = "Pause";
     timer = setInterval(() => {
-      const next = nearest(list, state.step) + 1;
-      if (next < list.length) moveTo(list[next]);
-      if (next >= list.length - 1) stop();
+      move(1);
+      if (nearest(list, state.step) >= list.length - 1) stop();
     }, 140);
+  }
+  slider.addEventListener("input", () => set("step", list[Number(slider.value)]));
+  play.addEventListener("click", toggle);
+  byId("before").addEventListener("click", () => move(-1));
+  byId("after").addEventListener("click", () => move(1));
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range]), select, textarea")) return;
+    const keys = { ",": () => move(-1), ".": () => move(1) };
+    if (event.key === " " && event.target === document.body) keys[" "] = toggle;
+    if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
   });
   on("key", build);
   on("step", show);
@@ -138,19 +150,45 @@ function section(place, draw) {
   }
 }
 
+function startNav() {
+  const shown = [...document.querySelectorAll("#main section[aria-labelledby]")].filter((node) => !node.closest("[hidden]"));
+  byId("nav").hidden = shown.length < 2;
+  for (const node of shown) {
+    const title = node.querySelector("h2");
+    const link = el("button", { type: "button" }, title.firstChild.textContent.replace(/: $/, ""));
+    link.addEventListener("click", () => title.scrollIntoView());
+    byId("nav").append(link);
+  }
+}
+
+byId("main").hidden = false;
+section("main", startTheme);
 if (runs.length) {
-  byId("main").hidden = false;
-  section("main", startTheme);
+  byId("training").hidden = false;
   section("seeds", startSeeds);
-  select(firstChoice());
+  if (!keys.includes(state.key)) set("key", keys.includes(data.chosen) ? data.chosen : keys[0]);
+  else tell("key");
   startLegend();
+  section("seed-grid", () => seedGrid("seed-grid"));
   section("loss", startCurves);
   section("zoom", startZoom);
   section("time-label", startTime);
+  section("explorer", () => explorer("explorer"));
   arms.forEach((_, a) => {
-    section("embeddings", () => embeddings(a));
     section("attention", () => attentionMap(a));
     section("gradients", () => gradients(a));
   });
-  tell("step");
 }
+for (const [name, there, draw] of [
+  ["circuit", runs.some((run) => run.circuits) || data.circuits.length, () => circuits("circuits")],
+  ["pretraining", data.pretrainings.length, () => pretrainings("pretrainings")],
+  ["tuning", data.tunings.length, () => tunings("tunings")],
+  ["language", data.looks.length, () => languages("languages")],
+]) {
+  if (!there) continue;
+  byId(name + "-section").hidden = false;
+  section(name + "-section", draw);
+}
+startNav();
+tell("step");
+document.documentElement.dataset.ready = "1";

@@ -1,23 +1,33 @@
 // What the page knows and what the reader has chosen. Sections listen; none calls another.
-const data = JSON.parse(document.getElementById("data").textContent);
 const arms = data.arms;
-const runs = arms.flatMap((arm, a) => arm.runs.map((run) => ({ ...run, arm: a, armName: arm.name })));
+const runs = arms.flatMap((arm, a) => arm.runs.map((run) => Object.assign(run, { arm: a, armName: arm.name })));
 const keys = [...new Set(runs.map((run) => run.key))];
-const state = { key: null, step: null };
-const listeners = { key: [], step: [], theme: [] };
 
-function on(name, listener) { listeners[name].push(listener); }
-function tell(name) { for (const listener of listeners[name]) listener(); }
-function select(key) {
-  if (key === state.key) return;
-  state.key = key;
-  tell("key");
+// What is chosen is in the address too, so that a link shows what its sender saw.
+const state = {};
+const listeners = {};
+for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
+  state[name] = text !== "" && isFinite(text) ? Number(text) : text;
 }
-function moveTo(step) {
-  if (step === state.step) return;
-  state.step = step;
-  tell("step");
+
+function on(name, listener) { (listeners[name] ??= []).push(listener); }
+function tell(name) { for (const listener of listeners[name] ?? []) listener(); }
+let saving = null;
+function set(name, value) {
+  if (value === state[name]) return;
+  state[name] = value;
+  clearTimeout(saving);
+  saving = setTimeout(() => {
+    const known = Object.entries(state).filter(([, value]) => value != null);
+    history.replaceState(null, "", "#" + new URLSearchParams(known));
+  }, 150);
+  tell(name);
 }
+addEventListener("hashchange", () => {
+  for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
+    set(name, text !== "" && isFinite(text) ? Number(text) : text);
+  }
+});
 function selected(a) { return runs.find((run) => run.arm === a && run.key === state.key); }
 
 // Names come from folders and files: they reach the page as text nodes and attributes only.

@@ -23,7 +23,8 @@
 //!   (*pruned*), and of those that stayed how many grew or shrank by more than a tenth, each
 //!   `|score|` taken as a share of all.
 //!
-//! Lines hold the scores themselves, so that a resumed run finds what it compares with; a file for
+//! What a stage is probed with is in `circuits/probe-STAGE.json`: the names of the edges in the order
+//! of the scores, and the pairs. Lines hold the scores themselves, so that a resumed run finds what it compares with; a file for
 //! each log would have to be forced to the disk, which takes longer than the look.
 //!
 //! At the end of the run `circuits/summary.json` compares all logs with the last one and the
@@ -66,8 +67,9 @@ use crate::simd::Element;
 use crate::tasks::Dataset;
 use patched::{Pair, Patched};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The share of the metric that a circuit keeps.
 pub const FAITHFULNESS: f64 = 0.95;
@@ -107,8 +109,9 @@ pub(super) struct Watch<T> {
     /// For a few circuits at a time.
     search: Patched<T>,
     graph: Graph,
-    /// Positions that matter.
-    k: usize,
+    pairs: Vec<Pair>,
+    /// The modulus, and how many positions matter.
+    task: (usize, usize),
 }
 
 impl<T: Element> Watch<T> {
@@ -131,7 +134,29 @@ impl<T: Element> Watch<T> {
         let search = Patched::new(config, &pairs, SEARCH);
         let graph = graph(config);
         assert_eq!(patched.edges(), graph.edges(), "the edges of the graph");
-        Some(Watch { patched, search, graph, k: task.k })
+        Some(Watch { patched, search, graph, pairs, task: (task.p, task.k) })
+    }
+
+    /// Writes `circuits/probe-STAGE.json`: what the scores of a stage belong to, and the pairs they
+    /// are taken on.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write_probe(&self, run: &Path, stage: usize) -> Result<()> {
+        let pair = |p: &Pair| {
+            let [answer, distractor] = p.labels;
+            let (clean, corrupted) = (&p.clean, &p.corrupted);
+            json!({ "clean": clean, "corrupted": corrupted, "answer": answer, "distractor": distractor })
+        };
+        let probe = json!({
+            "version": VERSION,
+            "stage": stage,
+            "p": self.task.0,
+            "k": self.task.1,
+            "edges": names(&self.graph),
+            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
+        });
+        write(run, &format!("probe-{stage}.json"), &probe)
     }
 
     /// Looks at the model with these parameters; none if a number in it is none.
@@ -145,7 +170,7 @@ impl<T: Element> Watch<T> {
         }
         let order = order(&scores);
         let found = (clean > corrupted).then(|| self.smallest(&order, &scores, clean, corrupted));
-        let [useful, spurious] = shares(&self.graph, &scores, self.k);
+        let [useful, spurious] = shares(&self.graph, &scores, self.task.1);
         Some(CircuitLine {
             step: 0,
             stage: 0,
@@ -420,26 +445,33 @@ impl History {
         let summary = Summary {
             version: VERSION,
             faithfulness: FAITHFULNESS,
-            edges: (0..graph.edges()).map(|e| graph.edge(e).to_string()).collect(),
+            edges: names(&graph),
             transfers: ends.windows(2).map(|pair| overlap(pair[0], pair[1])).collect(),
             stages: stages.collect(),
             logs: logs.collect(),
         };
-        let path = summary_path(run);
-        let folder = run.join(FOLDER);
-        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
-        let mut text = serde_json::to_vec(&summary).expect("plain structs are valid JSON");
-        text.push(b'\n');
-        atomic::write_bytes(path, &text)
+        write(run, SUMMARY, &summary)
     }
+}
+
+/// The names of all edges.
+fn names(graph: &Graph) -> Vec<String> {
+    (0..graph.edges()).map(|e| graph.edge(e).to_string()).collect()
+}
+
+/// Writes a file of the folder of circuits.
+fn write(run: &Path, name: &str, content: &impl Serialize) -> Result<()> {
+    let folder = run.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
+    let mut text = serde_json::to_vec(content).expect("plain structs are valid JSON");
+    text.push(b'\n');
+    atomic::write_bytes(folder.join(name), &text)
 }
 
 /// The folder of a run that holds what is said of its circuits.
 pub(super) const FOLDER: &str = "circuits";
 
-fn summary_path(run: &Path) -> PathBuf {
-    run.join(FOLDER).join("summary.json")
-}
+const SUMMARY: &str = "summary.json";
 
 /// `circuits/summary.json` of a run folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -506,7 +538,7 @@ impl Summary {
     /// # Errors
     /// If there is none, or it is damaged.
     pub fn read(run: &Path) -> Result<Summary> {
-        let path = summary_path(run);
+        let path = run.join(FOLDER).join(SUMMARY);
         let text = fs::read(&path).map_err(|e| Error::io(&path, &e, "read"))?;
         let help = "train again with train.circuit_every above 0";
         serde_json::from_slice(&text).map_err(|e| Error::input(path.display(), e, help))

@@ -10,7 +10,7 @@
 //! threads there are. Gradients are added in the order of the groups, so the bits depend on the
 //! settings alone.
 
-use super::super::Existing;
+use super::super::{Existing, metrics};
 use super::groups::{Group, groups};
 use super::panel::{Measured, Panel};
 use crate::error::{Error, Result};
@@ -264,8 +264,8 @@ fn rule(matrix: bool) -> Rule {
 }
 
 /// Pre-trains a model on `threads` threads and makes `folder` with it: a model folder with the
-/// [words](files::write_words), the settings (`pretrain.json`) and a log (`metrics.jsonl`, with a
-/// `loss` every 50 steps and the `scores` of all domains 10 times). Calls `progress` with the number
+/// [words](files::write_words), the settings (`pretrain.json`) and a log (`metrics.jsonl`, with
+/// the loss every 50 steps and an evaluation of all domains 10 times). Calls `progress` with the number
 /// of steps done since the last call. Returns how the model does on development examples.
 ///
 /// The same settings give the same bits on any number of threads.
@@ -321,6 +321,7 @@ fn train(
         tracing::info!("{line}");
         log += &format!("{line}\n");
     };
+    write(json!({ "kind": "schema", "version": metrics::VERSION }));
     let mut examples = mixture.examples(0, batch);
     let mut last = None;
     for step in 0..steps {
@@ -333,13 +334,13 @@ fn train(
             return Err(Error::failed(place, format!("the loss is {loss}"), "lower --lr"));
         }
         if step.is_multiple_of(LOG_EVERY) {
-            write(json!({ "step": step, "loss": loss, "lr": lr }));
+            write(json!({ "kind": "step", "step": step, "stage": 0, "loss": loss, "lr": lr }));
         }
         let done = step + 1;
         if done == steps || done.is_multiple_of(steps.div_ceil(MEASUREMENTS)) {
             let Model { config, weights } = &learner.model;
             let measured = panel.measure(config, weights);
-            write(json!({ "step": done, "scores": &measured }));
+            write(json!({ "kind": "eval", "step": done, "stage": 0, "scores": &measured }));
             last = Some(measured);
         }
         progress(1);

@@ -373,8 +373,11 @@ fn all(
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<Result<Report>>> {
+    let mut known = vec![];
     for job in jobs {
-        let Some(before) = files::read_report(&job.file)? else { continue };
+        let found = files::read_report(&job.file)?;
+        known.push((job, found));
+        let Some((_, Some(before))) = known.last() else { continue };
         if before.settings != job.settings || before.seed != job.seed {
             let message = "is a run with other settings";
             let help = "choose another --out, or remove the file to have the run again";
@@ -383,17 +386,17 @@ fn all(
         let parent = job.file.parent().expect("files are in a folder");
         atomic::clean(parent)?;
     }
-    let one = |job: &Job<'_>| {
-        if let Some(report) = files::read_report(&job.file)? {
-            progress(job.settings.steps as u64);
-            return Ok(report);
-        }
+    let one = |(job, before): &(&Job<'_>, Option<Report>)| {
         let Job { settings, seed, judge, file } = job;
+        if let Some(report) = before {
+            progress(settings.steps as u64);
+            return Ok(report.clone());
+        }
         let report = run(settings, base, *seed, judge, progress)?.report;
         let parent = file.parent().expect("files are in a folder");
         fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
         files::write_report(file, &report)?;
         Ok(report)
     };
-    Ok(side_by_side(jobs, threads, one))
+    Ok(side_by_side(&known, threads, one))
 }

@@ -7,7 +7,7 @@ use crate::attribution::metric::Question;
 use crate::error::Result;
 use crate::graph::{EdgeFile, Graph, MaskShape, Recorder};
 use crate::io::model::AnyModel;
-use crate::nn::stream::{Reader, Sum, Writer};
+use crate::nn::stream::{Reader, Stream, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
 use crate::tape::{Var, Window};
 use crate::tuning::lora::budget::{BETAS, Importance, Kept, Schedule, keep_apart};
@@ -44,8 +44,7 @@ impl Beside {
     /// # Errors
     /// None: adapters fit the model they were made for.
     pub(super) fn model(&self, base: &Model<f32>, tuner: &mut Tuner<f32>) -> Result<Model<f32>> {
-        let config = base.config.clone();
-        let mut model = Model { weights: tuner.weights(&config), config };
+        let mut model = tuner.model(&base.config);
         if let Some(adapters) = self.fetched(tuner) {
             adapters.merge(&mut model)?;
         }
@@ -107,10 +106,13 @@ impl<'a> Preparation<'a, '_> {
         Tuner::new(objective, adapters, self.settings.rule(), self.settings.leaving)
     }
 
-    fn plain(&self) -> Tuner<f32> {
+    fn record(&self, stream: &mut impl Stream<f32>) -> Objective<f32> {
         let (rows, length, gaps) = (self.task.rows(), self.task.length(), self.task.gaps());
-        let objective = Objective::record(self.config(), rows, length, gaps, &mut Sum::default());
-        self.tuner(objective, vec![])
+        Objective::record(self.config(), rows, length, gaps, stream)
+    }
+
+    fn plain(&self) -> Tuner<f32> {
+        self.tuner(self.record(&mut Sum::default()), vec![])
     }
 
     fn sliced(&self, policy: Box<dyn Policy<f32> + 'a>) -> Prepared<'a> {
@@ -209,9 +211,8 @@ impl<'a> Preparation<'a, '_> {
     /// The graph of the circuit is what is run, with the baseline in place of all other edges.
     fn masked(&self) -> Result<Prepared<'a>> {
         let (graph, circuit) = (self.graph(), self.circuit()?);
-        let (rows, length, gaps) = (self.task.rows(), self.task.length(), self.task.gaps());
         let mut recorder = Recorder::new(&graph, Some(MaskShape::default()));
-        let objective = Objective::record(self.config(), rows, length, gaps, &mut recorder);
+        let objective = self.record(&mut recorder);
         let masks = recorder.readings.iter().filter_map(|r| r.mask).collect();
         let baselines = recorder.baselines.clone();
         let policy = Masked { circuit, masks, baselines, baseline: self.settings.baseline };
@@ -223,8 +224,7 @@ impl<'a> Preparation<'a, '_> {
         let adapters =
             Adapters::<f32>::new(self.config(), sites, kind, self.settings.alpha, self.seed)?;
         let mut adapted = Adapted::new(&adapters);
-        let (rows, length, gaps) = (self.task.rows(), self.task.length(), self.task.gaps());
-        let objective = Objective::record(self.config(), rows, length, gaps, &mut adapted);
+        let objective = self.record(&mut adapted);
         let leaves = adapted.parameters();
         let mut tuner = self.tuner(objective, leaves.clone());
         adapted.set(&mut tuner.objective().program, &adapters);
@@ -337,11 +337,11 @@ struct Masked<'a> {
 
 impl Policy<f32> for Masked<'_> {
     fn before(&mut self, step: usize, tuner: &mut Tuner<f32>, task: &dyn Task) -> Result<()> {
-        let due = self.circuit.every.map_or(step == 0, |every| step.is_multiple_of(every));
+        let due = self.circuit.due(step);
         self.circuit.before(step, tuner, task)?;
         let Some(found) = self.circuit.found.as_ref().filter(|_| due) else { return Ok(()) };
         let graph = self.circuit.finder.graph();
-        let weights = tuner.weights(self.circuit.config);
+        let model = AnyModel::Transformer(tuner.model(self.circuit.config));
         let program = &mut tuner.objective().program;
         for (group, &mask) in graph.groups.iter().zip(&self.masks) {
             let numbers = program.value_mut(mask);
@@ -350,8 +350,6 @@ impl Policy<f32> for Masked<'_> {
             });
         }
         if self.baseline != Baseline::Zero {
-            let config = self.circuit.config.clone();
-            let model = AnyModel::Transformer(Model { config, weights });
             let pairs = task.pairs(step)?;
             let d = self.circuit.finder.discovery();
             let vocab = self.circuit.config.vocab_out;

@@ -15,5 +15,5 @@ mod task;
 pub use judge::{Judge, Judgement};
 pub use run::{Point, Report, Tuned, block_numbers, run};
 pub use settings::{Method, Optimiser, Settings};
-pub use table::table;
+pub use table::{figures, table};
 pub use task::{Goal, LanguageTask};

@@ -2,9 +2,53 @@
 
 use super::grid::{Comparison, Grid, Mean, Row};
 use super::run::Report;
+use crate::named::Named;
+use serde_json::{Map, Value, json};
 
 /// A column: its head, its figure, and how many digits it has.
 type Column = (&'static str, fn(&Report) -> f64, usize);
+
+/// What a comparison has come to, for programs: of every method the means over seeds with their
+/// intervals, and the figures of each run.
+pub fn figures(grid: &Grid, comparison: &Comparison) -> Value {
+    let task = grid.task();
+    let figures: [(&str, fn(&Report) -> f64); 9] = [
+        ("target", |r| r.after().target),
+        ("gap", |r| r.after().gap - r.before().gap),
+        ("transfer", |r| r.after().transfer),
+        ("retention", |r| r.after().retention),
+        ("nll_change", |r| r.after().nll_change),
+        ("trained", Report::share),
+        ("ever", Report::ever_share),
+        ("step_ms", |r| r.step_ms),
+        ("bytes", |r| r.bytes as f64),
+    ];
+    let row = |(row, best): (&Row, bool)| {
+        let means = figures.map(|(name, f)| (name.to_string(), json!(row.mean(f))));
+        json!({
+            "name": row.name,
+            "method": row.reports.first().map(|r| r.settings.method.name()),
+            "lr": row.lr,
+            "at_the_edge": row.at_the_edge,
+            "pareto": best,
+            "diverged": row.diverged(),
+            "figures": Map::from_iter(means),
+            "reports": row.reports,
+            "failures": row.failures,
+        })
+    };
+    let rows: Vec<Value> = comparison.rows.iter().zip(comparison.pareto()).map(row).collect();
+    json!({
+        "version": 1,
+        "kind": "tune-compare",
+        "task": task.name(),
+        "title": task.title(),
+        "target": task.target_name(),
+        "seeds": grid.seeds,
+        "base": comparison.base,
+        "rows": rows,
+    })
+}
 
 /// What a comparison has come to, for people: means over seeds with their intervals, and circuits
 /// against random ones.

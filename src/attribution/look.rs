@@ -1,0 +1,238 @@
+//! One pair through a transformer, in full: where its heads look, what it says at every position,
+//! and which edges carry the difference where.
+//!
+//! It is what the explorer's page draws over the tokens. Edges are scored at each position by
+//! [`eap`](super::eap), against the corrupted run.
+
+use super::behaviour::{Baseline, Behaviour};
+use super::metric::{Metric, Positions, Question};
+use super::{eap, memory};
+use crate::error::{Error, Result};
+use crate::graph::{Granularity, Graph};
+use crate::io::model::{AnyModel, Words};
+use crate::io::pairs::{Asked, Pair, Pairs};
+use crate::named::Named;
+use crate::nn::stream::Sum;
+use crate::nn::transformer::{Model, Transformer};
+use crate::simd::Element;
+use crate::tape::Tape;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// A number for the clean and for the corrupted sequence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Both<X> {
+    /// On the clean sequence.
+    pub clean: X,
+    /// On the corrupted one.
+    pub corrupted: X,
+}
+
+/// `[L, H, T, T]`: what a query (third) takes of a key (last).
+pub type Patterns = Vec<Vec<Vec<Vec<f32>>>>;
+
+/// What a model does with one pair.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Look {
+    /// `[T]`, the words of the sequences.
+    pub tokens: Both<Vec<String>>,
+    /// The words that are right.
+    pub answer: Vec<String>,
+    /// The words that are wrong.
+    pub distractor: Vec<String>,
+    /// Where the pair asks, from 0.
+    pub position: usize,
+    /// Layers (L).
+    pub layers: usize,
+    /// Heads of a layer (H).
+    pub heads: usize,
+    /// Heads of a layer that have keys and values.
+    pub kv_heads: usize,
+    /// Where the heads look.
+    pub attention: Both<Patterns>,
+    /// `[T]`, the mean logit of the answers minus that of the distractors at each position.
+    pub logit_diff: Both<Vec<f64>>,
+    /// The largest logits where the pair asks, of either sequence, with those that it asks for.
+    pub top: Vec<Top>,
+    /// The largest scores by size: of [`metric`](Self::metric), by [`method`](Self::method).
+    pub edges: Vec<Scored>,
+    /// What edges were scored by.
+    pub metric: &'static str,
+    /// How edges were scored.
+    pub method: &'static str,
+}
+
+/// A token and its logits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Top {
+    /// The word.
+    pub token: String,
+    /// The logit on the clean sequence.
+    pub clean: f64,
+    /// The logit on the corrupted one.
+    pub corrupted: f64,
+}
+
+/// An edge at a position and its score: positive where the metric falls without it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scored {
+    /// Such as `a0.h2@5->m1@5`.
+    pub name: String,
+    /// The score.
+    pub score: f64,
+}
+
+/// How many of the largest logits of each sequence are told.
+const TOP: usize = 8;
+
+/// Looks at the one pair in `pairs`; tells the `edges` largest scores of `metric`.
+///
+/// # Errors
+/// If the model is no transformer or has no attention, the pair does not ask for tokens, or there is
+/// not enough memory.
+///
+/// # Panics
+/// If there is more than one pair.
+pub fn look<T: Element>(
+    model: &AnyModel<T>,
+    words: &Words,
+    pairs: &Pairs,
+    metric: Metric,
+    edges: usize,
+) -> Result<Look> {
+    let [pair] = &pairs[..] else { panic!("{} pairs", pairs.len()) };
+    let AnyModel::Transformer(transformer) = model else {
+        let message = "a pooled model has one query for the whole sequence, no heads that look";
+        return Err(Error::input("model", message, "give the folder of a transformer"));
+    };
+    let config = &transformer.config;
+    if config.layers == 0 {
+        let help = "give a model with at least one layer";
+        return Err(Error::input("model", "has no attention: it has no layers", help));
+    }
+    let Asked::Tokens { answer, distractor, position } = &pair.asked else {
+        let message = "asks for outputs at each position, not for a token";
+        let help = "give a pair with an answer and a distractor";
+        return Err(Error::input(pairs.place_of(pair), message, help));
+    };
+    let scored = scored(model, pairs, metric, edges)?;
+    let (attention, logits) = run(transformer, pair)?;
+
+    let v = config.vocab_out;
+    let difference = |logits: &[T]| -> Vec<f64> {
+        let mean = |row: &[T], of: &[u32]| {
+            of.iter().map(|&id| row[id as usize].to_f64()).sum::<f64>() / of.len() as f64
+        };
+        logits.chunks_exact(v).map(|row| mean(row, answer) - mean(row, distractor)).collect()
+    };
+    // Labels are no tokens.
+    let none = Words::default();
+    let outputs = if v == config.vocab { words } else { &none };
+    let list = |words: &Words, ids: &[u32]| ids.iter().map(|&id| words.word(id)).collect();
+    let at = |logits: &[T]| logits[position * v..][..v].to_vec();
+    let asked = Both { clean: at(&logits.clean), corrupted: at(&logits.corrupted) };
+    Ok(Look {
+        tokens: Both { clean: list(words, &pair.clean), corrupted: list(words, &pair.corrupted) },
+        answer: list(outputs, answer),
+        distractor: list(outputs, distractor),
+        position: *position,
+        layers: config.layers,
+        heads: config.heads,
+        kv_heads: config.kv_heads,
+        attention,
+        logit_diff: Both {
+            clean: difference(&logits.clean),
+            corrupted: difference(&logits.corrupted),
+        },
+        top: top(&asked, &[&answer[..], distractor].concat(), outputs),
+        edges: scored,
+        metric: metric.name(),
+        method: "eap",
+    })
+}
+
+fn not_finite(what: String) -> Error {
+    let help = "the model's numbers are too large or broken; try --dtype f64, or check its weights";
+    Error::failed(what, "is not a number", help)
+}
+
+/// The patterns of all heads, and the logits `[T, V]`, on both sequences.
+fn run<T: Element>(model: &Model<T>, pair: &Pair) -> Result<(Both<Patterns>, Both<Vec<T>>)> {
+    let (config, time) = (&model.config, pair.clean.len());
+    let mut tape = Tape::new();
+    let recorded = Transformer::record(&mut tape, config, 2, time, &mut Sum::default());
+    let logits = recorded.logits(&mut tape, recorded.last);
+    // Patterns as they are kept, as they are told, and as text.
+    let told = (config.layers * config.heads * time * time) as u128 * 2 * 32;
+    memory::check(&format!("a pair of {time} tokens"), tape.bytes() + told, || {
+        "give a pair of shorter sequences".into()
+    })?;
+    recorded.give_weights(&mut tape, &model.weights);
+    let mut program = tape.finish();
+    recorded.set_tokens(&mut program, &[&pair.clean[..], &pair.corrupted].concat());
+    program.forward();
+
+    // [2, H, T, T] of each layer.
+    let patterns = |of: usize| -> Patterns {
+        let layer = |l: usize| {
+            let pattern = recorded.pattern(&program, l).expect("a plain stream leaves out nothing");
+            let mine = &pattern[of * pattern.len() / 2..][..pattern.len() / 2];
+            let rows = |head: &[T]| {
+                let row = |row: &[T]| row.iter().map(|x| x.to_f64() as f32).collect();
+                head.chunks_exact(time).map(row).collect()
+            };
+            mine.chunks_exact(time * time).map(rows).collect()
+        };
+        (0..config.layers).map(layer).collect()
+    };
+    let broken = |x: &T| !x.to_f64().is_finite();
+    if program.value(logits).iter().any(broken) {
+        return Err(not_finite(format!("line {}: a logit", pair.line)));
+    }
+    let (clean, corrupted) = program.value(logits).split_at(time * config.vocab_out);
+    let logits = Both { clean: clean.to_vec(), corrupted: corrupted.to_vec() };
+    Ok((Both { clean: patterns(0), corrupted: patterns(1) }, logits))
+}
+
+/// The `count` largest scores at positions.
+fn scored<T: Element>(
+    model: &AnyModel<T>,
+    pairs: &Pairs,
+    metric: Metric,
+    count: usize,
+) -> Result<Vec<Scored>> {
+    let AnyModel::Transformer(transformer) = model else { unreachable!("a transformer") };
+    let config = &transformer.config;
+    let granularity =
+        Granularity { positions: Some(pairs[0].clean.len()), ..Granularity::default() };
+    let graph = Graph::of_transformer(config, granularity);
+    let question = Question::new(metric, Positions::Asked, config.vocab_out, pairs)?;
+    let b = Behaviour::new(model, graph, pairs, question, Baseline::Resample)?;
+    let values = eap::scores(&b, &mut |_| {})?.values;
+    if let Some(e) = values.iter().position(|s| !s.is_finite()) {
+        return Err(not_finite(format!("{}: the score of {}", pairs.place(), b.graph.edge(e))));
+    }
+    let mut order: Vec<usize> = (0..values.len()).filter(|&e| values[e] != 0.0).collect();
+    order.sort_by(|&x, &y| values[y].abs().total_cmp(&values[x].abs()).then(x.cmp(&y)));
+    order.truncate(count);
+    let score = |e: usize| Scored { name: b.graph.edge(e).to_string(), score: values[e] };
+    Ok(order.into_iter().map(score).collect())
+}
+
+/// The largest of `logits [V]` of each sequence and those of `asked`, by falling clean logit.
+fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<Top> {
+    let mut told: BTreeSet<usize> = asked.iter().map(|&id| id as usize).collect();
+    for row in [&logits.clean, &logits.corrupted] {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&x, &y| row[y].to_f64().total_cmp(&row[x].to_f64()).then(x.cmp(&y)));
+        told.extend(order.into_iter().take(TOP));
+    }
+    let one = |id: usize| Top {
+        token: words.word(id as u32),
+        clean: logits.clean[id].to_f64(),
+        corrupted: logits.corrupted[id].to_f64(),
+    };
+    let mut list: Vec<Top> = told.into_iter().map(one).collect();
+    list.sort_by(|a, b| b.clean.total_cmp(&a.clean));
+    list
+}

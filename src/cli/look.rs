@@ -1,0 +1,106 @@
+//! `edgegrad look`.
+
+use super::Dtype;
+use super::question::{bounds, named, names};
+use clap::Args;
+use edgegrad::attribution::look::{Look as Seen, Scored, look};
+use edgegrad::attribution::metric::Metric;
+use edgegrad::error::{Error, Result};
+use edgegrad::io::atomic;
+use edgegrad::io::model::{self, AnyModel, Words};
+use edgegrad::io::pairs::Pairs;
+use edgegrad::tensor::Element;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Run one pair through a transformer and write where its heads look, what it says at every position
+/// and which edges matter where, for `edgegrad report`
+#[derive(Debug, Args)]
+pub(super) struct Look {
+    /// A model folder; tokens are shown as words if it has a vocab.json or a tokenizer.json
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id}
+    #[arg(long, value_name = "FILE.jsonl")]
+    pairs: PathBuf,
+    /// Which of the pairs, from 0
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pair: usize,
+    /// How many edges to tell, the largest scores first
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    edges: u32,
+    /// What edges are scored by
+    #[arg(long, default_value = "logit-diff", value_parser = named::<Metric>, value_name = names::<Metric>())]
+    metric: Metric,
+    /// The numbers to compute with
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+    /// Where to write it
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+}
+
+impl Look {
+    pub(super) fn run(&self) -> Result<()> {
+        atomic::check_file(&self.out)?;
+        match self.dtype {
+            Dtype::F32 => self.run_as::<f32>(),
+            Dtype::F64 => self.run_as::<f64>(),
+        }
+    }
+
+    fn run_as<T: Element>(&self) -> Result<()> {
+        let model = AnyModel::Transformer(model::read_transformer::<T>(&self.model)?);
+        let bounds = bounds(&model);
+        let words = Words::read(&self.model, bounds.vocab)?;
+        let pairs = Pairs::read(&self.pairs, &bounds, None, Some(self.pair.saturating_add(1)))?;
+        let Some(pair) = pairs.only(self.pair) else {
+            let message = format!("--pair {}: there are {} pairs", self.pair, pairs.len());
+            let help = format!("count from 0 to {}", pairs.len() - 1);
+            return Err(Error::input(self.pairs.display(), message, help));
+        };
+        let seen = look(&model, &words, &pair, self.metric, self.edges as usize)?;
+
+        let file = File { version: 1, kind: "look", model: self.name(), pair: self.pair, seen };
+        let text = serde_json::to_string(&file).expect("words and numbers");
+        atomic::write_bytes(&self.out, format!("{text}\n").as_bytes())?;
+        self.say(&file.seen);
+        Ok(())
+    }
+
+    fn say(&self, seen: &Seen) {
+        let (place, diff) = (seen.position, &seen.logit_diff);
+        println!(
+            "{}, pair {}: {} tokens; logit-diff {:.6} clean, {:.6} corrupted at position {place}",
+            self.model.display(),
+            self.pair,
+            diff.clean.len(),
+            diff.clean[place],
+            diff.corrupted[place],
+        );
+        println!("{} edges by {}, the largest:", seen.edges.len(), seen.method);
+        for Scored { name, score } in seen.edges.iter().take(10) {
+            println!("{name:32} {score:>12.6}");
+        }
+        println!("look: {}", self.out.display());
+    }
+
+    /// The last name of the model's path: other machines do not have the rest.
+    fn name(&self) -> String {
+        let path = self.model.canonicalize().unwrap_or_else(|_| self.model.clone());
+        path.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+/// What is written.
+#[derive(Serialize)]
+struct File {
+    version: u32,
+    kind: &'static str,
+    /// The name of the model's folder.
+    model: String,
+    /// Which pair of its file.
+    pair: usize,
+    #[serde(flatten)]
+    seen: Seen,
+}

@@ -1,0 +1,129 @@
+//! The words of a model's tokens, as far as its folder has them.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `vocab.json` | a list in the order of the ids (ours), or an object from word to id (GPT-2's) |
+//! | `tokenizer.json` | Hugging Face's: `model.vocab` as an object, or as a list of words with scores, and `added_tokens` |
+//!
+//! Words are given as the file has them, with the marks of its tokenizer for spaces and bytes: they
+//! are for people to look at, and no text is made of them.
+
+use crate::error::{Error, Result};
+use serde_json::Value;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// The words of the tokens of a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Words(Vec<Option<String>>);
+
+impl Words {
+    /// The words of the first `vocab` tokens in a model folder; those of a folder without words are
+    /// the ids.
+    ///
+    /// # Errors
+    /// If a file of words is there but cannot be read, or is of no known form.
+    pub fn read(folder: &Path, vocab: usize) -> Result<Words> {
+        for name in ["vocab.json", "tokenizer.json"] {
+            let path = folder.join(name);
+            let text = match std::fs::read(&path) {
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                text => text.map_err(|e| Error::io(&path, &e, "read"))?,
+            };
+            let fail = |message: String| {
+                Error::input(path.display(), message, "take it away to have ids for words")
+            };
+            let value =
+                serde_json::from_slice(&text).map_err(|e| fail(format!("is not JSON: {e}")))?;
+            let words = Words::of(&value, vocab).ok_or_else(|| {
+                fail("expected a list of words, an object from word to id, or a tokenizer".into())
+            })?;
+            return Ok(words);
+        }
+        Ok(Words::default())
+    }
+
+    /// The words in a file's value; ids from `vocab` on are passed over.
+    fn of(value: &Value, vocab: usize) -> Option<Words> {
+        let mut words = Words(vec![None; vocab]);
+        let list = match value.pointer("/model/vocab") {
+            Some(list) => list,
+            None if value.get("model").is_none() => value,
+            None => return None,
+        };
+        match list {
+            Value::Array(list) => {
+                for (id, entry) in list.iter().enumerate() {
+                    // A word, or a word with its score.
+                    let word = entry.as_str().or_else(|| entry.get(0)?.as_str())?;
+                    words.put(id as u64, word);
+                }
+            }
+            Value::Object(map) => {
+                for (word, id) in map {
+                    words.put(id.as_u64()?, word);
+                }
+            }
+            _ => return None,
+        }
+        for added in value.get("added_tokens").and_then(Value::as_array).into_iter().flatten() {
+            words.put(added.get("id")?.as_u64()?, added.get("content")?.as_str()?);
+        }
+        Some(words)
+    }
+
+    fn put(&mut self, id: u64, word: &str) {
+        let place = usize::try_from(id).ok().and_then(|id| self.0.get_mut(id));
+        place.into_iter().for_each(|place| *place = Some(word.into()));
+    }
+
+    /// The word of a token, or its id where there is none.
+    pub fn word(&self, id: u32) -> String {
+        let word = self.0.get(id as usize).and_then(Option::as_ref);
+        word.cloned().unwrap_or_else(|| id.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn words(value: Value) -> Option<Vec<String>> {
+        let words = Words::of(&value, 3)?;
+        Some((0..4).map(|id| words.word(id)).collect())
+    }
+
+    #[test]
+    fn all_forms_say_the_same() {
+        for value in [
+            json!(["a", "b c", "<d>"]),
+            json!(["a", "b c", "<d>", "beyond"]),
+            json!({"b c": 1, "a": 0, "<d>": 2, "beyond": 18_446_744_073_709_551_615_u64}),
+            json!({"model": {"type": "BPE", "vocab": {"a": 0, "b c": 1}}, "added_tokens": [{"id": 2, "content": "<d>"}]}),
+            json!({"model": {"type": "Unigram", "vocab": [["a", -1.5], ["b c", -2], ["<d>", 0]]}}),
+        ] {
+            let all = ["a", "b c", "<d>", "3"].map(String::from).to_vec();
+            assert_eq!(words(value.clone()), Some(all), "{value}");
+        }
+        assert_eq!(words(json!({"a": 2})).unwrap(), ["0", "1", "a", "3"]);
+        for other in [json!(3), json!([1]), json!({"a": -1}), json!({"model": {"type": "BPE"}})] {
+            assert_eq!(words(other.clone()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_folder_may_have_none_and_a_damaged_file_is_named() {
+        let t = tempfile::tempdir().unwrap();
+        assert_eq!(Words::read(t.path(), 5).unwrap().word(4), "4");
+        std::fs::write(t.path().join("tokenizer.json"), "{").unwrap();
+        let e = Words::read(t.path(), 5).unwrap_err();
+        assert!(e.to_string().contains("tokenizer.json: is not JSON") && e.exit_code() == 2, "{e}");
+        // Ours comes first.
+        std::fs::write(t.path().join("vocab.json"), r#"["x"]"#).unwrap();
+        assert_eq!(Words::read(t.path(), 5).unwrap().word(0), "x");
+        std::fs::write(t.path().join("vocab.json"), "7").unwrap();
+        let e = Words::read(t.path(), 5).unwrap_err();
+        assert!(e.to_string().contains("vocab.json: expected a list of words"), "{e}");
+    }
+}
