@@ -104,6 +104,8 @@ pub struct Tape<T> {
     noise: Vec<Noise>,
     /// What some leaves start as.
     given: Vec<(Var, Buffer<T>)>,
+    /// Whether memory is shared as only a forward pass allows.
+    forward_only: bool,
 }
 
 impl<T: Element> Default for Tape<T> {
@@ -123,6 +125,7 @@ impl<T: Element> Tape<T> {
             nodes: vec![],
             noise: vec![],
             given: vec![],
+            forward_only: false,
         }
     }
 
@@ -293,6 +296,7 @@ impl<T: Element> Tape<T> {
                 None => unreachable!("every slot is a leaf or computed"),
             };
         }
+        self.forward_only = true;
         self.saved = vec![self.saved.iter().copied().max().unwrap_or(0)];
         self.slots = places.rooms().to_vec();
     }

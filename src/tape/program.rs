@@ -15,6 +15,8 @@ use std::mem::{swap, take};
 /// Neither allocates.
 pub struct Program<T> {
     pub(super) nodes: Vec<Node<T>>,
+    /// Whether memory is shared as only a forward pass allows.
+    forward_only: bool,
     vars: Vec<VarInfo>,
     ids_info: Vec<IdsInfo>,
     noise: Vec<Noise>,
@@ -66,6 +68,7 @@ impl<T: Element> Program<T> {
                 tape.nodes.iter().map(|n| n.inputs.len()).max().unwrap_or(0).max(GRADS),
             ),
             nodes: tape.nodes,
+            forward_only: tape.forward_only,
             vars: tape.vars,
             ids_info: tape.ids,
             noise: tape.noise,
@@ -86,10 +89,10 @@ impl<T: Element> Program<T> {
         var.slot
     }
 
-    /// Checks that all variables are there, which plans are made of.
+    /// Checks that all is there that plans are made of: variables, and what operations left.
     #[track_caller]
     pub(super) fn assert_whole(&self) {
-        assert!(self.vars.iter().all(|x| x.kept), "recorded to be run forward only");
+        assert!(!self.forward_only, "recorded to be run forward only");
     }
 
     pub(super) fn slots(&self) -> usize {
