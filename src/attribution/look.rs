@@ -2,7 +2,7 @@
 //! and which edges carry the difference where.
 //!
 //! It is what the explorer's page draws over the tokens. Edges are scored at each position by
-//! [`eap`](super::eap), against the corrupted run.
+//! [`eap`], against the corrupted run.
 
 use super::behaviour::{Baseline, Behaviour};
 use super::metric::{Metric, Positions, Question};

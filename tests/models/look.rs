@@ -26,6 +26,9 @@ fn numbers(value: &Value) -> Vec<f64> {
     }
 }
 
+/// `[L][H][T][T]`.
+type Patterns = Vec<Vec<Vec<Vec<f64>>>>;
+
 /// A GPT-2 of two layers as its authors describe it.
 struct Naive {
     file: Tensors,
@@ -60,7 +63,7 @@ impl Naive {
     }
 
     /// The patterns `[L][H][T][T]` and the logits `[T][V]`.
-    fn run(&self, tokens: &[usize]) -> (Vec<Vec<Vec<Vec<f64>>>>, Vec<Vec<f64>>) {
+    fn run(&self, tokens: &[usize]) -> (Patterns, Vec<Vec<f64>>) {
         let (d, k) = (self.d, self.d / self.heads);
         let (wte, wpe) = (self.get("wte.weight"), self.get("wpe.weight"));
         let embed = |(t, id): (usize, &usize)| -> Vec<f64> {
@@ -141,9 +144,11 @@ fn patterns_and_logits_are_those_of_plain_loops() {
             // The largest logit is told, with the number that it has.
             let last = &logits[9];
             let best = (0..50).max_by(|&a, &b| last[a].total_cmp(&last[b])).expect("some");
+            let best_logit = last[best];
+            let best = best.to_string();
             let top = file["top"].as_array().expect("a list");
-            let told = top.iter().find(|one| one["token"] == best.to_string()).expect("told");
-            assert!((told[run].as_f64().expect("a number") - last[best]).abs() < 1e-9);
+            let told = top.iter().find(|one| one["token"].as_str() == Some(&best)).expect("told");
+            assert!((told[run].as_f64().expect("a number") - best_logit).abs() < 1e-9);
         }
     }
 }

@@ -130,7 +130,7 @@ impl Transformer {
             let z = ops::add(tape, zeros, row);
             stream.write(tape, Written { by: Writer::Pos, z, w: None, bias: None });
         }
-        let mut mixed = vec![None; config.layers];
+        let mut mixed = Vec::with_capacity(config.layers);
         for l in 0..config.layers {
             let mut take = |part: &str| take(&format!("blocks.{l}.{part}"));
             let to_qkv = Read {
@@ -157,9 +157,9 @@ impl Transformer {
             let to_mlp = to_mlp.filter(|_| share.neurons > 0);
             let qkv = (share.heads > 0).then(|| stream.read(tape, to_qkv));
             let early = to_mlp.filter(|_| config.parallel).map(|r| stream.read(tape, r));
-            if let Some(qkv) = qkv {
-                let z = config.attention(tape, qkv, share);
-                mixed[l] = Some(z);
+            let z = qkv.map(|qkv| config.attention(tape, qkv, share));
+            mixed.push(z);
+            if let Some(z) = z {
                 stream.write(tape, Written { by: Writer::Attention(l), z, w: w_o, bias: b_o });
             }
             let h = early.or_else(|| to_mlp.map(|r| stream.read(tape, r)));
