@@ -4,9 +4,11 @@ mod attribute;
 mod compare;
 mod discover;
 mod evaluate;
+mod export;
 mod info;
 mod interactions;
 mod look;
+mod plot;
 mod pretrain;
 mod question;
 mod report;
@@ -46,6 +48,8 @@ enum Command {
     TuneCompare(tune_compare::TuneCompare),
     Report(report::Report),
     Watch(watch::Watch),
+    Plot(plot::Plot),
+    Export(export::Export),
 }
 
 impl Cli {
@@ -66,6 +70,8 @@ impl Cli {
             Command::TuneCompare(command) => command.run(),
             Command::Report(command) => command.run(),
             Command::Watch(command) => command.run(),
+            Command::Plot(command) => command.run(),
+            Command::Export(command) => command.run(),
         }
     }
 }

@@ -18,6 +18,8 @@
 //! | `data`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
 //! | `page`, `digest` | the page around them, its content policy |
 //! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
+//! | [`plot`] | figures for papers |
+//! | [`export`] | a circuit for other programs |
 #![forbid(unsafe_code)]
 
 mod config;
@@ -25,11 +27,13 @@ mod data;
 mod digest;
 mod edges;
 mod error;
+pub mod export;
 mod fingerprint;
 mod look;
 mod metrics;
 mod pack;
 mod page;
+pub mod plot;
 mod pretraining;
 mod probe;
 mod request;
