@@ -165,7 +165,7 @@ mod tests {
         svg::tests::well_formed(&text);
         assert_eq!(text.matches("<circle").count(), 3);
         assert!(text.contains("aria-label=\"e&lt;a&gt;p score (nats)\""));
-        let error = draw(&[eap.clone()], &Options::default()).unwrap_err().to_string();
+        let error = draw(std::slice::from_ref(&eap), &Options::default()).unwrap_err().to_string();
         assert!(error.contains("only file of scores"), "{error}");
         let other = file(folder.path(), "o.json", r#"{"edges": {"x->y": {"score": 1}}}"#);
         let error = draw(&[eap, other], &Options::default()).unwrap_err().to_string();

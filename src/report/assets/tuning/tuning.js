@@ -95,7 +95,7 @@ function tuningIntroduction(t) {
     (name) => TUNING_FIGURES[name].short(t) + " " + tuningFixed(t.base[name], TUNING_FIGURES[name].digits),
   );
   return (
-    `${count(t.rows.length, "method")}, ${count(t.seeds, "seed")} each, each at its best learning rate. ` +
+    `${count(t.rows.length, "method")}, ${count(t.seeds, "seed")} each, each at the learning rate that was chosen. ` +
     `The model before tuning: ${before.join(", ")}, gap ${tuningFixed(t.base.gap, 2)} logits. ` +
     "Intervals are 95 % percentile bootstraps over seeds."
   );

@@ -5,14 +5,17 @@ use super::run::Report;
 use crate::named::Named;
 use serde_json::{Map, Value, json};
 
+/// A figure of a run.
+type Figure = fn(&Report) -> f64;
+
 /// A column: its head, its figure, and how many digits it has.
-type Column = (&'static str, fn(&Report) -> f64, usize);
+type Column = (&'static str, Figure, usize);
 
 /// What a comparison has come to, for programs: of every method the means over seeds with their
 /// intervals, and the figures of each run.
 pub fn figures(grid: &Grid, comparison: &Comparison) -> Value {
     let task = grid.task();
-    let figures: [(&str, fn(&Report) -> f64); 9] = [
+    let figures: [(&str, Figure); 9] = [
         ("target", |r| r.after().target),
         ("gap", |r| r.after().gap - r.before().gap),
         ("transfer", |r| r.after().transfer),
