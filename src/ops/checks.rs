@@ -410,7 +410,7 @@ fn names(text: &str) -> Vec<&str> {
         quotes.chunks_exact(2).map(|q| (q[0] + 1, q[1])).collect()
     };
     let mut names = vec![];
-    for (start, until) in [("const NAME: &'static str = ", ';'), ("fn name(&self)", '\n')] {
+    for (start, until) in [("const NAME: &", ';'), ("fn name(&self)", '\n')] {
         for (at, _) in text.match_indices(start) {
             let rest = &text[at + start.len()..];
             let end = match until {
