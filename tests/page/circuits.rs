@@ -96,8 +96,16 @@ fn every_logged_circuit_is_shown_as_it_was_logged() {
 #[test]
 fn the_threshold_is_moved_by_keys_and_the_curve_stands_beside_it() {
     let Some(mut browser) = Browser::start() else { return };
-    let mut tab = choose(&mut browser, "threshold", "key=seed+0&circuit=run1&step=200");
-    let line = lines("curriculum/seed-00", "circuit").pop_at(200);
+    // Not at a switch of stages, where two circuits share a step, and with room for one edge more.
+    let line = lines("curriculum/seed-00", "circuit")
+        .into_iter()
+        .find(|line| {
+            let edges = line["edges"].as_u64().unwrap_or(u64::MAX);
+            edges < scores(line).len() as u64 && line["step"] != 200
+        })
+        .expect("a circuit of some edges");
+    let chosen = format!("key=seed+0&circuit=run1&step={}", line["step"]);
+    let mut tab = choose(&mut browser, "threshold", &chosen);
     tab.focus(SLIDER);
     let before = tab.number(&format!("{SEEN}.n"));
     tab.press("ArrowRight");
@@ -175,15 +183,4 @@ fn two_times_are_compared() {
         }
     }
     tab.clean();
-}
-
-trait AtStep {
-    fn pop_at(self, step: u64) -> Value;
-}
-
-impl AtStep for Vec<Value> {
-    /// The last line of a step.
-    fn pop_at(self, step: u64) -> Value {
-        self.into_iter().rfind(|line| line["step"] == step).expect("a line")
-    }
 }

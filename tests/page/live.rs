@@ -66,7 +66,7 @@ fn the_page_follows_the_run() {
     let last = tab.text(STEP);
     tab.screenshot("live", false);
     tab.focus("#time");
-    tab.evaluate("scrollTo({ top: 500, behavior: 'instant' }); window.before = true");
+    tab.evaluate("scrollTo({ top: 500, behavior: 'instant' }); window.notReloaded = true");
     let top = tab.number("scrollY");
 
     // Who is at the end stays at the end.
@@ -74,7 +74,7 @@ fn the_page_follows_the_run() {
         fs::rename(late.join(name), run.join("snapshots").join(name)).expect("a snapshot");
     }
     more(&whole[half..]);
-    tab.until(&format!("!window.before && {READY} && {STEP} === 'step 400'"), "the new steps");
+    tab.until(&format!("!window.notReloaded && {READY} && {STEP} === 'step 400'"), "the new steps");
     assert_ne!(last, "step 400");
     tab.until(&format!("Math.abs(scrollY - {top}) < 2"), "the same place");
     assert_eq!(tab.text("document.activeElement.id"), "time");
@@ -86,9 +86,9 @@ fn the_page_follows_the_run() {
         &format!("{STEP} === 'step 0' && location.hash.includes('step=0')"),
         "the first step",
     );
-    tab.evaluate("window.before = true");
+    tab.evaluate("window.notReloaded = true");
     more("{\"kind\":\"event\",\"event\":\"other\",\"step\":400}\n");
-    tab.until(&format!("!window.before && {READY}"), "the page again");
+    tab.until(&format!("!window.notReloaded && {READY}"), "the page again");
     assert_eq!(tab.text(STEP), "step 0");
 
     // Nothing but the page itself and whether it is up to date was asked for.
