@@ -23,8 +23,9 @@ function set(name, value) {
   }, 150);
   tell(name);
 }
-addEventListener("hashchange", () => {
-  for (const [name, text] of new URLSearchParams(location.hash.slice(1))) {
+addEventListener("hashchange", (event) => {
+  // Not the address of now: a choice saved in the meantime may have replaced what the reader typed.
+  for (const [name, text] of new URLSearchParams(new URL(event.newURL).hash.slice(1))) {
     set(name, text !== "" && isFinite(text) ? Number(text) : text);
   }
 });
