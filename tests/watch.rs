@@ -5,7 +5,7 @@ mod common;
 use common::{Done, Place};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -42,7 +42,8 @@ impl Drop for Running {
 
 /// A page that is served, and where.
 struct Served {
-    process: Running,
+    /// Ends with it.
+    _process: Running,
     /// Such as `127.0.0.1:8642`.
     address: String,
 }
@@ -57,7 +58,7 @@ impl Served {
         BufReader::new(stdout).read_line(&mut line).expect("its first line");
         let address = line.trim_end().strip_prefix("http://").and_then(|l| l.strip_suffix('/'));
         let address = address.unwrap_or_else(|| panic!("no address: {line:?}")).to_string();
-        Served { process, address }
+        Served { _process: process, address }
     }
 
     /// What comes back for these bytes; empty if the connection is closed without a word.
@@ -208,19 +209,4 @@ fn what_cannot_be_served_is_said() {
     failed("watch absent", &["absent"], "folder");
     std::fs::create_dir(place.path("empty")).expect("a folder");
     failed("watch empty", &["holds no run"], "train first");
-}
-
-#[test]
-#[cfg(unix)]
-fn an_interrupt_ends_it() {
-    let place = Place::new(CONFIG);
-    drop(training(&place));
-    let mut served = Served::start(&place, "watch run --port 0");
-    served.get("/version");
-    let child = &mut served.process.0;
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.expect("kill runs").success());
-    let status = child.wait().expect("it ends");
-    assert!(!status.success());
-    assert!(TcpStream::connect(&served.address).is_err(), "nobody listens any more");
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::{Place, ReportError};
+use super::json;
 use super::pack::{Bits, Pack, Packed};
 
 /// One file of scores or a circuit.
@@ -18,21 +19,37 @@ pub struct EdgeSet {
     pub label: String,
     /// The names of the edges in the file's order.
     pub names: Vec<String>,
-    /// `[E]`, none where an edge has no score.
-    pub scores: Vec<Option<f32>>,
+    /// `[E]`, what removing an edge takes from the metric; none where it has no score.
+    pub scores: Vec<Option<f64>>,
     /// `[E]`, which edges are in the circuit; all false in a file of scores.
     pub kept: Vec<bool>,
     /// The file's own words: method, metric, baseline, ..
     pub meta: Map<String, Value>,
 }
 
-/// How faithful circuits of growing size are, as `evaluate --curve` writes it.
+/// How faithful circuits of growing size are.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Curve {
     /// Edges kept.
     pub edges: Vec<usize>,
+    /// The same as a share of all.
+    #[serde(skip_serializing)]
+    pub fraction: Vec<f64>,
     /// The share of the metric that they keep.
     pub faithfulness: Vec<Option<f64>>,
+}
+
+/// What `evaluate --curve` writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Curves {
+    /// The name of the file.
+    pub label: String,
+    /// What is kept.
+    pub metric: Option<String>,
+    /// Edges by falling |score|.
+    pub by_size: Curve,
+    /// Edges by falling score.
+    pub by_score: Option<Curve>,
 }
 
 /// Two edges that stand in for each other, or need each other, as `interactions` writes it.
@@ -76,15 +93,15 @@ pub struct Trend {
 pub enum EdgeFile {
     /// Scores, or a circuit.
     Set(EdgeSet),
-    /// A curve of the scores or circuit whose file name stands in its own.
-    Curve(String, Curve),
+    /// Curves of the scores or circuit whose file name stands in theirs.
+    Curves(Curves),
     /// Interactions.
     Interactions(Vec<Interaction>),
 }
 
 #[derive(Deserialize)]
 struct Entry {
-    score: Option<f32>,
+    score: Option<f64>,
     #[serde(default)]
     in_graph: bool,
 }
@@ -118,15 +135,18 @@ impl EdgeFile {
             ReportError::new(file, Place::Key(key.into()), problem, help)
         };
         if let Some(edges) = value.get("edges").and_then(Value::as_object) {
+            let meta = value.get("meta").and_then(Value::as_object).cloned().unwrap_or_default();
+            // EAP-IG counts what removing an edge adds to the metric, we what it takes away.
+            let theirs = meta.get("convention").is_some_and(|convention| convention == "eap-ig");
+            let sign = if theirs { -1.0 } else { 1.0 };
             let (mut names, mut scores, mut kept) = (vec![], vec![], vec![]);
             for (name, entry) in edges {
                 let entry: Entry = Deserialize::deserialize(entry)
                     .map_err(|error| fail(&format!("edges.{name:.60}"), &error))?;
                 names.push(name.clone());
-                scores.push(entry.score.filter(|score| score.is_finite()));
+                scores.push(entry.score.map(|score| sign * score));
                 kept.push(entry.in_graph);
             }
-            let meta = value.get("meta").and_then(Value::as_object).cloned().unwrap_or_default();
             return Ok(Some(EdgeFile::Set(EdgeSet {
                 label: stem(file),
                 names,
@@ -135,13 +155,27 @@ impl EdgeFile {
                 meta,
             })));
         }
-        if let Some(curve) = value.get("curve").and_then(|curve| curve.get("abs")) {
-            let curve: Curve =
-                Deserialize::deserialize(curve).map_err(|error| fail("curve.abs", &error))?;
-            if curve.edges.len() != curve.faithfulness.len() {
-                return Err(fail("curve.abs", &"edges and faithfulness differ in length"));
-            }
-            return Ok(Some(EdgeFile::Curve(stem(file), curve)));
+        if let Some(both) = value.get("curve") {
+            let curve = |key: &str| -> Result<Option<Curve>, ReportError> {
+                let Some(value) = both.get(key) else { return Ok(None) };
+                let name = format!("curve.{key}");
+                let curve: Curve =
+                    Deserialize::deserialize(value).map_err(|error| fail(&name, &error))?;
+                let all @ [e, f, y] =
+                    [curve.edges.len(), curve.fraction.len(), curve.faithfulness.len()];
+                if all != [y.max(1); 3] {
+                    let problem =
+                        format!("has {e} sizes, {f} fractions, {y} values of faithfulness");
+                    return Err(fail(&name, &problem));
+                }
+                Ok(Some(curve))
+            };
+            return Ok(Some(EdgeFile::Curves(Curves {
+                label: stem(file),
+                metric: value.get("metric").and_then(Value::as_str).map(String::from),
+                by_size: curve("abs")?.ok_or_else(|| fail("curve.abs", &"is missing"))?,
+                by_score: curve("signed")?,
+            })));
         }
         if value.get("second_derivatives").is_some() {
             let pairs = value.get("pairs").cloned().unwrap_or(Value::Null);
@@ -159,11 +193,10 @@ impl Series {
     /// When it cannot be read or is damaged.
     pub fn read(file: &Path, label: &str) -> Result<Series, ReportError> {
         let help = "written by `edgegrad tune`; run it again for a whole one";
-        let text = std::fs::read(file).map_err(|error| ReportError::io(file, &error, help))?;
         let fail = |key: &str, problem: String| {
             ReportError::new(file, Place::Key(key.into()), problem, help)
         };
-        let DynamicsFile { steps, edges } = serde_json::from_slice(&text)
+        let DynamicsFile { steps, edges } = serde_json::from_value(json::read(file, help)?)
             .map_err(|error| fail("steps, edges", error.to_string()))?;
         let mut series = Series {
             label: label.into(),
@@ -210,7 +243,7 @@ pub struct EdgeGroup {
 pub struct EdgeGroups {
     /// In the order found.
     pub groups: Vec<EdgeGroup>,
-    curves: Vec<(String, Curve)>,
+    curves: Vec<Curves>,
     interactions: Vec<Interaction>,
 }
 
@@ -223,7 +256,7 @@ impl EdgeGroups {
                 group.sets.push(set);
                 group.curves.push(None);
             }
-            EdgeFile::Curve(name, curve) => self.curves.push((name, curve)),
+            EdgeFile::Curves(curves) => self.curves.push(curves),
             EdgeFile::Interactions(pairs) => self.interactions.extend(pairs),
         }
     }
@@ -256,7 +289,7 @@ impl EdgeGroups {
     /// else to the only set there is, and interactions to the graph they are of; says what is left.
     pub fn settle(&mut self) -> Vec<String> {
         let mut notes = Vec::new();
-        for (name, curve) in std::mem::take(&mut self.curves) {
+        for Curves { label: name, by_size: curve, .. } in std::mem::take(&mut self.curves) {
             let sets = self.groups.iter().flat_map(|g| g.sets.iter().map(|s| s.label.as_str()));
             let own = sets.clone().filter(|label| name.contains(label)).max_by_key(|l| l.len());
             let only = if sets.clone().count() == 1 { sets.clone().next() } else { None };
@@ -347,7 +380,8 @@ impl GroupData {
         }
         let word = |set: &EdgeSet, key: &str| set.meta.get(key).filter(|v| !v.is_null()).cloned();
         let sets = group.sets.iter().zip(&group.curves).enumerate().map(|(i, (set, curve))| {
-            let scores: Vec<f32> = set.scores.iter().map(|s| s.unwrap_or(f32::NAN)).collect();
+            let scores: Vec<f32> =
+                set.scores.iter().map(|s| s.map_or(f32::NAN, |s| s as f32)).collect();
             let scored = scores.iter().any(|score| score.is_finite());
             let circuit = set.kept.contains(&true);
             SetData {
@@ -400,6 +434,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[test]
+    fn scores_of_eap_ig_turn_their_signs() {
+        let file =
+            json!({ "edges": { "a->b": { "score": 0.5 } }, "meta": { "convention": "eap-ig" } });
+        let Ok(Some(EdgeFile::Set(set))) = EdgeFile::of(Path::new("x.json"), &file) else {
+            panic!("no set")
+        };
+        assert_eq!(set.scores, [Some(-0.5)]);
+    }
+
     fn set(label: &str, edges: Value) -> EdgeFile {
         let file = format!("{label}.json");
         EdgeFile::of(Path::new(&file), &json!({ "edges": edges })).unwrap().unwrap()
@@ -411,7 +455,8 @@ mod tests {
         groups.add(set("eap", json!({ "a->b": { "score": 1.0 }, "b->c": { "score": null } })));
         groups.add(set("acdc", json!({ "b->c": { "in_graph": true }, "a->b": { "score": 0.5 } })));
         groups.add(set("other", json!({ "a->b": { "score": 1.0 } })));
-        let curve = json!({ "curve": { "abs": { "edges": [0, 1], "faithfulness": [0.0, null] } } });
+        let curve = json!({ "curve": { "abs":
+            { "edges": [0, 1], "fraction": [0.0, 1.0], "faithfulness": [0.0, null] } } });
         groups.add(EdgeFile::of(Path::new("eval-eap.json"), &curve).unwrap().unwrap());
         assert_eq!(groups.settle(), Vec::<String>::new());
         assert_eq!(groups.groups.len(), 2);
@@ -431,7 +476,7 @@ mod tests {
         assert!(error.to_string().contains("key `edges.a->b`"), "{error}");
         assert_eq!(EdgeFile::of(Path::new("x.json"), &json!({ "tokens": 1 })).unwrap(), None);
         let mut groups = EdgeGroups::default();
-        groups.add(EdgeFile::Curve("eval".into(), Curve::default()));
+        groups.add(EdgeFile::Curves(Curves::default()));
         assert_eq!(groups.settle().len(), 1, "a curve of nothing is named");
     }
 }

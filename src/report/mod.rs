@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | `sources` | what a page is made of: runs, comparisons, files of scores, looks at pairs |
 //! | `run`, `config`, `metrics`, `snapshot`, `probe` | a run folder and its files |
-//! | `edges`, `pretraining`, `tuning`, `look` | the files of the other commands |
+//! | `edges`, `pretraining`, `tuning`, `look`, `json` | the files of the other commands |
 //! | `summary`, `spikes`, `thin` | success rates with intervals, jumps of the loss, fewer points of a curve |
 //! | `data`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
 //! | `page`, `digest` | the page around them, its content policy |
@@ -29,6 +29,7 @@ mod edges;
 mod error;
 pub mod export;
 mod fingerprint;
+mod json;
 mod look;
 mod metrics;
 mod pack;
@@ -52,7 +53,9 @@ mod weights;
 use std::path::{Path, PathBuf};
 
 pub use config::{ModelConfig, RunConfig, StageConfig, TaskConfig, TrainConfig};
-pub use edges::{Curve, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend};
+pub use edges::{
+    Curve, Curves, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend,
+};
 pub use error::{Place, ReportError};
 pub use look::{Both, Candidate, Look, ScoredEdge};
 pub use metrics::{CircuitLine, DomainLine, DomainScore, EvalLine, EventLine, Metrics, StepLine};

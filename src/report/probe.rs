@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Place, ReportError};
+use super::json;
 
 /// A sequence, and one with another label that stands in for what is removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +52,9 @@ impl Probe {
 
     fn read(file: &Path) -> Result<Probe, ReportError> {
         let help = "written when a stage begins; train again for a whole one";
-        let text = std::fs::read(file).map_err(|error| ReportError::io(file, &error, help))?;
         let fail = |problem: String| ReportError::new(file, Place::File, problem, help);
-        let probe: Probe =
-            serde_json::from_slice(&text).map_err(|error| fail(error.to_string()))?;
+        let probe: Probe = serde_json::from_value(json::read(file, help)?)
+            .map_err(|error| fail(error.to_string()))?;
         let lengths = || probe.pairs.iter().flat_map(|p| [p.clean.len(), p.corrupted.len()]);
         if let Some(other) = lengths().find(|&len| Some(len) != lengths().next()) {
             return Err(fail(format!("a sequence has {other} tokens, the first one has not")));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::edges::{EdgeFile, EdgeGroups, Series};
 use super::error::{Place, ReportError};
+use super::json;
 use super::look::Look;
 use super::pretraining::Pretraining;
 use super::run::{Arm, Experiment};
@@ -44,7 +45,7 @@ impl Sources {
         let mut sources = Sources::default();
         for path in paths {
             if path.is_file() {
-                let value = json(path)?;
+                let value = json::read(path, HELP)?;
                 if !sources.file(path, &name_of(path), &value)? {
                     return Err(ReportError::new(path, Place::File, "is of no known kind", HELP));
                 }
@@ -66,7 +67,11 @@ impl Sources {
     fn folder(&mut self, folder: &Path) -> Result<(), ReportError> {
         let comparison = folder.join("comparison.json");
         if comparison.is_file() {
-            self.tunings.push(Tuning::of(&comparison, &name_of(folder), &json(&comparison)?)?);
+            self.tunings.push(Tuning::of(
+                &comparison,
+                &name_of(folder),
+                &json::read(&comparison, HELP)?,
+            )?);
             return Ok(());
         }
         if Pretraining::is(folder) {
@@ -83,7 +88,8 @@ impl Sources {
             known += self.tuned(folder)?;
         } else if !folder.join("config.toml").is_file() {
             for file in files {
-                let read = json(&file).and_then(|value| self.file(&file, &name_of(&file), &value));
+                let read = json::read(&file, HELP)
+                    .and_then(|value| self.file(&file, &name_of(&file), &value));
                 match read {
                     Ok(found) => known += usize::from(found),
                     Err(error) => self.notes.push(error.note(folder)),
@@ -114,7 +120,8 @@ impl Sources {
         for (file, when) in [("circuit-first", "before"), ("circuit", "after")] {
             let path = folder.join(file).with_extension("json");
             if path.is_file()
-                && let Some(EdgeFile::Set(mut set)) = EdgeFile::of(&path, &json(&path)?)?
+                && let Some(EdgeFile::Set(mut set)) =
+                    EdgeFile::of(&path, &json::read(&path, HELP)?)?
             {
                 set.label = format!("{name}, {when}");
                 self.edges.add(EdgeFile::Set(set));
@@ -141,11 +148,6 @@ impl Sources {
         }
         Ok(true)
     }
-}
-
-fn json(file: &Path) -> Result<Value, ReportError> {
-    let text = std::fs::read(file).map_err(|error| ReportError::io(file, &error, HELP))?;
-    serde_json::from_slice(&text).map_err(|error| ReportError::new(file, Place::File, error, HELP))
 }
 
 fn json_files(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(group.series[0].scores, [[1.0], [2.0]]);
         assert_eq!(sources.tunings[0].name, "grid");
         assert_eq!(sources.notes.len(), 1, "{:?}", sources.notes);
-        assert!(sources.notes[0].starts_with("torn.json: "));
+        assert!(sources.notes[0].starts_with("torn.json, line 1: is not JSON"));
     }
 
     #[test]

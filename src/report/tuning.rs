@@ -74,6 +74,13 @@ pub struct TuningRow {
     pub reports: Vec<TuningRun>,
 }
 
+impl TuningRow {
+    /// How each seed ended.
+    pub fn ends(&self) -> impl Iterator<Item = &Judgement> {
+        self.reports.iter().filter_map(|run| Some(&run.path.last()?.judgement))
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct TuningRun {

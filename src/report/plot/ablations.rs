@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::super::error::{Place, ReportError};
+use super::super::tuning::Tuning;
 use super::axis::{Axis, Frame, brief};
 use super::font;
 use super::palette::{BLACK, GREY, GUIDE, LIGHT, REFERENCE, series};
-use super::read::{self, Comparison};
+use super::read;
 use super::scene::{Anchor, INCH, LABEL, SMALL, Scene, Stroke, cut, half_capital};
 use super::tuned::{self, GAP, RETENTION, TARGET, TRANSFER};
 use super::{Drawing, Options};
@@ -85,7 +86,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, Rep
 }
 
 /// The one comparison that these figures are drawn from.
-pub(super) fn one(inputs: &[PathBuf]) -> Result<Comparison, ReportError> {
+pub(super) fn one(inputs: &[PathBuf]) -> Result<Tuning, ReportError> {
     if let Some(other) = inputs.get(1) {
         let help = "give one comparison.json a figure";
         let problem = "is one comparison too many";
@@ -100,7 +101,7 @@ pub(super) fn one(inputs: &[PathBuf]) -> Result<Comparison, ReportError> {
 /// The ends of an axis: all seeds, and what was there before tuning unless it is far away.
 fn extent(
     figure: &tuned::Figure,
-    all: &Comparison,
+    all: &Tuning,
     measured: &[Option<tuned::Measured>],
 ) -> (f64, f64) {
     let numbers = measured.iter().flatten().flat_map(|m| m.seeds.iter().copied());
@@ -121,23 +122,18 @@ fn extent(
 mod tests {
     use super::super::svg;
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn every_method_has_a_point_in_every_panel() {
         let folder = tempfile::tempdir().unwrap();
-        let end = |x: f64| {
-            format!(
-                r#"{{"path": [{{"judgement": {{"target": 0}}}}, {{"judgement": {{"target": {x},
-                "gap": {x}, "transfer": {x}, "retention": {x}}}}}]}}"#
-            )
-        };
-        let text = format!(
-            r#"{{"base": {{"target": 0, "gap": 0, "transfer": 0, "retention": 1}}, "rows": [
-                {{"name": "<b>&", "reports": [{}, {}]}}, {{"name": "gone", "reports": []}}]}}"#,
-            end(0.5),
-            end(0.75)
-        );
-        std::fs::write(folder.path().join("comparison.json"), text).unwrap();
+        let mut value = super::super::super::tuning::tests::comparison();
+        let (mut named, mut gone) = (value["rows"][0].clone(), value["rows"][0].clone());
+        let run = &named["reports"][0];
+        (named["reports"], named["name"]) = (json!([run, run]), json!("<b>&"));
+        (gone["reports"], gone["name"]) = (json!([]), json!("gone"));
+        value["rows"] = json!([named, gone]);
+        std::fs::write(folder.path().join("comparison.json"), value.to_string()).unwrap();
         for width in [3.25, 6.75] {
             let options = Options { width: Some(width), ..Options::default() };
             let drawing = draw(&[folder.path().into()], &options).unwrap();

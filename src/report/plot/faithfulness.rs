@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::super::edges::Curve;
 use super::super::error::{Place, ReportError};
 use super::axis::{Axis, Frame, legend, number};
 use super::palette::{GREY, REFERENCE, series};
-use super::read::{self, Curve};
+use super::read;
 use super::scene::{Scene, Stroke};
 use super::{Drawing, Options};
 
@@ -100,7 +101,7 @@ mod tests {
     fn curves_lie_where_their_numbers_are() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("<eap>.json");
-        let text = r#"{"metric": "kl", "curve": {"abs": {"fraction": [0.0, 0.01, 0.1, 1.0],
+        let text = r#"{"metric": "kl", "curve": {"abs": {"edges": [0, 1, 10, 100], "fraction": [0.0, 0.01, 0.1, 1.0],
             "faithfulness": [0.0, 0.25, null, 1.0]}}}"#;
         std::fs::write(&path, text).unwrap();
         let drawing = draw(&[path], &Options::default()).unwrap();
@@ -122,8 +123,11 @@ mod tests {
     fn a_curve_of_nothing_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.json");
-        std::fs::write(&path, r#"{"curve": {"abs": {"fraction": [0], "faithfulness": [0]}}}"#)
-            .unwrap();
+        std::fs::write(
+            &path,
+            r#"{"curve": {"abs": {"edges": [0], "fraction": [0], "faithfulness": [0]}}}"#,
+        )
+        .unwrap();
         let error = draw(&[path], &Options::default()).unwrap_err().to_string();
         assert!(error.contains("key `curve.abs.fraction`"), "{error}");
     }

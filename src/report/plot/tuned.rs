@@ -1,6 +1,6 @@
 //! What `ablations` and `tradeoff` share: the figures of a method of tuning over its seeds.
 
-use super::read::{Comparison, Judged, Tuned};
+use super::super::tuning::{Judgement, Tuning, TuningRow};
 use super::statistics::{Bootstrap, Centre};
 
 /// A number that methods are judged by.
@@ -10,18 +10,15 @@ pub(super) struct Figure {
     pub(super) name: &'static str,
     /// Its name, with its unit.
     pub(super) title: &'static str,
-    of: fn(&Judged, &Judged) -> Option<f64>,
+    of: fn(&Judgement, &Judgement) -> f64,
 }
 
 /// How much of what was asked for is reached.
 pub(super) const TARGET: Figure =
     Figure { name: "target", title: "target (share)", of: |j, _| j.target };
 /// How far logits have moved towards it.
-pub(super) const GAP: Figure = Figure {
-    name: "gap gained",
-    title: "gap gained (logits)",
-    of: |j, base| Some(j.gap? - base.gap?),
-};
+pub(super) const GAP: Figure =
+    Figure { name: "gap gained", title: "gap gained (logits)", of: |j, base| j.gap - base.gap };
 /// The target on words and templates that tuning did not show.
 pub(super) const TRANSFER: Figure =
     Figure { name: "transfer", title: "transfer (share)", of: |j, _| j.transfer };
@@ -42,13 +39,12 @@ impl Figure {
     /// Over the seeds that have it; none if no seed has.
     pub(super) fn measure(
         &self,
-        all: &Comparison,
-        row: &Tuned,
+        all: &Tuning,
+        row: &TuningRow,
         centre: Centre,
     ) -> Option<Measured> {
-        let finite = |x: f64| Some(x).filter(|x| x.is_finite());
-        let of = |end: &Judged| (self.of)(end, &all.base).and_then(finite);
-        let seeds: Vec<f64> = row.ends.iter().filter_map(of).collect();
+        let of = |end: &Judgement| Some((self.of)(end, &all.base)).filter(|x| x.is_finite());
+        let seeds: Vec<f64> = row.ends().filter_map(of).collect();
         let interval = Bootstrap::new(seeds.len().max(1));
         Some(Measured {
             centre: centre.of(&seeds)?,
@@ -58,14 +54,14 @@ impl Figure {
     }
 
     /// Before tuning.
-    pub(super) fn base(&self, all: &Comparison) -> Option<f64> {
-        (self.of)(&all.base, &all.base).filter(|x| x.is_finite())
+    pub(super) fn base(&self, all: &Tuning) -> Option<f64> {
+        Some((self.of)(&all.base, &all.base)).filter(|x| x.is_finite())
     }
 }
 
 /// What points and lines are, for all methods together.
-pub(super) fn statement(all: &Comparison, centre: Centre) -> String {
-    let counts: Vec<usize> = all.rows.iter().map(|row| row.ends.len()).collect();
+pub(super) fn statement(all: &Tuning, centre: Centre) -> String {
+    let counts: Vec<usize> = all.rows.iter().map(|row| row.reports.len()).collect();
     let low = counts.iter().min().copied().unwrap_or(0);
     let high = counts.iter().max().copied().unwrap_or(0);
     let seeds = if low == high { high.to_string() } else { format!("{low} to {high}") };
@@ -80,24 +76,31 @@ pub(super) mod tests {
     use super::*;
 
     /// Methods with the target and the retention of each of their seeds.
-    pub(crate) fn comparison(rows: &[(&str, &[[f64; 2]])]) -> Comparison {
-        let end = |&[target, retention]: &[f64; 2]| Judged {
-            target: Some(target),
-            gap: Some(10.0 * target),
-            transfer: Some(0.5 * target),
-            retention: Some(retention),
+    pub(crate) fn comparison(rows: &[(&str, &[[f64; 2]])]) -> Tuning {
+        let judged = |target: f64, gap: f64, retention: f64| Judgement {
+            target,
+            gap,
+            transfer: 0.5 * target,
+            retention,
+            nll_change: 0.0,
         };
-        let rows = rows.iter().map(|(name, ends)| Tuned {
+        let value = super::super::super::tuning::tests::comparison();
+        let mut all = Tuning::of("c.json".as_ref(), "c", &value).unwrap();
+        let (row, run) = (all.rows[0].clone(), all.rows[0].reports[0].clone());
+        let end = |&[target, retention]: &[f64; 2]| {
+            let mut run = run.clone();
+            let last = run.path.last_mut().unwrap();
+            last.judgement = judged(target, 10.0 * target, retention);
+            run
+        };
+        let rows = rows.iter().map(|(name, ends)| TuningRow {
             name: (*name).into(),
-            ends: ends.iter().map(end).collect(),
+            reports: ends.iter().map(end).collect(),
+            ..row.clone()
         });
-        let base = Judged {
-            target: Some(0.0),
-            gap: Some(-5.0),
-            transfer: Some(0.0),
-            retention: Some(1.0),
-        };
-        Comparison { base, rows: rows.collect() }
+        all.rows = rows.collect();
+        all.base = judged(0.0, -5.0, 1.0);
+        all
     }
 
     #[test]
