@@ -72,7 +72,7 @@ pub fn export(input: &Path, format: Format, limit: usize) -> Result<Exported, Re
 fn look(link: &Link, largest: f64, thin: f64, wide: f64) -> (&'static str, f64) {
     match link.score {
         Some(score) if largest > 0.0 => {
-            let colour = if score < 0.0 { "#d55e00" } else { "#0072b2" };
+            let colour = if score < 0.0 { "#0072b2" } else { "#d55e00" };
             (colour, thin + (wide - thin) * score.abs() / largest)
         }
         _ => ("#595959", thin),

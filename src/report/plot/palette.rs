@@ -14,10 +14,10 @@ pub(super) const GREY: Ink = Ink::new(0x59_5959);
 pub(super) const LIGHT: Ink = Ink::new(0xb0_b0b0);
 /// Paper.
 pub(super) const WHITE: Ink = Ink::new(0xff_ffff);
-/// Scores above 0.
-pub(super) const POSITIVE: Ink = Ink::new(0x00_72b2);
+/// Scores above 0, as on the page.
+pub(super) const POSITIVE: Ink = Ink::new(0xd5_5e00);
 /// Scores below 0.
-pub(super) const NEGATIVE: Ink = Ink::new(0xd5_5e00);
+pub(super) const NEGATIVE: Ink = Ink::new(0x00_72b2);
 
 const ORDER: [Ink; 6] = [
     Ink::new(0x00_72b2),
