@@ -4,7 +4,7 @@
 mod common;
 
 use common::Place;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -47,16 +47,18 @@ fn place() -> Place {
     place.succeed(&format!("evaluate {asked} --scores eap.json --curve --out curve.json"));
     let topn = "--method topn --scores exact.json --edges 9";
     place.succeed(&format!("discover {asked} {topn} --out circuit.json"));
-    let judged = |x: f64| {
-        format!(r#"{{"target": {x}, "gap": {x}, "transfer": {x}, "retention": {}}}"#, 1.0 - x / 2.0)
+    let judged = |x: f64| json!({ "target": x, "gap": x, "transfer": x, "retention": 1.0 - x / 2.0, "nll_change": x });
+    let report = |x: f64| {
+        let path = [json!({ "step": 4, "judgement": judged(x) })];
+        json!({ "seed": 0, "block_numbers": 100.0, "ever_trained": 25.0, "path": path })
     };
-    let report = |x| format!(r#"{{"path": [{{"judgement": {}}}]}}"#, judged(x));
-    let row = |name: &str, x| {
-        format!(r#"{{"name": "{name}", "reports": [{}, {}]}}"#, report(x), report(x + 0.1))
+    let row = |name: &str, x: f64| {
+        json!({ "name": name, "method": name, "lr": 1e-3, "at_the_edge": false, "pareto": true, "diverged": 0,
+            "figures": {}, "reports": [report(x), report(x + 0.1)] })
     };
-    let rows = [row("full", 0.8), row("<circuit>", 0.5)].join(", ");
-    let base = judged(0.0);
-    place.write("grid/comparison.json", format!(r#"{{"base": {base}, "rows": [{rows}]}}"#));
+    let comparison = json!({ "task": "E1", "title": "E1: all", "target": "disagree", "seeds": 2,
+        "base": judged(0.0), "rows": [row("full", 0.8), row("<circuit>", 0.5)] });
+    place.write("grid/comparison.json", comparison.to_string());
     place
 }
 

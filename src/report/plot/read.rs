@@ -84,7 +84,8 @@ pub(in crate::report) fn edge_file(path: &Path) -> Result<Edges, ReportError> {
 fn last_circuit(folder: &Path) -> Result<Edges, ReportError> {
     let help = "train with `--set train.circuit_every=100`, or give a circuit's JSON file";
     let file = folder.join("metrics.jsonl");
-    let (metrics, _) = Metrics::read(&file)?;
+    let (metrics, _) =
+        Metrics::read(&file).map_err(|error| ReportError { help: help.into(), ..error })?;
     let line = metrics.circuits.iter().rfind(|line| !line.scores.is_empty());
     let line =
         line.ok_or_else(|| ReportError::new(&file, Place::File, "has no line `circuit`", help))?;
