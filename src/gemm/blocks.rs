@@ -1,6 +1,6 @@
 //! The loops around the micro-kernel, on one thread.
 
-use super::kernel::{Tile, width};
+use super::kernel::{Ahead, Tile, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::{Mat, MatMut, Summand};
@@ -142,13 +142,14 @@ impl<T> Old<T> {
 struct Plan {
     kc: usize,
     nc: usize,
-    /// Copy strips of A, else read them in place.
+    mc: usize,
+    /// Copy blocks of A, else read them in place.
     pack_a: bool,
     /// Copy all of B, else only a last panel that does not fill its vectors.
     pack_b: bool,
-    /// Numbers the copied strip of A takes.
-    strip: usize,
-    /// Numbers the copied panels of B take.
+    /// Numbers that the copy of a block of A takes.
+    block: usize,
+    /// Numbers that the copied panels of B take.
     panels: usize,
 }
 
@@ -158,24 +159,25 @@ impl Plan {
         let size = size_of::<L::Elem>();
         let nr = L::NV * L::N;
         let kc = p.k.min(depth::<L::Elem>());
-        // Small products are too short to divide in.
-        let small = p.k.saturating_mul(p.n) <= NC_BYTES / size;
-        let nc = if small { p.n } else { (NC_BYTES / size / kc).next_multiple_of(nr) };
-        let pack_b = p.b_cs != 1 || p.k * p.n * size > PACK_B_BYTES;
+        let nc = (NC_BYTES / size / kc.max(1)).next_multiple_of(nr).min(p.n);
+        let most = MC_BYTES / size / kc.max(1);
+        // Blocks as even as can be.
+        let mc = p.m.div_ceil(p.m.div_ceil(most)).next_multiple_of(L::MR);
+        let pack_b = p.b_cs != 1 || (p.m > 20 * L::MR && p.k * p.n * size > PACK_B_BYTES);
         let pack_a = match (p.a_rs, p.a_cs) {
             // Columns of a strip lie on a line each.
             (1, _) => p.n > nr && p.m > nr,
-            (_, 1) => p.n > PACK_A_PANELS * nr && p.m.min(L::MR) * p.k * size > PACK_A_BYTES,
-            _ => true,
+            (_, cs) => cs != 1,
         };
-        let columns = if pack_b { p.n.min(nc).next_multiple_of(nr) } else { nr };
+        let columns = if pack_b { nc.next_multiple_of(nr) } else { nr };
         let tail = p.n % nr != 0 && width::<L>(p.n % nr) != p.n % nr;
         Plan {
             kc,
             nc,
+            mc,
             pack_a,
             pack_b,
-            strip: if pack_a { L::MR * row_stride::<L>(kc) } else { 0 },
+            block: if pack_a { mc.min(p.m) * row_stride::<L>(kc) } else { 0 },
             panels: if pack_b || tail { kc * columns } else { 0 },
         }
     }
@@ -188,15 +190,13 @@ pub(super) fn depth<T>() -> usize {
 }
 
 /// Bytes of a row of a strip of A.
-const KC_BYTES: usize = 1024;
+const KC_BYTES: usize = 2048;
 /// Bytes of a block of B: half of a second-level cache of 1 MiB.
 const NC_BYTES: usize = 512 << 10;
+/// Bytes of a block of A: a quarter of it.
+const MC_BYTES: usize = 512 << 10;
 /// B in place may be this large.
-const PACK_B_BYTES: usize = 64 << 10;
-/// A in place serves up to this many panels.
-const PACK_A_PANELS: usize = 4;
-/// Strips of A in place may be this large.
-const PACK_A_BYTES: usize = 16 << 10;
+const PACK_B_BYTES: usize = 20 << 10;
 
 /// The distance of the rows of a copied strip: a vector more than `kc`, so that the rows do not
 /// compete for the same lines of the cache.
@@ -215,7 +215,8 @@ pub(super) fn height<L: Lanes>(left: usize) -> usize {
     }
 }
 
-impl<T: Element> Kernel<T> for Product<'_, T> {
+/// By reference: a copy would be read before it is written out.
+impl<T: Element> Kernel<T> for &Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -228,19 +229,19 @@ impl<T: Element> Kernel<T> for Product<'_, T> {
 
 /// A product that is computed in tiles. Apart from the small ones, which would take longer to set up
 /// its variables than they need.
-struct Tiled<'a, T>(Product<'a, T>);
+struct Tiled<'a, T>(&'a Product<'a, T>);
 
 impl<T: Element> Kernel<T> for Tiled<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let product = &self.0;
+        let product = self.0;
         if product.is_skinny() {
             return product.skinny::<L>();
         }
         let plan = Plan::new::<L>(product);
-        let len = plan.strip + plan.panels;
+        let len = plan.block + plan.panels;
         // A little memory is on the stack sooner than it is found.
         let (mut near, mut far);
         let memory: &mut [T] = match len {
@@ -254,80 +255,108 @@ impl<T: Element> Kernel<T> for Tiled<'_, T> {
                 &mut far
             }
         };
-        let (strip, panels) = memory.split_at_mut(plan.strip);
-        product.blocks::<L>(plan, strip, panels);
+        let (block, panels) = memory.split_at_mut(plan.block);
+        product.blocks::<L>(plan, block, panels);
     }
 }
 
 impl<T: Element> Product<'_, T> {
-    /// Block after block of B, strip after strip of A, panel after panel of the block.
+    /// Block after block of B, block after block of A, panel after panel, strip after strip.
     #[inline(always)]
-    fn blocks<L: Lanes<Elem = T>>(&self, plan: Plan, strip: &mut [T], panels: &mut [T]) {
+    fn blocks<L: Lanes<Elem = T>>(&self, plan: Plan, block: &mut [T], panels: &mut [T]) {
         let nr = L::NV * L::N;
         let mut jc = 0;
         while jc < self.n {
             let nb = plan.nc.min(self.n - jc);
+            // Panels that are copied: all, or the last one if it does not fill its vectors.
+            let last = nb % nr;
+            let first = match () {
+                () if plan.pack_b => 0,
+                () if last == 0 || width::<L>(last) == last => nb,
+                () => nb - last,
+            };
             let mut pc = 0;
             loop {
                 let kc = plan.kc.min(self.k - pc);
                 let b = self.b.wrapping_add(pc * self.b_rs + jc * self.b_cs);
-                // Panels that are copied: all, or the last one if it does not fill its vectors.
-                let last = nb % nr;
-                let first = match () {
-                    () if plan.pack_b => 0,
-                    () if last == 0 || width::<L>(last) == last => nb,
-                    () => nb - last,
-                };
                 let whole = if self.b_cs == 1 { first + (nb - first) / nr * nr } else { first };
                 // SAFETY: these panels lie inside B.
                 unsafe {
                     pack::panels::<L>(b.wrapping_add(first), self.b_rs, kc, whole - first, panels);
                 }
-                for j in (whole..nb).step_by(nr) {
-                    let (b, to) = (b.wrapping_add(j * self.b_cs), &mut panels[(j - first) * kc..]);
-                    // SAFETY: the panel lies inside B.
-                    unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, nr.min(nb - j), to) };
-                }
-                let mut ic = 0;
-                while ic < self.m {
-                    let rows = height::<L>(self.m - ic);
+                // The block that is copied next; each tile asks for a part of its panel.
+                let (next, deep) = match () {
+                    () if !plan.pack_b || self.b_cs != 1 => (b, 0),
+                    () if pc + kc < self.k => {
+                        (b.wrapping_add(kc * self.b_rs), plan.kc.min(self.k - pc - kc))
+                    }
+                    () if jc + nb < self.n => (self.b.wrapping_add(jc + nb), plan.kc),
+                    () => (b, 0),
+                };
+                let each = deep.div_ceil(self.m.div_ceil(L::MR));
+                for ic in (0..self.m).step_by(plan.mc) {
+                    let mb = plan.mc.min(self.m - ic);
                     let a = self.a.wrapping_add(ic * self.a_rs + pc * self.a_cs);
-                    let (a, a_rs, a_cs) = if !plan.pack_a {
-                        (a, self.a_rs, self.a_cs)
-                    } else {
+                    let (a, a_rs, a_cs) = if plan.pack_a {
                         let stride = row_stride::<L>(kc);
-                        // SAFETY: the strip lies inside A.
-                        let (rs, cs) = unsafe {
-                            pack::strip::<L>(a, self.a_rs, self.a_cs, rows, kc, stride, strip)
-                        };
-                        (strip.as_ptr(), rs, cs)
+                        // SAFETY: the block lies inside A.
+                        unsafe {
+                            pack::rows::<L>(a, self.a_rs, self.a_cs, mb, kc, stride, block);
+                        }
+                        (block.as_ptr(), stride, 1)
+                    } else {
+                        (a, self.a_rs, self.a_cs)
                     };
                     for j in (0..nb).step_by(nr) {
                         let cols = nr.min(nb - j);
+                        if ic == 0 && j >= whole {
+                            let b = b.wrapping_add(j * self.b_cs);
+                            let to = &mut panels[(j - first) * kc..];
+                            // SAFETY: the panel lies inside B.
+                            unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, cols, to) };
+                        }
                         let (b, b_rs) = if j < first {
                             (b.wrapping_add(j), self.b_rs)
                         } else {
                             (panels[(j - first) * kc..].as_ptr(), width::<L>(cols))
                         };
-                        let tile = Tile {
-                            kc,
-                            alpha: self.alpha,
-                            a,
-                            a_rs,
-                            a_cs,
-                            b,
-                            b_rs,
-                            c: self.c.wrapping_add(ic * self.c_rs + jc + j),
-                            c_rs: self.c_rs,
-                            cols,
-                            old: self.old(pc, ic, jc + j),
-                            part: None,
-                        };
-                        // SAFETY: strip and panel lie in A and B or in their copies, the tile in
-                        // C, which is ours.
-                        unsafe { tile.run::<L>(rows) };
+                        let mut i = 0;
+                        while i < mb {
+                            let left = mb - i;
+                            let rows = height::<L>(left);
+                            // All of full height but the last two, which are as even as can be.
+                            let times = if rows == L::MR && left >= 3 * L::MR {
+                                left / L::MR - 1
+                            } else {
+                                1
+                            };
+                            let tile = Tile {
+                                kc,
+                                alpha: self.alpha,
+                                a: a.wrapping_add(i * a_rs),
+                                a_rs,
+                                a_cs,
+                                b,
+                                b_rs,
+                                c: self.c.wrapping_add((ic + i) * self.c_rs + jc + j),
+                                c_rs: self.c_rs,
+                                cols,
+                                times,
+                                old: self.old(pc, ic + i, jc + j),
+                                ahead: Ahead::new(
+                                    next.wrapping_add((ic + i) / L::MR * each * self.b_rs + j),
+                                    self.b_rs,
+                                    each,
+                                    kc,
+                                ),
+                                part: None,
+                            };
+                            // SAFETY: strip and panel lie in A and B or in their copies, the tile
+                            // in C, which is ours.
+                            unsafe { tile.run::<L>(rows) };
+                            i += times * rows;
+                        }
                     }
-                    ic += rows;
                 }
                 pc += plan.kc;
                 if pc >= self.k {

@@ -3,6 +3,7 @@
 use super::blocks::Old;
 use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::hint::black_box;
+use std::ptr::null;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// One tile: `C[rows, cols] = alpha A[rows, kc] B[kc, cols]`, or added to C.
@@ -21,10 +22,37 @@ pub(super) struct Tile<'a, T> {
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
     pub(super) cols: usize,
+    /// How many such tiles there are, one below the other.
+    pub(super) times: usize,
     /// What the tile is added to, if anything.
     pub(super) old: Option<Old<T>>,
+    /// What is needed later.
+    pub(super) ahead: Ahead<T>,
     /// If only a part of K is computed: what comes before and after.
     pub(super) part: Option<&'a Part<T>>,
+}
+
+/// Memory that is needed later, to be asked for while a tile is computed: rows of as many numbers as
+/// the tile is wide, `stride` apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead<T> {
+    pub(super) at: *const T,
+    pub(super) stride: usize,
+    /// How many rows.
+    pub(super) rows: usize,
+    /// How many of them in a round of the loop.
+    each: usize,
+}
+
+impl<T> Ahead<T> {
+    /// Nothing.
+    pub(super) const NONE: Ahead<T> = Ahead { at: null(), stride: 0, rows: 0, each: 0 };
+
+    /// These rows, while a sum of `kc` products is computed.
+    #[inline(always)]
+    pub(super) fn new(at: *const T, stride: usize, rows: usize, kc: usize) -> Self {
+        Ahead { at, stride, rows, each: rows.div_ceil((kc / UNROLL).max(1)) }
+    }
 }
 
 /// A part of the sums, where they are too long for B to stay near. Between parts the sums wait in
@@ -37,12 +65,6 @@ pub(super) struct Part<T> {
     pub(super) resumes: bool,
     /// Leave them there; else write C.
     pub(super) pauses: bool,
-    /// Rows of memory that another tile needs, to be asked for while this one is computed: the first,
-    pub(super) next: *const T,
-    /// their distance,
-    pub(super) stride: usize,
-    /// and how many of the width of the tile to ask for in each round of the loop.
-    pub(super) each: usize,
 }
 
 /// How many numbers of a row of B a tile reads: one vector, two or `L::NV`, the fewest that hold
@@ -88,10 +110,12 @@ impl<T: Element> Tile<'_, T> {
     /// Picks the layout of A.
     #[inline(always)]
     fn with_a<L: Lanes<Elem = T>, const R: usize, const V: usize>(self) {
-        if self.a_rs == 1 {
-            L::outline(Micro::<'_, T, R, V, true>(self));
+        if self.part.is_some() {
+            L::outline(Micro::<'_, T, R, V, false, true>(self));
+        } else if self.a_rs == 1 {
+            L::outline(Micro::<'_, T, R, V, true, false>(self));
         } else {
-            L::outline(Micro::<'_, T, R, V, false>(self));
+            L::outline(Micro::<'_, T, R, V, false, false>(self));
         }
     }
 }
@@ -104,114 +128,155 @@ const LINE: usize = 64;
 
 /// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along rows.
 /// Only [`Tile::run`] makes one; what it demands holds.
-struct Micro<'a, T, const R: usize, const V: usize, const COLUMNS: bool>(Tile<'a, T>);
+struct Micro<'a, T, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool>(
+    Tile<'a, T>,
+);
 
-impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
-    for Micro<'_, T, R, V, COLUMNS>
+impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool> Kernel<T>
+    for Micro<'_, T, R, V, COLUMNS, PART>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, old, part } = self.0;
-        let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
-        // One pointer for three rows: addresses scale an index by 1 and 2 for free. Unless it is
-        // kept from knowing how they relate, the compiler adds its way from row to row instead.
-        let third = |i: usize| black_box(a.wrapping_add(i * a_rs));
-        let mut thirds = [a; 2];
-        if !COLUMNS && R > 3 {
-            thirds[1] = third(3);
+        let mut tile = self.0;
+        if PART {
+            return one::<L, R, V, COLUMNS, PART>(tile);
         }
-        let mut sums = [[L::splat(T::ZERO); V]; R];
-        let waits = |part: &Part<T>, i: usize, v: usize| part.sums.wrapping_add((i * V + v) * L::N);
-        if let Some(part) = part.filter(|part| part.resumes) {
-            for (i, sums) in sums.iter_mut().enumerate() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: there is room for the tile, and the part before left it there.
-                    *sum = L::load(unsafe { from_raw_parts(waits(part, i, v), L::N) });
-                }
-            }
+        for _ in 0..self.0.times {
+            one::<L, R, V, COLUMNS, PART>(tile);
+            tile.a = tile.a.wrapping_add(R * if COLUMNS { 1 } else { tile.a_rs });
+            tile.c = tile.c.wrapping_add(R * tile.c_rs);
+            tile.old = tile.old.map(|old| old.from(R, 0));
+            tile.ahead.at = tile.ahead.at.wrapping_add(tile.ahead.rows * tile.ahead.stride);
         }
-        let mut next = part.map_or(a, |part| part.next);
-        let strides = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
-        // C is written when the sums are complete; by then it is near.
-        if part.is_none_or(|part| !part.pauses) {
-            for i in 0..R {
-                for v in 0..V {
-                    prefetch(c.wrapping_add(i * c_rs + v * L::N));
-                }
-            }
-        }
-        for _ in 0..kc / UNROLL {
-            if let Some(part) = part {
-                for _ in 0..part.each {
-                    for line in 0..(V * L::N * size_of::<T>()).div_ceil(LINE) {
-                        prefetch(next.wrapping_byte_add(line * LINE));
-                    }
-                    next = next.wrapping_add(part.stride);
-                }
-            }
-            for u in 0..UNROLL {
-                step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, u, b);
-                b = b.wrapping_add(b_rs);
-            }
-            if !COLUMNS {
-                for a in &mut thirds {
-                    *a = a.wrapping_add(UNROLL);
-                }
-            }
-        }
-        for _ in 0..kc % UNROLL {
-            step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, 0, b);
-            b = b.wrapping_add(b_rs);
-            if !COLUMNS {
-                for a in &mut thirds {
-                    *a = a.wrapping_add(1);
-                }
-            }
-        }
+    }
+}
 
-        if let Some(part) = part.filter(|part| part.pauses) {
-            for (i, sums) in sums.into_iter().enumerate() {
-                for (v, sum) in sums.into_iter().enumerate() {
-                    // SAFETY: there is room for the tile, which is ours.
-                    sum.store(unsafe { from_raw_parts_mut(waits(part, i, v), L::N) });
-                }
+/// One of these tiles.
+#[inline(always)]
+fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool>(
+    tile: Tile<'_, L::Elem>,
+) {
+    let Tile {
+        kc,
+        alpha,
+        a,
+        a_rs,
+        a_cs,
+        mut b,
+        b_rs,
+        c,
+        c_rs,
+        cols,
+        times: _,
+        old,
+        mut ahead,
+        part,
+    } = tile;
+    let part = part.filter(|_| PART);
+    let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
+    // One pointer for three rows: addresses scale an index by 1 and 2 for free. Unless it is
+    // kept from knowing how they relate, the compiler adds its way from row to row instead.
+    let third = |i: usize| black_box(a.wrapping_add(i * a_rs));
+    let mut thirds = [a; 2];
+    if !COLUMNS && R > 3 {
+        thirds[1] = third(3);
+    }
+    let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
+    let waits =
+        |part: &Part<L::Elem>, i: usize, v: usize| part.sums.wrapping_add((i * V + v) * L::N);
+    if let Some(part) = part.filter(|part| part.resumes) {
+        for (i, sums) in sums.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: there is room for the tile, and the part before left it there.
+                *sum = L::load(unsafe { from_raw_parts(waits(part, i, v), L::N) });
             }
-            return;
         }
-        let alpha = L::splat(alpha);
-        let row = |i: usize| c.wrapping_add(i * c_rs);
-        if cols == V * L::N {
-            for (i, sums) in sums.iter().enumerate() {
-                for (v, &sum) in sums.iter().enumerate() {
-                    let sum = match old {
-                        None => alpha * sum,
-                        // SAFETY: row i of what is added has `cols` columns.
-                        Some(old) => alpha
-                            .mul_add(sum, L::load(unsafe { old.from(0, v * L::N).row(i, L::N) })),
-                    };
-                    // SAFETY: row i of C has `cols` columns, which are ours.
-                    sum.store(unsafe { from_raw_parts_mut(row(i).wrapping_add(v * L::N), L::N) });
-                }
-            }
-        } else {
+    }
+    let strides = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
+    // C is written when the sums are complete; by then it is near.
+    if part.is_none_or(|part| !part.pauses) {
+        for i in 0..R {
             for v in 0..V {
-                let len = cols.saturating_sub(v * L::N).min(L::N);
-                for (i, sums) in sums.iter().enumerate() {
-                    let sum = match old {
-                        None => alpha * sums[v],
-                        Some(old) => {
-                            // SAFETY: row i of what is added has `cols` columns.
-                            let old = unsafe { old.from(0, v * L::N).row(i, len) };
-                            alpha.mul_add(sums[v], L::load_partial(old, T::ZERO))
-                        }
-                    };
-                    // SAFETY: row i of C has `cols` columns, which are ours.
-                    sum.store_partial(unsafe {
-                        from_raw_parts_mut(row(i).wrapping_add(v * L::N), len)
-                    });
+                prefetch(c.wrapping_add(i * c_rs + v * L::N));
+            }
+        }
+    }
+    for _ in 0..kc / UNROLL {
+        if ahead.rows > 0 {
+            for _ in 0..ahead.each {
+                for line in 0..(V * L::N * size_of::<L::Elem>()).div_ceil(LINE) {
+                    prefetch(ahead.at.wrapping_byte_add(line * LINE));
                 }
+                ahead.at = ahead.at.wrapping_add(ahead.stride);
+            }
+            ahead.rows = ahead.rows.saturating_sub(ahead.each);
+        }
+        for u in 0..UNROLL {
+            step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, u, b);
+            b = b.wrapping_add(b_rs);
+        }
+        if !COLUMNS {
+            for a in &mut thirds {
+                *a = a.wrapping_add(UNROLL);
+            }
+        }
+    }
+    for _ in 0..kc % UNROLL {
+        step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, 0, b);
+        b = b.wrapping_add(b_rs);
+        if !COLUMNS {
+            for a in &mut thirds {
+                *a = a.wrapping_add(1);
+            }
+        }
+    }
+
+    if let Some(part) = part.filter(|part| part.pauses) {
+        for (i, sums) in sums.into_iter().enumerate() {
+            for (v, sum) in sums.into_iter().enumerate() {
+                // SAFETY: there is room for the tile, which is ours.
+                sum.store(unsafe { from_raw_parts_mut(waits(part, i, v), L::N) });
+            }
+        }
+        return;
+    }
+    if old.is_none() && alpha != L::Elem::ONE {
+        sums.iter_mut().flatten().for_each(|sum| *sum = L::splat(alpha) * *sum);
+    }
+    let alpha = L::splat(alpha);
+    let row = |i: usize| c.wrapping_add(i * c_rs);
+    if cols == V * L::N {
+        for (i, sums) in sums.iter().enumerate() {
+            for (v, &sum) in sums.iter().enumerate() {
+                let sum = match old {
+                    None => sum,
+                    // SAFETY: row i of what is added has `cols` columns.
+                    Some(old) => {
+                        alpha.mul_add(sum, L::load(unsafe { old.from(0, v * L::N).row(i, L::N) }))
+                    }
+                };
+                // SAFETY: row i of C has `cols` columns, which are ours.
+                sum.store(unsafe { from_raw_parts_mut(row(i).wrapping_add(v * L::N), L::N) });
+            }
+        }
+    } else {
+        for v in 0..V {
+            let len = cols.saturating_sub(v * L::N).min(L::N);
+            for (i, sums) in sums.iter().enumerate() {
+                let sum = match old {
+                    None => sums[v],
+                    Some(old) => {
+                        // SAFETY: row i of what is added has `cols` columns.
+                        let old = unsafe { old.from(0, v * L::N).row(i, len) };
+                        alpha.mul_add(sums[v], L::load_partial(old, L::Elem::ZERO))
+                    }
+                };
+                // SAFETY: row i of C has `cols` columns, which are ours.
+                sum.store_partial(unsafe {
+                    from_raw_parts_mut(row(i).wrapping_add(v * L::N), len)
+                });
             }
         }
     }

@@ -81,11 +81,15 @@ pub(super) unsafe fn panels<L: Lanes>(
             for (v, to) in to[k * nr..][..nr].chunks_exact_mut(L::N).enumerate() {
                 // SAFETY: the caller promises row k of B.
                 let from = unsafe { from_raw_parts(b.add(k * rs + j * nr + v * L::N), L::N) };
+                prefetch(b.wrapping_add((k + AHEAD) * rs + j * nr + v * L::N));
                 L::load(from).store(to);
             }
         }
     }
 }
+
+/// How many rows ahead of the one that is copied memory is asked for.
+const AHEAD: usize = 4;
 
 /// A square that sticks out of B, by way of one that is filled up with zeros: `columns` columns of
 /// `rows` numbers each, to `to[k * width + i]`.
@@ -110,13 +114,12 @@ fn edge<'a, L: Lanes>(
 /// A square of the longest vectors.
 const SQUARE: usize = 16 * 16;
 
-/// Copies `rows` rows of `kc` numbers, `a[i * rs + k * cs]`, and returns the strides of the copy,
-/// one of which is 1. Rows of the copy lie `stride >= kc` apart where A has rows of its own.
+/// Copies `rows` rows of `kc` numbers, `a[i * rs + k * cs]`, to `to[i * stride + k]`.
 ///
 /// # Safety
 /// They must be readable there.
 #[inline(always)]
-pub(super) unsafe fn strip<L: Lanes>(
+pub(super) unsafe fn rows<L: Lanes>(
     a: *const L::Elem,
     rs: usize,
     cs: usize,
@@ -124,31 +127,38 @@ pub(super) unsafe fn strip<L: Lanes>(
     kc: usize,
     stride: usize,
     to: &mut [L::Elem],
-) -> (usize, usize) {
-    if rs == 1 {
-        for (k, to) in to[..kc * rows].chunks_exact_mut(rows).enumerate() {
-            // SAFETY: the caller promises column k of A.
-            let column = unsafe { from_raw_parts(a.add(k * cs), rows) };
-            if rows <= L::N {
-                L::load_partial(column, L::Elem::ZERO).store_partial(to);
-            } else {
-                copy::<L>(column, to);
-            }
-        }
-        return (1, rows);
-    }
-    for (i, to) in to[..rows * stride].chunks_exact_mut(stride).enumerate() {
-        if cs == 1 {
-            // SAFETY: the caller promises row i of A.
-            copy::<L>(unsafe { from_raw_parts(a.add(i * rs), kc) }, &mut to[..kc]);
-        } else {
-            for (k, to) in to[..kc].iter_mut().enumerate() {
+) {
+    let to = &mut to[..rows * stride];
+    if cs == 1 || rs != 1 {
+        for (i, to) in to.chunks_exact_mut(stride).enumerate() {
+            if cs == 1 {
                 // SAFETY: the caller promises row i of A.
-                *to = unsafe { *a.add(i * rs + k * cs) };
+                copy::<L>(unsafe { from_raw_parts(a.add(i * rs), kc) }, &mut to[..kc]);
+            } else {
+                for (k, to) in to[..kc].iter_mut().enumerate() {
+                    // SAFETY: the caller promises row i of A.
+                    *to = unsafe { *a.add(i * rs + k * cs) };
+                }
+            }
+        }
+        return;
+    }
+    // Columns lie in one piece: square after square along them.
+    for k in (0..kc).step_by(L::N) {
+        let columns = L::N.min(kc - k);
+        for (i, to) in to.chunks_mut(L::N * stride).enumerate() {
+            let (from, high) = (a.wrapping_add(i * L::N + k * cs), L::N.min(to.len() / stride));
+            if columns == L::N && high == L::N {
+                // SAFETY: the caller promises N numbers of N columns, `cs` apart.
+                let square = unsafe { from_raw_parts(from, (L::N - 1) * cs + L::N) };
+                L::transpose(square, cs, &mut to[k..], stride);
+            } else {
+                // SAFETY: the caller promises these numbers of column `k + i`.
+                let column = |i| unsafe { from_raw_parts(from.wrapping_add(i * cs), high) };
+                edge::<L>(columns, high, column, &mut to[k..], stride);
             }
         }
     }
-    (stride, 1)
 }
 
 /// Copies `x`, and zeros behind it to the end of `to`.

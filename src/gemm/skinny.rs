@@ -7,7 +7,7 @@
 //! first-level cache. Stored transposed, B is read along its columns and copied.
 
 use super::blocks::{Product, depth, height, row_stride};
-use super::kernel::{Part, Tile, UNROLL, width};
+use super::kernel::{Ahead, Part, Tile, UNROLL, width};
 use super::pack;
 use super::scratch::Scratch;
 use crate::simd::{Element, Lanes};
@@ -56,17 +56,9 @@ impl<T: Element> Product<'_, T> {
             let mut pc = 0;
             loop {
                 let kc = kc.min(self.k - pc);
-                let (mut a_rs, mut a_cs) = (0, 0);
-                let mut ic = 0;
-                while ic < self.m {
-                    let rows = height::<L>(self.m - ic);
-                    let a = self.a.wrapping_add(ic * self.a_rs + pc * self.a_cs);
-                    let to = &mut strips[ic * stride..];
-                    // SAFETY: the strip lies inside A.
-                    (a_rs, a_cs) =
-                        unsafe { pack::strip::<L>(a, self.a_rs, self.a_cs, rows, kc, stride, to) };
-                    ic += rows;
-                }
+                let a = self.a.wrapping_add(pc * self.a_cs);
+                // SAFETY: these columns lie inside A.
+                unsafe { pack::rows::<L>(a, self.a_rs, self.a_cs, self.m, kc, stride, strips) };
                 for k in (0..kc).step_by(run) {
                     let deep = run.min(kc - k);
                     for j in (jc..end).step_by(nr) {
@@ -83,8 +75,6 @@ impl<T: Element> Product<'_, T> {
                         let (mut ic, mut strip) = (0, 0);
                         while ic < self.m {
                             let rows = height::<L>(self.m - ic);
-                            // Copied down its columns, a strip is as wide as it is high.
-                            a_cs = if a_rs == 1 { rows } else { a_cs };
                             let (from, to) = (deep * strip / high, deep * (strip + 1) / high);
                             let part = Part {
                                 sums: sums
@@ -92,22 +82,28 @@ impl<T: Element> Product<'_, T> {
                                     .wrapping_add(((j - jc) / nr * high + strip) * tile),
                                 resumes: k > 0,
                                 pauses: k + deep < kc,
-                                next: ask.wrapping_add(from * self.b_rs),
-                                stride: self.b_rs,
-                                each: (to - from).div_ceil((deep / UNROLL).max(1)),
+                            };
+                            let ahead = match packs {
+                                true => Ahead::NONE,
+                                false => {
+                                    let at = ask.wrapping_add(from * self.b_rs);
+                                    Ahead::new(at, self.b_rs, to - from, deep)
+                                }
                             };
                             let tile = Tile {
                                 kc: deep,
                                 alpha: self.alpha,
-                                a: strips[ic * stride + k * a_cs..].as_ptr(),
-                                a_rs,
-                                a_cs,
+                                a: strips[ic * stride + k..].as_ptr(),
+                                a_rs: stride,
+                                a_cs: 1,
                                 b,
                                 b_rs,
                                 c: self.c.wrapping_add(ic * self.c_rs + j),
                                 c_rs: self.c_rs,
                                 cols,
+                                times: 1,
                                 old: self.old(pc, ic, j),
+                                ahead,
                                 part: (!packs).then_some(&part),
                             };
                             // SAFETY: strip and panel lie in their copies or in B, the tile in C,

@@ -4,11 +4,11 @@
 //! their multiply-add: an element of C has the same bits whichever way it is computed.
 
 use super::blocks::{Old, Product, depth};
-use super::kernel::{Tile, width};
+use super::kernel::{Ahead, Tile, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::shallow::SHALLOW;
-use crate::simd::{Element, Lanes, slice};
+use crate::simd::{Element, Kernel, Lanes, slice};
 use std::slice::{from_mut, from_raw_parts};
 
 /// Products of up to this many multiply-adds are done one by one.
@@ -37,7 +37,7 @@ impl<T: Element> Product<'_, T> {
                 _ => self.down_columns::<L, FEW_COLUMNS>(),
             }
         } else if self.a_cs == 1 && (self.b_cs == 1 || self.b_rs == 1) {
-            self.turned::<L>();
+            L::outline(Turned(self));
         } else {
             return false;
         }
@@ -98,61 +98,6 @@ impl<T: Element> Product<'_, T> {
         }
     }
 
-    /// `C^T = alpha B^T A^T`: rows of A, which lie in one piece, become the columns of a tile.
-    #[inline(always)]
-    fn turned<L: Lanes<Elem = T>>(&self) {
-        let nr = L::NV * L::N;
-        let len = nr * depth::<T>().min(self.k);
-        let (mut near, mut far);
-        let panel: &mut [T] = if len <= 512 {
-            near = [T::ZERO; 512];
-            &mut near
-        } else {
-            far = Scratch::new(len);
-            &mut far
-        };
-        let mut out = [T::ZERO; FEW_COLUMNS * WIDEST];
-        for i in (0..self.m).step_by(nr) {
-            let cols = nr.min(self.m - i);
-            let numbers =
-                || (0..self.n).flat_map(|j| (0..cols).map(move |x| (j * nr + x, i + x, j)));
-            if let Some(old) = self.old {
-                for (at, i, j) in numbers() {
-                    // SAFETY: what is added is as large as C.
-                    out[at] = unsafe { *old.from(i, j).at };
-                }
-            }
-            for pc in (0..self.k).step_by(depth::<T>()) {
-                let kc = depth::<T>().min(self.k - pc);
-                let rows = self.a.wrapping_add(i * self.a_rs + pc);
-                let sums = out.as_mut_ptr();
-                // SAFETY: `cols` rows of A, `kc` numbers of each.
-                unsafe { pack::panel::<L>(rows, 1, self.a_rs, kc, cols, panel) };
-                let tile = Tile {
-                    kc,
-                    alpha: self.alpha,
-                    a: self.b.wrapping_add(pc * self.b_rs),
-                    a_rs: self.b_cs,
-                    a_cs: self.b_rs,
-                    b: panel.as_ptr(),
-                    b_rs: width::<L>(cols),
-                    part: None,
-                    c: sums,
-                    c_rs: nr,
-                    cols,
-                    old: (pc > 0 || self.old.is_some()).then_some(Old { at: sums, rs: nr }),
-                };
-                // SAFETY: one of B's strides is 1, the panel has kc rows, `out` has room for as
-                // many rows as B has columns, each of a whole panel.
-                unsafe { tile.run::<L>(self.n) };
-            }
-            for (at, i, j) in numbers() {
-                // SAFETY: the element is ours alone.
-                unsafe { *self.c(i, j) = out[at] };
-            }
-        }
-    }
-
     /// Columns of A that lie in one piece: a vector of rows of C at a time.
     #[inline(always)]
     fn down_columns<L: Lanes<Elem = T>, const COLUMNS: usize>(&self) {
@@ -185,6 +130,70 @@ impl<T: Element> Product<'_, T> {
                         unsafe { *self.c(from + i, j) = x };
                     }
                 }
+            }
+        }
+    }
+}
+
+/// `C^T = alpha B^T A^T`: rows of A, which lie in one piece, become the columns of a tile.
+struct Turned<'a, T>(&'a Product<'a, T>);
+
+impl<T: Element> Kernel<T> for Turned<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let product = self.0;
+        let nr = L::NV * L::N;
+        let len = nr * depth::<T>().min(product.k);
+        let (mut near, mut far);
+        let panel: &mut [T] = if len <= 512 {
+            near = [T::ZERO; 512];
+            &mut near
+        } else {
+            far = Scratch::new(len);
+            &mut far
+        };
+        let mut out = [T::ZERO; FEW_COLUMNS * WIDEST];
+        for i in (0..product.m).step_by(nr) {
+            let cols = nr.min(product.m - i);
+            let numbers =
+                || (0..product.n).flat_map(|j| (0..cols).map(move |x| (j * nr + x, i + x, j)));
+            if let Some(old) = product.old {
+                for (at, i, j) in numbers() {
+                    // SAFETY: what is added is as large as C.
+                    out[at] = unsafe { *old.from(i, j).at };
+                }
+            }
+            for pc in (0..product.k).step_by(depth::<T>()) {
+                let kc = depth::<T>().min(product.k - pc);
+                let rows = product.a.wrapping_add(i * product.a_rs + pc);
+                let sums = out.as_mut_ptr();
+                // SAFETY: `cols` rows of A, `kc` numbers of each.
+                unsafe { pack::panel::<L>(rows, 1, product.a_rs, kc, cols, panel) };
+                let tile = Tile {
+                    kc,
+                    alpha: product.alpha,
+                    a: product.b.wrapping_add(pc * product.b_rs),
+                    a_rs: product.b_cs,
+                    a_cs: product.b_rs,
+                    b: panel.as_ptr(),
+                    b_rs: width::<L>(cols),
+                    part: None,
+                    c: sums,
+                    c_rs: nr,
+                    cols,
+                    times: 1,
+                    ahead: Ahead::NONE,
+                    old: (pc > 0 || product.old.is_some()).then_some(Old { at: sums, rs: nr }),
+                };
+                // SAFETY: one of B's strides is 1, the panel has kc rows, `out` has room for as
+                // many rows as B has columns, each of a whole panel.
+                unsafe { tile.run::<L>(product.n) };
+            }
+            for (at, i, j) in numbers() {
+                // SAFETY: the element is ours alone.
+                unsafe { *product.c(i, j) = out[at] };
             }
         }
     }

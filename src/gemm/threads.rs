@@ -17,7 +17,7 @@ pub(super) fn run<T: Element>(machine: Machine, product: Product<'_, T>) {
     }
     // Asking for the pool takes as long as a tiny product.
     if work < 2 * TASK || (work < WAKE && rayon::current_thread_index().is_none()) {
-        return T::vectorize_on(machine, product);
+        return T::vectorize_on(machine, &product);
     }
     let threads = rayon::current_num_threads();
     // Two tasks for each thread, so that a late one does not hold up the others by much.
@@ -32,11 +32,11 @@ fn split<T: Element>(machine: Machine, product: Product<'_, T>, tasks: usize) {
     let (row, col) = (12, if n < 64 * 8 * tasks { 16 } else { 64 });
     let part = |len: usize, unit: usize| (len * (tasks / 2) / tasks).next_multiple_of(unit);
     let (first, rest) = match () {
-        () if tasks < 2 => return T::vectorize_on(machine, product),
+        () if tasks < 2 => return T::vectorize_on(machine, &product),
         () if m >= n && part(m, row) < m => product.split_rows(part(m, row)),
         () if part(n, col) < n => product.split_cols(part(n, col)),
         () if part(m, row) < m => product.split_rows(part(m, row)),
-        () => return T::vectorize_on(machine, product),
+        () => return T::vectorize_on(machine, &product),
     };
     rayon::join(|| split(machine, first, tasks / 2), || split(machine, rest, tasks - tasks / 2));
 }

@@ -26,11 +26,12 @@ fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
 
-/// The same, never merged into its caller.
+/// The same, never merged into its caller. A function with features cannot be kept from that (the
+/// compiler forgets `inline(never)` there), but nor can it be merged into one without.
 #[inline(never)]
-#[target_feature(enable = "avx2,fma")]
 fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
-    kernel.run::<L>()
+    // SAFETY: called by kernels alone, inside of `run`.
+    unsafe { with_features::<L, K>(kernel) }
 }
 
 /// The lowest `len` of eight 32-bit lanes have all bits set, at most all.
@@ -198,8 +199,7 @@ impl Lanes for F32x8 {
 
     #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
-        // SAFETY: inside `run`.
-        unsafe { apart::<Self, K>(kernel) }
+        apart::<Self, K>(kernel)
     }
 }
 
@@ -383,8 +383,7 @@ impl Lanes for F64x4 {
 
     #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
-        // SAFETY: inside `run`.
-        unsafe { apart::<Self, K>(kernel) }
+        apart::<Self, K>(kernel)
     }
 }
 

@@ -28,11 +28,12 @@ fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
 
-/// The same, never merged into its caller.
+/// The same, never merged into its caller. A function with features cannot be kept from that (the
+/// compiler forgets `inline(never)` there), but nor can it be merged into one without.
 #[inline(never)]
-#[target_feature(enable = "avx512f,avx2,fma")]
 fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
-    kernel.run::<L>()
+    // SAFETY: called by kernels alone, inside of `run`.
+    unsafe { with_features::<L, K>(kernel) }
 }
 
 /// The lowest `len` bits, at most all.
@@ -208,8 +209,7 @@ impl Lanes for F32x16 {
 
     #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
-        // SAFETY: inside `run`.
-        unsafe { apart::<Self, K>(kernel) }
+        apart::<Self, K>(kernel)
     }
 }
 
@@ -394,8 +394,7 @@ impl Lanes for F64x8 {
 
     #[inline(always)]
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
-        // SAFETY: inside `run`.
-        unsafe { apart::<Self, K>(kernel) }
+        apart::<Self, K>(kernel)
     }
 }
 
