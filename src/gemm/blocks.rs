@@ -35,6 +35,7 @@ unsafe impl<T: Element> Send for Product<'_, T> {}
 
 impl<'a, T: Element> Product<'a, T> {
     /// `C = old + alpha A B`; C has at least one element.
+    #[inline]
     pub(super) fn new(
         alpha: T,
         a: Mat<'a, T>,
@@ -68,29 +69,29 @@ impl<'a, T: Element> Product<'a, T> {
     }
 
     /// The products of the first `m` rows of A and of the others.
-    pub(super) fn split_rows(self, m: usize) -> (Self, Self) {
+    pub(super) fn split_rows(&self, m: usize) -> (Self, Self) {
         assert!(m < self.m);
         let rest = Product {
             m: self.m - m,
             a: self.a.wrapping_add(m * self.a_rs),
             c: self.c.wrapping_add(m * self.c_rs),
             old: self.old.map(|old| old.from(m, 0)),
-            ..self
+            ..*self
         };
-        (Product { m, ..self }, rest)
+        (Product { m, ..*self }, rest)
     }
 
     /// The products with the first `n` columns of B and with the others.
-    pub(super) fn split_cols(self, n: usize) -> (Self, Self) {
+    pub(super) fn split_cols(&self, n: usize) -> (Self, Self) {
         assert!(n < self.n);
         let rest = Product {
             n: self.n - n,
             b: self.b.wrapping_add(n * self.b_cs),
             c: self.c.wrapping_add(n),
             old: self.old.map(|old| old.from(0, n)),
-            ..self
+            ..*self
         };
-        (Product { n, ..self }, rest)
+        (Product { n, ..*self }, rest)
     }
 }
 

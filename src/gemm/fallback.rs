@@ -22,7 +22,7 @@ pub(super) fn serves<T: Element>(machine: Machine, work: usize) -> bool {
 ///
 /// # Panics
 /// For other elements.
-pub(super) fn run<T: Element>(p: Product<'_, T>) {
+pub(super) fn run<T: Element>(p: &Product<'_, T>) {
     let beta = if p.old.is_some() { 1.0 } else { 0.0 };
     if let Some(old) = p.old.filter(|old| !std::ptr::eq(old.at, p.c)) {
         for i in 0..p.m {

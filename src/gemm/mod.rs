@@ -183,6 +183,7 @@ pub enum Write {
 /// # Panics
 /// If the shapes do not fit together.
 #[track_caller]
+#[inline]
 pub fn gemm<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, write: Write, c: MatMut<'_, T>) {
     gemm_on(crate::simd::machine(), alpha, a, b, write.into(), c);
 }
@@ -217,8 +218,10 @@ impl<T> From<Write> for Summand<'_, T> {
     }
 }
 
-/// `C = old + alpha A B` on a given machine.
+/// `C = old + alpha A B` on a given machine. Part of its caller, so that what it is told need not go
+/// through memory: what was written there in halves cannot be read as a whole for a while.
 #[track_caller]
+#[inline]
 fn gemm_on<T: Element>(
     machine: crate::simd::Machine,
     alpha: T,
@@ -238,6 +241,6 @@ fn gemm_on<T: Element>(
         c.cols
     );
     if c.rows > 0 && c.cols > 0 {
-        threads::run(machine, Product::new(alpha, a, b, old, c));
+        threads::run(machine, &Product::new(alpha, a, b, old, c));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::blocks::Product;
 use super::kernel::width;
-use crate::simd::{Element, Lanes, slice};
+use crate::simd::{Element, Kernel, Lanes, slice};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// The most numbers of a sum.
@@ -22,20 +22,24 @@ impl<T: Element> Product<'_, T> {
         }
     }
 
-    /// Panel after panel of B.
+    /// Panel after panel of B. One is done here and now: a loop would begin with what all its panels
+    /// need.
     #[inline(always)]
     fn panels<L: Lanes<Elem = T>, const K: usize>(&self) {
-        let nr = L::NV * L::N;
-        let mut j = 0;
-        // Stepping by a number that is not known would divide.
-        while j < self.n {
-            let cols = nr.min(self.n - j);
-            match width::<L>(cols) / L::N {
-                1 => self.rows::<L, K, 1>(j, cols),
-                2 => self.rows::<L, K, 2>(j, cols),
-                _ => self.rows::<L, K, 4>(j, cols),
-            }
-            j += nr;
+        if self.n <= L::NV * L::N {
+            self.panel::<L, K>(0, self.n);
+        } else {
+            L::outline(Panels::<T, K>(self));
+        }
+    }
+
+    /// Columns of C that fit a panel.
+    #[inline(always)]
+    fn panel<L: Lanes<Elem = T>, const K: usize>(&self, j: usize, cols: usize) {
+        match width::<L>(cols) / L::N {
+            1 => self.rows::<L, K, 1>(j, cols),
+            2 => self.rows::<L, K, 2>(j, cols),
+            _ => self.rows::<L, K, 4>(j, cols),
         }
     }
 
@@ -88,6 +92,21 @@ impl<T: Element> Product<'_, T> {
             }
             (a, c) = (a.wrapping_add(a_rs), c.wrapping_add(c_rs));
             old = old.map(|old| old.from(1, 0));
+        }
+    }
+}
+
+/// Several panels.
+struct Panels<'a, T, const K: usize>(&'a Product<'a, T>);
+
+impl<T: Element, const K: usize> Kernel<T> for Panels<'_, T, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let nr = L::NV * L::N;
+        for j in (0..self.0.n).step_by(nr) {
+            self.0.panel::<L, K>(j, nr.min(self.0.n - j));
         }
     }
 }

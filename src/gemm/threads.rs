@@ -10,14 +10,15 @@ const TASK: usize = 1 << 20;
 const WAKE: usize = 16 << 20;
 
 /// Computes the product, over the threads of the caller's pool if it is large.
-pub(super) fn run<T: Element>(machine: Machine, product: Product<'_, T>) {
+#[inline(never)]
+pub(super) fn run<T: Element>(machine: Machine, product: &Product<'_, T>) {
     let work = product.m.saturating_mul(product.n).saturating_mul(product.k);
     if fallback::serves::<T>(machine, work) {
         return fallback::run(product);
     }
     // Asking for the pool takes as long as a tiny product.
     if work < 2 * TASK || (work < WAKE && rayon::current_thread_index().is_none()) {
-        return T::vectorize_on(machine, &product);
+        return T::vectorize_on(machine, product);
     }
     let threads = rayon::current_num_threads();
     // Two tasks for each thread, so that a late one does not hold up the others by much.
@@ -25,18 +26,21 @@ pub(super) fn run<T: Element>(machine: Machine, product: Product<'_, T>) {
 }
 
 /// Halves the longer side of C until there are `tasks` blocks.
-fn split<T: Element>(machine: Machine, product: Product<'_, T>, tasks: usize) {
+fn split<T: Element>(machine: Machine, product: &Product<'_, T>, tasks: usize) {
     // Blocks of C start at a multiple of these, to keep tiles and cache lines whole; where columns
     // are few, even blocks matter more.
     let (m, n) = (product.m, product.n);
     let (row, col) = (12, if n < 64 * 8 * tasks { 16 } else { 64 });
     let part = |len: usize, unit: usize| (len * (tasks / 2) / tasks).next_multiple_of(unit);
     let (first, rest) = match () {
-        () if tasks < 2 => return T::vectorize_on(machine, &product),
+        () if tasks < 2 => return T::vectorize_on(machine, product),
         () if m >= n && part(m, row) < m => product.split_rows(part(m, row)),
         () if part(n, col) < n => product.split_cols(part(n, col)),
         () if part(m, row) < m => product.split_rows(part(m, row)),
-        () => return T::vectorize_on(machine, &product),
+        () => return T::vectorize_on(machine, product),
     };
-    rayon::join(|| split(machine, first, tasks / 2), || split(machine, rest, tasks - tasks / 2));
+    rayon::join(
+        move || split(machine, &first, tasks / 2),
+        move || split(machine, &rest, tasks - tasks / 2),
+    );
 }
