@@ -237,7 +237,16 @@ impl<T: Element> Kernel<T> for Tiled<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let product = self.0;
+        let mut product = self.0;
+        let rest;
+        if product.has_few_rows::<L>() {
+            let done = product.few_rows::<L>();
+            if done == product.n {
+                return;
+            }
+            rest = product.split_cols(done).1;
+            product = &rest;
+        }
         if product.is_skinny() {
             return product.skinny::<L>();
         }

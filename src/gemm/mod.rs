@@ -8,7 +8,8 @@
 //! vectors. Around it (`blocks.rs`) run loops over blocks of `KC` x `NC` of B, small enough for the
 //! second-level cache, and strips of `MR` x `KC` of A, small enough for the first. Where C has only
 //! a few strips and B is large (`skinny.rs`), the loops follow B through memory instead. Either is
-//! copied (`pack.rs`) only where reading it in place would be slower. Sums of a few numbers need no
+//! copied (`pack.rs`) only where reading it in place would be slower; stored transposed, for few rows
+//! of C, it is not (`few_rows.rs`). Sums of a few numbers need no
 //! tiles (`shallow.rs`). Large products are split over threads by rows or columns of C
 //! (`threads.rs`), never over K.
 //!
@@ -22,6 +23,7 @@
 
 mod blocks;
 mod fallback;
+mod few_rows;
 mod kernel;
 mod pack;
 pub(crate) mod scratch;

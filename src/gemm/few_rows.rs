@@ -1,0 +1,138 @@
+//! Products where C has few rows and B is stored transposed: `C^T = B^T A^T`, so that rows of A are
+//! lanes and B is read as it lies, each number once.
+//!
+//! To copy B into panels takes as long as some ten rows need: a panel wants columns side by side, and
+//! here they lie apart. Instead each number of B is multiplied by a vector with a number of each row of
+//! A. Squares of C^T are turned around when their sums are complete.
+
+use super::blocks::{Product, depth};
+use super::kernel::width;
+use super::pack;
+use super::scratch::Scratch;
+use crate::simd::{Element, Kernel, Lanes, prefetch};
+use std::hint::black_box;
+use std::slice::from_raw_parts_mut;
+
+impl<T: Element> Product<'_, T> {
+    /// Whether the product is better computed this way, but for columns that fill no square: B is large,
+    /// and lanes are at most a quarter empty.
+    #[inline(always)]
+    pub(super) fn has_few_rows<L: Lanes<Elem = T>>(&self) -> bool {
+        let turned = self.b_rs == 1 && self.b_cs != 1 && self.n >= L::N;
+        let lanes = if self.m <= L::N { L::N } else { 2 * L::N };
+        let full = 4 * self.m >= 3 * lanes && self.m <= lanes;
+        L::N >= 8 && L::NV >= 2 && turned && full && self.is_skinny()
+    }
+
+    /// The first columns, as many as fill squares; returns how many.
+    #[inline(always)]
+    pub(super) fn few_rows<L: Lanes<Elem = T>>(&self) -> usize {
+        let one = self.m <= L::N;
+        let width = width::<L>(self.m);
+        let kc = depth::<T>().min(self.k);
+        let mut memory = Scratch::new(kc * width);
+        for pc in (0..self.k).step_by(depth::<T>()) {
+            let kc = kc.min(self.k - pc);
+            let a = self.a.wrapping_add(pc * self.a_cs);
+            // SAFETY: `m` rows of A, `kc` numbers of each: the columns of a panel.
+            unsafe { pack::panel::<L>(a, self.a_cs, self.a_rs, kc, self.m, &mut memory) };
+            for j in (0..self.n / L::N * L::N).step_by(L::N) {
+                let square = Square { product: self, pc, kc, j, a: &memory };
+                // As many sums as keep the multiplier busy.
+                match (one, L::N) {
+                    (true, 16) => L::outline(Sized::<T, 16, 1>(square)),
+                    (false, 16) => L::outline(Sized::<T, 8, 2>(square)),
+                    (true, _) => L::outline(Sized::<T, 8, 1>(square)),
+                    (false, _) => L::outline(Sized::<T, 4, 2>(square)),
+                }
+            }
+        }
+        self.n / L::N * L::N
+    }
+}
+
+/// `L::N` columns of C, the sums from `pc` on.
+struct Square<'a, T> {
+    product: &'a Product<'a, T>,
+    pc: usize,
+    kc: usize,
+    j: usize,
+    a: &'a [T],
+}
+
+/// A square in pieces of `R` columns of C and `V` vectors of rows.
+struct Sized<'a, T, const R: usize, const V: usize>(Square<'a, T>);
+
+/// The longest vector.
+const LONGEST: usize = 16;
+
+impl<T: Element, const R: usize, const V: usize> Kernel<T> for Sized<'_, T, R, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Square { product, pc, kc, j, a } = self.0;
+        // C^T, and a square of it turned around.
+        let mut sums = [T::ZERO; 2 * LONGEST * LONGEST];
+        let mut square = [T::ZERO; LONGEST * LONGEST];
+        for r in (0..L::N).step_by(R) {
+            let b = product.b.wrapping_add(pc + (j + r) * product.b_cs);
+            let of_piece = piece::<L, R, V>(b, product.b_cs, &a[..kc * V * L::N]);
+            for (i, sum) in of_piece.into_iter().flatten().enumerate() {
+                sum.store(&mut sums[(r * V + i) * L::N..]);
+            }
+        }
+        let alpha = L::splat(product.alpha);
+        for v in 0..V {
+            L::transpose(&sums[v * L::N..], V * L::N, &mut square, L::N);
+            let rows = product.m.saturating_sub(v * L::N).min(L::N);
+            for (i, sum) in square.chunks_exact(L::N).take(rows).enumerate() {
+                let (i, sum) = (v * L::N + i, L::load(sum));
+                let sum = match product.old(pc, i, j) {
+                    None => alpha * sum,
+                    // SAFETY: row i of what is added has these columns.
+                    Some(old) => alpha.mul_add(sum, L::load(unsafe { old.row(0, L::N) })),
+                };
+                let at = product.c.wrapping_add(i * product.c_rs + j);
+                // SAFETY: row i of C has these columns, which are ours.
+                sum.store(unsafe { from_raw_parts_mut(at, L::N) });
+            }
+        }
+    }
+}
+
+/// The sums of `R` columns of B, `b_cs` apart, with the rows of A that lie in `V` vectors.
+#[inline(always)]
+fn piece<L: Lanes, const R: usize, const V: usize>(
+    b: *const L::Elem,
+    b_cs: usize,
+    a: &[L::Elem],
+) -> [[L; V]; R] {
+    // One pointer for four columns; as in `kernel.rs`, the compiler must not know how they relate.
+    let mut fours = [b; 4];
+    for (q, at) in fours.iter_mut().enumerate().take(R / 4) {
+        *at = black_box(b.wrapping_add(4 * q * b_cs));
+    }
+    let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
+    let mut k = 0;
+    for rows in a.chunks(L::N * V * L::N) {
+        // The piece beside it comes next.
+        for i in R..2 * R {
+            prefetch(b.wrapping_add(k + i * b_cs));
+        }
+        for row in rows.chunks_exact(V * L::N) {
+            let row: [L; V] = std::array::from_fn(|v| L::load(&row[v * L::N..]));
+            for (sums, at) in sums.chunks_exact_mut(4).zip(fours) {
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: column `i` of these four has number `k`.
+                    let x = L::splat(unsafe { *at.wrapping_add(k + i * b_cs) }).pinned();
+                    for (sum, &y) in sums.iter_mut().zip(&row) {
+                        *sum = x.mul_add(y, *sum);
+                    }
+                }
+            }
+            k += 1;
+        }
+    }
+    sums
+}
