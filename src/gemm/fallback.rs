@@ -75,14 +75,14 @@ mod tests {
             let (a, b) = (Mat::new(&a, m, k), Mat::new(&b, n, k).t());
             gemm(T::from_f64(2.0), a, b, write, MatMut::new(&mut ours, m, n));
             let c = MatMut::new(&mut theirs, m, n);
-            run(Product::new(T::from_f64(2.0), a, b, write.into(), c));
+            run(&Product::new(T::from_f64(2.0), a, b, write.into(), c));
             assert_eq!(ours, theirs);
             assert!(ours.iter().any(|x| x.to_f64().abs() > 100.0));
 
             let row = numbers(n, 4);
             gemm_row(T::ONE, a, b, &row, MatMut::new(&mut ours, m, n));
             let c = MatMut::new(&mut theirs, m, n);
-            run(Product::new(T::ONE, a, b, Summand::Row(&row), c));
+            run(&Product::new(T::ONE, a, b, Summand::Row(&row), c));
             assert_eq!(ours, theirs);
         }
     }

@@ -136,7 +136,8 @@ fn large_products_agree_with_the_triple_loop() {
     for (shape, transposed) in [
         ([200, 200, 200], [false, false]),
         ([130, 600, 300], [true, true]),
-        ([300, 140, 520], [false, true]),
+        ([300, 140, 1100], [false, true]),
+        ([270, 300, 1040], [false, false]),
         ([90, 700, 70], [true, false]),
         ([1, 300, 900], [false, false]),
         ([600, 1, 300], [false, true]),
@@ -254,8 +255,10 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
     for (shape, transposed) in [
         ([15, 2304, 768], [false, false]),
         ([15, 768, 2304], [false, true]),
+        ([28, 500, 1300], [false, true]),
         ([100, 600, 300], [false, true]),
-        ([60, 300, 520], [true, false]),
+        ([60, 300, 1040], [true, false]),
+        ([150, 300, 520], [false, false]),
         ([36, 157, 1152], [false, true]),
         ([300, 3, 700], [false, false]),
     ] {

@@ -212,6 +212,7 @@ impl F32x8 {
 }
 
 impl Bits for F32x8 {
+    super::wrap::limits!();
     wrap! {
         and(other) = _mm256_and_ps;
         or(other) = _mm256_or_ps;
@@ -396,6 +397,7 @@ impl F64x4 {
 }
 
 impl Bits for F64x4 {
+    super::wrap::limits!();
     wrap! {
         and(other) = _mm256_and_pd;
         or(other) = _mm256_or_pd;

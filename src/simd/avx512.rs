@@ -225,6 +225,7 @@ impl F32x16 {
 }
 
 impl Bits for F32x16 {
+    super::wrap::limits!();
     // 2^n scaling with gradual underflow is one instruction.
     wrap! { scale(n) = _mm512_scalef_ps; }
 
@@ -410,6 +411,7 @@ impl F64x8 {
 }
 
 impl Bits for F64x8 {
+    super::wrap::limits!();
     // 2^n scaling with gradual underflow is one instruction.
     wrap! { scale(n) = _mm512_scalef_pd; }
 

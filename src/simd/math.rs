@@ -22,6 +22,16 @@ pub(super) trait Bits: Lanes<Elem: Fit> {
     fn scale(self, n: Self) -> Self;
     /// `(m, e)` with `self = m * 2^e` and `1 <= m < 2`, for finite `self > 0`.
     fn split(self) -> (Self, Self);
+    /// The smaller of both; NaN stays NaN.
+    #[inline(always)]
+    fn at_most(self, limit: Self) -> Self {
+        self.select_gt(limit, limit, self)
+    }
+    /// The larger of both; NaN stays NaN.
+    #[inline(always)]
+    fn at_least(self, limit: Self) -> Self {
+        limit.select_gt(self, limit, self)
+    }
 }
 
 /// Moves between a whole number in the low bits and the exponent field, for machines that need it
@@ -87,9 +97,7 @@ pub(super) fn split_by_bits<L: Shift>(x: L) -> (L, L) {
 pub(super) fn exp<L: Bits>(x: L) -> L {
     // Beyond these the result is infinite or zero anyway, and n would not fit. NaN passes.
     let (low, high) = (L::splat(L::Elem::EXP_LOW), L::splat(L::Elem::EXP_HIGH));
-    let x = x.select_gt(high, high, x);
-    let x = low.select_gt(x, low, x);
-    let (n, r) = reduce(x);
+    let (n, r) = reduce(x.at_most(high).at_least(low));
     rise(r).mul_add(r, c(1.0)).scale(n)
 }
 
@@ -141,7 +149,7 @@ pub(super) fn tanh<L: Bits>(x: L) -> L {
     let y = x.abs();
     // Beyond the end the result is 1. NaN passes.
     let end = L::splat(L::Elem::TANH_END);
-    let y = y.select_gt(end, end, y);
+    let y = y.at_most(end);
     let (n, r) = reduce(y + y);
     let power = c::<L>(1.0).scale(n);
     let w = power.mul_add(rise(r) * r, power - c(1.0));
@@ -155,7 +163,7 @@ pub(super) fn erf<L: Bits>(x: L) -> L {
     let small = y.mul_add(poly(y * y, L::Elem::ERF), y);
     // Beyond the end of the fit the result is 1. NaN passes.
     let end = L::splat(L::Elem::ERFC_END);
-    let v = y.select_gt(end, end, y) - c(2.5);
+    let v = y.at_most(end) - c(2.5);
     let large = c::<L>(1.0) - exp(-poly(v, L::Elem::ERFC));
     with_sign_of(c::<L>(1.0).select_gt(y, small, large), x)
 }

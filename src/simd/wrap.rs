@@ -12,3 +12,18 @@ macro_rules! wrap {
     )*};
 }
 pub(super) use wrap;
+
+/// The limits of `Bits`, where the minimum and the maximum give the second of both if one is NaN.
+macro_rules! limits {
+    () => {
+        #[inline(always)]
+        fn at_most(self, limit: Self) -> Self {
+            limit.min(self)
+        }
+        #[inline(always)]
+        fn at_least(self, limit: Self) -> Self {
+            limit.max(self)
+        }
+    };
+}
+pub(super) use limits;
