@@ -164,7 +164,8 @@ impl Plan {
         let most = MC_BYTES / size / kc.max(1);
         // Blocks as even as can be.
         let mc = p.m.div_ceil(p.m.div_ceil(most)).next_multiple_of(L::MR);
-        let pack_b = p.b_cs != 1 || (p.m > 20 * L::MR && p.k * p.n * size > PACK_B_BYTES);
+        let often = p.m > PACK_B_STRIPS * L::MR && p.k * p.n * size > PACK_B_BYTES;
+        let pack_b = p.b_cs != 1 || often;
         let pack_a = match (p.a_rs, p.a_cs) {
             // Columns of a strip lie on a line each.
             (1, _) => p.n > nr && p.m > nr,
@@ -184,22 +185,25 @@ impl Plan {
     }
 }
 
-/// The most numbers that are added up before they are added to C: a strip of MR x KC takes half the
-/// first-level cache of 32 KiB. Every way to compute a product adds up in these blocks.
+/// The most numbers that are added up before they are added to C. Every way to compute a product adds
+/// up in these blocks.
 pub(super) fn depth<T>() -> usize {
     (KC_BYTES / size_of::<T>()).max(1)
 }
 
-/// Bytes of a row of a strip of A.
-const KC_BYTES: usize = 2048;
+/// Bytes of a row of a strip of A: longer ones go to C less often, and a strip of `MR` of them is in
+/// the first-level cache once it was read.
+const KC_BYTES: usize = 2 << 10;
 /// Bytes of a block of B: half of a second-level cache of 1 MiB.
 const NC_BYTES: usize = 512 << 10;
-/// Bytes of a block of A: a quarter of it.
+/// Bytes of a block of A: the other half.
 const MC_BYTES: usize = 512 << 10;
-/// B in place may be this large.
+/// B is read in place by fewer strips of A than this: a copy takes as long as one or two of them.
+const PACK_B_STRIPS: usize = 20;
+/// B in place may be this large whoever reads it: it stays in the first-level cache.
 const PACK_B_BYTES: usize = 20 << 10;
 
-/// The distance of the rows of a copied strip: a vector more than `kc`, so that the rows do not
+/// The distance of the rows of a copied block: a vector more than `kc`, so that the rows do not
 /// compete for the same lines of the cache.
 #[inline(always)]
 pub(super) fn row_stride<L: Lanes>(kc: usize) -> usize {

@@ -5,13 +5,14 @@
 //!
 //! The names are those of BLIS. C is computed in tiles of `MR` x `NR` that stay in registers
 //! (`kernel.rs`), with `NR = NV * N`: a number of A is broadcast, a row of B's panel is `NV`
-//! vectors. Around it (`blocks.rs`) run loops over blocks of `KC` x `NC` of B, small enough for the
-//! second-level cache, and strips of `MR` x `KC` of A, small enough for the first. Where C has only
-//! a few strips and B is large (`skinny.rs`), the loops follow B through memory instead. Either is
-//! copied (`pack.rs`) only where reading it in place would be slower; stored transposed, for few rows
-//! of C, it is not (`few_rows.rs`). Sums of a few numbers need no
-//! tiles (`shallow.rs`). Large products are split over threads by rows or columns of C
-//! (`threads.rs`), never over K.
+//! vectors. Around it (`blocks.rs`) run loops over blocks of `KC` x `NC` of B and `MC` x `KC` of A,
+//! each small enough for half the second-level cache; one panel of B after the other stays near while
+//! all strips of A pass, and tiles ask for the block that comes next. Where C has only a few strips
+//! and B is large (`skinny.rs`), the loops follow B through memory instead. Either is copied
+//! (`pack.rs`) only where reading it in place would be slower; if B is stored transposed, the few rows
+//! become lanes and it is not copied at all (`few_rows.rs`). Sums of a few numbers need no tiles
+//! (`shallow.rs`). Large products are split over threads by rows or columns of C (`threads.rs`), never
+//! over K.
 //!
 //! **Each number of C is one sum in one order**: blocks of `KC` numbers of K, which depends on the
 //! element type alone, one after the other in a block and block after block. So on one machine its
