@@ -242,6 +242,7 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
         }
         return;
     }
+    // Most products are taken as they are.
     if old.is_none() && alpha != L::Elem::ONE {
         sums.iter_mut().flatten().for_each(|sum| *sum = L::splat(alpha) * *sum);
     }
@@ -252,9 +253,10 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
             for (v, &sum) in sums.iter().enumerate() {
                 let sum = match old {
                     None => sum,
-                    // SAFETY: row i of what is added has `cols` columns.
                     Some(old) => {
-                        alpha.mul_add(sum, L::load(unsafe { old.from(0, v * L::N).row(i, L::N) }))
+                        // SAFETY: row i of what is added has `cols` columns.
+                        let old = unsafe { old.from(0, v * L::N).row(i, L::N) };
+                        alpha.mul_add(sum, L::load(old))
                     }
                 };
                 // SAFETY: row i of C has `cols` columns, which are ours.
