@@ -40,10 +40,10 @@ impl<T: Element> Product<'_, T> {
                 let square = Square { product: self, pc, kc, j, a: &memory };
                 // As many sums as keep the multiplier busy.
                 match (one, L::N) {
-                    (true, 16) => L::outline(Sized::<T, 16, 1>(square)),
-                    (false, 16) => L::outline(Sized::<T, 8, 2>(square)),
-                    (true, _) => L::outline(Sized::<T, 8, 1>(square)),
-                    (false, _) => L::outline(Sized::<T, 4, 2>(square)),
+                    (true, 16) => L::outline(Pieces::<T, 16, 1>(square)),
+                    (false, 16) => L::outline(Pieces::<T, 8, 2>(square)),
+                    (true, _) => L::outline(Pieces::<T, 8, 1>(square)),
+                    (false, _) => L::outline(Pieces::<T, 4, 2>(square)),
                 }
             }
         }
@@ -51,7 +51,7 @@ impl<T: Element> Product<'_, T> {
     }
 }
 
-/// `L::N` columns of C, the sums from `pc` on.
+/// `L::N` columns of C from `j` on, the `kc` numbers of K from `pc` on; `a` are these of A.
 struct Square<'a, T> {
     product: &'a Product<'a, T>,
     pc: usize,
@@ -61,12 +61,12 @@ struct Square<'a, T> {
 }
 
 /// A square in pieces of `R` columns of C and `V` vectors of rows.
-struct Sized<'a, T, const R: usize, const V: usize>(Square<'a, T>);
+struct Pieces<'a, T, const R: usize, const V: usize>(Square<'a, T>);
 
 /// The longest vector.
 const LONGEST: usize = 16;
 
-impl<T: Element, const R: usize, const V: usize> Kernel<T> for Sized<'_, T, R, V> {
+impl<T: Element, const R: usize, const V: usize> Kernel<T> for Pieces<'_, T, R, V> {
     type Output = ();
 
     #[inline(always)]
@@ -77,7 +77,8 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Sized<'_, T, R, V
         let mut square = [T::ZERO; LONGEST * LONGEST];
         for r in (0..L::N).step_by(R) {
             let b = product.b.wrapping_add(pc + (j + r) * product.b_cs);
-            let of_piece = piece::<L, R, V>(b, product.b_cs, &a[..kc * V * L::N]);
+            // SAFETY: B has `kc` numbers in each of these columns from `pc` on.
+            let of_piece = unsafe { piece::<L, R, V>(b, product.b_cs, &a[..kc * V * L::N]) };
             for (i, sum) in of_piece.into_iter().flatten().enumerate() {
                 sum.store(&mut sums[(r * V + i) * L::N..]);
             }
@@ -102,8 +103,11 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Sized<'_, T, R, V
 }
 
 /// The sums of `R` columns of B, `b_cs` apart, with the rows of A that lie in `V` vectors.
+///
+/// # Safety
+/// Each of these columns must have as many numbers to be read as `a` has rows.
 #[inline(always)]
-fn piece<L: Lanes, const R: usize, const V: usize>(
+unsafe fn piece<L: Lanes, const R: usize, const V: usize>(
     b: *const L::Elem,
     b_cs: usize,
     a: &[L::Elem],
@@ -124,7 +128,7 @@ fn piece<L: Lanes, const R: usize, const V: usize>(
             let row: [L; V] = std::array::from_fn(|v| L::load(&row[v * L::N..]));
             for (sums, at) in sums.chunks_exact_mut(4).zip(fours) {
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    // SAFETY: column `i` of these four has number `k`.
+                    // SAFETY: the caller promises number `k` of column `i` of these four.
                     let x = L::splat(unsafe { *at.wrapping_add(k + i * b_cs) }).pinned();
                     for (sum, &y) in sums.iter_mut().zip(&row) {
                         *sum = x.mul_add(y, *sum);
