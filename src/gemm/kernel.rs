@@ -127,7 +127,8 @@ pub(super) const UNROLL: usize = 4;
 const LINE: usize = 64;
 
 /// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along rows. Its
-/// sums may begin and end in memory if `PART`: apart, as that costs the others their registers. Only [`Tile::run`] makes one; what it demands holds.
+/// sums may begin and end in memory if `PART`: apart, as that costs the others their registers.
+/// Only [`Tile::run`] makes one; what it demands holds.
 struct Micro<'a, T, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool>(
     Tile<'a, T>,
 );
