@@ -210,13 +210,14 @@ pub(super) fn row_stride<L: Lanes>(kc: usize) -> usize {
     kc.next_multiple_of(L::N) + L::N
 }
 
-/// How high a strip to take next of the `left` rows: the last two as even as can be.
+/// How high the next strips of the `left` rows are, and how many of them: of full height but for the
+/// last two, which are as even as can be.
 #[inline(always)]
-pub(super) fn height<L: Lanes>(left: usize) -> usize {
+pub(super) fn strips<L: Lanes>(left: usize) -> (usize, usize) {
     match left {
-        _ if left >= 2 * L::MR => L::MR,
-        _ if left > L::MR => left.div_ceil(2),
-        _ => left,
+        _ if left >= 2 * L::MR => (L::MR, left / L::MR - 1),
+        _ if left > L::MR => (left.div_ceil(2), 1),
+        _ => (left, 1),
     }
 }
 
@@ -308,6 +309,7 @@ impl<T: Element> Product<'_, T> {
                     () => (b, 0),
                 };
                 let each = deep.div_ceil(self.m.div_ceil(L::MR));
+                let ahead = Ahead::new(next, self.b_rs, each, kc);
                 for ic in (0..self.m).step_by(plan.mc) {
                     let mb = plan.mc.min(self.m - ic);
                     let a = self.a.wrapping_add(ic * self.a_rs + pc * self.a_cs);
@@ -315,7 +317,8 @@ impl<T: Element> Product<'_, T> {
                         let stride = row_stride::<L>(kc);
                         // SAFETY: the block lies inside A.
                         unsafe {
-                            pack::rows::<L>(a, self.a_rs, self.a_cs, mb, kc, stride, block);
+                            let strides = (self.a_rs, self.a_cs);
+                            pack::rows::<L>(a, strides, (mb, kc), block, (kc, stride));
                         }
                         (block.as_ptr(), stride, 1)
                     } else {
@@ -336,14 +339,7 @@ impl<T: Element> Product<'_, T> {
                         };
                         let mut i = 0;
                         while i < mb {
-                            let left = mb - i;
-                            let rows = height::<L>(left);
-                            // All of full height but the last two, which are as even as can be.
-                            let times = if rows == L::MR && left >= 3 * L::MR {
-                                left / L::MR - 1
-                            } else {
-                                1
-                            };
+                            let (rows, times) = strips::<L>(mb - i);
                             let tile = Tile {
                                 kc,
                                 alpha: self.alpha,
@@ -357,12 +353,7 @@ impl<T: Element> Product<'_, T> {
                                 cols,
                                 times,
                                 old: self.old(pc, ic + i, jc + j),
-                                ahead: Ahead::new(
-                                    next.wrapping_add((ic + i) / L::MR * each * self.b_rs + j),
-                                    self.b_rs,
-                                    each,
-                                    kc,
-                                ),
+                                ahead: ahead.beside(j).after((ic + i) / L::MR),
                                 part: None,
                             };
                             // SAFETY: strip and panel lie in A and B or in their copies, the tile

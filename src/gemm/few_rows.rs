@@ -19,16 +19,15 @@ impl<T: Element> Product<'_, T> {
     #[inline(always)]
     pub(super) fn has_few_rows<L: Lanes<Elem = T>>(&self) -> bool {
         let turned = self.b_rs == 1 && self.b_cs != 1 && self.n >= L::N;
-        let lanes = if self.m <= L::N { L::N } else { 2 * L::N };
-        let full = 4 * self.m >= 3 * lanes && self.m <= lanes;
+        let full = self.m <= 2 * L::N && 4 * self.m >= 3 * width::<L>(self.m);
         L::N >= 8 && L::NV >= 2 && turned && full && self.is_skinny()
     }
 
     /// The first columns, as many as fill squares; returns how many.
     #[inline(always)]
     pub(super) fn few_rows<L: Lanes<Elem = T>>(&self) -> usize {
-        let one = self.m <= L::N;
         let width = width::<L>(self.m);
+        let squares = self.n / L::N * L::N;
         let kc = depth::<T>().min(self.k);
         let mut memory = Scratch::new(kc * width);
         for pc in (0..self.k).step_by(depth::<T>()) {
@@ -36,10 +35,10 @@ impl<T: Element> Product<'_, T> {
             let a = self.a.wrapping_add(pc * self.a_cs);
             // SAFETY: `m` rows of A, `kc` numbers of each: the columns of a panel.
             unsafe { pack::panel::<L>(a, self.a_cs, self.a_rs, kc, self.m, &mut memory) };
-            for j in (0..self.n / L::N * L::N).step_by(L::N) {
+            for j in (0..squares).step_by(L::N) {
                 let square = Square { product: self, pc, kc, j, a: &memory };
                 // As many sums as keep the multiplier busy.
-                match (one, L::N) {
+                match (width == L::N, L::N) {
                     (true, 16) => L::outline(Pieces::<T, 16, 1>(square)),
                     (false, 16) => L::outline(Pieces::<T, 8, 2>(square)),
                     (true, _) => L::outline(Pieces::<T, 8, 1>(square)),
@@ -47,7 +46,7 @@ impl<T: Element> Product<'_, T> {
                 }
             }
         }
-        self.n / L::N * L::N
+        squares
     }
 }
 

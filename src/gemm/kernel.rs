@@ -53,6 +53,18 @@ impl<T> Ahead<T> {
     pub(super) fn new(at: *const T, stride: usize, rows: usize, kc: usize) -> Self {
         Ahead { at, stride, rows, each: rows.div_ceil((kc / UNROLL).max(1)) }
     }
+
+    /// The same rows, `columns` further on.
+    #[inline(always)]
+    pub(super) fn beside(self, columns: usize) -> Self {
+        Ahead { at: self.at.wrapping_add(columns), ..self }
+    }
+
+    /// What comes after so `many` of these.
+    #[inline(always)]
+    pub(super) fn after(self, many: usize) -> Self {
+        Ahead { at: self.at.wrapping_add(many * self.rows * self.stride), ..self }
+    }
 }
 
 /// A part of the sums, where they are too long for B to stay near. Between parts the sums wait in
@@ -149,7 +161,7 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool, const PART
             tile.a = tile.a.wrapping_add(R * if COLUMNS { 1 } else { tile.a_rs });
             tile.c = tile.c.wrapping_add(R * tile.c_rs);
             tile.old = tile.old.map(|old| old.from(R, 0));
-            tile.ahead.at = tile.ahead.at.wrapping_add(tile.ahead.rows * tile.ahead.stride);
+            tile.ahead = tile.ahead.after(1);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Copies of panels of B and strips of A in the order the micro-kernel reads them.
+//! Copies of panels of B and blocks of A in the order the micro-kernel reads them.
 
 use super::kernel::width;
 use crate::simd::{Element, Lanes, prefetch};
@@ -19,42 +19,58 @@ pub(super) unsafe fn panel<L: Lanes>(
     to: &mut [L::Elem],
 ) {
     let width = width::<L>(cols);
-    let rows = to[..kc * width].chunks_exact_mut(width);
+    // SAFETY: as the caller promises.
+    unsafe { rows::<L>(b, (rs, cs), (kc, cols), to, (width, width)) }
+}
+
+/// Copies `count` rows of `len` numbers, `x[i * rs + j * cs]`, to `to[i * stride + j]`, filled up with
+/// zeros to `width`; rows whose width is no whole number of vectors have room for one more.
+///
+/// # Safety
+/// They must be readable there.
+#[inline(always)]
+pub(super) unsafe fn rows<L: Lanes>(
+    x: *const L::Elem,
+    (rs, cs): (usize, usize),
+    (count, len): (usize, usize),
+    to: &mut [L::Elem],
+    (width, stride): (usize, usize),
+) {
+    let to = &mut to[..count * stride];
     if cs == 1 {
-        for (k, to) in rows.enumerate() {
-            // SAFETY: the caller promises row k of B.
-            copy::<L>(unsafe { from_raw_parts(b.add(k * rs), cols) }, to);
+        for (i, to) in to.chunks_exact_mut(stride).enumerate() {
+            // SAFETY: the caller promises row i.
+            copy::<L>(unsafe { from_raw_parts(x.add(i * rs), len) }, &mut to[..width]);
         }
     } else if rs == 1 {
-        let to = &mut to[..kc * width];
         for j in (0..width).step_by(L::N) {
-            let columns = cols.saturating_sub(j).min(L::N);
-            for k in (0..kc).step_by(L::N) {
-                let (rows, to) = (L::N.min(kc - k), &mut to[k * width + j..]);
-                if columns == L::N && rows == L::N {
+            let columns = len.saturating_sub(j).min(L::N);
+            for i in (0..count).step_by(L::N) {
+                let (high, to) = (L::N.min(count - i), &mut to[i * stride + j..]);
+                if columns == L::N && high == L::N {
                     // The square beside it comes next but for the rest of these columns.
-                    for i in L::N..2 * L::N {
-                        prefetch(b.wrapping_add((j + i) * cs + k + L::N - 1));
+                    for beside in L::N..2 * L::N {
+                        prefetch(x.wrapping_add((j + beside) * cs + i + L::N - 1));
                     }
-                    // SAFETY: the caller promises columns j to j + N of B, and here of each N
-                    // numbers from row k on; `cs` apart, the last of them ends this many on.
+                    // SAFETY: the caller promises columns j to j + N, and here of each N numbers from
+                    // row i on; `cs` apart, the last of them ends this many on.
                     let square =
-                        unsafe { from_raw_parts(b.add(j * cs + k), (L::N - 1) * cs + L::N) };
-                    L::transpose(square, cs, to, width);
+                        unsafe { from_raw_parts(x.add(j * cs + i), (L::N - 1) * cs + L::N) };
+                    L::transpose(square, cs, to, stride);
                 } else if columns == 0 {
-                    to.chunks_mut(width).take(rows).for_each(|to| to[..L::N].fill(L::Elem::ZERO));
+                    to.chunks_mut(stride).take(high).for_each(|to| to[..L::N].fill(L::Elem::ZERO));
                 } else {
-                    // SAFETY: the caller promises column `j + i` of B, here from row k on.
-                    let column = |i| unsafe { from_raw_parts(b.add((j + i) * cs + k), rows) };
-                    edge::<L>(columns, rows, column, to, width);
+                    // SAFETY: the caller promises column `j + k`, here from row i on.
+                    let column = |k| unsafe { from_raw_parts(x.add((j + k) * cs + i), high) };
+                    edge::<L>(columns, high, column, to, stride);
                 }
             }
         }
     } else {
-        for (k, to) in rows.enumerate() {
-            for (j, to) in to.iter_mut().enumerate() {
-                // SAFETY: the caller promises row k of B, up to column `cols`.
-                *to = if j < cols { unsafe { *b.add(k * rs + j * cs) } } else { L::Elem::ZERO };
+        for (i, to) in to.chunks_exact_mut(stride).enumerate() {
+            for (j, to) in to[..width].iter_mut().enumerate() {
+                // SAFETY: the caller promises row i, up to column `len`.
+                *to = if j < len { unsafe { *x.add(i * rs + j * cs) } } else { L::Elem::ZERO };
             }
         }
     }
@@ -113,53 +129,6 @@ fn edge<'a, L: Lanes>(
 
 /// A square of the longest vectors.
 const SQUARE: usize = 16 * 16;
-
-/// Copies `rows` rows of `kc` numbers, `a[i * rs + k * cs]`, to `to[i * stride + k]`.
-///
-/// # Safety
-/// They must be readable there.
-#[inline(always)]
-pub(super) unsafe fn rows<L: Lanes>(
-    a: *const L::Elem,
-    rs: usize,
-    cs: usize,
-    rows: usize,
-    kc: usize,
-    stride: usize,
-    to: &mut [L::Elem],
-) {
-    let to = &mut to[..rows * stride];
-    if cs == 1 || rs != 1 {
-        for (i, to) in to.chunks_exact_mut(stride).enumerate() {
-            if cs == 1 {
-                // SAFETY: the caller promises row i of A.
-                copy::<L>(unsafe { from_raw_parts(a.add(i * rs), kc) }, &mut to[..kc]);
-            } else {
-                for (k, to) in to[..kc].iter_mut().enumerate() {
-                    // SAFETY: the caller promises row i of A.
-                    *to = unsafe { *a.add(i * rs + k * cs) };
-                }
-            }
-        }
-        return;
-    }
-    // Columns lie in one piece: square after square along them.
-    for k in (0..kc).step_by(L::N) {
-        let columns = L::N.min(kc - k);
-        for (i, to) in to.chunks_mut(L::N * stride).enumerate() {
-            let (from, high) = (a.wrapping_add(i * L::N + k * cs), L::N.min(to.len() / stride));
-            if columns == L::N && high == L::N {
-                // SAFETY: the caller promises N numbers of N columns, `cs` apart.
-                let square = unsafe { from_raw_parts(from, (L::N - 1) * cs + L::N) };
-                L::transpose(square, cs, &mut to[k..], stride);
-            } else {
-                // SAFETY: the caller promises these numbers of column `k + i`.
-                let column = |i| unsafe { from_raw_parts(from.wrapping_add(i * cs), high) };
-                edge::<L>(columns, high, column, &mut to[k..], stride);
-            }
-        }
-    }
-}
 
 /// Copies `x`, and zeros behind it to the end of `to`.
 #[inline(always)]

@@ -6,7 +6,7 @@
 //! the sums wait in memory from run to run ([`Part`]). All strips of A use a panel while it is in the
 //! first-level cache. Stored transposed, B is read along its columns and copied.
 
-use super::blocks::{Product, depth, height, row_stride};
+use super::blocks::{Product, depth, row_stride, strips};
 use super::kernel::{Ahead, Part, Tile, UNROLL, width};
 use super::pack;
 use super::scratch::Scratch;
@@ -48,7 +48,7 @@ impl<T: Element> Product<'_, T> {
         let tile = L::MR * nr;
         let waiting = if packs { 0 } else { nc.min(all) / nr * high * tile };
         let mut memory = Scratch::new(self.m * stride + run * nr + waiting);
-        let (strips, memory) = memory.split_at_mut(self.m * stride);
+        let (copies, memory) = memory.split_at_mut(self.m * stride);
         let (panel, sums) = memory.split_at_mut(run * nr);
 
         for jc in (0..self.n).step_by(nc) {
@@ -58,7 +58,10 @@ impl<T: Element> Product<'_, T> {
                 let kc = kc.min(self.k - pc);
                 let a = self.a.wrapping_add(pc * self.a_cs);
                 // SAFETY: these columns lie inside A.
-                unsafe { pack::rows::<L>(a, self.a_rs, self.a_cs, self.m, kc, stride, strips) };
+                unsafe {
+                    let strides = (self.a_rs, self.a_cs);
+                    pack::rows::<L>(a, strides, (self.m, kc), copies, (kc, stride));
+                }
                 for k in (0..kc).step_by(run) {
                     let deep = run.min(kc - k);
                     for j in (jc..end).step_by(nr) {
@@ -74,7 +77,7 @@ impl<T: Element> Product<'_, T> {
                         }
                         let (mut ic, mut strip) = (0, 0);
                         while ic < self.m {
-                            let rows = height::<L>(self.m - ic);
+                            let (rows, _) = strips::<L>(self.m - ic);
                             let (from, to) = (deep * strip / high, deep * (strip + 1) / high);
                             let part = Part {
                                 sums: sums
@@ -93,7 +96,7 @@ impl<T: Element> Product<'_, T> {
                             let tile = Tile {
                                 kc: deep,
                                 alpha: self.alpha,
-                                a: strips[ic * stride + k..].as_ptr(),
+                                a: copies[ic * stride + k..].as_ptr(),
                                 a_rs: stride,
                                 a_cs: 1,
                                 b,
