@@ -72,6 +72,7 @@ def peers():
         Peer("torch", None, torch, None),
         Peer("torch+shim", None, torch, None),
         Peer("candle", "candle", [str(program("candle"))], "candle-core"),
+        Peer("burn", "burn", [str(program("burn"))], "burn"),
     ]
 
 
