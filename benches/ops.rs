@@ -9,6 +9,7 @@ use edgegrad::nn::{Optimizer, Rule};
 use edgegrad::ops::{self, Attention, Eps};
 use edgegrad::simd::Element;
 use edgegrad::tape::{BackwardPlan, Program, Tape, Var};
+use edgegrad::tensor::Buffer;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::hint::black_box;
 use std::time::Duration;
@@ -73,7 +74,7 @@ fn numbers(n: usize) -> Vec<f32> {
 struct Ready {
     program: Program<f32>,
     plan: BackwardPlan,
-    weights: Vec<f32>,
+    weights: Buffer<f32>,
 }
 
 impl Ready {
@@ -87,7 +88,7 @@ impl Ready {
             let n = program.value(x).len();
             program.set(x, &numbers(n));
         }
-        let weights = numbers(program.value(y).len());
+        let weights = Buffer::from(&numbers(program.value(y).len())[..]);
         let mut ready = Ready { program, plan, weights };
         ready.both();
         // The work is real.

@@ -2,6 +2,7 @@
 
 use crate::simd::rows::{self, By, EXP, RUN};
 use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tensor::Buffer;
 
 /// An update rule with its constants, as PyTorch defines them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +55,7 @@ impl Rule {
 /// optimizer.update(0, 0.1, &mut x, &[1.0, -1.0]);
 /// assert_eq!(x, [0.9, 2.1]);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Optimizer<T> {
     rule: Rule,
     /// Steps begun.
@@ -62,13 +63,13 @@ pub struct Optimizer<T> {
     /// Adam's decay rates to the power of `step`.
     powers: [f64; 2],
     /// By parameter, then by moment.
-    moments: Vec<Vec<Vec<T>>>,
+    moments: Vec<Vec<Buffer<T>>>,
 }
 
 impl<T: Element> Optimizer<T> {
     /// A fresh optimiser for parameters of the given sizes.
     pub fn new(rule: Rule, sizes: impl IntoIterator<Item = usize>) -> Self {
-        let fresh = |n| vec![vec![T::ZERO; n]; rule.moments()];
+        let fresh = |n| vec![Buffer::zeros(n); rule.moments()];
         Optimizer {
             rule,
             step: 0,
@@ -125,7 +126,7 @@ impl<T: Element> Optimizer<T> {
     }
 
     /// The moments of parameter number `i`, the first one first.
-    pub fn moments(&self, i: usize) -> &[Vec<T>] {
+    pub fn moments(&self, i: usize) -> &[Buffer<T>] {
         &self.moments[i]
     }
 
@@ -133,12 +134,20 @@ impl<T: Element> Optimizer<T> {
     ///
     /// # Panics
     /// If the sizes differ from those the optimiser was made for.
-    pub fn restore(&mut self, step: u64, moments: Vec<Vec<Vec<T>>>) {
-        let sizes = |m: &[Vec<Vec<T>>]| -> Vec<Vec<usize>> {
-            m.iter().map(|m| m.iter().map(Vec::len).collect()).collect()
+    pub fn restore(&mut self, step: u64, moments: Vec<Vec<Buffer<T>>>) {
+        let sizes = |m: &[Vec<Buffer<T>>]| -> Vec<Vec<usize>> {
+            m.iter().map(|m| m.iter().map(|m| m.len()).collect()).collect()
         };
         assert_eq!(sizes(&moments), sizes(&self.moments), "sizes of the optimiser's state");
         (self.step, self.moments) = (step, moments);
+    }
+}
+
+// Derived, it would ask no more of numbers than that they can be cloned.
+impl<T: Element> Clone for Optimizer<T> {
+    fn clone(&self) -> Self {
+        let Optimizer { rule, step, powers, ref moments } = *self;
+        Optimizer { rule, step, powers, moments: moments.clone() }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::gemm::Write;
 use crate::simd::rows::{self, By};
 use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
 use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use crate::tensor::Buffer;
 use std::sync::{Mutex, PoisonError};
 
 /// The kind of a norm, and its guard against zero.
@@ -134,7 +135,7 @@ struct Normed<T> {
     rows: usize,
     /// `[chunks, 2, D]`, what chunks of rows add to the gradients of gain and bias; made by the
     /// first pass.
-    partial: Mutex<Vec<T>>,
+    partial: Mutex<Buffer<T>>,
 }
 
 /// From so many numbers on, the gradients of the parameters are added up in chunks of rows.
@@ -171,8 +172,11 @@ impl<T: Element> Op<T> for Normed<T> {
         }
         let wanted = [d_gain.is_some(), d_bias.is_some()];
         let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        partial.clear();
-        partial.resize(CHUNKS * 2 * width, T::ZERO);
+        if partial.is_empty() {
+            *partial = Buffer::zeros(CHUNKS * 2 * width);
+        } else {
+            partial.fill(T::ZERO);
+        }
         let chunk = self.rows.div_ceil(CHUNKS);
         let part = chunk * width;
         let inputs = (By(x, part), By(saved, chunk * Norm::SAVED), By(dy, part));

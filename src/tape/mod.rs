@@ -448,6 +448,33 @@ mod tests {
         assert_eq!(program.grad(middle), of_middle);
     }
 
+    /// The gradient of the output is the one that is given: kept for who wants it, and only read
+    /// otherwise.
+    #[test]
+    fn what_is_given_is_the_gradient_of_the_output() {
+        let Chain { tape, x, middle, .. } = Chain::new();
+        let given: Vec<f64> = numbers().into_iter().map(|g| 1.0 - g).collect();
+        let mut program = tape.finish();
+        let before = program.bytes();
+        let alone = program.plan_backward(middle, &[x]);
+        // Of x, and of what lies between.
+        assert_eq!(program.bytes() - before, 8 * 200);
+        let kept = program.plan_backward(middle, &[middle, x]);
+        let leaf = program.plan_backward(x, &[x]);
+        program.set(x, &numbers());
+        program.forward();
+        program.backward_from(&alone, &given);
+        let of_x = program.grad(x).to_vec();
+        for ((g, y), dx) in given.iter().zip(program.value(middle)).zip(&of_x) {
+            let want = 2.0 * (1.0 - y * y) * g;
+            assert!(want.abs() > 1e-5 && (dx - want).abs() < 1e-14, "{dx} {want}");
+        }
+        program.backward_from(&kept, &given);
+        assert_eq!((program.grad(middle), program.grad(x)), (&given[..], &of_x[..]));
+        program.backward_from(&leaf, &given);
+        assert_eq!(program.grad(x), given);
+    }
+
     /// A batch so long that slopes are computed again rather than kept, and the first half of it,
     /// whose slopes are kept: the half goes on from the whole as if it had run by itself.
     #[test]

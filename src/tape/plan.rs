@@ -36,8 +36,9 @@ impl ForwardPlan {
 /// The reverse walk from one output to some leaves; see [`Program::plan_backward`].
 #[derive(Clone, Debug)]
 pub struct BackwardPlan {
-    /// The gradient of the output.
-    pub(super) output: Target,
+    pub(super) output_len: usize,
+    /// Where the gradient of the output is kept, if somebody wants it.
+    pub(super) output_place: Option<Place>,
     pub(super) steps: Vec<Step>,
     /// Wanted variables that the output does not depend on: their gradient is zero.
     pub(super) unreached: Vec<Place>,
@@ -51,8 +52,8 @@ pub struct BackwardPlan {
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) node: u32,
-    /// Where the gradient of the output lies.
-    pub(super) out: Place,
+    /// Where the gradient of what it computed lies; `None` for the gradient that the walk is given.
+    pub(super) out: Option<Place>,
     /// How each input's gradient is written; `None` where nobody wants it.
     pub(super) targets: Box<[Option<Target>]>,
 }
@@ -193,11 +194,16 @@ impl<T: Element> Program<T> {
         }
         let wanted: Vec<Slot> = wanted.iter().map(|&x| self.slot(x)).collect();
         let mut memory = GradientMemory::new(self, &wanted, within);
-        let output = memory.target(output_slot);
+        // The gradient that is given is read where it is.
+        let output_place = memory.kept[output_slot as usize];
+        memory.places[output_slot as usize] = output_place;
         let mut steps = vec![];
         for (i, node) in self.nodes.iter().enumerate().rev() {
             let out = node.out as usize;
-            let Some(place) = memory.places[out] else { continue };
+            let place = memory.places[out];
+            if place.is_none() && node.out != output_slot {
+                continue;
+            }
             if wants[out] && !fixed[out] && node.inputs.iter().any(|&x| wants[x as usize]) {
                 let target = |&x: &Slot| wants[x as usize].then(|| memory.target(x));
                 let targets = node.inputs.iter().map(target).collect();
@@ -209,7 +215,8 @@ impl<T: Element> Program<T> {
         let unreached = lone.map(|&x| memory.kept[x as usize].expect("wanted")).collect();
         let GradientMemory { pool, kept, .. } = memory;
         self.keep_gradients(pool, kept);
-        BackwardPlan { output, steps, unreached, wanted, output_slot, epoch: self.epoch() }
+        let (output_len, epoch) = (self.lens()[output_slot as usize], self.epoch());
+        BackwardPlan { output_len, output_place, steps, unreached, wanted, output_slot, epoch }
     }
 
     pub(super) fn marks(&self, vars: &[Var]) -> Vec<bool> {

@@ -299,17 +299,19 @@ impl<T: Element> Program<T> {
         self.backward_from(plan, &[T::ONE]);
     }
 
-    /// The gradient of `<weights, output>`.
+    /// The gradient of `<weights, output>`. The weights are read where they are; many of them are
+    /// read faster from a [`Buffer`], which is aligned.
     ///
     /// # Panics
     /// If there is not one weight for each number of the output.
     #[track_caller]
     pub fn backward_from(&mut self, plan: &BackwardPlan, weights: &[T]) {
         assert_eq!(plan.epoch, self.epoch, "a plan that was forgotten");
-        let seed = &mut self.grads[plan.output.place as usize];
-        assert_eq!(weights.len(), plan.output.len, "weights of the output");
-        seed.set_len(weights.len());
-        seed.copy_from_slice(weights);
+        assert_eq!(weights.len(), plan.output_len, "weights of the output");
+        if let Some(place) = plan.output_place {
+            self.grads[place as usize].set_len(weights.len());
+            self.grads[place as usize].copy_from_slice(weights);
+        }
         for &place in &plan.unreached {
             self.grads[place as usize].fill(T::ZERO);
         }
@@ -334,7 +336,7 @@ impl<T: Element> Program<T> {
                 inputs: &node.inputs,
                 ids: &node.ids,
                 out: node.out,
-                grad_out: &self.grads[step.out as usize],
+                grad_out: step.out.map_or(weights, |place| &self.grads[place as usize]),
                 saved: &self.saved[node.saved as usize],
                 grads: &mut self.in_hand,
             });

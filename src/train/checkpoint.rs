@@ -13,6 +13,7 @@ use crate::nn::Optimizer;
 use crate::nn::pooled::{self, Parameter};
 use crate::rng::RngState;
 use crate::simd::Element;
+use crate::tensor::Buffer;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub struct Restored<T> {
     /// In the order of the model's parameters.
     pub weights: Vec<Vec<T>>,
     /// By parameter, then by moment.
-    pub moments: Vec<Vec<Vec<T>>>,
+    pub moments: Vec<Vec<Buffer<T>>>,
 }
 
 const MOMENTS: [&str; 2] = ["m", "v"];
@@ -138,7 +139,7 @@ fn damaged(e: Error) -> Error {
 }
 
 /// By parameter, and then by moment.
-type Numbers<T> = (Vec<Vec<T>>, Vec<Vec<Vec<T>>>);
+type Numbers<T> = (Vec<Vec<T>>, Vec<Vec<Buffer<T>>>);
 
 fn read_tensors<T: Element>(folder: &Path, config: &pooled::Config) -> Result<Numbers<T>> {
     let model = Tensors::read(folder.join("model.safetensors"))?;
@@ -148,9 +149,11 @@ fn read_tensors<T: Element>(folder: &Path, config: &pooled::Config) -> Result<Nu
         weights.push(model.get_shaped(p.name, p.shape.dims())?);
         let names = MOMENTS.iter().map(|m| format!("{}.{m}", p.name));
         let there = names.filter(|name| optimizer.contains(name));
-        let list: Result<Vec<Vec<T>>> =
-            there.map(|name| optimizer.get_shaped(&name, p.shape.dims())).collect();
-        moments.push(list?);
+        let read = |name: String| -> Result<Buffer<T>> {
+            let numbers: Vec<T> = optimizer.get_shaped(&name, p.shape.dims())?;
+            Ok(Buffer::from(&*numbers))
+        };
+        moments.push(there.map(read).collect::<Result<Vec<_>>>()?);
     }
     Ok((weights, moments))
 }
