@@ -6,15 +6,14 @@ use std::any::TypeId;
 use std::slice::from_raw_parts_mut;
 
 /// Multiply-adds from which its set-up pays.
-const LARGE: usize = 32 * 32 * 32;
+pub(super) const LARGE: usize = 32 * 32 * 32;
 
-/// Whether the product is better left to it: a large one of `f32` or `f64` where the lanes are
+/// Whether a product of [`LARGE`] or more is better left to it: where the lanes of `f32` or `f64` are
 /// those of `wide`, which has no kernels tuned to its registers. A machine that was forced on a
 /// better processor stays what it was forced to be.
-pub(super) fn serves<T: Element>(machine: Machine, work: usize) -> bool {
+pub(super) fn serves<T: Element>(machine: Machine) -> bool {
     machine == Machine::Portable
         && Machine::available().next() == Some(Machine::Portable)
-        && work >= LARGE
         && [TypeId::of::<f32>(), TypeId::of::<f64>()].contains(&TypeId::of::<T>())
 }
 

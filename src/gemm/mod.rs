@@ -66,11 +66,9 @@ impl<'a, T> Mat<'a, T> {
     /// If the last element lies outside `data`.
     #[track_caller]
     pub fn strided(data: &'a [T], rows: usize, cols: usize, rs: usize, cs: usize) -> Self {
-        assert!(
-            rows == 0 || cols == 0 || last(rows, cols, rs, cs).is_some_and(|at| at < data.len()),
-            "a {rows} x {cols} matrix with strides {rs}, {cs} in {} numbers",
-            data.len()
-        );
+        if !lies_within(data.len(), rows, cols, rs, cs) {
+            no_such_matrix(data.len(), rows, cols, rs, cs);
+        }
         Mat { data, rows, cols, rs, cs }
     }
 
@@ -124,12 +122,10 @@ impl<'a, T> MatMut<'a, T> {
     /// If rows would overlap or the last element lies outside `data`.
     #[track_caller]
     pub fn strided(data: &'a mut [T], rows: usize, cols: usize, rs: usize) -> Self {
-        let fits = || rs >= cols && last(rows, cols, rs, 1).is_some_and(|at| at < data.len());
-        assert!(
-            rows == 0 || cols == 0 || fits(),
-            "a {rows} x {cols} matrix with row stride {rs} in {} numbers",
-            data.len()
-        );
+        let apart = rs >= cols || rows == 0;
+        if !apart || !lies_within(data.len(), rows, cols, rs, 1) {
+            no_such_matrix(data.len(), rows, cols, rs, 1);
+        }
         MatMut { at: data.as_mut_ptr(), rows, cols, rs, numbers: PhantomData }
     }
 
@@ -163,9 +159,25 @@ impl<'a, T> MatMut<'a, T> {
     }
 }
 
-/// Where the last element of a matrix that has some lies; the kernels rely on it.
-fn last(rows: usize, cols: usize, rs: usize, cs: usize) -> Option<usize> {
-    (rows - 1).checked_mul(rs)?.checked_add((cols - 1).checked_mul(cs)?)
+/// Whether a matrix with these strides has no element beyond `len` numbers; the kernels rely on it.
+#[inline]
+fn lies_within(len: usize, rows: usize, cols: usize, rs: usize, cs: usize) -> bool {
+    let last = || (rows - 1).checked_mul(rs)?.checked_add((cols - 1).checked_mul(cs)?);
+    rows == 0 || cols == 0 || last().is_some_and(|at| at < len)
+}
+
+/// A function, as are those below: a message where the check is would keep what it names in memory,
+/// and the product would wait for it.
+#[cold]
+#[track_caller]
+fn no_such_matrix(len: usize, rows: usize, cols: usize, rs: usize, cs: usize) -> ! {
+    panic!("a {rows} x {cols} matrix with strides {rs}, {cs} in {len} numbers")
+}
+
+#[cold]
+#[track_caller]
+fn no_such_product(a: [usize; 2], b: [usize; 2], c: [usize; 2]) -> ! {
+    panic!("product of {a:?} and {b:?} into {c:?}")
 }
 
 /// Whether a result replaces what was there or is added to it.
@@ -233,16 +245,9 @@ fn gemm_on<T: Element>(
     old: Summand<'_, T>,
     c: MatMut<'_, T>,
 ) {
-    assert!(
-        a.cols == b.rows && c.rows == a.rows && c.cols == b.cols,
-        "product of [{}, {}] and [{}, {}] into [{}, {}]",
-        a.rows,
-        a.cols,
-        b.rows,
-        b.cols,
-        c.rows,
-        c.cols
-    );
+    if a.cols != b.rows || c.rows != a.rows || c.cols != b.cols {
+        no_such_product([a.rows, a.cols], [b.rows, b.cols], [c.rows, c.cols]);
+    }
     if c.rows > 0 && c.cols > 0 {
         threads::run(machine, &Product::new(alpha, a, b, old, c));
     }

@@ -13,7 +13,16 @@ const WAKE: usize = 16 << 20;
 #[inline(never)]
 pub(super) fn run<T: Element>(machine: Machine, product: &Product<'_, T>) {
     let work = product.m.saturating_mul(product.n).saturating_mul(product.k);
-    if fallback::serves::<T>(machine, work) {
+    if work < fallback::LARGE {
+        return T::vectorize_on(machine, product);
+    }
+    large(machine, product, work);
+}
+
+/// The same for one that is not tiny. Apart, as tiny ones would save the registers it needs.
+#[inline(never)]
+fn large<T: Element>(machine: Machine, product: &Product<'_, T>, work: usize) {
+    if fallback::serves::<T>(machine) {
         return fallback::run(product);
     }
     // Asking for the pool takes as long as a tiny product.

@@ -1,6 +1,6 @@
 //! The numbers a tensor can hold.
 
-use super::{Kernel, Machine, Scalar, machine, portable};
+use super::{Kernel, Lanes, Machine, Scalar, machine, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use std::fmt::Debug;
@@ -71,6 +71,13 @@ pub trait Element:
     }
 }
 
+/// Runs `kernel` without features of its own. Apart, since what it keeps in registers would be saved
+/// and restored on the way to the other machines too.
+#[inline(never)]
+fn plain<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
+    kernel.run::<L>()
+}
+
 macro_rules! float {
     ($t:ident, $erf:path, $portable:ty, $avx2:ident, $avx512:ident) => {
         impl Element for $t {
@@ -122,8 +129,8 @@ macro_rules! float {
                     Machine::Avx2 => avx2::run::<avx2::$avx2, K>(kernel),
                     #[cfg(not(target_arch = "x86_64"))]
                     Machine::Avx512 | Machine::Avx2 => panic!("this processor has no {machine}"),
-                    Machine::Portable => kernel.run::<$portable>(),
-                    Machine::Scalar => kernel.run::<Scalar<$t>>(),
+                    Machine::Portable => plain::<$portable, K>(kernel),
+                    Machine::Scalar => plain::<Scalar<$t>, K>(kernel),
                 }
             }
         }
