@@ -43,8 +43,8 @@ fn multiply(p: Product) -> Work {
         let x: Tensor<2> = tensor(numbers, shape, &device(false));
         if transposed { x.transpose() } else { x }
     };
-    let a = matrix(p.a, p.a_strides, p.m, p.k);
-    let b = matrix(p.b, p.b_strides, p.k, p.n);
+    let a = matrix(p.a.to_vec(), p.a_strides, p.m, p.k);
+    let b = matrix(p.b.to_vec(), p.b_strides, p.k, p.n);
     let run = move || a.clone().matmul(b.clone());
     (print(&run()), Box::new(move || _ = run()))
 }

@@ -1,6 +1,8 @@
 //! Matrix products `C = A B` in single precision.
 
 use crate::{Work, fingerprint, inputs};
+use std::ops::{Deref, DerefMut};
+use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// M x N x K, and which of A and B are stored transposed.
 pub const NAMES: [&str; 18] = [
@@ -29,9 +31,9 @@ pub struct Product {
     pub m: usize,
     pub n: usize,
     pub k: usize,
-    pub a: Vec<f32>,
-    pub b: Vec<f32>,
-    pub c: Vec<f32>,
+    pub a: Aligned,
+    pub b: Aligned,
+    pub c: Aligned,
     /// From row to row and from column to column.
     pub a_strides: [usize; 2],
     pub b_strides: [usize; 2],
@@ -52,9 +54,9 @@ impl Product {
             m,
             n,
             k,
-            a: inputs::numbers(1, m * k),
-            b: inputs::numbers(2, k * n),
-            c: vec![0.0; m * n],
+            a: Aligned::new(&inputs::numbers(1, m * k)),
+            b: Aligned::new(&inputs::numbers(2, k * n)),
+            c: Aligned::new(&vec![0.0; m * n]),
             a_strides: if layout.starts_with('t') { [1, m] } else { [k, 1] },
             b_strides: if layout.ends_with('t') { [1, k] } else { [n, 1] },
         }
@@ -65,5 +67,39 @@ impl Product {
         self.c.fill(f32::NAN);
         multiply(&mut self);
         (fingerprint(&self.c), Box::new(move || multiply(&mut self)))
+    }
+}
+
+/// Numbers that begin with a line of the cache, as PyTorch, faer and edgegrad keep theirs.
+pub struct Aligned {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "read as plain numbers")] [f32; 16]);
+
+impl Aligned {
+    pub fn new(numbers: &[f32]) -> Self {
+        let len = numbers.len();
+        let mut aligned = Aligned { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len };
+        aligned.copy_from_slice(numbers);
+        aligned
+    }
+}
+
+impl Deref for Aligned {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        // SAFETY: so many numbers are in the lines, one after the other.
+        unsafe { from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: so many numbers are in the lines, one after the other.
+        unsafe { from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
