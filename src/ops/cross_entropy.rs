@@ -2,7 +2,7 @@
 
 use super::softmax::{LONGEST, NARROW, softmax_narrow, softmax_row};
 use crate::gemm::Write;
-use crate::simd::rows::{self, By, EXP};
+use crate::simd::rows::{self, By, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 
@@ -50,7 +50,7 @@ impl<T: Element> Op<T> for CrossEntropy {
         let rows = self.len / width;
         rows::run(
             rows,
-            EXP * width,
+            exps(width),
             parts,
             |(By(x, _), By(targets, _), By(y, _), By(slope, _))| {
                 T::vectorize(ForwardKernel { width, x, targets, y, slope });

@@ -2,7 +2,7 @@
 
 use super::softmax::softmax_row;
 use crate::gemm::Write;
-use crate::simd::rows::{self, By, EXP};
+use crate::simd::rows::{self, By, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
@@ -53,7 +53,7 @@ impl<T: Element> Op<T> for SoftCrossEntropy {
         }
         let inputs = (By(x, width), By(weights, width));
         let parts = (inputs, (By(run.out, 1), By(softmax, width), By(level, 1)));
-        rows::run(self.rows, EXP * width, parts, |(inputs, outputs)| {
+        rows::run(self.rows, exps(width), parts, |(inputs, outputs)| {
             let (By(x, _), By(weights, _)) = inputs;
             let (By(y, _), By(softmax, _), By(level, _)) = outputs;
             T::vectorize(ForwardKernel { width, x, weights, y, softmax, level });

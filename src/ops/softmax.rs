@@ -1,7 +1,7 @@
 //! Softmax over rows, plain and causal.
 
 use crate::gemm::Write;
-use crate::simd::rows::{self, By, EXP, First};
+use crate::simd::rows::{self, By, First, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
@@ -52,7 +52,7 @@ impl<T: Element> Op<T> for Softmax {
     fn forward(&self, run: Forward<'_, T>) {
         let width = self.width.max(1);
         let parts = (First(0), By(run.input(0), width), By(run.out, width));
-        rows::run(self.rows, EXP * width, parts, |(First(first), By(x, _), By(y, _))| {
+        rows::run(self.rows, exps(width), parts, |(First(first), By(x, _), By(y, _))| {
             T::vectorize(ForwardKernel { softmax: self, first, x, y });
         });
     }

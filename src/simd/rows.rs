@@ -4,13 +4,19 @@
 //! rows is divided by columns, or into chunks that depend on shapes alone, one of which is a row
 //! here.
 
-/// Work worth a task of its own, in additions to numbers in the cache: some ten microseconds.
-const TASK: usize = 1 << 18;
+/// Work worth a task of its own, in additions to numbers in the cache: some three microseconds. A
+/// thread without work falls asleep in less than thirty, and takes as long to wake.
+const TASK: usize = 1 << 16;
 /// Work worth waking the threads of a pool the caller is not in.
-const WAKE: usize = 16 * TASK;
+const WAKE: usize = 64 * TASK;
 
 /// What a function such as exp or a quotient takes, in additions.
 pub(crate) const EXP: usize = 5;
+
+/// What they take for a row of so many numbers: a few take as long as a vector.
+pub(crate) fn exps(width: usize) -> usize {
+    EXP * width.max(16)
+}
 
 /// Numbers of a row where functions of single numbers have none: a slice is divided at a multiple.
 pub(crate) const RUN: usize = 1024;

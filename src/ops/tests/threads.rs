@@ -45,6 +45,10 @@ fn cases() -> Vec<Case> {
             let ids = t.ids([ROWS], WIDTH);
             cross_entropy(t, x[0], ids)
         }),
+        ("bag", vec![vec![4, 33], vec![ROWS, 40]], |t, x| {
+            let ids = t.ids([ROWS, 40], 4);
+            bag(t, x[0], x[1], ids)
+        }),
         ("rotary", vec![vec![5, 101, 1200]], |t, x| {
             let options = Rotary { dims: 60, base: 1e4, adjacent: false, single: false };
             rotary(t, x[0], 10, 100, options)
