@@ -1,7 +1,7 @@
 //! AVX-512F: vectors of 64 bytes, 32 registers, and masks for partial ones.
 
 use super::avx2::{F32x8, F64x4};
-use super::math::{self, Bits};
+use super::math::Bits;
 use super::wrap::wrap;
 use super::{Kernel, Lanes, square_fits};
 use std::arch::asm;
@@ -136,26 +136,7 @@ impl Lanes for F32x16 {
         })
     }
 
-    #[inline(always)]
-    fn exp(self) -> Self {
-        math::exp(self)
-    }
-    #[inline(always)]
-    fn ln(self) -> Self {
-        math::ln(self)
-    }
-    #[inline(always)]
-    fn tanh(self) -> Self {
-        math::tanh(self)
-    }
-    #[inline(always)]
-    fn erf(self) -> Self {
-        math::erf(self)
-    }
-    #[inline(always)]
-    fn normal(self) -> (Self, Self) {
-        math::normal(self)
-    }
+    super::wrap::functions!();
 
     #[inline(always)]
     fn sum(self) -> f32 {
@@ -337,26 +318,7 @@ impl Lanes for F64x8 {
         })
     }
 
-    #[inline(always)]
-    fn exp(self) -> Self {
-        math::exp(self)
-    }
-    #[inline(always)]
-    fn ln(self) -> Self {
-        math::ln(self)
-    }
-    #[inline(always)]
-    fn tanh(self) -> Self {
-        math::tanh(self)
-    }
-    #[inline(always)]
-    fn erf(self) -> Self {
-        math::erf(self)
-    }
-    #[inline(always)]
-    fn normal(self) -> (Self, Self) {
-        math::normal(self)
-    }
+    super::wrap::functions!();
 
     #[inline(always)]
     fn sum(self) -> f64 {

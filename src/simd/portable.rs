@@ -73,26 +73,7 @@ macro_rules! portable {
                 Self(self.0.simd_gt(other.0).select(yes.0, no.0))
             }
 
-            #[inline(always)]
-            fn exp(self) -> Self {
-                math::exp(self)
-            }
-            #[inline(always)]
-            fn ln(self) -> Self {
-                math::ln(self)
-            }
-            #[inline(always)]
-            fn tanh(self) -> Self {
-                math::tanh(self)
-            }
-            #[inline(always)]
-            fn erf(self) -> Self {
-                math::erf(self)
-            }
-            #[inline(always)]
-            fn normal(self) -> (Self, Self) {
-                math::normal(self)
-            }
+            super::wrap::functions!();
 
             #[inline(always)]
             fn sum(self) -> $t {

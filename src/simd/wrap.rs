@@ -1,4 +1,4 @@
-//! Methods of lanes that are one intrinsic each, as a table.
+//! Methods of lanes that are alike for many of them: one intrinsic each, as a table, or none.
 
 /// `method(args) = intrinsic;` for methods that take and return whole lanes.
 macro_rules! wrap {
@@ -27,3 +27,30 @@ macro_rules! limits {
     };
 }
 pub(super) use limits;
+
+/// The functions of `Lanes` that have one definition for all of `Bits`.
+macro_rules! functions {
+    () => {
+        #[inline(always)]
+        fn exp(self) -> Self {
+            $crate::simd::math::exp(self)
+        }
+        #[inline(always)]
+        fn ln(self) -> Self {
+            $crate::simd::math::ln(self)
+        }
+        #[inline(always)]
+        fn tanh(self) -> Self {
+            $crate::simd::math::tanh(self)
+        }
+        #[inline(always)]
+        fn erf(self) -> Self {
+            $crate::simd::math::erf(self)
+        }
+        #[inline(always)]
+        fn normal(self) -> (Self, Self) {
+            $crate::simd::math::normal(self)
+        }
+    };
+}
+pub(super) use functions;
