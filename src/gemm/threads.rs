@@ -34,16 +34,20 @@ fn large<T: Element>(machine: Machine, product: &Product<'_, T>, work: usize) {
     split(machine, product, if threads == 1 { 1 } else { (work / TASK).min(2 * threads) });
 }
 
-/// Halves the longer side of C until there are `tasks` blocks.
+/// Halves C until there are `tasks` blocks.
+///
+/// Blocks of columns share A, which is mostly read in place; of those of rows each copies its B. So C
+/// is divided by columns until it is four times as high as wide, or little wider than a tile.
 fn split<T: Element>(machine: Machine, product: &Product<'_, T>, tasks: usize) {
     // Blocks of C start at a multiple of these, to keep tiles and cache lines whole; where columns
     // are few, even blocks matter more.
     let (m, n) = (product.m, product.n);
     let (row, col) = (12, if n < 64 * 8 * tasks { 16 } else { 64 });
+    let high = m >= 4 * n || (m >= n && n < 128);
     let part = |len: usize, unit: usize| (len * (tasks / 2) / tasks).next_multiple_of(unit);
     let (first, rest) = match () {
         () if tasks < 2 => return T::vectorize_on(machine, product),
-        () if m >= n && part(m, row) < m => product.split_rows(part(m, row)),
+        () if high && part(m, row) < m => product.split_rows(part(m, row)),
         () if part(n, col) < n => product.split_cols(part(n, col)),
         () if part(m, row) < m => product.split_rows(part(m, row)),
         () => return T::vectorize_on(machine, product),
