@@ -3,7 +3,7 @@
 use super::softmax::softmax_row;
 use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
-use crate::simd::rows::{self, All, By, EXP, First, Rows};
+use crate::simd::rows::{self, All, By, First, Rows, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Program, Tape, Var};
 
@@ -172,7 +172,7 @@ impl<T: Element> Op<T> for Fused {
                 let pattern = &mut pattern[(head * seq + from) * seq..][..rows * seq];
                 let first = causal.then_some(from);
                 let parts = (First(0), By(&*scores, keys), By(&mut *pattern, seq));
-                rows::run(rows, EXP * keys, parts, |(First(row), By(s, _), By(p, _))| {
+                rows::run(rows, exps(keys), parts, |(First(row), By(s, _), By(p, _))| {
                     let first = first.map(|first| first + row);
                     T::vectorize(Softmax { scores: s, keys, first, pattern: p, seq });
                 });
