@@ -14,13 +14,14 @@
 mod gpt2;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use edgegrad::attribution::behaviour::Probe;
-use edgegrad::attribution::subsets;
 use edgegrad::discovery::acdc;
-use edgegrad::discovery::running::{self, Runner};
 use edgegrad::discovery::select::{Rank, first, greedy};
 use edgegrad::graph::{Graph, Node};
 use edgegrad::nn::transformer::Config;
+use edgegrad::patching::behaviour::Probe;
+use edgegrad::patching::running;
+use edgegrad::patching::running::Runner;
+use edgegrad::patching::subsets;
 use edgegrad::rng::{Purpose, Rng};
 use std::time::Duration;
 

@@ -6,7 +6,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use edgegrad::nn::{Optimizer, Rule};
-use edgegrad::ops::{self, Attention, Eps};
+use edgegrad::ops;
+use edgegrad::ops::{Attention, Eps};
 use edgegrad::simd::Element;
 use edgegrad::tape::{BackwardPlan, Program, Tape, Var};
 use edgegrad::tensor::Buffer;

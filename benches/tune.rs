@@ -3,11 +3,11 @@
 //! sentences at a time, one thread. A figure is that of 8 updates.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use edgegrad::experiments::pretrain::Pretraining;
+use edgegrad::experiments::tune::{LanguageTask, Settings};
 use edgegrad::graph::{Granularity, Graph};
 use edgegrad::nn::stream::Sum;
 use edgegrad::nn::transformer::Model;
-use edgegrad::train::language::Pretraining;
-use edgegrad::train::language::tune::{LanguageTask, Settings};
 use edgegrad::tuning::lora::{Adapted, Adapters, Kind, Site};
 use edgegrad::tuning::{
     Circuit, Finder, Fixed, Leaving, Objective, Policy, Select, Slices, Task, Tuner,

@@ -7,12 +7,13 @@
 //! shows it.
 
 use edgegrad::error::{Error, Result};
-use edgegrad::io::atomic;
-use edgegrad::report;
-use edgegrad::train::language::tune::grid::{Grid, compare};
-use edgegrad::train::language::tune::{figures, files, table};
-use edgegrad::train::language::{Pretraining, pretrain};
-use edgegrad::train::{Existing, Progress, available_threads};
+use edgegrad::experiments::pretrain::{Pretraining, pretrain};
+use edgegrad::experiments::train::Existing;
+use edgegrad::experiments::tune::grid::{Grid, compare};
+use edgegrad::experiments::tune::{figures, files, table};
+use edgegrad::experiments::{Progress, available_threads};
+use edgegrad::files::atomic;
+use edgegrad::page;
 use std::path::{Path, PathBuf};
 
 /// Learning rates as `examples/tuning/e1.toml` has chosen them.
@@ -74,7 +75,7 @@ fn main() -> Result<()> {
     let text = format!("{:#}\n", figures(&grid, &comparison));
     atomic::write_bytes(out.join("comparison.json"), text.as_bytes())?;
     let page = out.join("report.html");
-    report::write_page(&[out.into(), base], None, &page)?;
+    page::write_page(&[out.into(), base], None, &page)?;
     println!("open {}", page.display());
     Ok(())
 }

@@ -11,10 +11,13 @@
 
 use clap::Parser;
 use edgegrad::error::{Error, Result};
-use edgegrad::report;
-use edgegrad::train::circuits::{Overlap, StageSummary, Summary};
-use edgegrad::train::config::{Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig};
-use edgegrad::train::{Existing, Job, Progress, available_threads, run_all};
+use edgegrad::experiments::train::Existing;
+use edgegrad::experiments::train::circuits::{Overlap, StageSummary, Summary};
+use edgegrad::experiments::train::config::{
+    Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig,
+};
+use edgegrad::experiments::{Job, Progress, available_threads, run_all};
+use edgegrad::{page, results};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -116,12 +119,12 @@ impl Options {
             }
         }
         progress.finish();
-        let arms = report::summary(&self.out)?;
-        println!("\n{}", report::table(&arms));
-        println!("{}\n", report::headline(&arms));
+        let arms = results::summary(&self.out)?;
+        println!("\n{}", results::table(&arms));
+        println!("{}\n", results::headline(&arms));
         self.print_circuits(jobs.len() as u64 / 2);
         let page = self.out.join("report.html");
-        report::write_page(std::slice::from_ref(&self.out), None, &page)?;
+        page::write_page(std::slice::from_ref(&self.out), None, &page)?;
         println!("{:.0} s in all; open {}", started.elapsed().as_secs_f64(), page.display());
         Ok(())
     }

@@ -3,18 +3,19 @@
 //! The model sorts four tokens; it was compiled from a program, so that the seven of its 46 edges that
 //! do the work are known. Writes the circuits and a page of them to `runs/discovery`.
 
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
-use edgegrad::attribution::{eap, exact, mask_ig, subsets};
-use edgegrad::discovery::case::Case;
+use edgegrad::attribution::{eap, exact, mask_ig};
 use edgegrad::discovery::connect::connected;
 use edgegrad::discovery::faithfulness::Ends;
 use edgegrad::discovery::select::{Rank, first};
 use edgegrad::discovery::truth::Confusion;
+use edgegrad::discovery::truth::case::Case;
 use edgegrad::discovery::{acdc, minimal, statistics};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Meta};
-use edgegrad::report;
+use edgegrad::page;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::patching::subsets;
 use std::fs;
 use std::path::Path;
 
@@ -98,7 +99,7 @@ fn main() -> Result<()> {
         file.write(folder.join(name).with_extension("json"))?;
     }
     let page = folder.join("report.html");
-    report::write_page(&[folder.into()], None, &page)?;
+    page::write_page(&[folder.into()], None, &page)?;
     println!("open {}", page.display());
     Ok(())
 }

@@ -4,16 +4,16 @@
 //! by a derivative, by an integral, by removing each for real, and by their Shapley values. Writes the
 //! scores and a page of them to `runs/exact-attribution`.
 
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
 use edgegrad::attribution::{eap, exact, mask_ig, shapley};
+use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{EdgeFile, Granularity, Graph, Meta};
-use edgegrad::io::model::AnyModel;
-use edgegrad::io::pairs::{Bounds, Pairs};
 use edgegrad::nn::pooled::{Config, Pooled};
 use edgegrad::nn::{Activation, Optimizer, Rule};
-use edgegrad::report;
+use edgegrad::page;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::rng::{Purpose, Rng};
 use edgegrad::tape::Tape;
 use edgegrad::tasks::modular_addition::ModularAddition;
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
             .write(folder.join(name).with_extension("json"))?;
     }
     let page = folder.join("report.html");
-    report::write_page(&[folder.into()], None, &page)?;
+    page::write_page(&[folder.into()], None, &page)?;
     println!("open {}", page.display());
     Ok(())
 }

@@ -6,7 +6,7 @@
 //!
 //! Folders that are there already have to be removed first.
 
-use edgegrad::discovery::gates::Kind;
+use edgegrad::discovery::truth::gates::Kind;
 use edgegrad::named::Named;
 use std::path::PathBuf;
 

@@ -4,14 +4,14 @@
 //! forward, and scores all its edges by edge attribution patching, over numbers of tokens, pairs and
 //! layers. Prints a table and draws `scaling.svg`. `--small` takes seconds instead of minutes.
 
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::eap;
-use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::Result;
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{Granularity, Graph};
-use edgegrad::io::model::AnyModel;
-use edgegrad::io::pairs::{Bounds, Pairs};
 use edgegrad::nn::transformer::{Config, Model};
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
 use std::fmt::Write;
 use std::fs;
 use std::time::{Duration, Instant};

@@ -19,19 +19,25 @@
 //! Start with [`tape`], whose example is a whole program, then [`nn::pooled`].
 
 pub mod attribution;
+pub mod checkpoints;
 pub mod discovery;
 pub mod error;
+pub mod experiments;
+pub mod export;
+pub mod files;
+pub mod formats;
 pub mod gemm;
 pub mod graph;
-pub mod io;
 pub mod named;
 pub mod nn;
 pub mod ops;
-pub mod report;
+pub mod page;
+pub mod patching;
+pub mod plot;
+pub mod results;
 pub mod rng;
 pub mod simd;
 pub mod tape;
 pub mod tasks;
 pub mod tensor;
-pub mod train;
 pub mod tuning;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Files, Place};
-use edgegrad::io::safetensors::{Tensor, Tensors, write};
+use edgegrad::files::safetensors::{Tensor, Tensors, write};
 use edgegrad::rng::{Purpose, Rng};
 use edgegrad::tasks::modular_addition::ModularAddition;
 use std::path::Path;

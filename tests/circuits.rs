@@ -3,7 +3,7 @@
 mod common;
 
 use common::Place;
-use edgegrad::train::circuits::Summary;
+use edgegrad::experiments::train::circuits::Summary;
 use serde_json::Value;
 use std::path::Path;
 

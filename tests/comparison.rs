@@ -1,8 +1,11 @@
 //! From two arms of runs to the table and the page, as the curriculum example does it.
 
-use edgegrad::report;
-use edgegrad::train::config::{Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig};
-use edgegrad::train::{Existing, Job, run_all};
+use edgegrad::experiments::train::Existing;
+use edgegrad::experiments::train::config::{
+    Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig,
+};
+use edgegrad::experiments::{Job, run_all};
+use edgegrad::{page, results};
 
 fn stage(p: usize, steps: u64) -> Stage {
     Stage {
@@ -39,12 +42,12 @@ fn two_arms_become_a_table_and_a_page() {
         let last = result.expect("it trains").last.expect("it was not finished before");
         assert_eq!(last.step, 60);
     }
-    let arms = report::summary(root.path()).expect("readable");
+    let arms = results::summary(root.path()).expect("readable");
     let seeds: Vec<(&str, usize)> = arms.iter().map(|a| (&a.arm[..], a.seeds)).collect();
     assert_eq!(seeds, [("scratch", 2), ("curriculum", 2)]);
 
     let page = root.path().join("report.html");
-    report::write_page(&[root.path().into()], None, &page).expect("writable");
+    page::write_page(&[root.path().into()], None, &page).expect("writable");
     let html = std::fs::read_to_string(&page).expect("it is there");
     for part in [
         "the sum of the first 2 of 6 tokens modulo 4; 64 training and 64 test sequences",

@@ -1,6 +1,7 @@
 //! A partial replay gives the bits of a full one, over random programs.
 
-use edgegrad::ops::{self, MatMul};
+use edgegrad::ops;
+use edgegrad::ops::MatMul;
 use edgegrad::tape::gradcheck::Points;
 use edgegrad::tape::{Program, Tape, Var};
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! The pooled model against the paper authors' own PyTorch code (`fixtures/sma-d2`, in doubles):
 //! first logits, attention and gradients, the losses of 200 Adam steps, and the final weights.
 
-use edgegrad::io::safetensors::Tensors;
+use edgegrad::files::safetensors::Tensors;
 use edgegrad::nn::pooled::{Config, Pooled};
 use edgegrad::nn::{Activation, Optimizer, Rule};
 use edgegrad::tape::Tape;

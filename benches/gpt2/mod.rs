@@ -1,12 +1,12 @@
 //! A model of GPT-2-small shapes (12 layers, d = 768, 50,257 tokens, random weights), and pairs of
 //! random tokens to ask it.
 
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::checkpoints::AnyModel;
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{Granularity, Graph};
-use edgegrad::io::model::AnyModel;
-use edgegrad::io::pairs::{Bounds, Pairs};
 use edgegrad::nn::transformer::{Config, Model};
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
 
 /// A model with random weights and `count` pairs of `tokens` tokens for it.
 pub(crate) fn setting(config: &Config, count: usize, tokens: usize) -> (AnyModel<f32>, Pairs) {

@@ -1,7 +1,7 @@
 //! Any text, as a configuration and as a `--set`: refused on one line, or valid and stable.
 #![no_main]
 
-use edgegrad::train::config::Config;
+use edgegrad::experiments::train::config::Config;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -2,8 +2,8 @@
 //! whose parameters are what it says.
 #![no_main]
 
-use edgegrad::io::model::{AnyModel, from_bytes};
-use edgegrad::io::safetensors::Dtype;
+use edgegrad::checkpoints::{AnyModel, from_bytes};
+use edgegrad::files::safetensors::Dtype;
 use libfuzzer_sys::fuzz_target;
 use std::fmt::Write;
 

@@ -1,8 +1,8 @@
 //! Any bytes, as a file of pairs: refused on one line, or pairs that every metric can be asked about.
 #![no_main]
 
-use edgegrad::attribution::metric::{Measured, Metric, Positions, Question, Unembedding};
-use edgegrad::io::pairs::{Asked, Bounds, Pair, Pairs};
+use edgegrad::patching::metric::{Measured, Metric, Positions, Question, Unembedding};
+use edgegrad::formats::pairs::{Asked, Bounds, Pair, Pairs};
 use edgegrad::named::Named;
 use edgegrad::tape::Tape;
 use libfuzzer_sys::fuzz_target;

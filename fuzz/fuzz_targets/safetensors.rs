@@ -1,7 +1,7 @@
 //! Any bytes, as a file of tensors: refused on one line, or every tensor readable or refused.
 #![no_main]
 
-use edgegrad::io::safetensors::Tensors;
+use edgegrad::files::safetensors::Tensors;
 use edgegrad::tasks::modular_addition::ModularAddition;
 use libfuzzer_sys::fuzz_target;
 

@@ -9,7 +9,8 @@
 #![no_main]
 
 use arbitrary::{Result, Unstructured};
-use edgegrad::ops::{self, Eps, MatMul};
+use edgegrad::ops;
+use edgegrad::ops::{Eps, MatMul};
 use edgegrad::simd::Element;
 use edgegrad::tape::{BackwardPlan, Ids, Program, Tape, Var};
 use libfuzzer_sys::fuzz_target;

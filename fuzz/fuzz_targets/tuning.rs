@@ -3,8 +3,8 @@
 #![no_main]
 
 use edgegrad::error::Error;
-use edgegrad::train::language::tune::grid::Grid;
-use edgegrad::train::language::tune::{Settings, files};
+use edgegrad::experiments::tune::grid::Grid;
+use edgegrad::experiments::tune::{Settings, files};
 use edgegrad::tuning::lora::Saved;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,9 +1,9 @@
 //! The mean of the derivatives at both ends of the way from the clean to the corrupted sequence
 //! (EAP-IG's `clean-corrupted`): two points of a trapezoid where [`eap`](super::eap) has one.
 
-use super::behaviour::{Behaviour, difference};
 use super::{Progress, Scores};
 use crate::error::Result;
+use crate::patching::behaviour::{Behaviour, difference};
 use crate::simd::Element;
 
 /// The scores of all edges, `[E]`.

@@ -8,9 +8,9 @@
 //! It is exact for what is linear, and blind where the metric is flat at the clean run: behind a
 //! saturated softmax, or where either of two edges suffices.
 
-use super::behaviour::{Behaviour, difference};
 use super::{Progress, Scores};
 use crate::error::Result;
+use crate::patching::behaviour::{Behaviour, difference};
 use crate::simd::Element;
 
 /// The scores of all edges, `[E]`.

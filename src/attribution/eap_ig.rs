@@ -10,10 +10,10 @@
 //! the scores of edges into the logits are not an integral along their own way and nothing makes
 //! all scores add up. [`mask_ig`](super::mask_ig) has a way where they do.
 
-use super::behaviour::{Behaviour, difference};
 use super::{Progress, Scores};
 use crate::error::Result;
 use crate::named::named;
+use crate::patching::behaviour::{Behaviour, difference};
 use crate::simd::Element;
 use crate::tape::Var;
 

@@ -8,10 +8,10 @@
 //!
 //! The part that is led is a constant: readers before it only matter past it.
 
-use super::behaviour::{Behaviour, difference};
 use super::eap_ig::Rule;
 use super::{Progress, Scores};
 use crate::error::Result;
+use crate::patching::behaviour::{Behaviour, difference};
 use crate::simd::Element;
 
 /// The scores of all edges, `[E]`, from `steps` steps for each part.

@@ -8,11 +8,11 @@
 //! clean run, each with a mask of 0 on an edge of its own; groups of readers are taken one after the
 //! other, and for each only what depends on it is computed again.
 
-use super::behaviour::{Behaviour, Probe};
 use super::{Progress, Scores};
 use crate::error::Result;
+use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
-use crate::io::pairs::Pair;
+use crate::patching::behaviour::{Behaviour, Probe};
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
 use std::time::Instant;

@@ -6,9 +6,9 @@
 //! score[r, u] = mean over t of p[r, u, t] / sum over u of p[r, u, t]
 //! ```
 
-use super::behaviour::Behaviour;
 use super::{Progress, Scores};
 use crate::error::Result;
+use crate::patching::behaviour::Behaviour;
 use crate::simd::Element;
 
 /// The scores of all edges, `[E]`.

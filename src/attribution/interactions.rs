@@ -14,12 +14,12 @@
 //! pair is *joint* if `I / D` is above a threshold and *redundant* if it is below the negative one.
 
 use super::Progress;
-use super::behaviour::{Baseline, Behaviour, Probe};
-use super::subsets::values;
+use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::graph::MaskShape;
-use crate::io::model::AnyModel;
 use crate::nn::transformer;
+use crate::patching::behaviour::{Baseline, Behaviour, Probe};
+use crate::patching::subsets::values;
 use crate::tensor::{Buffer, Dual, Element};
 
 /// How two edges depend on each other.

@@ -4,16 +4,17 @@
 //! It is what the explorer's page draws over the tokens. Edges are scored at each position by
 //! [`eap`], against the corrupted run.
 
-use super::behaviour::{Baseline, Behaviour};
-use super::metric::{Metric, Positions, Question};
-use super::{eap, memory};
+use super::eap;
+use crate::checkpoints::{AnyModel, Words};
 use crate::error::{Error, Result};
+use crate::formats::pairs::{Asked, Pair, Pairs};
 use crate::graph::{Granularity, Graph};
-use crate::io::model::{AnyModel, Words};
-use crate::io::pairs::{Asked, Pair, Pairs};
 use crate::named::Named;
 use crate::nn::stream::Sum;
 use crate::nn::transformer::{Model, Transformer};
+use crate::patching::behaviour::{Baseline, Behaviour};
+use crate::patching::memory;
+use crate::patching::metric::{Metric, Positions, Question};
 use crate::simd::Element;
 use crate::tape::Tape;
 use serde::Serialize;
@@ -245,7 +246,7 @@ fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::pairs::Bounds;
+    use crate::formats::pairs::Bounds;
     use crate::nn::transformer::Config;
 
     #[test]

@@ -22,11 +22,11 @@
 //! from both ends meet, up to the square of the part's length; cutting closely on both sides of it
 //! leaves a small part around the kink and smooth ones beside it.
 
-use super::behaviour::{Behaviour, Probe};
 use super::{Completeness, Progress, Scores};
 use crate::error::Result;
+use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
-use crate::io::pairs::Pair;
+use crate::patching::behaviour::{Behaviour, Probe};
 use crate::simd::Element;
 
 /// The most nodes on the undivided way.

@@ -1,6 +1,5 @@
 //! All methods by name.
 
-use super::behaviour::Behaviour;
 use super::eap_ig::Rule;
 use super::{
     Progress, Scores, clean_corrupted, eap, eap_ig, eap_ig_activations, exact, ifr, mask_ig,
@@ -8,6 +7,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::named::named;
+use crate::patching::behaviour::Behaviour;
 use crate::simd::Element;
 
 named! {

@@ -43,7 +43,6 @@
 //! EAP-IG's files have the other sign, patched minus clean: [`Convention`] says which.
 #![forbid(unsafe_code)]
 
-pub mod behaviour;
 pub mod clean_corrupted;
 pub mod compare;
 pub mod eap;
@@ -54,12 +53,9 @@ pub mod ifr;
 pub mod interactions;
 pub mod look;
 pub mod mask_ig;
-pub mod memory;
 pub mod method;
-pub mod metric;
 pub mod random;
 pub mod shapley;
-pub mod subsets;
 pub mod verify;
 
 pub use crate::graph::Completeness;
@@ -87,8 +83,7 @@ impl Convention {
     }
 }
 
-/// Told how much of the work is done, from 0 to 1.
-pub type Progress<'a> = dyn FnMut(f64) + 'a;
+pub use crate::patching::Progress;
 
 /// What a method found.
 #[derive(Clone, Debug, Default, PartialEq)]

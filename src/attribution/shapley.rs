@@ -11,10 +11,10 @@
 //! subsets are computed; beyond, orders are drawn at random, and each score comes with its standard
 //! error.
 
-use super::behaviour::Behaviour;
-use super::subsets::values;
 use super::{Completeness, Progress, Scores};
 use crate::error::Result;
+use crate::patching::behaviour::Behaviour;
+use crate::patching::subsets::values;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 

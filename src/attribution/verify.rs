@@ -2,12 +2,12 @@
 //! reverse pass and without copies side by side.
 
 use super::Progress;
-use super::behaviour::{Behaviour, Probe, difference};
 use super::eap_ig::Rule;
 use super::mask_ig::gauss_legendre;
 use super::method::{Method, Options};
 use crate::error::Result;
 use crate::graph::MaskShape;
+use crate::patching::behaviour::{Behaviour, Probe, difference};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::Var;

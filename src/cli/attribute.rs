@@ -1,16 +1,18 @@
 //! `edgegrad attribute`.
 
-use super::Dtype;
-use super::question::{Asked, bar, named, names};
+use crate::cli::Dtype;
+use crate::cli::question::{Asked, bar, named, names};
 use clap::Args;
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::eap_ig::Rule;
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::{Completeness, Scores, exact, subsets, verify};
+use edgegrad::attribution::{Completeness, Scores, exact, verify};
+use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
+use edgegrad::files::atomic;
 use edgegrad::graph::{EdgeFile, Graph, Meta};
-use edgegrad::io::{atomic, model};
 use edgegrad::named::Named;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::subsets;
 use edgegrad::tensor::Element;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -235,7 +237,7 @@ impl Attribute {
             steps: steps.map(|n| n as u64),
             convention: Some(self.asked.convention.name().into()),
             completeness,
-            model: Some(model::hash(&self.asked.model)?),
+            model: Some(checkpoints::hash(&self.asked.model)?),
             pairs: Some(b.pairs.len() as u64),
             dtype: Some(T::NAME.into()),
             seed: seeded.then_some(self.seed),

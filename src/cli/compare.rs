@@ -3,8 +3,8 @@
 use clap::Args;
 use edgegrad::attribution::compare::{Comparison, Overlap, compare};
 use edgegrad::error::{Error, Result};
+use edgegrad::files::atomic;
 use edgegrad::graph::EdgeFile;
-use edgegrad::io::atomic;
 use std::path::PathBuf;
 
 /// Compare two files of scores or circuits

@@ -1,19 +1,22 @@
 //! `edgegrad discover`.
 
-use super::Dtype;
-use super::question::{Asked, bar, named, names};
-use super::scored::{Scored, warn_disconnected};
+use crate::cli::Dtype;
+use crate::cli::question::{Asked, bar, named, names};
+use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
-use edgegrad::attribution::behaviour::Behaviour;
 use edgegrad::attribution::method::{Method, Options};
+use edgegrad::checkpoints;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::{Ends, smallest};
-use edgegrad::discovery::select::{self, Rank};
-use edgegrad::discovery::{Search, acdc, edge_pruning, minimal, running};
+use edgegrad::discovery::select;
+use edgegrad::discovery::select::Rank;
+use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
 use edgegrad::error::{Error, Result};
+use edgegrad::files::atomic;
 use edgegrad::graph::{EdgeFile, Meta};
-use edgegrad::io::{atomic, model};
 use edgegrad::named::Named;
+use edgegrad::patching::behaviour::Behaviour;
+use edgegrad::patching::running;
 use edgegrad::tensor::Element;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -324,7 +327,7 @@ impl Discover {
             metric: Some(self.asked.metric.name().into()),
             baseline: Some(self.asked.baseline.name().into()),
             convention: Some(convention.name().into()),
-            model: Some(model::hash(&self.asked.model)?),
+            model: Some(checkpoints::hash(&self.asked.model)?),
             pairs: Some(b.pairs.len() as u64),
             dtype: Some(T::NAME.into()),
             seed: (self.method == Search::EdgePruning).then_some(self.seed),

@@ -1,19 +1,20 @@
 //! `edgegrad evaluate`.
 
-use super::Dtype;
-use super::question::{Asked, bar};
-use super::scored::{Scored, warn_disconnected};
+use crate::cli::Dtype;
+use crate::cli::question::{Asked, bar};
+use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
-use edgegrad::attribution::behaviour::{Behaviour, Extremes};
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
 use edgegrad::discovery::select::Rank;
+use edgegrad::discovery::statistics;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
-use edgegrad::discovery::{running, statistics};
 use edgegrad::error::{Error, Result};
+use edgegrad::files::atomic;
 use edgegrad::graph::{EdgeFile, Graph};
-use edgegrad::io::atomic;
 use edgegrad::named::Named;
+use edgegrad::patching::behaviour::{Behaviour, Extremes};
+use edgegrad::patching::running;
 use edgegrad::tensor::Element;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;

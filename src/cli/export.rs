@@ -1,10 +1,10 @@
 //! `edgegrad export`.
 
-use super::plot::chosen;
+use crate::cli::plot::chosen;
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::io::atomic;
-use edgegrad::report::export::{Format, export};
+use edgegrad::export::{Format, export};
+use edgegrad::files::atomic;
 use std::path::PathBuf;
 
 /// Write a circuit for other programs

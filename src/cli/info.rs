@@ -1,11 +1,12 @@
 //! `edgegrad info`.
 
 use clap::Args;
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::Result;
-use edgegrad::io::model::{self, AnyModel};
+use edgegrad::experiments::available_threads;
 use edgegrad::simd::{Machine, machine};
 use edgegrad::tensor::Shape;
-use edgegrad::train::available_threads;
 use std::path::PathBuf;
 
 /// Show the machine, the chosen kernels, and what is in a model folder
@@ -22,7 +23,8 @@ impl Info {
         let names: Vec<&str> = Machine::available().map(Machine::name).collect();
         println!("kernels: {} (of {}; EDGEGRAD_SIMD forces one)", machine(), names.join(", "));
         let Some(folder) = &self.model else { return Ok(()) };
-        let (kind, parameters): (_, Vec<(String, Shape)>) = match model::read::<f32>(folder)? {
+        let (kind, parameters): (_, Vec<(String, Shape)>) = match checkpoints::read::<f32>(folder)?
+        {
             AnyModel::Pooled { config, .. } => {
                 let list = config.parameters();
                 ("pooled", list.into_iter().map(|p| (p.name.into(), p.shape)).collect())

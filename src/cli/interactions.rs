@@ -1,11 +1,12 @@
 //! `edgegrad interactions`.
 
-use super::question::{Asked, bar};
+use crate::cli::question::{Asked, bar};
 use clap::Args;
 use edgegrad::attribution::interactions::{Patched, hessian, patched};
 use edgegrad::attribution::{eap, exact};
+use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
-use edgegrad::io::{atomic, model};
+use edgegrad::files::atomic;
 use edgegrad::named::Named;
 use serde_json::json;
 use std::path::PathBuf;
@@ -113,7 +114,7 @@ impl Interactions {
             "meta": {
                 "metric": self.asked.metric.name(), "baseline": self.asked.baseline.name(),
                 "threshold": self.threshold, "pairs": b.pairs.len(),
-                "model": model::hash(&self.asked.model)?, "version": env!("CARGO_PKG_VERSION"),
+                "model": checkpoints::hash(&self.asked.model)?, "version": env!("CARGO_PKG_VERSION"),
             },
             "pairs": found.iter().zip(&couples).map(pair).collect::<Vec<_>>(),
             "rows": rows_named,

@@ -1,14 +1,15 @@
 //! `edgegrad look`.
 
-use super::Dtype;
-use super::question::{bounds, named, names};
+use crate::cli::Dtype;
+use crate::cli::question::{bounds, named, names};
 use clap::Args;
 use edgegrad::attribution::look::{Look as Seen, Scored, look};
-use edgegrad::attribution::metric::Metric;
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::{AnyModel, Words};
 use edgegrad::error::{Error, Result};
-use edgegrad::io::atomic;
-use edgegrad::io::model::{self, AnyModel, Words};
-use edgegrad::io::pairs::Pairs;
+use edgegrad::files::atomic;
+use edgegrad::formats::pairs::Pairs;
+use edgegrad::patching::metric::Metric;
 use edgegrad::tensor::Element;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ impl Look {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
-        let model = AnyModel::Transformer(model::read_transformer::<T>(&self.model)?);
+        let model = AnyModel::Transformer(checkpoints::read_transformer::<T>(&self.model)?);
         let bounds = bounds(&model);
         let words = Words::read(&self.model, bounds.vocab)?;
         let pairs = Pairs::read(&self.pairs, &bounds, None, Some(self.pair.saturating_add(1)))?;

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::io::atomic;
-use edgegrad::report::plot::{Centre, Figure, Format, Options, Reach, draw};
+use edgegrad::files::atomic;
+use edgegrad::plot::{Centre, Figure, Format, Options, Reach, draw};
 use std::path::PathBuf;
 
 /// Draw a figure for a paper: SVG, PNG or PDF

@@ -2,9 +2,10 @@
 
 use clap::Args;
 use edgegrad::error::Result;
+use edgegrad::experiments::pretrain::{Measured, Pretraining, Scores, pretrain};
+use edgegrad::experiments::train::Existing;
+use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::named::Named;
-use edgegrad::train::language::{Measured, Pretraining, Scores, pretrain};
-use edgegrad::train::{Existing, Progress, available_threads};
 use std::path::PathBuf;
 
 /// Train the base model of generated language and write a model folder
@@ -76,7 +77,7 @@ fn table(measured: &Measured) -> String {
     lines.concat()
 }
 
-fn row(name: &str, share: &edgegrad::train::language::Share, nll: Option<f64>) -> String {
+fn row(name: &str, share: &edgegrad::experiments::pretrain::Share, nll: Option<f64>) -> String {
     let number = |x: f64| format!("{x:.4}");
     let exact = share.exact.map_or(String::new(), number);
     line([

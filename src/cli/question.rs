@@ -2,16 +2,17 @@
 
 use clap::Args;
 use edgegrad::attribution::Convention;
-use edgegrad::attribution::behaviour::{Baseline, Behaviour, Extremes};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
+use edgegrad::files::safetensors::Tensors;
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{Granularity, Graph, Source, Start};
-use edgegrad::io::model::{self, AnyModel};
-use edgegrad::io::pairs::{Bounds, Pairs};
-use edgegrad::io::safetensors::Tensors;
 use edgegrad::named::Named;
 use edgegrad::nn::stream::Writer;
+use edgegrad::patching::behaviour::{Baseline, Behaviour, Extremes};
+use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ pub(super) struct Asked {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Examples times positions that are computed at a time
-    #[arg(long, value_name = "N", default_value_t = edgegrad::attribution::behaviour::ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    #[arg(long, value_name = "N", default_value_t = edgegrad::patching::behaviour::ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     rows: u64,
     /// Threads; all cores unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -84,7 +85,7 @@ impl Asked {
 
     /// Reads the model and the pairs.
     pub(super) fn read<T: Element>(&self) -> Result<(AnyModel<T>, Pairs)> {
-        let model = model::read::<T>(&self.model)?;
+        let model = checkpoints::read::<T>(&self.model)?;
         let limit = self.limit.map(|n| n as usize);
         let pairs = Pairs::read(&self.pairs, &bounds(&model), None, limit)?;
         Ok((model, pairs))

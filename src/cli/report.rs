@@ -2,7 +2,7 @@
 
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::report;
+use edgegrad::page;
 use std::path::PathBuf;
 
 /// Write one self-contained page that shows runs, circuits, comparisons of tuning and pairs
@@ -26,7 +26,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(&self) -> Result<()> {
-        report::write_page(&self.runs, self.seed, &self.out)?;
+        page::write_page(&self.runs, self.seed, &self.out)?;
         let size = std::fs::metadata(&self.out).map_or(0, |file| file.len());
         println!("{}: {:.1} MB", self.out.display(), size as f64 / 1e6);
         Ok(())

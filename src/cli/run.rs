@@ -1,11 +1,14 @@
 //! `edgegrad run`.
 
-use super::Dtype;
+use crate::cli::Dtype;
 use clap::Args;
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::{AnyModel, Family};
 use edgegrad::error::{Error, Result};
-use edgegrad::io::model::{self, AnyModel, Family};
-use edgegrad::io::safetensors::{self, Pushed, Tensor};
-use edgegrad::nn::pooled::{self, Pooled};
+use edgegrad::files::safetensors;
+use edgegrad::files::safetensors::{Pushed, Tensor};
+use edgegrad::nn::pooled;
+use edgegrad::nn::pooled::Pooled;
 use edgegrad::nn::stream::Sum;
 use edgegrad::nn::transformer::{Model, Transformer};
 use edgegrad::tape::{Program, Tape, Var};
@@ -50,12 +53,12 @@ impl Run {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
-        match model::read::<T>(&self.model)? {
+        match checkpoints::read::<T>(&self.model)? {
             AnyModel::Transformer(mut model) => {
                 // In singles there is nothing to round, and bits differ for other reasons.
                 let theirs = T::NAME == f64::NAME
                     && !self.exact
-                    && model::family(&self.model)? == Family::HuggingFace;
+                    && checkpoints::family(&self.model)? == Family::HuggingFace;
                 if theirs {
                     model.config = model.config.rounded();
                 }

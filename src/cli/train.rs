@@ -1,10 +1,11 @@
 //! `edgegrad train`.
 
-use super::Dtype;
+use crate::cli::Dtype;
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::train::config::{Config, DtypeKind};
-use edgegrad::train::{Existing, Job, Outcome, Progress, available_threads, run_all};
+use edgegrad::experiments::train::config::{Config, DtypeKind};
+use edgegrad::experiments::train::{Existing, Outcome};
+use edgegrad::experiments::{Job, Progress, available_threads, run_all};
 use std::path::PathBuf;
 
 /// Train as a configuration says and write a run folder

@@ -1,19 +1,20 @@
 //! `edgegrad truth`.
 
-use super::Dtype;
-use super::question::{bar, named, names, on_threads};
+use crate::cli::Dtype;
+use crate::cli::question::{bar, named, names, on_threads};
 use clap::Args;
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
 use edgegrad::attribution::{mask_ig, shapley};
 use edgegrad::discovery::acdc;
-use edgegrad::discovery::case::{self, Case};
 use edgegrad::discovery::select::Rank;
+use edgegrad::discovery::truth::case;
+use edgegrad::discovery::truth::case::Case;
 use edgegrad::discovery::truth::{at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
-use edgegrad::io::atomic;
+use edgegrad::files::atomic;
 use edgegrad::named::Named;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
 use serde_json::{Value, json};
 use std::path::PathBuf;

@@ -2,16 +2,14 @@
 
 use clap::Args;
 use edgegrad::error::{Error, Result};
+use edgegrad::experiments::tune::{Goal, Judge, Judgement, Method, Settings, Tuned, files, run};
+use edgegrad::experiments::{Progress, available_threads, side_by_side};
 use edgegrad::named::Named;
 use edgegrad::tasks::language::Part;
-use edgegrad::train::language::tune::{
-    Goal, Judge, Judgement, Method, Settings, Tuned, files, run,
-};
-use edgegrad::train::{Progress, available_threads, side_by_side};
 use edgegrad::tuning::Select;
 use std::path::{Path, PathBuf};
 
-use super::question::{named, names};
+use crate::cli::question::{named, names};
 
 /// Tune a base model for one task and write the tuned model
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::io::atomic;
-use edgegrad::train::language::tune::grid::{Grid, compare};
-use edgegrad::train::language::tune::{figures, files, table};
-use edgegrad::train::{Progress, available_threads};
+use edgegrad::experiments::tune::grid::{Grid, compare};
+use edgegrad::experiments::tune::{figures, files, table};
+use edgegrad::experiments::{Progress, available_threads};
+use edgegrad::files::atomic;
 use std::path::PathBuf;
 
 /// Compare methods of tuning, each at the best of its learning rates, over seeds

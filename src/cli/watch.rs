@@ -2,7 +2,7 @@
 
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::report::Watch as Page;
+use edgegrad::page::Watch as Page;
 use std::io::Write;
 use std::path::PathBuf;
 

@@ -10,11 +10,11 @@
 
 use super::connect::Flow;
 use crate::attribution::Progress;
-use crate::attribution::behaviour::{Behaviour, Probe};
-use crate::attribution::metric::Metric;
 use crate::error::Result;
+use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
-use crate::io::pairs::Pair;
+use crate::patching::behaviour::{Behaviour, Probe};
+use crate::patching::metric::Metric;
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
 

@@ -28,11 +28,11 @@
 //! are told apart by their derivatives). Random numbers come from a generator of their own and sums
 //! have a fixed order, so a seed gives the same bits with any number of threads.
 
-use super::distance::Distance;
 use crate::attribution::Progress;
-use crate::attribution::behaviour::Behaviour;
 use crate::error::{Error, Result};
 use crate::nn::{Optimizer, Rule};
+use crate::patching::behaviour::Behaviour;
+use crate::patching::distance::Distance;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::BackwardPlan;
@@ -237,8 +237,8 @@ mod tests {
         ALTERNATION, FRAC_PREV_X, Setting, TREND, difference, names, sorted,
     };
     use super::*;
-    use crate::attribution::behaviour::Baseline;
-    use crate::attribution::metric::Metric;
+    use crate::patching::behaviour::Baseline;
+    use crate::patching::metric::Metric;
     use proptest::prelude::{prop_assert, proptest};
 
     proptest! {

@@ -21,11 +21,12 @@
 //! where `f` is 0; the *clipped* CPR counts `f` as at most 1 and at least 0.
 
 use super::connect::Flow;
-use super::running;
-use super::select::{self, Rank};
+use super::select;
+use super::select::Rank;
 use crate::attribution::Progress;
-use crate::attribution::behaviour::{Baseline, Behaviour, Extremes};
 use crate::error::Result;
+use crate::patching::behaviour::{Baseline, Behaviour, Extremes};
+use crate::patching::running;
 use crate::simd::Element;
 
 /// The fractions of all edges at which MIB looks.

@@ -40,11 +40,11 @@
 
 use super::connect::Flow;
 use crate::attribution::Progress;
-use crate::attribution::behaviour::{Baseline, Behaviour};
-use crate::attribution::subsets::Sets;
 use crate::error::{Error, Result};
+use crate::formats::pairs::Pair;
 use crate::graph::Graph;
-use crate::io::pairs::Pair;
+use crate::patching::behaviour::{Baseline, Behaviour};
+use crate::patching::subsets::Sets;
 use crate::simd::Element;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -433,10 +433,10 @@ impl Walk {
 mod tests {
     use super::super::compiled::{ALTERNATION, FRAC_PREV_X, Setting, TREND, names, sorted};
     use super::*;
-    use crate::attribution::metric::Metric;
-    use crate::attribution::subsets;
     use crate::graph::Granularity;
     use crate::nn::{Activation, pooled, transformer::Config};
+    use crate::patching::metric::Metric;
+    use crate::patching::subsets;
     use crate::rng::{Purpose, Rng};
 
     /// Graphs of all kinds: heads side by side, grouped keys, parts that read at the same time,

@@ -32,17 +32,13 @@ pub use crate::graph::connect;
 use crate::named::named;
 
 pub mod acdc;
-pub mod case;
 #[cfg(test)]
 #[path = "tests/compiled.rs"]
 mod compiled;
-mod distance;
 pub mod edge_pruning;
 pub mod faithfulness;
-pub mod gates;
 pub mod minimal;
 pub mod optimal;
-pub mod running;
 pub mod select;
 pub mod statistics;
 pub mod truth;

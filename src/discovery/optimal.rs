@@ -15,16 +15,16 @@
 //! all writers, and falls to 0 along a line. Of all points on the way, with zero and the mean among
 //! them, the best is kept. Nothing is random.
 //!
-//! As every [constant](crate::attribution::behaviour::Baseline::Constant), that of a head lives where
+//! As every [constant](crate::patching::behaviour::Baseline::Constant), that of a head lives where
 //! its values are mixed, before `W_O`.
 //!
 //! It costs `steps` passes, forward and backward, for each writer, of what comes after the writer.
 
-use super::distance::Distance;
 use crate::attribution::Progress;
-use crate::attribution::behaviour::{Baseline, Behaviour};
 use crate::error::Result;
 use crate::nn::{Optimizer, Rule};
+use crate::patching::behaviour::{Baseline, Behaviour};
+use crate::patching::distance::Distance;
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, ForwardPlan, Var};
 use std::ops::Range;
@@ -251,10 +251,10 @@ impl<T: Element> Task<'_, '_, T> {
 mod tests {
     use super::super::compiled::{Setting, difference};
     use super::*;
-    use crate::attribution::behaviour::Probe;
-    use crate::attribution::metric::Metric;
-    use crate::attribution::subsets;
-    use crate::io::model::AnyModel;
+    use crate::checkpoints::AnyModel;
+    use crate::patching::behaviour::Probe;
+    use crate::patching::metric::Metric;
+    use crate::patching::subsets;
     use crate::rng::{Purpose, Rng};
 
     #[test]

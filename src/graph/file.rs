@@ -11,9 +11,9 @@
 //! and edges keep their order. An edge without a score is written `"score": null`, which is JSON;
 //! Python's `NaN`, which is not, is read as the same.
 
-use super::{Edge, Graph, Node};
 use crate::error::{Error, Result};
-use crate::io::atomic;
+use crate::files::atomic;
+use crate::graph::{Edge, Graph, Node};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};

@@ -7,7 +7,7 @@
 
 use super::{Dataset, MAX_TOKENS, Split};
 use crate::error::{Error, Result};
-use crate::io::safetensors::Tensors;
+use crate::files::safetensors::Tensors;
 use crate::rng::Rng;
 use std::collections::HashSet;
 use std::path::Path;
@@ -192,7 +192,7 @@ impl ModularAddition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::safetensors::{Tensor, write};
+    use crate::files::safetensors::{Tensor, write};
     use crate::rng::Purpose;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 

@@ -1,17 +1,19 @@
 //! Finding the circuit that is trained next.
 
 use super::slices::{Ends, Extras, Slices};
-use crate::attribution::behaviour::{Baseline, Behaviour};
 use crate::attribution::method::{Method, Options};
-use crate::attribution::metric::{Metric, Positions, Question};
-use crate::discovery::faithfulness::{self, Ends as Extremes};
-use crate::discovery::select::{self, Rank};
+use crate::checkpoints::AnyModel;
+use crate::discovery::faithfulness;
+use crate::discovery::faithfulness::Ends as Extremes;
+use crate::discovery::select;
+use crate::discovery::select::Rank;
 use crate::error::{Error, Result};
+use crate::formats::pairs::Pairs;
 use crate::graph::{Graph, Node, Port};
-use crate::io::model::AnyModel;
-use crate::io::pairs::Pairs;
 use crate::named::named;
 use crate::nn::transformer::Config;
+use crate::patching::behaviour::{Baseline, Behaviour};
+use crate::patching::metric::{Metric, Positions, Question};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use std::collections::BTreeMap;

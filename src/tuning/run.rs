@@ -15,9 +15,9 @@
 use super::choose::{Finder, Found};
 use super::slices::{Extras, Slices, Union};
 use super::tuner::{Batch, Tuner};
+use crate::checkpoints::AnyModel;
 use crate::error::Result;
-use crate::io::model::AnyModel;
-use crate::io::pairs::Pairs;
+use crate::formats::pairs::Pairs;
 use crate::nn::Schedule;
 use crate::nn::transformer::{Config, Model};
 use crate::simd::Element;

@@ -1,18 +1,21 @@
 //! Scores of edges: what all methods have to obey, on models that are small or known by hand.
 
 use crate::common::Place;
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::interactions::{Relation, hessian, patched};
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
-use edgegrad::attribution::{Scores, shapley, subsets, verify};
+use edgegrad::attribution::{Scores, shapley, verify};
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::AnyModel;
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{EdgeFile, Granularity, Graph, MaskShape, Start};
-use edgegrad::io::model::{self, AnyModel};
-use edgegrad::io::pairs::{Bounds, Pairs};
 use edgegrad::named::Named;
-use edgegrad::nn::transformer::{self, Config, Model};
+use edgegrad::nn::transformer;
+use edgegrad::nn::transformer::{Config, Model};
 use edgegrad::nn::{Activation, pooled};
 use edgegrad::ops::Norm;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::patching::subsets;
 use edgegrad::tensor::Buffer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +33,7 @@ struct Setting {
 impl Setting {
     /// A model of the fixtures with its first pairs.
     fn fixture(name: &str, limit: usize) -> Setting {
-        let model = model::read(&fixture(name)).expect("a model");
+        let model = checkpoints::read(&fixture(name)).expect("a model");
         let bounds = bounds(&model);
         let file = fixture(name).join("pairs.jsonl");
         let pairs = Pairs::read(file, &bounds, None, Some(limit)).expect("pairs");
@@ -307,7 +310,7 @@ fn scores_of_parts_add_up() {
 /// where each head has a copy of its own.
 #[test]
 fn shared_keys_and_values_are_the_sum_of_their_heads() {
-    let model = model::read::<f64>(&fixture("llama-tiny")).expect("a model");
+    let model = checkpoints::read::<f64>(&fixture("llama-tiny")).expect("a model");
     let AnyModel::Transformer(grouped) = &model else { panic!("a transformer") };
     let c = &grouped.config;
     let alone = Config { kv_heads: c.heads, ..c.clone() };

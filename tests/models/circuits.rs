@@ -1,17 +1,20 @@
 //! Circuits: selecting, searching, running and judging them.
 
 use crate::common::Place;
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
-use edgegrad::attribution::{eap, exact, subsets};
+use edgegrad::attribution::{eap, exact};
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::AnyModel;
+use edgegrad::discovery::acdc;
 use edgegrad::discovery::connect::{Flow, connected};
 use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
 use edgegrad::discovery::select::{Rank, first, greedy};
-use edgegrad::discovery::{acdc, running};
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{EdgeFile, Granularity, Graph, Node, Start};
-use edgegrad::io::model::{self, AnyModel};
-use edgegrad::io::pairs::{Bounds, Pairs};
 use edgegrad::nn::transformer::Config;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::patching::running;
+use edgegrad::patching::subsets;
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -32,7 +35,7 @@ fn numbers(list: &Value) -> Vec<f64> {
 
 /// A model of the fixtures with its pairs.
 fn setting(name: &str) -> (AnyModel<f64>, Pairs) {
-    let model = model::read::<f64>(&fixture(name)).expect("a model");
+    let model = checkpoints::read::<f64>(&fixture(name)).expect("a model");
     let AnyModel::Transformer(m) = &model else { panic!("a transformer") };
     let config = &m.config;
     let bounds =

@@ -9,7 +9,8 @@ use edgegrad::graph::{Granularity, Graph, MaskShape, Recorded, Recorder, Start};
 use edgegrad::nn::Activation;
 use edgegrad::nn::stream::Sum;
 use edgegrad::nn::transformer::{Config, Model, Positions, Rotary, Transformer};
-use edgegrad::ops::{self, Eps, Norm};
+use edgegrad::ops;
+use edgegrad::ops::{Eps, Norm};
 use edgegrad::tape::{Program, Tape, Var};
 use proptest::prelude::*;
 

@@ -6,8 +6,9 @@
 //! `fixtures/exact_logits.py`.
 
 use crate::common::Place;
-use edgegrad::io::model::{self, read_transformer};
-use edgegrad::io::safetensors::{Tensor, Tensors, write};
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::read_transformer;
+use edgegrad::files::safetensors::{Tensor, Tensors, write};
 use edgegrad::nn::stream::Sum;
 use edgegrad::nn::transformer::{Config, Model, Transformer};
 use edgegrad::tape::Tape;
@@ -129,7 +130,7 @@ fn gpt2_agrees() {
 
 #[test]
 fn compiled_transformers_agree() {
-    let folders = edgegrad::discovery::case::folders(&fixture("tracr")).expect("cases");
+    let folders = edgegrad::discovery::truth::case::folders(&fixture("tracr")).expect("cases");
     assert_eq!(folders.len(), 13);
     for folder in folders {
         let name = folder.display();
@@ -291,10 +292,10 @@ fn older_and_larger_files_are_the_same_model() {
         r#"{"weight_map": {"a": "model-2-of-2.safetensors", "b": "model-1-of-2.safetensors"}}"#;
     fs::write(at("model.safetensors.index.json"), index).expect("writable");
     same("gpt-neox-tiny", neox.path());
-    let before = model::hash(neox.path()).expect("a hash");
-    assert!(before.len() == 64 && before == model::hash(neox.path()).expect("a hash"));
+    let before = checkpoints::hash(neox.path()).expect("a hash");
+    assert!(before.len() == 64 && before == checkpoints::hash(neox.path()).expect("a hash"));
     write(at("model-2-of-2.safetensors"), first, &Default::default()).expect("writable");
-    assert_ne!(before, model::hash(neox.path()).expect("a hash"));
+    assert_ne!(before, checkpoints::hash(neox.path()).expect("a hash"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! a second time, in plain loops from the tensors of its file.
 
 use crate::common::Place;
-use edgegrad::io::safetensors::Tensors;
+use edgegrad::files::safetensors::Tensors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 

@@ -1,12 +1,13 @@
 //! Scores of a small GPT-2 against those of EAP-IG on TransformerLens, in double precision.
 
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::eap_ig::Rule;
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::AnyModel;
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{Granularity, Graph, Start};
-use edgegrad::io::model::{self, AnyModel};
-use edgegrad::io::pairs::{Bounds, Pairs};
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ fn fixture(name: &str) -> std::path::PathBuf {
 }
 
 fn check<T: Element>(tolerance: f64) {
-    let model = model::read::<T>(&fixture("")).expect("a model");
+    let model = checkpoints::read::<T>(&fixture("")).expect("a model");
     let AnyModel::Transformer(transformer) = &model else { panic!("a transformer") };
     let config = &transformer.config;
     let bounds =

@@ -2,19 +2,20 @@
 //! the circuits of compiled models, and where each kind of method is blind.
 
 use crate::common::Place;
-use edgegrad::attribution::behaviour::{Baseline, Behaviour};
 use edgegrad::attribution::interactions::{Relation, patched};
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::metric::{Metric, Positions, Question};
-use edgegrad::attribution::subsets;
-use edgegrad::discovery::case::{self, CIRCUIT, Case};
-use edgegrad::discovery::gates::{Kind, PAIRS};
+use edgegrad::checkpoints::AnyModel;
+use edgegrad::discovery::truth::case;
+use edgegrad::discovery::truth::case::{CIRCUIT, Case};
+use edgegrad::discovery::truth::gates::{Kind, PAIRS};
 use edgegrad::discovery::truth::{at_true_size, auroc};
+use edgegrad::formats::pairs::{Asked, Bounds, Pairs};
 use edgegrad::graph::EdgeFile;
-use edgegrad::io::model::AnyModel;
-use edgegrad::io::pairs::{Asked, Bounds, Pairs};
 use edgegrad::named::Named;
 use edgegrad::nn::transformer::Config;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::patching::subsets;
 use edgegrad::rng::{Purpose, Rng};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! The circuit explorer, against the numbers that the run logged.
 
 use crate::browser::{Browser, Tab, file_url};
-use crate::experiment::{self, lines, root};
+use crate::experiment;
+use crate::experiment::{lines, root};
 use serde_json::{Value, json};
 
 const READY: &str = "document.documentElement.dataset.ready === '1'";

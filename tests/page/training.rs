@@ -1,8 +1,9 @@
 //! The page as a whole and the training explorer.
 
 use crate::browser::{Browser, file_url};
-use crate::experiment::{self, binary};
-use edgegrad::io::safetensors::Tensors;
+use crate::experiment;
+use crate::experiment::binary;
+use edgegrad::files::safetensors::Tensors;
 use serde_json::{Value, json};
 use std::fs;
 

@@ -1,13 +1,15 @@
 //! Models whose circuits are known, for the tests of every search.
 
-use crate::attribution::behaviour::{Baseline, Behaviour};
-use crate::attribution::metric::{Metric, Positions, Question};
+use crate::checkpoints;
+use crate::checkpoints::AnyModel;
+use crate::formats::pairs::{Bounds, Pairs};
 use crate::graph::{Granularity, Graph};
-use crate::io::model::{self, AnyModel};
-use crate::io::pairs::{Bounds, Pairs};
 use crate::nn::Activation;
-use crate::nn::transformer::{self, Config, Model};
+use crate::nn::transformer;
+use crate::nn::transformer::{Config, Model};
 use crate::ops::Norm;
+use crate::patching::behaviour::{Baseline, Behaviour};
+use crate::patching::metric::{Metric, Positions, Question};
 use crate::tensor::Buffer;
 use std::path::Path;
 
@@ -35,7 +37,7 @@ impl Setting {
     /// A model of the fixtures with its first `limit` pairs.
     pub(super) fn fixture(name: &str, limit: usize) -> Setting {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-        let model = model::read(&folder).expect("a model");
+        let model = checkpoints::read(&folder).expect("a model");
         let bounds = bounds(&model);
         let pairs = Pairs::read(folder.join("pairs.jsonl"), &bounds, None, Some(limit));
         Setting { model, pairs: pairs.expect("pairs") }

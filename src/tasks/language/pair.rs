@@ -4,7 +4,7 @@ use super::Example;
 use serde::Serialize;
 
 /// Two sequences that differ in one thing, which decides the next token: a line of the pairs files
-/// that [`Pairs`](crate::io::pairs::Pairs) reads.
+/// that [`Pairs`](crate::formats::pairs::Pairs) reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MinimalPair {
     /// `[T]`, from `<bos>` to the token before the answer.

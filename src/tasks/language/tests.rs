@@ -2,7 +2,7 @@
 
 use super::vocabulary::*;
 use super::*;
-use crate::io::pairs::{Asked as Question, Bounds, Pairs};
+use crate::formats::pairs::{Asked as Question, Bounds, Pairs};
 use crate::named::Named;
 use crate::rng::Purpose;
 use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, prop_assert_ne, proptest};

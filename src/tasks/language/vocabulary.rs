@@ -4,7 +4,7 @@
 //! so a table may grow only where no model has been saved.
 
 use crate::error::{Error, Result};
-use crate::io::pairs::Encode;
+use crate::formats::pairs::Encode;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

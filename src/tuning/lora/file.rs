@@ -10,8 +10,9 @@
 
 use super::{Adapter, Adapters, Kind, Site, check_alpha, check_distinct, check_rank};
 use crate::error::{Error, Result};
-use crate::io::atomic;
-use crate::io::safetensors::{self, Tensor, Tensors};
+use crate::files::atomic;
+use crate::files::safetensors;
+use crate::files::safetensors::{Tensor, Tensors};
 use crate::simd::Element;
 use crate::tensor::Buffer;
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ const FORMAT: u32 = 1;
 /// Adapters and the model they were trained on.
 #[derive(Clone, Debug)]
 pub struct Saved<T: Element> {
-    /// The [hash](crate::io::model::hash) of the folder of the model, as text.
+    /// The [hash](crate::checkpoints::hash) of the folder of the model, as text.
     pub base: String,
     /// The adapters.
     pub adapters: Adapters<T>,
@@ -91,7 +92,7 @@ impl<T: Element> Saved<T> {
         interpret(TEXT, text, &Tensors::from_bytes(NUMBERS, numbers)?)
     }
 
-    /// Whether they were trained on the model of this [hash](crate::io::model::hash).
+    /// Whether they were trained on the model of this [hash](crate::checkpoints::hash).
     ///
     /// # Errors
     /// If it was another; `place` names the folder of the adapters.

@@ -1,11 +1,12 @@
 use super::*;
-use crate::attribution::behaviour::Baseline;
-use crate::attribution::method::{self, Method};
-use crate::attribution::metric::{Metric, Positions};
+use crate::attribution::method;
+use crate::attribution::method::Method;
+use crate::checkpoints::AnyModel;
 use crate::error::Result;
+use crate::formats::pairs::{Bounds, Pairs};
 use crate::graph::{Node, Port};
-use crate::io::model::AnyModel;
-use crate::io::pairs::{Bounds, Pairs};
+use crate::patching::behaviour::Baseline;
+use crate::patching::metric::{Metric, Positions};
 
 fn pairs(seed: u64) -> Pairs {
     let mut rng = Rng::new(seed, Purpose::Probe, 0);

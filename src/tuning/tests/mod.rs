@@ -5,12 +5,12 @@ mod choosing;
 mod slicing;
 mod training;
 
-use super::*;
 use crate::graph::{Granularity, Graph};
 use crate::nn::stream::Sum;
 use crate::nn::transformer::{Config, Model};
 use crate::nn::{Activation, Rule};
 use crate::rng::{Purpose, Rng};
+use crate::tuning::*;
 
 const BATCH: usize = 4;
 const TIME: usize = 6;

@@ -1,0 +1,267 @@
+//! Model folders: a `config.json` and the weights, in any of the dialects that are read.
+//!
+//! | `model_type` | what |
+//! | --- | --- |
+//! | `gpt2`, `gpt_neox`, `llama`, `qwen2`, `mistral` | Hugging Face's transformers |
+//! | none, with `n_layers` and `d_model`; or `transformer_lens` | TransformerLens' fields and `state_dict` |
+//! | `pooled` | what `edgegrad train` writes |
+//!
+//! Weights come as `model.safetensors` or as the files of a `model.safetensors.index.json`, in 16,
+//! 32 or 64 bits. They are put into the layout of
+//! [`transformer::Config::parameters`], rounded to the numbers asked for.
+//! What a model sets and this crate does not compute is refused by its key, never left out.
+//! [`write_transformer`] writes transformers in TransformerLens' dialect.
+
+#![forbid(unsafe_code)]
+
+mod fields;
+mod huggingface;
+pub mod pooled;
+mod source;
+mod transformer_lens;
+mod words;
+mod write;
+
+use crate::error::{Error, Result};
+use crate::files::safetensors::Tensors;
+use crate::nn::{pooled as pooled_model, transformer};
+use crate::simd::Element;
+use fields::Fields;
+use sha2::{Digest, Sha256};
+use source::Source;
+use std::fmt::Display;
+use std::fs::File;
+use std::path::Path;
+
+pub use words::Words;
+pub use write::{put_transformer, write_transformer, write_words};
+
+/// Whose files a model folder holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Family {
+    /// Hugging Face's transformers.
+    HuggingFace,
+    /// TransformerLens.
+    TransformerLens,
+    /// This crate's pooled models.
+    Pooled,
+}
+
+/// A model of either kind.
+#[derive(Clone, Debug)]
+pub enum AnyModel<T: Element> {
+    /// A transformer.
+    Transformer(transformer::Model<T>),
+    /// A pooled model.
+    Pooled {
+        /// The shape.
+        config: pooled_model::Config,
+        /// In the order of [`parameters`](pooled_model::Config::parameters).
+        weights: Vec<Vec<T>>,
+    },
+}
+
+/// Whose files `folder` holds, by its `config.json`.
+///
+/// # Errors
+/// If that cannot be read, or is of a kind that is not read here.
+pub fn family(folder: &Path) -> Result<Family> {
+    let path = folder.join("config.json");
+    let fields = Fields::parse(path.display(), &config_text(&path)?)?;
+    Ok(kind(&fields)?.1)
+}
+
+fn config_text(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| {
+        let help = "give a folder with the config.json and model.safetensors of a trained model";
+        Error::input(path.display(), format!("cannot read it: {e}"), help)
+    })
+}
+
+/// Reads a model folder.
+///
+/// # Errors
+/// If a file is missing or damaged, the model is of a kind that is not read here, or the weights
+/// are not those that the configuration describes.
+pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
+    let path = folder.join("config.json");
+    interpret(path.display(), &config_text(&path)?, || Source::read(folder))
+}
+
+/// Reads a model folder that has to hold a transformer.
+///
+/// # Errors
+/// As [`read`], and if it holds another model.
+pub fn read_transformer<T: Element>(folder: &Path) -> Result<transformer::Model<T>> {
+    match read(folder)? {
+        AnyModel::Transformer(model) => Ok(model),
+        AnyModel::Pooled { .. } => {
+            let place = folder.join("config.json");
+            let message = "model_type: holds a pooled model, a transformer is needed";
+            Err(Error::input(place.display(), message, "give the folder of a transformer"))
+        }
+    }
+}
+
+/// Reads a model from the bytes of its `config.json` and of its `model.safetensors`.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes<T: Element>(config: &[u8], weights: Vec<u8>) -> Result<AnyModel<T>> {
+    interpret("config.json", config, || {
+        Ok(Source::new(vec![Tensors::from_bytes("model.safetensors", weights)?]))
+    })
+}
+
+fn interpret<T: Element>(
+    place: impl Display,
+    text: &[u8],
+    source: impl FnOnce() -> Result<Source>,
+) -> Result<AnyModel<T>> {
+    let place = place.to_string();
+    let fields = Fields::parse(&place, text)?;
+    let (model_type, family) = kind(&fields)?;
+    match family {
+        Family::Pooled => {
+            let config = pooled::config(&place, text)?;
+            let weights = pooled::read_weights(source()?.file(""), "", &config)?;
+            Ok(AnyModel::Pooled { config, weights })
+        }
+        Family::TransformerLens => {
+            let source = source()?;
+            let (config, dialect) = transformer_lens::config(&fields, &source)?;
+            let mut model = source::read(&source, config, &dialect)?;
+            transformer_lens::fold(&source, &mut model)?;
+            Ok(AnyModel::Transformer(model))
+        }
+        Family::HuggingFace => {
+            let source = source()?;
+            let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
+            Ok(AnyModel::Transformer(source::read(&source, config, &dialect)?))
+        }
+    }
+}
+
+/// The `model_type`, and whose it is.
+fn kind(fields: &Fields) -> Result<(&str, Family)> {
+    match fields.text("model_type")? {
+        Some(pooled::KIND) => Ok((pooled::KIND, Family::Pooled)),
+        Some(transformer_lens::KIND) => Ok((transformer_lens::KIND, Family::TransformerLens)),
+        Some(known) if huggingface::KINDS.contains(&known) => Ok((known, Family::HuggingFace)),
+        Some(other) => {
+            let known = [&huggingface::KINDS[..], &[transformer_lens::KIND, pooled::KIND]].concat();
+            Err(fields.unknown("model_type", other, &known))
+        }
+        None if transformer_lens::is_it(fields) => {
+            Ok((transformer_lens::KIND, Family::TransformerLens))
+        }
+        None => {
+            let help = "add it, or give a config.json with TransformerLens' fields (n_layers, d_model, ...)";
+            Err(fields.error("model_type", "is missing", help))
+        }
+    }
+}
+
+/// A name for the content of a model folder: the SHA-256 of its `config.json` and of its weights,
+/// 64 hexadecimal digits.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn hash(folder: &Path) -> Result<String> {
+    let mut digest = Sha256::new();
+    for path in [vec![folder.join("config.json")], source::paths(folder)?].concat() {
+        let fail = |e| Error::io(&path, &e, "read");
+        let mut file = File::open(&path).map_err(fail)?;
+        // Lengths keep bytes at the end of one file from passing for the start of the next.
+        digest.update(file.metadata().map_err(fail)?.len().to_le_bytes());
+        std::io::copy(&mut file, &mut Hasher(&mut digest)).map_err(fail)?;
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A digest to write to.
+struct Hasher<'a>(&'a mut Sha256);
+
+impl std::io::Write for Hasher<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const FIXTURES: [&str; 4] = ["gpt2-tiny", "gpt-neox-tiny", "llama-tiny", "tracr/trend"];
+
+    fn fixture(name: &str) -> (Value, Vec<u8>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        let bytes = |file: &str| std::fs::read(folder.join(file)).expect("a fixture");
+        let config = serde_json::from_slice(&bytes("config.json")).expect("JSON");
+        (config, bytes("model.safetensors"))
+    }
+
+    /// What a field could hold.
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0u64..70).prop_map(Value::from),
+            any::<u64>().prop_map(|n| Value::from(n >> (n % 64))),
+            any::<i64>().prop_map(Value::from),
+            prop_oneof![-1.0..100.0, any::<f64>()].prop_map(|x| json!(x)),
+            "[a-z_]{0,9}".prop_map(Value::from),
+            Just(json!([1, "sliding_attention"])),
+            Just(json!({"rope_type": "default", "rope_theta": -1, "partial_rotary_factor": 0.4})),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn changed_configurations_never_panic(
+            name in prop::sample::select(&FIXTURES[..]),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), value()), 1..4),
+            kind in prop::option::of(prop::sample::select(&huggingface::KINDS[..])),
+        ) {
+            let (mut config, weights) = fixture(name);
+            let map = config.as_object_mut().expect("an object");
+            let keys: Vec<String> = map.keys().cloned().collect();
+            for (at, value) in changes {
+                map.insert(at.get(&keys).clone(), value);
+            }
+            if let Some(kind) = kind {
+                map.insert("model_type".into(), kind.into());
+            }
+            match from_bytes::<f32>(config.to_string().as_bytes(), weights) {
+                Ok(AnyModel::Transformer(model)) => {
+                    let list = model.config.parameters();
+                    prop_assert_eq!(list.len(), model.weights.len());
+                    for (p, w) in list.iter().zip(&model.weights) {
+                        prop_assert_eq!(p.shape.len(), w.len());
+                    }
+                }
+                Ok(AnyModel::Pooled { .. }) => panic!("a pooled model"),
+                Err(e) => {
+                    prop_assert!(!e.to_string().contains('\n') && !e.help().is_empty());
+                    prop_assert_eq!(e.exit_code(), 2);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_fixtures_are_read_as_they_are() {
+        for name in FIXTURES {
+            let (config, weights) = fixture(name);
+            let model = from_bytes::<f64>(config.to_string().as_bytes(), weights);
+            assert!(matches!(model, Ok(AnyModel::Transformer(_))), "{name}: {model:?}");
+        }
+    }
+}

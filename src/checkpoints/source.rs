@@ -1,0 +1,228 @@
+//! Weights of a model in the layout of their file, put into ours.
+
+use crate::error::{Error, Result};
+use crate::files::safetensors::{Tensor, Tensors};
+use crate::nn::transformer::{Config, Model, Parameter};
+use crate::simd::Element;
+use crate::tensor::Buffer;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The tensors of a model, in one file or in several.
+pub(super) struct Source {
+    files: Vec<Tensors>,
+}
+
+impl Source {
+    pub(super) fn new(files: Vec<Tensors>) -> Source {
+        Source { files }
+    }
+
+    /// Reads `model.safetensors`, or the files that `model.safetensors.index.json` names.
+    pub(super) fn read(folder: &Path) -> Result<Source> {
+        let files: Result<Vec<Tensors>> = paths(folder)?.iter().map(Tensors::read).collect();
+        files.map(Source::new)
+    }
+
+    /// The file that holds a tensor, or the first, whose error will name what is missing.
+    pub(super) fn file(&self, name: &str) -> &Tensors {
+        self.files.iter().find(|f| f.contains(name)).unwrap_or(&self.files[0])
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.files.iter().any(|f| f.contains(name))
+    }
+
+    /// Whether any tensor's name is one that `is` recognises.
+    pub(super) fn any(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.files.iter().any(|f| f.names().iter().any(|n| is(n)))
+    }
+}
+
+/// The files of weights in a model folder.
+pub(super) fn paths(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let whole = folder.join("model.safetensors");
+    let index = folder.join("model.safetensors.index.json");
+    if whole.exists() || !index.exists() {
+        return Ok(vec![whole]);
+    }
+    let text = std::fs::read(&index).map_err(|e| Error::io(&index, &e, "read"))?;
+    let help = "download the model again, with all its files";
+    let fail = |message: &str| Error::input(index.display(), message, help);
+    let value: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| Error::input(index.display(), e, help))?;
+    let map = value.get("weight_map").and_then(|m| m.as_object());
+    let map = map.ok_or_else(|| fail("weight_map: must be an object of file names"))?;
+    let names: Option<BTreeSet<&str>> = map.values().map(|v| v.as_str()).collect();
+    let names = names.ok_or_else(|| fail("weight_map: must be an object of file names"))?;
+    // A file that comes with a model must not make us read elsewhere.
+    let plain = |name: &&str| Path::new(name).file_name().is_some_and(|n| n == *name);
+    if names.is_empty() || !names.iter().all(plain) {
+        return Err(fail("weight_map: must name files of this folder"));
+    }
+    Ok(names.iter().map(|name| folder.join(name)).collect())
+}
+
+/// Numbers along one axis of a copy: how many, how far apart in the file, how far apart in ours.
+type Axis = (usize, usize, usize);
+
+/// A tensor of a file as a part of one of our parameters.
+pub(super) struct Part {
+    tensor: String,
+    shape: Vec<usize>,
+    /// The first number in the file and in ours.
+    start: (usize, usize),
+    axes: [Axis; 3],
+    optional: bool,
+}
+
+impl Part {
+    /// The whole parameter, number by number.
+    pub(super) fn whole(tensor: impl Into<String>, shape: &[usize]) -> Part {
+        let len = shape.iter().product();
+        let axes = [(1, 0, 0), (1, 0, 0), (len, 1, 1)];
+        Part { tensor: tensor.into(), shape: shape.to_vec(), start: (0, 0), axes, optional: false }
+    }
+
+    /// `[N, D]` in the file, turned into `[D, N]`: all of a parameter.
+    pub(super) fn turned(tensor: impl Into<String>, n: usize, d: usize) -> Part {
+        Part::turned_into(tensor, n, d, 0, n)
+    }
+
+    /// `[N, D]` in the file, turned into columns `at..at + N` of `[D, width]`.
+    pub(super) fn turned_into(
+        tensor: impl Into<String>,
+        n: usize,
+        d: usize,
+        at: usize,
+        width: usize,
+    ) -> Part {
+        let axes = [(1, 0, 0), (d, 1, width), (n, d, 1)];
+        Part { tensor: tensor.into(), shape: vec![n, d], start: (0, at), axes, optional: false }
+    }
+
+    /// Numbers `at..at + N` of a list.
+    pub(super) fn list(tensor: impl Into<String>, shape: &[usize], at: usize) -> Part {
+        Part { start: (0, at), ..Part::whole(tensor, shape) }
+    }
+
+    /// Any copy: `start` and `axes` in the file and in ours.
+    pub(super) fn strided(
+        tensor: impl Into<String>,
+        shape: &[usize],
+        start: (usize, usize),
+        axes: [Axis; 3],
+    ) -> Part {
+        Part { start, axes, ..Part::whole(tensor, shape) }
+    }
+
+    /// Zeros where the file does not have it.
+    pub(super) fn optional(self) -> Part {
+        Part { optional: true, ..self }
+    }
+
+    /// The tensor's name and shape, and its numbers out of those of our parameter: what reading it
+    /// put there.
+    pub(super) fn tensor<T: Element>(&self, ours: &[T]) -> Tensor {
+        let mut numbers = vec![T::ZERO; self.shape.iter().product()];
+        self.each(|theirs, at| numbers[theirs] = ours[at]);
+        Tensor::new(&*self.tensor, &self.shape, &numbers)
+    }
+
+    fn copy<T: Copy>(&self, from: &[T], to: &mut [T]) {
+        self.each(|theirs, ours| to[ours] = from[theirs]);
+    }
+
+    /// Every number's place in the file's tensor and in ours.
+    #[inline]
+    fn each(&self, mut visit: impl FnMut(usize, usize)) {
+        // Squares: whichever side strides, its cache lines are used up before they are left.
+        const SQUARE: usize = 32;
+        let [(a, from_a, to_a), (b, from_b, to_b), (c, from_c, to_c)] = self.axes;
+        for i in 0..a {
+            let start = (self.start.0 + i * from_a, self.start.1 + i * to_a);
+            for j0 in (0..b).step_by(SQUARE) {
+                for k0 in (0..c).step_by(SQUARE) {
+                    for j in j0..b.min(j0 + SQUARE) {
+                        let (x, y) = (start.0 + j * from_b, start.1 + j * to_b);
+                        for k in k0..c.min(k0 + SQUARE) {
+                            visit(x + k * from_c, y + k * to_c);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How a kind of file names and lays out the parameters of a model.
+pub(super) trait Dialect {
+    /// The tensors that make up one of our parameters: `part` is its name in layer `l` without
+    /// `blocks.l.`, or its whole name outside of layers.
+    fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<Part>;
+
+    /// Whether a tensor with this name says nothing: a buffer that some versions save.
+    fn ignores(&self, name: &str) -> bool;
+
+    /// A tensor that repeats another one (the tied unembedding) if it is there at all.
+    fn repeats(&self, config: &Config) -> Option<(String, String)>;
+}
+
+/// Reads all parameters of a model.
+///
+/// # Errors
+/// If a tensor is missing or has another shape, or there is one that the model does not have.
+pub(super) fn read<T: Element>(
+    source: &Source,
+    config: Config,
+    dialect: &impl Dialect,
+) -> Result<Model<T>> {
+    let mut used = BTreeSet::new();
+    let mut weights = vec![];
+    for Parameter { name, shape } in config.parameters() {
+        let (l, part) = in_layer(&name);
+        // Nothing is reserved before the file has shown that it holds as much.
+        let mut numbers: Option<Buffer<T>> = None;
+        for part in dialect.parts(&config, l, part) {
+            if part.optional && !source.contains(&part.tensor) {
+                continue;
+            }
+            let file = source.file(&part.tensor);
+            let from: Vec<T> = file.get_shaped(&part.tensor, &part.shape)?;
+            let to = numbers.get_or_insert_with(|| Buffer::zeros(shape.len()));
+            part.copy(&from, to);
+            used.insert(part.tensor);
+        }
+        let numbers = numbers.unwrap_or_else(|| Buffer::zeros(shape.len()));
+        weights.push(numbers.share());
+    }
+    let again = dialect.repeats(&config).filter(|(name, _)| source.contains(name));
+    if let Some((name, of)) = &again {
+        let file = source.file(name);
+        if file.get_f64(name)? != source.file(of).get_f64(of)? {
+            let help = "the model's unembedding is its token embedding; make them equal, or set \
+                        \"tie_word_embeddings\" to false in config.json";
+            return Err(file.error(name, format!("differs from {of}"), help));
+        }
+    }
+    for file in &source.files {
+        for name in file.names() {
+            let repeats = again.as_ref().is_some_and(|(again, _)| *again == name);
+            if !(used.contains(&name) || repeats || dialect.ignores(&name)) {
+                let help =
+                    "it would change what is computed; check that config.json is this model's";
+                return Err(file.error(&name, "is no parameter of this kind of model", help));
+            }
+        }
+    }
+    Ok(Model { config, weights })
+}
+
+/// The layer and the name in it of a parameter.
+pub(super) fn in_layer(name: &str) -> (usize, &str) {
+    let split = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
+    match split.and_then(|(l, part)| Some((l.parse().ok()?, part))) {
+        Some(found) => found,
+        None => (0, name),
+    }
+}

@@ -1,0 +1,109 @@
+//! Cases: models whose true circuit is known.
+//!
+//! A case is a folder with a model (`config.json`, `model.safetensors`), pairs (`pairs.jsonl`) and the
+//! edges that are true, as the `in_graph` of [a file of a circuit](EdgeFile) (`circuit.json`).
+
+use crate::checkpoints;
+use crate::checkpoints::AnyModel;
+use crate::error::{Error, Result};
+use crate::formats::pairs::{Bounds, Pairs};
+use crate::graph::{EdgeFile, Granularity, Graph};
+use crate::simd::Element;
+use std::path::{Path, PathBuf};
+
+/// The file of the true circuit.
+pub const CIRCUIT: &str = "circuit.json";
+
+/// A model, what it is asked, and the edges that it uses for it.
+pub struct Case<T: Element> {
+    /// The name of its folder.
+    pub name: String,
+    /// The model.
+    pub model: AnyModel<T>,
+    /// The pairs.
+    pub pairs: Pairs,
+    /// Its edges.
+    pub graph: Graph,
+    /// `[E]`, which of them are true.
+    pub truth: Vec<bool>,
+}
+
+impl<T: Element> Case<T> {
+    /// Reads a case.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the circuit is that of another model or holds no edge.
+    pub fn read(folder: &Path) -> Result<Case<T>> {
+        let model = checkpoints::read::<T>(folder)?;
+        let granularity = Granularity::default();
+        let (bounds, graph) = match &model {
+            AnyModel::Transformer(m) => {
+                let c = &m.config;
+                let bounds = Bounds { vocab: c.vocab, vocab_out: c.vocab_out, context: c.context };
+                (bounds, Graph::of_transformer(c, granularity))
+            }
+            AnyModel::Pooled { config: c, .. } => {
+                let bounds = Bounds { vocab: c.vocab, vocab_out: c.vocab, context: c.seq_len };
+                (bounds, Graph::of_pooled(c, granularity))
+            }
+        };
+        let pairs = Pairs::read(folder.join("pairs.jsonl"), &bounds, None, None)?;
+        let file = EdgeFile::read(folder.join(CIRCUIT))?;
+        let truth = file.circuit_for(&graph)?;
+        if !truth.contains(&true) {
+            let message = "edges: not one has \"in_graph\": true";
+            let help = "mark the edges that are true; scores can be ranked against nothing else";
+            return Err(Error::input(file.place(), message, help));
+        }
+        Ok(Case { name: name(folder), model, pairs, graph, truth })
+    }
+
+    /// How many edges are true.
+    pub fn true_edges(&self) -> usize {
+        self.truth.iter().filter(|&&is| is).count()
+    }
+
+    /// Numbers that the model gives at each position.
+    pub fn vocab_out(&self) -> usize {
+        match &self.model {
+            AnyModel::Transformer(m) => m.config.vocab_out,
+            AnyModel::Pooled { config, .. } => config.vocab,
+        }
+    }
+}
+
+/// The last part of a path, whatever way leads there, without what could control a terminal.
+fn name(folder: &Path) -> String {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let last = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy();
+    last.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The folders of cases that `folder` stands for: itself, or those in it that hold a circuit, by
+/// name.
+///
+/// # Errors
+/// When it cannot be read, or neither is there.
+pub fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |e| Error::io(folder, &e, "list");
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.join(CIRCUIT).is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    // A folder that has any file of a case is meant to be one: what is missing is told on reading.
+    let own = ["config.json", CIRCUIT].iter().any(|file| folder.join(file).exists());
+    if own {
+        return Ok(vec![folder.to_path_buf()]);
+    }
+    if found.is_empty() {
+        let message = format!("is no case, and no folder in it has a {CIRCUIT}");
+        let help =
+            "a case is a folder with config.json, model.safetensors, pairs.jsonl and circuit.json";
+        return Err(Error::input(folder.display(), message, help));
+    }
+    Ok(found)
+}

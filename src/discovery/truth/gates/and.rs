@@ -1,0 +1,71 @@
+//! An AND gate: two heads each find a word, and an MLP says whether both are true.
+//!
+//! ```text
+//! word 0   word 1   any word   ask
+//! A = head 0: whether word 0 is true;  B = head 1: whether word 1 is true
+//! yes = relu(2 (A + B) - 2.5) - relu(2 (A + B) - 3.5)     0 up to A + B = 1.25, 1 from 1.75 on
+//! ```
+//!
+//! At `A + B` = 0, 1 and 2 the MLP is flat: derivatives see no edge before it. Removing one of the
+//! edges of a word that is true in the clean and false in the corrupted sequence turns yes into no.
+
+use super::words;
+use super::words::{ASK, TRUE, VOCAB, YES};
+use super::{Gate, HARD, Sizes, Weights};
+use crate::rng::Rng;
+
+/// The last position.
+const LAST: usize = 3;
+
+/// Two heads that each find the word at a position, and two neurons that are 0 up to `thresholds[i]`
+/// and rise by 2 from there: the first less the second is the output. Shared with [`or`](super::or).
+pub(super) fn two_heads(at: [usize; 2], thresholds: [f32; 2]) -> Weights {
+    let tokens = 0..VOCAB;
+    let positions = tokens.end..tokens.end + LAST + 1;
+    let found = positions.end..positions.end + 2;
+    let out = found.end;
+    let mut w = Weights::zeros(Sizes {
+        vocab: (VOCAB, 2),
+        context: (LAST + 1, true),
+        layers: 1,
+        heads: 2,
+        d_model: out + 1,
+        d_head: 1,
+        d_mlp: 2,
+    });
+    w.one_hot(tokens, positions.clone());
+    for (head, (at, found)) in w.attention[0].iter_mut().zip(at.into_iter().zip(found.clone())) {
+        head.q.set(positions.start + LAST, 0, HARD);
+        head.k.set(positions.start + at, 0, 1.0);
+        TRUE.for_each(|word| head.v.set(word, 0, 1.0));
+        head.o.set(0, found, 1.0);
+    }
+    let mlp = &mut w.mlps[0];
+    for (neuron, threshold) in thresholds.into_iter().enumerate() {
+        found.clone().for_each(|channel| mlp.w_in.set(channel, neuron, 2.0));
+        mlp.b_in.set(0, neuron, -2.0 * threshold);
+        mlp.w_out.set(neuron, out, [1.0, -1.0][neuron]);
+    }
+    w.w_u.set(out, YES, 1.0);
+    w
+}
+
+pub(super) fn gate(rng: &mut Rng) -> Gate {
+    // What is true in the corrupted sequence: neither word, or one of them.
+    let corrupted = [[false, false], [true, false], [false, true]];
+    let pairs = words::pairs(rng, |rng, i, clean| {
+        let [x, y] = if clean { [true; 2] } else { corrupted[i % 3] };
+        vec![words::word(rng, x), words::word(rng, y), words::any(rng), ASK]
+    });
+    Gate {
+        weights: two_heads([0, 1], [1.25, 1.75]),
+        description: "Says yes if the first two words are both true: a head finds each, and the MLP \
+                      is 0 up to one and 1 from two. Every true edge is needed, so that removing it \
+                      alone turns yes into no; the MLP is flat wherever the model is, so that \
+                      derivatives see its output alone. Clean sequences mean yes, corrupted ones no.",
+        vocab: words::names(),
+        labels: words::labels(),
+        pairs,
+        truth: &["input->a0.h0<v>", "input->a0.h1<v>", "a0.h0->m0", "a0.h1->m0", "m0->logits"],
+    }
+}

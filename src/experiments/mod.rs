@@ -1,0 +1,18 @@
+//! Experiments: what is run, and what it leaves behind in its folder.
+//!
+//! | room | what |
+//! | --- | --- |
+//! | [`train`] | the pooled model on a task, in stages |
+//! | [`pretrain`] | a base model on generated language, and what a language model can do |
+//! | [`tune`] | a base model tuned by a circuit and by everything it is compared with |
+//! | [`run_all`], [`side_by_side`] | many runs at once |
+#![forbid(unsafe_code)]
+
+pub mod pretrain;
+mod progress;
+mod sweep;
+pub mod train;
+pub mod tune;
+
+pub use progress::Progress;
+pub use sweep::{Job, available_threads, run_all, side_by_side};

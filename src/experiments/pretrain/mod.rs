@@ -1,0 +1,10 @@
+//! Training on generated language: the base model, and what a language model can do.
+
+mod groups;
+mod measure;
+mod panel;
+mod pretrain;
+
+pub use measure::{Abstention, Pronouns, Scores, Share, measure};
+pub use panel::{Kept, Measured, Panel, Retention};
+pub use pretrain::{FILES, Pretraining, initial_weights, pretrain};

@@ -1,0 +1,503 @@
+//! Pre-training the base model: a small GPT-2 on the mixture of all domains.
+//!
+//! ```text
+//! W ~ N(0, 0.02^2), those that write to the stream N(0, 0.02^2 / (2 L)); gains 1, biases 0
+//! loss = mean over all tokens of the batch but each first one of -ln p(token)
+//! AdamW, gradients of a norm of at most 1, warm-up and half a period of a cosine
+//! ```
+//!
+//! A batch is computed in groups of like lengths, each by a program of its own, side by side on the
+//! threads there are. Gradients are added in the order of the groups, so the bits depend on the
+//! settings alone.
+
+use super::groups::{Group, groups};
+use super::panel::{Measured, Panel};
+use crate::checkpoints as files;
+use crate::error::{Error, Result};
+use crate::experiments::train::{Existing, metrics};
+use crate::files::atomic;
+use crate::nn::stream::Sum;
+use crate::nn::transformer::{Config, Model, Parameter};
+use crate::nn::{Optimizer, Rule, Schedule, ScheduleShape, clip_factor, squared_norm};
+use crate::rng::{Purpose, Rng};
+use crate::tape::BackwardPlan;
+use crate::tasks::language::vocabulary::Vocabulary;
+use crate::tasks::language::{Batch, Counted, Example, LONGEST, Mixture, Part, Source, Variant};
+use crate::tensor::Buffer;
+use crate::tuning::Objective;
+use rayon::prelude::*;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// What [`pretrain`] writes into its folder.
+pub const FILES: [&str; 5] =
+    ["config.json", "metrics.jsonl", "model.safetensors", "pretrain.json", "vocab.json"];
+
+/// How to pre-train a base model.
+///
+/// ```
+/// use edgegrad::experiments::pretrain::Pretraining;
+/// let config = Pretraining::default().config()?;
+/// assert_eq!((config.vocab, config.context, config.tied), (378, 32, false));
+/// assert!(Pretraining { heads: 5, ..Pretraining::default() }.config().is_err());
+/// # Ok::<(), edgegrad::error::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pretraining {
+    /// What decides the weights to begin with and all batches.
+    pub seed: u64,
+    /// Steps.
+    pub steps: usize,
+    /// Examples in a batch.
+    pub batch: usize,
+    /// The largest learning rate; it ends at a hundredth of it.
+    pub lr: f64,
+    /// Layers.
+    pub layers: usize,
+    /// Heads of a layer.
+    pub heads: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Neurons of a layer.
+    pub d_mlp: usize,
+}
+
+impl Default for Pretraining {
+    fn default() -> Pretraining {
+        let (seed, steps, batch, lr) = (0, 7_500, 64, 4e-3);
+        Pretraining { seed, steps, batch, lr, layers: 4, heads: 4, d_model: 64, d_mlp: 256 }
+    }
+}
+
+/// Decay rates of AdamW's moments, and how fast matrices shrink.
+const BETAS: [f64; 2] = [0.9, 0.99];
+const WEIGHT_DECAY: f64 = 0.01;
+
+/// The largest norm of a gradient.
+const CLIP: f64 = 1.0;
+
+/// Examples that one program takes at a time.
+const ROWS: usize = 16;
+
+/// Steps between two losses in the log.
+const LOG_EVERY: usize = 50;
+
+/// How often the domains are measured, and on how many examples each.
+const MEASUREMENTS: usize = 10;
+const MEASURED: usize = 200;
+
+impl Pretraining {
+    /// The model: a decoder with positions that are learned, layer norms before each part and an
+    /// unembedding of its own.
+    ///
+    /// # Errors
+    /// If a setting cannot be; the place is its option on the command line.
+    pub fn config(&self) -> Result<Config> {
+        for (option, n, least, most) in [
+            ("--steps", self.steps, 1, 100_000_000),
+            ("--batch", self.batch, 1, 1 << 16),
+            ("--layers", self.layers, 1, 100),
+            ("--heads", self.heads, 1, 1 << 10),
+            ("--d-model", self.d_model, 1, 1 << 14),
+            ("--d-mlp", self.d_mlp, 1, 1 << 16),
+        ] {
+            if n < least || n > most {
+                let message = format!("must be from {least} to {most}, got {n}");
+                return Err(Error::input(option, message, "leave it out for the usual one"));
+            }
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            let message = format!("must be a number above 0, got {}", self.lr);
+            return Err(Error::input("--lr", message, "write for example --lr 4e-3"));
+        }
+        if !self.d_model.is_multiple_of(self.heads) {
+            let message = format!("{} heads do not divide --d-model {}", self.heads, self.d_model);
+            return Err(Error::input("--heads", message, "make --d-model a multiple of --heads"));
+        }
+        let (vocab, d_head) = (Vocabulary::get().size(), self.d_model / self.heads);
+        Ok(Config {
+            vocab,
+            vocab_out: vocab,
+            context: LONGEST,
+            layers: self.layers,
+            d_model: self.d_model,
+            heads: self.heads,
+            kv_heads: self.heads,
+            d_head,
+            d_mlp: self.d_mlp,
+            attn_scale: (d_head as f64).sqrt(),
+            tied: false,
+            ..Config::gpt2_small()
+        })
+    }
+
+    fn schedule(&self) -> Schedule {
+        let warmup = (self.steps / 20).min(500);
+        let (shape, peak, floor) = (ScheduleShape::Cosine, self.lr, 0.01 * self.lr);
+        Schedule { shape, peak, floor, warmup, steps: self.steps }
+    }
+}
+
+/// Weights to begin with, in the order of [`Config::parameters`], as GPT-2 draws them.
+pub fn initial_weights(config: &Config, seed: u64) -> Vec<Buffer<f32>> {
+    let mut rng = Rng::new(seed, Purpose::Init, 0);
+    let narrow = (2.0 * config.layers.max(1) as f64).sqrt().recip();
+    let draw = |p: &Parameter| {
+        let writes = p.name.ends_with(".W_O") || p.name.ends_with(".W_out");
+        let deviation = if writes { 0.02 * narrow } else { 0.02 };
+        let mut numbers = Buffer::zeros(p.shape.len());
+        match p.shape.dims() {
+            [_, _] => numbers.fill_with(|| (deviation * rng.normal()) as f32),
+            _ if p.name.ends_with(".w") => numbers.fill(1.0),
+            _ => {}
+        }
+        numbers
+    };
+    config.parameters().iter().map(draw).collect()
+}
+
+/// A program for rows of one length, with its reverse walk.
+struct Recorded {
+    model: Objective<f32>,
+    plan: BackwardPlan,
+}
+
+/// One place of a batch's groups: its programs by rows and length.
+#[derive(Default)]
+struct Slot {
+    programs: BTreeMap<(usize, usize), Recorded>,
+    last: (usize, usize),
+}
+
+impl Slot {
+    /// Computes a group's part of the loss and its gradient.
+    fn run(&mut self, config: &Config, weights: &[Buffer<f32>], batch: &Batch, total: f32) -> f64 {
+        self.last = (batch.n, batch.length);
+        let recorded = self.programs.entry(self.last).or_insert_with(|| {
+            let mut model =
+                Objective::record(config, batch.n, batch.length, 0, &mut Sum::default());
+            let (loss, wanted) = (model.loss, model.transformer.parameters.clone());
+            let plan = model.program.plan_backward(loss, &wanted);
+            Recorded { model, plan }
+        });
+        let Recorded { model, plan } = recorded;
+        model.set_weights(weights);
+        let parts: Vec<f32> = batch.weights.iter().map(|w| w / total).collect();
+        model.set(&batch.inputs, &batch.targets, &parts);
+        model.program.forward();
+        model.program.backward(plan);
+        model.loss()
+    }
+
+    /// The gradient of parameter `i` of the group that was run last.
+    fn gradient(&self, i: usize) -> &[f32] {
+        let model = &self.programs[&self.last].model;
+        model.program.grad(model.transformer.parameters[i])
+    }
+}
+
+/// A model that learns.
+struct Learner {
+    model: Model<f32>,
+    /// By parameter.
+    gradients: Vec<Vec<f32>>,
+    optimizer: Optimizer<f32>,
+    slots: Vec<Slot>,
+}
+
+impl Learner {
+    fn new(config: Config, seed: u64) -> Learner {
+        let weights: Vec<_> =
+            initial_weights(&config, seed).into_iter().map(Buffer::share).collect();
+        let gradients: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
+        let optimizer = Optimizer::new(rule(true), weights.iter().map(|w| w.len()));
+        Learner { model: Model { config, weights }, gradients, optimizer, slots: vec![] }
+    }
+
+    /// One step; the mean loss of the batch before it, in nats.
+    fn step(&mut self, examples: &[Example], lr: f64) -> f64 {
+        let loss = self.gradient(examples);
+        let norm = self.gradients.iter().map(|g| squared_norm(g)).sum::<f64>().sqrt();
+        let factor = clip_factor(norm, CLIP) as f32;
+        self.optimizer.begin_step();
+        let Learner { model, gradients, optimizer, .. } = self;
+        let list = model.config.parameters();
+        for (i, (w, g)) in model.weights.iter_mut().zip(gradients).enumerate() {
+            g.iter_mut().for_each(|g| *g *= factor);
+            optimizer.follow(rule(list[i].shape.dims().len() == 2));
+            // A copy, for the programs still hold what they have read.
+            let mut next = Buffer::from(&w[..]);
+            optimizer.update(i, lr, &mut next, g);
+            *w = next.share();
+        }
+        loss
+    }
+
+    fn gradient(&mut self, examples: &[Example]) -> f64 {
+        let total: usize = examples.iter().map(|e| e.tokens.len() - 1).sum();
+        let groups = groups(examples, ROWS);
+        self.slots.resize_with(groups.len().max(self.slots.len()), Slot::default);
+        let Model { config, weights } = &self.model;
+        let run = |(slot, group): (&mut Slot, &Group)| {
+            let rows: Vec<Example> = group.rows.iter().map(|&i| examples[i].clone()).collect();
+            let batch = Batch::new(&rows, Counted::All, group.length);
+            slot.run(config, weights, &batch, total as f32)
+        };
+        let slots = &mut self.slots[..groups.len()];
+        let losses: Vec<f64> = slots.par_iter_mut().zip(&groups).with_max_len(1).map(run).collect();
+        for (i, sum) in self.gradients.iter_mut().enumerate() {
+            sum.copy_from_slice(slots[0].gradient(i));
+            for slot in &slots[1..] {
+                sum.iter_mut().zip(slot.gradient(i)).for_each(|(sum, g)| *sum += g);
+            }
+        }
+        losses.iter().sum()
+    }
+}
+
+/// AdamW, for matrices or for the rest.
+fn rule(matrix: bool) -> Rule {
+    let weight_decay = if matrix { WEIGHT_DECAY } else { 0.0 };
+    Rule::AdamW { betas: BETAS, eps: 1e-8, weight_decay }
+}
+
+/// Pre-trains a model on `threads` threads and makes `folder` with it: a model folder with the
+/// [words](files::write_words), the settings (`pretrain.json`) and a log (`metrics.jsonl`, with
+/// the loss every 50 steps and an evaluation of all domains 10 times). Calls `progress` with the number
+/// of steps done since the last call. Returns how the model does on development examples.
+///
+/// The same settings give the same bits on any number of threads.
+///
+/// # Errors
+/// If a setting cannot be, `folder` exists (or, with [`Existing::Replace`], holds other files), it
+/// cannot be written, or the loss stops being a number. Until the end nothing is changed.
+pub fn pretrain(
+    settings: &Pretraining,
+    folder: &Path,
+    existing: Existing,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Measured> {
+    let config = settings.config()?;
+    check_folder(folder, existing)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Error::failed("threads", e, "lower --threads, or free some memory"))?;
+    let Trained { model, log, last } = pool.install(|| train(settings, config, progress))?;
+    if existing == Existing::Replace {
+        remove(folder)?;
+    }
+    atomic::write_folder(folder, |folder| {
+        files::put_transformer(folder, &model)?;
+        files::write_words(folder, Vocabulary::get().words())?;
+        let settings = format!("{:#}\n", json!(settings));
+        atomic::write_bytes(folder.join("pretrain.json"), settings.as_bytes())?;
+        atomic::write_bytes(folder.join("metrics.jsonl"), log.as_bytes())
+    })?;
+    Ok(last)
+}
+
+/// What training leaves.
+struct Trained {
+    model: Model<f32>,
+    log: String,
+    last: Measured,
+}
+
+fn train(
+    settings: &Pretraining,
+    config: Config,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Trained> {
+    let Pretraining { seed, steps, batch, .. } = *settings;
+    let (mixture, schedule) = (Mixture::new(seed), settings.schedule());
+    let panel = panel(seed);
+    let mut learner = Learner::new(config, seed);
+    let mut log = String::new();
+    let mut write = |line: Value| {
+        tracing::info!("{line}");
+        log += &format!("{line}\n");
+    };
+    write(json!({ "kind": "schema", "version": metrics::VERSION }));
+    let mut examples = mixture.examples(0, batch);
+    let mut last = None;
+    for step in 0..steps {
+        let lr = schedule.at(step);
+        let next = || mixture.examples(step as u32 + 1, batch);
+        let (loss, next) = rayon::join(|| learner.step(&examples, lr), next);
+        examples = next;
+        if !loss.is_finite() {
+            let place = format!("step {step}");
+            return Err(Error::failed(place, format!("the loss is {loss}"), "lower --lr"));
+        }
+        if step.is_multiple_of(LOG_EVERY) {
+            write(json!({ "kind": "step", "step": step, "stage": 0, "loss": loss, "lr": lr }));
+        }
+        let done = step + 1;
+        if done == steps || done.is_multiple_of(steps.div_ceil(MEASUREMENTS)) {
+            let Model { config, weights } = &learner.model;
+            let measured = panel.measure(config, weights);
+            write(json!({ "kind": "eval", "step": done, "stage": 0, "scores": &measured }));
+            last = Some(measured);
+        }
+        progress(1);
+    }
+    let last = last.expect("the last step is always measured");
+    Ok(Trained { model: learner.model, log, last })
+}
+
+/// Development examples of what is learned.
+fn panel(seed: u64) -> Panel {
+    let of = |(domain, _)| Source { domain, variant: Variant::Pretrain, part: Part::Dev };
+    Panel::of(&Mixture::new(seed).shares.map(of), seed, MEASURED)
+}
+
+/// Whether `folder` can be made at the end.
+fn check_folder(folder: &Path, existing: Existing) -> Result<()> {
+    if folder.symlink_metadata().is_err() {
+        let parent = folder.parent().filter(|p| *p != Path::new(""));
+        if let Some(parent) = parent {
+            fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
+        }
+        return atomic::check_file(folder);
+    }
+    if existing != Existing::Replace {
+        let help = "choose another --out, or replace it by --force";
+        return Err(Error::input(folder.display(), "is there already", help));
+    }
+    let fail = |e: std::io::Error| Error::io(folder, &e, "list");
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name();
+        if !FILES.iter().any(|file| name == *file) {
+            let place = folder.join(name);
+            let message = "is no file of a base model, so its folder is not replaced";
+            return Err(Error::input(place.display(), message, "choose another --out"));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the base model in `folder`, and nothing else.
+fn remove(folder: &Path) -> Result<()> {
+    if folder.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    for path in FILES.map(|file| folder.join(file)) {
+        if path.exists() {
+            fs::remove_file(&path).map_err(|e| Error::io(&path, &e, "remove"))?;
+        }
+    }
+    fs::remove_dir(folder).map_err(|e| Error::io(folder, &e, "remove"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn small() -> Pretraining {
+        let sizes = Pretraining { layers: 2, heads: 2, d_model: 8, d_mlp: 8, ..Default::default() };
+        Pretraining { steps: 3, batch: 21, ..sizes }
+    }
+
+    #[test]
+    fn the_gradient_of_groups_is_that_of_the_whole_batch() {
+        let config = small().config().unwrap();
+        let mut learner = Learner::new(config.clone(), 1);
+        let examples = Mixture::new(1).examples(0, 21);
+        let loss = learner.gradient(&examples);
+        let batch = Batch::new(&examples, Counted::All, LONGEST - 1);
+        let total: f32 = batch.weights.iter().sum();
+        let mut whole = Slot::default();
+        let want = whole.run(&config, &learner.model.weights, &batch, total);
+        assert!((loss - want).abs() < 1e-5 && (loss - (378f64).ln()).abs() < 0.1, "{loss} {want}");
+        for (i, p) in config.parameters().iter().enumerate() {
+            let largest = whole.gradient(i).iter().fold(0f32, |m, g| m.max(g.abs()));
+            for (a, b) in learner.gradients[i].iter().zip(whole.gradient(i)) {
+                assert!((a - b).abs() <= 1e-5 * largest.max(1e-3), "{}: {a} {b}", p.name);
+            }
+        }
+    }
+
+    #[test]
+    fn weights_begin_as_in_gpt_2() {
+        let config = Pretraining::default().config().unwrap();
+        let weights = initial_weights(&config, 0);
+        for (p, w) in config.parameters().iter().zip(&weights) {
+            let mean = |f: &dyn Fn(f64) -> f64| {
+                w.iter().map(|&x| f(f64::from(x))).sum::<f64>() / w.len() as f64
+            };
+            let deviation = mean(&|x| x * x).sqrt();
+            let want = match p.shape.dims() {
+                [_] => {
+                    if p.name.ends_with(".w") {
+                        1.0
+                    } else {
+                        0.0
+                    }
+                }
+                _ if p.name.ends_with("W_O") || p.name.ends_with("W_out") => 0.02 / 8f64.sqrt(),
+                _ => 0.02,
+            };
+            assert!((deviation - want).abs() <= 0.05 * want, "{}: {deviation}", p.name);
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bytes_on_any_threads() {
+        let t = tempfile::tempdir().unwrap();
+        let done = AtomicU64::new(0);
+        let run = |name: &str, threads, seed| {
+            let settings = Pretraining { seed, ..small() };
+            let folder = t.path().join(name);
+            let progress = |n| {
+                done.fetch_add(n, Ordering::Relaxed);
+            };
+            pretrain(&settings, &folder, Existing::Refuse, threads, &progress).unwrap();
+            let read = |file| fs::read(folder.join(file)).unwrap();
+            FILES.map(read)
+        };
+        let one = run("one", 1, 0);
+        assert!(one == run("two", 3, 0));
+        assert!(one[2] != run("other", 1, 1)[2]);
+        assert_eq!(done.into_inner(), 9);
+    }
+
+    #[test]
+    fn the_loss_falls_and_the_folder_is_a_model() {
+        let t = tempfile::tempdir().unwrap();
+        let folder = t.path().join("new/base");
+        let settings = Pretraining { steps: 40, lr: 1e-2, batch: 16, ..small() };
+        let last = pretrain(&settings, &folder, Existing::Refuse, 1, &|_| {}).unwrap();
+        assert_eq!(last.sources.len(), 6);
+        assert!(last.sources.iter().all(|(_, s)| s.nll < 5.6), "{last:?}");
+        let model = files::read_transformer::<f32>(&folder).unwrap();
+        assert_eq!(model.config, settings.config().unwrap());
+        assert_eq!(panel(0).measure(&model.config, &model.weights), last);
+        // It is there now, and is replaced only if nothing else lies in it.
+        let again = |existing| pretrain(&settings, &folder, existing, 1, &|_| {});
+        assert!(again(Existing::Refuse).unwrap_err().help().contains("--force"));
+        fs::write(folder.join("thesis.tex"), "").unwrap();
+        let e = again(Existing::Replace).unwrap_err();
+        assert!(e.to_string().contains("thesis.tex") && e.exit_code() == 2, "{e}");
+        fs::remove_file(folder.join("thesis.tex")).unwrap();
+        again(Existing::Replace).unwrap();
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_named() {
+        for (option, settings) in [
+            ("--steps", Pretraining { steps: 0, ..small() }),
+            ("--batch", Pretraining { batch: 0, ..small() }),
+            ("--heads", Pretraining { heads: 3, ..small() }),
+            ("--lr", Pretraining { lr: f64::NAN, ..small() }),
+        ] {
+            let e = settings.config().unwrap_err();
+            assert!(e.to_string().starts_with(option) && e.exit_code() == 2, "{e}");
+        }
+    }
+}

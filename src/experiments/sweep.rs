@@ -1,0 +1,76 @@
+//! Many runs side by side: seeds and arms of a comparison.
+
+use super::train::config::{Config, DtypeKind};
+use super::train::{Existing, Outcome, run};
+use crate::error::{Error, Result};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One run to do.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What to run.
+    pub config: Config,
+    /// Where to write it.
+    pub folder: PathBuf,
+}
+
+impl Job {
+    /// Steps over all stages.
+    pub fn steps(&self) -> u64 {
+        self.config.stages.iter().map(|s| s.train.steps).sum()
+    }
+}
+
+/// Does all jobs on `threads` threads, and returns how each ended, in the order of `jobs`.
+///
+/// Small models gain nothing from two threads on one step, so threads take whole runs; where there
+/// are fewer runs than threads, each gets its share. The results are the same bits either way. One
+/// run that fails does not stop the others.
+pub fn run_all(
+    jobs: &[Job],
+    existing: Existing,
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Vec<Result<Outcome>> {
+    side_by_side(jobs, threads, |job| match job.config.dtype {
+        DtypeKind::F32 => run::<f32>(&job.config, &job.folder, existing, progress),
+        DtypeKind::F64 => run::<f64>(&job.config, &job.folder, existing, progress),
+    })
+}
+
+/// Does all jobs on `threads` threads, which take whole jobs, and returns how each ended, in their
+/// order. Each job runs in a pool of its own, so that its loop never waits for others'.
+pub fn side_by_side<J: Sync, R: Send>(
+    jobs: &[J],
+    threads: usize,
+    one: impl Fn(&J) -> Result<R> + Sync,
+) -> Vec<Result<R>> {
+    let workers = threads.clamp(1, jobs.len().max(1));
+    let threads_each = (threads / workers).max(1);
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<R>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    let work = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(i) else { break };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads_each).build();
+            let failed = |e| Error::failed("threads", e, "lower --threads, or free some memory");
+            let result = pool.map_err(failed).and_then(|pool| pool.install(|| one(job)));
+            *results[i].lock().expect("nobody panics with the lock") = Some(result);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let done = results.into_iter().map(|r| r.into_inner().expect("nobody panics with the lock"));
+    done.map(|r| r.expect("every job was taken")).collect()
+}
+
+/// The threads of this machine that a process may use.
+pub fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}

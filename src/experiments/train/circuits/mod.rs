@@ -1,0 +1,579 @@
+//! Circuits through training: which edges carry what the model knows, every few steps.
+//!
+//! # What is logged
+//!
+//! A *probe* is a fixed set of pairs, drawn once for each modulus: a sequence of the train set, and
+//! another one with another label that stands in for what is removed. (What a model has memorised
+//! is a circuit too, but on the test set nobody would see it.) The metric is the logit of the clean label minus that of the corrupted one, in the mean
+//! over pairs: `M(1)` for the model, `M(0)` for the corrupted run. The graph is that of
+//! [`Graph::of_pooled`] with neurons and positions apart, `E = 2 L + 1 + 2 F` edges. Every
+//! `train.circuit_every` steps, and at the end of the stage, one line of the kind `circuit` says
+//!
+//! - the score of each edge: `M(1) - M(1 without e)`, by removing it for real;
+//! - the *circuit*: with edges in the order of falling `|score|`, the first `n` for which
+//!
+//!   ```text
+//!   faithfulness(n) = (M(first n edges) - M(0)) / (M(1) - M(0)) >= 0.95
+//!   ```
+//!
+//!   found by a search that takes faithfulness for growing with `n`. Where it is not, `n` is a
+//!   place where it crosses 0.95, not always the first. There is no circuit where `M(1) <= M(0)`:
+//!   the model does not prefer the right label yet;
+//! - what has changed since the log before: edges that came in (*reinforced*) and that dropped out
+//!   (*pruned*), and of those that stayed how many grew or shrank by more than a tenth, each
+//!   `|score|` taken as a share of all.
+//!
+//! What a stage is probed with is in `circuits/probe-STAGE.json`: the names of the edges in the order
+//! of the scores, and the pairs. Lines hold the scores themselves, so that a resumed run finds what it compares with; a file for
+//! each log would have to be forced to the disk, which takes longer than the look.
+//!
+//! At the end of the run `circuits/summary.json` compares all logs with the last one and the
+//! circuits in which the stages end with each other.
+//!
+//! # Why real patches
+//!
+//! First-order scores would cost two forward passes and one backward pass. Real patches are usually
+//! dear, `E` passes; but in this graph they are not, because every reader has one writer and the
+//! unembedding is linear. They cost a few batches, and do not fail where the softmax is saturated.
+//!
+//! On three models after a curriculum (d = 32, F = 128, E = 281, p = 4, 200 pairs, f64), Spearman's
+//! correlation of `|score|` with real patches, and the size of the circuit found from the scores:
+//!
+//! | scores | all edges | edges at positions | edges in the circuit |
+//! | --- | --- | --- | --- |
+//! | real patches | 1 | 1 | 49, 121, 57 |
+//! | derivative at the model (`eap`) | 0.81, 0.84, 0.89 | 0.37, 0.10, 0.21 | 231, 213, 115 |
+//! | mean of both ends (`clean-corrupted`) | 0.84, 0.77, 0.91 | 0.39, 0.05, 0.22 | 175, 167, 146 |
+//! | `mask-ig`, 4 nodes | 0.90, 0.88, 0.93 | 0.75, 0.49, 0.55 | 101, 98, 60 |
+//!
+//! # What it costs
+//!
+//! With `circuit_every = 50`, one thread, no evaluations, in time of the processor against the same
+//! run without: 9 % for d = 2, F = 32, batches of 32 (26 us a step), 12 % for d = 32, F = 128,
+//! batches of 32, and less than the noise of the measurement for the full batch of 2048. The
+//! [default probe](super::config::Batch::default_probe) grows with the batch for that. Eight pairs,
+//! the least, rank coarsely; more of them cost in proportion.
+
+mod patched;
+
+use crate::error::{Error, Result};
+use crate::experiments::train::config::TaskConfig;
+use crate::experiments::train::metrics::CircuitLine;
+use crate::files::atomic;
+use crate::graph::{Granularity, Graph};
+use crate::nn::pooled::Config;
+use crate::rng::{Purpose, Rng};
+use crate::simd::Element;
+use crate::tasks::Dataset;
+use patched::{Pair, Patched};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+/// The share of the metric that a circuit keeps.
+pub const FAITHFULNESS: f64 = 0.95;
+
+/// The version of [`Summary`].
+pub const VERSION: u32 = 1;
+
+/// Pairs of a row and another one with another label; none if all labels are equal.
+fn pairs(data: &Dataset, n: usize, rng: &mut Rng) -> Vec<Pair> {
+    let differ = |a: usize, b: usize| data.targets[a] != data.targets[b];
+    let mut list = Vec::with_capacity(n);
+    for _ in 0..n {
+        let clean = rng.below(data.n as u64) as usize;
+        let start = rng.below(data.n as u64) as usize;
+        // The first row from a random one on: two numbers of the generator for every pair.
+        let Some(other) = (0..data.n).map(|i| (start + i) % data.n).find(|&i| differ(clean, i))
+        else {
+            continue;
+        };
+        list.push(Pair {
+            clean: data.row(clean).to_vec(),
+            corrupted: data.row(other).to_vec(),
+            labels: [data.targets[clean], data.targets[other]],
+        });
+    }
+    list
+}
+
+/// Circuits at a time in the search for the smallest one: more of them would be less calls and more
+/// work.
+const SEARCH: usize = 3;
+
+/// Looks into the model of one stage.
+pub(super) struct Watch<T> {
+    /// For all edges alone.
+    patched: Patched<T>,
+    /// For a few circuits at a time.
+    search: Patched<T>,
+    graph: Graph,
+    pairs: Vec<Pair>,
+    /// The modulus, and how many positions matter.
+    task: (usize, usize),
+}
+
+impl<T: Element> Watch<T> {
+    /// For `pairs` pairs of `data`, rows of `task`; none if all labels are equal. They depend on the
+    /// seed and the modulus, as the rows do.
+    pub(super) fn new(
+        config: &Config,
+        data: &Dataset,
+        pairs: usize,
+        seed: u64,
+        task: &TaskConfig,
+    ) -> Option<Self> {
+        let pairs = self::pairs(data, pairs, &mut Rng::new(seed, Purpose::Probe, task.p as u32));
+        if pairs.is_empty() {
+            tracing::warn!("all rows have one label: circuits are not logged");
+            return None;
+        }
+        // The model, and without each of its edges but those of neurons.
+        let patched = Patched::new(config, &pairs, 2 * config.seq_len + 2);
+        let search = Patched::new(config, &pairs, SEARCH);
+        let graph = graph(config);
+        assert_eq!(patched.edges(), graph.edges(), "the edges of the graph");
+        Some(Watch { patched, search, graph, pairs, task: (task.p, task.k) })
+    }
+
+    /// Writes `circuits/probe-STAGE.json`: what the scores of a stage belong to, and the pairs they
+    /// are taken on.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write_probe(&self, run: &Path, stage: usize) -> Result<()> {
+        let pair = |p: &Pair| {
+            let [answer, distractor] = p.labels;
+            let (clean, corrupted) = (&p.clean, &p.corrupted);
+            json!({ "clean": clean, "corrupted": corrupted, "answer": answer, "distractor": distractor })
+        };
+        let probe = json!({
+            "version": VERSION,
+            "stage": stage,
+            "p": self.task.0,
+            "k": self.task.1,
+            "edges": names(&self.graph),
+            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
+        });
+        write(run, &format!("probe-{stage}.json"), &probe)
+    }
+
+    /// Looks at the model with these parameters; none if a number in it is none.
+    fn look(&mut self, parameters: &[&[T]]) -> Option<CircuitLine> {
+        self.patched.set_parameters(parameters);
+        self.search.set_parameters(parameters);
+        let (scores, [clean, corrupted]) = self.patched.scores();
+        let scores: Vec<f32> = scores.into_iter().map(|s| s as f32).collect();
+        if scores.iter().any(|s| !s.is_finite()) {
+            return None;
+        }
+        let order = order(&scores);
+        let found = (clean > corrupted).then(|| self.smallest(&order, &scores, clean, corrupted));
+        let [useful, spurious] = shares(&self.graph, &scores, self.task.1);
+        Some(CircuitLine {
+            step: 0,
+            stage: 0,
+            clean,
+            corrupted,
+            edges: found.map(|f| f.0),
+            nodes: found.map(|f| nodes(&self.graph, &order[..f.0])),
+            faithfulness: found.map(|f| f.1),
+            useful,
+            spurious,
+            reinforced: None,
+            pruned: None,
+            grew: None,
+            shrank: None,
+            jaccard: None,
+            rank_correlation: None,
+            scores,
+        })
+    }
+
+    /// How many of the first edges keep enough, and how much they keep.
+    fn smallest(
+        &mut self,
+        order: &[usize],
+        scores: &[f32],
+        clean: f64,
+        corrupted: f64,
+    ) -> (usize, f64) {
+        // Edges of equal score come together, so that both sides of a neuron are one step.
+        let mut sizes = vec![];
+        for run in order.chunk_by(|&a, &b| scores[a].abs() == scores[b].abs()) {
+            sizes.push(sizes.last().unwrap_or(&0) + run.len());
+        }
+        // Below `low` they do not keep enough, those of `high` do.
+        let (mut low, mut high, mut kept) = (0, sizes.len() - 1, 1.0);
+        while low < high {
+            let parts = self.search.at_once().min(high - low) + 1;
+            let tried: Vec<usize> = (1..parts).map(|i| low + i * (high - low) / parts).collect();
+            let circuit = |&at: &usize| {
+                let mut circuit = vec![false; order.len()];
+                order[..sizes[at]].iter().for_each(|&e| circuit[e] = true);
+                circuit
+            };
+            let metrics = self.search.run(&tried.iter().map(circuit).collect::<Vec<_>>());
+            for (&at, m) in tried.iter().zip(&metrics[1..]) {
+                let share = (m - corrupted) / (clean - corrupted);
+                if share >= FAITHFULNESS {
+                    (high, kept) = (at, share);
+                    break;
+                }
+                low = at + 1;
+            }
+        }
+        (sizes[high], kept)
+    }
+}
+
+/// The graph whose edges are logged.
+fn graph(config: &Config) -> Graph {
+    Graph::of_pooled(config, Granularity { neurons: true, ..Default::default() })
+}
+
+/// All edges by falling size of their score; of equals the first one first.
+fn order(scores: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].abs().total_cmp(&scores[a].abs()));
+    order
+}
+
+/// The shares of all `|score|` on edges at positions before `k`, and at those from `k` on.
+fn shares(graph: &Graph, scores: &[f32], k: usize) -> [f64; 2] {
+    let group = &graph.groups[0];
+    let size = |scores: &[f32]| scores.iter().map(|s| f64::from(s.abs())).sum::<f64>();
+    let split = k * group.readers.len() * group.upstream.len();
+    let (all, placed) = (size(scores), &scores[group.edges()]);
+    let share = |part: &[f32]| if all > 0.0 { size(part) / all } else { 0.0 };
+    [share(&placed[..split]), share(&placed[split..])]
+}
+
+/// How many nodes the edges touch; the input at each position is one.
+fn nodes(graph: &Graph, edges: &[usize]) -> usize {
+    let mut touched = Vec::with_capacity(2 * edges.len());
+    for &e in edges {
+        let edge = graph.edge(e);
+        touched.extend([(edge.from, edge.position), (edge.to.node, None)]);
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    touched.len()
+}
+
+/// How much two circuits, and the scores they come from, have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// Edges of both over edges of either; none if neither has an edge or one is no circuit.
+    pub jaccard: Option<f64>,
+    /// Edges of both over edges of the first.
+    pub kept: Option<f64>,
+    /// Spearman's correlation of all `|score|`; none if those of one are all equal.
+    pub rank_correlation: Option<f64>,
+}
+
+/// One log, as far as others are compared with it.
+#[derive(Clone, Debug, PartialEq)]
+struct Log {
+    step: u64,
+    stage: usize,
+    scores: Vec<f32>,
+    /// All edges by falling size of their score.
+    order: Vec<usize>,
+    /// `[E]`, whether each edge is in the circuit.
+    circuit: Option<Vec<bool>>,
+    /// `[E]`, the place of each edge in the order; equals share the mean of their places.
+    ranks: Vec<f64>,
+}
+
+impl Log {
+    /// `edges` is the size of the circuit.
+    fn new(step: u64, stage: usize, edges: Option<usize>, scores: Vec<f32>) -> Log {
+        let order = order(&scores);
+        let circuit = edges.map(|n| {
+            let mut circuit = vec![false; scores.len()];
+            order.iter().take(n).for_each(|&e| circuit[e] = true);
+            circuit
+        });
+        let mut ranks = vec![0.0; scores.len()];
+        let mut first = 0;
+        for run in order.chunk_by(|&a, &b| scores[a].abs() == scores[b].abs()) {
+            let mean = first as f64 + (run.len() - 1) as f64 / 2.0;
+            run.iter().for_each(|&e| ranks[e] = mean);
+            first += run.len();
+        }
+        Log { step, stage, scores, order, circuit, ranks }
+    }
+
+    /// The edges of the circuit.
+    fn edges(&self) -> Option<&[usize]> {
+        let n = self.circuit.as_ref()?.iter().filter(|x| **x).count();
+        Some(&self.order[..n])
+    }
+}
+
+/// The overlap of `a` with `b`.
+fn overlap(a: &Log, b: &Log) -> Overlap {
+    let rank_correlation = correlation(&a.ranks, &b.ranks);
+    let (Some(first), Some(second)) = (&a.circuit, &b.circuit) else {
+        return Overlap { rank_correlation, ..Default::default() };
+    };
+    let (mut both, mut either, mut own) = (0, 0, 0);
+    for (&x, &y) in first.iter().zip(second) {
+        both += usize::from(x && y);
+        either += usize::from(x || y);
+        own += usize::from(x);
+    }
+    let share = |of: usize| (of > 0).then(|| both as f64 / of as f64);
+    Overlap { jaccard: share(either), kept: share(own), rank_correlation }
+}
+
+/// Pearson's correlation of two lists of ranks.
+fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+    // The ranks of n have the mean (n - 1) / 2.
+    let mean = (a.len() as f64 - 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum()
+    };
+    let size = (product(a, a) * product(b, b)).sqrt();
+    (size > 0.0).then(|| product(a, b) / size)
+}
+
+/// What of a line of the metrics file makes a [`Log`].
+#[derive(Deserialize)]
+struct LoggedLine {
+    step: u64,
+    stage: usize,
+    edges: Option<usize>,
+    scores: Vec<f32>,
+}
+
+/// All logs of a run so far.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    logs: Vec<Log>,
+}
+
+impl History {
+    /// The logs in a metrics file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a log in it is not one.
+    pub(super) fn read(path: &Path) -> Result<History> {
+        let text = fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+        let mut history = History::default();
+        for (i, line) in text.lines().enumerate() {
+            if line.starts_with(r#"{"kind":"circuit""#) {
+                let LoggedLine { step, stage, edges, scores } = serde_json::from_str(line)
+                    .map_err(|e| {
+                        let place = format!("{}: line {}", path.display(), i + 1);
+                        Error::input(place, e, "the file was changed; start again with --force")
+                    })?;
+                history.logs.push(Log::new(step, stage, edges, scores));
+            }
+        }
+        Ok(history)
+    }
+
+    /// Looks at the model after `step` steps, and compares with the log before; none if a number of
+    /// the model is none.
+    pub(super) fn log<T: Element>(
+        &mut self,
+        watch: &mut Watch<T>,
+        parameters: &[&[T]],
+        step: u64,
+        stage: usize,
+    ) -> Option<CircuitLine> {
+        let mut line = watch.look(parameters)?;
+        (line.step, line.stage) = (step, stage);
+        let now = Log::new(step, stage, line.edges, line.scores.clone());
+        if let Some(before) = self.logs.last() {
+            let Overlap { jaccard, rank_correlation, .. } = overlap(before, &now);
+            (line.jaccard, line.rank_correlation) = (jaccard, rank_correlation);
+            if let (Some(old), Some(new)) = (&before.circuit, &now.circuit) {
+                let size = |scores: &[f32]| scores.iter().map(|s| s.abs()).sum::<f32>();
+                let (was, is) = (size(&before.scores), size(&now.scores));
+                let mut counts = [0; 4];
+                for e in 0..new.len() {
+                    let (a, b) = (before.scores[e].abs() / was, now.scores[e].abs() / is);
+                    match (old[e], new[e]) {
+                        (false, true) => counts[0] += 1,
+                        (true, false) => counts[1] += 1,
+                        (true, true) if b > 1.1 * a => counts[2] += 1,
+                        (true, true) if a > 1.1 * b => counts[3] += 1,
+                        _ => {}
+                    }
+                }
+                let [reinforced, pruned, grew, shrank] = counts.map(Some);
+                (line.reinforced, line.pruned) = (reinforced, pruned);
+                (line.grew, line.shrank) = (grew, shrank);
+            }
+        }
+        self.logs.push(now);
+        Some(line)
+    }
+
+    /// Compares all logs, and writes the summary into the run folder; nothing if there is no log.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn summarize(&self, run: &Path, config: &Config, ks: &[usize]) -> Result<()> {
+        let Some(last) = self.logs.last() else { return Ok(()) };
+        let graph = graph(config);
+        let logs = self.logs.iter().map(|log| LogSummary {
+            step: log.step,
+            stage: log.stage,
+            edges: log.edges().map(<[_]>::len),
+            last: overlap(log, last),
+        });
+        let ends: Vec<&Log> =
+            self.logs.chunk_by(|a, b| a.stage == b.stage).filter_map(<[_]>::last).collect();
+        let stages = ends.iter().map(|log| {
+            let circuit = log.edges();
+            let [useful, spurious] = shares(&graph, &log.scores, ks[log.stage]);
+            StageSummary {
+                stage: log.stage,
+                step: log.step,
+                nodes: circuit.map(|c| nodes(&graph, c)),
+                circuit: circuit.map(<[_]>::to_vec),
+                useful,
+                spurious,
+                scores: log.scores.clone(),
+            }
+        });
+        let summary = Summary {
+            version: VERSION,
+            faithfulness: FAITHFULNESS,
+            edges: names(&graph),
+            transfers: ends.windows(2).map(|pair| overlap(pair[0], pair[1])).collect(),
+            stages: stages.collect(),
+            logs: logs.collect(),
+        };
+        write(run, SUMMARY, &summary)
+    }
+}
+
+/// The names of all edges.
+fn names(graph: &Graph) -> Vec<String> {
+    (0..graph.edges()).map(|e| graph.edge(e).to_string()).collect()
+}
+
+/// Writes a file of the folder of circuits.
+fn write(run: &Path, name: &str, content: &impl Serialize) -> Result<()> {
+    let folder = run.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
+    let mut text = serde_json::to_vec(content).expect("plain structs are valid JSON");
+    text.push(b'\n');
+    atomic::write_bytes(folder.join(name), &text)
+}
+
+/// The folder of a run that holds what is said of its circuits.
+pub(super) const FOLDER: &str = "circuits";
+
+const SUMMARY: &str = "summary.json";
+
+/// `circuits/summary.json` of a run folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The version of the format.
+    pub version: u32,
+    /// The share of the metric that a circuit keeps.
+    pub faithfulness: f64,
+    /// `[E]`, the names of all edges.
+    pub edges: Vec<String>,
+    /// The end of each stage that was logged.
+    pub stages: Vec<StageSummary>,
+    /// The overlap of each of these with the next.
+    pub transfers: Vec<Overlap>,
+    /// All logs.
+    pub logs: Vec<LogSummary>,
+}
+
+/// The circuit in which a stage ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageSummary {
+    /// The stage, counted from 0.
+    pub stage: usize,
+    /// Steps done by then, over all stages.
+    pub step: u64,
+    /// The numbers of its edges, by falling size of their score.
+    pub circuit: Option<Vec<usize>>,
+    /// The nodes they touch.
+    pub nodes: Option<usize>,
+    /// The share of all `|score|` on edges at positions that matter.
+    pub useful: f64,
+    /// The same at those that do not.
+    pub spurious: f64,
+    /// `[E]`.
+    pub scores: Vec<f32>,
+}
+
+/// A log beside the last one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogSummary {
+    /// Steps done by then, over all stages.
+    pub step: u64,
+    /// The stage, counted from 0.
+    pub stage: usize,
+    /// The size of its circuit.
+    pub edges: Option<usize>,
+    /// The overlap with the last log of the run.
+    pub last: Overlap,
+}
+
+impl StageSummary {
+    /// The overlap with the circuit of another stage or run of the same model.
+    pub fn overlap(&self, other: &StageSummary) -> Overlap {
+        let log = |s: &StageSummary| {
+            Log::new(s.step, s.stage, s.circuit.as_ref().map(Vec::len), s.scores.clone())
+        };
+        overlap(&log(self), &log(other))
+    }
+}
+
+impl Summary {
+    /// Reads that of a finished run.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn read(run: &Path) -> Result<Summary> {
+        let path = run.join(FOLDER).join(SUMMARY);
+        let text = fs::read(&path).map_err(|e| Error::io(&path, &e, "read"))?;
+        let help = "train again with train.circuit_every above 0";
+        serde_json::from_slice(&text).map_err(|e| Error::input(path.display(), e, help))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlaps_are_those_counted_by_hand() {
+        let a = Log::new(0, 0, Some(2), vec![-4.0, 3.0, 1.0, 1.0]);
+        let b = Log::new(9, 0, Some(3), vec![0.5, 3.0, -2.0, 1.0]);
+        assert_eq!((a.edges(), b.edges()), (Some(&[0, 1][..]), Some(&[1, 2, 3][..])));
+        assert_eq!(a.ranks, [0.0, 1.0, 2.5, 2.5]);
+        let Overlap { jaccard, kept, rank_correlation } = overlap(&a, &b);
+        assert_eq!((jaccard, kept), (Some(0.25), Some(0.5)));
+        // Ranks less their mean: -1.5, -0.5, 1, 1 and 1.5, -1.5, -0.5, 0.5.
+        let want = (-2.25 + 0.75 - 0.5 + 0.5) / (4.5f64 * 5.0).sqrt();
+        assert!((rank_correlation.expect("not all equal") - want).abs() < 1e-15);
+        let none = Log::new(0, 0, None, vec![1.0; 4]);
+        assert_eq!(overlap(&none, &a), Overlap::default());
+    }
+
+    #[test]
+    fn pairs_differ_in_their_labels() {
+        let data =
+            Dataset { tokens: vec![0, 1, 2, 3], targets: vec![0, 1, 1, 1], n: 4, seq_len: 1 };
+        let rng = || Rng::new(0, Purpose::Probe, 2);
+        let list = pairs(&data, 50, &mut rng());
+        assert_eq!(list.len(), 50);
+        assert!(list.iter().all(|p| p.labels[0] != p.labels[1] && p.clean != p.corrupted));
+        assert_eq!(pairs(&data, 10, &mut rng()), list[..10], "fewer pairs are other ones");
+        let alike = Dataset { targets: vec![1; 4], ..data };
+        assert!(pairs(&alike, 5, &mut rng()).is_empty());
+    }
+}

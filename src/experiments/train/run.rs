@@ -1,0 +1,385 @@
+//! One run: stage after stage, from a configuration to a run folder.
+
+use super::checkpoint;
+use super::checkpoint::{Restored, State};
+use super::circuits;
+use super::circuits::History;
+use super::config::Config;
+use super::metrics::{Evaluation, Line, Log, Number};
+use super::work::{Work, model_config};
+use crate::checkpoints::pooled::read_weights;
+use crate::error::{Error, Result};
+use crate::files::{atomic, safetensors};
+use crate::nn::Optimizer;
+use crate::rng::{Purpose, Rng};
+use crate::simd::Element;
+use crate::tasks::Split;
+use crate::tasks::modular_addition::ModularAddition;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What to do with a run folder that is not empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse it.
+    #[default]
+    Refuse,
+    /// Go on where the run in it stopped.
+    Resume,
+    /// Remove the run in it and start again.
+    Replace,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The last evaluation, unless an earlier process had already finished the run.
+    pub last: Option<Evaluation>,
+}
+
+/// Steps between two calls of the progress function.
+const PROGRESS_EVERY: u64 = 16;
+
+/// Trains as `config` says and writes everything into `folder`; calls `progress` with the number
+/// of steps done since the last call.
+///
+/// # Errors
+/// If files cannot be read or written, or the loss stops being a number. What was written before
+/// stays, whole; the folder is not touched before everything that is given has been read.
+pub fn run<T: Element>(
+    config: &Config,
+    folder: &Path,
+    existing: Existing,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Outcome> {
+    config.validate()?;
+    let found = find::<T>(config, folder, existing)?;
+    if matches!(found, Found::Finished) {
+        progress(config.stages.iter().map(|s| s.train.steps).sum());
+        return Ok(Outcome { last: None });
+    }
+    let data: Vec<Split> =
+        (0..config.stages.len()).map(|i| data(config, i)).collect::<Result<_>>()?;
+    let (weights, resumed) = match found {
+        Found::Checkpoint(found) => {
+            let (weights, optimizer, state) = *found;
+            (weights, Some((optimizer, state)))
+        }
+        _ => (initial_weights(config)?, None),
+    };
+    make_ready(config, folder, existing)?;
+    Run::<T>::start(config, folder, &data, weights, resumed)?.finish(progress)
+}
+
+/// What there is to go on from.
+enum Found<T> {
+    Nothing,
+    Checkpoint(Box<(Vec<Vec<T>>, Optimizer<T>, State)>),
+    Finished,
+}
+
+/// Looks into the folder and changes nothing.
+fn find<T: Element>(config: &Config, folder: &Path, existing: Existing) -> Result<Found<T>> {
+    let file = folder.join("config.toml");
+    let occupied = file.exists() || folder.join("metrics.jsonl").exists();
+    if !occupied || existing == Existing::Replace {
+        return Ok(Found::Nothing);
+    }
+    if existing == Existing::Refuse {
+        return Err(Error::input(
+            folder.display(),
+            "holds a run already",
+            "choose another --out, go on with it by --resume, or replace it by --force",
+        ));
+    }
+    let before = Config::read(&file, &[])?;
+    if before != *config {
+        let (before, now) = (before.to_toml(), config.to_toml());
+        let lines = before.lines().zip(now.lines()).find(|(before, now)| before != now);
+        let change =
+            lines.map_or(String::new(), |(before, now)| format!(": `{before}`, now `{now}`"));
+        return Err(Error::input(
+            file.display(),
+            format!("the run in this folder was started with another configuration{change}"),
+            "resume with the same configuration, or choose another --out",
+        ));
+    }
+    if checkpoint::final_folder(folder).exists() {
+        return Ok(Found::Finished);
+    }
+    match checkpoint::latest(folder)? {
+        Some(path) => read_checkpoint(config, &path),
+        None => Ok(Found::Nothing),
+    }
+}
+
+fn read_checkpoint<T: Element>(config: &Config, path: &Path) -> Result<Found<T>> {
+    let Restored { state, weights, moments } =
+        checkpoint::read(path, &model_config(&config.stages[0]))?;
+    let before = config.stages.iter().take(state.stage).map(|s| s.train.steps).sum::<u64>();
+    let stage = config.stages.get(state.stage).filter(|stage| {
+        state.stage_step <= stage.train.steps && state.step == before + state.stage_step
+    });
+    let Some(stage) = stage else {
+        let State { stage, stage_step, step, .. } = state;
+        let message = format!("stage {stage}, step {stage_step} ({step} in all) is not in the run");
+        let place = path.join("state.json");
+        return Err(Error::input(place.display(), message, checkpoint::DAMAGED));
+    };
+    let mut optimizer = Optimizer::new(stage.train.rule(), weights.iter().map(Vec::len));
+    if moments.iter().any(|m| m.len() != stage.train.rule().moments()) {
+        let place = path.join("optimizer.safetensors");
+        let message = "lacks moments that the optimizer needs";
+        return Err(Error::input(place.display(), message, checkpoint::DAMAGED));
+    }
+    optimizer.restore(state.optimizer_steps, moments);
+    Ok(Found::Checkpoint(Box::new((weights, optimizer, state))))
+}
+
+/// Makes the folder ready to be written into.
+fn make_ready(config: &Config, folder: &Path, existing: Existing) -> Result<()> {
+    match existing {
+        Existing::Refuse => {}
+        Existing::Replace => remove_run(folder)?,
+        Existing::Resume => {
+            for part in ["", "checkpoints", "snapshots", circuits::FOLDER] {
+                atomic::clean(folder.join(part))?;
+            }
+        }
+    }
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
+    atomic::write_bytes(folder.join("config.toml"), config.to_toml().as_bytes())
+}
+
+/// Removes the files of a run and nothing else.
+fn remove_run(folder: &Path) -> Result<()> {
+    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots", circuits::FOLDER] {
+        let path = folder.join(name);
+        let removed = match path.is_dir() {
+            true => fs::remove_dir_all(&path),
+            false if path.exists() => fs::remove_file(&path),
+            false => Ok(()),
+        };
+        removed.map_err(|e| Error::io(&path, &e, "remove"))?;
+    }
+    Ok(())
+}
+
+/// A run under way.
+struct Run<'a, T> {
+    config: &'a Config,
+    folder: &'a Path,
+    /// By stage.
+    data: &'a [Split],
+    log: Log,
+    history: History,
+    weights: Vec<Vec<T>>,
+    optimizer: Option<Optimizer<T>>,
+    /// Steps done in all stages.
+    step: u64,
+    /// Where to begin: a stage, and the state within it.
+    from: (usize, Option<State>),
+}
+
+impl<'a, T: Element> Run<'a, T> {
+    fn start(
+        config: &'a Config,
+        folder: &'a Path,
+        data: &'a [Split],
+        weights: Vec<Vec<T>>,
+        resumed: Option<(Optimizer<T>, State)>,
+    ) -> Result<Run<'a, T>> {
+        let path = folder.join("metrics.jsonl");
+        let Some((optimizer, state)) = resumed else {
+            let log = Log::create(&path)?;
+            let (history, optimizer, step, from) = (History::default(), None, 0, (0, None));
+            return Ok(Run { config, folder, data, log, history, weights, optimizer, step, from });
+        };
+        let mut log = Log::resume(&path, state.metrics_bytes)?;
+        let watched = config.stages.iter().any(|s| s.train.circuit_every > 0);
+        let history = if watched { History::read(&path)? } else { History::default() };
+        let (stage, step) = (state.stage, state.step);
+        log.write(&Line::Event { event: "resume", step, stage, name: None })?;
+        let (optimizer, from) = (Some(optimizer), (stage, Some(state)));
+        Ok(Run { config, folder, data, log, history, weights, optimizer, step, from })
+    }
+
+    fn finish(mut self, progress: &(dyn Fn(u64) + Sync)) -> Result<Outcome> {
+        progress(self.step);
+        let mut last = None;
+        let (first, mut state) = (self.from.0, self.from.1.take());
+        for stage in first..self.config.stages.len() {
+            last = Some(self.stage(stage, state.take(), progress)?);
+        }
+        Ok(Outcome { last })
+    }
+
+    /// Trains one stage, from its beginning or from `state`.
+    fn stage(
+        &mut self,
+        index: usize,
+        state: Option<State>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Evaluation> {
+        let stage = &self.config.stages[index];
+        let t = &stage.train;
+        let kept = self.optimizer.take();
+        let data = &self.data[index];
+        let mut work = Work::new(self.config, index, data, &self.weights, kept, state.as_ref());
+        if state.is_none() {
+            let name = Some(stage.name.as_str());
+            self.log.write(&Line::Event { event: "stage", step: self.step, stage: index, name })?;
+            if let Some(watch) = &work.watch {
+                watch.write_probe(self.folder, index)?;
+            }
+        }
+        let is_due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
+        let begun = state.map_or(0, |s| s.stage_step);
+        let mut evaluated = None;
+        for step in begun..=t.steps {
+            let last = step == t.steps;
+            // Before the batch of this step is drawn, and not where the run has just begun. At the
+            // very end the final one takes its place.
+            let end = last && index + 1 == self.config.stages.len();
+            if is_due(t.checkpoint_every, step) && step > begun && !end {
+                self.checkpoint(&work, step, checkpoint::folder(self.folder, self.step))?;
+            }
+            if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
+                self.snapshot(&work)?;
+            }
+            if is_due(t.circuit_every, step) || (last && t.circuit_every > 0) {
+                self.circuit(&mut work)?;
+            }
+            let loss = work.gradient();
+            if !loss.to_f64().is_finite() {
+                let what = format!("the loss is {}", loss.to_f64());
+                return Err(self.diverged(index, &what));
+            }
+            if last || is_due(t.eval_every, step) {
+                let evaluation = work.evaluate(self.step, index);
+                self.log.write(&Line::Eval(&evaluation))?;
+                self.log.flush()?;
+                evaluated = Some(evaluation);
+            }
+            if last {
+                // This gradient was only for the evaluation.
+                break;
+            }
+            let lr = work.update(step);
+            if is_due(t.log_every, step) {
+                let loss = Number::of(loss);
+                self.log.write(&Line::Step { step: self.step, stage: index, loss, lr })?;
+            }
+            self.step += 1;
+            if is_due(PROGRESS_EVERY, step + 1) {
+                progress(PROGRESS_EVERY);
+            }
+        }
+        progress(t.steps % PROGRESS_EVERY);
+        if !work.is_finite() {
+            return Err(self.diverged(index, "a weight is no longer finite"));
+        }
+        if index + 1 == self.config.stages.len() {
+            let ks: Vec<usize> = self.config.stages.iter().map(|s| s.task.k).collect();
+            self.history.summarize(self.folder, &work.model_config, &ks)?;
+            let (step, name) = (self.step, None);
+            self.log.write(&Line::Event { event: "stop", step, stage: index, name })?;
+            self.checkpoint(&work, t.steps, checkpoint::final_folder(self.folder))?;
+        }
+        (self.weights, self.optimizer) = work.into_parts();
+        Ok(evaluated.expect("the last step is always evaluated"))
+    }
+
+    fn checkpoint(&mut self, work: &Work<'_, T>, stage_step: u64, folder: PathBuf) -> Result<()> {
+        let metrics_bytes = self.log.flush()?;
+        if !work.is_finite() {
+            // The loss of the next step will say so; the checkpoint before stays the last.
+            return Ok(());
+        }
+        let parent = self.folder.join("checkpoints");
+        fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, &e, "make"))?;
+        let state = State {
+            version: checkpoint::VERSION,
+            dtype: T::NAME.into(),
+            stage: work.index,
+            stage_step,
+            step: self.step,
+            metrics_bytes,
+            optimizer_steps: work.optimizer.steps(),
+            batches: work.batches.state(),
+            dropout: work.dropout.state(),
+        };
+        checkpoint::write(&folder, &work.model_config, &work.values(), &work.optimizer, &state)
+    }
+
+    fn snapshot(&self, work: &Work<'_, T>) -> Result<()> {
+        let folder = self.folder.join("snapshots");
+        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
+        let path = folder.join(format!("step-{:06}.safetensors", self.step));
+        let tensors = checkpoint::weights(&work.parameters, &work.values());
+        safetensors::write(path, &tensors, &Default::default())
+    }
+
+    fn circuit(&mut self, work: &mut Work<'_, T>) -> Result<()> {
+        let (step, stage) = (self.step, work.index);
+        let Some(mut watch) = work.watch.take() else { return Ok(()) };
+        let line = self.history.log(&mut watch, &work.values(), step, stage);
+        work.watch = Some(watch);
+        line.map_or(Ok(()), |line| self.log.write(&Line::Circuit(&line)))
+    }
+
+    /// The error for numbers that are none, after noting it in the log.
+    fn diverged(&mut self, index: usize, what: &str) -> Error {
+        let event = Line::Event { event: "diverged", step: self.step, stage: index, name: None };
+        // The divergence is the error to tell; one of the log could only hide it.
+        let noted = self.log.write(&event).and_then(|()| self.log.flush().map(drop));
+        if let Err(e) = noted {
+            tracing::warn!("{e}");
+        }
+        let place = format!("{}: step {}", self.folder.display(), self.step);
+        let lr = self.config.stages[index].train.lr;
+        let kept = match checkpoint::latest(self.folder) {
+            Ok(Some(path)) => format!("the last good checkpoint is {}", path.display()),
+            _ => "set train.checkpoint_every to keep earlier weights".into(),
+        };
+        let help = format!("lower train.lr ({lr:?}) or set train.clip; {kept}");
+        Error::failed(place, what, help)
+    }
+}
+
+fn initial_weights<T: Element>(config: &Config) -> Result<Vec<Vec<T>>> {
+    let m = &config.stages[0].model;
+    let model = model_config(&config.stages[0]);
+    match &m.init {
+        None => {
+            let init = model.init(config.seed);
+            Ok(init.iter().map(|w| w.iter().map(|&x| T::from_f64(x)).collect()).collect())
+        }
+        Some(path) => {
+            let file = safetensors::Tensors::read(path);
+            let weights = file.and_then(|file| read_weights(&file, &m.init_prefix, &model));
+            weights.map_err(|e| e.within(config.place("model.init")))
+        }
+    }
+}
+
+/// The rows of stage `i`. They depend on the seed and the modulus, not on where the stage stands, so
+/// that p = 4 from scratch and p = 4 after p = 2 see the same rows.
+fn data(config: &Config, i: usize) -> Result<Split> {
+    let t = &config.stages[i].task;
+    let task = ModularAddition { p: t.p, seq_len: t.seq_len, k: t.k };
+    match &t.data {
+        Some(path) => {
+            let split = task.read(path).map_err(|e| e.within(config.place_in(i, "task.data")))?;
+            config.check_rows(i, split.train.n)?;
+            Ok(split)
+        }
+        None => {
+            let mut rng = Rng::new(config.seed, Purpose::Data, t.p as u32);
+            // The only thing that can be wrong with it.
+            let place = || config.place_in(i, "task.test");
+            let split = task.generate(t.train, t.test, t.overlap, &mut rng);
+            split.map_err(|e| Error::input(place(), e.message(), e.help()))
+        }
+    }
+}

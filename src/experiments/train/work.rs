@@ -1,0 +1,218 @@
+//! The computing half of a run: batches, gradients, updates and evaluations of one stage.
+
+use super::batches::Batches;
+use super::checkpoint::State;
+use super::circuits::Watch;
+use super::config::{Batch, Config, OptimizerState, Stage};
+use super::measure::Evaluator;
+use super::metrics::Evaluation;
+use crate::nn::pooled;
+use crate::nn::pooled::{Group, Parameter, Pooled};
+use crate::nn::{Optimizer, Schedule, clip_factor, squared_norm};
+use crate::rng::{Purpose, Rng};
+use crate::simd::Element;
+use crate::tape::{BackwardPlan, Program, Tape};
+use crate::tasks::Split;
+use std::collections::BTreeMap;
+
+/// The model a stage describes.
+pub(super) fn model_config(stage: &Stage) -> pooled::Config {
+    let m = &stage.model;
+    pooled::Config {
+        vocab: m.vocab,
+        seq_len: stage.task.seq_len,
+        d_model: m.d_model,
+        d_mlp: m.d_mlp,
+        activation: m.activation,
+        mlp_bias: m.mlp_bias,
+        dropout: m.dropout,
+    }
+}
+
+/// All that a stage computes with.
+pub(super) struct Work<'a, T> {
+    pub(super) index: usize,
+    stage: &'a Stage,
+    pub(super) model_config: pooled::Config,
+    pub(super) parameters: Vec<Parameter>,
+    data: &'a Split,
+    program: Program<T>,
+    model: Pooled,
+    /// The reverse pass of the first part of a batch, and of the others, which add to it.
+    plans: [BackwardPlan; 2],
+    pub(super) optimizer: Optimizer<T>,
+    schedule: Schedule,
+    evaluator: Evaluator<T>,
+    /// If the stage logs its circuits.
+    pub(super) watch: Option<Watch<T>>,
+    pub(super) batches: Batches,
+    /// The rows of the current batch.
+    rows: Vec<u32>,
+    /// How many of them the program takes at a time.
+    part: usize,
+    pub(super) dropout: Rng,
+}
+
+/// The bytes of activations and their gradients that mostly stay in a second-level cache.
+const PART_BYTES: usize = 1 << 20;
+
+/// How many rows of a batch to compute at a time, so that what one operation writes is still in
+/// the cache when the next one reads it. All parts are alike, the last one may not be full. It
+/// depends on the shapes alone, as the bits of the sum do.
+fn part_rows<T>(config: &pooled::Config, batch: usize) -> usize {
+    let numbers = 5 * config.d_mlp + 8 * config.d_model + 4 * config.seq_len + 3 * config.vocab;
+    let most = (PART_BYTES / (numbers * size_of::<T>())).max(32);
+    batch.div_ceil(batch.div_ceil(most))
+}
+
+impl<'a, T: Element> Work<'a, T> {
+    /// For stage `index`, from its beginning with these weights, or from `state`; `kept` is the
+    /// optimiser as the stage before, or the checkpoint, left it.
+    pub(super) fn new(
+        config: &'a Config,
+        index: usize,
+        data: &'a Split,
+        weights: &[Vec<T>],
+        kept: Option<Optimizer<T>>,
+        state: Option<&State>,
+    ) -> Self {
+        let stage = &config.stages[index];
+        let t = &stage.train;
+        let model_config = model_config(stage);
+        let parameters = model_config.parameters();
+        let train_rows = data.train.n;
+        let batch = match t.batch {
+            Batch::Full => train_rows,
+            Batch::Size(n) => n,
+        };
+        let mut tape = Tape::new();
+        let part = part_rows::<T>(&model_config, batch);
+        let model = Pooled::record(&mut tape, &model_config, part);
+        let mut program = tape.finish();
+        let first = program.plan_backward(model.loss, &model.parameters);
+        let others = first.accumulating(&program);
+        model.set_parameters(&mut program, weights);
+
+        let sizes = parameters.iter().map(|p| p.shape.len());
+        let keep = state.is_some() || t.optimizer_state == OptimizerState::Keep;
+        let mut optimizer =
+            kept.filter(|_| keep).unwrap_or_else(|| Optimizer::new(t.rule(), sizes));
+        optimizer.follow(t.rule());
+        let in_order = !t.shuffle || batch == train_rows;
+        let batches = match state {
+            Some(state) => Batches::resume(train_rows, state.batches),
+            None => {
+                let rng = Rng::new(config.seed, Purpose::Shuffle, index as u32);
+                Batches::new(train_rows, (!in_order).then_some(rng))
+            }
+        };
+        let dropout = match state {
+            Some(state) => Rng::from_state(&state.dropout),
+            None => Rng::new(config.seed, Purpose::Dropout, index as u32),
+        };
+        let watch = (t.circuit_every > 0).then(|| {
+            Watch::new(&model_config, &data.train, t.circuit_probe, config.seed, &stage.task)
+        });
+        let rows = data.train.n.max(data.test.as_ref().map_or(0, |t| t.n));
+        Work {
+            index,
+            stage,
+            evaluator: Evaluator::new(&model_config, rows),
+            watch: watch.flatten(),
+            model_config,
+            parameters,
+            data,
+            program,
+            model,
+            plans: [first, others],
+            part,
+            optimizer,
+            schedule: Schedule {
+                shape: t.schedule,
+                peak: t.lr,
+                floor: t.min_lr,
+                warmup: t.warmup as usize,
+                steps: t.steps as usize,
+            },
+            batches,
+            rows: vec![0; batch],
+            dropout,
+        }
+    }
+
+    /// Draws the next batch and computes its loss and gradient.
+    pub(super) fn gradient(&mut self) -> T {
+        self.batches.next_into(&mut self.rows);
+        let train = &self.data.train;
+        let mut loss = T::ZERO;
+        for (i, rows) in self.rows.chunks(self.part).enumerate() {
+            let rows = rows.iter().map(|&r| (train.row(r as usize), train.targets[r as usize]));
+            self.model.set_part(&mut self.program, rows, self.rows.len());
+            if self.model_config.dropout > 0.0 {
+                let rng = &mut self.dropout;
+                self.program.draw_noise(|| rng.uniform());
+            }
+            self.program.forward();
+            self.program.backward(&self.plans[i.min(1)]);
+            loss += self.program.value(self.model.loss)[0];
+        }
+        loss
+    }
+
+    /// Updates the parameters by the gradient and returns the learning rate.
+    pub(super) fn update(&mut self, step: u64) -> f64 {
+        let lr = self.schedule.at(step as usize);
+        let t = &self.stage.train;
+        if let Some(limit) = t.clip {
+            let squares = self.model.parameters.iter().map(|&x| squared_norm(self.program.grad(x)));
+            let factor = clip_factor(squares.sum::<f64>().sqrt(), limit);
+            if factor < 1.0 {
+                for &x in &self.model.parameters {
+                    let (_, gradient) = self.program.value_and_grad_mut(x);
+                    gradient.iter_mut().for_each(|g| *g = *g * T::from_f64(factor));
+                }
+            }
+        }
+        self.optimizer.begin_step();
+        for (i, (&x, p)) in self.model.parameters.iter().zip(&self.parameters).enumerate() {
+            let discount = if p.group == Group::Mlp { t.mlp_lr_discount } else { 1.0 };
+            let (x, gradient) = self.program.value_and_grad_mut(x);
+            self.optimizer.update(i, lr / discount, x, gradient);
+        }
+        lr
+    }
+
+    pub(super) fn values(&self) -> Vec<&[T]> {
+        self.model.parameters.iter().map(|&x| self.program.value(x)).collect()
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        self.values().iter().all(|w| w.iter().all(|x| x.to_f64().is_finite()))
+    }
+
+    pub(super) fn evaluate(&mut self, step: u64, stage: usize) -> Evaluation {
+        let mut squares: BTreeMap<&'static str, f64> =
+            Group::ALL.iter().map(|g| (g.name(), 0.0)).collect();
+        for (&x, p) in self.model.parameters.iter().zip(&self.parameters) {
+            *squares.entry(p.group.name()).or_default() += squared_norm(self.program.grad(x));
+        }
+        let k = self.stage.task.k;
+        let values: Vec<&[T]> =
+            self.model.parameters.iter().map(|&x| self.program.value(x)).collect();
+        let train = self.evaluator.measure(&values, &self.data.train, k);
+        let test = self.data.test.as_ref().map(|test| self.evaluator.measure(&values, test, k));
+        Evaluation {
+            step,
+            stage,
+            train: train.scores,
+            test: test.as_ref().map(|t| t.scores),
+            gradient_norm: squares.into_iter().map(|(g, s)| (g, s.sqrt())).collect(),
+            circuit: test.unwrap_or(train).circuit,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<Vec<T>>, Option<Optimizer<T>>) {
+        let weights = self.values().iter().map(|w| w.to_vec()).collect();
+        (weights, Some(self.optimizer))
+    }
+}

@@ -1,0 +1,126 @@
+//! What a run leaves behind, and base models to start from.
+
+use super::run::{Report, Tuned};
+use crate::checkpoints;
+use crate::checkpoints::read_transformer;
+use crate::error::{Error, Result};
+use crate::files::atomic;
+use crate::graph::Graph;
+use crate::nn::transformer::Model;
+use crate::tasks::language::LONGEST;
+use crate::tasks::language::vocabulary::Vocabulary;
+use crate::tuning::lora::Saved;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::Path;
+
+/// The file of a run's figures.
+pub const REPORT: &str = "report.json";
+
+/// The base model in a folder, and its hash.
+///
+/// # Errors
+/// If there is none, or it does not speak the language of the tasks.
+pub fn read_base(folder: &Path) -> Result<(Model<f32>, String)> {
+    let base = read_transformer::<f32>(folder)?;
+    let (c, words) = (&base.config, Vocabulary::get().size());
+    if c.vocab != words || c.vocab_out != words || c.context + 1 < LONGEST {
+        let message = format!(
+            "{} tokens and a context of {}; the tasks have {words} words and sentences of {LONGEST}",
+            c.vocab, c.context
+        );
+        let help = "make a model that knows them with `edgegrad pretrain --out DIR`";
+        return Err(Error::input(folder.display(), message, help));
+    }
+    if !c.causal {
+        let message = "is an encoder, and the tasks are to predict what comes next";
+        return Err(Error::input(folder.display(), message, "give a decoder"));
+    }
+    let hash = checkpoints::hash(folder)?;
+    Ok((base, hash))
+}
+
+/// Makes a folder with the tuned model (adapters merged), its words, the figures, the first and the
+/// last circuit and the adapters.
+///
+/// # Errors
+/// If it exists, or cannot be written.
+pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
+    atomic::write_folder(folder, |folder| {
+        checkpoints::put_transformer(folder, &tuned.model)?;
+        checkpoints::write_words(folder, Vocabulary::get().words())?;
+        if let Some([first, last]) = &tuned.circuits {
+            first.write(folder.join("circuit-first.json"))?;
+            last.write(folder.join("circuit.json"))?;
+        }
+        if let Some(adapters) = &tuned.adapters {
+            let saved = Saved { base: base_hash.into(), adapters: adapters.clone() };
+            saved.write(folder.join("adapters"))?;
+        }
+        let changes = tuned
+            .changes
+            .iter()
+            .map(|c| json!({ "part": c.part, "distance": c.distance, "relative": c.relative }));
+        let changes = Value::from(changes.collect::<Vec<_>>());
+        atomic::write_bytes(folder.join("changes.json"), format!("{changes:#}\n").as_bytes())?;
+        if !tuned.track.steps.is_empty() {
+            let text = format!("{:#}\n", dynamics(tuned));
+            atomic::write_bytes(folder.join("dynamics.json"), text.as_bytes())?;
+        }
+        write_report(&folder.join(REPORT), &tuned.report)
+    })
+}
+
+/// Shuffles of the looks for a trend's p-value.
+const DRAWS: usize = 2000;
+
+/// The scores of all edges at each look, and their trends.
+fn dynamics(tuned: &Tuned) -> Value {
+    let track = &tuned.track;
+    let graph = Graph::of_transformer(&tuned.model.config, tuned.report.settings.granularity());
+    let trends = track.trends(DRAWS, tuned.report.seed);
+    let edge = |e: usize| {
+        let scores: Vec<f64> = track.scores.iter().map(|s| s[e]).collect();
+        let trend =
+            trends.get(e).map(|t| json!({ "slope": t.slope, "r": t.r, "p": t.p, "q": t.q }));
+        (graph.edge(e).to_string(), json!({ "scores": scores, "trend": trend }))
+    };
+    let edges: Map<String, Value> = (0..graph.edges()).map(edge).collect();
+    json!({ "steps": track.steps, "edges": edges })
+}
+
+/// Writes figures.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_report(path: &Path, report: &Report) -> Result<()> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| {
+        Error::failed(path.display(), e, "a figure is no number; report this run's settings")
+    })?;
+    atomic::write_bytes(path, format!("{text}\n").as_bytes())
+}
+
+/// Reads figures; none if there is no such file.
+///
+/// # Errors
+/// If the file cannot be read, or is damaged.
+pub fn read_report(path: &Path) -> Result<Option<Report>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read(path).map_err(|e| Error::io(path, &e, "read"))?;
+    parse_report(&path.display().to_string(), &text).map(Some)
+}
+
+/// The figures in a text.
+///
+/// # Errors
+/// If they are damaged.
+pub fn parse_report(place: &str, text: &[u8]) -> Result<Report> {
+    let help = "remove the file to have the run again";
+    let report: Report = serde_json::from_slice(text).map_err(|e| Error::input(place, e, help))?;
+    if report.path.is_empty() {
+        return Err(Error::input(place, "path: holds no look at the model", help));
+    }
+    Ok(report)
+}

@@ -1,0 +1,173 @@
+//! The five goals of tuning, as batches and pairs.
+
+use super::settings::Settings;
+use crate::error::Result;
+use crate::formats::pairs::{Bounds, Pairs};
+use crate::named::named;
+use crate::nn::transformer::Config;
+use crate::patching::behaviour::Baseline;
+use crate::rng::{Purpose, Rng};
+use crate::tasks::language;
+use crate::tasks::language::vocabulary::PAD;
+use crate::tasks::language::{Domain, Example, Part, Source, Variant};
+use crate::tuning;
+use crate::tuning::Task;
+
+named! {
+    /// What a model is tuned for.
+    Goal {
+        /// Every present verb has the number its subject has not.
+        #[default]
+        Disagreement = "E1",
+        /// Both pronouns are equally likely for every occupation.
+        Balance = "E2",
+        /// Chains of three and four steps.
+        Chains = "E3",
+        /// Formulas of depth 3, in stories.
+        Logic = "E4",
+        /// Answers of two words, and questions without an answer.
+        Lookup = "E5",
+    }
+}
+
+impl Goal {
+    /// What its examples are about.
+    pub fn domain(self) -> Domain {
+        match self {
+            Goal::Disagreement => Domain::Agreement,
+            Goal::Balance => Domain::Occupation,
+            Goal::Chains => Domain::Arithmetic,
+            Goal::Logic => Domain::Logic,
+            Goal::Lookup => Domain::Lookup,
+        }
+    }
+
+    /// Where what is to be learned comes from.
+    pub fn source(self, part: Part) -> Source {
+        Source { domain: self.domain(), variant: Variant::Target, part }
+    }
+}
+
+/// Generators of a run's batches and pairs are numbered behind those of pre-training.
+const BATCHES: u32 = 1 << 30;
+const PAIRS: u32 = 1 << 31;
+
+/// The batches and pairs of one run.
+#[derive(Clone)]
+pub struct LanguageTask<'a> {
+    settings: &'a Settings,
+    config: &'a Config,
+    seed: u64,
+    /// By update.
+    examples: Vec<Vec<Example>>,
+    /// Tokens in a row.
+    length: usize,
+}
+
+impl<'a> LanguageTask<'a> {
+    /// Draws all batches of a run: the same for every method.
+    pub fn new(settings: &'a Settings, config: &'a Config, seed: u64) -> LanguageTask<'a> {
+        let source = settings.task.source(Part::Train);
+        let batch = |step: usize| {
+            source.examples(
+                settings.batch,
+                &mut Rng::new(seed, Purpose::Mixture, BATCHES + step as u32),
+            )
+        };
+        let examples: Vec<Vec<Example>> = (0..settings.steps).map(batch).collect();
+        let lengths = examples.iter().flatten().map(|e| e.tokens.len() - 1);
+        let length = lengths.max().expect("a run has examples");
+        LanguageTask { settings, config, seed, examples, length }
+    }
+
+    /// The same with other settings of discovery.
+    pub(super) fn with<'b>(&'b self, settings: &'b Settings) -> LanguageTask<'b> {
+        LanguageTask { settings, ..self.clone() }
+    }
+
+    /// Tokens in a row: those of the longest example but one.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Rows of a part of a batch.
+    pub fn rows(&self) -> usize {
+        self.settings.part.min(self.settings.batch)
+    }
+
+    /// Pairs of tokens that are to be equally likely, in a part: one for each row.
+    pub fn gaps(&self) -> usize {
+        if self.settings.beta > 0.0 { self.rows() } else { 0 }
+    }
+
+    /// One part of a batch of `all` examples whose weights are divided by `total`.
+    fn part(&self, examples: &[Example], total: f32, all: usize) -> tuning::Batch {
+        let s = self.settings;
+        let counted = language::Batch::new(examples, s.counted, self.length);
+        let mut batch = tuning::Batch {
+            inputs: counted.inputs,
+            targets: counted.targets,
+            weights: self.weights(examples, &counted.weights),
+            ..tuning::Batch::default()
+        };
+        batch.weights.iter_mut().for_each(|w| *w /= total);
+        let missing = self.rows() - examples.len();
+        // Rows that count nothing, so that every part fits the recording.
+        let fill = missing * self.length;
+        batch.inputs.extend(vec![PAD; fill]);
+        batch.targets.extend(vec![PAD; fill]);
+        batch.weights.extend(vec![0.0; fill]);
+        if s.beta > 0.0 {
+            let gap = |row: usize| {
+                let asked = examples.get(row).filter(|e| e.labels.explicit == Some(false));
+                match asked.and_then(|e| e.asked.first()) {
+                    Some(a) => ((row * self.length + a.at - 1) as u32, [a.answer, a.rival]),
+                    // The gap between a token and itself is 0.
+                    None => (0, [PAD, PAD]),
+                }
+            };
+            batch.gaps = (0..self.rows()).map(gap).collect();
+            // The penalty is a mean over the rows of a part, and is to be one over the batch.
+            batch.beta = s.beta * self.rows() as f64 / all as f64;
+        }
+        batch
+    }
+
+    /// What `counted` says, and more for tokens that are asked.
+    fn weights(&self, examples: &[Example], counted: &[f32]) -> Vec<f32> {
+        let mut weights = counted.to_vec();
+        for (i, example) in examples.iter().enumerate() {
+            for asked in &example.asked {
+                weights[i * self.length + asked.at - 1] *= self.settings.asked_weight as f32;
+            }
+        }
+        weights
+    }
+}
+
+impl Task for LanguageTask<'_> {
+    fn batch(&self, step: usize) -> Vec<tuning::Batch> {
+        let examples = &self.examples[step];
+        let counted = language::Batch::new(examples, self.settings.counted, self.length);
+        let total: f32 = self.weights(examples, &counted.weights).iter().sum();
+        examples.chunks(self.rows()).map(|part| self.part(part, total, examples.len())).collect()
+    }
+
+    fn pairs(&self, step: usize) -> Result<Pairs> {
+        let s = self.settings;
+        let mut rng = Rng::new(self.seed, Purpose::Mixture, PAIRS + step as u32);
+        let mut pairs = s.task.source(Part::Train).pairs(s.pairs, &mut rng);
+        // One recording serves sequences of one length, and a causal model sees nothing of what
+        // follows. A mean over positions would.
+        if !matches!(s.baseline, Baseline::Mean | Baseline::MeanPerPosition) {
+            let longest = pairs.iter().map(|p| p.clean.len()).max().unwrap_or(0);
+            for pair in &mut pairs {
+                pair.clean.resize(longest, PAD);
+                pair.corrupted.resize(longest, PAD);
+            }
+        }
+        let &Config { vocab, vocab_out, context, .. } = self.config;
+        let bounds = Bounds { vocab, vocab_out, context };
+        Pairs::parse("pairs", language::jsonl(&pairs).as_bytes(), &bounds, None, None)
+    }
+}

@@ -1,0 +1,7 @@
+//! Files: written whole or not at all, read with errors that name what is wrong.
+#![forbid(unsafe_code)]
+
+pub mod atomic;
+pub mod error;
+pub mod json;
+pub mod safetensors;

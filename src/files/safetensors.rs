@@ -1,0 +1,622 @@
+//! Named tensors in a file: weights, optimiser state, data sets.
+//!
+//! A `.safetensors` file is a length (eight bytes, little endian), that many bytes of JSON that
+//! give each tensor a dtype, a shape and a range of bytes, and then the bytes. What is written here
+//! is sorted, so that the same tensors always make the same file.
+
+use super::atomic;
+use crate::error::{Error, Result};
+use crate::simd::Element;
+use ::safetensors::tensor::Metadata;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::marker::PhantomData;
+use std::path::Path;
+
+pub use ::safetensors::Dtype;
+
+/// Bytes of the header's length, and what the header is padded to so that data starts aligned.
+const WORD: usize = 8;
+
+/// Numbers with their shape, row-major.
+pub type Shaped<T> = (Vec<usize>, Vec<T>);
+
+/// The tensors of one file, held in memory.
+#[derive(Debug)]
+pub struct Tensors {
+    place: String,
+    bytes: Vec<u8>,
+    /// Where the header ends and the data begins.
+    start: usize,
+    header: Metadata,
+}
+
+impl Tensors {
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not what its header says.
+    pub fn read(path: impl AsRef<Path>) -> Result<Tensors> {
+        let path = path.as_ref();
+        let fail = |e| Error::io(path, &e, "read");
+        let meta = fs::metadata(path).map_err(fail)?;
+        if !meta.is_file() {
+            // A device or a pipe may never end.
+            return Err(Error::input(
+                path.display(),
+                "is not a file",
+                "give a .safetensors file, such as the model.safetensors inside a model folder",
+            ));
+        }
+        let mut bytes = Vec::new();
+        let wanted = usize::try_from(meta.len()).unwrap_or(usize::MAX);
+        bytes.try_reserve_exact(wanted).map_err(|_| {
+            let message = format!("does not fit into memory: {wanted} bytes");
+            Error::failed(path.display(), message, "free some memory, or use a smaller model")
+        })?;
+        File::open(path).and_then(|mut f| f.read_to_end(&mut bytes)).map_err(fail)?;
+        Tensors::from_bytes(path.display(), bytes)
+    }
+
+    /// The tensors in `bytes`; `place` names their source in errors.
+    ///
+    /// # Errors
+    /// When the bytes are not what their header says.
+    pub fn from_bytes(place: impl Display, bytes: Vec<u8>) -> Result<Tensors> {
+        let place = place.to_string();
+        let fail = |message: String| {
+            let help = "is it a whole .safetensors file? copy or save it again";
+            Err(Error::input(&place, message, help))
+        };
+        let Some((length, rest)) = bytes.split_first_chunk::<WORD>() else {
+            let n = bytes.len();
+            return fail(format!("is cut off: {n} bytes, a .safetensors file has at least {WORD}"));
+        };
+        // The length is compared with what is there before anything is sized by it.
+        let length = u64::from_le_bytes(*length);
+        let Some(text) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
+            let n = rest.len();
+            return fail(format!("is cut off: its header needs {length} bytes, {n} are left"));
+        };
+        let header: Metadata = match serde_json::from_slice(text) {
+            Ok(header) => header,
+            Err(e) => return fail(format!("its header is malformed: {e}")),
+        };
+        // `SafeTensors::deserialize` would add these lengths up without a check and overflow on
+        // a header that lies, so the last step of its work is done here.
+        let (expected, got) = (header.data_len(), rest.len() - text.len());
+        if expected != got {
+            return fail(format!("holds {got} bytes of data, its header says {expected}"));
+        }
+        let start = WORD + text.len();
+        Ok(Tensors { place, bytes, start, header })
+    }
+
+    /// What errors call these tensors: the path they were read from.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = self.header.offset_keys();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether there is a tensor called `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.header.info(name).is_some()
+    }
+
+    /// The shape of the tensor `name`.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.info(name).map(|i| i.shape.as_slice())
+    }
+
+    /// The dtype of the tensor `name`.
+    pub fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.header.info(name).map(|i| i.dtype)
+    }
+
+    /// What the file says about itself under `key`.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.header.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The numbers of a floating-point tensor, rounded to the nearest `T`.
+    ///
+    /// # Errors
+    /// When there is no such tensor, it holds no floating-point numbers, or one of them is not
+    /// finite as a `T`.
+    pub fn get<T: Element>(&self, name: &str) -> Result<Shaped<T>> {
+        let (dtype, shape, data) = self.raw(name)?;
+        let values: Vec<T> = match dtype {
+            Dtype::F64 => decode(data, |b| T::from_f64(f64::from_le_bytes(b))),
+            Dtype::F32 => decode(data, |b| T::from_f64(f64::from(f32::from_le_bytes(b)))),
+            Dtype::F16 => decode(data, |b| T::from_f64(half_to_f64(u16::from_le_bytes(b)))),
+            Dtype::BF16 => decode(data, |b| T::from_f64(bfloat_to_f64(u16::from_le_bytes(b)))),
+            other => {
+                let message = format!("expected F64, F32, F16 or BF16, got {other}");
+                return Err(self.error(name, message, "save the tensor as floating point"));
+            }
+        };
+        if let Some(i) = values.iter().position(|x| !x.to_f64().is_finite()) {
+            let index = place_in(i, shape);
+            let message = format!("number {index} of {shape:?} is not finite as {}", T::NAME);
+            let help = "the model it came from may have diverged; use an earlier checkpoint";
+            return Err(self.error(name, message, help));
+        }
+        Ok((shape.to_vec(), values))
+    }
+
+    /// The numbers of a floating-point tensor in full precision.
+    ///
+    /// # Errors
+    /// As [`get`](Tensors::get).
+    pub fn get_f64(&self, name: &str) -> Result<Shaped<f64>> {
+        self.get(name)
+    }
+
+    /// `shape`: the numbers of a floating-point tensor that has to have this shape.
+    ///
+    /// # Errors
+    /// As [`get`](Tensors::get), and when the shape is another.
+    pub fn get_shaped<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
+        let (_, got, _) = self.raw(name)?;
+        if got != shape {
+            let message = format!("expected shape {shape:?}, got {got:?}");
+            return Err(self.error(name, message, "check the sizes in the configuration"));
+        }
+        Ok(self.get(name)?.1)
+    }
+
+    /// The numbers of an integer tensor.
+    ///
+    /// # Errors
+    /// When there is no such tensor, it holds no integers, or one of them exceeds an `i64`.
+    pub fn get_ids(&self, name: &str) -> Result<Shaped<i64>> {
+        let (dtype, shape, data) = self.raw(name)?;
+        let values = match dtype {
+            Dtype::I64 => decode(data, i64::from_le_bytes),
+            Dtype::I32 => decode(data, |b| i64::from(i32::from_le_bytes(b))),
+            Dtype::U32 => decode(data, |b| i64::from(u32::from_le_bytes(b))),
+            Dtype::I16 => decode(data, |b| i64::from(i16::from_le_bytes(b))),
+            Dtype::U16 => decode(data, |b| i64::from(u16::from_le_bytes(b))),
+            Dtype::I8 => decode(data, |b| i64::from(i8::from_le_bytes(b))),
+            Dtype::U8 | Dtype::BOOL => decode(data, |b| i64::from(u8::from_le_bytes(b))),
+            Dtype::U64 => {
+                let wide: Vec<u64> = decode(data, u64::from_le_bytes);
+                let narrow = wide.iter().map(|&x| i64::try_from(x)).collect::<Result<_, _>>();
+                narrow.map_err(|_| {
+                    let message = format!("holds a number above {}", i64::MAX);
+                    self.error(name, message, "ids are small; save the tensor as I64")
+                })?
+            }
+            other => {
+                let message = format!("expected integers (I64, I32, U32, U8, ...), got {other}");
+                return Err(self.error(name, message, "save the tensor as I64"));
+            }
+        };
+        Ok((shape.to_vec(), values))
+    }
+
+    /// Bad input in the tensor `name` of this file.
+    pub fn error(&self, name: &str, message: impl Display, help: impl Display) -> Error {
+        Error::input(format_args!("{}: tensor `{name}`", self.place), message, help)
+    }
+
+    fn raw(&self, name: &str) -> Result<(Dtype, &[usize], &[u8])> {
+        let Some(info) = self.header.info(name) else {
+            return Err(self.missing(name));
+        };
+        // The header was checked: ranges follow one another and end where the file ends.
+        let (from, to) = info.data_offsets;
+        Ok((info.dtype, &info.shape, &self.bytes[self.start + from..self.start + to]))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let names = self.names();
+        let score = |other: &str| strsim::jaro_winkler(name, other);
+        let nearest = names.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
+        let help = match nearest {
+            Some(nearest) => format!("it has {} tensors; did you mean `{nearest}`?", names.len()),
+            None => "the file holds no tensors at all".into(),
+        };
+        self.error(name, "is missing", help)
+    }
+}
+
+fn decode<const N: usize, T>(data: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let (numbers, rest) = data.as_chunks::<N>();
+    debug_assert!(rest.is_empty());
+    numbers.iter().map(|&b| number(b)).collect()
+}
+
+/// IEEE binary16: one sign bit, five exponent bits with bias 15, ten fraction bits. Exact.
+fn half_to_f64(bits: u16) -> f64 {
+    const SMALLEST: f64 = 1.0 / (1 << 24) as f64;
+    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, bits & 0x3ff);
+    let magnitude = match exponent {
+        0 => f64::from(fraction) * SMALLEST,
+        31 if fraction == 0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => f64::from_bits((u64::from(exponent) + 1023 - 15) << 52 | u64::from(fraction) << 42),
+    };
+    if sign == 0 { magnitude } else { -magnitude }
+}
+
+/// bfloat16 is the upper half of a binary32. Exact.
+fn bfloat_to_f64(bits: u16) -> f64 {
+    f64::from(f32::from_bits(u32::from(bits) << 16))
+}
+
+/// The index of the `i`-th number of a row-major tensor.
+fn place_in(mut i: usize, shape: &[usize]) -> String {
+    let mut index = vec![0; shape.len()];
+    for (at, &n) in index.iter_mut().zip(shape).rev() {
+        (*at, i) = (i % n, i / n);
+    }
+    format!("{index:?}")
+}
+
+/// A tensor to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Tensor {
+    /// `shape`: floating-point numbers, as F32 when `T` is `f32` and as F64 otherwise.
+    ///
+    /// # Panics
+    /// When `shape` does not hold `values`.
+    #[track_caller]
+    pub fn new<T: Element>(name: impl Into<String>, shape: &[usize], values: &[T]) -> Tensor {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "shape {shape:?} and values");
+        let (dtype, bytes) = if T::NAME == "f32" {
+            // Through f64 and back: exact.
+            let narrow = values.iter().flat_map(|x| (x.to_f64() as f32).to_le_bytes());
+            (Dtype::F32, narrow.collect())
+        } else {
+            (Dtype::F64, values.iter().flat_map(|x| x.to_f64().to_le_bytes()).collect())
+        };
+        Tensor { name: name.into(), dtype, shape: shape.to_vec(), bytes }
+    }
+
+    /// `shape`: whole numbers, as I64.
+    ///
+    /// # Panics
+    /// When `shape` does not hold `values`.
+    #[track_caller]
+    pub fn ids(name: impl Into<String>, shape: &[usize], values: &[i64]) -> Tensor {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "shape {shape:?} and values");
+        let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Tensor { name: name.into(), dtype: Dtype::I64, shape: shape.to_vec(), bytes }
+    }
+}
+
+/// Writes tensors and what the file says about itself, whole or not at all.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("w.safetensors");
+/// use edgegrad::files::safetensors::{Tensor, Tensors, write};
+/// write(&path, &[Tensor::new("w", &[2, 1], &[1.0f32, 2.5])], &Default::default())?;
+/// assert_eq!(Tensors::read(&path)?.get_f64("w")?, (vec![2, 1], vec![1.0, 2.5]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// When the file cannot be written; one that was there is then unchanged.
+///
+/// # Panics
+/// When two tensors have one name.
+pub fn write(
+    path: impl AsRef<Path>,
+    tensors: &[Tensor],
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
+    let (header, order) = layout(tensors, metadata);
+    atomic::write_file(path, |w| {
+        w.write_all(&(header.len() as u64).to_le_bytes())?;
+        w.write_all(&header)?;
+        order.iter().try_for_each(|t| w.write_all(&t.bytes))
+    })
+}
+
+/// Writes tensors that are too large to be held together: `compute` is given the place to
+/// [push](Pushed::push) their numbers to, tensor after tensor. They are stored as
+/// [`Tensor::new`] does.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("w.safetensors");
+/// use edgegrad::files::safetensors::{Tensors, write_computed};
+/// write_computed::<f32>(&path, &[("a".into(), vec![2]), ("b".into(), vec![1])], |out| {
+///     out.push(&[1.0])?;
+///     out.push(&[2.0, 3.0])
+/// })?;
+/// assert_eq!(Tensors::read(&path)?.get_f64("b")?, (vec![1], vec![3.0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// When the file cannot be written; one that was there is then unchanged.
+///
+/// # Panics
+/// When two tensors have one name, or other than all numbers are pushed.
+pub fn write_computed<T: Element>(
+    path: impl AsRef<Path>,
+    tensors: &[(String, Vec<usize>)],
+    compute: impl FnOnce(&mut Pushed<'_, T>) -> io::Result<()>,
+) -> Result<()> {
+    let (dtype, width) = if T::NAME == "f32" { (Dtype::F32, 4) } else { (Dtype::F64, 8) };
+    let len = |shape: &[usize]| shape.iter().product::<usize>();
+    let header = header(
+        tensors.iter().map(|(name, shape)| (&**name, dtype, &**shape, len(shape) * width)),
+        &BTreeMap::new(),
+    );
+    let wanted: usize = tensors.iter().map(|(_, shape)| len(shape)).sum();
+    atomic::write_file(path, |w| {
+        w.write_all(&(header.len() as u64).to_le_bytes())?;
+        w.write_all(&header)?;
+        let mut pushed = Pushed { writer: w, count: 0, numbers: PhantomData };
+        compute(&mut pushed)?;
+        assert_eq!(pushed.count, wanted, "numbers of {} tensors", tensors.len());
+        Ok(())
+    })
+}
+
+/// Where [`write_computed`] takes numbers.
+pub struct Pushed<'a, T> {
+    writer: &'a mut (dyn Write + Send),
+    count: usize,
+    numbers: PhantomData<T>,
+}
+
+impl<T: Element> Pushed<'_, T> {
+    /// Writes the next numbers.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn push(&mut self, numbers: &[T]) -> io::Result<()> {
+        self.count += numbers.len();
+        numbers.chunks(1 << 12).try_for_each(|part| {
+            let bytes: Vec<u8> = if T::NAME == "f32" {
+                // Through f64 and back: exact.
+                part.iter().flat_map(|x| (x.to_f64() as f32).to_le_bytes()).collect()
+            } else {
+                part.iter().flat_map(|x| x.to_f64().to_le_bytes()).collect()
+            };
+            self.writer.write_all(&bytes)
+        })
+    }
+}
+
+/// The header, and the tensors in the order of their bytes: wide numbers first, so that each is
+/// aligned, then by name.
+fn layout<'a>(
+    tensors: &'a [Tensor],
+    metadata: &BTreeMap<String, String>,
+) -> (Vec<u8>, Vec<&'a Tensor>) {
+    let mut order: Vec<&Tensor> = tensors.iter().collect();
+    order.sort_by_key(|t| (std::cmp::Reverse(t.dtype.bitsize()), &t.name));
+    let infos = order.iter().map(|t| (&*t.name, t.dtype, &*t.shape, t.bytes.len()));
+    (header(infos, metadata), order)
+}
+
+/// The header of tensors (name, dtype, shape, bytes) that follow one another.
+fn header<'a>(
+    tensors: impl Iterator<Item = (&'a str, Dtype, &'a [usize], usize)>,
+    metadata: &BTreeMap<String, String>,
+) -> Vec<u8> {
+    let mut header = Map::new();
+    if !metadata.is_empty() {
+        header.insert("__metadata__".into(), json!(metadata));
+    }
+    let mut end = 0;
+    for (name, dtype, shape, bytes) in tensors {
+        let from = end;
+        end += bytes;
+        let info: Value =
+            json!({"dtype": dtype.to_string(), "shape": shape, "data_offsets": [from, end]});
+        let before = header.insert(name.into(), info);
+        assert!(before.is_none(), "two tensors are called `{name}`");
+    }
+    let mut text = Value::Object(header).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(WORD), b' ');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes(tensors: &[Tensor], metadata: &[(&str, &str)]) -> Vec<u8> {
+        let metadata = metadata.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let (header, order) = layout(tensors, &metadata);
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header);
+        order.iter().for_each(|t| bytes.extend(&t.bytes));
+        bytes
+    }
+
+    fn raw(header: &str, data: &[u8]) -> Result<Tensors> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend(data);
+        Tensors::from_bytes("w.safetensors", bytes)
+    }
+
+    fn one(dtype: &str, data: &[u8], n: usize) -> Tensors {
+        let end = data.len();
+        let header =
+            format!(r#"{{"x":{{"dtype":"{dtype}","shape":[{n}],"data_offsets":[0,{end}]}}}}"#);
+        raw(&header, data).unwrap()
+    }
+
+    /// Reads everything that a file offers, in every way.
+    fn touch(t: &Tensors) {
+        for name in t.names() {
+            let _ = (t.get::<f32>(&name), t.get_f64(&name), t.get_ids(&name));
+        }
+        let _ = (t.get_f64("no such tensor"), t.metadata("format"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_comes_back_bit_for_bit(
+            wide in prop::collection::vec(prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL, 0..20),
+            narrow in prop::collection::vec(prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL, 0..20),
+            ids in prop::collection::vec(any::<i64>(), 0..20),
+            value in ".*",
+        ) {
+            let tensors = [
+                Tensor::new("narrow", &[narrow.len(), 1], &narrow),
+                Tensor::new("wide", &[1, wide.len()], &wide),
+                Tensor::ids("ids", &[ids.len()], &ids),
+            ];
+            let file = bytes(&tensors, &[("key", &value)]);
+            let reversed: Vec<_> = tensors.iter().rev().cloned().collect();
+            prop_assert_eq!(&file, &bytes(&reversed, &[("key", &value)]));
+            // Its own crate reads it too.
+            prop_assert_eq!(::safetensors::SafeTensors::deserialize(&file).unwrap().len(), 3);
+            let t = Tensors::from_bytes("w", file).unwrap();
+            prop_assert_eq!(t.names(), ["ids", "narrow", "wide"]);
+            prop_assert_eq!(t.metadata("key"), Some(value.as_str()));
+            let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let (shape, got) = t.get_f64("wide").unwrap();
+            prop_assert_eq!((shape, bits(&got)), (vec![1, wide.len()], bits(&wide)));
+            let (shape, got) = t.get::<f32>("narrow").unwrap();
+            let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!((shape, bits(&got)), (vec![narrow.len(), 1], bits(&narrow)));
+            prop_assert_eq!(t.get_ids("ids").unwrap(), (vec![ids.len()], ids));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(t) = Tensors::from_bytes("w", bytes) {
+                touch(&t);
+            }
+        }
+
+        #[test]
+        fn a_damaged_file_never_panics(
+            cut in 0usize..300, at in 0usize..300, with: u8, header in "[\\[\\]{}\":,0-9a-zA-Z_ ]{0,60}",
+        ) {
+            let mut file = bytes(&[Tensor::new("a", &[3], &[1.0, 2.0, 3.0])], &[("k", "v")]);
+            file.truncate(cut);
+            if let Some(byte) = file.get_mut(at) {
+                *byte = with;
+            }
+            if let Ok(t) = Tensors::from_bytes("w", file) {
+                touch(&t);
+            }
+            if let Ok(t) = raw(&header, &[0; 8]) {
+                touch(&t);
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_is_noticed() {
+        let file = bytes(&[Tensor::new("a", &[3], &[1.0, 2.0, 3.0])], &[]);
+        for n in 0..file.len() {
+            let e = Tensors::from_bytes("w.safetensors", file[..n].to_vec()).unwrap_err();
+            assert!(e.to_string().starts_with("w.safetensors: ") && e.exit_code() == 2, "{e}");
+        }
+    }
+
+    #[test]
+    fn a_lying_header_is_refused() {
+        let mut file = u64::MAX.to_le_bytes().to_vec();
+        file.extend(b"{}");
+        assert!(Tensors::from_bytes("w", file).unwrap_err().to_string().contains("cut off"));
+        // Eight tensors of 2^61 - 1 bytes: their sum, plus the header, does not fit into 64 bits.
+        let n = (1u64 << 61) - 1;
+        let tensor = |i: u64| {
+            let (a, b) = (i * n, (i + 1) * n);
+            format!(r#""t{i}":{{"dtype":"U8","shape":[{n}],"data_offsets":[{a},{b}]}}"#)
+        };
+        let header = format!("{{{}}}", (0..8).map(tensor).collect::<Vec<_>>().join(","));
+        let e = raw(&header, &[0; 16]).unwrap_err();
+        assert!(e.to_string().contains("holds 16 bytes of data"), "{e}");
+    }
+
+    #[test]
+    fn small_floats_are_exact() {
+        let halves: [(u16, f64); 8] = [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333251953125),
+            (0x7bff, 65504.0),
+            (0x0400, 6.103515625e-5),
+            (0x03ff, 6.097555160522461e-5),
+            (0x0001, 5.960464477539063e-8),
+            (0x8000, -0.0),
+        ];
+        for (bits, value) in halves {
+            assert_eq!(half_to_f64(bits).to_bits(), value.to_bits(), "{bits:x}");
+            assert_eq!(one("F16", &bits.to_le_bytes(), 1).get_f64("x").unwrap().1, [value]);
+        }
+        assert_eq!(half_to_f64(0xfc00), f64::NEG_INFINITY);
+        assert!(half_to_f64(0x7c01).is_nan());
+        assert_eq!(one("BF16", &0x3fc0u16.to_le_bytes(), 1).get::<f32>("x").unwrap().1, [1.5]);
+    }
+
+    #[test]
+    fn ids_of_every_width() {
+        assert_eq!(one("U8", &[3, 255], 2).get_ids("x").unwrap().1, [3, 255]);
+        assert_eq!(one("I8", &[255], 1).get_ids("x").unwrap().1, [-1]);
+        assert_eq!(one("BOOL", &[1], 1).get_ids("x").unwrap().1, [1]);
+        assert_eq!(one("I16", &[254, 255], 1).get_ids("x").unwrap().1, [-2]);
+        assert_eq!(one("U32", &[1, 0, 0, 128], 1).get_ids("x").unwrap().1, [(1 << 31) + 1]);
+        assert_eq!(one("I32", &[1, 0, 0, 128], 1).get_ids("x").unwrap().1, [1 - (1 << 31)]);
+        assert_eq!(one("U64", &[9, 0, 0, 0, 0, 0, 0, 0], 1).get_ids("x").unwrap().1, [9]);
+        let e = one("U64", &[255; 8], 1).get_ids("x").unwrap_err();
+        assert!(e.to_string().starts_with("w.safetensors: tensor `x`: "), "{e}");
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_tensor() {
+        let numbers = [1.0, f64::NAN, 1e300];
+        let file = bytes(&[Tensor::new("token_emb.weight", &[3, 1], &numbers)], &[]);
+        let t = Tensors::from_bytes("w.safetensors", file).unwrap();
+        let missing = t.get_f64("token_emb.wight").unwrap_err();
+        assert_eq!(missing.help(), "it has 1 tensors; did you mean `token_emb.weight`?");
+        let errors = [
+            (missing, "is missing"),
+            (t.get_f64("token_emb.weight").unwrap_err(), "number [1, 0] of [3, 1] is not finite"),
+            (t.get_ids("token_emb.weight").unwrap_err(), "expected integers"),
+            (
+                t.get_shaped::<f32>("token_emb.weight", &[3]).unwrap_err(),
+                "expected shape [3], got [3, 1]",
+            ),
+            (one("I64", &[0; 8], 1).get_f64("x").unwrap_err(), "got I64"),
+            (one("F64", &1e300f64.to_le_bytes(), 1).get::<f32>("x").unwrap_err(), "finite as f32"),
+        ];
+        for (e, part) in errors {
+            let text = e.to_string();
+            assert!(text.starts_with("w.safetensors: tensor `") && text.contains(part), "{text}");
+            assert_eq!(e.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn files_that_are_none() {
+        let t = tempfile::tempdir().unwrap();
+        for path in [t.path().to_path_buf(), t.path().join("missing.safetensors")] {
+            let e = Tensors::read(&path).unwrap_err();
+            assert!(e.to_string().starts_with(&path.display().to_string()), "{e}");
+            assert_eq!(e.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What people exchange: each format is one struct with its writer and its reader.
+//!
+//! This room knows no engine, so that a page, a figure or another program reads what a run wrote
+//! by the rules it was written by.
+#![forbid(unsafe_code)]
+
+pub mod pairs;

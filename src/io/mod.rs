@@ -1,7 +1,0 @@
-//! Files: written whole or not at all, read with errors that name what is wrong.
-#![forbid(unsafe_code)]
-
-pub mod atomic;
-pub mod model;
-pub mod pairs;
-pub mod safetensors;

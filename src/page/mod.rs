@@ -1,0 +1,34 @@
+//! One self-contained page of anything the other commands wrote, and the same page live.
+//!
+//! | file | concept |
+//! | --- | --- |
+//! | `data`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
+//! | `page`, `digest` | the page around them, its content policy |
+//! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
+#![forbid(unsafe_code)]
+
+mod data;
+mod digest;
+mod fingerprint;
+pub(crate) mod pack;
+mod page;
+mod request;
+mod watch;
+mod weights;
+
+use crate::results::{ReportError, Sources};
+use std::path::{Path, PathBuf};
+
+pub use watch::Watch;
+
+/// Reads [sources](Sources::read) and writes their page to `out` as one self-contained HTML file,
+/// with the weights of this seed, or of the first one that tells the arms apart.
+///
+/// The file appears under its name only when it is whole: it is written beside it and renamed.
+///
+/// # Errors
+/// When a path is not there or holds nothing that is known, or when `out` cannot be written. Damaged
+/// parts of a run are no errors: the page lists them.
+pub fn write_page(paths: &[PathBuf], seed: Option<u64>, out: &Path) -> Result<(), ReportError> {
+    page::write(&Sources::read(paths)?, seed, out)
+}

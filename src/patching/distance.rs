@@ -1,0 +1,163 @@
+//! How far masked runs are from the model, one number for each pair, with its derivatives: what
+//! masks and constants are learned by.
+//!
+//! With `M[p]` the metric of pair `p` and `C[p]` its value on the clean run with every edge,
+//!
+//! ```text
+//! d[p] = M[p]                 for kl and l2, which are distances from the clean run
+//! d[p] = (M[p] - C[p])^2      for all others
+//! ```
+//!
+//! The metric decides, and not always the divergence `kl`, because circuits are judged by it, and
+//! because a model that gives a number has no probabilities. Squares rather than differences: a
+//! circuit that answers better than the model is as far from it as one that answers worse, and the
+//! derivative vanishes where both agree. Ask for `kl` to learn by what Edge Pruning and optimal
+//! ablation learn by.
+
+use super::behaviour::{Behaviour, Probe};
+use crate::error::Result;
+use crate::formats::pairs::Pair;
+use crate::graph::MaskShape;
+use crate::simd::Element;
+use crate::tape::{BackwardPlan, Var};
+
+/// A behaviour in batches of pairs, each of which is loaded before it is run; masks are shared by all
+/// pairs of a batch.
+pub(crate) struct Distance<'b, 'a, T: Element> {
+    b: &'b Behaviour<'a, T>,
+    lengths: Vec<Length<'a, T>>,
+    /// Of each batch, its length's number and the number of its first pair there.
+    batches: Vec<(usize, usize)>,
+    loaded: Option<usize>,
+    /// The metric of the loaded pairs with every edge.
+    clean: Vec<f64>,
+}
+
+/// The pairs of one length.
+struct Length<'a, T> {
+    probe: Probe<T>,
+    pairs: Vec<&'a Pair>,
+}
+
+impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
+    /// Records `b` with masks, once for each length of its sequences; nothing is loaded.
+    ///
+    /// # Errors
+    /// If there is not enough memory for it.
+    pub(crate) fn new(b: &'b Behaviour<'a, T>) -> Result<Self> {
+        let (mut lengths, mut batches) = (vec![], vec![]);
+        for pairs in b.lengths() {
+            let time = pairs[0].clean.len();
+            let batch = (b.rows / time.max(1)).clamp(1, pairs.len());
+            let probe = Probe::new(b, batch, time, Some(MaskShape::default()))?;
+            batches.extend((0..pairs.len()).step_by(batch).map(|first| (lengths.len(), first)));
+            lengths.push(Length { probe, pairs });
+        }
+        Ok(Distance { b, lengths, batches, loaded: None, clean: vec![] })
+    }
+
+    /// How many batches there are.
+    pub(crate) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// The recording of each length.
+    pub(crate) fn probes(&self) -> impl Iterator<Item = &Probe<T>> {
+        self.lengths.iter().map(|length| &length.probe)
+    }
+
+    /// Plans the reverse pass from the metric of every pair to what `wanted` names, in the recording of
+    /// each length.
+    pub(crate) fn plans(&mut self, wanted: impl Fn(&Probe<T>) -> Vec<Var>) -> Vec<BackwardPlan> {
+        let plan = |length: &mut Length<'_, T>| {
+            let probe = &mut length.probe;
+            let wanted = wanted(probe);
+            probe.program.plan_backward(probe.measured.per_example, &wanted)
+        };
+        self.lengths.iter_mut().map(plan).collect()
+    }
+
+    /// Asks about the pairs of a batch, computes their baselines and the run with every edge, and
+    /// returns true; leaves the batch that is loaded already as it is.
+    pub(crate) fn load(&mut self, batch: usize) -> bool {
+        if self.loaded == Some(batch) {
+            return false;
+        }
+        self.loaded = Some(batch);
+        let (length, first) = self.batches[batch];
+        let Length { probe, pairs } = &mut self.lengths[length];
+        let pairs = &pairs[first..pairs.len().min(first + probe.batch)];
+        probe.set_masks(T::ONE);
+        probe.ask(self.b, pairs);
+        probe.set_baselines(self.b, pairs);
+        self.clean = probe.results(pairs.len());
+        true
+    }
+
+    /// The number of the loaded batch's length.
+    ///
+    /// # Panics
+    /// If none is loaded.
+    pub(crate) fn length(&self) -> usize {
+        self.batches[self.loaded.expect("a batch is loaded")].0
+    }
+
+    /// The recording that holds the loaded batch.
+    pub(crate) fn probe(&mut self) -> &mut Probe<T> {
+        let length = self.length();
+        &mut self.lengths[length].probe
+    }
+
+    /// How many pairs are loaded.
+    pub(crate) fn pairs(&self) -> usize {
+        self.clean.len()
+    }
+
+    /// `d` of the loaded pairs in the last pass, and its derivative by the metric.
+    fn measure(&self) -> impl Iterator<Item = (f64, f64)> {
+        let results = self.lengths[self.length()].probe.results(self.pairs());
+        let distance = self.b.question.metric().needs_reference();
+        results.into_iter().zip(&self.clean).map(move |(x, clean)| match distance {
+            true => (x, 1.0),
+            false => ((x - clean).powi(2), 2.0 * (x - clean)),
+        })
+    }
+
+    /// The sum of `d` over the loaded pairs in the last pass.
+    pub(crate) fn sum(&self) -> f64 {
+        self.measure().map(|(d, _)| d).sum()
+    }
+
+    /// The reverse pass of `weight` times [`sum`](Self::sum), by the `plan` for the loaded length.
+    pub(crate) fn backward(&mut self, plan: &BackwardPlan, weight: f64) {
+        // Where a batch has room for more pairs, the rest of it counts nothing.
+        let mut weights = vec![T::ZERO; self.lengths[self.length()].probe.batch];
+        for (w, (_, slope)) in weights.iter_mut().zip(self.measure()) {
+            *w = T::from_f64(weight * slope);
+        }
+        self.probe().program.backward_from(plan, &weights);
+    }
+
+    /// The mean of `d` over all pairs with `masks [E]`.
+    pub(crate) fn of(&mut self, masks: &[f64]) -> f64 {
+        let mut total = 0.0;
+        for batch in 0..self.batches() {
+            self.load(batch);
+            self.set_masks(masks);
+            self.probe().program.forward();
+            total += self.sum();
+        }
+        total * self.b.weight()
+    }
+
+    /// Sets the masks `[E]` of the loaded recording.
+    pub(crate) fn set_masks(&mut self, masks: &[f64]) {
+        let groups = &self.b.graph.groups;
+        let probe = self.probe();
+        let vars: Vec<Var> = probe.masks().collect();
+        for (group, x) in groups.iter().zip(vars) {
+            let numbers = probe.program.value_mut(x).iter_mut();
+            numbers.zip(&masks[group.edges()]).for_each(|(to, &m)| *to = T::from_f64(m));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The metric of sets of edges: those in a set carry the model, all others the baseline.
+
+use super::Progress;
+use super::behaviour::{Behaviour, Probe};
+use crate::error::Result;
+use crate::formats::pairs::Pair;
+use crate::graph::MaskShape;
+use crate::simd::Element;
+
+/// The metric, averaged over all pairs, of `count` sets of edges: `member(s, e)` says whether edge `e`
+/// is in set `s`.
+///
+/// # Errors
+/// If there is not enough memory for it.
+pub fn values<T: Element>(
+    b: &Behaviour<'_, T>,
+    count: usize,
+    member: impl Fn(usize, usize) -> bool,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<f64>> {
+    let of_pairs = per_pair(b, count, member, progress)?;
+    Ok(of_pairs.iter().map(|values| values.iter().sum::<f64>() * b.weight()).collect())
+}
+
+/// The metric of every pair, in their order, of `count` sets of edges: `[count][pairs]`.
+///
+/// # Errors
+/// If there is not enough memory for it.
+pub fn per_pair<T: Element>(
+    b: &Behaviour<'_, T>,
+    count: usize,
+    member: impl Fn(usize, usize) -> bool,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Vec<f64>>> {
+    let mut values = vec![vec![0.0; b.pairs.len()]; count];
+    let mut done = 0.0;
+    // One length after the other, so that one recording at a time takes memory.
+    for pairs in b.lengths() {
+        let share = pairs.len() as f64 * b.weight();
+        let places = pairs.iter().map(|p| b.pairs.index(p)).collect();
+        let mut recording = Recording::new(b, pairs, places, count)?;
+        recording.run(b, count, &member, &mut values, &mut |part| progress(done + share * part));
+        done += share;
+    }
+    Ok(values)
+}
+
+/// The metric of sets of edges on some pairs, for those who ask again and again: the model is
+/// recorded once, and where the pairs fit into one batch their baselines are computed once.
+pub struct Sets<'b, 'a, T: Element> {
+    b: &'b Behaviour<'a, T>,
+    /// One of each length.
+    recordings: Vec<Recording<'b, T>>,
+    pairs: usize,
+}
+
+impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
+    /// Of `pairs`, some of the behaviour's, with room for `most` sets at a time; more are computed one
+    /// after the other.
+    ///
+    /// # Errors
+    /// If there is not enough memory for it.
+    pub fn new(b: &'b Behaviour<'a, T>, pairs: &[&'b Pair], most: usize) -> Result<Self> {
+        let mut lengths: Vec<(Vec<&'b Pair>, Vec<usize>)> = vec![];
+        for (place, &pair) in pairs.iter().enumerate() {
+            match lengths.iter_mut().find(|(l, _)| l[0].clean.len() == pair.clean.len()) {
+                Some((list, places)) => {
+                    list.push(pair);
+                    places.push(place);
+                }
+                None => lengths.push((vec![pair], vec![place])),
+            }
+        }
+        let recording = |(list, places)| Recording::new(b, list, places, most);
+        let recordings = lengths.into_iter().map(recording).collect::<Result<_>>()?;
+        Ok(Sets { b, recordings, pairs: pairs.len() })
+    }
+
+    /// How many sets are computed at a time.
+    pub fn at_once(&self) -> usize {
+        let at_once = |r: &Recording<'_, T>| r.probe.batch / r.together;
+        self.recordings.iter().map(at_once).min().unwrap_or(1)
+    }
+
+    /// The metric of every pair, in the order in which they were given, of `count` sets of edges:
+    /// `[count][pairs]`.
+    pub fn per_pair(
+        &mut self,
+        count: usize,
+        member: impl Fn(usize, usize) -> bool,
+    ) -> Vec<Vec<f64>> {
+        let mut values = vec![vec![0.0; self.pairs]; count];
+        for recording in &mut self.recordings {
+            recording.run(self.b, count, &member, &mut values, &mut |_| {});
+        }
+        values
+    }
+}
+
+/// A recording for pairs of one length, in which every example has masks of its own if there is room
+/// for several sets at a time.
+struct Recording<'p, T: Element> {
+    probe: Probe<T>,
+    pairs: Vec<&'p Pair>,
+    /// Where the numbers of each pair belong.
+    places: Vec<usize>,
+    /// Pairs at a time.
+    together: usize,
+    /// The block of pairs whose baselines are there.
+    loaded: Option<usize>,
+}
+
+impl<'p, T: Element> Recording<'p, T> {
+    fn new(
+        b: &Behaviour<'_, T>,
+        pairs: Vec<&'p Pair>,
+        places: Vec<usize>,
+        most: usize,
+    ) -> Result<Self> {
+        let time = pairs[0].clean.len();
+        let room = (b.rows / time.max(1)).max(1);
+        let together = room.min(pairs.len());
+        let at_once = (room / together).clamp(1, most.max(1));
+        // Masks that all examples share are mixed in fewer and larger products.
+        let shape = MaskShape { per_example: at_once > 1 };
+        let probe = Probe::new(b, together * at_once, time, Some(shape))?;
+        Ok(Recording { probe, pairs, places, together, loaded: None })
+    }
+
+    /// Computes the metric of all pairs in `count` sets into their places of `values [count][..]`;
+    /// tells `progress` the share that is done.
+    fn run(
+        &mut self,
+        b: &Behaviour<'_, T>,
+        count: usize,
+        member: &impl Fn(usize, usize) -> bool,
+        values: &mut [Vec<f64>],
+        progress: &mut Progress<'_>,
+    ) {
+        let sets: Vec<usize> = (0..count).collect();
+        let mut done = 0.0;
+        let blocks = self.pairs.chunks(self.together).zip(self.places.chunks(self.together));
+        for (number, (block, places)) in blocks.enumerate() {
+            let probe = &mut self.probe;
+            let several = probe.batch > self.together;
+            let at_once = if several { probe.batch / block.len() } else { 1 };
+            if self.loaded != Some(number) {
+                let list = block.repeat(at_once);
+                probe.set_masks(T::ONE);
+                probe.ask(b, &list);
+                probe.set_baselines(b, &list);
+                self.loaded = Some(number);
+            }
+            for sets in sets.chunks(at_once) {
+                for (g, group) in b.graph.groups.iter().enumerate() {
+                    let mask = probe.recorded.readings[g].mask.expect("recorded with masks");
+                    let edges = group.edges();
+                    let masks = probe.program.value_mut(mask).chunks_exact_mut(edges.len());
+                    for (i, masks) in masks.enumerate().take(sets.len() * block.len()) {
+                        for (m, e) in masks.iter_mut().zip(edges.clone()) {
+                            *m = if member(sets[i / block.len()], e) { T::ONE } else { T::ZERO };
+                        }
+                    }
+                }
+                probe.program.forward();
+                let results = probe.results(sets.len() * block.len());
+                for (&s, results) in sets.iter().zip(results.chunks(block.len())) {
+                    for (&place, &x) in places.iter().zip(results) {
+                        values[s][place] = x;
+                    }
+                }
+                done += (sets.len() * block.len()) as f64 / (count * self.pairs.len()) as f64;
+                progress(done);
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What `ablations` and `tradeoff` share: the figures of a method of tuning over its seeds.
+
+use super::statistics::{Bootstrap, Centre};
+use crate::results::tuning::{Judgement, Tuning, TuningRow};
+
+/// A number that methods are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Figure {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its name, with its unit.
+    pub(super) title: &'static str,
+    of: fn(&Judgement, &Judgement) -> f64,
+}
+
+/// How much of what was asked for is reached.
+pub(super) const TARGET: Figure =
+    Figure { name: "target", title: "target (share)", of: |j, _| j.target };
+/// How far logits have moved towards it.
+pub(super) const GAP: Figure =
+    Figure { name: "gap gained", title: "gap gained (logits)", of: |j, base| j.gap - base.gap };
+/// The target on words and templates that tuning did not show.
+pub(super) const TRANSFER: Figure =
+    Figure { name: "transfer", title: "transfer (share)", of: |j, _| j.transfer };
+/// What is left of other domains.
+pub(super) const RETENTION: Figure =
+    Figure { name: "retention", title: "retention (share)", of: |j, _| j.retention };
+
+/// A method's figure.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Measured {
+    pub(super) centre: f64,
+    /// None for a single seed.
+    pub(super) interval: Option<[f64; 2]>,
+    pub(super) seeds: Vec<f64>,
+}
+
+impl Figure {
+    /// Over the seeds that have it; none if no seed has.
+    pub(super) fn measure(
+        &self,
+        all: &Tuning,
+        row: &TuningRow,
+        centre: Centre,
+    ) -> Option<Measured> {
+        let of = |end: &Judgement| Some((self.of)(end, &all.base)).filter(|x| x.is_finite());
+        let seeds: Vec<f64> = row.ends().filter_map(of).collect();
+        let interval = Bootstrap::new(seeds.len().max(1));
+        Some(Measured {
+            centre: centre.of(&seeds)?,
+            interval: if seeds.len() > 1 { interval.interval(&seeds, centre) } else { None },
+            seeds,
+        })
+    }
+
+    /// Before tuning.
+    pub(super) fn base(&self, all: &Tuning) -> Option<f64> {
+        Some((self.of)(&all.base, &all.base)).filter(|x| x.is_finite())
+    }
+}
+
+/// What points and lines are, for all methods together.
+pub(super) fn statement(all: &Tuning, centre: Centre) -> String {
+    let counts: Vec<usize> = all.rows.iter().map(|row| row.reports.len()).collect();
+    let low = counts.iter().min().copied().unwrap_or(0);
+    let high = counts.iter().max().copied().unwrap_or(0);
+    let seeds = if low == high { high.to_string() } else { format!("{low} to {high}") };
+    if high < 2 {
+        return "one seed".into();
+    }
+    format!("{} of {seeds} seeds; line: 95 % bootstrap interval", centre.name())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Methods with the target and the retention of each of their seeds.
+    pub(crate) fn comparison(rows: &[(&str, &[[f64; 2]])]) -> Tuning {
+        let judged = |target: f64, gap: f64, retention: f64| Judgement {
+            target,
+            gap,
+            transfer: 0.5 * target,
+            retention,
+            nll_change: 0.0,
+        };
+        let value = crate::results::tuning::tests::comparison();
+        let mut all = Tuning::of("c.json".as_ref(), "c", &value).unwrap();
+        let (row, run) = (all.rows[0].clone(), all.rows[0].reports[0].clone());
+        let end = |&[target, retention]: &[f64; 2]| {
+            let mut run = run.clone();
+            let last = run.path.last_mut().unwrap();
+            last.judgement = judged(target, 10.0 * target, retention);
+            run
+        };
+        let rows = rows.iter().map(|(name, ends)| TuningRow {
+            name: (*name).into(),
+            reports: ends.iter().map(end).collect(),
+            ..row.clone()
+        });
+        all.rows = rows.collect();
+        all.base = judged(0.0, -5.0, 1.0);
+        all
+    }
+
+    #[test]
+    fn figures_of_known_numbers() {
+        let all = comparison(&[("full", &[[0.5, 0.9], [1.0, 0.7]]), ("one", &[[0.25, 1.0]])]);
+        let full = GAP.measure(&all, &all.rows[0], Centre::Mean).unwrap();
+        assert_eq!((full.centre, full.interval), (12.5, Some([10.0, 15.0])));
+        let one = TARGET.measure(&all, &all.rows[1], Centre::Median).unwrap();
+        assert_eq!((one.centre, one.interval), (0.25, None));
+        assert_eq!((GAP.base(&all), RETENTION.base(&all)), (Some(0.0), Some(1.0)));
+        assert!(statement(&all, Centre::Mean).starts_with("mean of 1 to 2 seeds"));
+    }
+}

@@ -1,0 +1,166 @@
+//! `config.toml` of a run folder: the few keys a report needs, all of them optional.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::files::error::{Place, ReportError};
+
+/// What the run was asked to do. Unknown keys are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct RunConfig {
+    /// The seed of the whole run.
+    pub seed: Option<u64>,
+    /// The task of every stage that does not override it.
+    pub task: TaskConfig,
+    /// The model.
+    pub model: ModelConfig,
+    /// The training settings of every stage that does not override them.
+    pub train: TrainConfig,
+    /// The stages in order; empty means one stage without overrides.
+    pub stages: Vec<StageConfig>,
+}
+
+/// The task: predict the sum of the first `k` of `seq_len` tokens modulo `p`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct TaskConfig {
+    /// The task's name.
+    pub kind: Option<String>,
+    /// The modulus.
+    pub p: Option<u64>,
+    /// Tokens in a sequence.
+    pub seq_len: Option<usize>,
+    /// How many of them count.
+    pub k: Option<usize>,
+    /// Training sequences.
+    pub train: Option<u64>,
+    /// Test sequences.
+    pub test: Option<u64>,
+}
+
+/// The model's sizes.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ModelConfig {
+    /// The model's family.
+    pub kind: Option<String>,
+    /// Rows of the token embedding.
+    pub vocab: Option<usize>,
+    /// Width of the residual stream.
+    pub d_model: Option<usize>,
+    /// Neurons of the MLP.
+    pub d_mlp: Option<usize>,
+    /// The non-linearity of the MLP.
+    pub activation: Option<String>,
+}
+
+/// The training settings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct TrainConfig {
+    /// Updates in a stage.
+    pub steps: Option<u64>,
+    /// Peak learning rate.
+    pub lr: Option<f64>,
+}
+
+/// One stage: what differs from the tables above.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct StageConfig {
+    /// The stage's name.
+    pub name: Option<String>,
+    /// Keys of the task it changes.
+    pub task: TaskConfig,
+    /// Keys of the training settings it changes.
+    pub train: TrainConfig,
+}
+
+impl RunConfig {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not the TOML expected; the error names the line.
+    pub fn read(file: &Path) -> Result<Self, ReportError> {
+        let help = "the run folder's resolved configuration is written when a run starts; \
+                    copy it from another seed of the same arm or run again";
+        let text =
+            std::fs::read_to_string(file).map_err(|error| ReportError::io(file, &error, help))?;
+        toml::from_str(&text).map_err(|error| {
+            let place = match error.span() {
+                Some(span) => Place::Line(
+                    1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count(),
+                ),
+                None => Place::File,
+            };
+            ReportError::new(file, place, error.message(), help)
+        })
+    }
+
+    /// How many stages the run has, at least one.
+    pub fn stage_count(&self) -> usize {
+        self.stages.len().max(1)
+    }
+
+    /// The task of the last stage: the one whose test accuracy counts.
+    pub fn last_task(&self) -> TaskConfig {
+        self.stage_task(self.stages.len().saturating_sub(1))
+    }
+
+    /// The task of a stage.
+    pub fn stage_task(&self, stage: usize) -> TaskConfig {
+        let base = self.task.clone();
+        let Some(over) = self.stages.get(stage).map(|stage| stage.task.clone()) else {
+            return base;
+        };
+        TaskConfig {
+            kind: over.kind.or(base.kind),
+            p: over.p.or(base.p),
+            seq_len: over.seq_len.or(base.seq_len),
+            k: over.k.or(base.k),
+            train: over.train.or(base.train),
+            test: over.test.or(base.test),
+        }
+    }
+
+    /// Updates over all stages, when every stage states its own or there is a common number.
+    pub fn total_steps(&self) -> Option<u64> {
+        if self.stages.is_empty() {
+            return self.train.steps;
+        }
+        self.stages
+            .iter()
+            .try_fold(0u64, |sum, stage| sum.checked_add(stage.train.steps.or(self.train.steps)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_override_and_add_up() {
+        let config: RunConfig = toml::from_str(
+            "seed = 3\nunknown = 1\n[task]\np = 4\nk = 5\n[train]\nsteps = 3000\n\
+             [[stages]]\nname = 'p=2'\ntask = { p = 2 }\ntrain = { steps = 2000 }\n\
+             [[stages]]\nname = 'p=4'\n",
+        )
+        .unwrap();
+        assert_eq!(config.total_steps(), Some(5000));
+        assert_eq!(config.last_task().p, Some(4));
+        assert_eq!(config.stage_count(), 2);
+        assert_eq!(RunConfig::default().total_steps(), None);
+    }
+
+    #[test]
+    fn a_bad_key_names_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "seed = 1\n[task]\np = 'four'\n").unwrap();
+        let error = RunConfig::read(&file).unwrap_err();
+        assert_eq!(error.place, Place::Line(3));
+        assert!(error.to_string().contains("config.toml, line 3"), "{error}");
+    }
+}

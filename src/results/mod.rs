@@ -1,0 +1,52 @@
+//! What runs wrote, read back: a run, an arm of seeds, an experiment, and its summary.
+//!
+//! This room knows files only, never the engine that filled them, so it reads runs of other
+//! versions, other machines and killed processes. What is damaged or missing becomes a note; only a
+//! folder that is not there at all is an error.
+//!
+//! ```text
+//! ROOT/<arm>/seed-00/{config.toml, metrics.jsonl, snapshots/step-000000.safetensors}
+//! ```
+#![forbid(unsafe_code)]
+
+pub(crate) mod config;
+pub(crate) mod edges;
+
+pub(crate) mod look;
+pub(crate) mod metrics;
+pub(crate) mod pretraining;
+pub(crate) mod probe;
+pub(crate) mod run;
+pub(crate) mod snapshot;
+pub(crate) mod sources;
+pub(crate) mod spikes;
+pub(crate) mod summary;
+#[cfg(test)]
+pub(crate) mod synthetic;
+pub(crate) mod thin;
+pub(crate) mod tuning;
+
+use std::path::Path;
+
+pub use crate::files::error::{Place, ReportError};
+pub use config::{ModelConfig, RunConfig, StageConfig, TaskConfig, TrainConfig};
+pub use edges::{
+    Curve, Curves, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend,
+};
+pub use look::{Both, Candidate, Look, ScoredEdge};
+pub use metrics::{CircuitLine, DomainLine, DomainScore, EvalLine, EventLine, Metrics, StepLine};
+pub use pretraining::Pretraining;
+pub use probe::{Pair, Probe};
+pub use run::{Arm, Experiment, Run, SnapshotFile};
+pub use snapshot::{Snapshot, Weights};
+pub use sources::Sources;
+pub use summary::{ArmSummary, SUCCESS, headline, table, wilson};
+pub use tuning::{Judgement, Mean, Tuning, TuningPoint, TuningRow, TuningRun};
+
+/// Reads the experiment under `root` and summarises each arm, in the order of [`Experiment::read`].
+///
+/// # Errors
+/// When `root` is not a readable folder or holds no run.
+pub fn summary(root: &Path) -> Result<Vec<ArmSummary>, ReportError> {
+    Ok(Experiment::read(root)?.summary())
+}

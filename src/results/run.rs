@@ -1,0 +1,381 @@
+//! A run folder, an arm (runs that differ in their seed) and an experiment (arms to compare).
+
+use std::path::{Path, PathBuf};
+
+use super::config::RunConfig;
+use super::metrics::{EvalLine, Metrics};
+use super::summary::{ArmSummary, SUCCESS};
+use crate::files::error::{Place, ReportError};
+
+/// A weights file of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotFile {
+    /// Updates before it was taken.
+    pub step: u64,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// What a run folder holds; parts that are missing or damaged are empty and named in `notes`.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The folder's name.
+    pub name: String,
+    /// The seed: from the configuration, else from a name like `seed-07`.
+    pub seed: Option<u64>,
+    /// What it was asked to do.
+    pub config: RunConfig,
+    /// What happened.
+    pub metrics: Metrics,
+    /// Weights through time, in order of steps.
+    pub snapshots: Vec<SnapshotFile>,
+    /// What is missing, damaged or unusual, in sentences that name files relative to the folder.
+    pub notes: Vec<String>,
+}
+
+impl Run {
+    /// Reads what there is in a run folder.
+    ///
+    /// # Errors
+    /// When `folder` is not a folder.
+    pub fn read(folder: &Path) -> Result<Self, ReportError> {
+        if !folder.is_dir() {
+            return Err(ReportError::new(
+                folder,
+                Place::File,
+                "no such folder",
+                "give the folder of one run, the one with metrics.jsonl in it",
+            ));
+        }
+        let name = name_of(folder);
+        let mut notes = Vec::new();
+        let config = RunConfig::read(&folder.join("config.toml")).unwrap_or_else(|error| {
+            notes.push(error.note(folder));
+            RunConfig::default()
+        });
+        let metrics = match Metrics::read(&folder.join("metrics.jsonl")) {
+            Ok((metrics, damage)) => {
+                notes.extend(damage.iter().map(|error| error.note(folder)));
+                metrics
+            }
+            Err(error) => {
+                notes.push(error.note(folder));
+                Metrics::default()
+            }
+        };
+        let seed = config.seed.or_else(|| name.strip_prefix("seed-")?.parse().ok());
+        let snapshots = snapshots(&folder.join("snapshots"));
+        if snapshots.is_empty() {
+            notes.push("snapshots: none, so no weights are drawn".into());
+        }
+        let mut run = Run { folder: folder.into(), name, seed, config, metrics, snapshots, notes };
+        run.note_progress();
+        Ok(run)
+    }
+
+    /// How the page and tables call the run.
+    pub fn label(&self) -> String {
+        match self.seed {
+            Some(seed) => format!("seed {seed}"),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The stage whose test accuracy counts: the last one configured, or the last one seen when the
+    /// configuration is missing.
+    pub fn last_stage(&self) -> usize {
+        let seen = self.metrics.evals.iter().map(|eval| eval.stage);
+        seen.max().unwrap_or(0).max(self.config.stage_count() - 1)
+    }
+
+    /// Updates before a stage's first one, if the run got there.
+    pub fn stage_start(&self, stage: usize) -> Option<u64> {
+        if stage == 0 {
+            return Some(0);
+        }
+        let told = self.metrics.events.iter().rev();
+        let told = told.filter(|event| event.event == "stage" && event.stage == Some(stage));
+        let steps = self.metrics.steps.iter().filter(|line| line.stage == stage);
+        let evals = self.metrics.evals.iter().filter(|line| line.stage == stage);
+        told.map(|event| event.step)
+            .next()
+            .or_else(|| steps.map(|line| line.step).chain(evals.map(|line| line.step)).min())
+    }
+
+    /// The stages the run reached: first update and name, the configuration's name first.
+    pub fn stages(&self) -> Vec<(u64, String)> {
+        (0..=self.last_stage())
+            .map_while(|stage| Some((self.stage_start(stage)?, self.stage_name(stage))))
+            .collect()
+    }
+
+    fn stage_name(&self, stage: usize) -> String {
+        let configured = self.config.stages.get(stage).and_then(|stage| stage.name.clone());
+        let told = || {
+            let events = self.metrics.events.iter();
+            let mut named = events.filter(|event| event.stage == Some(stage));
+            named.find_map(|event| event.name.clone())
+        };
+        configured.or_else(told).unwrap_or_else(|| format!("stage {stage}"))
+    }
+
+    /// The last evaluation, if the run got to its last stage.
+    pub fn final_eval(&self) -> Option<&EvalLine> {
+        self.metrics.evals.last().filter(|eval| eval.stage == self.last_stage())
+    }
+
+    /// Whether the run stopped because its loss was no longer a number.
+    pub fn diverged(&self) -> bool {
+        self.metrics.event("diverged").is_some()
+    }
+
+    /// Whether the run ended with a test accuracy of at least [`SUCCESS`] on the last stage's task.
+    pub fn succeeded(&self) -> bool {
+        !self.diverged()
+            && self
+                .final_eval()
+                .and_then(|eval| eval.test_accuracy)
+                .is_some_and(|accuracy| accuracy >= SUCCESS)
+    }
+
+    /// Updates until an evaluation of the last stage first showed [`SUCCESS`], counted from that
+    /// stage's start and from the run's.
+    pub fn steps_to_success(&self) -> Option<(u64, u64)> {
+        let last = self.last_stage();
+        let start = self.stage_start(last)?;
+        let mut evals = self.metrics.evals.iter().filter(|eval| eval.stage == last);
+        let first = evals.find(|eval| eval.test_accuracy.is_some_and(|a| a >= SUCCESS))?;
+        Some((first.step.saturating_sub(start), first.step))
+    }
+
+    fn note_progress(&mut self) {
+        let metrics = &self.metrics;
+        for event in metrics.events.iter().filter(|event| event.event == "diverged") {
+            let why = event.message.as_deref().unwrap_or("the loss was no longer a number");
+            self.notes.push(format!("diverged at step {}: {why}", event.step));
+        }
+        if metrics.evals.is_empty() {
+            self.notes.push("metrics.jsonl: no evaluation, so the run counts as a failure".into());
+        } else if self.final_eval().is_none() {
+            let stage = metrics.evals.last().map_or(0, |eval| eval.stage);
+            self.notes.push(format!(
+                "ended in stage {} of {}, so the run counts as a failure",
+                stage + 1,
+                self.last_stage() + 1
+            ));
+        } else if self.final_eval().is_some_and(|eval| eval.test_accuracy.is_none()) {
+            self.notes.push(
+                "metrics.jsonl: the last evaluation has no test accuracy, so the run counts as a \
+                 failure"
+                    .into(),
+            );
+        }
+        let done = metrics.steps.last().map_or(0, |line| line.step.saturating_add(1));
+        let planned = self.config.total_steps().unwrap_or(0);
+        let explained = self.diverged() || metrics.event("stop").is_some();
+        if done < planned && !explained {
+            self.notes.push(format!("{done} of {planned} steps are recorded: unfinished or cut"));
+        }
+    }
+}
+
+/// Runs of one recipe that differ in their seed.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// The folder's name.
+    pub name: String,
+    /// The runs in order of seeds.
+    pub runs: Vec<Run>,
+}
+
+/// Arms to compare.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The folder.
+    pub root: PathBuf,
+    /// The folder's name.
+    pub name: String,
+    /// The arms: those with fewer stages first, then by name.
+    pub arms: Vec<Arm>,
+}
+
+impl Experiment {
+    /// Reads `root/<arm>/<run>`, or `root/<run>` as one arm, or `root` itself as one run.
+    ///
+    /// # Errors
+    /// When `root` is not a readable folder or holds no run.
+    pub fn read(root: &Path) -> Result<Self, ReportError> {
+        let name = name_of(root);
+        let mut arms = Vec::new();
+        if is_run(root) {
+            arms.push(Arm { name: name.clone(), runs: vec![Run::read(root)?] });
+        } else {
+            let (runs, others): (Vec<_>, Vec<_>) =
+                folders(root)?.into_iter().partition(|folder| is_run(folder));
+            arms.extend(Arm::of(name.clone(), &runs)?);
+            for folder in others {
+                let runs: Vec<_> =
+                    folders(&folder)?.into_iter().filter(|folder| is_run(folder)).collect();
+                arms.extend(Arm::of(name_of(&folder), &runs)?);
+            }
+        }
+        if arms.is_empty() {
+            return Err(ReportError::new(
+                root,
+                Place::File,
+                "holds no run",
+                "expected <arm>/seed-00/metrics.jsonl in it; train first, or give another folder",
+            ));
+        }
+        arms.sort_by_cached_key(|arm| {
+            (arm.runs.iter().map(Run::last_stage).max(), arm.name.clone())
+        });
+        Ok(Experiment { root: root.into(), name, arms })
+    }
+
+    /// One summary per arm.
+    pub fn summary(&self) -> Vec<ArmSummary> {
+        self.arms.iter().map(ArmSummary::of).collect()
+    }
+}
+
+impl Arm {
+    fn of(name: String, folders: &[PathBuf]) -> Result<Option<Self>, ReportError> {
+        if folders.is_empty() {
+            return Ok(None);
+        }
+        let mut runs =
+            folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
+        runs.sort_by_cached_key(|run| (run.seed.unwrap_or(u64::MAX), run.name.clone()));
+        Ok(Some(Arm { name, runs }))
+    }
+}
+
+fn is_run(folder: &Path) -> bool {
+    ["config.toml", "metrics.jsonl"].iter().any(|file| folder.join(file).is_file())
+        || (folder.is_dir() && name_of(folder).starts_with("seed-"))
+}
+
+fn name_of(folder: &Path) -> String {
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| folder.display().to_string())
+}
+
+fn folders(root: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    let fail = |error: std::io::Error| {
+        ReportError::io(
+            root,
+            &error,
+            "give the folder of an experiment: <arm>/seed-00/metrics.jsonl in it",
+        )
+    };
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn snapshots(folder: &Path) -> Vec<SnapshotFile> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let name = path.file_name()?.to_str()?;
+            let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()?;
+            Some(SnapshotFile { step, path })
+        })
+        .collect();
+    files.sort_by(|a, b| (a.step, &a.path).cmp(&(b.step, &b.path)));
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::Synthetic;
+    use super::*;
+
+    #[test]
+    fn reads_arms_and_runs_in_order() {
+        let root = tempfile::tempdir().unwrap();
+        Synthetic::small().write(root.path());
+        let experiment = Experiment::read(root.path()).unwrap();
+        let names: Vec<_> = experiment.arms.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["scratch", "curriculum"], "fewer stages first");
+        for arm in &experiment.arms {
+            let seeds: Vec<_> = arm.runs.iter().map(|run| run.seed).collect();
+            assert_eq!(seeds, [Some(0), Some(1), Some(2)]);
+            assert!(arm.runs.iter().all(|run| run.notes.is_empty()), "{:?}", arm.runs[0].notes);
+        }
+        let run = &experiment.arms[1].runs[0];
+        assert_eq!(run.last_stage(), 1);
+        assert_eq!(run.stages()[1], (200, "p=4".to_string()));
+        assert!(run.succeeded());
+        let (stage, overall) = run.steps_to_success().unwrap();
+        assert_eq!(overall, stage + 200);
+    }
+
+    #[test]
+    fn an_arm_or_a_run_is_an_experiment_too() {
+        let root = tempfile::tempdir().unwrap();
+        Synthetic::small().write(root.path());
+        let arm = Experiment::read(&root.path().join("scratch")).unwrap();
+        assert_eq!((arm.arms.len(), arm.arms[0].runs.len()), (1, 3));
+        let run = Experiment::read(&root.path().join("scratch/seed-01")).unwrap();
+        assert_eq!(run.arms[0].runs[0].seed, Some(1));
+    }
+
+    #[test]
+    fn an_empty_run_folder_is_read_with_notes() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("seed-07");
+        std::fs::create_dir(&folder).unwrap();
+        let run = Run::read(&folder).unwrap();
+        assert_eq!(run.seed, Some(7));
+        assert!(!run.succeeded());
+        for file in ["config.toml", "metrics.jsonl", "snapshots"] {
+            assert!(run.notes.iter().any(|note| note.starts_with(file)), "{:?}", run.notes);
+        }
+        assert!(run.notes.iter().all(|note| !note.contains(root.path().to_str().unwrap())));
+    }
+
+    #[test]
+    fn a_run_killed_in_its_first_stage_fails_though_that_stage_was_solved() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("seed-00");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(
+            folder.join("config.toml"),
+            "seed = 0\n[train]\nsteps = 10\n[[stages]]\nname = 'p=2'\n[[stages]]\nname = 'p=4'\n",
+        )
+        .unwrap();
+        std::fs::write(
+            folder.join("metrics.jsonl"),
+            "{\"kind\":\"schema\",\"version\":1}\n\
+             {\"kind\":\"step\",\"step\":4,\"stage\":0,\"loss\":0.1,\"lr\":0.01}\n\
+             {\"kind\":\"eval\",\"step\":5,\"stage\":0,\"test_accuracy\":1.0}\n",
+        )
+        .unwrap();
+        let run = Run::read(&folder).unwrap();
+        assert!(!run.succeeded());
+        assert!(run.notes.iter().any(|note| note.contains("stage 1 of 2")), "{:?}", run.notes);
+        assert!(run.notes.iter().any(|note| note.contains("5 of 20 steps")), "{:?}", run.notes);
+    }
+
+    #[test]
+    fn no_run_is_an_error_with_help() {
+        let root = tempfile::tempdir().unwrap();
+        let error = Experiment::read(root.path()).unwrap_err();
+        assert!(error.to_string().contains("holds no run"));
+        assert!(!error.help.is_empty());
+        assert!(Experiment::read(&root.path().join("absent")).is_err());
+        assert!(Run::read(&root.path().join("absent")).is_err());
+    }
+}
