@@ -1,7 +1,7 @@
 //! exp, ln, tanh, erf and what is made of them on 2048 rows of 768, against the scalar library.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use edgegrad::simd::{Element, Kernel, Lanes, Machine, slice};
+use edgegrad::simd::{Backend, Element, Kernel, Lanes, slice};
 use std::hint::black_box;
 
 const ROWS: usize = 2048;
@@ -99,16 +99,16 @@ fn functions(c: &mut Criterion) {
     let mut group = c.benchmark_group("math 2048x768");
     group.throughput(Throughput::Elements(x.len() as u64));
     for name in ["exp", "ln", "tanh", "erf", "gelu tanh", "gelu erf", "softmax"] {
-        f32::vectorize_on(Machine::Scalar, Apply(name, &x, &mut exact));
-        for machine in Machine::available() {
-            f32::vectorize_on(machine, Apply(name, &x, &mut y));
+        f32::vectorize_on(Backend::Scalar, Apply(name, &x, &mut exact));
+        for backend in Backend::available() {
+            f32::vectorize_on(backend, Apply(name, &x, &mut y));
             let close = |(x, y): (&f32, &f32)| (x - y).abs() <= 1e-5 * y.abs() + 1e-6;
             assert!(
                 y.iter().zip(&exact).filter(|(x, y)| y.is_finite() || x != y).all(close),
-                "{name} on {machine}"
+                "{name} on {backend}"
             );
-            group.bench_function(BenchmarkId::new(name, machine), |bench| {
-                bench.iter(|| f32::vectorize_on(machine, Apply(name, &x, black_box(&mut y))));
+            group.bench_function(BenchmarkId::new(name, backend), |bench| {
+                bench.iter(|| f32::vectorize_on(backend, Apply(name, &x, black_box(&mut y))));
             });
         }
     }

@@ -5,7 +5,7 @@ use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::Result;
 use edgegrad::experiments::available_threads;
-use edgegrad::simd::{Machine, machine};
+use edgegrad::simd::{Backend, backend};
 use edgegrad::tensor::Shape;
 use std::path::PathBuf;
 
@@ -20,8 +20,8 @@ impl Info {
     pub(super) fn run(&self) -> Result<()> {
         println!("edgegrad {}", env!("CARGO_PKG_VERSION"));
         println!("machine: {}, {} threads", std::env::consts::ARCH, available_threads());
-        let names: Vec<&str> = Machine::available().map(Machine::name).collect();
-        println!("kernels: {} (of {}; EDGEGRAD_SIMD forces one)", machine(), names.join(", "));
+        let names: Vec<&str> = Backend::available().map(Backend::name).collect();
+        println!("kernels: {} (of {}; EDGEGRAD_SIMD forces one)", backend(), names.join(", "));
         let Some(folder) = &self.model else { return Ok(()) };
         let (kind, parameters): (_, Vec<(String, Shape)>) = match checkpoints::read::<f32>(folder)?
         {

@@ -1,4 +1,15 @@
-//! The loops around the micro-kernel, on one thread.
+//! The loops around the micro-kernel, on one thread: over NC, KC, MC, NR and MR from outer to
+//! inner.
+//!
+//! **Packing is the exception.** GotoBLAS and BLIS pack every block of A and B. Here A is read in
+//! place wherever its rows are contiguous, and B is packed only if at least [`PACK_B_STRIPS`]
+//! strips of A read it. On Zen 5 packing a panel takes as long as one or two strips, and reading in
+//! place reaches 97 % of the peak. Packing blocks of A was 2 to 8 % slower; tiles of 12 x 32 and 14
+//! x 32 spill registers. The price: rows of A whose distance is a large power of two compete for
+//! the same cache sets, which packed blocks avoid by their [`row_stride`].
+//!
+//! Prefetching the next panel of a B that is read in place was tried as well: two shapes were 5 %
+//! faster, others 1 to 2 % slower.
 
 use super::kernel::{Ahead, Tile, width};
 use super::pack;
@@ -8,9 +19,9 @@ use crate::simd::{Element, Kernel, Lanes};
 use std::marker::PhantomData;
 use std::slice::from_raw_parts;
 
-/// A product whose shapes fit together, over raw memory so that threads can share C.
+/// A product whose shapes match, over raw memory so that threads can share C.
 ///
-/// Whoever holds it may read A and B and owns the block of C it describes.
+/// The holder may read A and B and owns the block of C that this describes.
 #[derive(Debug)]
 pub(super) struct Product<'a, T> {
     pub(super) m: usize,
@@ -25,12 +36,12 @@ pub(super) struct Product<'a, T> {
     pub(super) b_cs: usize,
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
-    /// What the product is added to, if anything.
+    /// What is added to the product, if anything.
     pub(super) old: Option<Old<T>>,
     memory: PhantomData<(&'a T, &'a mut T)>,
 }
 
-// SAFETY: it stands for two shared borrows and one unique borrow of numbers, which are Send + Sync.
+// SAFETY: it stands for two shared borrows and one unique borrow of elements that are Send + Sync.
 unsafe impl<T: Element> Send for Product<'_, T> {}
 
 impl<'a, T: Element> Product<'a, T> {
@@ -68,7 +79,7 @@ impl<'a, T: Element> Product<'a, T> {
         }
     }
 
-    /// The products of the first `m` rows of A and of the others.
+    /// The product of the first `m` rows of A and that of the remaining rows.
     pub(super) fn split_rows(&self, m: usize) -> (Self, Self) {
         assert!(m < self.m);
         let rest = Product {
@@ -81,7 +92,7 @@ impl<'a, T: Element> Product<'a, T> {
         (Product { m, ..*self }, rest)
     }
 
-    /// The products with the first `n` columns of B and with the others.
+    /// The product with the first `n` columns of B and that with the remaining columns.
     pub(super) fn split_cols(&self, n: usize) -> (Self, Self) {
         assert!(n < self.n);
         let rest = Product {
@@ -96,7 +107,7 @@ impl<'a, T: Element> Product<'a, T> {
 }
 
 impl<T> Product<'_, T> {
-    /// What the numbers of C from (i, j) on are added to once `pc` numbers of K are done.
+    /// What is added to the elements of C from (i, j) on once `pc` products of K are summed.
     #[inline(always)]
     pub(super) fn old(&self, pc: usize, i: usize, j: usize) -> Option<Old<T>> {
         let old = if pc == 0 { self.old } else { Some(Old { at: self.c, rs: self.c_rs }) };
@@ -138,19 +149,19 @@ impl<T> Old<T> {
     }
 }
 
-/// What is copied before it is used, and the blocks that results in.
+/// The sizes of the blocks and what of A and B is packed.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     kc: usize,
     nc: usize,
     mc: usize,
-    /// Copy blocks of A, else read them in place.
+    /// Pack blocks of A, else read them in place.
     pack_a: bool,
-    /// Copy all of B, else only a last panel that does not fill its vectors.
+    /// Pack all of B, else only a last panel that does not fill its vectors.
     pack_b: bool,
-    /// Numbers that the copy of a block of A takes.
+    /// Elements of a packed block of A.
     block: usize,
-    /// Numbers that the copied panels of B take.
+    /// Elements of the packed panels of B.
     panels: usize,
 }
 
@@ -162,12 +173,12 @@ impl Plan {
         let kc = p.k.min(depth::<L::Elem>());
         let nc = (NC_BYTES / size / kc.max(1)).next_multiple_of(nr).min(p.n);
         let most = MC_BYTES / size / kc.max(1);
-        // Blocks as even as can be.
+        // Blocks of equal size, or nearly so.
         let mc = p.m.div_ceil(p.m.div_ceil(most)).next_multiple_of(L::MR);
         let often = p.m > PACK_B_STRIPS * L::MR && p.k * p.n * size > PACK_B_BYTES;
         let pack_b = p.b_cs != 1 || often;
         let pack_a = match (p.a_rs, p.a_cs) {
-            // Columns of a strip lie on a line each.
+            // Each column of a strip is in a cache line of its own.
             (1, _) => p.n > nr && p.m > nr,
             (_, cs) => cs != 1,
         };
@@ -185,14 +196,14 @@ impl Plan {
     }
 }
 
-/// The most numbers that are added up before they are added to C. Every way to compute a product adds
-/// up in these blocks.
+/// The most numbers that are added up before they are added to C. Every way to compute a product
+/// adds up in these blocks.
 pub(super) fn depth<T>() -> usize {
     (KC_BYTES / size_of::<T>()).max(1)
 }
 
-/// Bytes of a row of a strip of A: longer ones go to C less often, and a strip of `MR` of them is in
-/// the first-level cache once it was read.
+/// Bytes of a row of a strip of A: longer ones go to C less often, and a strip of `MR` of them is
+/// in the first-level cache once it was read.
 const KC_BYTES: usize = 2 << 10;
 /// Bytes of a block of B: half of a second-level cache of 1 MiB.
 const NC_BYTES: usize = 512 << 10;
@@ -210,8 +221,8 @@ pub(super) fn row_stride<L: Lanes>(kc: usize) -> usize {
     kc.next_multiple_of(L::N) + L::N
 }
 
-/// How high the next strips of the `left` rows are, and how many of them: of full height but for the
-/// last two, which are as even as can be.
+/// How high the next strips of the `left` rows are, and how many of them: of full height but for
+/// the last two, which are as even as can be.
 #[inline(always)]
 pub(super) fn strips<L: Lanes>(left: usize) -> (usize, usize) {
     match left {
@@ -233,8 +244,8 @@ impl<T: Element> Kernel<T> for &Product<'_, T> {
     }
 }
 
-/// A product that is computed in tiles. Apart from the small ones, which would take longer to set up
-/// its variables than they need.
+/// A product computed in tiles. Out of line, because setting up its variables takes longer than a
+/// small product.
 struct Tiled<'a, T>(&'a Product<'a, T>);
 
 impl<T: Element> Kernel<T> for Tiled<'_, T> {
@@ -257,7 +268,7 @@ impl<T: Element> Kernel<T> for Tiled<'_, T> {
         }
         let plan = Plan::new::<L>(product);
         let len = plan.block + plan.panels;
-        // A little memory is on the stack sooner than it is found.
+        // A small buffer is taken from the stack, which is faster than the pool.
         let (mut near, mut far);
         let memory: &mut [T] = match len {
             0 => &mut [],
@@ -276,14 +287,14 @@ impl<T: Element> Kernel<T> for Tiled<'_, T> {
 }
 
 impl<T: Element> Product<'_, T> {
-    /// Block after block of B, block after block of A, panel after panel, strip after strip.
+    /// Blocks of B, blocks of A, panels of B, strips of A, from the outer to the inner loop.
     #[inline(always)]
     fn blocks<L: Lanes<Elem = T>>(&self, plan: Plan, block: &mut [T], panels: &mut [T]) {
         let nr = L::NV * L::N;
         let mut jc = 0;
         while jc < self.n {
             let nb = plan.nc.min(self.n - jc);
-            // Panels that are copied: all, or the last one if it does not fill its vectors.
+            // The panels that are packed: all, or the last one if it does not fill its vectors.
             let last = nb % nr;
             let first = match () {
                 () if plan.pack_b => 0,
@@ -299,7 +310,7 @@ impl<T: Element> Product<'_, T> {
                 unsafe {
                     pack::panels::<L>(b.wrapping_add(first), self.b_rs, kc, whole - first, panels);
                 }
-                // The block that is copied next; each tile asks for a part of its panel.
+                // The block that is packed next; each tile prefetches a part of its panel.
                 let (next, deep) = match () {
                     () if !plan.pack_b || self.b_cs != 1 => (b, 0),
                     () if pc + kc < self.k => {
@@ -356,8 +367,8 @@ impl<T: Element> Product<'_, T> {
                                 ahead: ahead.beside(j).after((ic + i) / L::MR),
                                 part: None,
                             };
-                            // SAFETY: strip and panel lie in A and B or in their copies, the tile
-                            // in C, which is ours.
+                            // SAFETY: strip and panel lie in A and B or in their packed copies, the
+                            // tile lies in C, which is ours.
                             unsafe { tile.run::<L>(rows) };
                             i += times * rows;
                         }

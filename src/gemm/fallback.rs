@@ -1,26 +1,26 @@
-//! The product by the `matrixmultiply` crate, for processors without a machine of our own.
+//! Large products by the `matrixmultiply` crate, for processors with neither AVX2 nor AVX-512.
 
 use super::blocks::Product;
-use crate::simd::{Element, Machine};
+use crate::simd::{Backend, Element};
 use std::any::TypeId;
 use std::slice::from_raw_parts_mut;
 
-/// Multiply-adds from which its set-up pays.
+/// Multiply-adds from which the set-up of `matrixmultiply` pays.
 pub(super) const LARGE: usize = 32 * 32 * 32;
 
-/// Whether a product of [`LARGE`] or more is better left to it: where the lanes of `f32` or `f64` are
-/// those of `wide`, which has no kernels tuned to its registers. A machine that was forced on a
-/// better processor stays what it was forced to be.
-pub(super) fn serves<T: Element>(machine: Machine) -> bool {
-    machine == Machine::Portable
-        && Machine::available().next() == Some(Machine::Portable)
+/// Whether `matrixmultiply` takes products of [`LARGE`] or more: where the lanes of `f32` or `f64`
+/// are those of `wide`, for which no micro-kernel is tuned. A backend that `EDGEGRAD_SIMD` forces
+/// on a better processor does not use it.
+pub(super) fn serves<T: Element>(backend: Backend) -> bool {
+    backend == Backend::Portable
+        && Backend::available().next() == Some(Backend::Portable)
         && [TypeId::of::<f32>(), TypeId::of::<f64>()].contains(&TypeId::of::<T>())
 }
 
-/// Computes the product of `f32` or `f64`.
+/// Computes a product of `f32` or `f64`.
 ///
 /// # Panics
-/// For other elements.
+/// For other element types.
 pub(super) fn run<T: Element>(p: &Product<'_, T>) {
     let beta = if p.old.is_some() { 1.0 } else { 0.0 };
     if let Some(old) = p.old.filter(|old| !std::ptr::eq(old.at, p.c)) {
@@ -62,7 +62,7 @@ mod tests {
     use super::super::{Mat, MatMut, Summand, Write, gemm, gemm_row};
     use super::*;
 
-    /// Our product and the crate's, each of whole numbers, are exact and so the same.
+    /// Both products of small whole numbers are exact and therefore equal.
     fn agrees<T: Element>() {
         let (m, k, n) = (5, 40, 7);
         let numbers = |len: usize, seed: usize| -> Vec<T> {

@@ -1,9 +1,10 @@
-//! Products where C has few rows and B is stored transposed: `C^T = B^T A^T`, so that rows of A are
-//! lanes and B is read as it lies, each number once.
+//! Products where C has few rows and B is stored transposed: `C^T = B^T A^T`. Rows of A are lanes,
+//! and B is read in the order of memory, each element once.
 //!
-//! To copy B into panels takes as long as some ten rows need: a panel wants columns side by side, and
-//! here they lie apart. Instead each number of B is multiplied by a vector with a number of each row of
-//! A. Squares of C^T are turned around when their sums are complete.
+//! Packing B costs as much as multiplying ten rows: a panel needs columns side by side, and here
+//! they are far apart. Instead each element of B is broadcast and multiplied by a vector that holds
+//! one element of each row of A. Blocks of `N` x `N` of C^T are transposed when their sums are
+//! complete.
 
 use super::blocks::{Product, depth};
 use super::kernel::width;
@@ -14,16 +15,16 @@ use std::hint::black_box;
 use std::slice::from_raw_parts_mut;
 
 impl<T: Element> Product<'_, T> {
-    /// Whether the product is better computed this way, but for columns that fill no square: B is large,
-    /// and lanes are at most a quarter empty.
+    /// Whether this path is the faster one, for all columns that fill blocks of `N`: B is large,
+    /// and at most a quarter of the lanes are unused.
     #[inline(always)]
     pub(super) fn has_few_rows<L: Lanes<Elem = T>>(&self) -> bool {
-        let turned = self.b_rs == 1 && self.b_cs != 1 && self.n >= L::N;
+        let transposed = self.b_rs == 1 && self.b_cs != 1 && self.n >= L::N;
         let full = self.m <= 2 * L::N && 4 * self.m >= 3 * width::<L>(self.m);
-        L::N >= 8 && L::NV >= 2 && turned && full && self.is_skinny()
+        L::N >= 8 && L::NV >= 2 && transposed && full && self.is_skinny()
     }
 
-    /// The first columns, as many as fill squares; returns how many.
+    /// Computes the first columns, as many as fill blocks of `N`; returns how many.
     #[inline(always)]
     pub(super) fn few_rows<L: Lanes<Elem = T>>(&self) -> usize {
         let width = width::<L>(self.m);
@@ -33,11 +34,11 @@ impl<T: Element> Product<'_, T> {
         for pc in (0..self.k).step_by(depth::<T>()) {
             let kc = kc.min(self.k - pc);
             let a = self.a.wrapping_add(pc * self.a_cs);
-            // SAFETY: `m` rows of A, `kc` numbers of each: the columns of a panel.
+            // SAFETY: `m` rows of A, `kc` elements of each: the columns of a panel.
             unsafe { pack::panel::<L>(a, self.a_cs, self.a_rs, kc, self.m, &mut memory) };
             for j in (0..squares).step_by(L::N) {
                 let square = Square { product: self, pc, kc, j, a: &memory };
-                // As many sums as keep the multiplier busy.
+                // Enough independent sums to hide the latency of the multiply-add.
                 match (width == L::N, L::N) {
                     (true, 16) => L::outline(Pieces::<T, 16, 1>(square)),
                     (false, 16) => L::outline(Pieces::<T, 8, 2>(square)),
@@ -50,7 +51,7 @@ impl<T: Element> Product<'_, T> {
     }
 }
 
-/// `L::N` columns of C from `j` on, the `kc` numbers of K from `pc` on; `a` are these of A.
+/// `L::N` columns of C from `j` on, over `kc` elements of K from `pc` on; `a` holds these of A.
 struct Square<'a, T> {
     product: &'a Product<'a, T>,
     pc: usize,
@@ -59,10 +60,10 @@ struct Square<'a, T> {
     a: &'a [T],
 }
 
-/// A square in pieces of `R` columns of C and `V` vectors of rows.
+/// A block of `N` columns in groups of `R` columns of C and `V` vectors of rows.
 struct Pieces<'a, T, const R: usize, const V: usize>(Square<'a, T>);
 
-/// The longest vector.
+/// Lanes of the longest vector.
 const LONGEST: usize = 16;
 
 impl<T: Element, const R: usize, const V: usize> Kernel<T> for Pieces<'_, T, R, V> {
@@ -71,12 +72,12 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Pieces<'_, T, R, 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Square { product, pc, kc, j, a } = self.0;
-        // C^T, and a square of it turned around.
+        // C^T, and a block of it transposed.
         let mut sums = [T::ZERO; 2 * LONGEST * LONGEST];
         let mut square = [T::ZERO; LONGEST * LONGEST];
         for r in (0..L::N).step_by(R) {
             let b = product.b.wrapping_add(pc + (j + r) * product.b_cs);
-            // SAFETY: B has `kc` numbers in each of these columns from `pc` on.
+            // SAFETY: B has `kc` elements in each of these columns from `pc` on.
             let of_piece = unsafe { piece::<L, R, V>(b, product.b_cs, &a[..kc * V * L::N]) };
             for (i, sum) in of_piece.into_iter().flatten().enumerate() {
                 sum.store(&mut sums[(r * V + i) * L::N..]);
@@ -101,10 +102,10 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Pieces<'_, T, R, 
     }
 }
 
-/// The sums of `R` columns of B, `b_cs` apart, with the rows of A that lie in `V` vectors.
+/// The sums of `R` columns of B, `b_cs` apart, with the rows of A in `V` vectors: `[R][V * N]`.
 ///
 /// # Safety
-/// Each of these columns must have as many numbers to be read as `a` has rows.
+/// Each of these columns must have as many readable elements as `a` has rows.
 #[inline(always)]
 unsafe fn piece<L: Lanes, const R: usize, const V: usize>(
     b: *const L::Elem,
@@ -119,7 +120,7 @@ unsafe fn piece<L: Lanes, const R: usize, const V: usize>(
     let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
     let mut k = 0;
     for rows in a.chunks(L::N * V * L::N) {
-        // The piece beside it comes next.
+        // Prefetch the neighbouring columns, which are next.
         for i in R..2 * R {
             prefetch(b.wrapping_add(k + i * b_cs));
         }
@@ -127,7 +128,7 @@ unsafe fn piece<L: Lanes, const R: usize, const V: usize>(
             let row: [L; V] = std::array::from_fn(|v| L::load(&row[v * L::N..]));
             for (sums, at) in sums.chunks_exact_mut(4).zip(fours) {
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    // SAFETY: the caller promises number `k` of column `i` of these four.
+                    // SAFETY: the caller promises element `k` of column `i` of these four.
                     let x = L::splat(unsafe { *at.wrapping_add(k + i * b_cs) }).pinned();
                     for (sum, &y) in sums.iter_mut().zip(&row) {
                         *sum = x.mul_add(y, *sum);

@@ -1,4 +1,4 @@
-//! The micro-kernel: one tile of C, held in registers while K runs.
+//! The micro-kernel: one tile of C, held in registers during the loop over K.
 
 use super::blocks::Old;
 use crate::simd::{Element, Kernel, Lanes, prefetch};
@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::ptr::null;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
-/// One tile: `C[rows, cols] = alpha A[rows, kc] B[kc, cols]`, or added to C.
+/// One tile: `C[rows, cols] = alpha A[rows, kc] B[kc, cols]`, plus what `old` holds.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a, T> {
     pub(super) kc: usize,
@@ -18,29 +18,28 @@ pub(super) struct Tile<'a, T> {
     /// B is `b[k * b_rs + j]`, of [`width`] columns.
     pub(super) b: *const T,
     pub(super) b_rs: usize,
-    /// C is `c[i * c_rs + j]`; only `cols` numbers of a row are read or written.
+    /// C is `c[i * c_rs + j]`; only `cols` elements of a row are read or written.
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
     pub(super) cols: usize,
-    /// How many such tiles there are, one below the other.
+    /// How many such tiles follow each other, one below the other.
     pub(super) times: usize,
-    /// What the tile is added to, if anything.
+    /// What is added to the tile, if anything.
     pub(super) old: Option<Old<T>>,
-    /// What is needed later.
+    /// What to prefetch.
     pub(super) ahead: Ahead<T>,
-    /// If only a part of K is computed: what comes before and after.
+    /// If only a part of K is computed: where the sums come from and go to.
     pub(super) part: Option<&'a Part<T>>,
 }
 
-/// Memory that is needed later, to be asked for while a tile is computed: rows of as many numbers as
-/// the tile is wide, `stride` apart.
+/// Memory to prefetch while a tile is computed: rows as wide as the tile, `stride` apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ahead<T> {
     pub(super) at: *const T,
     pub(super) stride: usize,
     /// How many rows.
     pub(super) rows: usize,
-    /// How many of them in a round of the loop.
+    /// How many of them in an iteration of the loop.
     each: usize,
 }
 
@@ -48,34 +47,35 @@ impl<T> Ahead<T> {
     /// Nothing.
     pub(super) const NONE: Ahead<T> = Ahead { at: null(), stride: 0, rows: 0, each: 0 };
 
-    /// These rows, while a sum of `kc` products is computed.
+    /// These rows, prefetched while sums of `kc` products are computed.
     #[inline(always)]
     pub(super) fn new(at: *const T, stride: usize, rows: usize, kc: usize) -> Self {
         Ahead { at, stride, rows, each: rows.div_ceil((kc / UNROLL).max(1)) }
     }
 
-    /// The same rows, `columns` further on.
+    /// The same rows, `columns` to the right.
     #[inline(always)]
     pub(super) fn beside(self, columns: usize) -> Self {
         Ahead { at: self.at.wrapping_add(columns), ..self }
     }
 
-    /// What comes after so `many` of these.
+    /// The rows that follow `many` of these groups.
     #[inline(always)]
     pub(super) fn after(self, many: usize) -> Self {
         Ahead { at: self.at.wrapping_add(many * self.rows * self.stride), ..self }
     }
 }
 
-/// A part of the sums, where they are too long for B to stay near. Between parts the sums wait in
-/// memory as they are, so that the parts together are the same sums as the whole.
+/// A part of K, where K is too long for a panel of B to stay in the first-level cache. Between
+/// parts the sums are kept in memory unrounded and unscaled, so the parts give the same bits as one
+/// pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<T> {
-    /// Room for a tile.
+    /// Memory for the sums of a tile.
     pub(super) sums: *mut T,
-    /// Go on with the sums that wait there; else begin with zero.
+    /// Continue with the sums stored there; else start with zeros.
     pub(super) resumes: bool,
-    /// Leave them there; else write C.
+    /// Store the sums there; else write C.
     pub(super) pauses: bool,
 }
 
@@ -132,15 +132,15 @@ impl<T: Element> Tile<'_, T> {
     }
 }
 
-/// Rows of B that a round of the loop takes.
+/// Rows of B in an iteration of the loop.
 pub(super) const UNROLL: usize = 4;
 
-/// Bytes that come at once.
+/// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along rows. Its
-/// sums may begin and end in memory if `PART`: apart, as that costs the others their registers.
-/// Only [`Tile::run`] makes one; what it demands holds.
+/// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along its
+/// rows. If `PART`, its sums may start and end in memory: a kernel of its own, as that takes
+/// registers which the others need. Only [`Tile::run`] makes one, so what `run` demands holds.
 struct Micro<'a, T, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool>(
     Tile<'a, T>,
 );
@@ -166,7 +166,7 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool, const PART
     }
 }
 
-/// One of these tiles.
+/// One tile.
 #[inline(always)]
 fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool>(
     tile: Tile<'_, L::Elem>,
@@ -189,8 +189,8 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
     } = tile;
     let part = part.filter(|_| PART);
     let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
-    // One pointer for three rows: addresses scale an index by 1 and 2 for free. Unless it is
-    // kept from knowing how they relate, the compiler adds its way from row to row instead.
+    // One pointer for three rows: addressing modes scale an index by 1 and 2 for free. `black_box`
+    // hides how the pointers relate; otherwise the compiler adds the stride row by row instead.
     let third = |i: usize| black_box(a.wrapping_add(i * a_rs));
     let mut thirds = [a; 2];
     if !COLUMNS && R > 3 {
@@ -202,13 +202,13 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
     if let Some(part) = part.filter(|part| part.resumes) {
         for (i, sums) in sums.iter_mut().enumerate() {
             for (v, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: there is room for the tile, and the part before left it there.
+                // SAFETY: there is room for the tile, and the part before stored its sums there.
                 *sum = L::load(unsafe { from_raw_parts(waits(part, i, v), L::N) });
             }
         }
     }
     let strides = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
-    // C is written when the sums are complete; by then it is near.
+    // C is written when the sums are complete; prefetched now, it is in cache by then.
     if part.is_none_or(|part| !part.pauses) {
         for i in 0..R {
             for v in 0..V {
@@ -255,7 +255,7 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
         }
         return;
     }
-    // Most products are taken as they are.
+    // In most products alpha is 1.
     if old.is_none() && alpha != L::Elem::ONE {
         sums.iter_mut().flatten().for_each(|sum| *sum = L::splat(alpha) * *sum);
     }
@@ -267,7 +267,7 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
                 let sum = match old {
                     None => sum,
                     Some(old) => {
-                        // SAFETY: row i of what is added has `cols` columns.
+                        // SAFETY: row i of the addend has `cols` columns.
                         let old = unsafe { old.from(0, v * L::N).row(i, L::N) };
                         alpha.mul_add(sum, L::load(old))
                     }
@@ -283,7 +283,7 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
                 let sum = match old {
                     None => sums[v],
                     Some(old) => {
-                        // SAFETY: row i of what is added has `cols` columns.
+                        // SAFETY: row i of the addend has `cols` columns.
                         let old = unsafe { old.from(0, v * L::N).row(i, len) };
                         alpha.mul_add(sums[v], L::load_partial(old, L::Elem::ZERO))
                     }
@@ -318,7 +318,7 @@ fn step<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool>(
         };
         // SAFETY: column k of A has `R` rows.
         let x = L::splat(unsafe { *at.wrapping_add(if COLUMNS { 0 } else { u }) });
-        // What is used once may as well stay in memory.
+        // A value used once can remain a memory operand.
         let x = if V > 1 { x.pinned() } else { x };
         for (sum, &y) in sums.iter_mut().zip(row.iter()) {
             *sum = x.mul_add(y, *sum);

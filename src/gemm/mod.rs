@@ -3,24 +3,30 @@
 //! `A` is `[M, K]`, `B` is `[K, N]`, `C` is `[M, N]`; any of `A` and `B` may be transposed or a
 //! window into something larger, by its strides, without a copy.
 //!
-//! The names are those of BLIS. C is computed in tiles of `MR` x `NR` that stay in registers
-//! (`kernel.rs`), with `NR = NV * N`: a number of A is broadcast, a row of B's panel is `NV`
-//! vectors. Around it (`blocks.rs`) run loops over blocks of `KC` x `NC` of B and `MC` x `KC` of A,
-//! each small enough for half the second-level cache; one panel of B after the other stays near while
-//! all strips of A pass, and tiles ask for the block that comes next. Where C has only a few strips
-//! and B is large (`skinny.rs`), the loops follow B through memory instead. Either is copied
-//! (`pack.rs`) only where reading it in place would be slower; if B is stored transposed, the few rows
-//! become lanes and it is not copied at all (`few_rows.rs`). Sums of a few numbers need no tiles
-//! (`shallow.rs`). Large products are split over threads by rows or columns of C (`threads.rs`), never
-//! over K.
+//! The names are those of BLIS. The micro-kernel (`kernel.rs`) computes a tile of C of `MR` x `NR`
+//! in registers, `NR = NV * N`: it broadcasts an element of A and multiplies a row of `NR` elements
+//! of B, which is `NV` vectors. `MR` rows of A are a *strip*, `NR` columns of B are a *panel*. The
+//! loops around it (`blocks.rs`) run over blocks of B of `KC` x `NC` and blocks of A of `MC` x
+//! `KC`, each small enough for half of the second-level cache. A panel of B stays in the
+//! first-level cache while all strips of A pass, and each tile prefetches a part of the next block.
 //!
-//! **Each number of C is one sum in one order**: blocks of `KC` numbers of K, which depends on the
-//! element type alone, one after the other in a block and block after block. So on one machine its
-//! bits depend on its row of A, its column of B, alpha and [`Write`], and not on threads, M, N or
-//! how A and B are stored: a product of some rows or columns has the bits of the whole. This holds
-//! for the products too small for tiles (`small.rs`) as well. It does *not* hold for `f32` and
-//! `f64` on a processor without a machine of its own: there `fallback.rs` takes the large products,
-//! whose order is that of another crate.
+//! These shapes leave that path:
+//!
+//! - C of a few strips and a large B (`skinny.rs`): the loops follow B through memory.
+//! - The same with B stored transposed (`few_rows.rs`): rows of A become lanes, B is not packed.
+//! - K of at most four (`shallow.rs`): no tiles, B stays in registers.
+//! - Tiny products and matrices times a few columns (`small.rs`): the set-up would cost more.
+//!
+//! A or B is packed (`pack.rs`) only where reading it in place would be slower. Large products are
+//! split over threads by rows or columns of C (`threads.rs`), never over K.
+//!
+//! **Each element of C is one sum in one order**: over K in blocks of `KC` products, one after the
+//! other within a block and block after block. `KC` depends on the element type alone. So on one
+//! instruction set, the bits of an element depend on its row of A, its column of B, alpha and
+//! [`Write`], and not on threads, M, N or how A and B are stored: the product of some rows or
+//! columns has the bits of the whole product. This holds for the shapes listed above as well. It
+//! does *not* hold for `f32` and `f64` on a processor with neither AVX2 nor AVX-512: there
+//! `fallback.rs` hands large products to `matrixmultiply`, which has its own order.
 
 mod blocks;
 mod fallback;
@@ -40,7 +46,7 @@ use blocks::Product;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// A read-only matrix of `rows` x `cols` numbers, `data[i * rs + j * cs]`.
+/// A read-only `rows` x `cols` matrix: element (i, j) is `data[i * rs + j * cs]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Mat<'a, T> {
     data: &'a [T],
@@ -51,16 +57,16 @@ pub struct Mat<'a, T> {
 }
 
 impl<'a, T> Mat<'a, T> {
-    /// A row-major matrix of `rows` x `cols` that fills the front of `data`.
+    /// A row-major `rows` x `cols` matrix over the first `rows * cols` elements of `data`.
     ///
     /// # Panics
-    /// If `data` is too short.
+    /// If `data` has fewer elements.
     #[track_caller]
     pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols, 1)
     }
 
-    /// Element (i, j) is `data[i * rs + j * cs]`.
+    /// A `rows` x `cols` matrix whose element (i, j) is `data[i * rs + j * cs]`.
     ///
     /// # Panics
     /// If the last element lies outside `data`.
@@ -72,16 +78,16 @@ impl<'a, T> Mat<'a, T> {
         Mat { data, rows, cols, rs, cs }
     }
 
-    /// The transposed matrix; nothing moves.
+    /// The transposed matrix, `cols` x `rows`; nothing is copied.
     #[must_use]
     pub fn t(self) -> Self {
         Mat { data: self.data, rows: self.cols, cols: self.rows, rs: self.cs, cs: self.rs }
     }
 
-    /// Some of its columns.
+    /// The columns in a range: `rows` x `columns.len()`, over the same memory.
     ///
     /// # Panics
-    /// If it has not so many.
+    /// If the range ends beyond the last column.
     #[must_use]
     #[track_caller]
     pub fn columns(self, columns: Range<usize>) -> Self {
@@ -91,9 +97,11 @@ impl<'a, T> Mat<'a, T> {
     }
 }
 
-/// A writable matrix of `rows` x `cols` numbers, `data[i * rs + j]`.
+/// A writable `rows` x `cols` matrix: element (i, j) is `data[i * rs + j]`.
 ///
-/// What lies between its rows belongs to others, so that columns can be shared out.
+/// The elements between the end of a row and the start of the next belong to others, so threads can
+/// share a matrix by columns. Two slices cannot express that, so this is a pointer with strides;
+/// all code that relies on it is in this file.
 #[derive(Debug)]
 pub struct MatMut<'a, T> {
     at: *mut T,
@@ -103,20 +111,21 @@ pub struct MatMut<'a, T> {
     numbers: PhantomData<&'a mut T>,
 }
 
-// SAFETY: it is the only one that reaches its numbers, as a `&mut` to each of them.
+// SAFETY: no other reference reaches its elements, as with a `&mut` to each of them.
 unsafe impl<T: Send> Send for MatMut<'_, T> {}
 
 impl<'a, T> MatMut<'a, T> {
-    /// A row-major matrix of `rows` x `cols` that fills the front of `data`.
+    /// A row-major `rows` x `cols` matrix over the first `rows * cols` elements of `data`.
     ///
     /// # Panics
-    /// If `data` is too short.
+    /// If `data` has fewer elements.
     #[track_caller]
     pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
         Self::strided(data, rows, cols, cols)
     }
 
-    /// Element (i, j) is `data[i * rs + j]`; `rs` is at least `cols`.
+    /// A `rows` x `cols` matrix whose element (i, j) is `data[i * rs + j]`; `rs` is at least
+    /// `cols`.
     ///
     /// # Panics
     /// If rows would overlap or the last element lies outside `data`.
@@ -129,10 +138,10 @@ impl<'a, T> MatMut<'a, T> {
         MatMut { at: data.as_mut_ptr(), rows, cols, rs, numbers: PhantomData }
     }
 
-    /// The first `cols` columns and the others.
+    /// The first `cols` columns and the remaining ones.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If the matrix has fewer than `cols` columns.
     #[must_use]
     #[track_caller]
     pub fn split_cols(self, cols: usize) -> (Self, Self) {
@@ -141,10 +150,10 @@ impl<'a, T> MatMut<'a, T> {
         (MatMut { cols, ..self }, rest)
     }
 
-    /// `rows` x `cols` numbers from (i, j) on.
+    /// The window of `rows` x `cols` elements that starts at (i, j).
     ///
     /// # Panics
-    /// If they lie outside.
+    /// If it extends beyond the matrix.
     #[must_use]
     #[track_caller]
     pub fn window(
@@ -159,19 +168,20 @@ impl<'a, T> MatMut<'a, T> {
     }
 }
 
-/// Whether a matrix with these strides has no element beyond `len` numbers; the kernels rely on it.
+/// Whether all elements of a matrix with these strides lie within `len`; the kernels rely on it.
 #[inline]
 fn lies_within(len: usize, rows: usize, cols: usize, rs: usize, cs: usize) -> bool {
     let last = || (rows - 1).checked_mul(rs)?.checked_add((cols - 1).checked_mul(cs)?);
     rows == 0 || cols == 0 || last().is_some_and(|at| at < len)
 }
 
-/// A function, as are those below: a message where the check is would keep what it names in memory,
-/// and the product would wait for it.
+/// The checks of shapes panic in functions of their own. A message formatted where the check stands
+/// keeps the shapes it names in memory, written in halves and read as a whole, and store forwarding
+/// fails for such a read: a product of 12 x 12 x 2 spent five of its nineteen nanoseconds on that.
 #[cold]
 #[track_caller]
 fn no_such_matrix(len: usize, rows: usize, cols: usize, rs: usize, cs: usize) -> ! {
-    panic!("a {rows} x {cols} matrix with strides {rs}, {cs} in {len} numbers")
+    panic!("a {rows} x {cols} matrix with strides {rs}, {cs} in {len} elements")
 }
 
 #[cold]
@@ -180,47 +190,48 @@ fn no_such_product(a: [usize; 2], b: [usize; 2], c: [usize; 2]) -> ! {
     panic!("product of {a:?} and {b:?} into {c:?}")
 }
 
-/// Whether a result replaces what was there or is added to it.
+/// Whether a product replaces C or is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Replace; what was there, even NaN, does not matter.
+    /// Replace C; its old values, even NaN, do not matter.
     Store,
-    /// Add.
+    /// Add to C.
     Add,
 }
 
-/// `C = alpha A B` or `C += alpha A B`, as `write` says.
+/// `C = alpha A B` or `C += alpha A B`, as `write` says: A `[M, K]`, B `[K, N]`, C `[M, N]`.
 ///
-/// The sum over K runs in an order that depends on K alone, so the result has the same bits whatever
-/// the number of threads, and a product of some rows or columns has the bits of the whole (the
-/// module's documentation names the one exception).
+/// The order of each sum depends on K alone. So the bits do not depend on the number of threads,
+/// and the product of some rows or columns has the bits of the whole product (the module's
+/// documentation names the one exception).
 ///
 /// # Panics
-/// If the shapes do not fit together.
+/// If the shapes do not match.
 #[track_caller]
 #[inline]
 pub fn gemm<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, write: Write, c: MatMut<'_, T>) {
-    gemm_on(crate::simd::machine(), alpha, a, b, write.into(), c);
+    gemm_on(crate::simd::backend(), alpha, a, b, write.into(), c);
 }
 
-/// `C = row + alpha A B`: `row` is added to each row, in the pass that writes C.
+/// `C = row + alpha A B`: A `[M, K]`, B `[K, N]`, C `[M, N]`, and `row` `[N]` is added to each row.
 ///
-/// The result has the bits of a [`gemm`] that adds to a C whose rows are all `row`.
+/// The result has the bits of a [`gemm`] with [`Write::Add`] to a C whose rows are all `row`,
+/// without the pass that fills it.
 ///
 /// # Panics
-/// If the shapes do not fit together or `row` is shorter than a row of C.
+/// If the shapes do not match or `row` has fewer than N elements.
 #[track_caller]
 pub fn gemm_row<T: Element>(alpha: T, a: Mat<'_, T>, b: Mat<'_, T>, row: &[T], c: MatMut<'_, T>) {
-    gemm_on(crate::simd::machine(), alpha, a, b, Summand::Row(row), c);
+    gemm_on(crate::simd::backend(), alpha, a, b, Summand::Row(row), c);
 }
 
-/// What a product is added to.
+/// What is added to the product.
 #[derive(Clone, Copy, Debug)]
 enum Summand<'a, T> {
     Nothing,
-    /// What was in C.
+    /// The old values of C.
     C,
-    /// One row for all of C.
+    /// One row, added to every row of C.
     Row(&'a [T]),
 }
 
@@ -233,12 +244,12 @@ impl<T> From<Write> for Summand<'_, T> {
     }
 }
 
-/// `C = old + alpha A B` on a given machine. Part of its caller, so that what it is told need not go
-/// through memory: what was written there in halves cannot be read as a whole for a while.
+/// `C = old + alpha A B` on a given backend. Inlined, so that the operands' descriptions need not
+/// go through memory: a read of what was just written in halves has to wait for the store.
 #[track_caller]
 #[inline]
 fn gemm_on<T: Element>(
-    machine: crate::simd::Machine,
+    backend: crate::simd::Backend,
     alpha: T,
     a: Mat<'_, T>,
     b: Mat<'_, T>,
@@ -249,6 +260,6 @@ fn gemm_on<T: Element>(
         no_such_product([a.rows, a.cols], [b.rows, b.cols], [c.rows, c.cols]);
     }
     if c.rows > 0 && c.cols > 0 {
-        threads::run(machine, &Product::new(alpha, a, b, old, c));
+        threads::run(backend, &Product::new(alpha, a, b, old, c));
     }
 }

@@ -1,14 +1,15 @@
-//! Copies of panels of B and blocks of A in the order the micro-kernel reads them.
+//! Packing: copies of panels of B and blocks of A in the order in which the micro-kernel reads
+//! them.
 
 use super::kernel::width;
 use crate::simd::{Element, Lanes, prefetch};
 use std::slice::from_raw_parts;
 
-/// Copies `kc` rows of `cols` numbers, `b[k * rs + j * cs]`, to `to[k * width + j]`, where
-/// [`width`] fills them up with zeros.
+/// Packs a panel `[kc, cols]`, `b[k * rs + j * cs]`, into `to[k * width + j]`; columns `cols` to
+/// [`width`] are zero.
 ///
 /// # Safety
-/// They must be readable there.
+/// These elements must be readable.
 #[inline(always)]
 pub(super) unsafe fn panel<L: Lanes>(
     b: *const L::Elem,
@@ -23,11 +24,11 @@ pub(super) unsafe fn panel<L: Lanes>(
     unsafe { rows::<L>(b, (rs, cs), (kc, cols), to, (width, width)) }
 }
 
-/// Copies `count` rows of `len` numbers, `x[i * rs + j * cs]`, to `to[i * stride + j]`, filled up with
-/// zeros to `width`; rows whose width is no whole number of vectors have room for one more.
+/// Packs `[count, len]` elements, `x[i * rs + j * cs]`, into `to[i * stride + j]`; columns `len` to
+/// `width` are zero. If `width` is not a multiple of `N`, `stride` leaves room for one more vector.
 ///
 /// # Safety
-/// They must be readable there.
+/// These elements must be readable.
 #[inline(always)]
 pub(super) unsafe fn rows<L: Lanes>(
     x: *const L::Elem,
@@ -48,12 +49,12 @@ pub(super) unsafe fn rows<L: Lanes>(
             for i in (0..count).step_by(L::N) {
                 let (high, to) = (L::N.min(count - i), &mut to[i * stride + j..]);
                 if columns == L::N && high == L::N {
-                    // The square beside it comes next but for the rest of these columns.
+                    // The block beside it comes next, except at the end of these columns.
                     for beside in L::N..2 * L::N {
                         prefetch(x.wrapping_add((j + beside) * cs + i + L::N - 1));
                     }
-                    // SAFETY: the caller promises columns j to j + N, and here of each N numbers from
-                    // row i on; `cs` apart, the last of them ends this many on.
+                    // SAFETY: the caller promises columns j to j + N, and here N elements of each
+                    // from row i on; `cs` apart, the last of them ends at this length.
                     let square =
                         unsafe { from_raw_parts(x.add(j * cs + i), (L::N - 1) * cs + L::N) };
                     L::transpose(square, cs, to, stride);
@@ -76,12 +77,14 @@ pub(super) unsafe fn rows<L: Lanes>(
     }
 }
 
-/// Copies `kc` rows of `cols` numbers, `rs` apart, to panel after panel: `cols` fills them all.
+/// Packs `[kc, cols]` elements, rows `rs` apart, into panel after panel; `cols` is a multiple of
+/// `NR`.
 ///
-/// Row after row, for memory is read at full speed only in long pieces.
+/// The outer loop is over rows, because memory reaches its full speed only on long contiguous
+/// reads.
 ///
 /// # Safety
-/// They must be readable there.
+/// These elements must be readable.
 #[inline(always)]
 pub(super) unsafe fn panels<L: Lanes>(
     b: *const L::Elem,
@@ -104,11 +107,11 @@ pub(super) unsafe fn panels<L: Lanes>(
     }
 }
 
-/// How many rows ahead of the one that is copied memory is asked for.
+/// How many rows ahead of the copy memory is prefetched.
 const AHEAD: usize = 4;
 
-/// A square that sticks out of B, by way of one that is filled up with zeros: `columns` columns of
-/// `rows` numbers each, to `to[k * width + i]`.
+/// A block at the edge of B, padded with zeros to `N` x `N` and transposed: `columns` columns of
+/// `rows` elements each, into `to[k * width + i]`.
 #[inline(always)]
 fn edge<'a, L: Lanes>(
     columns: usize,
@@ -117,20 +120,20 @@ fn edge<'a, L: Lanes>(
     to: &mut [L::Elem],
     width: usize,
 ) {
-    let (mut square, mut turned) = ([L::Elem::ZERO; SQUARE], [L::Elem::ZERO; SQUARE]);
+    let (mut square, mut transposed) = ([L::Elem::ZERO; SQUARE], [L::Elem::ZERO; SQUARE]);
     for (i, to) in square.chunks_exact_mut(L::N).take(columns).enumerate() {
         L::load_partial(column(i), L::Elem::ZERO).store(to);
     }
-    L::transpose(&square, L::N, &mut turned, L::N);
-    for (k, x) in turned.chunks_exact(L::N).take(rows).enumerate() {
+    L::transpose(&square, L::N, &mut transposed, L::N);
+    for (k, x) in transposed.chunks_exact(L::N).take(rows).enumerate() {
         L::load(x).store(&mut to[k * width..]);
     }
 }
 
-/// A square of the longest vectors.
+/// Elements of an `N` x `N` block of the longest vectors.
 const SQUARE: usize = 16 * 16;
 
-/// Copies `x`, and zeros behind it to the end of `to`.
+/// Copies `x` to the start of `to` and fills the rest with zeros.
 #[inline(always)]
 fn copy<L: Lanes>(x: &[L::Elem], to: &mut [L::Elem]) {
     for (i, to) in to.chunks_mut(L::N).enumerate() {

@@ -1,4 +1,4 @@
-//! Memory for copies and what waits between products, kept by each thread from one to the next.
+//! Memory for packed operands and for sums between passes, kept by each thread across products.
 
 use crate::simd::Element;
 use std::any::Any;
@@ -7,18 +7,18 @@ use std::mem::take;
 use std::ops::{Deref, DerefMut};
 
 thread_local! {
-    /// For each type of element: a `Vec<T>` for each depth to which this thread has asked for some.
+    /// For each element type: the free buffers of this thread, as many as were in use at once.
     static POOL: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Numbers to write over, aligned to a cache line; they go back to the thread when dropped.
+/// A buffer of elements, aligned to a cache line; it returns to its thread's pool when dropped.
 pub(crate) struct Scratch<T: Element> {
     data: Vec<T>,
     start: usize,
 }
 
 impl<T: Element> Scratch<T> {
-    /// At least `len` numbers of any value. Allocates only if the thread never had so many.
+    /// At least `len` elements of any value. Allocates only if the pool has no buffer this large.
     #[inline(never)]
     pub(crate) fn new(len: usize) -> Self {
         let mut data = POOL.with_borrow_mut(|pool| slot::<T>(pool)?.pop()).unwrap_or_default();
@@ -31,7 +31,7 @@ impl<T: Element> Scratch<T> {
     }
 }
 
-/// This type's memory in the pool.
+/// This type's buffers in the pool.
 fn slot<T: Element>(pool: &mut [Box<dyn Any>]) -> Option<&mut Vec<Vec<T>>> {
     pool.iter_mut().find_map(|data| data.downcast_mut())
 }

@@ -1,16 +1,16 @@
-//! Products that add up only a few numbers: each row of C is written as soon as it is begun, so what
-//! counts is how little is done besides. B stays in registers.
+//! Products with K of at most [`SHALLOW`]. Each row of C takes a few instructions, so the overhead
+//! per row decides: there are no tiles, and a panel of B stays in registers.
 
 use super::blocks::Product;
 use super::kernel::width;
 use crate::simd::{Element, Kernel, Lanes, slice};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
-/// The most numbers of a sum.
+/// The largest K of this path.
 pub(super) const SHALLOW: usize = 4;
 
 impl<T: Element> Product<'_, T> {
-    /// The product of a depth of 1 to [`SHALLOW`].
+    /// Computes a product with K from 1 to [`SHALLOW`].
     #[inline(always)]
     pub(super) fn shallow<L: Lanes<Elem = T>>(&self) {
         match self.k {
@@ -18,12 +18,12 @@ impl<T: Element> Product<'_, T> {
             2 => self.panels::<L, 2>(),
             3 => self.panels::<L, 3>(),
             SHALLOW => self.panels::<L, SHALLOW>(),
-            k => unreachable!("a product of depth {k}"),
+            k => unreachable!("K = {k}"),
         }
     }
 
-    /// Panel after panel of B. One is done here and now: a loop would begin with what all its panels
-    /// need.
+    /// All panels of B. A single panel is inlined: the loop over panels would first save the
+    /// registers that any of them needs.
     #[inline(always)]
     fn panels<L: Lanes<Elem = T>, const K: usize>(&self) {
         if self.n <= L::NV * L::N {
@@ -33,7 +33,7 @@ impl<T: Element> Product<'_, T> {
         }
     }
 
-    /// Columns of C that fit a panel.
+    /// The columns of C from `j` on, at most a panel.
     #[inline(always)]
     fn panel<L: Lanes<Elem = T>, const K: usize>(&self, j: usize, cols: usize) {
         match width::<L>(cols) / L::N {
@@ -65,19 +65,19 @@ impl<T: Element> Product<'_, T> {
             }
         }
         let alpha = L::splat(self.alpha);
-        // Two loops: to ask in each row takes a tenth of the time.
+        // Two loops: testing in each row would take a tenth of the time.
         match self.old {
             None => self.rows_with(b, j, cols, |_, _, _, sum| alpha * sum),
             Some(old) => self.rows_with(b, j, cols, |i, j, len, sum| {
-                // SAFETY: row i of what is added has this many columns.
+                // SAFETY: row i of the addend has this many columns.
                 let old = unsafe { old.from(i, j).row(0, len) };
                 alpha.mul_add(sum, L::load_partial(old, T::ZERO))
             }),
         }
     }
 
-    /// The same with the vectors of B: `finish` turns the sums of row i, `len` columns from j on, into
-    /// what is written.
+    /// The same given the vectors of B: `finish` maps the sums of row i, `len` columns from j on,
+    /// to what is written.
     #[inline(always)]
     fn rows_with<L: Lanes<Elem = T>, const K: usize, const V: usize>(
         &self,
@@ -86,7 +86,7 @@ impl<T: Element> Product<'_, T> {
         cols: usize,
         finish: impl Fn(usize, usize, usize, L) -> L,
     ) {
-        // Read through a reference, all would be read again after each store.
+        // Copied to locals: through the reference, all would be loaded again after each store.
         let &Product { m, mut a, a_rs, a_cs, mut c, c_rs, .. } = self;
         for i in 0..m {
             let mut sums = [L::splat(T::ZERO); V];
@@ -109,7 +109,7 @@ impl<T: Element> Product<'_, T> {
     }
 }
 
-/// Several panels.
+/// The loop over several panels.
 struct Panels<'a, T, const K: usize>(&'a Product<'a, T>);
 
 impl<T: Element, const K: usize> Kernel<T> for Panels<'_, T, K> {
@@ -124,5 +124,5 @@ impl<T: Element, const K: usize> Kernel<T> for Panels<'_, T, K> {
     }
 }
 
-/// The longest vector.
+/// Lanes of the longest vector.
 const LONGEST: usize = 16;

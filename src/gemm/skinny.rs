@@ -1,10 +1,11 @@
-//! The loops where C has few rows and B is large: nearly all memory is B's, each number of it is used
-//! only a few times, and how fast it is read decides.
+//! Products where C has few rows and B is large. Nearly all memory traffic is B's, and each of its
+//! elements is used only a few times, so the speed at which B is read decides.
 //!
-//! Memory is read at full speed only along a few pages at a time: then the processor asks for what
-//! comes next by itself. So B is read in runs of a few rows, along these rows from panel to panel, and
-//! the sums wait in memory from run to run ([`Part`]). All strips of A use a panel while it is in the
-//! first-level cache. Stored transposed, B is read along its columns and copied.
+//! Memory reaches its full speed only along a few pages at a time, where the hardware prefetcher
+//! follows. The usual loops read a panel of `NR` columns down all of K, a page a row. Instead, B is
+//! read in runs of a few rows, along these rows from panel to panel, and the sums stay in memory
+//! from run to run ([`Part`]). All strips of A use a panel while it is in the first-level cache. If
+//! B is stored transposed, it is read along its columns and packed.
 
 use super::blocks::{Product, depth, row_stride, strips};
 use super::kernel::{Ahead, Part, Tile, UNROLL, width};
@@ -12,26 +13,26 @@ use super::pack;
 use super::scratch::Scratch;
 use crate::simd::{Element, Lanes};
 
-/// C is skinny up to this many rows,
+/// C is skinny up to this many rows
 const ROWS: usize = 32;
 /// if B takes more bytes than this, a second-level cache.
 const LARGE: usize = 1 << 20;
 /// Bytes of a panel of a run: a quarter of a first-level cache of 32 KiB, 32 rows of wide tiles.
 const PANEL: usize = 8 << 10;
-/// Bytes that waiting sums may take.
+/// Bytes that the stored sums may take.
 const WAITING: usize = 128 << 10;
-/// Bytes of a row of B from the tile that asks to what it asks for.
+/// Prefetch distance in bytes along a row of B.
 const AHEAD: usize = 512;
 
 impl<T: Element> Product<'_, T> {
-    /// Whether the product is better computed this way.
+    /// Whether this path is the faster one.
     #[inline(always)]
     pub(super) fn is_skinny(&self) -> bool {
         self.m <= ROWS && self.k * self.n * size_of::<T>() > LARGE
     }
 
-    /// Columns after columns of C, block after block of K, run after run, panel after panel, strip
-    /// after strip.
+    /// Groups of columns of C, blocks of K, runs, panels of B, strips of A, from the outer to the
+    /// inner loop.
     #[inline(always)]
     pub(super) fn skinny<L: Lanes<Elem = T>>(&self) {
         let nr = L::NV * L::N;
@@ -39,8 +40,8 @@ impl<T: Element> Product<'_, T> {
         let size = size_of::<T>();
         let all = self.n.next_multiple_of(nr);
         let kc = depth::<T>().min(self.k);
-        // Stored transposed, a panel is copied, along its columns: it need not be short, and no sums
-        // have to wait.
+        // Stored transposed, a panel is packed along its columns: it need not be short, and its
+        // sums are complete after one run.
         let run = if packs { kc } else { (PANEL / size / nr).next_multiple_of(UNROLL).min(kc) };
         let nc = if packs { all } else { (WAITING / size / self.m / nr).max(1) * nr };
         let stride = row_stride::<L>(kc);
@@ -69,7 +70,7 @@ impl<T: Element> Product<'_, T> {
                         let mut b = self.b.wrapping_add((pc + k) * self.b_rs + j * self.b_cs);
                         let ask = b.wrapping_byte_add(AHEAD);
                         let mut b_rs = self.b_rs;
-                        // A row in place must be as many vectors as the tile reads.
+                        // A row read in place must have as many elements as the tile reads.
                         if packs || width::<L>(cols) != cols {
                             // SAFETY: the panel lies inside B.
                             unsafe { pack::panel::<L>(b, b_rs, self.b_cs, deep, cols, panel) };
@@ -109,8 +110,9 @@ impl<T: Element> Product<'_, T> {
                                 ahead,
                                 part: (!packs).then_some(&part),
                             };
-                            // SAFETY: strip and panel lie in their copies or in B, the tile in C,
-                            // which is ours; its sums have room for all tiles of these columns.
+                            // SAFETY: strip and panel lie in their packed copies or in B, the tile
+                            // lies in C, which is ours; the stored sums have room for all tiles of
+                            // these columns.
                             unsafe { tile.run::<L>(rows) };
                             ic += rows;
                             strip += 1;

@@ -1,7 +1,7 @@
-//! Products that are over before a tile is set up: tiny ones, and those with a few columns.
+//! Products that cost less than setting up a tile: tiny ones, and those with a few columns.
 //!
-//! They add up in the order of the tiles, block after block of K and number after number, and with
-//! their multiply-add: an element of C has the same bits whichever way it is computed.
+//! They add in the order of the tiles, in blocks of `KC` and one product after the other, and with
+//! the same multiply-add. So an element of C has the same bits on every path.
 
 use super::blocks::{Old, Product, depth};
 use super::kernel::{Ahead, Tile, width};
@@ -11,17 +11,17 @@ use super::shallow::SHALLOW;
 use crate::simd::{Element, Kernel, Lanes, slice};
 use std::slice::{from_mut, from_raw_parts};
 
-/// Products of up to this many multiply-adds are done one by one.
+/// Products of up to this many multiply-adds are computed element by element.
 const TINY: usize = 512;
-/// Fewer columns than these would leave most lanes of a tile empty.
+/// Up to this many columns would leave most lanes of a tile unused.
 const FEW_COLUMNS: usize = 3;
-/// The longest vector.
+/// Lanes of the longest vector.
 const LONGEST: usize = 16;
-/// The longest row of a tile.
+/// Elements of the longest row of a tile, `NR`.
 const WIDEST: usize = 64;
 
 impl<T: Element> Product<'_, T> {
-    /// Does the product if it is small; says whether it was.
+    /// Computes the product if it is small and returns whether it was.
     #[inline(always)]
     pub(super) fn small<L: Lanes<Elem = T>>(&self) -> bool {
         if (1..=SHALLOW).contains(&self.k) && self.n > FEW_COLUMNS {
@@ -37,7 +37,7 @@ impl<T: Element> Product<'_, T> {
                 _ => self.down_columns::<L, FEW_COLUMNS>(),
             }
         } else if self.a_cs == 1 && (self.b_cs == 1 || self.b_rs == 1) {
-            L::outline(Turned(self));
+            L::outline(Transposed(self));
         } else {
             return false;
         }
@@ -67,7 +67,7 @@ impl<T: Element> Product<'_, T> {
         self.c.wrapping_add(i * self.c_rs + j)
     }
 
-    /// The definition, with the depth known where it is common.
+    /// The triple loop, with K known at compile time where it is common.
     #[inline(always)]
     fn tiny<L: Lanes<Elem = T>>(&self) {
         match self.k {
@@ -89,7 +89,7 @@ impl<T: Element> Product<'_, T> {
                 }
                 let sum = match self.old(0, i, j) {
                     None => alpha * sum,
-                    // SAFETY: what is added is as large as C.
+                    // SAFETY: the addend is as large as C.
                     Some(old) => alpha.mul_add(sum, L::splat(unsafe { *old.at })),
                 };
                 // SAFETY: the element is ours alone.
@@ -98,7 +98,7 @@ impl<T: Element> Product<'_, T> {
         }
     }
 
-    /// Columns of A that lie in one piece: a vector of rows of C at a time.
+    /// Contiguous columns of A: a vector of rows of C at a time.
     #[inline(always)]
     fn down_columns<L: Lanes<Elem = T>, const COLUMNS: usize>(&self) {
         let alpha = L::splat(self.alpha);
@@ -107,7 +107,7 @@ impl<T: Element> Product<'_, T> {
             for pc in (0..self.k).step_by(depth::<T>()) {
                 let mut sums = [L::splat(T::ZERO); COLUMNS];
                 for k in pc..self.k.min(pc + depth::<T>()) {
-                    // SAFETY: `rows` numbers of column k of A, one after the other.
+                    // SAFETY: `rows` contiguous elements of column k of A.
                     let a = unsafe { from_raw_parts(self.a.add(from + k * self.a_cs), rows) };
                     let a = slice::load::<L>(a);
                     for (j, sum) in sums.iter_mut().enumerate() {
@@ -118,7 +118,7 @@ impl<T: Element> Product<'_, T> {
                     let mut column = [T::ZERO; LONGEST];
                     if let Some(old) = self.old(pc, from, j) {
                         for (i, x) in column[..rows].iter_mut().enumerate() {
-                            // SAFETY: what is added is as large as C.
+                            // SAFETY: the addend is as large as C.
                             *x = unsafe { *old.from(i, 0).at };
                         }
                         alpha.mul_add(sum, L::load(&column)).store(&mut column);
@@ -135,10 +135,10 @@ impl<T: Element> Product<'_, T> {
     }
 }
 
-/// `C^T = alpha B^T A^T`: rows of A, which lie in one piece, become the columns of a tile.
-struct Turned<'a, T>(&'a Product<'a, T>);
+/// `C^T = alpha B^T A^T`: rows of A, which are contiguous, become the columns of a tile.
+struct Transposed<'a, T>(&'a Product<'a, T>);
 
-impl<T: Element> Kernel<T> for Turned<'_, T> {
+impl<T: Element> Kernel<T> for Transposed<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -161,7 +161,7 @@ impl<T: Element> Kernel<T> for Turned<'_, T> {
                 || (0..product.n).flat_map(|j| (0..cols).map(move |x| (j * nr + x, i + x, j)));
             if let Some(old) = product.old {
                 for (at, i, j) in numbers() {
-                    // SAFETY: what is added is as large as C.
+                    // SAFETY: the addend is as large as C.
                     out[at] = unsafe { *old.from(i, j).at };
                 }
             }
@@ -169,7 +169,7 @@ impl<T: Element> Kernel<T> for Turned<'_, T> {
                 let kc = depth::<T>().min(product.k - pc);
                 let rows = product.a.wrapping_add(i * product.a_rs + pc);
                 let sums = out.as_mut_ptr();
-                // SAFETY: `cols` rows of A, `kc` numbers of each.
+                // SAFETY: `cols` rows of A, `kc` elements of each.
                 unsafe { pack::panel::<L>(rows, 1, product.a_rs, kc, cols, panel) };
                 let tile = Tile {
                     kc,

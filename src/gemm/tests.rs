@@ -1,7 +1,7 @@
-//! Every machine against the triple loop.
+//! Every backend against the triple loop.
 
 use super::{Mat, MatMut, Summand, Write, gemm_on};
-use crate::simd::{Element, Machine};
+use crate::simd::{Backend, Element};
 use crate::tensor::Dual;
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ struct Case {
     seed: u64,
 }
 
-/// A sequence of numbers between -1 and 1 that looks random.
+/// Pseudorandom elements between -1 and 1.
 fn numbers<T: Element>(seed: u64, len: usize) -> Vec<T> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = |_| {
@@ -29,7 +29,7 @@ fn numbers<T: Element>(seed: u64, len: usize) -> Vec<T> {
     (0..len).map(next).collect()
 }
 
-/// The numbers behind a matrix of `rows` x `cols`, and its strides.
+/// The length of the memory behind a `rows` x `cols` matrix, and its strides.
 fn layout(rows: usize, cols: usize, transposed: bool, gaps: &[usize]) -> (usize, usize, usize) {
     let cs = 1 + gaps[1];
     let (len, other) = if transposed { (rows, cols) } else { (cols, rows) };
@@ -43,7 +43,7 @@ fn naive(k: usize, a: impl Fn(usize) -> f64, b: impl Fn(usize) -> f64) -> (f64, 
     (0..k).fold((0.0, 0.0), |(sum, size), k| (sum + a(k) * b(k), size + (a(k) * b(k)).abs()))
 }
 
-fn check<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError> {
+fn check<T: Element>(backend: Backend, case: &Case) -> Result<(), TestCaseError> {
     let [m, n, k] = case.shape;
     let (a_len, a_rs, a_cs) = layout(m, k, case.transposed[0], &case.gaps[..2]);
     let (b_len, b_rs, b_cs) = layout(k, n, case.transposed[1], &case.gaps[2..4]);
@@ -57,7 +57,7 @@ fn check<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError>
         }
     }
     gemm_on(
-        machine,
+        backend,
         T::from_f64(case.alpha),
         Mat::strided(&a, m, k, a_rs, a_cs),
         Mat::strided(&b, k, n, b_rs, b_cs),
@@ -67,7 +67,7 @@ fn check<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError>
     for (at, (&c, &old)) in c.iter().zip(&old).enumerate() {
         let (i, j) = (at / c_rs.max(1), at % c_rs.max(1));
         if i >= m || j >= n {
-            prop_assert_eq!(c, old, "{}: outside of C at ({}, {})", machine, i, j);
+            prop_assert_eq!(c, old, "{}: outside of C at ({}, {})", backend, i, j);
             continue;
         }
         let (sum, size) =
@@ -78,7 +78,7 @@ fn check<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError>
         let off = (c.to_f64() - want).abs();
         prop_assert!(
             off <= bound,
-            "{machine}: {c:?}, not {want} at ({i}, {j}), {off:e} > {bound:e}"
+            "{backend}: {c:?}, not {want} at ({i}, {j}), {off:e} > {bound:e}"
         );
     }
     Ok(())
@@ -114,23 +114,23 @@ fn case() -> impl Strategy<Value = Case> {
 proptest! {
     #[test]
     fn f32_agrees_with_the_triple_loop(case in case()) {
-        for machine in Machine::available() {
-            check::<f32>(machine, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
+        for backend in Backend::available() {
+            check::<f32>(backend, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
         }
     }
     #[test]
     fn f64_agrees_with_the_triple_loop(case in case()) {
-        for machine in Machine::available() {
-            check::<f64>(machine, &case)?;
+        for backend in Backend::available() {
+            check::<f64>(backend, &case)?;
         }
     }
     #[test]
     fn dual_agrees_with_the_triple_loop(case in case()) {
-        check::<Dual<f64>>(Machine::Scalar, &case)?;
+        check::<Dual<f64>>(Backend::Scalar, &case)?;
     }
 }
 
-/// Shapes that reach every way of copying.
+/// Shapes that reach every kind of packing.
 #[test]
 fn large_products_agree_with_the_triple_loop() {
     for (shape, transposed) in [
@@ -150,17 +150,17 @@ fn large_products_agree_with_the_triple_loop() {
             write: Write::Add,
             seed: 9,
         };
-        for machine in Machine::available() {
-            check::<f32>(machine, &case).unwrap();
-            check::<f64>(machine, &case).unwrap();
+        for backend in Backend::available() {
+            check::<f32>(backend, &case).unwrap();
+            check::<f64>(backend, &case).unwrap();
         }
     }
 }
 
-/// Computes windows of a product, and the product of its operands laid out the other way round: the
-/// bits of an element depend on its row of A, its column of B, alpha, K and how it is written, not
-/// on how many others are computed beside it or how the operands are stored.
-fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError> {
+/// Windows of a product, and the product of its operands stored the other way round: the bits of an
+/// element depend on its row of A, its column of B, alpha, K and [`Write`], not on how many others
+/// are computed beside it or how the operands are stored.
+fn check_windows<T: Element>(backend: Backend, case: &Case) -> Result<(), TestCaseError> {
     let [m, n, k] = case.shape;
     let (a_len, a_rs, a_cs) = layout(m, k, case.transposed[0], &case.gaps[..2]);
     let (b_len, b_rs, b_cs) = layout(k, n, case.transposed[1], &case.gaps[2..4]);
@@ -169,7 +169,7 @@ fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCa
     let alpha = T::from_f64(case.alpha);
     let mut whole = old.clone();
     let (left, right) = (Mat::strided(&a, m, k, a_rs, a_cs), Mat::strided(&b, k, n, b_rs, b_cs));
-    gemm_on(machine, alpha, left, right, case.write.into(), MatMut::new(&mut whole, m, n));
+    gemm_on(backend, alpha, left, right, case.write.into(), MatMut::new(&mut whole, m, n));
 
     let bits = |x: T| x.to_f64().to_bits();
     let sides = |len: usize| {
@@ -181,7 +181,7 @@ fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCa
             let mut c: Vec<T> =
                 (i..i + rows).flat_map(|i| old[i * n + j..][..cols].to_vec()).collect();
             gemm_on(
-                machine,
+                backend,
                 alpha,
                 Mat::strided(&a[i * a_rs..], rows, k, a_rs, a_cs),
                 Mat::strided(&b[j * b_cs..], k, cols, b_rs, b_cs),
@@ -193,37 +193,38 @@ fn check_windows<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCa
                 let y = whole[i * n + j];
                 prop_assert!(
                     bits(x) == bits(y),
-                    "{machine}: {x:?}, not {y:?} at ({i}, {j}) of {rows} x {cols}"
+                    "{backend}: {x:?}, not {y:?} at ({i}, {j}) of {rows} x {cols}"
                 );
             }
         }
     }
 
-    let turned = |x: &[T], rows: usize, cols: usize, rs: usize, cs: usize| -> Vec<T> {
+    let transposed = |x: &[T], rows: usize, cols: usize, rs: usize, cs: usize| -> Vec<T> {
         (0..cols).flat_map(|j| (0..rows).map(move |i| x[i * rs + j * cs])).collect()
     };
-    let (a, b) = (turned(&a, m, k, a_rs, a_cs), turned(&b, k, n, b_rs, b_cs));
+    let (a, b) = (transposed(&a, m, k, a_rs, a_cs), transposed(&b, k, n, b_rs, b_cs));
     let mut c = old.clone();
     let (left, right) = (Mat::new(&a, k, m).t(), Mat::new(&b, n, k).t());
-    gemm_on(machine, alpha, left, right, case.write.into(), MatMut::new(&mut c, m, n));
-    prop_assert!(c.iter().zip(&whole).all(|(&x, &y)| bits(x) == bits(y)), "{machine}: layouts");
+    gemm_on(backend, alpha, left, right, case.write.into(), MatMut::new(&mut c, m, n));
+    prop_assert!(c.iter().zip(&whole).all(|(&x, &y)| bits(x) == bits(y)), "{backend}: layouts");
     Ok(())
 }
 
 proptest! {
     #[test]
     fn windows_have_the_bits_of_the_whole(mut case in case()) {
-        // Empty ones have none; deep ones are added up in blocks.
+        // Empty products have no windows; deep ones are summed in blocks.
         case.shape = case.shape.map(|side| side.max(1));
-        for machine in Machine::available() {
-            check_windows::<f32>(machine, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
-            check_windows::<f64>(machine, &case)?;
+        let single = Case { alpha: f64::from(case.alpha as f32), ..case.clone() };
+        for backend in Backend::available() {
+            check_windows::<f32>(backend, &single)?;
+            check_windows::<f64>(backend, &case)?;
         }
     }
 }
 
-/// A row that is added in the same pass gives the bits of one that was there before.
-fn check_row<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseError> {
+/// A row added in the same pass gives the bits of a C that held it before.
+fn check_row<T: Element>(backend: Backend, case: &Case) -> Result<(), TestCaseError> {
     let [m, n, k] = case.shape;
     let (a_len, a_rs, a_cs) = layout(m, k, case.transposed[0], &case.gaps[..2]);
     let (b_len, b_rs, b_cs) = layout(k, n, case.transposed[1], &case.gaps[2..4]);
@@ -232,24 +233,25 @@ fn check_row<T: Element>(machine: Machine, case: &Case) -> Result<(), TestCaseEr
     let (a, b) = (Mat::strided(&a, m, k, a_rs, a_cs), Mat::strided(&b, k, n, b_rs, b_cs));
     let alpha = T::from_f64(case.alpha);
     let (mut x, mut y) = (vec![T::from_f64(f64::NAN); m * n], row[..n].repeat(m));
-    gemm_on(machine, alpha, a, b, Summand::Row(&row), MatMut::new(&mut x, m, n));
-    gemm_on(machine, alpha, a, b, Summand::C, MatMut::new(&mut y, m, n));
+    gemm_on(backend, alpha, a, b, Summand::Row(&row), MatMut::new(&mut x, m, n));
+    gemm_on(backend, alpha, a, b, Summand::C, MatMut::new(&mut y, m, n));
     let bits = |x: &T| x.to_f64().to_bits();
-    prop_assert!(x.iter().map(bits).eq(y.iter().map(bits)), "{machine}");
+    prop_assert!(x.iter().map(bits).eq(y.iter().map(bits)), "{backend}");
     Ok(())
 }
 
 proptest! {
     #[test]
     fn a_row_is_added_as_if_it_was_there(case in case()) {
-        for machine in Machine::available() {
-            check_row::<f32>(machine, &Case { alpha: f64::from(case.alpha as f32), ..case.clone() })?;
-            check_row::<f64>(machine, &case)?;
+        let single = Case { alpha: f64::from(case.alpha as f32), ..case.clone() };
+        for backend in Backend::available() {
+            check_row::<f32>(backend, &single)?;
+            check_row::<f64>(backend, &case)?;
         }
     }
 }
 
-/// Windows of products that are copied, and split over threads, in every way.
+/// Windows of products that are packed, and split over threads, in every way.
 #[test]
 fn windows_of_large_products_have_the_bits_of_the_whole() {
     for (shape, transposed) in [
@@ -270,11 +272,11 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
             write: Write::Add,
             seed: 11,
         };
-        for machine in Machine::available() {
-            check_windows::<f32>(machine, &case).unwrap();
-            check_windows::<f64>(machine, &case).unwrap();
-            check_row::<f32>(machine, &case).unwrap();
-            check_row::<f64>(machine, &case).unwrap();
+        for backend in Backend::available() {
+            check_windows::<f32>(backend, &case).unwrap();
+            check_windows::<f64>(backend, &case).unwrap();
+            check_row::<f32>(backend, &case).unwrap();
+            check_row::<f64>(backend, &case).unwrap();
         }
     }
 }
@@ -292,7 +294,7 @@ fn tangents_follow_the_product_rule() {
     let one = Dual::ONE;
     let product = |a: &[f64], b: &[f64], write, c: &mut [f64]| {
         gemm_on(
-            Machine::Scalar,
+            Backend::Scalar,
             1.0,
             Mat::new(a, m, k),
             Mat::new(b, k, n),
@@ -301,7 +303,7 @@ fn tangents_follow_the_product_rule() {
         );
     };
     let out = MatMut::new(&mut c, m, n);
-    gemm_on(Machine::Scalar, one, Mat::new(&x, m, k), Mat::new(&y, k, n), Write::Store.into(), out);
+    gemm_on(Backend::Scalar, one, Mat::new(&x, m, k), Mat::new(&y, k, n), Write::Store.into(), out);
     let mut want = vec![0.0; m * n];
     product(&da, &b, Write::Store, &mut want);
     product(&a, &db, Write::Add, &mut want);
@@ -314,18 +316,18 @@ fn tangents_follow_the_product_rule() {
 fn bits_do_not_depend_on_threads() {
     for (m, n, k) in [(300, 310, 290), (2048, 33, 128), (40, 1000, 257), (1000, 1, 3000)] {
         let (a, b) = (numbers::<f32>(5, m * k), numbers::<f32>(6, k * n));
-        for machine in Machine::available() {
+        for backend in Backend::available() {
             let on = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| {
                     let mut c = vec![1.0; m * n];
                     let (a, b) = (Mat::new(&a, m, k), Mat::new(&b, k, n));
-                    gemm_on(machine, 0.3, a, b, Write::Add.into(), MatMut::new(&mut c, m, n));
+                    gemm_on(backend, 0.3, a, b, Write::Add.into(), MatMut::new(&mut c, m, n));
                     c.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
                 })
             };
             let one = on(1);
-            assert!(one == on(2) && one == on(5), "{machine} at {m} x {n} x {k}");
+            assert!(one == on(2) && one == on(5), "{backend} at {m} x {n} x {k}");
         }
     }
 }

@@ -12,7 +12,8 @@ pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Runs `kernel` with `L`, one of the lanes of this module. Panics on a processor without them.
+/// Runs `kernel` with `L`, one of the lanes of this module. Panics if the processor lacks AVX2 or
+/// FMA.
 #[inline]
 pub(super) fn run<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     assert!(is_available(), "this processor has no AVX2 with FMA");
@@ -26,8 +27,10 @@ fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
 
-/// The same, never merged into its caller. A function with features cannot be kept from that (the
-/// compiler forgets `inline(never)` there), but nor can it be merged into one without.
+/// The same, never inlined into its caller. `inline(never)` on a function with `#[target_feature]`
+/// has no effect (rustc 1.95): kernels were merged into their callers until they spilled registers.
+/// But a function with features cannot be inlined into one without, so this one keeps kernels
+/// apart.
 #[inline(never)]
 fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     // SAFETY: called by kernels alone, inside of `run`.
@@ -39,7 +42,7 @@ fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
 fn mask8(len: usize) -> __m256i {
     const ONES_THEN_ZEROS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
     let bits = &ONES_THEN_ZEROS[8 - len.min(8)..][..8];
-    // SAFETY: inside `run`; reads the 8 numbers the slice was cut to.
+    // SAFETY: inside `run`; reads the 8 elements the slice was cut to.
     unsafe { _mm256_loadu_si256(bits.as_ptr().cast()) }
 }
 
@@ -49,8 +52,8 @@ fn mask4(len: usize) -> __m256i {
     mask8(2 * len.min(4))
 }
 
-/// Two pieces of 16 bytes, `stride` numbers apart. A load puts a piece where it belongs at the
-/// price of a load; shuffles across pieces are dear.
+/// Two pieces of 16 bytes, `stride` elements apart. The load itself puts a piece into its half;
+/// shuffles across halves cost more.
 ///
 /// # Safety
 /// Inside [`run`]; the pieces must be readable.
@@ -70,7 +73,7 @@ pub(super) struct F32x8(pub(super) __m256);
 impl Lanes for F32x8 {
     type Elem = f32;
     const N: usize = 8;
-    // 12 accumulators, 2 vectors of B, 1 number of A: 15 of 16 registers.
+    // 12 accumulators, 2 vectors of B, 1 element of A: 15 of 16 registers.
     const MR: usize = 6;
     const NV: usize = 2;
 
@@ -88,7 +91,7 @@ impl Lanes for F32x8 {
     }
     #[inline(always)]
     fn load(xs: &[f32]) -> Self {
-        // SAFETY: inside `run`; reads the 8 numbers the slice was cut to.
+        // SAFETY: inside `run`; reads the 8 elements the slice was cut to.
         Self(unsafe { _mm256_loadu_ps(xs[..8].as_ptr()) })
     }
     #[inline(always)]
@@ -102,7 +105,7 @@ impl Lanes for F32x8 {
     }
     #[inline(always)]
     fn store(self, out: &mut [f32]) {
-        // SAFETY: inside `run`; writes the 8 numbers the slice was cut to.
+        // SAFETY: inside `run`; writes the 8 elements the slice was cut to.
         unsafe { _mm256_storeu_ps(out[..8].as_mut_ptr(), self.0) }
     }
     #[inline(always)]
@@ -152,7 +155,7 @@ impl Lanes for F32x8 {
         );
         let (from, to) = (from.as_ptr(), to.as_mut_ptr());
         for k in (0..8).step_by(4) {
-            // SAFETY: inside `run`; reads 4 numbers of each row, writes rows k to k + 3 of 8.
+            // SAFETY: inside `run`; reads 4 elements of each row, writes rows k to k + 3 of 8.
             unsafe {
                 let rows = from.add(k);
                 let a = halves(rows, 4 * stride);
@@ -253,7 +256,7 @@ pub(super) struct F64x4(pub(super) __m256d);
 impl Lanes for F64x4 {
     type Elem = f64;
     const N: usize = 4;
-    // 12 accumulators, 2 vectors of B, 1 number of A: 15 of 16 registers.
+    // 12 accumulators, 2 vectors of B, 1 element of A: 15 of 16 registers.
     const MR: usize = 6;
     const NV: usize = 2;
 
@@ -271,7 +274,7 @@ impl Lanes for F64x4 {
     }
     #[inline(always)]
     fn load(xs: &[f64]) -> Self {
-        // SAFETY: inside `run`; reads the 4 numbers the slice was cut to.
+        // SAFETY: inside `run`; reads the 4 elements the slice was cut to.
         Self(unsafe { _mm256_loadu_pd(xs[..4].as_ptr()) })
     }
     #[inline(always)]
@@ -285,7 +288,7 @@ impl Lanes for F64x4 {
     }
     #[inline(always)]
     fn store(self, out: &mut [f64]) {
-        // SAFETY: inside `run`; writes the 4 numbers the slice was cut to.
+        // SAFETY: inside `run`; writes the 4 elements the slice was cut to.
         unsafe { _mm256_storeu_pd(out[..4].as_mut_ptr(), self.0) }
     }
     #[inline(always)]
@@ -333,7 +336,7 @@ impl Lanes for F64x4 {
         );
         let (from, to) = (from.as_ptr(), to.as_mut_ptr());
         for k in (0..4).step_by(2) {
-            // SAFETY: inside `run`; reads 2 numbers of each row, writes rows k and k + 1 of 4.
+            // SAFETY: inside `run`; reads 2 elements of each row, writes rows k and k + 1 of 4.
             unsafe {
                 let rows: *const f32 = from.add(k).cast();
                 let a = _mm256_castps_pd(halves(rows, 4 * stride));

@@ -14,7 +14,7 @@ pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f") && super::avx2::is_available()
 }
 
-/// Runs `kernel` with `L`, one of the lanes of this module. Panics on a processor without them.
+/// Runs `kernel` with `L`, one of the lanes of this module. Panics if the processor lacks AVX-512F.
 #[inline]
 pub(super) fn run<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     assert!(is_available(), "this processor has no AVX-512");
@@ -28,8 +28,7 @@ fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
 
-/// The same, never merged into its caller. A function with features cannot be kept from that (the
-/// compiler forgets `inline(never)` there), but nor can it be merged into one without.
+/// The same, never inlined into its caller; see `apart` in `avx2.rs`.
 #[inline(never)]
 fn apart<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     // SAFETY: called by kernels alone, inside of `run`.
@@ -48,8 +47,8 @@ fn mask8(len: usize) -> __mmask8 {
     ((1u32 << len.min(8)) - 1) as __mmask8
 }
 
-/// Four pieces of 16 bytes, `stride` numbers apart. A load puts a piece where it belongs at the
-/// price of a load; shuffles across pieces are dear.
+/// Four pieces of 16 bytes, `stride` elements apart. The load itself puts a piece into its quarter;
+/// shuffles across quarters cost more.
 ///
 /// # Safety
 /// Inside [`run`]; the pieces must be readable.
@@ -64,7 +63,7 @@ unsafe fn quarters(from: *const f32, stride: usize) -> __m512 {
     }
 }
 
-/// `x` in a register, as far as the compiler knows another number.
+/// `x` in a register; the compiler cannot know that it is the same value.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn pinned_ps(mut x: __m512) -> __m512 {
@@ -73,7 +72,7 @@ fn pinned_ps(mut x: __m512) -> __m512 {
     x
 }
 
-/// `x` in a register, as far as the compiler knows another number.
+/// `x` in a register; the compiler cannot know that it is the same value.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn pinned_pd(mut x: __m512d) -> __m512d {
@@ -89,8 +88,8 @@ pub(super) struct F32x16(__m512);
 impl Lanes for F32x16 {
     type Elem = f32;
     const N: usize = 16;
-    // 24 accumulators, 4 vectors of B, 1 number of A: 29 of 32 registers. A wide tile takes fewer
-    // instructions for its multiply-adds: 10 loads for 24 here, 12 for 20 in one of 10 x 2.
+    // 24 accumulators, 4 vectors of B, 1 element of A: 29 of 32 registers. A wide tile needs fewer
+    // instructions for its multiply-adds: 10 loads for 24 here, 12 loads for 20 in one of 10 x 2.
     const MR: usize = 6;
     const NV: usize = 4;
 
@@ -109,7 +108,7 @@ impl Lanes for F32x16 {
     }
     #[inline(always)]
     fn load(xs: &[f32]) -> Self {
-        // SAFETY: inside `run`; reads the 16 numbers the slice was cut to.
+        // SAFETY: inside `run`; reads the 16 elements the slice was cut to.
         Self(unsafe { _mm512_loadu_ps(xs[..16].as_ptr()) })
     }
     #[inline(always)]
@@ -119,7 +118,7 @@ impl Lanes for F32x16 {
     }
     #[inline(always)]
     fn store(self, out: &mut [f32]) {
-        // SAFETY: inside `run`; writes the 16 numbers the slice was cut to.
+        // SAFETY: inside `run`; writes the 16 elements the slice was cut to.
         unsafe { _mm512_storeu_ps(out[..16].as_mut_ptr(), self.0) }
     }
     #[inline(always)]
@@ -156,7 +155,7 @@ impl Lanes for F32x16 {
         );
         let (from, to) = (from.as_ptr(), to.as_mut_ptr());
         for k in (0..16).step_by(4) {
-            // SAFETY: inside `run`; reads 4 numbers of each row, writes rows k to k + 3 of 16.
+            // SAFETY: inside `run`; reads 4 elements of each row, writes rows k to k + 3 of 16.
             unsafe {
                 let rows = from.add(k);
                 let a = quarters(rows, 4 * stride);
@@ -271,8 +270,7 @@ pub(super) struct F64x8(__m512d);
 impl Lanes for F64x8 {
     type Elem = f64;
     const N: usize = 8;
-    // 24 accumulators, 4 vectors of B, 1 number of A: 29 of 32 registers. A wide tile takes fewer
-    // instructions for its multiply-adds: 10 loads for 24 here, 12 for 20 in one of 10 x 2.
+    // 24 accumulators, 4 vectors of B, 1 element of A: 29 of 32 registers; see `F32x16`.
     const MR: usize = 6;
     const NV: usize = 4;
 
@@ -291,7 +289,7 @@ impl Lanes for F64x8 {
     }
     #[inline(always)]
     fn load(xs: &[f64]) -> Self {
-        // SAFETY: inside `run`; reads the 8 numbers the slice was cut to.
+        // SAFETY: inside `run`; reads the 8 elements the slice was cut to.
         Self(unsafe { _mm512_loadu_pd(xs[..8].as_ptr()) })
     }
     #[inline(always)]
@@ -301,7 +299,7 @@ impl Lanes for F64x8 {
     }
     #[inline(always)]
     fn store(self, out: &mut [f64]) {
-        // SAFETY: inside `run`; writes the 8 numbers the slice was cut to.
+        // SAFETY: inside `run`; writes the 8 elements the slice was cut to.
         unsafe { _mm512_storeu_pd(out[..8].as_mut_ptr(), self.0) }
     }
     #[inline(always)]
@@ -338,7 +336,7 @@ impl Lanes for F64x8 {
         );
         let (from, to) = (from.as_ptr(), to.as_mut_ptr());
         for k in (0..8).step_by(2) {
-            // SAFETY: inside `run`; reads 2 numbers of each row, writes rows k and k + 1 of 8.
+            // SAFETY: inside `run`; reads 2 elements of each row, writes rows k and k + 1 of 8.
             unsafe {
                 let rows: *const f32 = from.add(k).cast();
                 let a = _mm512_castps_pd(quarters(rows, 4 * stride));

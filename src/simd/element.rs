@@ -1,13 +1,16 @@
-//! The numbers a tensor can hold.
+//! The elements that a tensor can hold.
+//!
+//! [`Element`] lives here and `tensor` re-exports it: lanes hold elements, and `simd` must not know
+//! tensors. The alternative was two traits that mirror each other.
 
-use super::{Kernel, Lanes, Machine, Scalar, machine, portable};
+use super::{Backend, Kernel, Lanes, Scalar, backend, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
-/// A number that tensors hold and kernels compute on: `f32` trains, `f64` verifies, and
+/// An element of tensors and kernels: `f32` trains, `f64` verifies, and
 /// [`Dual`](crate::tensor::Dual) carries a derivative beside the value.
 ///
 /// The scalar functions are the plain definitions; kernels get the fast ones through
@@ -39,7 +42,7 @@ pub trait Element:
     /// Distance from 1 to the next larger number.
     const EPSILON: f64;
 
-    /// The nearest number to `x`.
+    /// The nearest element to `x`.
     fn from_f64(x: f64) -> Self;
     /// The value as a double; a dual number drops its tangent.
     fn to_f64(self) -> f64;
@@ -58,21 +61,21 @@ pub trait Element:
     /// The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to `self`.
     fn erf(self) -> Self;
 
-    /// Runs `kernel` with the lanes of `machine`.
+    /// Runs `kernel` with the lanes of `backend`.
     ///
     /// # Panics
-    /// If this processor has no such `machine`.
-    fn vectorize_on<K: Kernel<Self>>(machine: Machine, kernel: K) -> K::Output;
+    /// If this processor lacks `backend`.
+    fn vectorize_on<K: Kernel<Self>>(backend: Backend, kernel: K) -> K::Output;
 
-    /// Runs `kernel` with the lanes chosen for this process ([`machine`]).
+    /// Runs `kernel` with the lanes chosen for this process ([`backend`]).
     #[inline]
     fn vectorize<K: Kernel<Self>>(kernel: K) -> K::Output {
-        Self::vectorize_on(machine(), kernel)
+        Self::vectorize_on(backend(), kernel)
     }
 }
 
-/// Runs `kernel` without features of its own. Apart, since what it keeps in registers would be saved
-/// and restored on the way to the other machines too.
+/// Runs `kernel` without target features. Out of line: inlined, the registers it needs would be
+/// saved and restored on the path to the other backends too.
 #[inline(never)]
 fn plain<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
@@ -121,16 +124,16 @@ macro_rules! float {
             }
 
             #[inline]
-            fn vectorize_on<K: Kernel<Self>>(machine: Machine, kernel: K) -> K::Output {
-                match machine {
+            fn vectorize_on<K: Kernel<Self>>(backend: Backend, kernel: K) -> K::Output {
+                match backend {
                     #[cfg(target_arch = "x86_64")]
-                    Machine::Avx512 => avx512::run::<avx512::$avx512, K>(kernel),
+                    Backend::Avx512 => avx512::run::<avx512::$avx512, K>(kernel),
                     #[cfg(target_arch = "x86_64")]
-                    Machine::Avx2 => avx2::run::<avx2::$avx2, K>(kernel),
+                    Backend::Avx2 => avx2::run::<avx2::$avx2, K>(kernel),
                     #[cfg(not(target_arch = "x86_64"))]
-                    Machine::Avx512 | Machine::Avx2 => panic!("this processor has no {machine}"),
-                    Machine::Portable => plain::<$portable, K>(kernel),
-                    Machine::Scalar => plain::<Scalar<$t>, K>(kernel),
+                    Backend::Avx512 | Backend::Avx2 => panic!("this processor has no {backend}"),
+                    Backend::Portable => plain::<$portable, K>(kernel),
+                    Backend::Scalar => plain::<Scalar<$t>, K>(kernel),
                 }
             }
         }

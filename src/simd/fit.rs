@@ -5,24 +5,24 @@ use super::Element;
 /// Constants of one floating-point format. The polynomials come from `benches/fit/fit.py`, which
 /// says what each approximates; their errors are relative to the result.
 pub(super) trait Fit: Element {
-    /// 1.5 * 2^mantissa_bits: added to a number, it rounds to a whole one.
+    /// 1.5 * 2^mantissa_bits: adding it rounds to a whole number.
     const SHIFT: Self;
-    /// 2^mantissa_bits: numbers from there on are whole, and their low bits count.
+    /// 2^mantissa_bits: values from there on are whole, and their low bits count.
     const UNIT: Self;
     /// What is added to the exponent before it is stored.
     const BIAS: Self;
     /// The bits of the mantissa.
     const MANTISSA: Self;
-    /// The smallest normal number.
+    /// The smallest normal value.
     const MIN_NORMAL: Self;
-    /// The largest finite number.
+    /// The largest finite value.
     const MAX: Self;
-    /// A power of two that makes every subnormal number normal.
+    /// A power of two whose product with any subnormal value is normal.
     const LIFT: Self;
     /// Its exponent.
     const LIFT_EXPONENT: Self;
 
-    /// ln(2) with so many zeros at the end that its product with any exponent is exact.
+    /// ln(2) with enough zero bits at the end that its product with any exponent is exact.
     const LN2_HIGH: Self;
     /// ln(2) minus that.
     const LN2_LOW: Self;

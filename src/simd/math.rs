@@ -5,20 +5,20 @@
 //! polynomials are weighted minimax fits made by `benches/fit/fit.py`.
 //!
 //! Over the whole range, against the exact value: exp and ln at most 2 ulp, tanh and erf at most
-//! 4 ulp. Results of exp below the smallest normal number lose bits gradually, as they should.
+//! 4 ulp. Results of exp below the smallest normal value lose bits gradually, as they should.
 //! tanh and erf are odd to the last bit. NaN comes back as NaN.
 
 use super::fit::Fit;
 use super::{Element, Lanes};
 
-/// What these functions need of a machine beyond [`Lanes`].
+/// What these functions need of lanes beyond [`Lanes`].
 pub(super) trait Bits: Lanes<Elem: Fit> {
     /// Bitwise and.
     fn and(self, other: Self) -> Self;
     /// Bitwise or.
     fn or(self, other: Self) -> Self;
     /// `self * 2^n` for a whole `n`, rounded once, with gradual underflow. `self` lies between 1/2
-    /// and 2, and `n` at most 3 beyond the exponents there are.
+    /// and 2, and `n` is at most 3 beyond the range of exponents.
     fn scale(self, n: Self) -> Self;
     /// `(m, e)` with `self = m * 2^e` and `1 <= m < 2`, for finite `self > 0`.
     fn split(self) -> (Self, Self);
@@ -34,8 +34,8 @@ pub(super) trait Bits: Lanes<Elem: Fit> {
     }
 }
 
-/// Moves between a whole number in the low bits and the exponent field, for machines that need it
-/// to [`scale_by_bits`] and [`split_by_bits`].
+/// Moves between a whole number in the low bits and the exponent field, for instruction sets that
+/// need it to [`scale_by_bits`] and [`split_by_bits`].
 pub(super) trait Shift: Bits {
     /// The bits, shifted left until the lowest one is the lowest of the exponent.
     fn shift_up(self) -> Self;
@@ -67,7 +67,7 @@ fn round<L: Bits>(x: L) -> L {
 /// [`Bits::scale`] from integer shifts.
 #[inline(always)]
 pub(super) fn scale_by_bits<L: Shift>(x: L, n: L) -> L {
-    // 2^n itself may not exist, so half of it twice; only the second product can round.
+    // 2^n itself may overflow, so half of it twice; only the second product can round.
     let half = round(n * c(0.5));
     x * power(half) * power(n - half)
 }
@@ -81,7 +81,7 @@ fn power<L: Shift>(n: L) -> L {
 /// [`Bits::split`] from integer shifts.
 #[inline(always)]
 pub(super) fn split_by_bits<L: Shift>(x: L) -> (L, L) {
-    // Subnormal numbers have no exponent of their own: lift them first.
+    // Subnormal values have no exponent of their own: scale them up first.
     let tiny = L::splat(L::Elem::MIN_NORMAL);
     let lifted = tiny.select_gt(x, x * L::splat(L::Elem::LIFT), x);
     let lift = tiny.select_gt(x, L::splat(L::Elem::LIFT_EXPONENT), c(0.0));
@@ -95,7 +95,7 @@ pub(super) fn split_by_bits<L: Shift>(x: L) -> (L, L) {
 /// e^x = 2^n e^r with n whole and |r| <= ln(2)/2.
 #[inline(always)]
 pub(super) fn exp<L: Bits>(x: L) -> L {
-    // Beyond these the result is infinite or zero anyway, and n would not fit. NaN passes.
+    // Beyond these the result is infinite or zero anyway, and n would overflow. NaN passes.
     let (low, high) = (L::splat(L::Elem::EXP_LOW), L::splat(L::Elem::EXP_HIGH));
     let (n, r) = reduce(x.at_most(high).at_least(low));
     rise(r).mul_add(r, c(1.0)).scale(n)
@@ -142,8 +142,8 @@ pub(super) fn ln<L: Bits>(x: L) -> L {
     x.select_gt(L::splat(L::Elem::MAX), infinity, y)
 }
 
-/// tanh(x) = w / (w + 2) with w = e^(2x) - 1 = 2^n (e^r - 1) + (2^n - 1), which is no difference of
-/// near numbers: where n = 0 only the first term is left.
+/// tanh(x) = w / (w + 2) with w = e^(2x) - 1 = 2^n (e^r - 1) + (2^n - 1), which does not cancel:
+/// where n = 0 only the first term is left.
 #[inline(always)]
 pub(super) fn tanh<L: Bits>(x: L) -> L {
     let y = x.abs();

@@ -1,20 +1,25 @@
-//! Vectors of numbers: every kernel is written once and runs on the machine at hand.
+//! Vectors of elements: every kernel is written once and runs on the best instruction set at hand.
 //!
-//! A kernel is a struct that holds its slices and implements [`Kernel`] for any [`Lanes`], a
-//! vector of `N` numbers. [`Element::vectorize`] runs it with the widest lanes this processor has:
-//! AVX-512, AVX2 + FMA, or what every processor has. The choice is made once ([`machine`]) at run time, so a
-//! plain `cargo build` is as fast as one with `target-cpu=native`; `EDGEGRAD_SIMD` forces one.
+//! A kernel is a struct that holds its slices and implements [`Kernel`] for any [`Lanes`], a vector
+//! of `N` elements. [`Element::vectorize`] runs it with the widest lanes of this processor:
+//! AVX-512, AVX2 with FMA, or the portable ones. [`backend`] chooses once, at run time, so a plain
+//! `cargo build` is as fast as one with `target-cpu=native`; `EDGEGRAD_SIMD` forces a backend.
 //!
-//! The same source therefore serves `f32`, `f64` and, through the one-lane [`Scalar`], every other
-//! [`Element`], such as dual numbers; `Scalar` is also the oracle the fast lanes are tested against.
+//! The same source serves `f32`, `f64` and, through the one-lane [`Scalar`], every other
+//! [`Element`], such as dual numbers. `Scalar` is also the oracle of the tests.
+//!
+//! **Why structs.** One `#[target_feature]` function for each backend carries all kernels, and each
+//! is inlined into it. A table of function pointers would need an entry for each kernel and
+//! backend, by hand. Automatic vectorisation does not vectorise reductions, because it may not
+//! change their order.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod backend;
 mod element;
 mod fit;
-mod machine;
 mod math;
 mod portable;
 mod prefetch;
@@ -23,17 +28,17 @@ mod scalar;
 pub mod slice;
 mod wrap;
 
+pub use backend::{Backend, backend};
 pub use element::Element;
-pub use machine::{Machine, machine};
 pub(crate) use prefetch::prefetch;
 pub use scalar::Scalar;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// `N` numbers that are computed on together.
+/// A vector of `N` elements and its arithmetic.
 ///
-/// Every method is `#[inline(always)]` in its implementations: it has to dissolve into the function
-/// that carries the machine's `#[target_feature]`s. Write closures that take lanes with
+/// Every method is `#[inline(always)]` in its implementations: it must be inlined into the function
+/// that carries the backend's `#[target_feature]`s. Write closures that take lanes with
 /// `#[inline(always)]` too.
 pub trait Lanes:
     Copy
@@ -43,32 +48,32 @@ pub trait Lanes:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
-    /// The number in one lane.
+    /// The type of a lane.
     type Elem: Element;
     /// How many lanes there are.
     const N: usize;
-    /// Rows of the matrix-product tile that keeps the accumulators in registers.
+    /// MR: rows of the micro-kernel's tile, so that its accumulators fit in registers.
     const MR: usize;
-    /// Vectors per row of that tile: it is `MR` x `NV * N`.
+    /// Vectors in a row of that tile: NR is `NV * N`.
     const NV: usize;
 
     /// All lanes hold `x`.
     fn splat(x: Self::Elem) -> Self;
-    /// All lanes hold the number nearest to `x`.
+    /// All lanes hold the element nearest to `x`.
     #[inline(always)]
     fn constant(x: f64) -> Self {
         Self::splat(Self::Elem::from_f64(x))
     }
-    /// The first `N` numbers of `xs`. Panics if there are fewer.
+    /// The first `N` elements of `xs`. Panics if there are fewer.
     fn load(xs: &[Self::Elem]) -> Self;
-    /// All of `xs`, at most `N` numbers; the lanes behind them hold `fill`.
+    /// All of `xs`, at most `N` elements; the remaining lanes hold `fill`.
     fn load_partial(xs: &[Self::Elem], fill: Self::Elem) -> Self;
-    /// Writes the first `N` numbers of `out`. Panics if there are fewer.
+    /// Writes the first `N` elements of `out`. Panics if there are fewer.
     fn store(self, out: &mut [Self::Elem]);
-    /// Writes all of `out`, at most `N` numbers.
+    /// Writes all of `out`, at most `N` elements.
     fn store_partial(self, out: &mut [Self::Elem]);
 
-    /// `self * a + b`, in one rounding where the machine can.
+    /// `self * a + b`, rounded once where the instruction set can.
     fn mul_add(self, a: Self, b: Self) -> Self;
     /// The larger of both, lane by lane. Unspecified for NaN.
     fn max(self, other: Self) -> Self;
@@ -90,8 +95,9 @@ pub trait Lanes:
     /// The error function; at most 4 ulp off.
     fn erf(self) -> Self;
 
-    /// The normal distribution function and its density; at most `10 + self^2` ulp off, where the
-    /// square is that of what the exponential loses. [`Scalar`]'s is as exact beside 1 instead.
+    /// The normal distribution function and its density; at most `10 + self^2` ulp off. The square
+    /// comes from the rounding of the exponential's argument. [`Scalar`] is instead exact relative
+    /// to 1.
     fn normal(self) -> (Self, Self);
 
     /// The sum of all lanes, in a fixed order.
@@ -99,7 +105,7 @@ pub trait Lanes:
     /// The largest lane.
     fn max_lane(self) -> Self::Elem;
 
-    /// Turns a square of `N` rows around: `to[k * to_stride + i] = from[i * stride + k]`.
+    /// Transposes an `N` x `N` block: `to[k * to_stride + i] = from[i * stride + k]`.
     ///
     /// # Panics
     /// If a row lies outside its slice.
@@ -112,8 +118,8 @@ pub trait Lanes:
         }
     }
 
-    /// The same, held in a register: used more than once, the compiler must not read it anew each
-    /// time, as it does where an instruction can take a number of memory for all lanes.
+    /// The same value, kept in a register. Without it the compiler reloads an element that is used
+    /// more than once, where an instruction can broadcast from memory.
     #[inline(always)]
     #[must_use]
     fn pinned(self) -> Self {
@@ -125,20 +131,20 @@ pub trait Lanes:
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output;
 }
 
-/// Rows up to this width are done with [`Scalar`]: what a vector needs to be filled in part and
-/// summed over its lanes costs more than the few numbers it holds.
+/// Rows up to this width use [`Scalar`]: filling a vector in part and summing over its lanes costs
+/// more than the few elements it holds.
 pub const NARROW: usize = 4;
 
-/// A computation over slices that any [`Lanes`] can carry out; run it with [`Element::vectorize`].
+/// A computation over slices, for any [`Lanes`]; run it with [`Element::vectorize`].
 pub trait Kernel<T: Element> {
-    /// What it returns beside the slices it writes.
+    /// What it returns, besides the slices it writes.
     type Output;
     /// The computation. Implement it `#[inline(always)]`.
     fn run<L: Lanes<Elem = T>>(self) -> Self::Output;
 }
 
-/// Whether `N` rows of `N` numbers, `stride` apart, lie in `len` numbers: what the fast forms of
-/// [`Lanes::transpose`] rely on.
+/// Whether `N` rows of `N` elements, `stride` apart, lie within `len` elements: what the fast forms
+/// of [`Lanes::transpose`] rely on.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn square_fits<L: Lanes>(len: usize, stride: usize) -> bool {

@@ -1,4 +1,4 @@
-//! Lanes that every processor of an architecture has (SSE2 on x86-64, NEON on ARM), by `wide`.
+//! Lanes of the baseline of an architecture (SSE2 on x86-64, NEON on ARM), by `wide`.
 
 use super::math::{self, Bits, Shift};
 use super::{Kernel, Lanes};

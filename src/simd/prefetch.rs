@@ -1,7 +1,7 @@
-//! Asking for memory before it is needed.
+//! Prefetching.
 
-/// Asks for the cache line that holds `at`. Any address will do: nothing is read that the program
-/// could see, and one that is not mapped is passed over.
+/// Prefetches the cache line that holds `at`. Any address is allowed: nothing is read that the
+/// program could see, and an address that is not mapped is ignored.
 #[inline(always)]
 pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]

@@ -1,9 +1,9 @@
-//! One lane: any element, one at a time. The oracle of the fast lanes, and dual numbers' own.
+//! One lane of any element type: the oracle of the fast lanes, and the lanes of dual numbers.
 
 use super::{Element, Kernel, Lanes};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// One number.
+/// One element.
 #[derive(Clone, Copy, Debug)]
 pub struct Scalar<T>(T);
 

@@ -102,10 +102,10 @@ pub fn combine<L: Lanes, const I: usize>(
     }
 }
 
-/// The vector from `at` on of each.
+/// The vector of each slice that starts at `at`.
 #[inline(always)]
 fn vectors<L: Lanes, const I: usize>(slices: [&[L::Elem]; I], at: usize) -> [L; I] {
-    // `map` of arrays is no candidate to dissolve into its caller.
+    // `map` of arrays is not reliably inlined.
     let mut vectors = [L::splat(L::Elem::ZERO); I];
     for (vector, x) in vectors.iter_mut().zip(slices) {
         *vector = L::load(&x[at..]);
@@ -113,13 +113,13 @@ fn vectors<L: Lanes, const I: usize>(slices: [&[L::Elem]; I], at: usize) -> [L; 
     vectors
 }
 
-/// Sums that wait for each other no longer than an addition takes: one alone would wait for the one
-/// before it at every step.
+/// Independent partial sums, enough to hide the latency of an addition: a single sum would wait for
+/// the previous addition in every step.
 const CHAINS: usize = 4;
 
-/// `O` sums over `I` slices: `f` adds what a vector of each contributes. The lanes behind the end
-/// see `fill`, which has to contribute nothing. In a fixed order: vectors are dealt to four
-/// partial sums in turn. Panics if the lengths differ.
+/// `O` sums over `I` slices of equal length: `f` adds the contribution of a vector of each. Lanes
+/// beyond the end hold `fill`, which must contribute nothing. The order is fixed: vectors go to
+/// four partial sums in turn. Panics if the lengths differ.
 #[inline(always)]
 pub fn sums<L: Lanes, const I: usize, const O: usize>(
     inputs: [&[L::Elem]; I],
@@ -185,7 +185,7 @@ pub fn dot<L: Lanes>(x: &[L::Elem], y: &[L::Elem]) -> L::Elem {
     sum
 }
 
-/// The largest of `x`; minus infinity if there is none. Unspecified if one is NaN.
+/// The largest of `x`; minus infinity if it is empty. Unspecified if an element is NaN.
 #[inline(always)]
 pub fn largest<L: Lanes>(x: &[L::Elem]) -> L::Elem {
     let lowest = L::Elem::from_f64(f64::NEG_INFINITY);
@@ -232,13 +232,13 @@ pub fn map_to_two<L: Lanes>(
     }
 }
 
-/// A full vector, or the partial one at the end of a slice with zeros behind it.
+/// A full vector, or the partial one at the end of a slice, padded with zeros.
 #[inline(always)]
 pub fn load<L: Lanes>(xs: &[L::Elem]) -> L {
     if xs.len() == L::N { L::load(xs) } else { L::load_partial(xs, L::Elem::default()) }
 }
 
-/// Writes what [`load`] would have read.
+/// Writes what [`load`] would read.
 #[inline(always)]
 pub fn store<L: Lanes>(x: L, out: &mut [L::Elem]) {
     if out.len() == L::N { x.store(out) } else { x.store_partial(out) }

@@ -1,19 +1,20 @@
-//! Methods of lanes that are alike for many of them: one intrinsic each, as a table, or none.
+//! Macros for methods that are alike in many kinds of lanes: one intrinsic each, or none.
 
 /// `method(args) = intrinsic;` for methods that take and return whole lanes.
 macro_rules! wrap {
     ($($method:ident($($arg:ident)*) = $intrinsic:ident;)*) => {$(
         #[inline(always)]
         fn $method(self $(, $arg: Self)*) -> Self {
-            // SAFETY: lanes of this module exist only inside its `run`, which has made sure that
-            // the processor has the instructions.
+            // SAFETY: lanes of this module exist only inside its `run`, which has checked that the
+            // processor has the instructions.
             Self(unsafe { $intrinsic(self.0 $(, $arg.0)*) })
         }
     )*};
 }
 pub(super) use wrap;
 
-/// The limits of `Bits`, where the minimum and the maximum give the second of both if one is NaN.
+/// `at_most` and `at_least` of `Bits`: the minimum and maximum instructions return the second
+/// operand if one is NaN.
 macro_rules! limits {
     () => {
         #[inline(always)]

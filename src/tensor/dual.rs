@@ -1,6 +1,6 @@
 //! Dual numbers: a value and its derivative along one direction.
 
-use crate::simd::{Element, Kernel, Machine, Scalar};
+use crate::simd::{Backend, Element, Kernel, Scalar};
 use std::cmp::Ordering;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
@@ -83,7 +83,7 @@ impl<T: Element> Element for Dual<T> {
         self.chain(x.erf(), slope)
     }
 
-    fn vectorize_on<K: Kernel<Self>>(_: Machine, kernel: K) -> K::Output {
+    fn vectorize_on<K: Kernel<Self>>(_: Backend, kernel: K) -> K::Output {
         kernel.run::<Scalar<Self>>()
     }
 }

@@ -1,5 +1,5 @@
-//! A reference of twice the digits: numbers as sums of two doubles (Dekker 1971), and functions by
-//! their series. Every step is off by some 1e-31 of its result.
+//! A reference of twice the digits: sums of two doubles (Dekker 1971), and functions by their
+//! series. Every step has a relative error of some 1e-31.
 
 use std::ops::{Add, Mul, Neg, Sub};
 
@@ -14,7 +14,7 @@ pub(super) fn double(high: f64) -> Double {
     Double { high, low: 0.0 }
 }
 
-/// `a + b` and what its rounding left out.
+/// `a + b` and its rounding error.
 fn two_sum(a: f64, b: f64) -> Double {
     let high = a + b;
     let part = high - a;
@@ -84,18 +84,18 @@ impl Double {
     }
 }
 
-/// A value, as a number times a power of two.
+/// A value as a `Double` times a power of two.
 pub(super) type Exact = (Double, i32);
 
 pub(super) fn exp(x: f64) -> Exact {
     double(x).exp()
 }
 
-/// `y + (x e^-y - 1)`, a step of Newton's from a double: its error is squared.
+/// `y + (x e^-y - 1)`, a Newton step from a double, which squares its error.
 pub(super) fn ln(x: f64) -> Exact {
     let y = double(x.ln());
     let (e, n) = (-y).exp();
-    // By two factors: `2^n` alone may not exist.
+    // By two factors: `2^n` alone may overflow.
     let half = n / 2;
     let x = x * 2f64.powi(half);
     let off = double(x) * e * double(2f64.powi(n - half)) - double(1.0);

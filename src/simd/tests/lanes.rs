@@ -1,11 +1,11 @@
 //! Loads, stores, arithmetic and reductions.
 
-use super::{Formula, Machine, apply};
+use super::{Backend, Formula, apply};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// One formula per method; the number picks it.
+/// A formula for each method, chosen by its index.
 struct Method(usize);
 const METHODS: usize = 11;
 
@@ -53,32 +53,32 @@ fn check<T: Element>(x: &[f64], y: &[f64], z: &[f64]) -> Result<(), TestCaseErro
     let (x, y, z) = (cast(x), cast(y), cast(z));
     let n = x.len() as f64;
     let magnitude = |v: &[T]| v.iter().map(|x| x.to_f64().abs()).sum::<f64>();
-    for machine in Machine::available() {
+    for backend in Backend::available() {
         for method in 0..METHODS {
-            let got = apply(machine, &Method(method), &x, &y, &z);
-            let want = apply(Machine::Scalar, &Method(method), &x, &y, &z);
+            let got = apply(backend, &Method(method), &x, &y, &z);
+            let want = apply(Backend::Scalar, &Method(method), &x, &y, &z);
             let same = |(a, b): (&T, &T)| a == b || a.to_f64().is_nan() && b.to_f64().is_nan();
             let same = got.iter().zip(&want).all(same);
-            prop_assert!(same, "method {method} on {machine}: {got:?}, not {want:?}");
+            prop_assert!(same, "method {method} on {backend}: {got:?}, not {want:?}");
         }
-        let got = apply(machine, &MulAdd, &x, &y, &z);
+        let got = apply(backend, &MulAdd, &x, &y, &z);
         for i in 0..x.len() {
             let (x, y, z) = (x[i].to_f64(), y[i].to_f64(), z[i].to_f64());
             let bound = 2.0 * T::EPSILON * ((x * y).abs() + z.abs());
-            prop_assert!((got[i].to_f64() - (x * y + z)).abs() <= bound, "mul_add on {}", machine);
+            prop_assert!((got[i].to_f64() - (x * y + z)).abs() <= bound, "mul_add on {}", backend);
         }
-        let [sum, max, dot] = T::vectorize_on(machine, Reduce(&x));
+        let [sum, max, dot] = T::vectorize_on(backend, Reduce(&x));
         let squares: f64 = x.iter().map(|x| x.to_f64() * x.to_f64()).sum();
         let exact: f64 = x.iter().map(|x| x.to_f64()).sum();
         prop_assert!((sum.to_f64() - exact).abs() <= n * T::EPSILON * magnitude(&x));
         prop_assert!((dot.to_f64() - squares).abs() <= (n + 1.0) * T::EPSILON * squares);
         let largest = x.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
-        prop_assert_eq!(max.to_f64(), largest, "on {}", machine);
+        prop_assert_eq!(max.to_f64(), largest, "on {}", backend);
     }
     Ok(())
 }
 
-/// Lengths where whole vectors and tails of every machine meet, and numbers of all sizes.
+/// Lengths where whole vectors and tails of every backend meet, and values of all sizes.
 fn numbers() -> impl Strategy<Value = [Vec<f64>; 3]> {
     let length = prop_oneof![Just(0usize), Just(1), Just(2), Just(12), Just(16), 0usize..200];
     length.prop_flat_map(|n| {
@@ -98,7 +98,7 @@ proptest! {
     }
 }
 
-/// Fills `out` through `store_partial` of `len` numbers from lanes that hold 7.
+/// Fills `out` through `store_partial` of `len` elements from lanes that hold 7.
 struct Fill<'a, T>(&'a mut [T], usize);
 
 impl<T: Element> Kernel<T> for Fill<'_, T> {
@@ -108,20 +108,20 @@ impl<T: Element> Kernel<T> for Fill<'_, T> {
     fn run<L: Lanes<Elem = T>>(self) -> T {
         let len = self.1.min(L::N);
         L::splat(T::from_f64(7.0)).store_partial(&mut self.0[1..1 + len]);
-        // The lanes behind the end hold what was asked for.
+        // The lanes beyond the end hold `fill`.
         L::load_partial(&self.0[1..1 + len], T::from_f64(9.0)).max_lane()
     }
 }
 
 fn partial<T: Element>() {
-    for machine in Machine::available() {
+    for backend in Backend::available() {
         for len in 0..=17 {
             let mut out = vec![T::ONE; 19];
-            let max = T::vectorize_on(machine, Fill(&mut out, len)).to_f64();
+            let max = T::vectorize_on(backend, Fill(&mut out, len)).to_f64();
             let written = out.iter().filter(|x| x.to_f64() == 7.0).count();
-            assert!(written <= len && out[0] == T::ONE, "{machine}, {len}");
-            assert!(out[1 + written..].iter().all(|&x| x == T::ONE), "{machine}, {len}");
-            assert!(max == 9.0 || written == len.min(written) && max == 7.0, "{machine}, {len}");
+            assert!(written <= len && out[0] == T::ONE, "{backend}, {len}");
+            assert!(out[1 + written..].iter().all(|&x| x == T::ONE), "{backend}, {len}");
+            assert!(max == 9.0 || written == len.min(written) && max == 7.0, "{backend}, {len}");
         }
     }
 }
@@ -132,7 +132,7 @@ fn partial_stores_stay_inside() {
     partial::<f64>();
 }
 
-/// Turns a square with strides of its own around; returns the lanes and the memory written to.
+/// Transposes a block with strides of its own; returns the lanes and the memory written to.
 struct Transpose<'a, T>(&'a [T], usize, usize);
 
 impl<T: Element> Kernel<T> for Transpose<'_, T> {
@@ -141,7 +141,7 @@ impl<T: Element> Kernel<T> for Transpose<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) -> (usize, Vec<T>) {
         let Transpose(from, stride, to_stride) = self;
-        // Not a number more than is needed.
+        // Not one element more than is needed.
         let mut to = vec![-T::ONE; (L::N - 1) * to_stride + L::N];
         L::transpose(&from[..(L::N - 1) * stride + L::N], stride, &mut to, to_stride);
         (L::N, to)
@@ -150,13 +150,13 @@ impl<T: Element> Kernel<T> for Transpose<'_, T> {
 
 fn transposes<T: Element>() {
     let from: Vec<T> = (0..2000).map(|i| T::from_f64(f64::from(i))).collect();
-    for machine in Machine::available() {
+    for backend in Backend::available() {
         for (stride, to_stride) in [(16, 16), (19, 32), (100, 17)] {
-            let (n, to) = T::vectorize_on(machine, Transpose(&from, stride, to_stride));
+            let (n, to) = T::vectorize_on(backend, Transpose(&from, stride, to_stride));
             for (at, &x) in to.iter().enumerate() {
                 let (k, i) = (at / to_stride, at % to_stride);
                 let want = if i < n { from[i * stride + k] } else { -T::ONE };
-                assert_eq!(x, want, "{machine} at ({k}, {i})");
+                assert_eq!(x, want, "{backend} at ({k}, {i})");
             }
         }
     }
@@ -168,7 +168,7 @@ fn squares_are_turned_around() {
     transposes::<f64>();
 }
 
-/// A square that sticks out of its slice, by its strides or because they overflow.
+/// A block that extends beyond its slice, by its strides or because they overflow.
 #[test]
 fn no_square_leaves_its_slice() {
     struct Outside(usize, usize);
@@ -181,10 +181,10 @@ fn no_square_leaves_its_slice() {
             L::transpose(&from, self.0, &mut to, self.1);
         }
     }
-    for machine in Machine::available().filter(|&machine| machine != Machine::Scalar) {
+    for backend in Backend::available().filter(|&backend| backend != Backend::Scalar) {
         for (stride, to_stride) in [(21, 20), (20, 21), (usize::MAX / 4, 20), (20, usize::MAX)] {
-            let run = || f32::vectorize_on(machine, Outside(stride, to_stride));
-            assert!(std::panic::catch_unwind(run).is_err(), "{machine}: {stride}, {to_stride}");
+            let run = || f32::vectorize_on(backend, Outside(stride, to_stride));
+            assert!(std::panic::catch_unwind(run).is_err(), "{backend}: {stride}, {to_stride}");
         }
     }
 }

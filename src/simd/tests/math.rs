@@ -1,7 +1,7 @@
 //! The error bounds of exp, ln, tanh, erf and the normal distribution.
 
 use super::double::{self, Exact};
-use super::{Formula, Machine, apply};
+use super::{Backend, Formula, apply};
 use crate::simd::{Element, Lanes};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -59,7 +59,7 @@ fn distance_f64(x: f64, y: f64) -> u64 {
 
 fn sweep_f32(name: &str, formula: impl Formula<f32>, exact: fn(f64) -> f64, bound: f64) {
     let mut x: Vec<f32> = (0..=u32::MAX).step_by(1021).map(f32::from_bits).collect();
-    // Every number around the places where formulas change.
+    // Every value around the points where formulas change.
     for edge in [
         0.0f32,
         0.173_286_8,
@@ -79,16 +79,16 @@ fn sweep_f32(name: &str, formula: impl Formula<f32>, exact: fn(f64) -> f64, boun
     }
     x.extend([f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, f32::NAN]);
     let exact: Vec<f64> = x.iter().map(|&x| exact(x.into())).collect();
-    for machine in Machine::available() {
-        let y = apply(machine, &formula, &x, &x, &x);
+    for backend in Backend::available() {
+        let y = apply(backend, &formula, &x, &x, &x);
         let (worst, at) = (0..x.len())
             .map(|i| (ulps_f32(y[i], exact[i]), i))
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .unwrap();
-        println!("{name} f32 {machine}: {worst:.3} ulp at {:e}", x[at]);
+        println!("{name} f32 {backend}: {worst:.3} ulp at {:e}", x[at]);
         assert!(
             worst <= bound,
-            "{name}({:e}) on {machine} is {:e}, not {:e}: {worst} ulp",
+            "{name}({:e}) on {backend} is {:e}, not {:e}: {worst} ulp",
             x[at],
             y[at],
             exact[at]
@@ -113,30 +113,30 @@ fn erf_f32_within_4_ulp() {
     sweep_f32("erf", Erf, libm::erf, 4.0);
 }
 
-/// Their error grows with that of x^2, which the exponential sees.
+/// The error grows with the rounding of x^2, the argument of the exponential.
 #[test]
 fn normal_f32_within_10_ulp_and_more_in_the_tails() {
     let distribution = |x: f64| libm::erfc(-x * FRAC_1_SQRT_2) / 2.0;
     let density = |x: f64| (-x * x / 2.0).exp() * (FRAC_1_SQRT_2 * FRAC_2_SQRT_PI / 2.0);
     let x = (0..=u32::MAX).step_by(1021).map(f32::from_bits);
     let x: Vec<f32> = x.filter(|x| !x.is_nan()).chain([f32::NAN]).collect();
-    for machine in Machine::available() {
-        let (y, d) = (apply(machine, &Normal, &x, &x, &x), apply(machine, &Density, &x, &x, &x));
+    for backend in Backend::available() {
+        let (y, d) = (apply(backend, &Normal, &x, &x, &x), apply(backend, &Density, &x, &x, &x));
         for ((&x, y), d) in x.iter().zip(y).zip(d) {
             if x.is_nan() {
-                assert!(y.is_nan() && d.is_nan(), "{y} and {d} on {machine}");
+                assert!(y.is_nan() && d.is_nan(), "{y} and {d} on {backend}");
                 continue;
             }
             let exact = f64::from(x);
             let bound = 10.0 + exact * exact;
-            // The scalar definition keeps no digits of a sum that cancels.
-            let cancelled = machine == Machine::Scalar && x < 0.0;
+            // The scalar definition loses all digits where a sum cancels.
+            let cancelled = backend == Backend::Scalar && x < 0.0;
             let off = (f64::from(y) - distribution(exact)).abs();
             let close =
                 if cancelled { off <= 2e-7 } else { ulps_f32(y, distribution(exact)) <= bound };
-            assert!(close, "distribution of {x} on {machine}: {y}");
+            assert!(close, "distribution of {x} on {backend}: {y}");
             let off = ulps_f32(d, density(exact));
-            assert!(off <= bound, "density of {x} on {machine}: {d}, {off} ulp");
+            assert!(off <= bound, "density of {x} on {backend}: {d}, {off} ulp");
         }
     }
 }
@@ -167,10 +167,10 @@ fn points_f64(name: &str, formula: impl Formula<f64>, bound: impl Fn(f64) -> u64
         x.push(at);
         exact.push(value);
     }
-    // The scalar definition of the normal distribution keeps no digits of a sum that cancels.
-    let sharp = |machine: &Machine| name != "normal" || *machine != Machine::Scalar;
-    for machine in Machine::available().filter(sharp) {
-        let y = apply(machine, &formula, &x, &x, &x);
+    // The scalar definition of the normal distribution loses all digits where a sum cancels.
+    let sharp = |backend: &Backend| name != "normal" || *backend != Backend::Scalar;
+    for backend in Backend::available().filter(sharp) {
+        let y = apply(backend, &formula, &x, &x, &x);
         let mut worst = 0;
         for i in 0..x.len() {
             if exact[i].is_nan() || exact[i] == 0.0 {
@@ -178,7 +178,7 @@ fn points_f64(name: &str, formula: impl Formula<f64>, bound: impl Fn(f64) -> u64
                     exact[i].is_nan() && y[i].is_nan() || exact[i].to_bits() == y[i].to_bits();
                 assert!(
                     same || y[i] == f64::from_bits(1),
-                    "{name}({:e}) on {machine} is {:e}, not {:e}",
+                    "{name}({:e}) on {backend} is {:e}, not {:e}",
                     x[i],
                     y[i],
                     exact[i]
@@ -188,14 +188,14 @@ fn points_f64(name: &str, formula: impl Formula<f64>, bound: impl Fn(f64) -> u64
             let off = distance_f64(y[i], exact[i]);
             assert!(
                 off <= bound(x[i]),
-                "{name}({:e}) on {machine} is {:e}, not {:e}",
+                "{name}({:e}) on {backend} is {:e}, not {:e}",
                 x[i],
                 y[i],
                 exact[i]
             );
             worst = off.max(worst);
         }
-        println!("{name} f64 {machine}: {worst} doubles from the rounded result");
+        println!("{name} f64 {backend}: {worst} doubles from the rounded result");
     }
 }
 
@@ -228,7 +228,7 @@ fn normal_f64_within_10_ulp_and_more_in_the_tails() {
 
 /// How many units in the last place lie between `got` and the exact value.
 fn ulps_f64(got: f64, (exact, exponent): Exact) -> f64 {
-    // By two factors: the power itself may not exist.
+    // By two factors: the power itself may overflow.
     let times_power = |x: f64, n: i32| x * 2f64.powi(n / 2) * 2f64.powi(n - n / 2);
     let floor = |x: f64| (x.abs().to_bits() >> 52) as i32 - 1023;
     let unit = (floor(exact.high) + exponent - 52).max(-1074) - exponent;
@@ -236,7 +236,7 @@ fn ulps_f64(got: f64, (exact, exponent): Exact) -> f64 {
     (off / 2f64.powi(unit)).abs()
 }
 
-/// Numbers of all exponents, and many around the places where formulas change.
+/// Values of all exponents, and many around the points where formulas change.
 fn dense_f64(name: &str, formula: impl Formula<f64>, exact: fn(f64) -> Exact) {
     let bound = if matches!(name, "exp" | "ln") { 2.0 } else { 4.0 };
     let step = if name == "erf" { 1 << 52 } else { 1 << 50 };
@@ -256,15 +256,15 @@ fn dense_f64(name: &str, formula: impl Formula<f64>, exact: fn(f64) -> Exact) {
         _ => (1e-150..5.9).contains(&x.abs()),
     });
     assert!(x.len() > 1000, "{name}: {}", x.len());
-    for machine in Machine::available() {
-        let y = apply(machine, &formula, &x, &x, &x);
+    for backend in Backend::available() {
+        let y = apply(backend, &formula, &x, &x, &x);
         let mut worst = 0.0f64;
         for (&x, y) in x.iter().zip(y) {
             let off = ulps_f64(y, exact(x));
-            assert!(off <= bound, "{name}({x:e}) on {machine} is {y:e}: {off} ulp");
+            assert!(off <= bound, "{name}({x:e}) on {backend} is {y:e}: {off} ulp");
             worst = worst.max(off);
         }
-        println!("{name} f64 {machine}: {worst:.3} ulp");
+        println!("{name} f64 {backend}: {worst:.3} ulp");
     }
 }
 
@@ -291,12 +291,12 @@ fn the_reference_rounds_to_the_fixture() {
 fn tanh_and_erf_are_odd() {
     let x: Vec<f32> = (0..=i32::MAX as u32).step_by(9973).map(f32::from_bits).collect();
     let minus: Vec<f32> = x.iter().map(|x| -x).collect();
-    for machine in Machine::available() {
+    for backend in Backend::available() {
         let odd = |y: Vec<f32>, z: Vec<f32>| {
             y.iter().zip(&z).all(|(y, z)| y.is_nan() && z.is_nan() || y.to_bits() == (-z).to_bits())
         };
-        let on = |x: &[f32]| (apply(machine, &Tanh, x, x, x), apply(machine, &Erf, x, x, x));
+        let on = |x: &[f32]| (apply(backend, &Tanh, x, x, x), apply(backend, &Erf, x, x, x));
         let ((t, e), (minus_t, minus_e)) = (on(&x), on(&minus));
-        assert!(odd(t, minus_t) && odd(e, minus_e), "on {machine}");
+        assert!(odd(t, minus_t) && odd(e, minus_e), "on {backend}");
     }
 }

@@ -1,10 +1,10 @@
-//! Every machine this processor has, against one number at a time.
+//! Every backend of this processor against one element at a time.
 
 mod double;
 mod lanes;
 mod math;
 
-use super::{Element, Kernel, Lanes, Machine};
+use super::{Backend, Element, Kernel, Lanes};
 
 /// A formula over up to three vectors.
 pub(super) trait Formula<T: Element> {
@@ -29,7 +29,7 @@ impl<T: Element, F: Formula<T>> Kernel<T> for Apply<'_, T, F> {
     }
 }
 
-/// The formula over whole slices on `machine`.
-fn apply<T: Element>(machine: Machine, f: &impl Formula<T>, x: &[T], y: &[T], z: &[T]) -> Vec<T> {
-    T::vectorize_on(machine, Apply(f, [x, y, z]))
+/// The formula over whole slices on `backend`.
+fn apply<T: Element>(backend: Backend, f: &impl Formula<T>, x: &[T], y: &[T], z: &[T]) -> Vec<T> {
+    T::vectorize_on(backend, Apply(f, [x, y, z]))
 }
