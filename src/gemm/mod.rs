@@ -108,7 +108,7 @@ pub struct MatMut<'a, T> {
     rows: usize,
     cols: usize,
     rs: usize,
-    numbers: PhantomData<&'a mut T>,
+    elements: PhantomData<&'a mut T>,
 }
 
 // SAFETY: no other reference reaches its elements, as with a `&mut` to each of them.
@@ -135,7 +135,7 @@ impl<'a, T> MatMut<'a, T> {
         if !apart || !lies_within(data.len(), rows, cols, rs, 1) {
             no_such_matrix(data.len(), rows, cols, rs, 1);
         }
-        MatMut { at: data.as_mut_ptr(), rows, cols, rs, numbers: PhantomData }
+        MatMut { at: data.as_mut_ptr(), rows, cols, rs, elements: PhantomData }
     }
 
     /// The first `cols` columns and the remaining ones.
@@ -164,7 +164,7 @@ impl<'a, T> MatMut<'a, T> {
         let inside = i + rows <= self.rows && j + cols <= self.cols;
         assert!(inside, "{rows} x {cols} from ({i}, {j}) of {} x {}", self.rows, self.cols);
         let at = self.at.wrapping_add(i * self.rs + j);
-        MatMut { at, rows, cols, rs: self.rs, numbers: PhantomData }
+        MatMut { at, rows, cols, rs: self.rs, elements: PhantomData }
     }
 }
 

@@ -1,29 +1,29 @@
-//! Checks of derivatives: the reverse pass against differences, in double precision.
+//! Checks of derivatives: the reverse pass against finite differences, in double precision.
 //!
 //! For a function `f` of the leaves `x`, random weights `c` on its output and a random direction
-//! `v`, the slope of `g(t) = <c, f(x + t v)>` at 0 is `<grad, v>` by the reverse pass and, by
-//! differences, the five-point formula with an error of order `h^4`.
+//! `v`, the slope of `g(t) = <c, f(x + t v)>` at 0 is `<grad, v>` by the reverse pass. The
+//! five-point formula gives it by differences, with an error of order `h^4`.
 
 use super::{Ids, Tape, Var};
 use crate::tensor::{Dual, Element, Shape};
 
-/// Records a function of leaves and whole numbers.
+/// Records a function of leaves and ids.
 pub type Record<T> = fn(&mut Tape<T>, &[Var], &[Ids]) -> Var;
 
-/// Whole numbers for a check: their shape, their limit, and the numbers.
+/// Ids of a check: their shape, their limit, and their values.
 pub type CheckIds = (Shape, usize, Vec<u32>);
 
-/// A leaf of a check: its shape, and its numbers at the point to check at.
+/// A leaf of a check: its shape, and its values at the point of the check.
 pub type CheckLeaf = (Shape, Vec<f64>);
 
-/// A function to check: its leaves at a point, and how to record it.
+/// A function to check, the point at which, and how to record it.
 #[derive(Clone)]
 pub struct Check {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: &'static str,
-    /// Leaves that are differentiated, with the point to check at.
+    /// The leaves that are differentiated, at the point of the check.
     pub leaves: Vec<CheckLeaf>,
-    /// Whole numbers, with their limit.
+    /// The ids, with their limits.
     pub ids: Vec<CheckIds>,
     /// Records the function on doubles.
     pub double: Record<f64>,
@@ -31,17 +31,17 @@ pub struct Check {
     pub dual: Record<Dual<f64>>,
 }
 
-/// What the reverse pass and the differences say.
+/// The slopes by the reverse pass and by differences.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
     /// The slope along the direction by the reverse pass.
     pub reverse: f64,
     /// The same slope by differences.
     pub differences: f64,
-    /// Largest difference between the dual numbers' derivative of the gradient and differences of
-    /// gradients, relative to the largest entry of the latter.
+    /// The largest difference between the gradient's tangent and finite differences of gradients,
+    /// relative to the largest of the latter.
     pub second_order_error: f64,
-    /// That largest entry.
+    /// The largest of the latter.
     pub second_order_size: f64,
 }
 
@@ -52,17 +52,17 @@ impl Outcome {
     }
 }
 
-/// A cheap, portable source of numbers in [-1, 1) for directions and points.
+/// A cheap, portable generator of values in [-1, 1) for directions and points.
 #[derive(Clone, Debug)]
 pub struct Points(u64);
 
 impl Points {
-    /// A source for `seed`.
+    /// A generator for `seed`.
     pub fn new(seed: u64) -> Self {
         Points(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// The next number (xorshift64*).
+    /// The next value (xorshift64*).
     pub fn next_number(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -71,13 +71,13 @@ impl Points {
         bits as f64 / (1u64 << 52) as f64 - 1.0
     }
 
-    /// A list of them.
+    /// The next `len` values.
     pub fn list(&mut self, len: usize) -> Vec<f64> {
         (0..len).map(|_| self.next_number()).collect()
     }
 }
 
-/// The value `<c, f>` and the gradient of every leaf, for leaves given as elements.
+/// The value `<c, f>` and the gradient of every leaf, at the given leaves.
 fn evaluate<T: Element>(
     check: &Check,
     record: Record<T>,
@@ -103,7 +103,7 @@ fn evaluate<T: Element>(
         .iter()
         .map(|&w| T::from_f64(w))
         .collect();
-    // Twice: a replay must not depend on what the first pass left behind.
+    // Twice: a replay must not depend on the pass before it.
     program.backward_from(&plan, &weights);
     program.forward();
     program.backward_from(&plan, &weights);

@@ -2,14 +2,18 @@
 //!
 //! [`Tape`] records operations in topological order; [`Tape::finish`] turns the recording into a
 //! [`Program`], which owns all memory it will ever need. A training step is then: set the leaves,
-//! [`Program::forward`], [`Program::backward`], update the parameters; nothing is allocated and no
-//! graph is built.
+//! [`Program::forward`], [`Program::backward`], update the parameters. A step allocates nothing and
+//! builds no graph.
 //!
-//! Every variable has memory of its own, unless [`Tape::keep_only`] says which of them matter. The
-//! gradients of variables that no plan wants share theirs.
+//! **Memory.** Every variable has its own, unless [`Tape::keep_only`] names the variables that are
+//! needed. Gradients that no plan asks for share memory, each from its first contribution until it
+//! is passed on. Values are not shared in programs with a reverse pass: operations would have to
+//! declare which of their inputs and outputs they read again. [`Tape::reshape`] is a second name
+//! for the same memory, not an operation. A reverse pass reads the gradient it is given in place;
+//! copying it was a fifth of the memory traffic of a softmax, forward and backward.
 //!
 //! The tape knows no operation by name: each is an [`Op`] that computes its output and, in the
-//! reverse pass, turns the gradient of its output into gradients of its inputs.
+//! reverse pass, maps the gradient of its output to gradients of its inputs.
 //!
 //! ```
 //! use edgegrad::{ops, tape::Tape};
@@ -46,12 +50,12 @@ use crate::tensor::{Buffer, Element, Shape};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Var(u32);
 
-/// A tensor of non-negative whole numbers (token ids, labels) in a tape: always a leaf, never
-/// differentiated.
+/// A tensor of ids, which are non-negative whole numbers (token ids, labels), in a tape: always a
+/// leaf, never differentiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ids(u32);
 
-/// Where a variable's numbers live; reshaped variables share one.
+/// Where a variable's elements are; reshaped variables share a slot.
 type Slot = u32;
 
 #[derive(Debug)]
@@ -59,33 +63,33 @@ struct VarInfo {
     name: Option<String>,
     shape: Shape,
     slot: Slot,
-    /// Whether its numbers are there after a pass.
+    /// Whether its values can be read after a pass.
     kept: bool,
 }
 
 #[derive(Debug)]
 struct IdsInfo {
     shape: Shape,
-    /// Every id has to be below it.
+    /// Every id must be less than this.
     limit: usize,
     /// Whether they start as 0, 1, 2, ... instead of zeros.
     counting: bool,
 }
 
-/// One operation in a recording.
+/// An operation in a recording.
 struct Node<T> {
     op: Box<dyn Op<T>>,
     inputs: Vec<Slot>,
     ids: Vec<u32>,
     out: Slot,
-    /// How many numbers the output has; its slot may have room for more.
+    /// The number of elements of the output; its slot may be larger.
     len: usize,
-    /// Where it leaves numbers for the backward pass, and how many.
+    /// Where it saves elements for the backward pass, and how many.
     saved: Place,
     saves: usize,
 }
 
-/// A random factor that stands in for dropout: see [`Tape::noise`].
+/// A leaf of random factors, for dropout: see [`Tape::noise`].
 #[derive(Debug)]
 struct Noise {
     var: Var,
@@ -95,16 +99,16 @@ struct Noise {
 /// A recording in progress.
 pub struct Tape<T> {
     vars: Vec<VarInfo>,
-    /// Numbers in each slot.
+    /// The number of elements of each slot.
     slots: Vec<usize>,
-    /// Numbers that operations leave for the backward pass, by place.
+    /// The number of elements in each place that operations save for the backward pass.
     saved: Vec<usize>,
     ids: Vec<IdsInfo>,
     nodes: Vec<Node<T>>,
     noise: Vec<Noise>,
-    /// What some leaves start as.
+    /// Initial values of some leaves.
     given: Vec<(Var, Buffer<T>)>,
-    /// Whether memory is shared as only a forward pass allows.
+    /// Whether variables share memory, which allows only forward passes.
     forward_only: bool,
 }
 
@@ -138,29 +142,30 @@ impl<T: Element> Tape<T> {
         Var((self.vars.len() - 1) as u32)
     }
 
-    /// A tensor that is set from outside: a parameter, an input, a mask. Starts as zeros.
+    /// A tensor that is set from outside: a parameter, an input, a mask. It starts as zeros.
     pub fn leaf(&mut self, name: &str, shape: impl Into<Shape>) -> Var {
         self.add(Some(name), shape.into(), None)
     }
 
-    /// Lets a leaf start as `numbers` instead of zeros. Shared numbers are not copied, and no memory
-    /// is made that they would replace, as [`Program::set_buffer`] would have to.
+    /// Sets the initial value of a leaf, which is zeros otherwise. A shared buffer is not copied,
+    /// and no memory is allocated for the leaf first, as it is with [`Program::set_buffer`].
     ///
     /// # Panics
-    /// If it is no leaf or has another size.
+    /// If `x` is not a leaf or has another size.
     #[track_caller]
-    pub fn give(&mut self, x: Var, numbers: Buffer<T>) {
+    pub fn give(&mut self, x: Var, values: Buffer<T>) {
         let VarInfo { name, shape, slot, .. } = &self.vars[x.0 as usize];
-        assert_eq!(numbers.len(), shape.len(), "give {name:?} of shape {shape}");
+        assert_eq!(values.len(), shape.len(), "give {name:?} of shape {shape}");
         let leaf = !self.nodes.iter().any(|node| node.out == *slot);
         assert!(leaf, "give {name:?}, which is computed");
-        self.given.push((x, numbers));
+        self.given.push((x, values));
     }
 
-    /// Whole numbers that are set from outside; each has to be below `limit`. Starts as zeros.
+    /// A tensor of ids that is set from outside; each must be less than `limit`. It starts as
+    /// zeros.
     ///
     /// # Panics
-    /// If there are any but none could be below `limit`.
+    /// If `limit` is 0 and the shape is not empty.
     #[track_caller]
     pub fn ids(&mut self, shape: impl Into<Shape>, limit: usize) -> Ids {
         let shape = shape.into();
@@ -169,7 +174,7 @@ impl<T: Element> Tape<T> {
         Ids((self.ids.len() - 1) as u32)
     }
 
-    /// The whole numbers 0, 1, 2, ...: positions, or the rows of a table in order.
+    /// Ids 0, 1, 2, ... in row-major order: positions, or the rows of a table.
     pub fn counting_ids(&mut self, shape: impl Into<Shape>) -> Ids {
         let shape = shape.into();
         let limit = shape.len();
@@ -177,19 +182,20 @@ impl<T: Element> Tape<T> {
         Ids((self.ids.len() - 1) as u32)
     }
 
-    /// A leaf of random factors: 1 / `keep` with probability `keep`, else 0, drawn anew by
-    /// [`Program::draw_noise`] and all 1 after [`Program::mute_noise`]. Multiplying by it is
-    /// dropout; as a leaf it leaves the program a function of its leaves alone.
+    /// A leaf of random factors: 1 / `keep` with probability `keep`, else 0.
+    /// [`Program::draw_noise`] draws them, [`Program::mute_noise`] sets them to 1. Multiplying by
+    /// it is dropout. As the factors are a leaf, the program is a function of its leaves alone, and
+    /// every derivative check and replay test covers dropout.
     pub fn noise(&mut self, shape: impl Into<Shape>, keep: f64) -> Var {
         let var = self.leaf("noise", shape);
         self.noise.push(Noise { var, keep });
         var
     }
 
-    /// The same numbers under another shape; nothing is computed or copied.
+    /// The same elements in row-major order under another shape; nothing is computed or copied.
     ///
     /// # Panics
-    /// If the shapes hold different amounts of numbers.
+    /// If the shapes have different numbers of elements.
     #[track_caller]
     pub fn reshape(&mut self, x: Var, shape: impl Into<Shape>) -> Var {
         let shape = shape.into();
@@ -201,8 +207,8 @@ impl<T: Element> Tape<T> {
 
     /// Records an operation on `inputs` and `ids` whose output has the given shape.
     ///
-    /// An input that is given twice is copied first, so that an operation can write the gradients
-    /// of all its inputs at the same time.
+    /// A variable given twice is copied first, so that an operation can borrow the gradients of all
+    /// its inputs mutably at once, in safe code.
     pub fn push(
         &mut self,
         op: impl Op<T> + 'static,
@@ -245,26 +251,25 @@ impl<T: Element> Tape<T> {
         &self.ids[ids.0 as usize].shape
     }
 
-    /// What every id in `ids` has to be below.
+    /// The bound that every id in `ids` is less than.
     pub fn ids_limit(&self, ids: Ids) -> usize {
         self.ids[ids.0 as usize].limit
     }
 
-    /// The memory that values and saved numbers of the program will take, in bytes; gradients come on
-    /// top of it.
+    /// The memory of the program's values and saved elements in bytes, without gradients.
     pub fn bytes(&self) -> u128 {
         let numbers = self.slots.iter().chain(&self.saved);
         numbers.map(|&n| n as u128).sum::<u128>() * size_of::<T>() as u128
     }
 
-    /// From here on it is only run forward, and only leaves and the variables `keep` are looked at:
-    /// all others share memory, each from when it is computed until it is read for the last time.
-    /// [`bytes`](Self::bytes) then says what is left.
+    /// Restricts the program to forward passes whose only results are leaves and the variables
+    /// `keep`. All other variables share memory, each from when it is computed until it is last
+    /// read. [`bytes`](Self::bytes) then gives the reduced size.
     ///
-    /// A program of it refuses to plan other passes, or to show what it did not keep.
+    /// The program panics if asked for another pass or for a variable that is not kept.
     pub fn keep_only(&mut self, keep: &[Var]) {
         const NEVER: usize = usize::MAX;
-        // When each slot is read for the last time; leaves and what is kept are needed to the end.
+        // When each slot is last read; leaves and kept variables are needed to the end.
         let mut last = vec![NEVER; self.slots.len()];
         for (i, node) in self.nodes.iter().enumerate() {
             last[node.out as usize] = i;
@@ -311,8 +316,8 @@ mod tests {
     use super::*;
     use crate::ops;
 
-    /// A chain with a shortcut, `sum(tanh(...) * x)`: seven tensors of 100 numbers and one of 1, and
-    /// what two of them save, 100 each.
+    /// A chain with a shortcut, `sum(tanh(...) * x)`: seven tensors of 100 elements and a scalar,
+    /// and two operations that save 100 elements each.
     struct Chain {
         tape: Tape<f64>,
         x: Var,
@@ -346,12 +351,12 @@ mod tests {
         let mut plain = tape.finish();
         let Chain { mut tape, .. } = Chain::new();
         tape.keep_only(&[middle, loss]);
-        // x, middle, the loss, two that take turns, and what is saved for nobody.
+        // x, middle, the loss, two that alternate, and the elements saved by `tanh`.
         assert_eq!((whole, tape.bytes()), (8 * 901, 8 * 501));
         let mut small = tape.finish();
         for program in [&mut plain, &mut small] {
             program.set(x, &numbers());
-            // Twice: the second pass finds what the first one left.
+            // Twice: the second pass starts from the state that the first one left.
             program.forward();
             program.forward();
         }
@@ -361,7 +366,7 @@ mod tests {
         }
     }
 
-    /// A leaf starts as what it was given, in the memory it was given, and can be set as any other.
+    /// A leaf starts as the given buffer, in its memory, and can be set like any other.
     #[test]
     fn leaves_start_as_they_are_given() {
         for forward_only in [false, true] {
@@ -422,13 +427,13 @@ mod tests {
         };
         let (one, alone) = gradients(|c| vec![c.x]);
         let (two, both) = gradients(|c| vec![c.x, c.middle]);
-        // The gradient of x and two that take turns; then one of its own for the middle.
+        // The gradient of x and two that alternate; then one of its own for the middle.
         assert_eq!((one, two), (8 * 300, 8 * 400));
         assert_eq!(alone[0], both[0]);
         assert!(both.iter().flatten().all(|g| g.abs() > 1e-6));
     }
 
-    /// Two plans share memory and do not disturb what the other one is asked for.
+    /// Two plans share memory without disturbing the gradients that the other asks for.
     #[test]
     fn plans_take_turns() {
         let Chain { tape, x, middle, loss } = Chain::new();
@@ -448,8 +453,8 @@ mod tests {
         assert_eq!(program.grad(middle), of_middle);
     }
 
-    /// The gradient of the output is the one that is given: kept for who wants it, and only read
-    /// otherwise.
+    /// The weights given to the reverse pass are the gradient of the output: stored if a plan asks
+    /// for it, and only read otherwise.
     #[test]
     fn what_is_given_is_the_gradient_of_the_output() {
         let Chain { tape, x, middle, .. } = Chain::new();
@@ -457,7 +462,7 @@ mod tests {
         let mut program = tape.finish();
         let before = program.bytes();
         let alone = program.plan_backward(middle, &[x]);
-        // Of x, and of what lies between.
+        // Of x, and of a variable between.
         assert_eq!(program.bytes() - before, 8 * 200);
         let kept = program.plan_backward(middle, &[middle, x]);
         let leaf = program.plan_backward(x, &[x]);
@@ -475,8 +480,8 @@ mod tests {
         assert_eq!(program.grad(x), given);
     }
 
-    /// A batch so long that slopes are computed again rather than kept, and the first half of it,
-    /// whose slopes are kept: the half goes on from the whole as if it had run by itself.
+    /// A batch so large that slopes are recomputed rather than saved, and its first half, whose
+    /// slopes are saved: the half continues from the whole as if it had run by itself.
     #[test]
     fn half_a_batch_goes_on_from_the_whole() {
         let record = |rows: usize, on: bool| {

@@ -1,4 +1,4 @@
-//! What an operation is to the tape.
+//! The interface between the tape and an operation.
 
 use super::window::Window;
 use super::{Node, Slot};
@@ -8,7 +8,7 @@ use crate::tensor::Buffer;
 use std::sync::Arc;
 
 /// An operation sees at least this many places for gradients, so that it can name them in one
-/// pattern; those behind its inputs are `None`.
+/// pattern; those beyond its inputs are `None`.
 pub(super) const GRADS: usize = 4;
 
 /// An operation: its equation forward, and its chain rule backward.
@@ -16,21 +16,21 @@ pub trait Op<T: Element>: Send + Sync {
     /// A short name for messages and tables; unique among operations.
     fn name(&self) -> &'static str;
 
-    /// How many numbers the forward pass leaves behind for the backward pass.
+    /// The number of elements that the forward pass saves for the backward pass.
     fn saves(&self) -> usize {
         0
     }
 
-    /// Whether it can leave out all of the gradient of input `i` but some [windows](Window): see
+    /// Whether it can compute only some [windows](Window) of the gradient of input `i`: see
     /// [`Grad::windows`].
     fn takes_windows(&self, _i: usize) -> bool {
         false
     }
 
-    /// Computes all of `run.out` (whatever it held before) and `run.saved` from the inputs.
+    /// Computes all of `run.out` and `run.saved` from the inputs, whatever they held before.
     fn forward(&self, run: Forward<'_, T>);
 
-    /// From the gradient of the output, computes the gradient of each wanted input.
+    /// Computes the gradient of each requested input from the gradient of the output.
     fn backward(&self, run: Backward<'_, T>);
 }
 
@@ -42,7 +42,7 @@ pub struct Forward<'a, T> {
     pub(super) ids: &'a [u32],
     /// The output, to be overwritten.
     pub out: &'a mut [T],
-    /// Numbers for the backward pass, to be overwritten.
+    /// Elements for the backward pass, to be overwritten.
     pub saved: &'a mut [T],
 }
 
@@ -59,7 +59,7 @@ impl<'a, T> Forward<'a, T> {
         i < self.inputs.len()
     }
 
-    /// The whole numbers `i`.
+    /// Ids `i`.
     #[inline]
     pub fn ids(&self, i: usize) -> &'a [u32] {
         &self.all_ids[self.ids[i] as usize]
@@ -69,27 +69,27 @@ impl<'a, T> Forward<'a, T> {
 /// The gradient of one input, to be stored or added to.
 pub struct Grad<T> {
     pub(super) data: Buffer<T>,
-    /// Whether it already holds what other operations contributed.
+    /// Whether it already holds the contributions of other operations.
     pub write: Write,
-    /// What of it is wanted, if not all.
+    /// The windows that are requested, if not all of it.
     pub(super) within: Option<Arc<[Window]>>,
 }
 
 impl<T: Element> Grad<T> {
-    /// The numbers; where [`write`](Self::write) says `Store`, they mean nothing yet.
+    /// The elements; undefined if [`write`](Self::write) is `Store`.
     #[inline]
     pub fn slice(&mut self) -> &mut [T] {
         &mut self.data
     }
 
-    /// What is wanted of the gradient of a matrix `[rows, columns]`: its windows, all of it unless a
-    /// plan says otherwise, each with its numbers row after row.
+    /// The requested windows of the gradient of a matrix `[rows, columns]`, each with its elements
+    /// in row-major order: all of it, unless the plan names windows.
     pub fn windows(&mut self, rows: usize, columns: usize) -> Windows<'_, T> {
         let whole = self.within.is_none().then(|| Window::whole(rows, columns));
         Windows { whole, within: self.within.as_deref().unwrap_or(&[]), data: &mut self.data }
     }
 
-    /// The numbers as a sum so far: zeros where nothing was contributed yet.
+    /// The elements as a sum so far: zeros if nothing has been contributed yet.
     #[inline]
     pub fn accumulator(&mut self) -> &mut [T] {
         if self.write == Write::Store {
@@ -109,7 +109,7 @@ impl<T: Element> Grad<T> {
     }
 }
 
-/// The windows of a gradient with their numbers.
+/// The windows of a gradient with their elements.
 pub struct Windows<'a, T> {
     whole: Option<Window>,
     within: &'a [Window],
@@ -159,9 +159,9 @@ pub struct Backward<'a, T> {
     pub(super) out: Slot,
     /// The gradient of the output.
     pub grad_out: &'a [T],
-    /// What the forward pass left.
+    /// What the forward pass saved.
     pub saved: &'a [T],
-    /// The gradient of each input, at least four; `None` where nobody wants it or there is no such
+    /// The gradient of each input, at least four; `None` if it is not requested or there is no such
     /// input.
     pub grads: &'a mut [Option<Grad<T>>],
 }
@@ -185,14 +185,14 @@ impl<'a, T> Backward<'a, T> {
         &self.values[self.out as usize]
     }
 
-    /// The whole numbers `i`.
+    /// Ids `i`.
     #[inline]
     pub fn ids(&self, i: usize) -> &'a [u32] {
         &self.all_ids[self.ids[i] as usize]
     }
 }
 
-/// `out = x`: what the tape puts before an operation that takes one variable twice.
+/// `out = x`: the tape inserts it before an operation that reads a variable twice.
 pub(super) struct Copy;
 
 impl<T: Element> Op<T> for Copy {
@@ -220,7 +220,8 @@ impl<T: Element> Node<T> {
         all_ids: &[Vec<u32>],
         saved: &mut [Buffer<T>],
     ) {
-        // The output leaves the list while it is written, so that the inputs can be borrowed.
+        // The output is taken out of the list while it is written, so that the inputs can be
+        // borrowed.
         let mut out = std::mem::take(&mut values[self.out as usize]);
         out.set_len(self.len);
         let saved = &mut saved[self.saved as usize];

@@ -1,4 +1,4 @@
-//! Which operations a pass has to run: found once, followed at every replay.
+//! Plans: the operations that a pass has to run, determined once and used at every replay.
 
 use super::reuse::{Place, Places};
 use super::{Node, Program, Slot, Var, Window};
@@ -13,18 +13,18 @@ pub struct ForwardPlan {
 }
 
 impl ForwardPlan {
-    /// How many operations it runs.
+    /// The number of operations it runs.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether it runs none.
+    /// Whether it runs no operation.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// The same pass without the operations that compute `stale`: for what nobody will look at,
-    /// although it depends on what has changed.
+    /// The same pass without the operations that compute `stale`: variables that depend on the
+    /// changed leaves but are not read.
     #[must_use]
     pub fn without<T: Element>(mut self, program: &Program<T>, stale: &[Var]) -> ForwardPlan {
         let marks = program.marks(stale);
@@ -33,28 +33,28 @@ impl ForwardPlan {
     }
 }
 
-/// The reverse walk from one output to some leaves; see [`Program::plan_backward`].
+/// The reverse pass from one output to some leaves; see [`Program::plan_backward`].
 #[derive(Clone, Debug)]
 pub struct BackwardPlan {
     pub(super) output_len: usize,
-    /// Where the gradient of the output is kept, if somebody wants it.
+    /// Where the gradient of the output is stored, if it is requested.
     pub(super) output_place: Option<Place>,
     pub(super) steps: Vec<Step>,
-    /// Wanted variables that the output does not depend on: their gradient is zero.
+    /// Requested variables that the output does not depend on: their gradient is zero.
     pub(super) unreached: Vec<Place>,
     wanted: Vec<Slot>,
     output_slot: Slot,
-    /// Which memory for gradients it was made for.
+    /// The epoch of the gradient memory it was made for.
     pub(super) epoch: u32,
 }
 
-/// One operation of the reverse walk.
+/// An operation of the reverse pass.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) node: u32,
-    /// Where the gradient of what it computed lies; `None` for the gradient that the walk is given.
+    /// Where the gradient of its output is; `None` for the gradient that the pass is given.
     pub(super) out: Option<Place>,
-    /// How each input's gradient is written; `None` where nobody wants it.
+    /// How each input's gradient is written; `None` if it is not requested.
     pub(super) targets: Box<[Option<Target>]>,
 }
 
@@ -68,22 +68,22 @@ pub(super) struct Target {
 }
 
 impl BackwardPlan {
-    /// How many operations it runs.
+    /// The number of operations it runs.
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether it runs none.
+    /// Whether it runs no operation.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// The same walk, which adds to the gradients of the wanted variables instead of replacing
-    /// them: for the second part of a batch and on.
+    /// The same pass, adding to the gradients of the requested variables instead of replacing them:
+    /// for all but the first part of a batch.
     ///
     /// # Panics
-    /// If a wanted variable is the output, or an operation reads its gradient: only leaves can
-    /// collect.
+    /// If a requested variable is the output, or an operation reads its gradient: only leaves can
+    /// accumulate.
     pub fn accumulating<T: Element>(&self, program: &Program<T>) -> BackwardPlan {
         assert!(
             !self.wanted.contains(&self.output_slot),
@@ -107,7 +107,7 @@ impl BackwardPlan {
 }
 
 impl<T: Element> Program<T> {
-    /// The operations that have to run again when only `changed` leaves have changed.
+    /// The operations to run again when only `changed` leaves have changed.
     pub fn plan_forward(&self, changed: &[Var]) -> ForwardPlan {
         self.assert_whole();
         let mut stale = self.marks(changed);
@@ -121,19 +121,20 @@ impl<T: Element> Program<T> {
         ForwardPlan { nodes }
     }
 
-    /// The reverse walk that gives the gradient of `output` with respect to the `wanted`
-    /// variables, and does no work that none of them needs.
+    /// The reverse pass for the gradient of `output` with respect to the `wanted` variables; it
+    /// runs only operations that some of them need.
     pub fn plan_backward(&mut self, output: Var, wanted: &[Var]) -> BackwardPlan {
         self.plan(output, wanted, &[], &[])
     }
 
-    /// [`plan_backward`](Self::plan_backward), of some wanted matrices no more than these windows: their
-    /// [gradient](Program::grad) is one window after the other, each row after row. Nothing else of it
-    /// is computed, and no memory is held for it.
+    /// [`plan_backward`](Self::plan_backward), restricted to some windows of some matrices. Their
+    /// [gradient](Program::grad) then consists of the windows one after the other, each in
+    /// row-major order; no more of it is computed or stored. The alternative, a leaf for each
+    /// window, would break up every product of the forward pass.
     ///
     /// # Panics
-    /// If such a variable is not wanted, is no matrix or vector (which counts as a row), has a window
-    /// that leaves it, or goes into an operation that knows no windows.
+    /// If such a variable is not in `wanted`, is not a matrix or vector (a vector counts as a row),
+    /// has a window that extends beyond it, or is read by an operation that cannot compute windows.
     #[track_caller]
     pub fn plan_backward_within(
         &mut self,
@@ -154,8 +155,8 @@ impl<T: Element> Program<T> {
         self.plan(output, wanted, &[], within)
     }
 
-    /// The first operation that can only give the whole gradient of `x`, if there is one: then a plan
-    /// cannot want [windows](Self::plan_backward_within) of it.
+    /// The first operation that can only give the whole gradient of `x`, if there is one: then a
+    /// plan cannot ask for [windows](Self::plan_backward_within) of it.
     pub fn refuses_windows(&self, x: Var) -> Option<&'static str> {
         let slot = self.slot(x);
         let refuses = |node: &&Node<T>| {
@@ -165,8 +166,8 @@ impl<T: Element> Program<T> {
         self.nodes.iter().find(refuses).map(|node| node.op.name())
     }
 
-    /// [`plan_backward`](Self::plan_backward) with the variables `fixed` taken for constants: no
-    /// gradient flows through them. For values that were put in place of computed ones.
+    /// [`plan_backward`](Self::plan_backward) with the variables `fixed` as constants: no gradient
+    /// flows through them. For values patched over computed ones.
     pub fn plan_backward_above(
         &mut self,
         output: Var,
@@ -186,7 +187,7 @@ impl<T: Element> Program<T> {
         self.assert_whole();
         let output_slot = self.slot(output);
         let fixed = self.marks(fixed);
-        // Forward: what lies behind a wanted variable. Backward: what of it leads to the output.
+        // Forward: what depends on a wanted variable. Backward: what of that the output depends on.
         let mut wants = self.marks(wanted);
         for node in &self.nodes {
             let out = node.out as usize;
@@ -194,7 +195,7 @@ impl<T: Element> Program<T> {
         }
         let wanted: Vec<Slot> = wanted.iter().map(|&x| self.slot(x)).collect();
         let mut memory = GradientMemory::new(self, &wanted, within);
-        // The gradient that is given is read where it is.
+        // The given gradient is read in place.
         let output_place = memory.kept[output_slot as usize];
         memory.places[output_slot as usize] = output_place;
         let mut steps = vec![];
@@ -228,16 +229,17 @@ impl<T: Element> Program<T> {
     }
 }
 
-/// Where gradients lie in one reverse pass: wanted ones, of this and of earlier plans, in places of
-/// their own; the others share places, each from its first contribution until it is passed on.
+/// Where gradients are in one reverse pass. Requested ones, of this and of earlier plans, have
+/// places of their own; the others share places, each from its first contribution until it is
+/// passed on.
 struct GradientMemory {
     pool: Places,
-    /// By slot, the places of wanted gradients.
+    /// By slot, the places of requested gradients.
     kept: Vec<Option<Place>>,
     /// By slot, where the gradient is in this pass; `None` before its first contribution.
     places: Vec<Option<Place>>,
     lens: Vec<usize>,
-    /// By slot, what of it is wanted, if not all.
+    /// By slot, the requested windows, if not all of it.
     within: Vec<Option<Arc<[Window]>>>,
 }
 

@@ -1,4 +1,4 @@
-//! A recording that can be run: forward, forward in part, and backward.
+//! A recording that can be run: forward, partly forward, and backward.
 
 use super::op::GRADS;
 use super::plan::Target;
@@ -11,11 +11,11 @@ use std::mem::{swap, take};
 
 /// A recorded computation with all its memory.
 ///
-/// Values hold after [`forward`](Self::forward), gradients after [`backward`](Self::backward).
+/// Values are valid after [`forward`](Self::forward), gradients after [`backward`](Self::backward).
 /// Neither allocates.
 pub struct Program<T> {
     pub(super) nodes: Vec<Node<T>>,
-    /// Whether memory is shared as only a forward pass allows.
+    /// Whether variables share memory, which allows only forward passes.
     forward_only: bool,
     vars: Vec<VarInfo>,
     ids_info: Vec<IdsInfo>,
@@ -24,15 +24,15 @@ pub struct Program<T> {
     values: Vec<Buffer<T>>,
     /// By place.
     grads: Vec<Buffer<T>>,
-    /// Buffers of gradients that plans had which are forgotten.
+    /// Gradient buffers released by dropped plans, kept for reuse.
     spare: Vec<Buffer<T>>,
-    /// How often plans were forgotten.
+    /// How often plans were dropped.
     epoch: u32,
     /// The places of the gradients, and which of them may be shared.
     pool: Places,
-    /// By slot, the place of a gradient that a plan wants.
+    /// By slot, the place of a gradient that a plan asks for.
     wanted: Vec<Option<Place>>,
-    /// What operations leave for the backward pass.
+    /// What operations saved for the backward pass.
     saved: Vec<Buffer<T>>,
     ids: Vec<Vec<u32>>,
     /// Gradients while an operation writes them.
@@ -42,8 +42,8 @@ pub struct Program<T> {
 impl<T: Element> Program<T> {
     pub(super) fn new(tape: Tape<T>) -> Self {
         let mut given: Vec<Option<Buffer<T>>> = tape.slots.iter().map(|_| None).collect();
-        for (x, numbers) in tape.given {
-            given[tape.vars[x.0 as usize].slot as usize] = Some(numbers);
+        for (x, values) in tape.given {
+            given[tape.vars[x.0 as usize].slot as usize] = Some(values);
         }
         let made =
             |(given, &n): (Option<Buffer<T>>, &usize)| given.unwrap_or_else(|| Buffer::zeros(n));
@@ -77,10 +77,10 @@ impl<T: Element> Program<T> {
         program
     }
 
-    /// Where the numbers of `x` lie.
+    /// The slot of `x`.
     ///
     /// # Panics
-    /// If they are not kept.
+    /// If its values are not kept.
     #[inline]
     #[track_caller]
     pub(super) fn slot(&self, x: Var) -> Slot {
@@ -89,7 +89,7 @@ impl<T: Element> Program<T> {
         var.slot
     }
 
-    /// Checks that all is there that plans are made of: variables, and what operations left.
+    /// Checks that the program can run reverse passes: no memory is shared.
     #[track_caller]
     pub(super) fn assert_whole(&self) {
         assert!(!self.forward_only, "recorded to be run forward only");
@@ -99,17 +99,17 @@ impl<T: Element> Program<T> {
         self.values.len()
     }
 
-    /// How many numbers each slot holds.
+    /// The number of elements of each slot.
     pub(super) fn lens(&self) -> Vec<usize> {
         self.values.iter().map(|x| x.len()).collect()
     }
 
-    /// The places of gradients, and by slot those that plans want.
+    /// The places of gradients, and by slot those that plans ask for.
     pub(super) fn kept_gradients(&self) -> (Places, Vec<Option<Place>>) {
         (self.pool.clone(), self.wanted.clone())
     }
 
-    /// Makes room for the gradients of a new plan.
+    /// Allocates the gradients of a new plan.
     pub(super) fn keep_gradients(&mut self, pool: Places, wanted: Vec<Option<Place>>) {
         self.grads.resize_with(pool.rooms().len(), Buffer::default);
         for (grad, &room) in self.grads.iter_mut().zip(pool.rooms()) {
@@ -130,8 +130,7 @@ impl<T: Element> Program<T> {
         self.epoch
     }
 
-    /// Forgets all plans of reverse passes, and the gradients they want; what memory the next plan can
-    /// use goes over to it.
+    /// Drops all plans of reverse passes and their gradients; the next plan reuses the memory.
     pub fn forget_plans(&mut self) {
         self.epoch += 1;
         self.pool = Places::default();
@@ -144,7 +143,7 @@ impl<T: Element> Program<T> {
         &self.vars[x.0 as usize].shape
     }
 
-    /// The name `x` was given, if it is a leaf.
+    /// The name of `x`, if it is a leaf.
     pub fn name(&self, x: Var) -> Option<&str> {
         self.vars[x.0 as usize].name.as_deref()
     }
@@ -154,76 +153,76 @@ impl<T: Element> Program<T> {
         self.nodes.iter().map(|n| n.op.name())
     }
 
-    /// The memory it holds, in bytes.
+    /// The memory of the program, in bytes.
     pub fn bytes(&self) -> usize {
-        let numbers = |list: &[Buffer<T>]| list.iter().map(|b| b.room()).sum::<usize>();
+        let elements = |list: &[Buffer<T>]| list.iter().map(|b| b.room()).sum::<usize>();
         let ids: usize = self.ids.iter().map(Vec::len).sum();
-        size_of::<T>() * (numbers(&self.values) + numbers(&self.grads) + numbers(&self.saved))
+        size_of::<T>() * (elements(&self.values) + elements(&self.grads) + elements(&self.saved))
             + size_of::<u32>() * ids
     }
 
-    /// The numbers of `x`.
+    /// The elements of `x`, in row-major order of its [`shape`](Self::shape).
     #[inline]
     pub fn value(&self, x: Var) -> &[T] {
         &self.values[self.slot(x) as usize]
     }
 
-    /// The numbers of `x`, to be changed: those of a leaf, or those of a computed variable before a
-    /// [`forward_from`](Self::forward_from) that starts behind it.
+    /// The elements of `x`, mutably: of a leaf, or of a computed variable before a
+    /// [`forward_from`](Self::forward_from) that starts after it.
     #[inline]
     pub fn value_mut(&mut self, x: Var) -> &mut [T] {
         let slot = self.slot(x);
         &mut self.values[slot as usize]
     }
 
-    /// Sets the leaf `x`.
+    /// Sets the leaf `x` to `values`, in row-major order.
     ///
     /// # Panics
     /// If the length differs.
     #[track_caller]
-    pub fn set(&mut self, x: Var, numbers: &[T]) {
+    pub fn set(&mut self, x: Var, values: &[T]) {
         let shape = self.shape(x);
-        assert_eq!(numbers.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
-        self.value_mut(x).copy_from_slice(numbers);
+        assert_eq!(values.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
+        self.value_mut(x).copy_from_slice(values);
     }
 
-    /// Sets the leaf `x` to a buffer, without a copy: [shared](Buffer::share) weights serve any
-    /// number of programs.
+    /// Sets the leaf `x` to a buffer, in row-major order, without a copy: [shared](Buffer::share)
+    /// weights serve any number of programs.
     ///
     /// # Panics
     /// If the length differs.
     #[track_caller]
-    pub fn set_buffer(&mut self, x: Var, numbers: Buffer<T>) {
+    pub fn set_buffer(&mut self, x: Var, values: Buffer<T>) {
         let shape = self.shape(x);
-        assert_eq!(numbers.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
+        assert_eq!(values.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
         let slot = self.slot(x);
-        self.values[slot as usize] = numbers;
+        self.values[slot as usize] = values;
     }
 
-    /// Sets whole numbers by `fill`, which has to overwrite all of them.
+    /// Sets ids by `fill`, which must overwrite all of them.
     ///
     /// # Panics
-    /// If one is not below the limit given when they were recorded: operations index with them.
+    /// If one is not below the limit given when they were recorded: operations use them as indices.
     #[track_caller]
     pub fn fill_ids(&mut self, ids: Ids, fill: impl FnOnce(&mut [u32])) {
         let limit = self.ids_info[ids.0 as usize].limit;
         let list = &mut self.ids[ids.0 as usize];
         fill(list);
-        // A maximum over all rather than a search for the first: it vectorises.
+        // The maximum of all instead of a search for the first: it vectorises.
         let largest = list.iter().copied().max().unwrap_or(0);
         assert!((largest as usize) < limit.max(1), "id {largest} of at most {limit}");
     }
 
-    /// Sets whole numbers.
+    /// Sets ids to `values`, in row-major order.
     ///
     /// # Panics
-    /// If the length differs or one is out of range.
+    /// If the length differs or an id is not below the limit.
     #[track_caller]
-    pub fn set_ids(&mut self, ids: Ids, numbers: &[u32]) {
-        self.fill_ids(ids, |list| list.copy_from_slice(numbers));
+    pub fn set_ids(&mut self, ids: Ids, values: &[u32]) {
+        self.fill_ids(ids, |list| list.copy_from_slice(values));
     }
 
-    /// Draws every [noise](Tape::noise) leaf anew from numbers in [0, 1).
+    /// Draws every [noise](Tape::noise) leaf from `uniform`, which returns values in [0, 1).
     pub fn draw_noise(&mut self, mut uniform: impl FnMut() -> f64) {
         for Noise { var, keep } in &self.noise {
             let slot = self.vars[var.0 as usize].slot;
@@ -242,15 +241,15 @@ impl<T: Element> Program<T> {
         }
     }
 
-    /// Computes everything from the leaves.
+    /// Computes all variables from the leaves.
     pub fn forward(&mut self) {
         for node in &self.nodes {
             node.forward(&mut self.values, &self.ids, &mut self.saved);
         }
     }
 
-    /// Computes again what depends on the leaves that `plan` was made for; the rest is as the last
-    /// pass left it.
+    /// Computes again what depends on the leaves that `plan` was made for; all else keeps the
+    /// values of the last pass.
     pub fn forward_from(&mut self, plan: &ForwardPlan) {
         for &i in &plan.nodes {
             self.nodes[i as usize].forward(&mut self.values, &self.ids, &mut self.saved);
@@ -259,15 +258,17 @@ impl<T: Element> Program<T> {
 
     /// Takes over what `longer` has computed, and computes the rest.
     ///
-    /// `longer` is the same recording up to where it ends, for a batch of which this one has the
-    /// first examples; every tensor it computes has the batch as its first axis. Nothing is copied:
-    /// computed variables change hands, so `longer` has to [take them back](Self::exchange) before
-    /// it runs again.
+    /// `longer` is the same recording up to its own end, for a batch whose first examples are the
+    /// batch of this one; every tensor it computes has the batch as its first axis. Nothing is
+    /// copied: the programs swap the memory of computed variables, so `longer` must [take it
+    /// back](Self::exchange) before it runs again. Clean and corrupted sequences run as one batch
+    /// this way, and the reverse pass covers the clean ones alone, at half the cost of one over
+    /// both.
     pub fn continue_from(&mut self, longer: &mut Program<T>) {
         self.exchange(longer);
         let shared = longer.nodes.len();
         for (i, node) in self.nodes.iter().enumerate() {
-            // An operation may leave nothing for the backward pass where there is much to leave.
+            // A large operation may save nothing for the backward pass.
             if i >= shared || longer.nodes[i].saves < node.saves {
                 node.forward(&mut self.values, &self.ids, &mut self.saved);
             } else {
@@ -277,8 +278,8 @@ impl<T: Element> Program<T> {
         }
     }
 
-    /// Exchanges the memory of the variables that both compute, of which one program has recorded
-    /// more than the other: after [`continue_from`](Self::continue_from) both are as before.
+    /// Swaps the memory of the variables that both programs compute, one of which has recorded more
+    /// than the other: after [`continue_from`](Self::continue_from) this restores both.
     pub fn exchange(&mut self, other: &mut Program<T>) {
         for (a, b) in self.nodes.iter().zip(&other.nodes) {
             let same = (a.op.name(), a.out, a.saved) == (b.op.name(), b.out, b.saved);
@@ -290,20 +291,20 @@ impl<T: Element> Program<T> {
         }
     }
 
-    /// The gradient of the plan's output, a single number, with respect to what the plan wants.
+    /// Computes the gradient of the plan's output, a scalar, with respect to the plan's variables.
     ///
     /// # Panics
-    /// If the output is not a single number.
+    /// If the output is not a scalar.
     #[track_caller]
     pub fn backward(&mut self, plan: &BackwardPlan) {
         self.backward_from(plan, &[T::ONE]);
     }
 
-    /// The gradient of `<weights, output>`. The weights are read where they are; many of them are
-    /// read faster from a [`Buffer`], which is aligned.
+    /// Computes the gradient of `<weights, output>`, weights in row-major order of the output. The
+    /// weights are read in place; many of them are read faster from a [`Buffer`], which is aligned.
     ///
     /// # Panics
-    /// If there is not one weight for each number of the output.
+    /// If there is not one weight for each element of the output.
     #[track_caller]
     pub fn backward_from(&mut self, plan: &BackwardPlan, weights: &[T]) {
         assert_eq!(plan.epoch, self.epoch, "a plan that was forgotten");
@@ -317,7 +318,8 @@ impl<T: Element> Program<T> {
         }
         for step in &plan.steps {
             let node = &self.nodes[step.node as usize];
-            // Gradients leave the list while they are written; no two of a node share a place.
+            // Gradients are taken out of the list while they are written; no two of a node share a
+            // place.
             for target in &step.targets {
                 let grad = target.as_ref().map(|target| {
                     let Target { write, place, len, .. } = *target;
@@ -348,11 +350,11 @@ impl<T: Element> Program<T> {
         }
     }
 
-    /// What the operation of this name that computed `x` left for the reverse pass.
+    /// What the operation of this name that computed `x` saved for the reverse pass.
     ///
     /// # Panics
-    /// If another operation did, or `x` is a leaf, or the program was recorded to be run forward
-    /// only: then operations share that memory.
+    /// If another operation computed `x`, `x` is a leaf, or the program only runs forward: then
+    /// operations share that memory.
     #[track_caller]
     pub fn left_by(&self, operation: &str, x: Var) -> &[T] {
         self.assert_whole();
@@ -362,20 +364,21 @@ impl<T: Element> Program<T> {
         &self.saved[node.saved as usize]
     }
 
-    /// The gradient with respect to `x`, as the last reverse pass left it.
+    /// The gradient with respect to `x` from the last reverse pass, in row-major order, or its
+    /// windows one after the other.
     ///
     /// # Panics
-    /// If no plan wants it.
+    /// If no plan asks for it.
     #[inline]
     #[track_caller]
     pub fn grad(&self, x: Var) -> &[T] {
         &self.grads[self.wanted_place(x)]
     }
 
-    /// The numbers of the leaf `x` beside their gradient, for an optimiser.
+    /// The elements of the leaf `x` and their gradient, for an optimizer.
     ///
     /// # Panics
-    /// If no plan wants the gradient.
+    /// If no plan asks for the gradient.
     #[inline]
     #[track_caller]
     pub fn value_and_grad_mut(&mut self, x: Var) -> (&mut [T], &mut [T]) {

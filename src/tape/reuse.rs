@@ -1,29 +1,29 @@
-//! Which memory serves which tensor: one that nobody will read again gives its place to the next.
+//! Reuse of memory: a tensor that is not read again gives its place to the next one.
 
-/// Where numbers lie in a list of buffers.
+/// The index of a buffer.
 pub(super) type Place = u32;
 
-/// Hands out places while a pass is planned.
+/// Assigns places while a pass is planned.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
-    /// How many numbers each place has room for.
+    /// The number of elements of each place.
     room: Vec<usize>,
-    /// Those that may be handed out, in the order they were given back.
+    /// The free places, in the order of their release.
     free: Vec<Place>,
 }
 
 impl Places {
-    /// A place that is never handed out again.
+    /// A place that is never shared.
     pub(super) fn own(&mut self, len: usize) -> Place {
         self.room.push(len);
         (self.room.len() - 1) as Place
     }
 
-    /// A place for `len` numbers until it is [given back](Self::give_back): the smallest free one
-    /// that has the room, else the largest, which grows.
+    /// A place for `len` elements until it is [given back](Self::give_back): the smallest free one
+    /// that is large enough, else the largest, which grows.
     pub(super) fn take(&mut self, len: usize) -> Place {
         let room = |&i: &usize| self.room[self.free[i] as usize];
-        // Of equals the last one given back: its lines are still in the cache.
+        // Among equal sizes, the most recently released: it is still in cache.
         let fits = (0..self.free.len()).rev().filter(|i| room(i) >= len).min_by_key(room);
         match fits.or_else(|| (0..self.free.len()).max_by_key(room)) {
             Some(i) => {
@@ -40,7 +40,7 @@ impl Places {
         self.free.push(place);
     }
 
-    /// The room each place needs.
+    /// The number of elements that each place needs.
     pub(super) fn rooms(&self) -> &[usize] {
         &self.room
     }

@@ -1,18 +1,18 @@
-//! Parts of a matrix.
+//! Windows of a matrix.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
-/// Some rows and columns of a matrix.
+/// A window of a matrix: a range of rows and a range of columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Which rows.
+    /// Its rows.
     pub rows: Range<usize>,
-    /// Which columns.
+    /// Its columns.
     pub columns: Range<usize>,
 }
 
-/// By where they begin, rows first.
+/// By first row, then by first column.
 impl Ord for Window {
     fn cmp(&self, other: &Window) -> Ordering {
         self.key().cmp(&other.key())
@@ -35,17 +35,17 @@ impl Window {
         [self.rows.start, self.columns.start, self.rows.end, self.columns.end]
     }
 
-    /// How many numbers it has.
+    /// The number of its elements.
     pub fn len(&self) -> usize {
         self.rows.len() * self.columns.len()
     }
 
-    /// Whether it has none.
+    /// Whether it has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether `other` lies in it.
+    /// Whether `other` lies within it.
     pub fn contains(&self, other: &Window) -> bool {
         let within = |a: &Range<usize>, b: &Range<usize>| a.start <= b.start && b.end <= a.end;
         within(&self.rows, &other.rows) && within(&self.columns, &other.columns)
@@ -64,7 +64,7 @@ mod tests {
     const IN: usize = 12;
     const OUT: usize = 20;
 
-    /// `sum(tanh(x w) w')`: `w [12, 20]` is used as it is stored, and by another reader of 20.
+    /// `sum(tanh(x w) w')`: `w [12, 20]` is read as stored, and transposed by another operation.
     fn program() -> (Program<f64>, Var, Var, Var) {
         let (mut tape, mut points) = (Tape::new(), Points::new(3));
         let x = tape.leaf("x", [ROWS, IN]);
@@ -96,7 +96,7 @@ mod tests {
             program.forget_plans();
             let windows: Arc<[Window]> = windows.into();
             let plan = program.plan_backward_within(loss, &[x, w], &[(w, windows.clone())]);
-            // What was there before is not what is found.
+            // The gradients of the pass before must not show.
             program.backward(&plan);
             program.backward(&plan);
             assert_eq!(program.grad(x), dx);
@@ -109,7 +109,7 @@ mod tests {
             for (&cell, got) in cells.iter().zip(program.grad(w)) {
                 let want = whole[cell];
                 assert!(want.abs() > 1e-3);
-                // Sums of 37 and of 444 products of numbers up to 1, in another order.
+                // Sums of 37 and of 444 products of values up to 1, in another order.
                 assert!((got - want).abs() < 1e-12, "{cell}: {got} {want}");
             }
             if windows.first() == Some(&Window::whole(IN, OUT)) {

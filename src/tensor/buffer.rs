@@ -1,17 +1,21 @@
-//! Memory for numbers.
+//! Aligned memory for the elements of a tensor.
+//!
+//! **No huge pages.** Requested through the allocator they changed nothing beyond noise (training
+//! steps 0.97 to 1.00 of the time, products 0.99 to 1.01). Softmax took 1.4 times as long, because
+//! large buffers then all start at the same set of the cache.
 
 use crate::simd::Element;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// A cache line, and the widest vector there is: a vector that straddles two lines costs twice.
+/// A cache line, and the longest vector: a vector that straddles two lines takes twice the time.
 const ALIGNMENT: usize = 64;
 
-/// A run of numbers, aligned to 64 bytes.
+/// A buffer of elements, aligned to 64 bytes.
 ///
-/// A buffer is owned or [shared](Self::share). Shared ones are cloned for nothing, so that several
-/// programs can read the same weights; one that is written to becomes an owned copy first.
+/// A buffer is owned or [shared](Self::share). Cloning a shared one copies no elements, so several
+/// programs can read the same weights; writing to it first makes it an owned copy.
 pub struct Buffer<T>(Storage<T>);
 
 enum Storage<T> {
@@ -20,7 +24,7 @@ enum Storage<T> {
 }
 
 struct Aligned<T> {
-    /// The numbers, from `start` on; before and behind them is what alignment left over.
+    /// The elements, from `start` on; those before and after are padding for the alignment.
     data: Vec<T>,
     start: usize,
     len: usize,
@@ -31,16 +35,16 @@ impl<T: Element> Aligned<T> {
         if len == 0 {
             return Aligned { data: Vec::new(), start: 0, len };
         }
-        // A vector of zeros comes from the system as untouched pages, so large buffers cost nothing
-        // before they are used.
+        // The system gives a vector of zeros as untouched pages, so a large buffer costs nothing
+        // before it is used.
         let data = vec![T::ZERO; len + spare::<T>()];
         let start = data.as_ptr().align_offset(ALIGNMENT);
-        // No such offset only if the size of an element does not divide the alignment.
+        // There is no such offset only if the size of an element does not divide the alignment.
         Aligned { start: if start <= spare::<T>() { start } else { 0 }, data, len }
     }
 }
 
-/// How many numbers more than asked for are taken, so that some of them are aligned.
+/// How many elements are allocated in addition, so that an aligned one is among the first.
 const fn spare<T>() -> usize {
     ALIGNMENT / size_of::<T>()
 }
@@ -51,39 +55,39 @@ impl<T: Element> Buffer<T> {
         Buffer(Storage::Owned(Aligned::zeros(len)))
     }
 
-    /// The same numbers, ready to be cloned without a copy.
+    /// The same elements, to be cloned without a copy.
     #[must_use]
     pub fn share(self) -> Self {
         match self.0 {
-            Storage::Owned(numbers) => Buffer(Storage::Shared(Arc::new(numbers))),
+            Storage::Owned(elements) => Buffer(Storage::Shared(Arc::new(elements))),
             shared => Buffer(shared),
         }
     }
 
-    /// How many numbers it has room for.
+    /// How many elements fit in its memory.
     pub(crate) fn room(&self) -> usize {
         match &self.0 {
-            Storage::Owned(numbers) => numbers.data.len().saturating_sub(spare::<T>()),
-            Storage::Shared(numbers) => numbers.len,
+            Storage::Owned(elements) => elements.data.len().saturating_sub(spare::<T>()),
+            Storage::Shared(elements) => elements.len,
         }
     }
 
-    /// Lets it be `len` numbers long, of whatever values its memory holds.
+    /// Sets its length to `len`; new elements have any value that the memory holds.
     ///
     /// # Panics
-    /// If it has no room for them, or is shared.
+    /// If `len` elements do not fit, or the buffer is shared.
     #[inline]
     pub(crate) fn set_len(&mut self, len: usize) {
         match &mut self.0 {
-            Storage::Owned(numbers) => {
-                assert!(len <= numbers.data.len() - numbers.start, "{len} numbers have no room");
-                numbers.len = len;
+            Storage::Owned(elements) => {
+                assert!(len <= elements.data.len() - elements.start, "{len} elements do not fit");
+                elements.len = len;
             }
-            Storage::Shared(_) => unreachable!("shared numbers have the length they have"),
+            Storage::Shared(_) => unreachable!("shared buffers keep their length"),
         }
     }
 
-    /// An owned copy in place of the shared numbers.
+    /// Replaces shared elements by an owned copy.
     #[cold]
     fn own(&mut self) {
         let mut copy = Aligned::zeros(self.len());
@@ -94,19 +98,19 @@ impl<T: Element> Buffer<T> {
 }
 
 impl<T: Element> From<&[T]> for Buffer<T> {
-    fn from(numbers: &[T]) -> Self {
-        let mut buffer = Buffer::zeros(numbers.len());
-        buffer.copy_from_slice(numbers);
+    fn from(elements: &[T]) -> Self {
+        let mut buffer = Buffer::zeros(elements.len());
+        buffer.copy_from_slice(elements);
         buffer
     }
 }
 
-/// Shares what is shared, and copies what is owned.
+/// Shares a shared buffer and copies an owned one.
 impl<T: Element> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         match &self.0 {
             Storage::Owned(_) => Buffer::from(&**self),
-            Storage::Shared(numbers) => Buffer(Storage::Shared(numbers.clone())),
+            Storage::Shared(elements) => Buffer(Storage::Shared(elements.clone())),
         }
     }
 }
@@ -121,11 +125,11 @@ impl<T> Deref for Buffer<T> {
     type Target = [T];
     #[inline]
     fn deref(&self) -> &[T] {
-        let numbers = match &self.0 {
-            Storage::Owned(numbers) => numbers,
-            Storage::Shared(numbers) => numbers,
+        let elements = match &self.0 {
+            Storage::Owned(elements) => elements,
+            Storage::Shared(elements) => elements,
         };
-        &numbers.data[numbers.start..][..numbers.len]
+        &elements.data[elements.start..][..elements.len]
     }
 }
 
@@ -136,7 +140,7 @@ impl<T: Element> DerefMut for Buffer<T> {
             self.own();
         }
         match &mut self.0 {
-            Storage::Owned(numbers) => &mut numbers.data[numbers.start..][..numbers.len],
+            Storage::Owned(elements) => &mut elements.data[elements.start..][..elements.len],
             Storage::Shared(_) => unreachable!("made our own above"),
         }
     }

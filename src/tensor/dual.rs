@@ -7,8 +7,8 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 /// `value + tangent * e` with `e * e = 0`.
 ///
-/// Arithmetic on dual numbers carries the directional derivative along: `f(x + v e) =
-/// f(x) + (f'(x) v) e`. Run through the reverse pass, the tangent of a gradient is an exact
+/// Arithmetic on dual numbers carries the directional derivative along:
+/// `f(x + v e) = f(x) + (f'(x) v) e`. In the reverse pass, the tangent of a gradient is an exact
 /// Hessian-vector product, without a second autodiff system.
 ///
 /// ```
@@ -31,13 +31,13 @@ impl<T: Element> Dual<T> {
         Dual { value, tangent }
     }
 
-    /// A function's value at `self.value` and its slope there, chained.
+    /// A function's value at `self.value` and its slope there, by the chain rule.
     fn chain(self, value: T, slope: T) -> Self {
         Dual { value, tangent: slope * self.tangent }
     }
 }
 
-/// Values decide: a comparison picks a branch, and a branch has no derivative.
+/// Compares values only: a comparison picks a branch, and a branch has no derivative.
 impl<T: Element> PartialOrd for Dual<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.value.partial_cmp(&other.value)

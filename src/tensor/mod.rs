@@ -1,4 +1,4 @@
-//! Numbers in memory: elements, dual numbers, shapes and aligned buffers.
+//! Tensors in memory: elements, dual numbers, shapes and aligned buffers.
 
 mod buffer;
 mod dual;

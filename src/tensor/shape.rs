@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// The sizes of a tensor, outermost axis first; the empty shape is a single number.
+/// The sizes of a tensor, outermost axis first; the empty shape is that of a scalar.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// How many numbers a tensor of this shape holds.
+    /// The number of elements of a tensor of this shape.
     pub fn len(&self) -> usize {
         self.0.iter().product()
     }
 
-    /// Whether it holds none.
+    /// Whether it has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -27,12 +27,12 @@ impl Shape {
         self.0.len()
     }
 
-    /// The size of the last axis, 1 for a single number.
+    /// The size of the last axis, 1 for a scalar.
     pub fn last(&self) -> usize {
         self.0.last().copied().unwrap_or(1)
     }
 
-    /// How many rows of [`last`](Self::last) numbers there are.
+    /// The number of rows of [`last`](Self::last) elements.
     pub fn rows(&self) -> usize {
         self.0.iter().rev().skip(1).product()
     }
