@@ -4,4 +4,5 @@
 //! by the rules it was written by.
 #![forbid(unsafe_code)]
 
+pub mod edge_name;
 pub mod pairs;

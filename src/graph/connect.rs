@@ -5,8 +5,8 @@
 //! EAP-IG's `prune` does when it is repeated until nothing changes, on nodes and on edges; as edges
 //! only go forward, one walk in each direction finds it.
 
-use super::node::{Input, Node, Port};
 use super::topology::{Graph, Group};
+use crate::formats::edge_name::{Input, Node, Port};
 use crate::nn::stream::Reader;
 
 /// Which nodes each edge connects. A node is a writer or, where positions are told apart, a writer at

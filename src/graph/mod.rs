@@ -16,14 +16,13 @@ pub mod connect;
 mod contract;
 mod file;
 mod mix;
-mod node;
 pub mod pooled;
 mod record;
 pub mod specialise;
 mod topology;
 
+pub use crate::formats::edge_name::{Edge, Input, Node, Port};
 pub use contract::{Place, Recorded};
 pub use file::{Completeness, EdgeFile, Entry, Meta};
-pub use node::{Edge, Input, Node, Port};
 pub use record::{MaskShape, Output, Reading, Recorder};
 pub use topology::{Granularity, Graph, Group, Source, Start};

@@ -15,9 +15,9 @@
 
 use super::connect::Flow;
 use super::mix::{Delta, Origin, mix};
-use super::node::Node;
 use super::record::{Beyond, Output};
 use super::topology::{Graph, Group};
+use crate::formats::edge_name::Node;
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::nn::stream::{Read, Reader, Share, Stream, Sum, Writer, Written};
 use crate::nn::transformer::{Config, Model};

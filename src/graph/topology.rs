@@ -15,7 +15,7 @@
 //!
 //! which is 32,491 for L = H = 12.
 
-use super::node::{Edge, Input, Node, Port};
+use crate::formats::edge_name::{Edge, Input, Node, Port};
 use crate::nn::pooled;
 use crate::nn::stream::{Reader, Writer};
 use crate::nn::transformer::{Config, Positions};
