@@ -1,4 +1,12 @@
 //! Attention of all heads over sequences, as one operation.
+//!
+//! It reads queries, keys and values where the projection wrote them: products read windows of
+//! `[B, T, (H + 2 KV) K]` in place, [`BLOCK`] queries at a time. A causal block computes only the
+//! keys that some of its queries see. Only the pattern is saved. The alternative, heads permuted to
+//! an axis of their own, needs three copies and their gradients.
+//!
+//! Threads take key-value heads, each with columns of its own in all gradients, so a single
+//! sequence uses all threads.
 
 use super::softmax::softmax_row;
 use crate::gemm::scratch::Scratch;
@@ -10,20 +18,20 @@ use crate::tape::{Backward, Forward, Op, Program, Tape, Var};
 /// The heads of an [`attention`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
-    /// Heads that ask (H).
+    /// Query heads (H).
     pub heads: usize,
-    /// Heads that answer (KV); each serves `heads / kv_heads` neighbours of those that ask.
+    /// Key-value heads (KV); each serves `heads / kv_heads` neighbouring query heads.
     pub kv_heads: usize,
     /// Width of a head (K).
     pub d_head: usize,
-    /// Whether a position sees only itself and those before it.
+    /// Whether a position attends only to itself and the positions before it.
     pub causal: bool,
     /// A factor on the scores.
     pub scale: f64,
 }
 
 impl Attention {
-    /// `(H + 2 KV) K`, the numbers of one position.
+    /// `(H + 2 KV) K`, the elements of a position.
     fn width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.d_head
     }
@@ -32,10 +40,10 @@ impl Attention {
 /// `z = softmax(scale * Q K') V` for each head: `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
 ///
 /// A row of `qkv` holds the queries of all heads, then their keys, then their values; a row of the
-/// output holds what the heads mixed, side by side.
+/// output holds the mixed values of all heads, side by side.
 ///
 /// # Panics
-/// If the shape does not fit, or the heads that answer do not divide those that ask.
+/// If the shapes do not match, or `kv_heads` does not divide `heads`.
 #[track_caller]
 pub fn attention<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -> Var {
     let shape = tape.shape(qkv).clone();
@@ -48,11 +56,12 @@ pub fn attention<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -
     tape.push(Fused { options, batch, seq }, &[qkv], &[], [batch, seq, heads * d_head])
 }
 
-/// The pattern of the last pass, `[B, H, T, T]`: what each query of each head takes of each key. Every
-/// row sums to 1; what a query does not see has 0. `z` is what [`attention`] returned.
+/// The attention pattern of the last pass, `[B, H, T, T]`: of each head, the weight of each key for
+/// each query. Rows sum to 1; keys that a query does not see have 0. `z` is the output of
+/// [`attention`].
 ///
 /// # Panics
-/// If it is another variable, or the program was recorded to be run forward only.
+/// If `z` is another variable, or the program only runs forward.
 #[track_caller]
 pub fn pattern<T: Element>(program: &Program<T>, z: Var) -> &[T] {
     program.left_by(NAME, z)
@@ -60,8 +69,8 @@ pub fn pattern<T: Element>(program: &Program<T>, z: Var) -> &[T] {
 
 const NAME: &str = "attention";
 
-/// Queries whose scores are computed together: few enough that they stay in the cache between
-/// the products, and that a causal block computes little of what it does not see.
+/// Queries of a block: few enough that their scores stay in cache between the products, and that a
+/// causal block computes few scores it does not need.
 const BLOCK: usize = 64;
 
 struct Fused {
@@ -70,20 +79,20 @@ struct Fused {
     seq: usize,
 }
 
-/// A head in a block of queries: where its rows are.
+/// A block of queries of one head.
 #[derive(Clone, Copy)]
-struct Part {
-    /// Among those that ask the same head.
+struct QueryBlock {
+    /// Its index among the query heads of the same key-value head.
     head: usize,
     /// The first query.
     from: usize,
-    /// How many queries.
+    /// The number of queries.
     rows: usize,
-    /// How many keys some of them see.
+    /// The number of keys that some of them see.
     keys: usize,
 }
 
-/// Columns of a matrix: so many belong to each head that answers.
+/// A matrix, and the number of its columns that belong to each key-value head.
 struct Columns<'a, T>(MatMut<'a, T>, usize);
 
 impl<T: Send> Rows for Columns<'_, T> {
@@ -94,32 +103,32 @@ impl<T: Send> Rows for Columns<'_, T> {
 }
 
 impl Fused {
-    /// How many heads ask one that answers.
+    /// The query heads of a key-value head.
     fn group(&self) -> usize {
         self.options.heads / self.options.kv_heads
     }
 
-    /// The blocks of queries of the heads that ask one, in order.
-    fn parts(&self) -> impl Iterator<Item = Part> + use<> {
+    /// The blocks of queries that attend to one key-value head, in order.
+    fn parts(&self) -> impl Iterator<Item = QueryBlock> + use<> {
         let (seq, causal) = (self.seq, self.options.causal);
         (0..self.group()).flat_map(move |head| {
             (0..seq).step_by(BLOCK).map(move |from| {
                 let rows = BLOCK.min(seq - from);
-                Part { head, from, rows, keys: if causal { from + rows } else { seq } }
+                QueryBlock { head, from, rows, keys: if causal { from + rows } else { seq } }
             })
         })
     }
 
-    /// `[rows, K]` of a head from row `from` on; of all heads in a row, those that ask come first,
-    /// then keys, then values.
+    /// `[rows, K]` of a head from row `from` on; in a row, queries of all heads come first, then
+    /// keys, then values.
     fn window<'a, T>(&self, qkv: &'a [T], from: usize, rows: usize, head: usize) -> Mat<'a, T> {
         let (width, d_head) = (self.options.width(), self.options.d_head);
         let first = (from * width + head * d_head).min(qkv.len());
         Mat::strided(&qkv[first..], rows, d_head, width, 1)
     }
 
-    /// Calls `each` with every head that answers and its share of `sequences`: `share` takes a
-    /// sequence's apart.
+    /// Calls `each` with every key-value head and its share of `sequences`; `share` splits the
+    /// share of a sequence by heads.
     fn heads<S: Rows, R: Rows>(
         &self,
         sequences: S,
@@ -134,7 +143,8 @@ impl Fused {
         });
     }
 
-    /// Numbers of a sequence in `qkv`, in the output and in the pattern; 1 where there are none.
+    /// The elements of a sequence in `qkv`, in the output and in the pattern; 1 where there are
+    /// none.
     fn lengths(&self) -> [usize; 3] {
         let Attention { heads, d_head, .. } = self.options;
         let seq = self.seq;
@@ -163,7 +173,7 @@ impl<T: Element> Op<T> for Fused {
         };
         self.heads(sequences, share, |answers, (All(qkv), Columns(mut z, _), By(pattern, _))| {
             let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
-            for Part { head, from, rows, keys } in self.parts() {
+            for QueryBlock { head, from, rows, keys } in self.parts() {
                 let q = self.window(qkv, from, rows, answers * group + head);
                 let k = self.window(qkv, 0, keys, heads + answers);
                 let v = self.window(qkv, 0, keys, heads + kv_heads + answers);
@@ -207,7 +217,7 @@ impl<T: Element> Op<T> for Fused {
         self.heads(sequences, share, |answers, (dx, (All(qkv), All(dz), By(pattern, _)))| {
             let (Columns(mut dq, _), Columns(mut dk, _), Columns(mut dv, _)) = dx;
             let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
-            for Part { head, from, rows, keys } in self.parts() {
+            for QueryBlock { head, from, rows, keys } in self.parts() {
                 let asks = answers * group + head;
                 let dz = &dz[(from * heads + asks) * d_head..];
                 let dz = Mat::strided(dz, rows, d_head, heads * d_head, 1);
@@ -220,7 +230,7 @@ impl<T: Element> Op<T> for Fused {
                 gemm(T::ONE, dz, v.t(), Write::Store, MatMut::new(scores, rows, keys));
                 let parts = (By(pattern, seq), By(&mut *scores, keys));
                 rows::run(rows, 2 * keys, parts, |(By(p, _), By(s, _))| {
-                    T::vectorize(SoftmaxBackward { pattern: p, seq, keys, scores: s });
+                    T::vectorize(PatternBackward { pattern: p, seq, keys, scores: s });
                 });
                 let scores = Mat::new(scores, rows, keys);
                 let k = self.window(qkv, 0, keys, heads + answers);
@@ -233,12 +243,12 @@ impl<T: Element> Op<T> for Fused {
     }
 }
 
-/// Rows of `pattern` as the softmax of rows of `scores`.
+/// Computes rows of `pattern` as the softmax of rows of `scores`.
 struct Softmax<'a, T> {
     /// `[rows, keys]`.
     scores: &'a [T],
     keys: usize,
-    /// The position of the first row, where it matters: row `i` sees `first + i + 1` keys.
+    /// The position of the first row, if causal: row `i` sees `first + i + 1` keys.
     first: Option<usize>,
     /// `[rows, seq]`.
     pattern: &'a mut [T],
@@ -261,8 +271,8 @@ impl<T: Element> Kernel<T> for Softmax<'_, T> {
     }
 }
 
-/// Rows of `scores`, gradients of a pattern, as gradients of the scores it came from.
-struct SoftmaxBackward<'a, T> {
+/// Maps rows of `scores`, which hold gradients of the pattern, to gradients of the scores.
+struct PatternBackward<'a, T> {
     /// `[rows, seq]`.
     pattern: &'a [T],
     seq: usize,
@@ -271,7 +281,7 @@ struct SoftmaxBackward<'a, T> {
     scores: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for SoftmaxBackward<'_, T> {
+impl<T: Element> Kernel<T> for PatternBackward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -279,7 +289,7 @@ impl<T: Element> Kernel<T> for SoftmaxBackward<'_, T> {
         let Self { pattern, seq, keys, scores } = self;
         let rows = scores.chunks_exact_mut(keys).zip(pattern.chunks_exact(seq));
         for (scores, pattern) in rows {
-            // What is not seen has a pattern of 0, and so gets a gradient of 0.
+            // Keys that are not seen have a pattern of 0, so their gradient is 0.
             let pattern = &pattern[..keys];
             let mean = L::splat(slice::dot::<L>(pattern, scores));
             slice::update::<L>(
@@ -298,14 +308,15 @@ mod tests {
     use crate::ops;
     use crate::tape::gradcheck::Points;
 
-    /// The same of plain operations: heads get an axis of their own, then batched products.
+    /// The same as a composition of plain operations: heads get an axis of their own, then batched
+    /// products.
     fn composed<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -> Var {
         let Attention { heads, kv_heads, d_head, causal, scale } = options;
         let &[batch, seq, _] = tape.shape(qkv).dims() else { panic!("three axes") };
         let mut by_head = |(from, count): (usize, usize)| {
             let x = ops::columns(tape, qkv, from * d_head..(from + count) * d_head);
             let x = tape.reshape(x, [batch, seq, count, 1, d_head]);
-            // As often as it is asked.
+            // Each key-value head, once for each of its query heads.
             let zeros = tape.leaf("zeros", [heads / count, 1]);
             let x = ops::add(tape, x, zeros);
             let x = ops::permute(tape, x, &[0, 2, 3, 1, 4]);
@@ -323,7 +334,7 @@ mod tests {
         tape.reshape(z, [batch, seq, heads * d_head])
     }
 
-    /// Output and gradient of random numbers.
+    /// Output and gradient for random inputs.
     fn run<T: Element>(
         batch: usize,
         seq: usize,
@@ -343,7 +354,8 @@ mod tests {
         [program.value(z).to_vec(), program.grad(x).to_vec()]
     }
 
-    /// Rows of the pattern sum to 1, look nowhere ahead, and mix the values into the output.
+    /// Rows of the pattern sum to 1, attend to no later position, and mix the values into the
+    /// output.
     #[test]
     fn the_pattern_is_what_mixes_the_values() {
         for causal in [false, true] {
@@ -433,7 +445,7 @@ mod tests {
         };
         let one = on(1);
         assert!(one == on(2) && one == on(5));
-        // Nor on what else is in the batch, nor on what comes later in the sequence.
+        // They depend neither on the rest of the batch nor on later positions.
         let alone = run::<f32>(1, 130, options, attention);
         let n = alone[0].len();
         assert_eq!(alone[0], one[0][..n]);

@@ -1,4 +1,4 @@
-//! Weighted sums of rows of a table: attention whose values are looked up.
+//! Weighted sums of rows of a table: attention whose values are table rows.
 
 use crate::simd::rows::{self, By};
 use crate::simd::{Element, Kernel, Lanes, slice};
@@ -6,11 +6,11 @@ use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 
 /// `y[b] = sum over t of weights[b, t] table[ids[b, t]]`: `[R, D], [B, T], ids [B, T] -> [B, D]`.
 ///
-/// The same numbers as a [`gather`](super::gather) of `[B, T, D]` and a batched product with the
-/// weights, without writing the gathered rows down.
+/// It equals a [`gather`](super::gather) of `[B, T, D]` and a batched product with the weights,
+/// without storing the gathered rows.
 ///
 /// # Panics
-/// If the shapes do not fit, or ids may lie outside of the table.
+/// If the shapes do not match, or the limit of `ids` exceeds R.
 #[track_caller]
 pub fn bag<T: Element>(tape: &mut Tape<T>, table: Var, weights: Var, ids: Ids) -> Var {
     let (st, sw, si) = (tape.shape(table), tape.shape(weights), tape.ids_shape(ids));
@@ -46,7 +46,7 @@ impl<T: Element> Op<T> for Bag {
             parts,
             |(By(weights, _), By(ids, _), By(y, _))| match self.width {
                 2 => narrow_forward::<T, 2>(self.len, table, weights, ids, y),
-                _ => T::vectorize(ForwardKernel { bag: self, table, weights, ids, y }),
+                _ => T::vectorize(BagForward { bag: self, table, weights, ids, y }),
             },
         );
     }
@@ -83,7 +83,7 @@ impl<T: Element> Op<T> for Bag {
 }
 
 impl Bag {
-    /// That of an example, in additions; to find a row of the table takes as long as two vectors.
+    /// The work of an example, in additions; looking up a row costs as much as two vectors.
     fn work(&self) -> usize {
         self.len * (self.width + 32)
     }
@@ -93,10 +93,10 @@ impl Bag {
     }
 }
 
-/// Vectors of a row that are summed at the same time.
+/// Vectors of a row that are summed together.
 const COLUMNS: usize = 2;
 
-struct ForwardKernel<'a, T> {
+struct BagForward<'a, T> {
     bag: &'a Bag,
     table: &'a [T],
     weights: &'a [T],
@@ -104,7 +104,7 @@ struct ForwardKernel<'a, T> {
     y: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for BagForward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -112,8 +112,8 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
         let Self { bag, table, weights, ids, y } = self;
         let examples = weights.chunks_exact(bag.len).zip(ids.chunks_exact(bag.len));
         for (y, (weights, ids)) in y.chunks_exact_mut(bag.width).zip(examples) {
-            // Some columns at a time, so that their sums stay in registers; what is whole takes a third
-            // of the time.
+            // A few columns at a time, so that their sums stay in registers; full groups take a
+            // third of the time.
             for (i, y) in y.chunks_mut(COLUMNS * L::N).enumerate() {
                 let from = i * COLUMNS * L::N;
                 let whole = y.len() == COLUMNS * L::N;
@@ -192,7 +192,7 @@ impl<T: Element> Kernel<T> for WeightsKernel<'_, T> {
     }
 }
 
-// In the plane (D = 2, the authors' default) a vector would be all but empty: rows are arrays.
+// In the plane (D = 2, the authors' default) a vector would be nearly empty: rows are arrays.
 
 fn narrow_forward<T: Element, const D: usize>(
     len: usize,

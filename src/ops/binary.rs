@@ -1,4 +1,4 @@
-//! What all functions of two numbers share: `z = f(x, y)`, element by element, with broadcasting.
+//! What all elementwise functions of two variables share: `z = f(x, y)`, with broadcasting.
 
 use crate::gemm::Write;
 use crate::simd::rows::{self, By, First, RUN};
@@ -8,10 +8,10 @@ use crate::tensor::Shape;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// A function of two numbers and its partial derivatives, each times the gradient `g` of `z`.
+/// A function of two variables and its partial derivatives, each times the gradient `g` of `z`.
 pub(super) trait Binary: Send + Sync + 'static {
     const NAME: &'static str;
-    /// Whether `df/dx` and `df/dy` are 1, so that the gradient only has to be handed on.
+    /// Whether `df/dx` and `df/dy` are 1, so that the gradient is passed on unchanged.
     const UNIT_SLOPE: [bool; 2] = [false, false];
 
     fn value<L: Lanes>(x: L, y: L) -> L;
@@ -22,14 +22,14 @@ pub(super) trait Binary: Send + Sync + 'static {
 }
 
 /// Records `z = f(x, y)`. Shapes are aligned at their last axes; an axis that is missing or 1 in
-/// one of them is repeated, as in NumPy.
+/// one operand is repeated, as in NumPy.
 #[track_caller]
 pub(super) fn record<T: Element, F: Binary>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
     let (shape, loops) = Loops::new(F::NAME, tape.shape(x), tape.shape(y));
     tape.push(Zip::<F> { loops, function: PhantomData }, &[x, y], &[], shape)
 }
 
-/// How far each operand moves along an axis of the output; 0 where it is repeated.
+/// The size of an axis of the output and the stride of each operand along it; 0 if it is repeated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Axis {
     len: usize,
@@ -37,8 +37,8 @@ struct Axis {
     y: usize,
 }
 
-/// The output as `outer` axes around runs of `inner` numbers, along which an operand either moves
-/// by one or stands still.
+/// The output as `outer` axes around runs of `inner` elements, along which the stride of an operand
+/// is 1 or 0.
 #[derive(Debug)]
 struct Loops {
     outer: Vec<Axis>,
@@ -51,7 +51,7 @@ impl Loops {
         let rank = x.rank().max(y.rank());
         let size =
             |s: &Shape, axis: usize| (axis + s.rank()).checked_sub(rank).map_or(1, |i| s.dims()[i]);
-        // From the last axis outward; neighbours that move alike become one.
+        // From the last axis outward; neighbouring axes with matching strides are merged.
         let (mut x_step, mut y_step) = (1, 1);
         let mut dims = vec![];
         let mut axes: Vec<Axis> = vec![];
@@ -83,19 +83,19 @@ impl Loops {
         (dims.into(), Loops { outer: axes, inner })
     }
 
-    /// How many inner runs there are.
+    /// The number of inner runs.
     fn runs(&self) -> usize {
         self.outer.iter().map(|a| a.len).product()
     }
 
     /// All of the output.
-    fn whole(&self) -> Part {
-        Part { runs: 0..self.runs(), columns: 0..self.inner.len, start: 0 }
+    fn whole(&self) -> Runs {
+        Runs { runs: 0..self.runs(), columns: 0..self.inner.len, start: 0 }
     }
 
     /// Calls `f` with the offsets into `z`, `x` and `y` of every inner run of `part`.
     #[inline(always)]
-    fn each(&self, part: &Part, mut f: impl FnMut(usize, usize, usize)) {
+    fn each(&self, part: &Runs, mut f: impl FnMut(usize, usize, usize)) {
         if part.columns.is_empty() {
             return;
         }
@@ -112,41 +112,41 @@ impl Loops {
         }
     }
 
-    /// Calls `f` with parts of `out`, which is as large as the output, and where they lie in it.
-    fn divide<T: Element>(&self, out: &mut [T], f: impl Fn(Part, &mut [T]) + Sync) {
+    /// Calls `f` with parts of `out`, which has the size of the output, and their ranges in it.
+    fn divide<T: Element>(&self, out: &mut [T], f: impl Fn(Runs, &mut [T]) + Sync) {
         let n = self.inner.len.max(1);
         if self.outer.is_empty() {
             return self.columns(out, RUN, RUN, f);
         }
         rows::run(self.runs(), n, (First(0), By(out, n)), |(First(first), By(out, _))| {
-            f(Part { runs: first..first + out.len() / n, columns: 0..n, start: first * n }, out);
+            f(Runs { runs: first..first + out.len() / n, columns: 0..n, start: first * n }, out);
         });
     }
 
-    /// The same where `out` is as large as an inner run, divided at multiples of `unit` columns.
+    /// The same if `out` has the size of an inner run, divided at multiples of `unit` columns.
     fn columns<T: Element>(
         &self,
         out: &mut [T],
         unit: usize,
         work: usize,
-        f: impl Fn(Part, &mut [T]) + Sync,
+        f: impl Fn(Runs, &mut [T]) + Sync,
     ) {
         let parts = (First(0), By(out, unit));
         rows::run(self.inner.len.div_ceil(unit), work, parts, |(First(first), By(out, _))| {
             let start = first * unit;
-            f(Part { runs: 0..self.runs(), columns: start..start + out.len(), start }, out);
+            f(Runs { runs: 0..self.runs(), columns: start..start + out.len(), start }, out);
         });
     }
 }
 
-/// Columns that one thread adds up at least.
+/// The fewest columns that a thread sums.
 const COLUMNS: usize = 64;
 
 /// Some columns of some of the inner runs.
-struct Part {
+struct Runs {
     runs: Range<usize>,
     columns: Range<usize>,
-    /// The place of its first number where it is written.
+    /// The index of its first element in the output.
     start: usize,
 }
 
@@ -163,7 +163,7 @@ impl<T: Element, F: Binary> Op<T> for Zip<F> {
     fn forward(&self, run: Forward<'_, T>) {
         let (x, y) = (run.input(0), run.input(1));
         self.loops.divide(run.out, |part, z| {
-            T::vectorize(ForwardKernel { zip: self, part, x, y, z });
+            T::vectorize(BinaryForward { zip: self, part, x, y, z });
         });
     }
 
@@ -177,10 +177,10 @@ impl<T: Element, F: Binary> Op<T> for Zip<F> {
                 grad.contribute(g);
                 continue;
             }
-            // An operand that is repeated anywhere collects a sum; one that is not is written once.
+            // An operand that is repeated accumulates a sum; any other gradient is written once.
             let write = if len == g.len() { grad.write } else { Write::Add };
             let some = |part, grad: &mut [T]| {
-                T::vectorize(BackwardKernel { zip: self, part, x, y, g, side, write, grad });
+                T::vectorize(BinaryBackward { zip: self, part, x, y, g, side, write, grad });
             };
             let loops = &self.loops;
             let step = |axis: &Axis| if let Side::X = side { axis.x } else { axis.y };
@@ -196,21 +196,21 @@ impl<T: Element, F: Binary> Op<T> for Zip<F> {
     }
 }
 
-/// A run of an operand: numbers that go along with the output, or one that is repeated.
+/// A run of an operand: its elements along the run, or the one that is repeated.
 #[inline(always)]
 fn operand<T: Copy>(data: &[T], at: usize, step: usize, len: usize) -> (&[T], T) {
     if step == 0 { (&[], data[at]) } else { (&data[at..at + len], data[at]) }
 }
 
-struct ForwardKernel<'a, T, F> {
+struct BinaryForward<'a, T, F> {
     zip: &'a Zip<F>,
-    part: Part,
+    part: Runs,
     x: &'a [T],
     y: &'a [T],
     z: &'a mut [T],
 }
 
-impl<T: Element, F: Binary> Kernel<T> for ForwardKernel<'_, T, F> {
+impl<T: Element, F: Binary> Kernel<T> for BinaryForward<'_, T, F> {
     type Output = ();
 
     #[inline(always)]
@@ -265,9 +265,9 @@ enum Side {
     Y,
 }
 
-struct BackwardKernel<'a, T, F> {
+struct BinaryBackward<'a, T, F> {
     zip: &'a Zip<F>,
-    part: Part,
+    part: Runs,
     x: &'a [T],
     y: &'a [T],
     g: &'a [T],
@@ -276,7 +276,7 @@ struct BackwardKernel<'a, T, F> {
     grad: &'a mut [T],
 }
 
-impl<T: Element, F: Binary> Kernel<T> for BackwardKernel<'_, T, F> {
+impl<T: Element, F: Binary> Kernel<T> for BinaryBackward<'_, T, F> {
     type Output = ();
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! The registry of derivative checks: every operation of this folder has to be in it.
+//! The registry of derivative checks: every operation of this folder must be in it.
 
 use super::*;
 use crate::simd::Element;
@@ -58,7 +58,7 @@ fn registry() -> Vec<Check> {
         )),
         check!("add", [[3, 4], [3, 4]], [], |t, x, i| add(t, x[0], x[1])),
         check!(
-            "add: a row, a column and a number",
+            "add: a row, a column and a scalar",
             [[2, 3, 4], [3, 1], [1], [4]],
             [],
             |t, x, i| {
@@ -70,7 +70,7 @@ fn registry() -> Vec<Check> {
         check!("add: an outer sum", [[5, 1, 3], [4, 3]], [], |t, x, i| add(t, x[0], x[1])),
         check!("add: to itself", [[3, 4]], [], |t, x, i| add(t, x[0], x[0])),
         check!("sub", [[2, 5], [5]], [], |t, x, i| sub(t, x[0], x[1])),
-        check!("sub: from a number", [[], [2, 5]], [], |t, x, i| sub(t, x[0], x[1])),
+        check!("sub: from a scalar", [[], [2, 5]], [], |t, x, i| sub(t, x[0], x[1])),
         check!("mul", [[3, 17], [3, 17]], [], |t, x, i| mul(t, x[0], x[1])),
         check!("mul: broadcast both ways", [[3, 1, 5], [4, 1]], [], |t, x, i| mul(t, x[0], x[1])),
         check!("mul: by itself, twice", [[3, 4]], [], |t, x, i| {
@@ -106,7 +106,7 @@ fn registry() -> Vec<Check> {
         check!("linear", [[2, 3, 4], [5, 4], [5]], [], |t, x, i| linear(t, x[0], x[1], Some(x[2]))),
         check!("linear: without bias", [[3, 4], [5, 4]], [], |t, x, i| linear(t, x[0], x[1], None)),
         check!("gather", [[5, 3]], [([2, 4], 5)], |t, x, i| gather(t, x[0], i[0])),
-        check!("gather: numbers", [[5]], [([7], 5)], |t, x, i| gather(t, x[0], i[0])),
+        check!("gather: scalars", [[5]], [([7], 5)], |t, x, i| gather(t, x[0], i[0])),
         check!("bag", [[5, 3], [4, 6]], [([4, 6], 5)], |t, x, i| bag(t, x[0], x[1], i[0])),
         check!("permute", [[2, 3, 4]], [], |t, x, i| permute(t, x[0], &[2, 0, 1])),
         check!("sum", [[3, 4]], [], |t, x, i| sum(t, x[0])),
@@ -204,7 +204,7 @@ fn registry() -> Vec<Check> {
         }),
         check!("soft_cross_entropy: long rows, of sums", [[3, 37], [3, 37]], [], |t, x, i| {
             let y = soft_cross_entropy(t, x[0], x[1]);
-            // Both inputs have a gradient already when the operation adds its own.
+            // Both inputs already have a gradient when the operation adds its own.
             let both = mul(t, x[0], x[1]);
             let both = sum_axis(t, both, 1);
             add(t, y, both)
@@ -231,7 +231,7 @@ fn gradients_agree_with_differences() {
     for check in registry() {
         let outcome = run(&check, 3);
         let Check { name, .. } = check;
-        // The slope has to be large enough that its relative error means something.
+        // The slope must be large enough for its relative error to be meaningful.
         assert!(outcome.differences.abs() > 1e-2, "{name}: slope {}", outcome.differences);
         assert!(outcome.error() < 1e-7, "{name}: {outcome:?}");
     }
@@ -248,13 +248,13 @@ fn dual_numbers_agree_with_differences_of_gradients() {
     assert!(curved > 20, "only {curved} checks have a second derivative that is not zero");
 }
 
-/// Sums over nothing are zero, and whatever is not empty is written: the values and gradients that
-/// an earlier pass left are NaN here.
+/// Sums over empty axes are zero, and all that is not empty is written: the values and gradients
+/// that an earlier pass left are NaN here.
 #[test]
 fn empty_tensors() {
     for check in [
         check!("add", [[0], [0]], [], |t, x, i| add(t, x[0], x[1])),
-        check!("sub: a number", [[2, 0], [1]], [], |t, x, i| sub(t, x[0], x[1])),
+        check!("sub: a scalar", [[2, 0], [1]], [], |t, x, i| sub(t, x[0], x[1])),
         check!("mul: a column", [[3, 1], [3, 0]], [], |t, x, i| mul(t, x[0], x[1])),
         check!("mul: by itself", [[0, 3]], [], |t, x, i| mul(t, x[0], x[0])),
         check!("scale", [[0]], [], |t, x, i| scale(t, x[0], 2.0)),
@@ -367,8 +367,7 @@ fn empty_tensors() {
     }
 }
 
-/// An operation without a check fails the suite: every name in the sources has to be recorded by
-/// some check.
+/// An operation without a check fails the suite: some check must record every name in the sources.
 #[test]
 fn every_operation_has_a_check() {
     let mut checked = BTreeSet::new();
@@ -385,7 +384,7 @@ fn every_operation_has_a_check() {
     for entry in std::fs::read_dir(folder).expect("the sources are there") {
         let path = entry.expect("an entry").path();
         let file = path.file_stem().and_then(|n| n.to_str()).expect("a name").to_string();
-        // The operation of both norms is in norm.rs.
+        // Both norms are in norm.rs.
         let without = ["mod", "checks", "tests", "layer_norm", "rms_norm", "single", "dropout"];
         if without.iter().chain(&["unary", "binary"]).any(|name| *name == file) {
             continue;

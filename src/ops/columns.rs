@@ -5,8 +5,8 @@ use crate::tape::{Backward, Forward, Op, Tape, Var};
 use std::ops::Range;
 
 /// `y[.., j] = x[.., start + j]`: `[.., N] -> [.., end - start]`.
-///
 /// # Panics
+/// If the range extends beyond the last axis.
 /// If the range lies outside of the last axis.
 #[track_caller]
 pub fn columns<T: Element>(tape: &mut Tape<T>, x: Var, range: Range<usize>) -> Var {

@@ -10,7 +10,7 @@ use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 /// `[N, V], targets [N] -> [N]`. Its [`mean`](super::mean) is the usual loss.
 ///
 /// # Panics
-/// If the shapes do not fit, or targets may lie outside of the vocabulary.
+/// If the shapes do not match, or the limit of `targets` exceeds V.
 #[track_caller]
 pub fn cross_entropy<T: Element>(tape: &mut Tape<T>, logits: Var, targets: Ids) -> Var {
     let (shape, st) = (tape.shape(logits).clone(), tape.ids_shape(targets));
@@ -27,7 +27,7 @@ pub fn cross_entropy<T: Element>(tape: &mut Tape<T>, logits: Var, targets: Ids) 
     )
 }
 
-/// Saves the softmax minus one at the target, which is the gradient.
+/// Saves the softmax, minus one at the target, which is the gradient.
 struct CrossEntropy {
     width: usize,
     len: usize,
@@ -43,7 +43,7 @@ impl<T: Element> Op<T> for CrossEntropy {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        // Only a batch of nothing has a vocabulary of nothing.
+        // The vocabulary is empty only if the batch is.
         let width = self.width.max(1);
         let parts =
             (By(run.input(0), width), By(run.ids(0), 1), By(run.out, 1), By(run.saved, width));
@@ -53,7 +53,7 @@ impl<T: Element> Op<T> for CrossEntropy {
             exps(width),
             parts,
             |(By(x, _), By(targets, _), By(y, _), By(slope, _))| {
-                T::vectorize(ForwardKernel { width, x, targets, y, slope });
+                T::vectorize(CrossEntropyForward { width, x, targets, y, slope });
             },
         );
     }
@@ -63,12 +63,12 @@ impl<T: Element> Op<T> for CrossEntropy {
         let (write, width) = (dx.write, self.width.max(1));
         let parts = (By(dx.slice(), width), By(run.grad_out, 1), By(run.saved, width));
         rows::run(self.len / width, width, parts, |(By(dx, _), By(dy, _), By(slope, _))| {
-            T::vectorize(BackwardKernel { width, dx, write, dy, slope });
+            T::vectorize(CrossEntropyBackward { width, dx, write, dy, slope });
         });
     }
 }
 
-struct ForwardKernel<'a, T> {
+struct CrossEntropyForward<'a, T> {
     width: usize,
     x: &'a [T],
     targets: &'a [u32],
@@ -76,7 +76,7 @@ struct ForwardKernel<'a, T> {
     slope: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for CrossEntropyForward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -88,7 +88,7 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
             let rows = y.chunks_mut(L::N).zip(targets.chunks(L::N));
             for ((x, slope), (y, targets)) in numbers.zip(rows) {
                 let [largest, total] = softmax_narrow::<L>(width, x, slope);
-                // Nothing is lost in the logarithm of what is at least 1.
+                // The total is at least 1, so its logarithm loses no digits.
                 slice::store(total.ln(), y);
                 let mut peaks = [T::ZERO; LONGEST];
                 largest.store(&mut peaks);
@@ -110,7 +110,7 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
     }
 }
 
-struct BackwardKernel<'a, T> {
+struct CrossEntropyBackward<'a, T> {
     width: usize,
     dx: &'a mut [T],
     write: Write,
@@ -118,7 +118,7 @@ struct BackwardKernel<'a, T> {
     slope: &'a [T],
 }
 
-impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for CrossEntropyBackward<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -6,8 +6,9 @@ use crate::tape::{Tape, Var};
 
 /// `x` times random factors: 0 with probability `rate`, else `1 / (1 - rate)`; any shape.
 ///
-/// The factors are a [noise leaf](Tape::noise): draw them anew for each training step, mute them
-/// for evaluation. A rate of 0 records nothing.
+/// The factors are a [noise leaf](Tape::noise), so the program is a function of its leaves and
+/// every derivative check covers it. Draw them anew for each training step, mute them for
+/// evaluation. A rate of 0 records nothing.
 ///
 /// # Panics
 /// If `rate` is not in [0, 1).

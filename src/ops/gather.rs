@@ -1,12 +1,12 @@
-//! Rows of a table by number: embeddings.
+//! Lookup of rows of a table: embeddings.
 
 use crate::simd::Element;
 use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 
-/// `y[..] = table[ids[..]]`: `[V, D], [..] -> [.., D]`; a table of shape `[V]` gives `[..]`.
+/// `y[..] = table[ids[..]]`: `[V, D], ids [..] -> [.., D]`; a table of shape `[V]` gives `[..]`.
 ///
 /// # Panics
-/// If ids may lie outside of the table.
+/// If the table is a scalar, or the limit of `ids` exceeds V.
 #[track_caller]
 pub fn gather<T: Element>(tape: &mut Tape<T>, table: Var, ids: Ids) -> Var {
     let st = tape.shape(table).clone();

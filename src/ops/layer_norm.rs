@@ -4,8 +4,8 @@ use super::Norm;
 use crate::simd::Element;
 use crate::tape::{Tape, Var};
 
-/// `(x - mean(x)) / sqrt(var(x) + eps) * gain + bias` along the last axis, with the variance that
-/// divides by `D`: `[.., D], [D], [D] -> [.., D]`. Gain and bias come together or not at all.
+/// `(x - mean(x)) / sqrt(var(x) + eps) * gain + bias` along the last axis, with the biased variance
+/// (divided by `D`): `[.., D], [D], [D] -> [.., D]`. Gain and bias are both given or neither.
 ///
 /// # Panics
 /// If gain or bias do not have the size of the last axis.

@@ -5,20 +5,20 @@ use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var, Window};
 
-/// `x w' + bias`: `[.., K] x [N, K] + [N] -> [.., N]`, the weight stored as PyTorch's `Linear` does.
+/// `x w' + bias`: `[.., K] x [N, K] + [N] -> [.., N]`, the weight stored as in PyTorch's `Linear`.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[track_caller]
 pub fn linear<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>) -> Var {
     record(tape, x, w, bias, Stored::OutIn)
 }
 
-/// `x w + bias`: `[.., K] x [K, N] + [N] -> [.., N]`, the weight stored as GPT-2 and TransformerLens
-/// do.
+/// `x w + bias`: `[.., K] x [K, N] + [N] -> [.., N]`, the weight stored as in GPT-2 and
+/// TransformerLens.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[track_caller]
 pub fn project<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>) -> Var {
     record(tape, x, w, bias, Stored::InOut)
@@ -49,7 +49,7 @@ fn record<T: Element>(
     tape.push(Linear { m, n, k, stored }, &inputs[..2 + bias.is_some() as usize], &[], shape)
 }
 
-/// How a weight from `K` to `N` numbers lies in memory.
+/// How a weight from `K` to `N` features is stored.
 #[derive(Clone, Copy, PartialEq)]
 enum Stored {
     /// `[N, K]`.
@@ -106,7 +106,7 @@ impl<T: Element> Op<T> for Linear {
         }
         if let Some(dw) = dw {
             let write = dw.write;
-            // Its rows are the columns of one factor, its columns those of the other.
+            // Its rows are columns of one factor, its columns those of the other.
             let (a, b, rows, columns) = match self.stored {
                 Stored::OutIn => (dy, x, n, k),
                 Stored::InOut => (x, dy, k, n),
@@ -122,7 +122,7 @@ impl<T: Element> Op<T> for Linear {
     }
 }
 
-/// `y = x w + bias`.
+/// `y = x w + bias`: rows of `x` and `y` in row-major order.
 pub(crate) fn affine<T: Element>(
     x: Mat<'_, T>,
     w: Mat<'_, T>,
@@ -135,7 +135,8 @@ pub(crate) fn affine<T: Element>(
     }
 }
 
-/// `total[j] += sum over rows of x[i][j]`: each sum in the order of the rows, some columns a thread.
+/// `total[j] += sum over rows of x[i][j]`: each sum in the order of the rows, divided over threads
+/// by columns.
 pub(crate) fn sum_rows<T: Element>(x: &[T], total: &mut [T]) {
     let width = total.len().max(1);
     let work = x.len() / width * COLUMNS;
@@ -145,7 +146,7 @@ pub(crate) fn sum_rows<T: Element>(x: &[T], total: &mut [T]) {
     });
 }
 
-/// Columns that one thread adds up at least.
+/// The fewest columns that a thread sums.
 const COLUMNS: usize = 64;
 
 struct SumRows<'a, T> {

@@ -1,4 +1,4 @@
-//! Products of matrices, plain or in batches.
+//! Matrix products, single and batched.
 
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::simd::Element;
@@ -25,7 +25,7 @@ impl Default for MatMul {
 /// with one `b` for the whole batch. `options` can transpose either.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[track_caller]
 pub fn matmul<T: Element>(tape: &mut Tape<T>, a: Var, b: Var, options: MatMul) -> Var {
     let (sa, sb) = (tape.shape(a).clone(), tape.shape(b).clone());
@@ -44,7 +44,7 @@ pub fn matmul<T: Element>(tape: &mut Tape<T>, a: Var, b: Var, options: MatMul) -
     shape.extend([m, n]);
     let mut batch = batch_a.iter().product();
     if batch_b.is_empty() && !options.transpose_a {
-        // One `b` for all rows: the batch is just more rows.
+        // With one `b`, the batch only adds rows.
         m *= batch;
         batch = 1;
     }
@@ -58,7 +58,7 @@ struct Product {
     m: usize,
     k: usize,
     n: usize,
-    /// One `b` for the whole batch.
+    /// Whether the whole batch shares one `b`.
     shared: bool,
 }
 
@@ -117,7 +117,7 @@ impl<T: Element> Op<T> for Product {
         }
         if let Some(db) = db {
             if batch == 0 {
-                // A sum over nothing still has to be written.
+                // The gradient of an empty sum must still be written.
                 db.accumulator();
             }
             let mut write = db.write;

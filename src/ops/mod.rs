@@ -1,9 +1,9 @@
 //! Differentiable operations, one file each: the equation, the forward pass, the chain rule.
 //!
 //! An operation is a function that records itself on a [`Tape`](crate::tape::Tape) and returns the
-//! output's [`Var`](crate::tape::Var). Shapes are checked while recording (a wrong one panics with
-//! both shapes), so that a replay never has to. Every operation is checked against differences in
-//! double precision, see [`crate::tape::gradcheck`].
+//! output's [`Var`](crate::tape::Var). Shapes are checked while recording (a mismatch panics with
+//! both shapes), so a replay does not check them. Every operation is checked against finite
+//! differences in double precision, see [`crate::tape::gradcheck`].
 #![forbid(unsafe_code)]
 
 mod add;

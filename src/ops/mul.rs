@@ -4,11 +4,11 @@ use super::binary::{self, Binary};
 use crate::simd::{Element, Lanes};
 use crate::tape::{Tape, Var};
 
-/// `x y`, element by element. Shapes are aligned at their last axes; an axis that is missing or 1
-/// in one of them is repeated.
+/// `x y`, elementwise, with broadcasting as in NumPy: shapes are aligned at their last axes, and an
+/// axis that is missing or 1 in one operand is repeated.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[track_caller]
 pub fn mul<T: Element>(tape: &mut Tape<T>, x: Var, y: Var) -> Var {
     binary::record::<T, Mul>(tape, x, y)

@@ -1,12 +1,12 @@
-//! Axes in another order.
+//! Permutation of axes.
 
 use crate::simd::Element;
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
-/// `y` whose axis `i` is axis `order[i]` of `x`, as NumPy's `transpose`.
+/// `y` whose axis `i` is axis `order[i]` of `x`, as in NumPy's `transpose`.
 ///
 /// # Panics
-/// If `order` is not an order of the axes of `x`.
+/// If `order` is not a permutation of the axes of `x`.
 #[track_caller]
 pub fn permute<T: Element>(tape: &mut Tape<T>, x: Var, order: &[usize]) -> Var {
     let from = tape.shape(x).clone();
@@ -25,7 +25,7 @@ pub fn permute<T: Element>(tape: &mut Tape<T>, x: Var, order: &[usize]) -> Var {
 struct Permute {
     /// Sizes of the output.
     dims: Vec<usize>,
-    /// How far `x` moves along each axis of the output.
+    /// The stride of `x` along each axis of the output.
     steps: Vec<usize>,
 }
 

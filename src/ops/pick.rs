@@ -1,16 +1,17 @@
-//! A few columns of a wide affine layer: logits of some tokens only.
+//! Some columns of a wide affine layer: the logits of a few tokens.
 
 use crate::gemm::Write;
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 
-/// `y[n, j] = <x[n], w[ids[n, j]]> + bias[ids[n, j]]`: `[N, D] x [V, D] + [V], ids [N, J] -> [N, J]`.
+/// `y[n, j] = <x[n], w[ids[n, j]]> + bias[ids[n, j]]`:
+/// `[N, D] x [V, D] + [V], ids [N, J] -> [N, J]`.
 ///
-/// The same numbers as a [`linear`](super::linear) layer over all of `w` and a choice among its
-/// outputs, at `J / V` of the work.
+/// It equals a [`linear`](super::linear) layer over all of `w` and a choice among its outputs, at
+/// `J / V` of the cost.
 ///
 /// # Panics
-/// If the shapes do not fit, or ids may lie outside of `w`.
+/// If the shapes do not match, or the limit of `ids` exceeds V.
 #[track_caller]
 pub fn pick<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>, ids: Ids) -> Var {
     let (sx, sw, si) = (tape.shape(x).clone(), tape.shape(w).clone(), tape.ids_shape(ids).clone());
@@ -31,7 +32,7 @@ pub fn pick<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>, i
 }
 
 struct Pick {
-    /// Numbers in a row of `x` and of `w` (D).
+    /// The elements of a row of `x` and of `w` (D).
     width: usize,
     /// Ids for each row of `x` (J).
     each: usize,
@@ -44,7 +45,7 @@ impl<T: Element> Op<T> for Pick {
 
     fn forward(&self, run: Forward<'_, T>) {
         let bias = run.has_input(2).then(|| run.input(2));
-        T::vectorize(ForwardKernel {
+        T::vectorize(PickForward {
             pick: self,
             x: run.input(0),
             w: run.input(1),
@@ -76,7 +77,7 @@ impl<T: Element> Op<T> for Pick {
     }
 }
 
-struct ForwardKernel<'a, T> {
+struct PickForward<'a, T> {
     pick: &'a Pick,
     x: &'a [T],
     w: &'a [T],
@@ -85,7 +86,7 @@ struct ForwardKernel<'a, T> {
     y: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for PickForward<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! The rectifier.
+//! The rectified linear unit.
 
 use super::unary::{self, Unary};
 use crate::simd::{Element, Lanes};

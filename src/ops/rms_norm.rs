@@ -4,20 +4,20 @@ use super::{Norm, single};
 use crate::simd::Element;
 use crate::tape::{Tape, Var};
 
-/// What keeps a norm from dividing by zero, and where it stands.
+/// The guard of a norm against division by zero, and where it is added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Eps {
     /// `x / sqrt(mean(x^2) + eps)`, as in Llama.
     Inside(f64),
-    /// The same, but the normed number, before the gain, is computed in single precision, bit by
-    /// bit as Hugging Face's transformers does it whatever numbers the model has. The derivative is
-    /// that of [`Inside`](Self::Inside): what rounding adds counts as a constant.
+    /// The same, but the normed value, before the gain, is computed in single precision, with the
+    /// bits of Hugging Face's transformers whatever the model's precision. The derivative is that
+    /// of [`Inside`](Self::Inside): the rounding error counts as a constant.
     InsideSingle(f64),
     /// `x / (sqrt(mean(x^2)) + eps)`, as in "Easing Optimization Paths".
     Outside(f64),
 }
 
-/// `x` over the root of the mean of its squares along the last axis, times `gain` if there is one:
+/// `x` over the root of the mean of its squares along the last axis, times `gain` if given:
 /// `[.., D], [D] -> [.., D]`.
 ///
 /// # Panics
@@ -27,7 +27,7 @@ pub fn rms_norm<T: Element>(tape: &mut Tape<T>, x: Var, gain: Option<Var>, eps: 
     Norm::Rms(eps).push(tape, x, gain.as_slice())
 }
 
-/// The values of a row of [`Eps::InsideSingle`]: the norm plus what rounding adds to it.
+/// The values of a row under [`Eps::InsideSingle`]: the norm plus its rounding error.
 pub(super) fn round<T: Element>(eps: f64, factor: T, x: &[T], gain: Option<&[T]>, y: &mut [T]) {
     let in_single = |i: usize| x[i].to_f64() as f32;
     let r = single::norm_factor(x.len(), eps, in_single);
@@ -63,7 +63,7 @@ mod tests {
             assert!((a - b).abs() <= 3e-7 * a.abs(), "{a} {b}");
             moved += usize::from(a != b);
             let gain = gain[i % 37];
-            // The quotient is a single up to the rounding of the product and of the quotient.
+            // The quotient is a single up to the rounding of the product and of the division.
             let single = b / gain;
             assert!((single - f64::from(single as f32)).abs() <= 4e-16 * single.abs());
         }

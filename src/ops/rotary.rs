@@ -6,27 +6,28 @@ use crate::simd::Element;
 use crate::simd::rows::{self, By, EXP, First};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
-/// Which numbers of a head are rotated, and how.
+/// Which elements of a head are rotated, and by which angles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rotary {
-    /// How many of a head's first numbers are rotated (R); even.
+    /// How many leading elements of a head are rotated (R); even.
     pub dims: usize,
-    /// The base of the angles: pair `i` turns by `position / base^(2 i / R)`.
+    /// The base of the angles: pair `i` is rotated by `position / base^(2 i / R)`.
     pub base: f64,
-    /// Whether numbers `2 i` and `2 i + 1` are a pair (GPT-J) instead of `i` and `i + R / 2`
+    /// Whether elements `2 i` and `2 i + 1` are a pair (GPT-J) instead of `i` and `i + R / 2`
     /// (GPT-NeoX, Llama).
     pub adjacent: bool,
-    /// Whether the angles, their cosines and their sines are computed in single precision, bit by
-    /// bit as Hugging Face's transformers does it whatever numbers the model has.
+    /// Whether the angles, their cosines and their sines are computed in single precision, with the
+    /// bits of Hugging Face's transformers whatever the model's precision.
     pub single: bool,
 }
 
-/// `[.., T, N] -> [.., T, N]`: rotates the first `heads` heads of `d_head` numbers by their
-/// position along T; what is behind them (the values, where queries, keys and values lie side by
-/// side) stays as it is. A pair `(a, b)` at angle `t` becomes `(a cos t - b sin t, a sin t + b cos t)`.
+/// `[.., T, N] -> [.., T, N]`: rotates the first `heads` heads of `d_head` elements by their
+/// position along T. The elements behind them (the values, where queries, keys and values are side
+/// by side) are unchanged. A pair `(a, b)` at angle `t` becomes
+/// `(a cos t - b sin t, a sin t + b cos t)`.
 ///
 /// # Panics
-/// If there are fewer numbers than that, or R is odd or larger than a head.
+/// If `N < heads * d_head`, or R is odd or larger than `d_head`.
 #[track_caller]
 pub fn rotary<T: Element>(
     tape: &mut Tape<T>,
@@ -70,7 +71,7 @@ struct Turn<T> {
 }
 
 impl<T: Element> Turn<T> {
-    /// Calls `put` with every number of `y` and what is written there; `sign` -1 turns back.
+    /// Calls `put` with every element of `y` and its new value; `sign` -1 rotates back.
     #[inline(always)]
     fn each(&self, x: &[T], y: &mut [T], sign: T, put: impl Fn(&mut T, T) + Sync) {
         let width = self.width.max(1);
@@ -80,7 +81,7 @@ impl<T: Element> Turn<T> {
         });
     }
 
-    /// The same for some rows from `first` on.
+    /// The same for the rows from `first` on.
     #[inline(always)]
     fn some(&self, first: usize, x: &[T], y: &mut [T], sign: T, put: impl Fn(&mut T, T)) {
         let Turn { width, heads, d_head, half, .. } = *self;

@@ -32,7 +32,7 @@ impl<T: Element> Op<T> for Scale {
     }
 }
 
-/// `y = factor x`, or adds it.
+/// `y = factor x`, or adds it to `y`.
 fn times<T: Element>(factor: T, x: &[T], write: Write, y: &mut [T]) {
     rows::run(x.len().div_ceil(RUN), RUN, (By(x, RUN), By(y, RUN)), |(By(x, _), By(y, _))| {
         T::vectorize(Times { factor, x, write, y });

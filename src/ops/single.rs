@@ -1,21 +1,24 @@
 //! What Hugging Face's transformers rounds to single precision in a model of doubles: the
 //! root-mean-square norm and the cosines and sines of rotary embeddings.
 //!
-//! Its logits in doubles are what PyTorch makes of these singles on an x86-64, so to give the same
-//! ones their every bit matters, and with it the order of sums and the approximations:
+//! `edgegrad run --dtype f64` rounds here too and gives the logits of transformers to the last bit;
+//! without it they differ by up to 3e-7. Readers of models never round, so that attribution and
+//! derivatives are those of doubles. Rounding to the nearest single at each step is not enough:
+//! PyTorch's sums and MKL's cosines differ from it in last bits, and logits by 1e-7. So this
+//! follows PyTorch on an x86-64 in the order of sums and in the approximations:
 //!
 //! - a sum along the last axis is that of ATen's `SumKernel.cpp`: 8 lanes of 4 accumulators each,
 //!   which a cascade of 4 levels empties every 16 steps or more;
-//! - powers are the platform's `powf`, also here (PyTorch's own for 32 exponents at a time differ
-//!   once in some hundred);
-//! - cosines and sines are those of MKL, which computes them in doubles by a polynomial of degree 9
-//!   after taking off a multiple of pi and rounds once. Its coefficients are fitted to its results:
-//!   of 40 million cosines and sines of angles up to 10,000 these miss 11 by a last bit, and of
-//!   those of the whole numbers below 10,000 none.
+//! - powers are the platform's `powf` (PyTorch's own for 32 exponents at a time differ once in some
+//!   hundred);
+//! - cosines and sines are those of MKL, which subtracts a multiple of pi, evaluates a polynomial
+//!   of degree 9 in doubles and rounds once. The coefficients here are fitted to its results: of 40
+//!   million cosines and sines of angles up to 10,000, 11 differ in the last bit, and none of those
+//!   of the whole numbers below 10,000.
 
-/// The lanes of a vector of singles in ATen's sums, on machines with AVX2 and AVX-512 alike.
+/// The lanes of a vector of singles in ATen's sums, with AVX2 and AVX-512 alike.
 const LANES: usize = 8;
-/// Accumulators that a row is dealt to in turn.
+/// Accumulators that the vectors of a row go to in turn.
 const CHAINS: usize = 4;
 /// Levels of the cascade.
 const LEVELS: usize = 4;
@@ -36,7 +39,7 @@ fn sum(n: usize, x: impl Fn(usize) -> f32) -> f32 {
     rest.chain(lanes).fold(0.0, |total, x| total + x)
 }
 
-/// The sums of each of the `L` lanes of `n` vectors; number `j` of vector `i` is `x(i L + j)`.
+/// The sums of each of the `L` lanes of `n` vectors; lane `j` of vector `i` is `x(i L + j)`.
 fn lanes<const L: usize>(n: usize, x: impl Fn(usize) -> f32) -> [f32; L] {
     let add = |to: &mut [f32; L], x: [f32; L]| to.iter_mut().zip(x).for_each(|(to, x)| *to += x);
     let vector = |i: usize| std::array::from_fn(|j| x(i * L + j));
@@ -79,14 +82,14 @@ fn lanes<const L: usize>(n: usize, x: impl Fn(usize) -> f32) -> [f32; L] {
     total
 }
 
-/// The cosine and the sine of pair `pair` at `position`, of `dims` numbers that are rotated.
+/// The cosine and the sine of pair `pair` at `position`, of `dims` rotated elements.
 pub(super) fn turn(position: usize, pair: usize, dims: usize, base: f64) -> (f32, f32) {
     let power = (base as f32).powf((2 * pair) as f32 / dims as f32);
     let angle = position as f32 * (1.0 / power);
     (cos(angle), sin(angle))
 }
 
-/// Beyond this angle MKL has another way, which is closer to the number itself.
+/// Beyond this angle MKL uses another method, which is closer to the exact value.
 const FAR: f32 = 10_000.0;
 
 fn sin(x: f32) -> f32 {
@@ -125,7 +128,8 @@ fn near(x: f64, turns: f64, sign: f64) -> f32 {
 mod tests {
     use super::*;
 
-    /// The figures are PyTorch 2.15's; of most angles the nearest cosine or sine is another.
+    /// The expected values are PyTorch 2.15's; for most angles the nearest cosine or sine is
+    /// another.
     #[test]
     fn turns_are_those_of_pytorch() {
         for (position, pair, base, cos, sin) in [
@@ -147,8 +151,9 @@ mod tests {
         assert_eq!(sin(20_000.0), libm::sin(20_000.0) as f32);
     }
 
-    /// Sums of the squares of `sin(i + 1)`, in single precision, by PyTorch 2.15: without a whole
-    /// vector, with a rest of numbers and of vectors, and through one and two levels of the cascade.
+    /// Sums of the squares of `sin(i + 1)`, in single precision, by PyTorch 2.15: with less than a
+    /// vector, with a rest of elements and of vectors, and through one and two levels of the
+    /// cascade.
     #[test]
     fn sums_are_those_of_pytorch() {
         for (n, want) in [

@@ -1,4 +1,4 @@
-//! Cross-entropy from logits, against any weights instead of one target.
+//! Cross-entropy from logits against soft targets: any weights instead of one target.
 
 use super::softmax::softmax_row;
 use crate::gemm::Write;
@@ -6,15 +6,15 @@ use crate::simd::rows::{self, By, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
-/// `y[n] = L[n] sum over v of weights[n, v] - <weights[n], logits[n]>` with `L[n] = log(sum over v of
-/// exp(logits[n, v]))`, in nats: `[N, V], [N, V] -> [N]`.
+/// `y[n] = L[n] sum over v of weights[n, v] - <weights[n], logits[n]>` with
+/// `L[n] = log(sum over v of exp(logits[n, v]))`, in nats: `[N, V], [N, V] -> [N]`.
 ///
-/// With one weight of 1 it is [`cross_entropy`](super::cross_entropy); with the probabilities of
-/// another model it is their Kullback-Leibler divergence from this one's, plus their entropy; a row
-/// of zeros gives 0.
+/// With one weight of 1 it is [`cross_entropy`](super::cross_entropy). With the probabilities of
+/// another model it is their Kullback-Leibler divergence from this model's, plus their entropy. A
+/// row of zeros gives 0.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[track_caller]
 pub fn soft_cross_entropy<T: Element>(tape: &mut Tape<T>, logits: Var, weights: Var) -> Var {
     let (shape, sw) = (tape.shape(logits).clone(), tape.shape(weights));
@@ -26,7 +26,7 @@ pub fn soft_cross_entropy<T: Element>(tape: &mut Tape<T>, logits: Var, weights: 
     tape.push(op, &[logits, weights], &[], [shape.rows()])
 }
 
-/// Saves the softmax and behind it each row's `L`.
+/// Saves the softmax of all rows, then each row's `L`.
 struct SoftCrossEntropy {
     width: usize,
     rows: usize,
@@ -46,7 +46,7 @@ impl<T: Element> Op<T> for SoftCrossEntropy {
         let (softmax, level) = run.saved.split_at_mut(self.rows * self.width);
         let width = self.width;
         if width == 0 {
-            // The logarithm of nothing has the weight of nothing.
+            // The sum over an empty row has weight 0.
             run.out.fill(T::ZERO);
             level.fill(T::ZERO);
             return;
@@ -56,7 +56,7 @@ impl<T: Element> Op<T> for SoftCrossEntropy {
         rows::run(self.rows, exps(width), parts, |(inputs, outputs)| {
             let (By(x, _), By(weights, _)) = inputs;
             let (By(y, _), By(softmax, _), By(level, _)) = outputs;
-            T::vectorize(ForwardKernel { width, x, weights, y, softmax, level });
+            T::vectorize(SoftCrossEntropyForward { width, x, weights, y, softmax, level });
         });
     }
 
@@ -84,7 +84,7 @@ impl<T: Element> Op<T> for SoftCrossEntropy {
     }
 }
 
-struct ForwardKernel<'a, T> {
+struct SoftCrossEntropyForward<'a, T> {
     width: usize,
     x: &'a [T],
     weights: &'a [T],
@@ -93,7 +93,7 @@ struct ForwardKernel<'a, T> {
     level: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for SoftCrossEntropyForward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -103,11 +103,11 @@ impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
         let outputs = y.iter_mut().zip(level).zip(softmax.chunks_exact_mut(width));
         for ((x, weights), ((y, level), e)) in inputs.zip(outputs) {
             let [largest, total] = softmax_row::<L>(x, e);
-            // At least 0: the total is at least 1.
+            // At least 0, as the total is at least 1.
             let height = L::splat(total).ln();
             let shift = L::splat(largest);
             *level = height.max_lane() + largest;
-            // Distances below the level instead of a difference of two large numbers.
+            // Sums distances below `L` instead of subtracting two large values.
             let [sum] = slice::sums(
                 [x, weights],
                 [T::ZERO; 2],
@@ -208,7 +208,7 @@ mod tests {
         let soft = ops::soft_cross_entropy(&mut tape, x, w);
         let hard = ops::cross_entropy(&mut tape, x, target);
         let mut program = tape.finish();
-        // The first row would overflow if it were not shifted; the last row asks nothing.
+        // The first row would overflow without the shift; the last row has no weight.
         program.set(x, &[1e4, 1.0, 2.0, 1e4, 0.5, -1.0, 2.0, 0.25, 9.0, 9.0, 9.0, 9.0]);
         program.set(w, &[0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         program.set_ids(target, &[3, 1, 0]);

@@ -10,8 +10,8 @@ pub fn softmax<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     record(tape, x, None)
 }
 
-/// Softmax over the first `i + 1` entries of row `i` of each `[T, T]` matrix, 0 behind:
-/// `[.., T, T] -> [.., T, T]`. The scores behind the diagonal are not read.
+/// Softmax over the first `i + 1` entries of row `i` of each `[T, T]` matrix, 0 after them:
+/// `[.., T, T] -> [.., T, T]`. The scores above the diagonal are not read.
 ///
 /// # Panics
 /// If the last two axes differ.
@@ -32,7 +32,7 @@ fn record<T: Element>(tape: &mut Tape<T>, x: Var, causal: Option<usize>) -> Var 
 struct Softmax {
     rows: usize,
     width: usize,
-    /// Rows of a causal matrix: row `i` of it sees `i + 1` entries.
+    /// The rows of a causal matrix, if causal: row `i` of it sees `i + 1` entries.
     causal: Option<usize>,
 }
 
@@ -53,7 +53,7 @@ impl<T: Element> Op<T> for Softmax {
         let width = self.width.max(1);
         let parts = (First(0), By(run.input(0), width), By(run.out, width));
         rows::run(self.rows, exps(width), parts, |(First(first), By(x, _), By(y, _))| {
-            T::vectorize(ForwardKernel { softmax: self, first, x, y });
+            T::vectorize(SoftmaxForward { softmax: self, first, x, y });
         });
     }
 
@@ -64,19 +64,19 @@ impl<T: Element> Op<T> for Softmax {
         let write = dx.write;
         let parts = (First(0), By(y, width), By(dy, width), By(dx.slice(), width));
         rows::run(self.rows, 2 * width, parts, |(First(first), By(y, _), By(dy, _), By(dx, _))| {
-            T::vectorize(BackwardKernel { softmax: self, first, y, dy, dx, write });
+            T::vectorize(SoftmaxBackward { softmax: self, first, y, dy, dx, write });
         });
     }
 }
 
-struct ForwardKernel<'a, T> {
+struct SoftmaxForward<'a, T> {
     softmax: &'a Softmax,
     first: usize,
     x: &'a [T],
     y: &'a mut [T],
 }
 
-impl<T: Element> Kernel<T> for ForwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for SoftmaxForward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -136,23 +136,24 @@ pub(super) fn softmax_row<L: Lanes>(x: &[L::Elem], y: &mut [L::Elem]) -> [L::Ele
     [largest, total]
 }
 
-/// Rows up to this width are computed a vector of rows at a time: each by itself would wait for its
-/// own maximum, its exponential and its sum.
+/// Rows up to this width are transposed and computed a row in each lane. One row by itself would
+/// wait for its own maximum, its exponentials and its sum.
 pub(super) const NARROW: usize = 16;
-/// The longest vector.
+/// Lanes of the longest vector.
 pub(super) const LONGEST: usize = 16;
 
-/// [`softmax_row`] of up to `L::N` rows of `width` numbers, at most [`NARROW`], a row in each lane.
+/// [`softmax_row`] of up to `L::N` rows of `width` elements, at most [`NARROW`], a row in each
+/// lane.
 #[inline(always)]
 pub(super) fn softmax_narrow<L: Lanes>(width: usize, x: &[L::Elem], y: &mut [L::Elem]) -> [L; 2] {
     assert!(L::N <= LONGEST && width <= NARROW && x.len() <= L::N * width);
-    let mut turned = [[L::Elem::ZERO; LONGEST]; NARROW];
+    let mut transposed = [[L::Elem::ZERO; LONGEST]; NARROW];
     for (i, row) in x.chunks_exact(width).enumerate() {
-        for (column, &x) in turned.iter_mut().zip(row) {
+        for (column, &x) in transposed.iter_mut().zip(row) {
             column[i] = x;
         }
     }
-    let columns = &mut turned[..width];
+    let columns = &mut transposed[..width];
     let mut largest = L::load(&columns[0]);
     for column in &columns[1..] {
         largest = largest.max(L::load(column));
@@ -168,14 +169,14 @@ pub(super) fn softmax_narrow<L: Lanes>(width: usize, x: &[L::Elem], y: &mut [L::
         (L::load(column) * factor).store(column);
     }
     for (i, row) in y.chunks_exact_mut(width).enumerate() {
-        for (y, column) in row.iter_mut().zip(&turned) {
+        for (y, column) in row.iter_mut().zip(&transposed) {
             *y = column[i];
         }
     }
     [largest, total]
 }
 
-struct BackwardKernel<'a, T> {
+struct SoftmaxBackward<'a, T> {
     softmax: &'a Softmax,
     first: usize,
     y: &'a [T],
@@ -184,7 +185,7 @@ struct BackwardKernel<'a, T> {
     write: Write,
 }
 
-impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for SoftmaxBackward<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -6,25 +6,25 @@ use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 
-/// The sum of all numbers of `x`: any shape -> `[]`.
+/// The sum of all elements of `x`: any shape -> `[]`.
 pub fn sum<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     let n = tape.shape(x).len();
     tape.push(Sum { outer: 1, n, inner: 1 }, &[x], &[], [])
 }
 
-/// The mean of all numbers of `x`: any shape -> `[]`.
+/// The mean of all elements of `x`: any shape -> `[]`.
 ///
 /// # Panics
-/// If there are none.
+/// If `x` is empty.
 #[track_caller]
 pub fn mean<T: Element>(tape: &mut Tape<T>, x: Var) -> Var {
     let n = tape.shape(x).len();
-    assert!(n > 0, "mean of nothing");
+    assert!(n > 0, "mean of an empty tensor");
     let total = sum(tape, x);
     scale(tape, total, 1.0 / n as f64)
 }
 
-/// The sum along one axis, which disappears: `[A, N, B] -> [A, B]`.
+/// The sum along one axis, which is removed: `[A, N, B] -> [A, B]`.
 ///
 /// # Panics
 /// If there is no such axis.
@@ -75,7 +75,7 @@ impl<T: Element> Op<T> for Sum {
     }
 }
 
-/// `y[i]` is the sum of row `i` of `n` numbers.
+/// `y[i]` is the sum of row `i` of `n` elements.
 struct SumEach<'a, T> {
     n: usize,
     x: &'a [T],
@@ -94,7 +94,7 @@ impl<T: Element> Kernel<T> for SumEach<'_, T> {
     }
 }
 
-/// Rows of `dx` from the row of `dy` that they were added up to.
+/// Rows of `dx`, each a repetition of the row of `dy` that they were summed into.
 struct Repeat<'a, T> {
     n: usize,
     inner: usize,
@@ -112,7 +112,7 @@ impl<T: Element> Kernel<T> for Repeat<'_, T> {
         let Self { n, inner, first, dy, dx, write } = self;
         let add = write == Write::Add;
         if inner == 1 {
-            // Numbers that were added up to the same one stand side by side.
+            // Elements summed into the same one are neighbours.
             let mut at = 0;
             while at < dx.len() {
                 let from = (first + at) / n;

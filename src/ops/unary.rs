@@ -1,4 +1,4 @@
-//! What all functions of one number share: `y = f(x)`, element by element.
+//! What all elementwise functions of one variable share: `y = f(x)`.
 
 use crate::gemm::Write;
 use crate::simd::rows::{self, By, EXP, RUN};
@@ -6,7 +6,7 @@ use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Op, Tape, Var};
 use std::marker::PhantomData;
 
-/// A function of one number and its slope.
+/// A function of one variable and its slope.
 pub(super) trait Unary: Send + Sync + 'static {
     const NAME: &'static str;
 
@@ -20,11 +20,11 @@ pub(super) fn record<T: Element, F: Unary>(tape: &mut Tape<T>, x: Var) -> Var {
     tape.push(Map::<F> { len: shape.len(), function: PhantomData }, &[x], &[], shape)
 }
 
-/// From so many numbers on, slopes would come back from memory later than they are computed anew.
+/// From this size on, recomputing the slope is faster than reading it back.
 const LARGE: usize = 1 << 16;
 
-/// The operation. It saves the slopes of a few numbers in the forward pass, so that backward is one
-/// product; those of many are computed where they are needed, a run at a time.
+/// The operation. For small inputs it saves the slopes in the forward pass, so that the backward
+/// pass is one product; for large ones it computes them in the backward pass, a run at a time.
 struct Map<F> {
     len: usize,
     function: PhantomData<F>,
@@ -78,22 +78,22 @@ impl<T: Element, F: Unary> Op<T> for Map<F> {
 
 /// `y = f(x)` and `slope = f'(x)`.
 fn both<T: Element, F: Unary>(x: &[T], y: &mut [T], slope: &mut [T]) {
-    T::vectorize(ForwardKernel::<T, F> { x, y, slope, function: PhantomData });
+    T::vectorize(UnaryForward::<T, F> { x, y, slope, function: PhantomData });
 }
 
-/// `dx = dy slope`, or adds it.
+/// `dx = dy slope`, or adds it to `dx`.
 fn times<T: Element>(dx: &mut [T], write: Write, dy: &[T], slope: &[T]) {
-    T::vectorize(BackwardKernel { dx, write, dy, slope });
+    T::vectorize(UnaryBackward { dx, write, dy, slope });
 }
 
-struct ForwardKernel<'a, T, F> {
+struct UnaryForward<'a, T, F> {
     x: &'a [T],
     y: &'a mut [T],
     slope: &'a mut [T],
     function: PhantomData<F>,
 }
 
-impl<T: Element, F: Unary> Kernel<T> for ForwardKernel<'_, T, F> {
+impl<T: Element, F: Unary> Kernel<T> for UnaryForward<'_, T, F> {
     type Output = ();
 
     #[inline(always)]
@@ -108,14 +108,14 @@ impl<T: Element, F: Unary> Kernel<T> for ForwardKernel<'_, T, F> {
     }
 }
 
-struct BackwardKernel<'a, T> {
+struct UnaryBackward<'a, T> {
     dx: &'a mut [T],
     write: Write,
     dy: &'a [T],
     slope: &'a [T],
 }
 
-impl<T: Element> Kernel<T> for BackwardKernel<'_, T> {
+impl<T: Element> Kernel<T> for UnaryBackward<'_, T> {
     type Output = ();
 
     #[inline(always)]

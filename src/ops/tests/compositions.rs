@@ -1,4 +1,4 @@
-//! A fused operation is its composition of plain operations, in values and in gradients.
+//! A fused operation equals its composition of plain operations, in values and in gradients.
 
 use crate::ops::unary::{self, Unary};
 use crate::ops::*;
@@ -6,7 +6,7 @@ use crate::simd::{Element, Lanes};
 use crate::tape::gradcheck::Points;
 use crate::tape::{Ids, Program, Tape, Var};
 
-/// Plain functions that the crate itself only has inside of others.
+/// Elementwise functions that the crate has only inside fused operations.
 macro_rules! plain {
     ($($name:ident $function:ident: $x:ident => $value:expr, $y:ident => $slope:expr;)*) => {$(
         struct $name;
@@ -39,7 +39,7 @@ plain! {
 }
 
 const EPS: f64 = 0.02;
-/// Rows and their width: whole vectors of every machine, and a rest.
+/// The number of rows, and their width: whole vectors of every backend, and a rest.
 const N: usize = 5;
 const D: usize = 45;
 
@@ -79,7 +79,7 @@ fn by_root_mean_square(t: &mut Tape<f64>, x: Var, inside: bool) -> Var {
     mul(t, x, r)
 }
 
-/// A place in each row of `[N, D]`.
+/// A position in each row of `[N, D]`.
 struct Places {
     in_row: Ids,
     in_all: Ids,
@@ -98,10 +98,10 @@ impl Places {
     }
 }
 
-/// What records `y` from the leaves.
+/// Records `y` from the leaves.
 type Record = fn(&mut Tape<f64>, &[Var], &Places) -> Var;
 
-/// The operation, the shapes of its leaves, and how either records it.
+/// The operation, the shapes of its leaves, and how each variant is recorded.
 fn pairs() -> Vec<(&'static str, Vec<Vec<usize>>, Record, Record)> {
     let (x, row) = (|| vec![N, D], || vec![D]);
     vec![
@@ -214,7 +214,7 @@ fn run(shapes: &[Vec<usize>], record: Record) -> Vec<Vec<f64>> {
     let plan = program.plan_backward(y, &leaves);
     let mut points = Points::new(11);
     for &x in &leaves {
-        // From -3 to 3: where functions bend, and off their tails.
+        // From -3 to 3: where functions bend, but not in their tails.
         let numbers: Vec<f64> =
             points.list(program.value(x).len()).iter().map(|x| 3.0 * x).collect();
         program.set(x, &numbers);
@@ -234,8 +234,8 @@ fn fused_operations_are_their_compositions() {
         for (i, (a, b)) in fused.iter().zip(&composed).enumerate() {
             let size = b.iter().fold(0.0f64, |m, x| m.max(x.abs()));
             assert!(a.len() == b.len() && (0.05..1e3).contains(&size), "{name} {i}: {size}");
-            // Sums of D numbers or products, and some 20 steps around them, on either side; no step
-            // has numbers larger than 20 times the result's largest.
+            // Sums of D elements or products, and some 20 steps around them, on either side; no
+            // step has values larger than 20 times the result's largest.
             let tolerance = 2.0 * (D + 20) as f64 * f64::EPSILON * 20.0 * size;
             for (a, b) in a.iter().zip(b) {
                 assert!((a - b).abs() <= tolerance, "{name} {i}: {a}, not {b}, of {size}");

@@ -5,10 +5,10 @@ use crate::ops::*;
 use crate::tape::gradcheck::Points;
 use crate::tape::{Tape, Var};
 
-/// The shapes of the leaves, and what is recorded.
+/// The shapes of the leaves, and how the operation is recorded.
 type Case = (&'static str, Vec<Vec<usize>>, fn(&mut Tape<f32>, &[Var]) -> Var);
 
-/// Numbers enough for several tasks, in rows that no number of threads divides evenly.
+/// Rows enough for several tasks, which no number of threads divides evenly.
 const ROWS: usize = 487;
 const WIDTH: usize = 1097;
 
@@ -80,7 +80,7 @@ fn bits((_, shapes, record): &Case, threads: usize) -> Vec<Vec<u32>> {
     let weights = list(program.value(y).len());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     pool.install(|| {
-        // Twice: nothing of the first pass may be left in the second.
+        // Twice: nothing of the first pass may remain in the second.
         for _ in 0..2 {
             program.forward();
             program.backward_from(&plan, &weights);
@@ -94,7 +94,7 @@ fn bits((_, shapes, record): &Case, threads: usize) -> Vec<Vec<u32>> {
 fn operations_give_the_same_bits_on_any_number_of_threads() {
     for case in cases() {
         let one = bits(&case, 1);
-        // There is something to compare.
+        // Most gradients are not zero, so the comparison means something.
         for numbers in &one {
             let used = numbers.iter().filter(|&&x| f32::from_bits(x).abs() > 1e-6).count();
             assert!(10 * used > numbers.len(), "{}: {used} of {}", case.0, numbers.len());
