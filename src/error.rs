@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, is_separator};
 
 /// The result of anything that reads, checks or runs what a user gave.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -82,6 +82,14 @@ impl Error {
         }
     }
 
+    /// The operating system's `error` while reading `file`; one that is not there is `missing`.
+    pub(crate) fn unreadable(file: &Path, error: &io::Error, help: impl Display) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound => Error::input(file.display(), "missing", help),
+            _ => Error::input(file.display(), error, help),
+        }
+    }
+
     /// The same error, with `outer` (a file, a stage) named before its place.
     pub fn within(mut self, outer: impl Display) -> Error {
         let (Error::Input { place, .. } | Error::Failed { place, .. }) = &mut self;
@@ -96,10 +104,32 @@ impl Error {
         self
     }
 
+    /// The same error, with another thing to do about it.
+    pub fn with_help(mut self, other: impl Display) -> Error {
+        let (Error::Input { help, .. } | Error::Failed { help, .. }) = &mut self;
+        *help = one_line(other);
+        self
+    }
+
     /// What to do about it, on one line without the word `help:`.
     pub fn help(&self) -> &str {
         match self {
             Error::Input { help, .. } | Error::Failed { help, .. } => help,
+        }
+    }
+
+    /// The error as a sentence for a page: a file below `root` is named relative to it, so that a
+    /// page that is passed on does not tell where it was made.
+    pub fn note(&self, root: &Path) -> String {
+        let (text, root) = (self.to_string(), one_line(root.display()));
+        let below = |rest: &&str| {
+            root.ends_with(is_separator)
+                || rest.starts_with(is_separator)
+                || rest.starts_with([':', ','])
+        };
+        match text.strip_prefix(&root).filter(below) {
+            Some(rest) => rest.trim_start_matches(is_separator).into(),
+            None => text,
         }
     }
 
@@ -119,6 +149,16 @@ impl Error {
     }
 }
 
+/// The place of line `line`, counted from 1, of a file.
+pub(crate) fn at_line(file: &Path, line: usize) -> String {
+    format!("{}, line {line}", file.display())
+}
+
+/// The place of a key of a file, such as `task.p`.
+pub(crate) fn at_key(file: &Path, key: impl Display) -> String {
+    format!("{}, key `{key}`", file.display())
+}
+
 /// Folds the line breaks of foreign messages, and other control characters that a hostile file
 /// name could send to a terminal, into single spaces.
 fn one_line(text: impl Display) -> String {
@@ -136,6 +176,17 @@ mod tests {
         let e = Error::input("a\u{1b}[31m.toml", "TOML error\n  |\n1 | x = \n  |", "see\r\n it");
         assert_eq!(e.to_string(), "a [31m.toml: TOML error | 1 | x = |");
         assert_eq!(e.help(), "see it");
+    }
+
+    #[test]
+    fn a_note_does_not_tell_where_it_was_made() {
+        let note = |place: String| Error::input(place, "torn", "rerun").note(Path::new("a"));
+        assert_eq!(note(at_line(Path::new("a/b/m.jsonl"), 7)), "b/m.jsonl, line 7: torn");
+        assert_eq!(note(at_key(Path::new("a/c.toml"), "task.p")), "c.toml, key `task.p`: torn");
+        assert_eq!(note("a".into()), ": torn");
+        assert_eq!(note("ab/m.jsonl".into()), "ab/m.jsonl: torn");
+        let error = Error::input("a/m.jsonl", "torn", "rerun");
+        assert_eq!(error.note(Path::new("a/")), "m.jsonl: torn");
     }
 
     #[test]

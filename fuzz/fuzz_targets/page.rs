@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use edgegrad::export::{self, export};
 use edgegrad::plot::{Figure, Format, Options, draw};
 use edgegrad::page::write_page;
-use edgegrad::results::ReportError;
+use edgegrad::error::Error;
 use libfuzzer_sys::fuzz_target;
 
 /// What these files are made of: bytes that choose among these come near to one sooner.
@@ -119,9 +119,9 @@ fn whole(place: &Path) {
     }
 }
 
-fn refused(error: &ReportError) {
+fn refused(error: &Error) {
     let text = error.to_string();
-    assert!(!text.contains('\n') && !error.help.is_empty(), "{text:?}");
+    assert!(!text.contains('\n') && !error.help().is_empty(), "{text:?}");
 }
 
 fuzz_target!(|bytes: &[u8]| {

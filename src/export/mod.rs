@@ -10,7 +10,7 @@ mod mermaid;
 
 use std::path::Path;
 
-use crate::files::error::ReportError;
+use crate::error::Result;
 use crate::plot::network::{Link, Network};
 use crate::plot::read;
 
@@ -57,7 +57,7 @@ pub struct Exported {
 ///
 /// # Errors
 /// When there is no circuit in `input`.
-pub fn export(input: &Path, format: Format, limit: usize) -> Result<Exported, ReportError> {
+pub fn export(input: &Path, format: Format, limit: usize) -> Result<Exported> {
     let edges = read::edges(input)?;
     let network = Network::new(&edges, limit)?;
     let text = match format {

@@ -4,22 +4,22 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::error::{Place, ReportError};
+use crate::error::{Error, Result, at_line};
 
 /// The content of a file.
 ///
 /// # Errors
 /// When it is no file, cannot be read or is not JSON; `help` says what to do about it.
-pub(crate) fn read(file: &Path, help: &str) -> Result<Value, ReportError> {
-    let fail = |error: std::io::Error| ReportError::io(file, &error, help);
+pub(crate) fn read(file: &Path, help: &str) -> Result<Value> {
+    let fail = |error: std::io::Error| Error::unreadable(file, &error, help);
     // A device or a pipe may never end.
     if !std::fs::metadata(file).map_err(fail)?.is_file() {
-        return Err(ReportError::new(file, Place::File, "is not a file", help));
+        return Err(Error::input(file.display(), "is not a file", help));
     }
     let text = std::fs::read(file).map_err(fail)?;
     serde_json::from_slice(&strict(&text)).map_err(|error| {
         let problem = format!("is not JSON ({error})");
-        ReportError::new(file, Place::Line(error.line()), problem, help)
+        Error::input(at_line(file, error.line()), problem, help)
     })
 }
 

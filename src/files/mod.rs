@@ -2,6 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
-pub mod error;
 pub mod json;
 pub mod safetensors;

@@ -16,7 +16,8 @@ mod request;
 mod watch;
 mod weights;
 
-use crate::results::{ReportError, Sources};
+use crate::error::Result;
+use crate::results::Sources;
 use std::path::{Path, PathBuf};
 
 pub use watch::Watch;
@@ -29,6 +30,6 @@ pub use watch::Watch;
 /// # Errors
 /// When a path is not there or holds nothing that is known, or when `out` cannot be written. Damaged
 /// parts of a run are no errors: the page lists them.
-pub fn write_page(paths: &[PathBuf], seed: Option<u64>, out: &Path) -> Result<(), ReportError> {
+pub fn write_page(paths: &[PathBuf], seed: Option<u64>, out: &Path) -> Result<()> {
     page::write(&Sources::read(paths)?, seed, out)
 }

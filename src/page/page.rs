@@ -12,7 +12,7 @@ use std::path::Path;
 use super::data::PageData;
 use super::digest::policy_source;
 use super::pack::{Pack, deflated};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 use crate::results::sources::Sources;
 use crate::results::summary::{ArmSummary, HEADER, cells, headline};
 
@@ -116,11 +116,10 @@ const LIVE: &str = include_str!("assets/live.js");
 const NOTES: usize = 60;
 
 /// Writes the page beside `out` and renames it.
-pub(super) fn write(sources: &Sources, seed: Option<u64>, out: &Path) -> Result<(), ReportError> {
+pub(super) fn write(sources: &Sources, seed: Option<u64>, out: &Path) -> Result<()> {
     let fail = |error: std::io::Error| {
-        ReportError::new(
-            out,
-            Place::File,
+        Error::input(
+            out.display(),
             format!("cannot be written ({error})"),
             "give a file name in a folder that can be written to",
         )
@@ -484,6 +483,6 @@ mod tests {
         let error =
             write_page(&[root.path().into()], None, &root.path().join("scratch")).unwrap_err();
         assert!(error.to_string().contains("scratch"));
-        assert!(!error.help.is_empty());
+        assert!(!error.help().is_empty());
     }
 }

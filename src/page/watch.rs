@@ -19,7 +19,6 @@ use super::page;
 use super::request;
 use super::request::{Asked, Hosts, Refusal, Request};
 use crate::error::{Error, Result};
-use crate::files::error::ReportError;
 use crate::results::sources::Sources;
 
 /// Connections at once. Browsers keep one or two open that they do not use; more wait.
@@ -138,7 +137,7 @@ impl Watch {
             Asked::Page => match self.page() {
                 Ok(body) => Answer { status: "200 OK", kind: "text/html", body },
                 Err(e) => {
-                    let why = format!("{}\nhelp: {}\n", e.note(&self.root), e.help);
+                    let why = format!("{}\nhelp: {}\n", e.note(&self.root), e.help());
                     Answer::text("503 Service Unavailable", why)
                 }
             },
@@ -146,7 +145,7 @@ impl Watch {
     }
 
     /// The page of the folder as it is, made anew only if something in it has changed.
-    fn page(&self) -> Result<Arc<str>, ReportError> {
+    fn page(&self) -> Result<Arc<str>> {
         // Whoever asks meanwhile waits for the same page. The lock guards a cache, which a panic
         // leaves as it was.
         let mut kept = self.page.lock().unwrap_or_else(PoisonError::into_inner);

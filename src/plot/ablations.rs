@@ -10,7 +10,7 @@ use super::scene::{Anchor, INCH, LABEL, SMALL, Scene, Stroke, cut, half_capital}
 use super::tuned;
 use super::tuned::{GAP, RETENTION, TARGET, TRANSFER};
 use super::{Drawing, Options};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 use crate::results::tuning::Tuning;
 
 /// Between the middles of two rows.
@@ -18,7 +18,7 @@ const ROW: f64 = 11.5;
 const PANELS: [tuned::Figure; 4] = [TARGET, GAP, TRANSFER, RETENTION];
 const DOTTED: &[f64] = &[1.0, 1.5];
 
-pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let all = one(inputs)?;
     let width = options.points(6.75);
     let mut scene = Scene::new(width, "Methods of tuning: target, gap, transfer, retention");
@@ -87,11 +87,11 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, Rep
 }
 
 /// The one comparison that these figures are drawn from.
-pub(super) fn one(inputs: &[PathBuf]) -> Result<Tuning, ReportError> {
+pub(super) fn one(inputs: &[PathBuf]) -> Result<Tuning> {
     if let Some(other) = inputs.get(1) {
         let help = "give one comparison.json a figure";
         let problem = "is one comparison too many";
-        return Err(ReportError::new(other, Place::File, problem, help));
+        return Err(Error::input(other.display(), problem, help));
     }
     let input = &inputs[0];
     // The folder of a grid holds it.

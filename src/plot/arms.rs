@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 use crate::results::run::{Arm, Experiment, Run};
 
 /// The arms in the folders given: experiments, arms, or runs, those of one folder together.
-pub(super) fn read(inputs: &[PathBuf]) -> Result<Vec<Arm>, ReportError> {
+pub(super) fn read(inputs: &[PathBuf]) -> Result<Vec<Arm>> {
     let mut arms: Vec<(PathBuf, Arm)> = vec![];
     for input in inputs {
         if input.is_file() {
-            return Err(ReportError::new(
-                input,
-                Place::File,
+            return Err(Error::input(
+                input.display(),
                 "is a file, this figure is drawn from run folders",
                 "give folders with metrics.jsonl, or folders of them",
             ));
@@ -40,9 +39,8 @@ pub(super) fn read(inputs: &[PathBuf]) -> Result<Vec<Arm>, ReportError> {
     let arms: Vec<Arm> = arms.into_iter().map(|(_, arm)| arm).collect();
     for run in arms.iter().flat_map(|arm| &arm.runs) {
         if run.metrics.evals.is_empty() {
-            return Err(ReportError::new(
-                &run.folder.join("metrics.jsonl"),
-                Place::File,
+            return Err(Error::input(
+                run.folder.join("metrics.jsonl").display(),
                 "has no evaluation",
                 "train with `--set train.eval_every=50`, or leave this run out",
             ));

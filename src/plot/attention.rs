@@ -6,7 +6,7 @@ use super::axis::{Axis, Frame, brief};
 use super::palette::{AXIS, BLACK, NEGATIVE, shade};
 use super::scene::{Anchor, INCH, LABEL, Scene, Stroke, cut, half_capital};
 use super::{Drawing, Options, arms};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 use crate::results::metrics::EvalLine;
 use crate::results::run::{Arm, Run};
 use crate::results::thin::evenly;
@@ -21,7 +21,7 @@ const APART: f64 = 24.0;
 /// Steps in the bar that explains shades.
 const SHADES: usize = 48;
 
-pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let arms = arms::read(inputs)?;
     let seed = options.seed.or_else(|| common_seed(&arms));
     let runs = arms.iter().map(|arm| run_of(arm, seed)).collect::<Result<Vec<&Run>, _>>()?;
@@ -88,7 +88,7 @@ fn common_seed(arms: &[Arm]) -> Option<u64> {
     first.iter().copied().find(|seed| all.iter().all(|seeds| seeds.contains(seed)))
 }
 
-fn run_of(arm: &Arm, seed: Option<u64>) -> Result<&Run, ReportError> {
+fn run_of(arm: &Arm, seed: Option<u64>) -> Result<&Run> {
     let found = match seed {
         Some(seed) => arm.runs.iter().find(|run| run.seed == Some(seed)),
         None => arm.runs.first(),
@@ -96,9 +96,8 @@ fn run_of(arm: &Arm, seed: Option<u64>) -> Result<&Run, ReportError> {
     found.ok_or_else(|| {
         let has: Vec<String> = arm.runs.iter().map(Run::label).collect();
         let folder = arm.runs.first().and_then(|run| run.folder.parent());
-        ReportError::new(
-            folder.unwrap_or(std::path::Path::new(&arm.name)),
-            Place::Key("--seed".into()),
+        Error::input(
+            at_key(folder.unwrap_or(std::path::Path::new(&arm.name)), "--seed"),
             format!("has no seed {}", seed.unwrap_or(0)),
             format!("give one of its own: {}", has.join(", ")),
         )
@@ -106,15 +105,14 @@ fn run_of(arm: &Arm, seed: Option<u64>) -> Result<&Run, ReportError> {
 }
 
 /// The evaluations that have the attention on as many positions as the first one.
-fn map_of(run: &Run) -> Result<Vec<&EvalLine>, ReportError> {
+fn map_of(run: &Run) -> Result<Vec<&EvalLine>> {
     let evals = &run.metrics.evals;
     let rows = evals.iter().map(|eval| eval.attention.len()).find(|&rows| rows > 0).unwrap_or(0);
     let whole: Vec<&EvalLine> =
         evals.iter().filter(|eval| rows > 0 && eval.attention.len() == rows).collect();
     if whole.len() < 2 {
-        return Err(ReportError::new(
-            &run.folder.join("metrics.jsonl"),
-            Place::Key("attention".into()),
+        return Err(Error::input(
+            at_key(&run.folder.join("metrics.jsonl"), "attention"),
             "is in fewer than two evaluations",
             "give the run of a pooled model, trained with `--set train.eval_every=50`",
         ));
@@ -227,7 +225,7 @@ mod tests {
         assert!(text(Some(2)).unwrap().contains("aria-label=\"scratch, seed 2\""));
         let error = text(Some(9)).unwrap_err();
         assert!(error.to_string().contains("has no seed 9"), "{error}");
-        assert!(error.help.contains("seed 0, seed 1, seed 2"), "{}", error.help);
+        assert!(error.help().contains("seed 0, seed 1, seed 2"), "{}", error.help());
     }
 
     #[test]

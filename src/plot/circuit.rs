@@ -14,15 +14,14 @@ use super::palette::{BLACK, GREY, NEGATIVE, POSITIVE, WHITE};
 use super::read;
 use super::scene::{Anchor, LABEL, Point, SMALL, Scene, Stroke, cut, half_capital, vertical_curve};
 use super::{Drawing, Options};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 
 const DOTTED: &[f64] = &[0.8, 1.6];
 
-pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let [input] = inputs else {
-        return Err(ReportError::new(
-            &inputs[1],
-            Place::File,
+        return Err(Error::input(
+            inputs[1].display(),
             "is one circuit too many",
             "give one circuit a figure",
         ));
@@ -223,7 +222,7 @@ mod tests {
     use super::super::svg;
     use super::*;
 
-    fn written(text: &str, options: &Options) -> Result<(Drawing, String), ReportError> {
+    fn written(text: &str, options: &Options) -> Result<(Drawing, String)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.json");
         std::fs::write(&path, text).unwrap();

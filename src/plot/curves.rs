@@ -8,7 +8,7 @@ use super::palette::{GREY, series};
 use super::scene::{Anchor, Ink, LABEL, SMALL, Scene, Stroke};
 use super::statistics::{Bootstrap, Centre};
 use super::{Drawing, Options, arms};
-use crate::files::error::ReportError;
+use crate::error::Result;
 use crate::results::metrics::EvalLine;
 use crate::results::run::Arm;
 use crate::results::thin::evenly;
@@ -32,7 +32,7 @@ struct Stretch {
     interval: Vec<[f64; 2]>,
 }
 
-pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let arms = arms::read(inputs)?;
     let width = options.points(3.25);
     let mut scene = Scene::new(width, "Loss and accuracy over training steps");

@@ -7,12 +7,12 @@ use super::palette::{GREY, REFERENCE, series};
 use super::read;
 use super::scene::{Scene, Stroke};
 use super::{Drawing, Options};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 use crate::results::edges::Curve;
 
 const DASHED: &[f64] = &[3.0, 1.6];
 
-pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let all = inputs.iter().map(|path| read::curves(path)).collect::<Result<Vec<_>, _>>()?;
     let points = |curve: &Curve| -> Vec<[f64; 2]> {
         let pairs = curve.fraction.iter().zip(&curve.faithfulness);
@@ -22,9 +22,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, Rep
     let drawn = || all.iter().flat_map(|c| [Some(&c.by_size), c.by_score.as_ref()]).flatten();
     let numbers: Vec<[f64; 2]> = drawn().flat_map(points).collect();
     if numbers.is_empty() {
-        return Err(ReportError::new(
-            &inputs[0],
-            Place::Key("curve.abs.fraction".into()),
+        return Err(Error::input(
+            at_key(&inputs[0], "curve.abs.fraction"),
             "has no fraction above 0 with a value",
             "give `evaluate --curve` fractions such as 0.01,0.1,1",
         ));

@@ -36,7 +36,7 @@ mod tuned;
 
 use std::path::{Path, PathBuf};
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 pub use statistics::Centre;
 
 /// What a figure shows.
@@ -92,15 +92,14 @@ impl Format {
     ///
     /// # Errors
     /// When it is none of `.svg`, `.png`, `.pdf`.
-    pub fn of(file: &Path) -> Result<Format, ReportError> {
+    pub fn of(file: &Path) -> Result<Format> {
         let end = file.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
         match end.as_deref() {
             Some("svg") => Ok(Format::Svg),
             Some("png") => Ok(Format::Png),
             Some("pdf") => Ok(Format::Pdf),
-            _ => Err(ReportError::new(
-                file,
-                Place::File,
+            _ => Err(Error::input(
+                file.display(),
                 "has no ending that says what to write",
                 "end its name with .svg, .png or .pdf",
             )),
@@ -189,10 +188,10 @@ impl Drawing {
 ///
 /// # Errors
 /// When there is no input, one cannot be read, or is of another kind than the figure takes.
-pub fn draw(figure: Figure, inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub fn draw(figure: Figure, inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     if inputs.is_empty() {
         let help = "name run folders or files";
-        return Err(ReportError::new(Path::new("plot"), Place::File, "has no input", help));
+        return Err(Error::input("plot", "has no input", help));
     }
     match figure {
         Figure::Curves => curves::draw(inputs, options),
@@ -228,7 +227,7 @@ mod tests {
             assert!(draw(figure, &[], &Options::default()).is_err());
             let gone = [PathBuf::from("nowhere/at/all"), PathBuf::from("nor/here")];
             let error = draw(figure, &gone, &Options::default()).unwrap_err();
-            assert!(!error.help.is_empty(), "{error}");
+            assert!(!error.help().is_empty(), "{error}");
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{Edges, Scored};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 
 /// Positions beyond any sequence are a name like another.
 const POSITIONS: usize = 65_536;
@@ -92,7 +92,7 @@ impl Network {
     ///
     /// # Errors
     /// When a name is no edge's, or nothing is left.
-    pub(crate) fn new(edges: &Edges, limit: usize) -> Result<Self, ReportError> {
+    pub(crate) fn new(edges: &Edges, limit: usize) -> Result<Self> {
         let chosen = edges.list.iter().any(|edge| edge.kept);
         let belongs = |edge: &&Scored| if chosen { edge.kept } else { edge.score.is_some() };
         let mut list: Vec<&Scored> = edges.list.iter().filter(belongs).collect();
@@ -102,9 +102,8 @@ impl Network {
         list.sort_by(|a, b| size(b).total_cmp(&size(a)));
         list.truncate(limit);
         if list.is_empty() {
-            return Err(ReportError::new(
-                &edges.file,
-                Place::Key("edges".into()),
+            return Err(Error::input(
+                at_key(&edges.file, "edges"),
                 "has no edge with a score or in the circuit",
                 "give a file of scores or of a circuit that is not empty",
             ));
@@ -112,9 +111,8 @@ impl Network {
         let mut ends = vec![];
         for edge in &list {
             ends.push(ends_of(&edge.name).ok_or_else(|| {
-                ReportError::new(
-                    &edges.file,
-                    Place::Key(format!("edges.{:.60}", edge.name)),
+                Error::input(
+                    at_key(&edges.file, format!("edges.{:.60}", edge.name)),
                     "is no name of an edge",
                     "edges are called WRITER->READER, such as a0.h2->m1",
                 )

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 use crate::files::json;
 use crate::results::config::RunConfig;
 use crate::results::edges::{Curves, EdgeFile};
@@ -60,12 +60,12 @@ const CURVE_HELP: &str =
 const COMPARISON_HELP: &str = "give the comparison.json that `edgegrad tune-compare` wrote";
 
 /// The edges of a file, or of the last circuit that a run logged.
-pub(crate) fn edges(path: &Path) -> Result<Edges, ReportError> {
+pub(crate) fn edges(path: &Path) -> Result<Edges> {
     if path.is_dir() { last_circuit(path) } else { edge_file(path) }
 }
 
 /// The edges of a file in EAP-IG's layout.
-pub(crate) fn edge_file(path: &Path) -> Result<Edges, ReportError> {
+pub(crate) fn edge_file(path: &Path) -> Result<Edges> {
     let Some(EdgeFile::Set(set)) = EdgeFile::of(path, &json::read(path, EDGES_HELP)?)? else {
         return Err(wrong(path, "edges", "is no object of edges by name", EDGES_HELP));
     };
@@ -81,14 +81,12 @@ pub(crate) fn edge_file(path: &Path) -> Result<Edges, ReportError> {
 }
 
 /// The last circuit that a run logged.
-fn last_circuit(folder: &Path) -> Result<Edges, ReportError> {
+fn last_circuit(folder: &Path) -> Result<Edges> {
     let help = "train with `--set train.circuit_every=100`, or give a circuit's JSON file";
     let file = folder.join("metrics.jsonl");
-    let (metrics, _) =
-        Metrics::read(&file).map_err(|error| ReportError { help: help.into(), ..error })?;
+    let (metrics, _) = Metrics::read(&file).map_err(|error| error.with_help(help))?;
     let line = metrics.circuits.iter().rfind(|line| !line.scores.is_empty());
-    let line =
-        line.ok_or_else(|| ReportError::new(&file, Place::File, "has no line `circuit`", help))?;
+    let line = line.ok_or_else(|| Error::input(file.display(), "has no line `circuit`", help))?;
     let names = edge_names(folder, line.stage, line.scores.len())?;
     let size = |i: usize| line.scores[i].map_or(-1.0, f32::abs);
     let mut order: Vec<usize> = (0..names.len()).collect();
@@ -108,7 +106,7 @@ fn last_circuit(folder: &Path) -> Result<Edges, ReportError> {
 }
 
 /// The names of a run's edges: those its probe lists, or those of the model in its configuration.
-fn edge_names(folder: &Path, stage: usize, count: usize) -> Result<Vec<String>, ReportError> {
+fn edge_names(folder: &Path, stage: usize, count: usize) -> Result<Vec<String>> {
     let (probes, _) = Probe::read_all(folder);
     let own = probes.into_iter().find(|probe| probe.stage == stage);
     if let Some(probe) = own.filter(|probe| probe.edges.len() == count) {
@@ -120,9 +118,8 @@ fn edge_names(folder: &Path, stage: usize, count: usize) -> Result<Vec<String>, 
     let neurons = known.model.d_mlp.unwrap_or(0);
     let expected = positions.saturating_add(neurons).saturating_mul(2).saturating_add(1);
     if expected != count {
-        return Err(ReportError::new(
-            &folder.join("metrics.jsonl"),
-            Place::Key("scores".into()),
+        return Err(Error::input(
+            at_key(&folder.join("metrics.jsonl"), "scores"),
             format!("has {count} scores, config.toml says there are {expected} edges"),
             "both files must be of one run; give the folder that training wrote",
         ));
@@ -135,7 +132,7 @@ fn edge_names(folder: &Path, stage: usize, count: usize) -> Result<Vec<String>, 
 }
 
 /// The curves in a file of `evaluate --curve`.
-pub(super) fn curves(path: &Path) -> Result<Curves, ReportError> {
+pub(super) fn curves(path: &Path) -> Result<Curves> {
     match EdgeFile::of(path, &json::read(path, CURVE_HELP)?)? {
         Some(EdgeFile::Curves(curves)) => Ok(curves),
         _ => Err(wrong(path, "curve", "is missing", CURVE_HELP)),
@@ -143,7 +140,7 @@ pub(super) fn curves(path: &Path) -> Result<Curves, ReportError> {
 }
 
 /// A `comparison.json`, the methods that have a run.
-pub(super) fn comparison(path: &Path) -> Result<Tuning, ReportError> {
+pub(super) fn comparison(path: &Path) -> Result<Tuning> {
     let help = COMPARISON_HELP;
     let mut tuning = Tuning::of(path, &stem(path), &json::read(path, help)?)?;
     tuning.rows.retain(|row| !row.reports.is_empty());
@@ -153,8 +150,8 @@ pub(super) fn comparison(path: &Path) -> Result<Tuning, ReportError> {
     Ok(tuning)
 }
 
-fn wrong(path: &Path, key: &str, problem: impl std::fmt::Display, help: &str) -> ReportError {
-    ReportError::new(path, Place::Key(key.into()), problem, help)
+fn wrong(path: &Path, key: &str, problem: impl std::fmt::Display, help: &str) -> Error {
+    Error::input(at_key(path, key), problem, help)
 }
 
 /// A file's name without its ending, a folder's name.
@@ -219,7 +216,7 @@ mod tests {
             };
             assert!(error.to_string().contains(key), "{key}: {error}");
             assert!(error.to_string().contains("file.json"), "{error}");
-            assert!(!error.help.is_empty());
+            assert!(!error.help().is_empty());
         }
     }
 

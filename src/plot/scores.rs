@@ -11,18 +11,17 @@ use super::read::Edges;
 use super::scene::{Anchor, INCH, LABEL, Point, SMALL, Scene, cut};
 use super::statistics::{pearson, spearman};
 use super::{Drawing, Options};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 
 /// Points of a panel: of more, the largest half and every so many of the others.
 const POINTS: usize = 4000;
 const DASHED: &[f64] = &[3.0, 2.0];
 
-pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let mut all = inputs.iter().map(|path| read::edge_file(path)).collect::<Result<Vec<_>, _>>()?;
     if all.len() < 2 {
-        return Err(ReportError::new(
-            &inputs[0],
-            Place::File,
+        return Err(Error::input(
+            inputs[0].display(),
             "is the only file of scores",
             "give two or more; the one of the method `exact`, or else the first, is the reference",
         ));
@@ -89,17 +88,12 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, Rep
 }
 
 /// The scores of edges that both have: `[reference, own]`.
-fn shared(
-    reference: &BTreeMap<&str, f64>,
-    exact: &Edges,
-    own: &Edges,
-) -> Result<Vec<[f64; 2]>, ReportError> {
+fn shared(reference: &BTreeMap<&str, f64>, exact: &Edges, own: &Edges) -> Result<Vec<[f64; 2]>> {
     let both = own.list.iter().filter_map(|e| Some([*reference.get(e.name.as_str())?, e.score?]));
     let both: Vec<[f64; 2]> = both.collect();
     if both.len() < 2 {
-        return Err(ReportError::new(
-            &own.file,
-            Place::Key("edges".into()),
+        return Err(Error::input(
+            at_key(&own.file, "edges"),
             format!("has {} scored edges in common with {}", both.len(), exact.file.display()),
             "give scores of the same model and the same division of it",
         ));

@@ -10,7 +10,7 @@ use super::scene::{Anchor, Point, SMALL, Scene, Stroke, cut, half_capital};
 use super::tuned;
 use super::tuned::{GAP, Measured, RETENTION, TARGET};
 use super::{Drawing, Options, Reach};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 
 /// A method by name, what it reaches, what it keeps.
 type Method = (String, Measured, Measured);
@@ -19,7 +19,7 @@ type Box4 = [f64; 4];
 
 const DOT: f64 = 2.0;
 
-pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, ReportError> {
+pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let all = one(inputs)?;
     let figure = match options.reach {
         Reach::Target => TARGET,
@@ -35,9 +35,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing, Rep
         })
         .collect();
     if methods.is_empty() {
-        return Err(ReportError::new(
-            &inputs[0],
-            Place::Key("rows".into()),
+        return Err(Error::input(
+            at_key(&inputs[0], "rows"),
             "has no method with both figures",
             "give the comparison.json of a grid whose runs have ended",
         ));

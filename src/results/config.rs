@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_line};
 
 /// What the run was asked to do. Unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -83,19 +83,20 @@ impl RunConfig {
     ///
     /// # Errors
     /// When the file cannot be read or is not the TOML expected; the error names the line.
-    pub fn read(file: &Path) -> Result<Self, ReportError> {
+    pub fn read(file: &Path) -> Result<Self> {
         let help = "the run folder's resolved configuration is written when a run starts; \
                     copy it from another seed of the same arm or run again";
         let text =
-            std::fs::read_to_string(file).map_err(|error| ReportError::io(file, &error, help))?;
+            std::fs::read_to_string(file).map_err(|error| Error::unreadable(file, &error, help))?;
         toml::from_str(&text).map_err(|error| {
             let place = match error.span() {
-                Some(span) => Place::Line(
-                    1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count(),
-                ),
-                None => Place::File,
+                Some(span) => {
+                    let before = text.bytes().take(span.start);
+                    at_line(file, 1 + before.filter(|&byte| byte == b'\n').count())
+                }
+                None => file.display().to_string(),
             };
-            ReportError::new(file, place, error.message(), help)
+            Error::input(place, error.message(), help)
         })
     }
 
@@ -160,7 +161,6 @@ mod tests {
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "seed = 1\n[task]\np = 'four'\n").unwrap();
         let error = RunConfig::read(&file).unwrap_err();
-        assert_eq!(error.place, Place::Line(3));
         assert!(error.to_string().contains("config.toml, line 3"), "{error}");
     }
 }

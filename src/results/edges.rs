@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 use crate::files::json;
 use crate::page::pack::{Bits, Pack, Packed};
 
@@ -128,11 +128,11 @@ impl EdgeFile {
     ///
     /// # Errors
     /// When it does, but not in the right form; the error names the key.
-    pub fn of(file: &Path, value: &Value) -> Result<Option<EdgeFile>, ReportError> {
+    pub fn of(file: &Path, value: &Value) -> Result<Option<EdgeFile>> {
         let help = "give files that `edgegrad attribute`, `discover`, `evaluate --curve` or \
                     `interactions` wrote, or EAP-IG's own";
         let fail = |key: &str, problem: &dyn std::fmt::Display| {
-            ReportError::new(file, Place::Key(key.into()), problem, help)
+            Error::input(at_key(file, key), problem, help)
         };
         if let Some(edges) = value.get("edges").and_then(Value::as_object) {
             let meta = value.get("meta").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -156,7 +156,7 @@ impl EdgeFile {
             })));
         }
         if let Some(both) = value.get("curve") {
-            let curve = |key: &str| -> Result<Option<Curve>, ReportError> {
+            let curve = |key: &str| -> Result<Option<Curve>> {
                 let Some(value) = both.get(key) else { return Ok(None) };
                 let name = format!("curve.{key}");
                 let curve: Curve =
@@ -191,11 +191,9 @@ impl Series {
     ///
     /// # Errors
     /// When it cannot be read or is damaged.
-    pub fn read(file: &Path, label: &str) -> Result<Series, ReportError> {
+    pub fn read(file: &Path, label: &str) -> Result<Series> {
         let help = "written by `edgegrad tune`; run it again for a whole one";
-        let fail = |key: &str, problem: String| {
-            ReportError::new(file, Place::Key(key.into()), problem, help)
-        };
+        let fail = |key: &str, problem: String| Error::input(at_key(file, key), problem, help);
         let DynamicsFile { steps, edges } = serde_json::from_value(json::read(file, help)?)
             .map_err(|error| fail("steps, edges", error.to_string()))?;
         let mut series = Series {

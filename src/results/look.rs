@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 use crate::page::pack::{Pack, Packed};
 
 /// Of the clean and the corrupted sequence.
@@ -76,13 +76,11 @@ impl Look {
     ///
     /// # Errors
     /// When a key is missing, or sizes do not fit each other.
-    pub fn of(file: &Path, value: &Value) -> Result<Look, ReportError> {
+    pub fn of(file: &Path, value: &Value) -> Result<Look> {
         let help = "written by `edgegrad look`; run it again for a whole one";
         let mut look: Look = Deserialize::deserialize(value)
-            .map_err(|error| ReportError::new(file, Place::File, error, help))?;
-        let fail = |key: &str, problem: String| {
-            Err(ReportError::new(file, Place::Key(key.into()), problem, help))
-        };
+            .map_err(|error| Error::input(file.display(), error, help))?;
+        let fail = |key: &str, problem: String| Err(Error::input(at_key(file, key), problem, help));
         let len = look.tokens.clean.len();
         if len == 0 || look.tokens.corrupted.len() != len {
             return fail(

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_line};
 
 /// The version of the format this reader was written for.
 const VERSION: u64 = 1;
@@ -169,9 +169,9 @@ impl Metrics {
     ///
     /// # Errors
     /// When the file cannot be read at all.
-    pub fn read(file: &Path) -> Result<(Self, Vec<ReportError>), ReportError> {
+    pub fn read(file: &Path) -> Result<(Self, Vec<Error>)> {
         let bytes = std::fs::read(file).map_err(|error| {
-            ReportError::io(
+            Error::unreadable(
                 file,
                 &error,
                 "a run writes this file from its first step; check that the run was started",
@@ -190,9 +190,8 @@ impl Metrics {
                 Ok(Line::Schema { version }) => {
                     schema = true;
                     if version > VERSION {
-                        damage.push(ReportError::new(
-                            file,
-                            Place::Line(index + 1),
+                        damage.push(Error::input(
+                            at_line(file, index + 1),
                             format!("schema version {version}, this reader knows {VERSION}"),
                             "what is new in it is not shown; update edgegrad",
                         ));
@@ -203,18 +202,16 @@ impl Metrics {
                 Ok(Line::Circuit(line)) => metrics.push_circuit(*line),
                 Ok(Line::Event(line)) => metrics.events.push(line),
                 Ok(Line::Unknown) => {}
-                Err(_) if lines.peek().is_none() => damage.push(ReportError::new(
-                    file,
-                    Place::Line(index + 1),
+                Err(_) if lines.peek().is_none() => damage.push(Error::input(
+                    at_line(file, index + 1),
                     "the last line is cut off: the run was killed while writing it",
                     "resume the run; everything before this line was read",
                 )),
                 Err(error) => {
                     damaged += 1;
                     if damaged <= NAMED {
-                        damage.push(ReportError::new(
-                            file,
-                            Place::Line(index + 1),
+                        damage.push(Error::input(
+                            at_line(file, index + 1),
                             format!("skipped, not a line of this format ({error})"),
                             "each line is one JSON object with a `kind`",
                         ));
@@ -223,17 +220,15 @@ impl Metrics {
             }
         }
         if damaged > NAMED {
-            damage.push(ReportError::new(
-                file,
-                Place::File,
+            damage.push(Error::input(
+                file.display(),
                 format!("{} more damaged lines were skipped", damaged - NAMED),
                 "the file may be of another program or have been edited",
             ));
         }
         if !schema {
-            damage.push(ReportError::new(
-                file,
-                Place::Line(1),
+            damage.push(Error::input(
+                at_line(file, 1),
                 format!("no schema line; read as version {VERSION}"),
                 "the first line should be {\"kind\":\"schema\",\"version\":1}",
             ));
@@ -341,6 +336,6 @@ mod tests {
     fn a_missing_file_is_an_error() {
         let error = Metrics::read(Path::new("/nowhere/metrics.jsonl")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/metrics.jsonl"));
-        assert!(!error.help.is_empty());
+        assert!(!error.help().is_empty());
     }
 }

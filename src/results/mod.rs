@@ -28,7 +28,8 @@ pub(crate) mod tuning;
 
 use std::path::Path;
 
-pub use crate::files::error::{Place, ReportError};
+use crate::error::Result;
+
 pub use config::{ModelConfig, RunConfig, StageConfig, TaskConfig, TrainConfig};
 pub use edges::{
     Curve, Curves, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend,
@@ -47,6 +48,6 @@ pub use tuning::{Judgement, Mean, Tuning, TuningPoint, TuningRow, TuningRun};
 ///
 /// # Errors
 /// When `root` is not a readable folder or holds no run.
-pub fn summary(root: &Path) -> Result<Vec<ArmSummary>, ReportError> {
+pub fn summary(root: &Path) -> Result<Vec<ArmSummary>> {
     Ok(Experiment::read(root)?.summary())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::metrics::Metrics;
 use super::thin::{extremes, rounded};
-use crate::files::error::ReportError;
+use crate::error::{Error, Result};
 
 /// Points of the loss curve.
 const LOSS_POINTS: usize = 600;
@@ -31,7 +31,7 @@ impl Pretraining {
     ///
     /// # Errors
     /// When its metrics cannot be read at all.
-    pub fn read(folder: &Path, name: &str) -> Result<(Self, Vec<ReportError>), ReportError> {
+    pub fn read(folder: &Path, name: &str) -> Result<(Self, Vec<Error>)> {
         let (metrics, damage) = Metrics::read(&folder.join("metrics.jsonl"))?;
         Ok((Pretraining { name: name.into(), metrics }, damage))
     }

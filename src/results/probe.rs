@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 use crate::files::json;
 
 /// A sequence, and one with another label that stands in for what is removed.
@@ -35,7 +35,7 @@ pub struct Probe {
 
 impl Probe {
     /// All probes of a run in order of stages, and what is damaged.
-    pub fn read_all(run: &Path) -> (Vec<Probe>, Vec<ReportError>) {
+    pub fn read_all(run: &Path) -> (Vec<Probe>, Vec<Error>) {
         let (mut probes, mut damage) = (Vec::new(), Vec::new());
         for stage in 0.. {
             let file = run.join("circuits").join(format!("probe-{stage}.json"));
@@ -50,9 +50,9 @@ impl Probe {
         (probes, damage)
     }
 
-    fn read(file: &Path) -> Result<Probe, ReportError> {
+    fn read(file: &Path) -> Result<Probe> {
         let help = "written when a stage begins; train again for a whole one";
-        let fail = |problem: String| ReportError::new(file, Place::File, problem, help);
+        let fail = |problem: String| Error::input(file.display(), problem, help);
         let probe: Probe = serde_json::from_value(json::read(file, help)?)
             .map_err(|error| fail(error.to_string()))?;
         let lengths = || probe.pairs.iter().flat_map(|p| [p.clean.len(), p.corrupted.len()]);

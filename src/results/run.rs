@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config::RunConfig;
 use super::metrics::{EvalLine, Metrics};
 use super::summary::{ArmSummary, SUCCESS};
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 
 /// A weights file of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +40,10 @@ impl Run {
     ///
     /// # Errors
     /// When `folder` is not a folder.
-    pub fn read(folder: &Path) -> Result<Self, ReportError> {
+    pub fn read(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
-            return Err(ReportError::new(
-                folder,
-                Place::File,
+            return Err(Error::input(
+                folder.display(),
                 "no such folder",
                 "give the folder of one run, the one with metrics.jsonl in it",
             ));
@@ -206,7 +205,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When `root` is not a readable folder or holds no run.
-    pub fn read(root: &Path) -> Result<Self, ReportError> {
+    pub fn read(root: &Path) -> Result<Self> {
         let name = name_of(root);
         let mut arms = Vec::new();
         if is_run(root) {
@@ -222,9 +221,8 @@ impl Experiment {
             }
         }
         if arms.is_empty() {
-            return Err(ReportError::new(
-                root,
-                Place::File,
+            return Err(Error::input(
+                root.display(),
                 "holds no run",
                 "expected <arm>/seed-00/metrics.jsonl in it; train first, or give another folder",
             ));
@@ -242,7 +240,7 @@ impl Experiment {
 }
 
 impl Arm {
-    fn of(name: String, folders: &[PathBuf]) -> Result<Option<Self>, ReportError> {
+    fn of(name: String, folders: &[PathBuf]) -> Result<Option<Self>> {
         if folders.is_empty() {
             return Ok(None);
         }
@@ -263,9 +261,9 @@ fn name_of(folder: &Path) -> String {
     name.unwrap_or_else(|| folder.display().to_string())
 }
 
-fn folders(root: &Path) -> Result<Vec<PathBuf>, ReportError> {
+fn folders(root: &Path) -> Result<Vec<PathBuf>> {
     let fail = |error: std::io::Error| {
-        ReportError::io(
+        Error::unreadable(
             root,
             &error,
             "give the folder of an experiment: <arm>/seed-00/metrics.jsonl in it",
@@ -374,7 +372,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let error = Experiment::read(root.path()).unwrap_err();
         assert!(error.to_string().contains("holds no run"));
-        assert!(!error.help.is_empty());
+        assert!(!error.help().is_empty());
         assert!(Experiment::read(&root.path().join("absent")).is_err());
         assert!(Run::read(&root.path().join("absent")).is_err());
     }

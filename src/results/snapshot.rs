@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 
 const HELP: &str = "snapshots are safetensors files of F32 or F64 tensors; delete this one if the \
                     run was killed while writing it";
@@ -31,10 +31,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the file is missing or damaged, or a tensor is of another type.
-    pub fn read(file: &Path) -> Result<Self, ReportError> {
-        let bytes = std::fs::read(file).map_err(|error| ReportError::io(file, &error, HELP))?;
+    pub fn read(file: &Path) -> Result<Self> {
+        let bytes = std::fs::read(file).map_err(|error| Error::unreadable(file, &error, HELP))?;
         let tensors = SafeTensors::deserialize(&bytes)
-            .map_err(|error| ReportError::new(file, Place::File, error, HELP))?;
+            .map_err(|error| Error::input(file.display(), error, HELP))?;
         let mut snapshot = Snapshot::default();
         for (name, tensor) in tensors.iter() {
             let data = match tensor.dtype() {
@@ -47,8 +47,9 @@ impl Snapshot {
                     numbers.map(|&bytes| f64::from_le_bytes(bytes) as f32).collect()
                 }
                 other => {
+                    let place = format!("{}, tensor `{name}`", file.display());
                     let problem = format!("type {other:?}, expected F32 or F64");
-                    return Err(ReportError::new(file, Place::Tensor(name.into()), problem, HELP));
+                    return Err(Error::input(place, problem, HELP));
                 }
             };
             let weights = Weights { shape: tensor.shape().to_vec(), data };
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
     use safetensors::tensor::TensorView;
 
-    fn write(tensors: Vec<(&str, TensorView<'_>)>) -> Result<Snapshot, ReportError> {
+    fn write(tensors: Vec<(&str, TensorView<'_>)>) -> Result<Snapshot> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("step-000000.safetensors");
         std::fs::write(&file, safetensors::serialize(tensors, None).unwrap()).unwrap();

@@ -9,7 +9,7 @@ use super::look::Look;
 use super::pretraining::Pretraining;
 use super::run::{Arm, Experiment};
 use super::tuning::Tuning;
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result};
 use crate::files::json;
 
 /// Everything given to one page.
@@ -41,13 +41,13 @@ impl Sources {
     /// # Errors
     /// When a path is not there, or holds nothing that is known. What is damaged inside a folder is
     /// a note.
-    pub fn read(paths: &[PathBuf]) -> Result<Sources, ReportError> {
+    pub fn read(paths: &[PathBuf]) -> Result<Sources> {
         let mut sources = Sources::default();
         for path in paths {
             if path.is_file() {
                 let value = json::read(path, HELP)?;
                 if !sources.file(path, &name_of(path), &value)? {
-                    return Err(ReportError::new(path, Place::File, "is of no known kind", HELP));
+                    return Err(Error::input(path.display(), "is of no known kind", HELP));
                 }
             } else {
                 sources.folder(path)?;
@@ -64,7 +64,7 @@ impl Sources {
         Ok(sources)
     }
 
-    fn folder(&mut self, folder: &Path) -> Result<(), ReportError> {
+    fn folder(&mut self, folder: &Path) -> Result<()> {
         let comparison = folder.join("comparison.json");
         if comparison.is_file() {
             self.tunings.push(Tuning::of(
@@ -114,7 +114,7 @@ impl Sources {
     }
 
     /// Circuits and scores of a tuned model's folder.
-    fn tuned(&mut self, folder: &Path) -> Result<usize, ReportError> {
+    fn tuned(&mut self, folder: &Path) -> Result<usize> {
         let name = name_of(folder);
         let mut known = 0;
         for (file, when) in [("circuit-first", "before"), ("circuit", "after")] {
@@ -137,7 +137,7 @@ impl Sources {
     }
 
     /// Adds a file; false if it is of no known kind.
-    fn file(&mut self, file: &Path, name: &str, value: &Value) -> Result<bool, ReportError> {
+    fn file(&mut self, file: &Path, name: &str, value: &Value) -> Result<bool> {
         match value.get("kind").and_then(Value::as_str) {
             Some("tune-compare") => self.tunings.push(Tuning::of(file, name, value)?),
             Some("look") => self.looks.push(Look::of(file, value)?),
@@ -150,9 +150,9 @@ impl Sources {
     }
 }
 
-fn json_files(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries =
-        std::fs::read_dir(folder).map_err(|error| ReportError::io(folder, &error, HELP))?;
+        std::fs::read_dir(folder).map_err(|error| Error::unreadable(folder, &error, HELP))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|path| path.is_file() && path.extension().is_some_and(|e| e == "json"));
     files.sort();
@@ -218,7 +218,7 @@ mod tests {
         let error = Sources::read(&[file]).unwrap_err();
         assert!(error.to_string().contains("x.json: is of no known kind"), "{error}");
         for path in [root.path().join("absent"), root.path().into()] {
-            assert!(!Sources::read(&[path]).unwrap_err().help.is_empty());
+            assert!(!Sources::read(&[path]).unwrap_err().help().is_empty());
         }
     }
 }

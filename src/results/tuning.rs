@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::files::error::{Place, ReportError};
+use crate::error::{Error, Result, at_key};
 
 /// Methods compared on one task.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -111,13 +111,13 @@ impl Tuning {
     ///
     /// # Errors
     /// When it is not one in this form.
-    pub fn of(file: &Path, name: &str, value: &Value) -> Result<Tuning, ReportError> {
+    pub fn of(file: &Path, name: &str, value: &Value) -> Result<Tuning> {
         let mut tuning: Tuning = Deserialize::deserialize(value)
-            .map_err(|error| ReportError::new(file, Place::File, error, HELP))?;
+            .map_err(|error| Error::input(file.display(), error, HELP))?;
         if let Some(row) = tuning.rows.iter().find(|r| r.reports.iter().any(|r| r.path.is_empty()))
         {
-            let place = Place::Key(format!("rows.{:.40}.reports.path", row.name));
-            return Err(ReportError::new(file, place, "holds no look at the model", HELP));
+            let place = at_key(file, format_args!("rows.{:.40}.reports.path", row.name));
+            return Err(Error::input(place, "holds no look at the model", HELP));
         }
         tuning.name = name.into();
         Ok(tuning)
