@@ -1,15 +1,15 @@
-//! Named random numbers: the same seed gives the same numbers on every machine and thread count.
+//! Seeded random numbers: a seed gives the same numbers on every platform and thread count.
 //!
-//! The generator is ChaCha with 8 rounds. Its 64-bit stream number splits one seed into as many
-//! independent generators as there are purposes and stages, so that a change in how one of them is
-//! used (more dropout, one more test row) leaves the others as they were.
+//! The generator is ChaCha with 8 rounds, because it is specified and seekable. Its 64-bit stream
+//! number splits a seed into independent generators, one for each purpose and stage. So a change in
+//! how one of them is used (more dropout, another test row) does not affect the others.
 #![forbid(unsafe_code)]
 
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What a generator is for; each purpose has numbers of its own.
+/// What a generator is for; each purpose has a stream of its own.
 ///
 /// The values are part of what a seed means: add new ones at the end, never renumber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,21 +27,21 @@ pub enum Purpose {
     Mask = 4,
     /// Random directions and samples of an estimate (gradient checks, orders of Shapley values).
     Sample = 5,
-    /// The pairs by which a training run looks at its circuits.
+    /// The pairs on which a training run scores its circuits.
     Probe = 6,
-    /// Pairs drawn again for an interval.
+    /// Bootstrap samples of pairs.
     Bootstrap = 7,
-    /// Random circuits to compare with.
+    /// Random circuits, as controls.
     Null = 8,
-    /// The masks that edge pruning tries, and the order of the pairs it tries them on.
+    /// The masks that edge pruning samples, and the order of its pairs.
     Prune = 9,
     /// Batches of the mixture of generated text, one stage each.
     Mixture = 10,
-    /// Initial numbers of low-rank adapters, one stage for each matrix.
+    /// Initial values of low-rank adapters, one stage for each matrix.
     Adapter = 11,
 }
 
-/// A seeded generator that can be saved and continued.
+/// A seeded generator whose state can be saved and restored.
 ///
 /// ```
 /// use edgegrad::rng::{Purpose, Rng};
@@ -56,7 +56,7 @@ pub struct Rng {
     chacha: ChaCha8Rng,
 }
 
-/// Where a generator stands: everything that decides the numbers it gives next.
+/// The state of a generator: all that determines its next values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RngState {
@@ -64,7 +64,7 @@ pub struct RngState {
     pub seed: u64,
     /// Purpose and stage, as ChaCha's stream number.
     pub stream: u64,
-    /// How many 32-bit words of the stream have been used.
+    /// The number of 32-bit words already used.
     pub position: u64,
 }
 
@@ -75,7 +75,7 @@ impl Rng {
         Rng::from_state(&RngState { seed, stream, position: 0 })
     }
 
-    /// The generator that stands where `state` says.
+    /// The generator in the given state.
     pub fn from_state(state: &RngState) -> Rng {
         // The key is the seed itself, not a hash of it that a later version might compute
         // differently; ChaCha's rounds do the mixing.
@@ -87,9 +87,9 @@ impl Rng {
         Rng { seed: state.seed, chacha }
     }
 
-    /// Where the generator stands.
+    /// The state of the generator.
     pub fn state(&self) -> RngState {
-        // The position has 68 bits; at a number every nanosecond the low 64 last for centuries.
+        // The position has 68 bits; at a value every nanosecond the low 64 last for centuries.
         let position = self.chacha.get_word_pos() as u64;
         RngState { seed: self.seed, stream: self.chacha.get_stream(), position }
     }
@@ -99,30 +99,30 @@ impl Rng {
         self.chacha.next_u64()
     }
 
-    /// A number in [0, 1): a multiple of 2^-53, all equally likely.
+    /// A uniform value in [0, 1): a multiple of 2^-53.
     pub fn uniform(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// A number of the standard normal distribution.
+    /// A value of the standard normal distribution.
     ///
-    /// Box and Muller's transform without its second half: every call takes two uniform numbers,
-    /// so nothing has to be kept between calls and saved with the state.
+    /// The Box-Muller transform without its second half: every call takes two uniform values, so
+    /// nothing has to be kept between calls and saved with the state.
     pub fn normal(&mut self) -> f64 {
         // 1 - u lies in (0, 1], where the logarithm is finite.
         let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
         radius * libm::cos(std::f64::consts::TAU * self.uniform())
     }
 
-    /// A whole number in 0..n, all equally likely.
+    /// A uniform whole number in 0..n.
     ///
     /// # Panics
-    /// When `n` is 0.
+    /// If `n` is 0.
     #[track_caller]
     pub fn below(&mut self, n: u64) -> u64 {
         assert!(n > 0, "below(0): there is no number to choose");
-        // Lemire's multiplication: the high word is the answer; low words under 2^64 mod n would
-        // make some answers more likely than others and are drawn again.
+        // Lemire's multiplication: the high word is the result. Low words under 2^64 mod n would
+        // make some results more likely than others and are drawn again.
         let threshold = n.wrapping_neg() % n;
         loop {
             let product = u128::from(self.bits()) * u128::from(n);
@@ -132,7 +132,7 @@ impl Rng {
         }
     }
 
-    /// Puts `items` into a random order, all orders equally likely (Fisher and Yates).
+    /// Shuffles `items`, all orders equally likely (Fisher-Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u64 + 1) as usize);
@@ -146,8 +146,8 @@ mod tests {
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
     use rand::Rng as _;
 
-    /// Values from a second implementation of the same definitions, written from ChaCha's
-    /// specification: a change of any of them changes what every seed means.
+    /// Values from an independent implementation, written from ChaCha's specification: a change of
+    /// any of them changes what every seed means.
     #[test]
     fn golden() {
         let mut rng = Rng::new(0, Purpose::Init, 0);
@@ -203,8 +203,8 @@ mod tests {
         }
     }
 
-    /// By Hoeffding's inequality a count of `n` independent trials leaves its mean by `t` or more
-    /// with probability at most 2 exp(-2 t^2 / n); `t` makes that 1e-9 over all `bins`.
+    /// By Hoeffding's inequality a count of `n` independent trials deviates from its mean by `t` or
+    /// more with probability at most 2 exp(-2 t^2 / n); `t` makes that 1e-9 over all `bins`.
     fn allowed(n: usize, bins: usize) -> f64 {
         (n as f64 * (2.0 * bins as f64 / 1e-9).ln() / 2.0).sqrt()
     }

@@ -1,4 +1,4 @@
-//! The non-linearity of an MLP, by name.
+//! The activation functions of MLPs, by name.
 
 use crate::named::named;
 use crate::ops;
@@ -6,14 +6,14 @@ use crate::simd::Element;
 use crate::tape::{Tape, Var};
 
 named! {
-    /// The non-linearity of an MLP.
+    /// The activation function of an MLP.
     Activation {
         /// GELU by the error function.
         #[default]
         Gelu = "gelu",
         /// GELU by tanh.
         GeluTanh = "gelu-tanh",
-        /// The rectifier.
+        /// The rectified linear unit.
         Relu = "relu",
         /// `x / (1 + exp(-x))`.
         Silu = "silu",
@@ -23,7 +23,7 @@ named! {
 }
 
 impl Activation {
-    /// Records it: any shape, unchanged.
+    /// Records it, elementwise: any shape.
     pub fn record<T: Element>(self, tape: &mut Tape<T>, x: Var) -> Var {
         match self {
             Activation::Gelu => ops::gelu(tape, x),

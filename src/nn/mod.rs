@@ -1,4 +1,4 @@
-//! Models and what trains them: configurations, parameters, optimisers, schedules.
+//! Models and their training: configurations, parameters, optimizers, learning-rate schedules.
 #![forbid(unsafe_code)]
 
 mod activation;

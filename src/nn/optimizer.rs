@@ -1,4 +1,4 @@
-//! Optimisers: how a gradient changes a parameter.
+//! Optimizers: how a gradient changes a parameter.
 
 use crate::simd::rows::{self, By, EXP, RUN};
 use crate::simd::{Element, Kernel, Lanes, slice};
@@ -7,35 +7,35 @@ use crate::tensor::Buffer;
 /// An update rule with its constants, as PyTorch defines them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// Adam (Kingma and Ba 2015); `weight_decay` is added to the gradient as `weight_decay * x`.
+    /// Adam (Kingma and Ba 2015); `weight_decay * x` is added to the gradient.
     Adam {
         /// Decay rates of the two moments.
         betas: [f64; 2],
         /// Added to the root of the second moment.
         eps: f64,
-        /// Strength of the quadratic penalty.
+        /// Strength of the L2 penalty.
         weight_decay: f64,
     },
-    /// AdamW (Loshchilov and Hutter 2019): `x` shrinks by `lr * weight_decay` beside the update.
+    /// AdamW (Loshchilov and Hutter 2019): decoupled decay, `x` shrinks by `lr * weight_decay`.
     AdamW {
         /// Decay rates of the two moments.
         betas: [f64; 2],
         /// Added to the root of the second moment.
         eps: f64,
-        /// How fast parameters shrink.
+        /// Strength of the decoupled decay.
         weight_decay: f64,
     },
     /// Stochastic gradient descent with momentum.
     Sgd {
-        /// How much of the last update stays in the next.
+        /// The share of the last update in the next.
         momentum: f64,
-        /// Strength of the quadratic penalty.
+        /// Strength of the L2 penalty.
         weight_decay: f64,
     },
 }
 
 impl Rule {
-    /// How many numbers of state it keeps for each parameter.
+    /// The moments it keeps for each parameter.
     pub fn moments(&self) -> usize {
         match self {
             Rule::Adam { .. } | Rule::AdamW { .. } => 2,
@@ -67,7 +67,7 @@ pub struct Optimizer<T> {
 }
 
 impl<T: Element> Optimizer<T> {
-    /// A fresh optimiser for parameters of the given sizes.
+    /// An optimizer with zero moments for parameters of the given sizes.
     pub fn new(rule: Rule, sizes: impl IntoIterator<Item = usize>) -> Self {
         let fresh = |n| vec![Buffer::zeros(n); rule.moments()];
         Optimizer {
@@ -78,7 +78,7 @@ impl<T: Element> Optimizer<T> {
         }
     }
 
-    /// Begins a step; then update each parameter once.
+    /// Begins a step; update each parameter once in it.
     pub fn begin_step(&mut self) {
         self.step += 1;
         if let Rule::Adam { betas, .. } | Rule::AdamW { betas, .. } = self.rule {
@@ -86,14 +86,14 @@ impl<T: Element> Optimizer<T> {
         }
     }
 
-    /// Changes parameter number `i` by its gradient.
+    /// Updates parameter `i` by its gradient, both in the same order of elements.
     ///
     /// # Panics
-    /// If the sizes differ from those the optimiser was made for.
+    /// If the sizes differ from those the optimizer was made for.
     #[inline]
     pub fn update(&mut self, i: usize, lr: f64, x: &mut [T], gradient: &[T]) {
         let (rule, powers) = (self.rule, self.powers);
-        // What a rule does not remember is empty.
+        // Moments that a rule does not have are empty.
         let (first, second): (&mut [T], &mut [T]) = match &mut self.moments[i][..] {
             [] => (&mut [], &mut []),
             [one] => (one, &mut []),
@@ -106,10 +106,10 @@ impl<T: Element> Optimizer<T> {
         });
     }
 
-    /// Goes on by another rule with what it remembers.
+    /// Continues by another rule, with the same moments.
     ///
     /// # Panics
-    /// If the rule remembers another amount of numbers.
+    /// If the rule has another number of moments.
     pub fn follow(&mut self, rule: Rule) {
         assert_eq!(
             rule.moments(),
@@ -125,25 +125,26 @@ impl<T: Element> Optimizer<T> {
         self.step
     }
 
-    /// The moments of parameter number `i`, the first one first.
+    /// The moments of parameter `i`, the first one first, each in the parameter's order of
+    /// elements.
     pub fn moments(&self, i: usize) -> &[Buffer<T>] {
         &self.moments[i]
     }
 
-    /// Continues from a saved state: the steps begun, and the moments of each parameter.
+    /// Restores a saved state: the steps begun, and the moments of each parameter.
     ///
     /// # Panics
-    /// If the sizes differ from those the optimiser was made for.
+    /// If the sizes differ from those the optimizer was made for.
     pub fn restore(&mut self, step: u64, moments: Vec<Vec<Buffer<T>>>) {
         let sizes = |m: &[Vec<Buffer<T>>]| -> Vec<Vec<usize>> {
             m.iter().map(|m| m.iter().map(|m| m.len()).collect()).collect()
         };
-        assert_eq!(sizes(&moments), sizes(&self.moments), "sizes of the optimiser's state");
+        assert_eq!(sizes(&moments), sizes(&self.moments), "sizes of the optimizer's state");
         (self.step, self.moments) = (step, moments);
     }
 }
 
-// Derived, it would ask no more of numbers than that they can be cloned.
+// Derived, it would require `T: Clone` alone, but a buffer clones elements.
 impl<T: Element> Clone for Optimizer<T> {
     fn clone(&self) -> Self {
         let Optimizer { rule, step, powers, ref moments } = *self;
@@ -207,9 +208,9 @@ impl<T: Element> Kernel<T> for Update<'_, T> {
 
 /// Weight decay, in both of its forms.
 struct Decay {
-    /// What the parameter is multiplied by before the update.
+    /// The factor on the parameter before the update.
     shrink: f64,
-    /// What times the parameter is added to the gradient.
+    /// The factor on the parameter that is added to the gradient.
     penalty: f64,
 }
 
@@ -252,13 +253,12 @@ fn adam<L: Lanes>(
     }
 }
 
-/// The sum of squares of `g`, in double precision whatever the element.
+/// The sum of squares of all elements of `g`, in double precision whatever the element type.
 pub fn squared_norm<T: Element>(g: &[T]) -> f64 {
     g.iter().map(|x| x.to_f64() * x.to_f64()).sum()
 }
 
-/// What gradients are multiplied by so that their common norm is at most `limit`
-/// (Pascanu et al. 2013).
+/// The factor on gradients that limits their joint norm to `limit` (Pascanu et al. 2013).
 pub fn clip_factor(norm: f64, limit: f64) -> f64 {
     // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
     (limit / (norm + 1e-6)).min(1.0)
@@ -268,7 +268,7 @@ pub fn clip_factor(norm: f64, limit: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// The rules written out number by number, as PyTorch's documentation has them.
+    /// The rules written out element by element, as in PyTorch's documentation.
     fn by_the_book(rule: Rule, lr: f64, gradients: &[f64], mut x: f64) -> f64 {
         let (mut m, mut v, mut buffer) = (0.0, 0.0, 0.0);
         for (t, &g) in (1..).zip(gradients) {
@@ -307,7 +307,7 @@ mod tests {
             Rule::Sgd { momentum: 0.9, weight_decay: 0.0 },
         ] {
             let mut optimizer = Optimizer::<f64>::new(rule, [5, 19]);
-            // Number `i` begins elsewhere and is pulled more strongly.
+            // Element `i` starts elsewhere and has another gradient.
             let start = |i: usize| 0.7 - 0.05 * i as f64;
             let pulls = |i: usize| gradients.map(|g| g * (1.0 + 0.1 * i as f64));
             let mut x: Vec<f64> = (0..19).map(start).collect();

@@ -36,11 +36,11 @@ pub struct Config {
     pub activation: Activation,
     /// Whether the MLP has biases.
     pub mlp_bias: bool,
-    /// How much of the MLP's output is dropped in training.
+    /// The dropout rate of the MLP's output in training.
     pub dropout: f64,
 }
 
-/// What a parameter belongs to, for learning rates and gradient norms.
+/// The groups of parameters, for learning rates and gradient norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
     /// Token embeddings.
@@ -79,17 +79,17 @@ pub struct Parameter {
     pub name: &'static str,
     /// The shape, as PyTorch stores it.
     pub shape: Shape,
-    /// What it belongs to.
+    /// Its group.
     pub group: Group,
 }
 
 /// The name under which the authors' files repeat the token embedding as unembedding.
 pub const TIED: &str = "output.weight";
 
-/// The norm's guard against zero; the authors add it outside of the root.
+/// The norm's guard against zero; the authors add it outside the root.
 pub(crate) const EPS: Eps = Eps::Outside(1e-5);
 
-/// The width up to which MLPs share their initial numbers (the authors' `MAX_FFN_DIM`).
+/// The width up to which MLPs share their initial values (the authors' `MAX_FFN_DIM`).
 const SHARED_MLP: usize = 2048;
 
 impl Config {
@@ -114,14 +114,14 @@ impl Config {
         list
     }
 
-    /// Initial values of all [`parameters`](Self::parameters), drawn as the authors draw them:
-    /// embeddings from N(0, 1), query and values from U(-1, 1) / sqrt(D), and the MLP from one
-    /// matrix of U(-1, 1) whose first F rows serve a width of F, so that models of different
-    /// widths share their first neurons.
+    /// Initial values of all [`parameters`](Self::parameters), each in row-major order, drawn as
+    /// the authors draw them: embeddings from N(0, 1), query and values from U(-1, 1) / sqrt(D),
+    /// and the MLP from one matrix of U(-1, 1) whose first F rows serve a width of F, so that
+    /// models of different widths share their first neurons.
     pub fn init(&self, seed: u64) -> Vec<Vec<f64>> {
         let (v, l, d, f) = (self.vocab, self.seq_len, self.d_model, self.d_mlp);
         let mut rng = Rng::new(seed, Purpose::Init, 0);
-        // Drawn first and always whole, so that what follows does not depend on the width.
+        // Drawn first and always whole, so that the other parameters do not depend on the width.
         let columns = 2 * d + 2;
         let shared: Vec<f64> =
             (0..SHARED_MLP.max(f).max(d) * columns).map(|_| 2.0 * rng.uniform() - 1.0).collect();
@@ -159,7 +159,7 @@ pub struct Pooled {
     pub parameters: Vec<Var>,
     lookup: Lookup,
     targets: Ids,
-    /// `[B]`, what each sequence counts in the loss.
+    /// `[B]`, the weight of each sequence in the loss.
     weights: Var,
     seq_len: usize,
     /// `[B, L]`, each row sums to 1.
@@ -170,17 +170,18 @@ pub struct Pooled {
     pub logits: Var,
     /// `[B]`, the cross-entropy of each sequence in nats.
     pub losses: Var,
-    /// `[]`, the mean of the losses, or its part that this batch contributes.
+    /// `[]`, the mean of the losses, or the contribution of this part of the batch to it.
     pub loss: Var,
 }
 
 /// How a batch finds its embeddings.
 #[derive(Clone, Copy, Debug)]
 enum Lookup {
-    /// All V L sums of a token and a position are computed once, and a batch looks them up: what
-    /// comes before the softmax depends on nothing else. Row `token * L + t`.
+    /// Computes all V L sums of a token and a position once, and a batch looks them up: attention
+    /// scores and values depend on nothing else. It pays where the batch is larger than the
+    /// vocabulary. Row `token * L + t`.
     Table { rows: Ids },
-    /// Each place of the batch is computed by itself: for large vocabularies and small batches.
+    /// Computes each position of the batch by itself: for large vocabularies and small batches.
     Direct { tokens: Ids },
 }
 
@@ -258,11 +259,11 @@ impl Pooled {
         }
     }
 
-    /// Sets the batch: `tokens [B, L]`, `targets [B]`, as iterators over sequences. The loss is
+    /// Sets the batch: `tokens [B, L]` and `targets [B]`, as iterators over sequences. The loss is
     /// the mean over them.
     ///
     /// # Panics
-    /// If there are none or more than B, or a token or target is outside of the vocabulary.
+    /// If there are no sequences or more than B, or a token or target is outside the vocabulary.
     #[track_caller]
     pub fn set_batch<'a, T: Element>(
         &self,
@@ -273,8 +274,9 @@ impl Pooled {
         self.set_part(program, batch, total);
     }
 
-    /// Sets a part of a batch of `total` sequences: the losses and gradients of all parts add up to
-    /// those of the batch. Where there are fewer than B sequences, the rest counts nothing.
+    /// Sets a part of a batch of `total` sequences, `tokens [B, L]` and `targets [B]`: the losses
+    /// and gradients of all parts sum to those of the batch. With fewer than B sequences, the
+    /// remaining rows have weight 0.
     ///
     /// # Panics
     /// As [`set_batch`](Self::set_batch).
@@ -314,15 +316,15 @@ impl Pooled {
         rest.fill(T::ZERO);
     }
 
-    /// Sets all parameters, in the order of [`Config::parameters`].
+    /// Sets all parameters, each in row-major order, in the order of [`Config::parameters`].
     ///
     /// # Panics
     /// If one has the wrong size.
     #[track_caller]
-    pub fn set_parameters<T: Element>(&self, program: &mut Program<T>, numbers: &[Vec<T>]) {
-        assert_eq!(numbers.len(), self.parameters.len(), "parameters");
-        for (&x, numbers) in self.parameters.iter().zip(numbers) {
-            program.set(x, numbers);
+    pub fn set_parameters<T: Element>(&self, program: &mut Program<T>, values: &[Vec<T>]) {
+        assert_eq!(values.len(), self.parameters.len(), "parameters");
+        for (&x, values) in self.parameters.iter().zip(values) {
+            program.set(x, values);
         }
     }
 }
@@ -340,7 +342,7 @@ mod tests {
     }
 
     /// Logits, losses, attention and all gradients of one batch.
-    fn numbers(config: &Config, table: bool) -> Vec<Vec<f64>> {
+    fn outputs(config: &Config, table: bool) -> Vec<Vec<f64>> {
         let mut tape = Tape::<f64>::new();
         let model = Pooled::record_as(&mut tape, config, BATCH, table);
         assert_eq!(matches!(model.lookup, Lookup::Table { .. }), table);
@@ -362,11 +364,11 @@ mod tests {
     fn both_lookups_are_one_model() {
         for mlp_bias in [true, false] {
             let config = Config { mlp_bias, ..config(9) };
-            let (table, direct) = (numbers(&config, true), numbers(&config, false));
+            let (table, direct) = (outputs(&config, true), outputs(&config, false));
             assert_eq!(table.len(), 4 + config.parameters().len());
             for (i, (a, b)) in table.iter().zip(&direct).enumerate() {
                 let size = a.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-                assert!(size > 1e-3, "the numbers {i} say nothing: {a:?}");
+                assert!(size > 1e-3, "output {i} is too small to compare: {a:?}");
                 let apart = a.iter().zip(b).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
                 assert!(a.len() == b.len() && apart < 1e-12 * size.max(1.0), "{i}: {apart:e}");
             }
@@ -395,7 +397,7 @@ mod tests {
         assert_eq!(a, b[..8 * 4]);
         let (a, b) = both("mlp.fc1.bias");
         assert_eq!(a, b[..8]);
-        // These are divided by the root of the width, here 8 and 32: by twice as much.
+        // These are divided by the root of the width, here 8 and 32: a factor of two.
         let (a, b) = both("mlp.fc2.weight");
         for i in 0..4 {
             for j in 0..8 {
@@ -412,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn initial_numbers_fill_their_bounds() {
+    fn initial_values_fill_their_bounds() {
         let config = Config { d_model: 25, vocab: 400, ..config(100) };
         for (name, bound) in [
             ("softmax.query.weight", 0.2),
@@ -427,14 +429,14 @@ mod tests {
             assert!(-bound <= low && high <= bound, "{name}: {low} {high}");
             assert!(low < -0.7 * bound && 0.7 * bound < high, "{name}: {low} {high}");
         }
-        // 10,000 standard normal numbers: mean and variance within five standard errors.
+        // 10,000 standard normal values: mean and variance within five standard errors.
         let x = initial(&config, 0, "token_emb.weight");
         let mean = x.iter().sum::<f64>() / x.len() as f64;
         let variance = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
         assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.071, "{mean} {variance}");
     }
 
-    /// Dropped outputs are made up for: muted, or on average, the model is the one without dropout.
+    /// Dropout is unbiased: muted, or on average, the model is the one without it.
     #[test]
     fn dropout_keeps_the_mean() {
         let dropped = Config { dropout: 0.25, ..config(9) };
@@ -447,10 +449,10 @@ mod tests {
         model.set_batch(&mut program, tokens.chunks_exact(6).zip(targets));
         program.mute_noise();
         program.forward();
-        let plain = numbers(&config(9), true);
+        let plain = outputs(&config(9), true);
         assert_eq!(program.value(model.logits), plain[0]);
-        // The logits are linear in the factors: their mean is that of the muted model. A factor
-        // has variance 1/3; five standard errors of the mean of 20,000 draws for each output.
+        // The logits are linear in the factors: their mean is that of the muted model. A factor has
+        // variance 1/3; five standard errors of the mean of 20,000 draws for each output.
         const DRAWS: usize = 20_000;
         let mut rng = Rng::new(0, Purpose::Dropout, 0);
         let mut total = vec![0.0; plain[0].len()];

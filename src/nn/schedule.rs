@@ -1,17 +1,17 @@
-//! Learning rates over time.
+//! Learning-rate schedules.
 
 use crate::named::named;
 use std::f64::consts::PI;
 
 named! {
-    /// How the learning rate moves after the warm-up.
+    /// The course of the learning rate after the warm-up.
     Shape {
-        /// It stays.
+        /// Constant.
         #[default]
         Constant = "constant",
-        /// It falls in a straight line.
+        /// Linear decay.
         Linear = "linear",
-        /// It falls along half a period of a cosine.
+        /// Half a period of a cosine.
         Cosine = "cosine",
     }
 }
@@ -19,15 +19,15 @@ named! {
 /// A learning rate for each step of a stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
-    /// How it moves after the warm-up.
+    /// The course after the warm-up.
     pub shape: Shape,
     /// The largest learning rate.
     pub peak: f64,
-    /// Where a falling one ends.
+    /// The learning rate at the end of a decay.
     pub floor: f64,
-    /// Steps in which it rises from 0, in a straight line.
+    /// Steps of linear warm-up from 0.
     pub warmup: usize,
-    /// All steps, the warm-up among them.
+    /// All steps, including the warm-up.
     pub steps: usize,
 }
 
@@ -36,7 +36,8 @@ impl Schedule {
     ///
     /// ```
     /// use edgegrad::nn::{Schedule, ScheduleShape};
-    /// let s = Schedule { shape: ScheduleShape::Cosine, peak: 1.0, floor: 0.0, warmup: 2, steps: 6 };
+    /// let shape = ScheduleShape::Cosine;
+    /// let s = Schedule { shape, peak: 1.0, floor: 0.0, warmup: 2, steps: 6 };
     /// let rates: Vec<f64> = (0..6).map(|i| (s.at(i) * 1000.0).round() / 1000.0).collect();
     /// assert_eq!(rates, [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]);
     /// ```

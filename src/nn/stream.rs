@@ -1,8 +1,8 @@
 //! The residual stream: the parts of a model write to it and read from it.
 //!
 //! A model records itself against a [`Stream`]. [`Sum`] is the plain one: a running sum that every
-//! part reads. A graph of edges is another: it knows who wrote what and can give every reader a sum
-//! of its own.
+//! part reads. Masked graphs, adapters and specialised circuits are others: they know who wrote
+//! what and can give every reader a sum of its own. The model knows of none of them.
 
 use crate::ops::{self, Norm};
 use crate::simd::Element;
@@ -32,12 +32,12 @@ pub enum Reader {
     Logits,
 }
 
-/// What a part writes: `z w + bias`, or `z` itself where there is no `w`.
+/// What a part writes: `z w + bias`, or `z` itself without `w`.
 #[derive(Clone, Copy, Debug)]
 pub struct Written {
     /// Who writes.
     pub by: Writer,
-    /// `[B, T, N]`: the heads' mixed values side by side, the neurons' activations, or the sum.
+    /// `[B, T, N]`: the heads' mixed values side by side, the neurons' activations, or a sum.
     pub z: Var,
     /// `[N, D]`.
     pub w: Option<Var>,
@@ -45,7 +45,7 @@ pub struct Written {
     pub bias: Option<Var>,
 }
 
-/// What a part reads: `norm(x) w + bias`, or `norm(x)` where there is no `w`.
+/// What a part reads: `norm(x) w + bias`, or `norm(x)` without `w`.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
     /// Who reads.
@@ -63,12 +63,12 @@ pub struct Read {
     pub bias: Option<Var>,
 }
 
-/// How much of a layer is computed.
+/// The heads and neurons of a layer that are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Heads that ask.
+    /// Query heads.
     pub heads: usize,
-    /// Heads that answer.
+    /// Key-value heads.
     pub kv_heads: usize,
     /// Neurons.
     pub neurons: usize,
@@ -85,15 +85,15 @@ pub trait Stream<T: Element> {
     /// If nothing was.
     fn read(&mut self, tape: &mut Tape<T>, read: Read) -> Var;
 
-    /// How much of a layer of transformers is computed: all of it, unless the stream leaves parts
-    /// out. What it reads is then so much narrower, and a part of which nothing is left neither
-    /// reads nor writes.
+    /// The heads and neurons of a transformer layer that are computed: all of them, unless the
+    /// stream leaves some out. The activations are then as much narrower, and a part with nothing
+    /// left neither reads nor writes.
     fn share(&self, _layer: usize, whole: Share) -> Share {
         whole
     }
 }
 
-/// The plain stream: one running sum that serves every reader.
+/// The plain stream: one running sum for all readers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum(Option<Var>);
 
@@ -103,7 +103,7 @@ impl Sum {
         Sum(Some(x))
     }
 
-    /// `[B, T, D]`, the sum of what was written so far.
+    /// The sum of what was written so far, `[B, T, D]`.
     ///
     /// # Panics
     /// If nothing was.
@@ -111,7 +111,7 @@ impl Sum {
         self.0.expect("something was written")
     }
 
-    /// Adds what a part writes, and returns it: `[B, T, D]`.
+    /// Adds what a part writes, and returns that: `[B, T, D]`.
     pub fn add<T: Element>(&mut self, tape: &mut Tape<T>, written: Written) -> Var {
         let Written { z, w, bias, .. } = written;
         let added = match (w, bias) {
@@ -126,7 +126,7 @@ impl Sum {
         added
     }
 
-    /// Reads the sum: the norm of it `[B, T, D]`, and what is read `[B, T, N]`.
+    /// Reads the sum: its norm `[B, T, D]`, and the result of the read `[B, T, N]`.
     pub fn reads<T: Element>(&self, tape: &mut Tape<T>, read: &Read) -> (Var, Var) {
         let normed = read.norm.record(tape, self.so_far(), read.gain, read.norm_bias);
         let y = read.w.map_or(normed, |w| ops::project(tape, normed, w, read.bias));

@@ -10,19 +10,18 @@ use crate::tensor::Shape;
 pub enum Positions {
     /// An embedding for each position, added to the token's.
     Learned,
-    /// Queries and keys are rotated by angles that grow with the position (RoPE).
+    /// Rotation of queries and keys by angles proportional to the position (RoPE).
     Rotary(Rotary),
-    /// It does not.
+    /// None.
     None,
 }
 
-/// The shape of a model. Every field is what the computation needs; dialects of files are mapped to
-/// it where they are read.
+/// The shape of a model: what its computation needs. Readers map the dialects of model files to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Tokens (V).
     pub vocab: usize,
-    /// Numbers that come out at each position; the tokens again in a language model.
+    /// Width of the output at each position: V in a language model.
     pub vocab_out: usize,
     /// The longest sequence.
     pub context: usize,
@@ -30,23 +29,23 @@ pub struct Config {
     pub layers: usize,
     /// Width of the residual stream (D).
     pub d_model: usize,
-    /// Heads that ask (H).
+    /// Query heads (H).
     pub heads: usize,
-    /// Heads that answer (KV); each serves `heads / kv_heads` of those that ask.
+    /// Key-value heads (KV); each serves `heads / kv_heads` neighbouring query heads.
     pub kv_heads: usize,
     /// Width of a head (K).
     pub d_head: usize,
     /// Neurons of an MLP (F), 0 for a model of attention alone.
     pub d_mlp: usize,
-    /// The non-linearity of the MLPs.
+    /// The activation function of the MLPs.
     pub activation: Activation,
-    /// Whether a neuron's activation is multiplied by a second reading (SwiGLU and its kin).
+    /// Whether a neuron's activation is multiplied by a second projection (SwiGLU and its kin).
     pub gated: bool,
-    /// Whether a token sees only itself and those before it.
+    /// Whether a position attends only to itself and the positions before it.
     pub causal: bool,
     /// What attention scores are divided by.
     pub attn_scale: f64,
-    /// How positions enter.
+    /// The position encoding.
     pub positions: Positions,
     /// The norm before each part.
     pub norm: Norm,
@@ -68,10 +67,10 @@ pub struct Config {
 
 /// A parameter of a transformer: its name and its shape.
 ///
-/// Names are those of TransformerLens. Where several of its tensors are used in one product they
-/// are stored as one: `attn.W_QKV [D, (H + 2 KV) K]` holds all queries, then keys, then values,
-/// head after head; `mlp.W_in [D, 2 F]` of a gated MLP holds the gates, then the values. `attn.W_O`
-/// is `[H K, D]`, and `unembed.W_U` is transposed: `[V, D]`.
+/// Names are those of TransformerLens. Where several of its tensors are factors of one product they
+/// are stored as one: `attn.W_QKV [D, (H + 2 KV) K]` holds the queries of all heads, then their
+/// keys, then their values, head after head; `mlp.W_in [D, 2 F]` of a gated MLP holds the gates,
+/// then the values. `attn.W_O` is `[H K, D]`, and `unembed.W_U` is transposed: `[V, D]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// The name, such as `blocks.0.attn.W_QKV`.
@@ -80,17 +79,17 @@ pub struct Parameter {
     pub shape: Shape,
 }
 
-/// The most layers, and the most numbers of anything else, that a [`Config`] may ask for: more
-/// than any model has, and few enough that products of two do not overflow.
+/// The most layers, and the largest of all other sizes, that a [`Config`] may have: larger than any
+/// model's, and small enough that products of two do not overflow.
 const LAYERS: usize = 10_000;
 const NUMBERS: usize = 1 << 31;
 
 impl Config {
-    /// Whether a model can have this shape.
+    /// Checks that a model can have this shape.
     ///
     /// # Errors
-    /// If it cannot: a size that is 0 or absurd, heads that do not divide, a rotation that does not
-    /// fit into a head. The place of the error is the field.
+    /// The first field that it cannot have, as the place: a size of 0 or beyond the limits, heads
+    /// that do not divide, a rotation that does not fit into a head.
     pub fn check(&self) -> Result<()> {
         for (name, size, least, most) in [
             ("vocab", self.vocab, 1, NUMBERS),
@@ -119,7 +118,7 @@ impl Config {
         }
         if let Positions::Rotary(Rotary { dims, base, .. }) = self.positions {
             if dims == 0 || !dims.is_multiple_of(2) || dims > self.d_head {
-                let message = format!("{dims} of a head's {} numbers are rotated", self.d_head);
+                let message = format!("{dims} of a head's {} elements are rotated", self.d_head);
                 let help = "an even number of them can be, at most the whole head";
                 return Err(Error::input("rotary dims", message, help));
             }
@@ -149,10 +148,11 @@ impl Config {
         Ok(())
     }
 
-    /// The same model with the roundings of Hugging Face's transformers: it computes
-    /// root-mean-square norms and the cosines and sines of rotations in single precision, also
-    /// where everything else is in doubles. Its logits in doubles are those of this configuration
-    /// to their last digits, and those of the unrounded one to some 1e-7.
+    /// The same model with the roundings of Hugging Face's transformers, which computes
+    /// root-mean-square norms and the cosines and sines of rotations in single precision even in a
+    /// model of doubles. The logits in doubles are then those of transformers to the last bit;
+    /// without rounding they differ by some 1e-7. Readers never round, so that attribution and
+    /// derivatives are those of doubles.
     pub fn rounded(&self) -> Config {
         let norm = match self.norm {
             Norm::Rms(Eps::Inside(eps)) => Norm::Rms(Eps::InsideSingle(eps)),
@@ -165,12 +165,12 @@ impl Config {
         Config { norm, positions, ..self.clone() }
     }
 
-    /// Numbers of the queries, keys and values of one position: `(H + 2 KV) K`.
+    /// Width of the queries, keys and values of a position: `(H + 2 KV) K`.
     pub fn d_qkv(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.d_head
     }
 
-    /// Numbers that an MLP reads into: F, or 2 F if it is gated.
+    /// Width of the MLP's input projection: F, or 2 F if it is gated.
     pub fn d_mlp_in(&self) -> usize {
         self.d_mlp * (1 + self.gated as usize)
     }
@@ -243,7 +243,7 @@ impl Config {
         }
     }
 
-    /// The norm of [`Eps::Inside`] that most models with root-mean-square norms use.
+    /// The norm of [`Eps::Inside`] that most models with root-mean-square norms have.
     pub fn rms(eps: f64) -> Norm {
         Norm::Rms(Eps::Inside(eps))
     }

@@ -1,7 +1,7 @@
 //! Transformers, decoders and encoders, as the parts that write to and read from a
 //! [residual stream](super::stream).
 //!
-//! With B sequences of T tokens, a stream of D numbers, H heads of K and F neurons:
+//! With B sequences of T tokens, a stream of width D, H heads of width K and F neurons:
 //!
 //! ```text
 //! x      = W_E[token] (+ W_pos[position])                     [B, T, D]
@@ -34,7 +34,7 @@
 //! transformer.set_tokens(&mut program, &[1, 2, 3, 1, 2, 9]);
 //! program.forward();
 //! let logits = program.value(logits); // [2, 3, 10]
-//! // What was the same up to a token is the same after it.
+//! // Equal prefixes give equal logits.
 //! assert_eq!(logits[10..20], logits[40..50]);
 //! assert_ne!(logits[20..30], logits[50..60]);
 //! ```
@@ -51,18 +51,18 @@ use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape, Var};
 use crate::tensor::Buffer;
 
-/// A model: its shape and its numbers, [shared](Buffer::share) between the programs that use them.
+/// A model: its shape and its weights, [shared](Buffer::share) between the programs that use them.
 #[derive(Clone, Debug)]
 pub struct Model<T: Element> {
     /// The shape.
     pub config: Config,
-    /// In the order of [`Config::parameters`].
+    /// Each in row-major order, in the order of [`Config::parameters`].
     pub weights: Vec<Buffer<T>>,
 }
 
 impl<T: Element> Model<T> {
-    /// A model with random numbers, for benches and tests: matrices and embeddings of N(0, 1 / n)
-    /// where n numbers come in (embeddings: where D go out), gains around 1, biases around 0.
+    /// A model with random weights, for benches and tests: matrices from N(0, 1 / n) with n inputs,
+    /// embeddings from N(0, 1 / D), gains around 1, biases around 0.
     pub fn random(config: &Config, seed: u64) -> Model<T> {
         let mut rng = Rng::new(seed, Purpose::Init, 0);
         let fill = |p: &Parameter| {
@@ -72,9 +72,9 @@ impl<T: Element> Model<T> {
                 [n, _] => (0.0, (n as f64).sqrt().recip()),
                 _ => (if p.name.ends_with(".w") { 1.0 } else { 0.0 }, 0.02),
             };
-            let mut numbers = Buffer::zeros(p.shape.len());
-            numbers.fill_with(|| T::from_f64(mean + deviation * rng.normal()));
-            numbers.share()
+            let mut values = Buffer::zeros(p.shape.len());
+            values.fill_with(|| T::from_f64(mean + deviation * rng.normal()));
+            values.share()
         };
         Model { config: config.clone(), weights: config.parameters().iter().map(fill).collect() }
     }
@@ -89,8 +89,8 @@ pub struct Transformer {
     pub tokens: Ids,
     /// `[B, T, D]`, what the unembedding multiplies: the last norm of the stream.
     pub last: Var,
-    /// By layer, `[B, T, H K]`: what its heads mixed, before `W_O`. `None` where a stream leaves out
-    /// all heads of a layer.
+    /// By layer, `[B, T, H K]`: the mixed values of its heads, before `W_O`. `None` where a stream
+    /// leaves out all heads of a layer.
     pub mixed: Vec<Option<Var>>,
     unembedding: (Var, Option<Var>),
 }
@@ -114,7 +114,7 @@ impl Transformer {
         let list = config.parameters();
         let parameters: Vec<Var> =
             list.iter().map(|p| tape.leaf(&p.name, p.shape.clone())).collect();
-        // Parameters are taken in their order; one that the configuration leaves out is not next.
+        // Parameters are taken in their order; one that the configuration leaves out is skipped.
         let mut rest = list.iter().zip(&parameters).peekable();
         let mut take = |name: &str| rest.next_if(|(p, _)| p.name == name).map(|(_, &x)| x);
 
@@ -125,7 +125,7 @@ impl Transformer {
         if let Some(w_pos) = take("pos_embed.W_pos") {
             let positions = tape.counting_ids([seq]);
             let row = ops::gather(tape, w_pos, positions);
-            // Once for each sequence; nothing has to set these zeros.
+            // Zeros that broadcast the position embeddings over the batch.
             let zeros = tape.leaf("zeros", [batch, 1, 1]);
             let z = ops::add(tape, zeros, row);
             stream.write(tape, Written { by: Writer::Pos, z, w: None, bias: None });
@@ -177,12 +177,13 @@ impl Transformer {
         Transformer { parameters, tokens, last, mixed, unembedding }
     }
 
-    /// `[V, D]` and `[V]`, what makes logits of [`last`](Self::last).
+    /// The factors of the logits of [`last`](Self::last): `[V, D]`, and the bias `[V]` if any.
     pub fn unembedding(&self) -> (Var, Option<Var>) {
         self.unembedding
     }
 
-    /// Records the logits of rows of [`last`](Self::last), or of a stand-in: `[.., D] -> [.., V]`.
+    /// Records the logits of rows of [`last`](Self::last), or of rows in its place:
+    /// `[.., D] -> [.., V]`.
     ///
     /// # Panics
     /// If the rows have another width.
@@ -192,11 +193,11 @@ impl Transformer {
         ops::linear(tape, last, w, bias)
     }
 
-    /// The pattern of a layer's heads in the last pass, `[B, H, T, T]`: what each query takes of each
-    /// key. `None` where a stream leaves out all heads of the layer.
+    /// The attention pattern of a layer's heads in the last pass, `[B, H, T, T]`: the weight of
+    /// each key for each query. `None` where a stream leaves out all heads of the layer.
     ///
     /// # Panics
-    /// If there is no such layer, or the program was recorded to be run forward only.
+    /// If there is no such layer, or the program only runs forward.
     #[track_caller]
     pub fn pattern<'a, T: Element>(
         &self,
@@ -206,35 +207,36 @@ impl Transformer {
         self.mixed[layer].map(|z| ops::pattern(program, z))
     }
 
-    /// Lets all parameters of a recording start as `weights`, in the order of
-    /// [`Config::parameters`]; shared ones are not copied.
+    /// Sets the initial values of all parameters of a recording, each in row-major order, in the
+    /// order of [`Config::parameters`]; shared buffers are not copied.
     ///
     /// # Panics
     /// If one has the wrong size.
     #[track_caller]
     pub fn give_weights<T: Element>(&self, tape: &mut Tape<T>, weights: &[Buffer<T>]) {
         assert_eq!(weights.len(), self.parameters.len(), "parameters");
-        for (&x, numbers) in self.parameters.iter().zip(weights) {
-            tape.give(x, numbers.clone());
+        for (&x, values) in self.parameters.iter().zip(weights) {
+            tape.give(x, values.clone());
         }
     }
 
-    /// Sets all parameters, in the order of [`Config::parameters`]; shared ones are not copied.
+    /// Sets all parameters, each in row-major order, in the order of [`Config::parameters`]; shared
+    /// buffers are not copied.
     ///
     /// # Panics
     /// If one has the wrong size.
     #[track_caller]
     pub fn set_weights<T: Element>(&self, program: &mut Program<T>, weights: &[Buffer<T>]) {
         assert_eq!(weights.len(), self.parameters.len(), "parameters");
-        for (&x, numbers) in self.parameters.iter().zip(weights) {
-            program.set_buffer(x, numbers.clone());
+        for (&x, values) in self.parameters.iter().zip(weights) {
+            program.set_buffer(x, values.clone());
         }
     }
 
-    /// Sets the tokens, `[B, T]`.
+    /// Sets the tokens, `[B, T]` in row-major order.
     ///
     /// # Panics
-    /// If there are more or fewer, or one is outside of the vocabulary.
+    /// If there are more or fewer, or one is outside the vocabulary.
     #[track_caller]
     pub fn set_tokens<T: Element>(&self, program: &mut Program<T>, tokens: &[u32]) {
         program.set_ids(self.tokens, tokens);
@@ -242,7 +244,8 @@ impl Transformer {
 }
 
 impl Config {
-    /// What the heads mix from queries, keys and values: `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
+    /// The mixed values of the heads from queries, keys and values:
+    /// `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
     fn attention<T: Element>(&self, tape: &mut Tape<T>, qkv: Var, share: Share) -> Var {
         let &Config { d_head, causal, .. } = self;
         let Share { heads, kv_heads, .. } = share;
@@ -254,7 +257,7 @@ impl Config {
         ops::attention(tape, qkv, Attention { heads, kv_heads, d_head, causal, scale })
     }
 
-    /// The activations of the neurons from what they read: `[B, T, F or 2 F] -> [B, T, F]`.
+    /// The activations of the neurons from their input: `[B, T, F or 2 F] -> [B, T, F]`.
     fn neurons<T: Element>(&self, tape: &mut Tape<T>, h: Var, neurons: usize) -> Var {
         if !self.gated {
             return self.activation.record(tape, h);
@@ -274,7 +277,7 @@ mod tests {
     use crate::ops::{Eps, Norm};
     use crate::tape::gradcheck::Points;
 
-    /// Small models that together use everything a configuration can say.
+    /// Small models that together use every option of a configuration.
     fn configs() -> Vec<Config> {
         let gpt2 = Config {
             vocab: 11,
@@ -337,7 +340,8 @@ mod tests {
     const BATCH: usize = 2;
     const SEQ: usize = 5;
 
-    /// Differences of the loss along a random direction of all weights, against the reverse pass.
+    /// Finite differences of the loss along a random direction of all weights, against the reverse
+    /// pass.
     #[test]
     fn gradients_agree_with_differences() {
         for config in configs() {
