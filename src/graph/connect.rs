@@ -1,28 +1,29 @@
-//! What of a circuit lies on a way from the input to the logits.
+//! The edges of a circuit that lie on a path from the input to the logits.
 //!
-//! An edge *leads somewhere* if what its writer writes can depend on the input through kept edges,
-//! and if its reader's output can reach the logits through kept edges. Dropping all others is what
-//! EAP-IG's `prune` does when it is repeated until nothing changes, on nodes and on edges; as edges
-//! only go forward, one walk in each direction finds it.
+//! An edge is *connected* if its writer's output can depend on the input through kept edges, and
+//! its reader's output can reach the logits through kept edges. Dropping all others is what
+//! EAP-IG's `prune` converges to when it is repeated, on nodes and on edges. As edges only go
+//! forward, one walk in each direction finds them. Under resample ablation the others change
+//! nothing, so they are dropped before anything is run.
 
 use super::topology::{Graph, Group};
 use crate::formats::edge_name::{Input, Node, Port};
 use crate::nn::stream::Reader;
 
-/// Which nodes each edge connects. A node is a writer or, where positions are told apart, a writer at
-/// a position; all logits are one.
+/// The nodes that each edge connects. A node is a writer or, with separate positions, a writer at a
+/// position; all logits are one node.
 pub struct Flow<'g> {
     graph: &'g Graph,
-    /// The first node of each writer, and behind them the logits.
+    /// The first node of each writer, then the logits.
     first: Vec<usize>,
-    /// For each writer: the groups and the readers in them whose node it is.
+    /// For each writer: the groups and the readers in them that belong to its node.
     readers: Vec<Vec<(usize, usize)>>,
     /// For each group and reader in it, the writers of its node.
     writers: Vec<Vec<Vec<usize>>>,
 }
 
-/// Whether what `reader` reads is what `writer` computes its output from; `shared` is how many heads
-/// share a head that answers.
+/// Whether `writer` computes its output from what `reader` reads; `shared` is the number of query
+/// heads of a key-value head.
 fn feeds(reader: Node, writer: Node, shared: usize) -> bool {
     match (reader, writer) {
         (Node::KeyValue { layer, head }, Node::Head { layer: l, head: h }) => {
@@ -59,23 +60,23 @@ impl<'g> Flow<'g> {
         Flow { graph, first, readers, writers }
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn nodes(&self) -> usize {
         self.logits() + 1
     }
 
-    /// The node of the logits.
+    /// The index of the logits' node.
     pub fn logits(&self) -> usize {
         self.first[self.graph.writers.len()]
     }
 
-    /// The node that edge `e` comes from.
+    /// The node whose output edge `e` carries.
     pub fn source(&self, e: usize) -> usize {
         let (_, t, _, u) = self.graph.place(e);
         self.first[u] + t
     }
 
-    /// The edges into a node.
+    /// The edges into a node, by index.
     pub fn edges_into(&self, node: usize) -> Vec<usize> {
         let graph = self.graph;
         if node == self.logits() {
@@ -88,8 +89,8 @@ impl<'g> Flow<'g> {
         for &(g, r) in &self.readers[u] {
             let group = &graph.groups[g];
             for at in (0..group.positions).filter(|&at| self.carries(g, r, at, u, to)) {
-                let numbers = group.upstream.clone().map(|from| graph.number(g, at, r, from));
-                edges.extend(numbers);
+                let edges_of = group.upstream.clone().map(|from| graph.number(g, at, r, from));
+                edges.extend(edges_of);
             }
         }
         edges
@@ -99,7 +100,7 @@ impl<'g> Flow<'g> {
     fn carries(&self, g: usize, r: usize, at: usize, u: usize, to: usize) -> bool {
         let group = &self.graph.groups[g];
         let alone = self.first[u + 1] - self.first[u] == 1;
-        // Attention moves what it reads as keys and values, and so what it reads as all three.
+        // Attention moves keys and values between positions, and so whatever is read as all three.
         let attention = matches!(group.part, Reader::Attention(_));
         match group.readers[r].port {
             _ if alone || group.positions == 1 => true,
@@ -108,7 +109,7 @@ impl<'g> Flow<'g> {
         }
     }
 
-    /// The nodes that compute with what edge `e` carries.
+    /// The nodes that read edge `e`.
     fn ends(&self, e: usize) -> impl Iterator<Item = usize> + '_ {
         let (g, at, r, _) = self.graph.place(e);
         let of = move |&u: &usize| {
@@ -120,8 +121,8 @@ impl<'g> Flow<'g> {
         self.writers[g][r].iter().flat_map(of).chain(logits)
     }
 
-    /// Whether the logits depend on what each reader of group `g` reads, position by position, by
-    /// way of the edges of `kept` behind it: `[T or 1, R]`.
+    /// Whether the logits depend on each reader of group `g`, at each position, through the
+    /// `kept [E]` edges after it: `[T or 1, R]`.
     pub fn readers_that_matter(&self, kept: &[bool], g: usize) -> Vec<bool> {
         let group = &self.graph.groups[g];
         let mut matters = vec![false; self.nodes()];
@@ -135,7 +136,7 @@ impl<'g> Flow<'g> {
         first_edges.map(|e| self.ends(e).any(|node| matters[node])).collect()
     }
 
-    /// The edges of `kept` that lead to the logits.
+    /// Which of the `kept` edges can reach the logits: `[E]`.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
@@ -154,13 +155,13 @@ impl<'g> Flow<'g> {
         live
     }
 
-    /// The edges of `kept` that lead from the input to the logits.
+    /// Which of the `kept` edges lie on a path from the input to the logits: `[E]`.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
     pub fn connected(&self, kept: &[bool]) -> Vec<bool> {
         let mut live = self.leading(kept);
-        // What reads nothing is the input.
+        // A node that reads nothing is an input.
         let mut depends = vec![false; self.nodes()];
         for (u, _) in self.readers.iter().enumerate().filter(|(_, r)| r.is_empty()) {
             depends[self.first[u]..self.first[u + 1]].fill(true);
@@ -175,7 +176,8 @@ impl<'g> Flow<'g> {
     }
 }
 
-/// The edges of `kept` that lead from the input to the logits; see [`Flow::connected`].
+/// Which of the `kept` edges lie on a path from the input to the logits: `[E]`; see
+/// [`Flow::connected`].
 ///
 /// # Panics
 /// If `kept` is not `[E]`.

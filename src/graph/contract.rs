@@ -1,19 +1,20 @@
 //! First-order scores of all edges from one reverse pass of the plain model.
 //!
-//! Where all masks are 1 every reader reads the running sum, so that the gradient of a mask needs
-//! no masks: with `g_r` the gradient of the metric with respect to what reader `r` sees and any
-//! direction `d_u` for what writer `u` adds,
+//! At masks of 1 every reader reads the running sum, so the gradient of a mask needs no masks. Let
+//! `g_r` be the gradient of the metric with respect to what reader `r` reads, and `d_u` any
+//! direction of what writer `u` adds. Then
 //!
 //! ```text
 //! score[r, u] = sum over examples, positions of <g_r, d_u>
 //! ```
 //!
 //! For `d_u = o_u - b_u` this is the derivative of the metric by the mask at 1: edge attribution
-//! patching. The plain reverse pass leaves the gradients of queries, keys and values; from them
-//! `g_r` is a product with the reader's weights and the norm's derivative. Positions do not mix here,
-//! so a few rows of the batch are taken at a time: for them all `d_u` are computed once and all
-//! readers of a group meet all writers in one product. Neither all `d_u` nor all `g_r` ever exist;
-//! memory grows with `L D B T`, as that of the model itself.
+//! patching. The plain reverse pass leaves the gradients of queries, keys and values; `g_r` is
+//! their product with the reader's weights, through the norm's derivative. Positions do not mix
+//! here, so a few rows of the batch are taken at a time: all `d_u` at these rows are computed once,
+//! and one product contracts all readers of a group with all writers. Neither all `d_u` nor all
+//! `g_r` ever exist; memory grows with `L D B T`, as the model's own does. A test holds the scores
+//! to the derivatives by the masks.
 
 use super::record::{Output, Reading, Recorder};
 use super::topology::{Graph, Group};
@@ -24,24 +25,24 @@ use crate::tape::{Program, Var};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Numbers that all writers at some rows may take: enough rows for the products to be worth their
-/// while, few enough for the third-level cache.
+/// Elements of all writers at the rows of a step: enough rows for the products to be efficient, few
+/// enough for the third-level cache.
 const BANK: usize = 1 << 22;
 
-/// What is needed of a recording to find out about its edges.
+/// The variables of a recording that scores of edges are computed from.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The graph.
     pub graph: Graph,
-    /// What the parts write, in the order of [`Graph::sources`].
+    /// The outputs of the parts, in the order of [`Graph::sources`].
     pub outputs: Vec<Output>,
     /// With masks: the baseline of each output.
     pub baselines: Vec<Var>,
-    /// With masks: what a writer adds beyond its baseline, `[writers, B, T, D]` for each output.
+    /// With masks: what each writer adds beyond its baseline, `[writers, B, T, D]` for each output.
     pub deltas: Vec<Var>,
-    /// With masks: all that is computed for them alone. Where masks are 1 nobody looks at it.
+    /// With masks: the variables computed for them alone. At masks of 1 nothing reads them.
     pub idle: Vec<Var>,
-    /// Who reads, in the order of [`Graph::groups`].
+    /// What is read, in the order of [`Graph::groups`].
     pub readings: Vec<Reading>,
     /// What belongs to no node, by name.
     pub constants: Vec<(String, Var)>,
@@ -67,9 +68,9 @@ impl Recorded {
         self.readings.iter().flat_map(|r| [Some(r.y), r.normed].into_iter().flatten()).collect()
     }
 
-    /// Adds to `scores [E]` the sum over the batch of `<g_r, d_u>`, with `directions` in the shapes
-    /// of the [`outputs`](Self::outputs)' variables, after a reverse pass that left the gradients
-    /// of [`wanted`](Self::wanted).
+    /// Adds to `scores [E]` the sum over the batch of `<g_r, d_u>`. `directions` have the shapes of
+    /// the [`outputs`](Self::outputs)' variables. The last reverse pass must have computed the
+    /// gradients of [`wanted`](Self::wanted).
     ///
     /// # Panics
     /// If there is not one direction for each output, or one score for each edge.
@@ -87,7 +88,7 @@ impl Recorded {
         lengths.dedup();
         let mut sums = vec![T::ZERO; scores.len()];
         for length in lengths {
-            // Models with several streams have one bank for each.
+            // A model with several streams has a bank for each.
             let mut bank = Bank::new(self, program, length);
             for from in (0..length).step_by(bank.tile) {
                 let at = from..(from + bank.tile).min(length);
@@ -106,14 +107,14 @@ impl Recorded {
         }
     }
 
-    /// Shows `each` what every writer adds, `directions` in the shapes of the
-    /// [`outputs`](Self::outputs)' variables, beside the sum that its readers read: for each group
-    /// and row, all writers that the group sees in order.
+    /// Calls `each` with the `[U, D]` additions of the writers and the sum `[D]` that their readers
+    /// read: for each group and row, all writers that the group sees, in order. `directions` have
+    /// the shapes of the [`outputs`](Self::outputs)' variables.
     pub fn writings<T: Element>(
         &self,
         program: &Program<T>,
         directions: &[impl AsRef<[T]> + Sync],
-        mut each: impl FnMut(Place, &[T], &[T]),
+        mut each: impl FnMut(ReadSite, &[T], &[T]),
     ) {
         let width = self.graph.d_model;
         let mut lone = vec![T::ZERO; width];
@@ -128,13 +129,13 @@ impl Recorded {
                 for row in at.clone() {
                     let x = &x[row * width..][..width];
                     let (example, position) = (row / time, row % time);
-                    let place = Place { group: number, example, position, time };
+                    let place = ReadSite { group: number, example, position, time };
                     for (run, source) in bank.runs(self, group) {
                         for u in run.clone() {
                             let o = match (bank.slots[u], self.outputs[source]) {
                                 (Some(slot), _) => {
                                     let row = slot * bank.tile + row - from;
-                                    &bank.numbers[row * width..][..width]
+                                    &bank.values[row * width..][..width]
                                 }
                                 (None, Output::Parts { w, .. }) => {
                                     let n = run.len();
@@ -153,7 +154,7 @@ impl Recorded {
         }
     }
 
-    /// All readers of a group meet all writers they see, at the rows of the bank.
+    /// Contracts all readers of a group with all writers they see, at the rows of the bank.
     fn meet<T: Element>(
         &self,
         gradients: &Gradients<'_, T>,
@@ -192,10 +193,10 @@ impl Recorded {
                     continue;
                 };
                 let stride = bank.tile * width;
-                let numbers = &bank.numbers[slot * stride..];
+                let values = &bank.values[slot * stride..];
                 if group.positions == 1 {
                     let g = Mat::new(gs, range.len(), count * width);
-                    let d = Mat::strided(numbers, run.len(), count * width, stride, 1);
+                    let d = Mat::strided(values, run.len(), count * width, stride, 1);
                     let c = MatMut::strided(
                         &mut sums[first * seen + column..],
                         range.len(),
@@ -207,7 +208,7 @@ impl Recorded {
                     for (i, row) in at.clone().enumerate() {
                         let g =
                             Mat::strided(&gs[i * width..], range.len(), width, count * width, 1);
-                        let d = Mat::strided(&numbers[i * width..], run.len(), width, stride, 1);
+                        let d = Mat::strided(&values[i * width..], run.len(), width, stride, 1);
                         let from = ((row % time) * readers + first) * seen + column;
                         let c = MatMut::strided(&mut sums[from..], range.len(), run.len(), seen);
                         gemm(T::ONE, g, d.t(), Write::Add, c);
@@ -218,10 +219,10 @@ impl Recorded {
     }
 }
 
-/// Where something is read: see [`Recorded::writings`].
+/// The position of a read: see [`Recorded::writings`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The number of the group.
+pub struct ReadSite {
+    /// The index of the group.
     pub group: usize,
     /// The example in the batch.
     pub example: usize,
@@ -231,8 +232,8 @@ pub struct Place {
     pub time: usize,
 }
 
-/// Neurons as writers: `d_u` would be an outer product, so the gradient is brought to the neurons
-/// instead. Hands `<g_r, d_u>` of all neurons to `add`, by row and reader.
+/// Neurons as writers: `d_u` would be an outer product, so the gradient is projected onto the
+/// neurons instead. Calls `add` with `<g_r, d_u>` of all neurons, by row and reader.
 fn neurons<T: Element>(
     gs: &[T],
     w: &[T],
@@ -264,7 +265,7 @@ fn neurons<T: Element>(
     }
 }
 
-/// The gradients of what the readers of a group see, at a few rows.
+/// The gradients of what the readers of a group read, at a few rows.
 struct Gradients<'a, T> {
     program: &'a Program<T>,
     group: &'a Group,
@@ -283,7 +284,7 @@ impl<T: Element> Gradients<'_, T> {
         let x = &program.value(reading.x)[at.start * width..at.end * width];
         let [gain, bias, w] =
             [read.gain, read.norm_bias, read.w].map(|v| v.map(|v| program.value(v)));
-        // The norm is computed again for the sake of what its derivative needs.
+        // Recomputes the norm for what its derivative needs.
         let mut stats = vec![T::ZERO; count * Norm::SAVED];
         let mut normed = vec![T::ZERO; count * width];
         read.norm.forward(width, x, gain, bias, &mut normed, &mut stats);
@@ -310,10 +311,10 @@ impl<T: Element> Gradients<'_, T> {
 
 /// `d_u` of all writers of one stream, at a few rows: `[U, tile, D]`.
 pub(super) struct Bank<T> {
-    numbers: Vec<T>,
-    /// The place of each writer; neurons and writers of other streams have none.
+    values: Vec<T>,
+    /// The index of each writer; neurons and writers of other streams have none.
     slots: Vec<Option<usize>>,
-    /// Rows it has room for.
+    /// The most rows.
     tile: usize,
     width: usize,
 }
@@ -335,7 +336,7 @@ impl<T: Element> Bank<T> {
             }
         }
         let tile = (BANK / (count * width).max(1)).clamp(16, 512).min(length.max(1));
-        Bank { numbers: vec![T::ZERO; count * tile * width], slots, tile, width }
+        Bank { values: vec![T::ZERO; count * tile * width], slots, tile, width }
     }
 
     /// Computes `d_u` at the rows `at`.
@@ -355,7 +356,7 @@ impl<T: Element> Bank<T> {
             let rows = &direction[at.start * n..at.end * n];
             let writers = source.writers.len();
             let room =
-                self.numbers[slot * stride..][..writers * stride].par_chunks_exact_mut(stride);
+                self.values[slot * stride..][..writers * stride].par_chunks_exact_mut(stride);
             match output {
                 Output::Whole(_) => room.for_each(|to| to[..rows.len()].copy_from_slice(rows)),
                 Output::Parts { w, .. } => {
@@ -370,8 +371,8 @@ impl<T: Element> Bank<T> {
         }
     }
 
-    /// The writers a group sees, as runs that lie side by side in the bank, and runs of neurons;
-    /// with the number of the first source.
+    /// The writers that a group sees: runs that are contiguous in the bank, and runs of neurons,
+    /// each with the index of its first source.
     fn runs(&self, recorded: &Recorded, group: &Group) -> Vec<(Range<usize>, usize)> {
         let mut runs: Vec<(Range<usize>, usize)> = vec![];
         for (i, source) in recorded.graph.sources.iter().enumerate() {

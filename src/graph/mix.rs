@@ -1,15 +1,13 @@
 //! The edge mix: one operation that reads the stream for all readers of a group, each with its own
 //! masks.
 //!
-//! With the running sum `x`, what writer `u` adds beyond its baseline, `d_u = o_u - b_u`, and masks
-//! `m`, reader `r` sees
+//! Let `x` be the running sum, `d_u = o_u - b_u` what writer `u` adds beyond its baseline, and `m`
+//! the masks. Reader `r` sees
 //!
 //! ```text
-//! x_r = x - sum over u of (1 - m[r, u]) d_u         y[:, columns of r] = norm(x_r) w[:, columns of r]
+//! x_r = x - sum over u of (1 - m[r, u]) d_u
+//! y[:, columns of r] = norm(x_r) w[:, columns of r]
 //! ```
-//!
-//! Seen from the other end, `x` may be the sum of all baselines: then `x_r = x + sum over u of m[r, u]
-//! d_u`, and few edges are few additions. Which end `x` is at is the [origin](Origin) of the masks.
 //!
 //! and the reverse pass follows from it, with `g_r` the gradient of `x_r`:
 //!
@@ -17,9 +15,16 @@
 //! dx = sum over r of g_r     dm[r, u] = <g_r, d_u>     dd_u = - sum over r of (1 - m[r, u]) g_r
 //! ```
 //!
-//! Where all masks of a reader are 1 it reads `x` itself, so a group with masks of 1 costs one norm
-//! and one product and has the bits of the plain model. Otherwise forward takes some rows
-//! for all readers at a time and backward some readers for all rows: their `x_r` never exist all at once.
+//! **Origin.** `x` may also be the sum of all baselines. Then
+//! `x_r = x + sum over u of m[r, u] d_u`, so that few kept edges are few additions, and
+//! `dd_u = sum over r of m[r, u] g_r`. The [origin](Origin) of the masks says which of the two `x`
+//! is.
+//!
+//! **Why one operation.** A reader whose masks are all at the origin reads `x` itself, so a group
+//! with masks of 1 costs one norm and one product and has the bits of the plain model. For the
+//! other readers, the forward pass takes some rows for all readers at a time, the backward pass
+//! some readers for all rows, and the `x_r` never exist all at once. The alternative, a variable
+//! for each reader's input, stores them all.
 
 use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
@@ -30,14 +35,14 @@ use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// What rows or readers that are taken at a time may hold, in bytes: about a second-level cache.
+/// The size in bytes of the rows or readers of a step: about a second-level cache.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// One in so many masks has to change something for a product over all of them to be faster than an
-/// addition for each.
+/// If at least one mask in this many is not at the origin, a product over all masks is faster than
+/// an addition for each that is not.
 const DENSE: usize = 16;
 
-/// The parts of ranges that lie in `rows`, counted from its start.
+/// The intersections of ranges with `rows`, relative to its start.
 fn clip(own: &[Range<usize>], rows: &Range<usize>) -> Vec<Range<usize>> {
     let part = |o: &Range<usize>| {
         let part = o.start.max(rows.start)..o.end.min(rows.end);
@@ -51,14 +56,14 @@ fn clip(own: &[Range<usize>], rows: &Range<usize>) -> Vec<Range<usize>> {
 pub(super) struct Delta {
     /// `[writers, B, T, D]`.
     pub(super) var: Var,
-    /// How many writers.
+    /// The number of writers.
     pub(super) writers: usize,
 }
 
-/// The masks with which a reader reads `x` itself.
+/// The masks at which a reader reads `x` itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// All 1: `x` is the sum of what the writers write.
+    /// All 1: `x` is the sum of the writers' outputs.
     Clean,
     /// All 0: `x` is the sum of their baselines.
     Baseline,
@@ -70,12 +75,12 @@ impl Origin {
     }
 }
 
-/// Records the reading of a group: `x [B, T, D]`, masks `[B or 1, T or 1, R, U]` -> `[B, T, N]`.
+/// Records what a group reads: `x [B, T, D]`, masks `[B or 1, T or 1, R, U]` -> `[B, T, N]`.
 ///
-/// `columns` are those of `read.w` that belong to each reader; without a `w` there is one reader.
+/// `columns` are those of `read.w` that belong to each reader; without `w` there is one reader.
 ///
 /// # Panics
-/// If the shapes do not fit.
+/// If the shapes do not match.
 #[track_caller]
 pub(super) fn mix<T: Element>(
     tape: &mut Tape<T>,
@@ -110,7 +115,7 @@ pub(super) fn mix<T: Element>(
             (place(Some(d.var)).expect("given"), d.writers)
         })
         .collect();
-    // Rows of the stream that share their masks and lie side by side.
+    // Contiguous rows of the stream that share their masks.
     let pieces = match (mask_batch == 1, mask_time == 1) {
         (true, true) => vec![(0, 0..batch * time)],
         (false, true) => (0..batch).map(|b| (b, b * time..(b + 1) * time)).collect(),
@@ -128,19 +133,19 @@ pub(super) fn mix<T: Element>(
         columns: columns.to_vec(),
         pieces,
         origin: origin.mask(),
-        at: Places { gain, norm_bias, w, bias, sources },
+        at: Layout { gain, norm_bias, w, bias, sources },
     };
     let shape = [batch, time, out];
     tape.push(op, &inputs, &[], shape)
 }
 
-/// Where the inputs behind the stream (0) and the masks (1) stand.
-struct Places {
+/// The indices of the inputs after the stream (0) and the masks (1).
+struct Layout {
     gain: Option<usize>,
     norm_bias: Option<usize>,
     w: Option<usize>,
     bias: Option<usize>,
-    /// With their writers.
+    /// With their numbers of writers.
     sources: Vec<(usize, usize)>,
 }
 
@@ -155,14 +160,14 @@ struct Mix<T> {
     writers: usize,
     norm: Norm,
     columns: Vec<Vec<Range<usize>>>,
-    /// The number of a block of masks `[R, U]`, and the rows it is for.
+    /// The index of a block of masks `[R, U]`, and the rows it applies to.
     pieces: Vec<(usize, Range<usize>)>,
-    /// The mask of an edge that changes nothing.
+    /// The mask at which an edge changes nothing.
     origin: T,
-    at: Places,
+    at: Layout,
 }
 
-/// All that the readers read, in either pass.
+/// The inputs of the operation, in either pass.
 struct Seen<'a, T> {
     x: &'a [T],
     mask: &'a [T],
@@ -170,7 +175,7 @@ struct Seen<'a, T> {
     norm_bias: Option<&'a [T]>,
     w: Option<&'a [T]>,
     bias: Option<&'a [T]>,
-    /// With their writers.
+    /// With their numbers of writers.
     deltas: Vec<(&'a [T], usize)>,
 }
 
@@ -193,7 +198,7 @@ impl<T: Element> Mix<T> {
         &mask[(block * self.readers + r) * self.writers..][..self.writers]
     }
 
-    /// The rows where reader `r` does not read `x` itself, side by side where they can be.
+    /// The rows where reader `r` does not read `x` itself, merged where contiguous.
     fn own_rows(&self, mask: &[T], r: usize) -> Vec<Range<usize>> {
         let mut own: Vec<Range<usize>> = vec![];
         for (block, rows) in &self.pieces {
@@ -207,7 +212,7 @@ impl<T: Element> Mix<T> {
         own
     }
 
-    /// How many readers are taken at a time, if each needs `buffers` streams.
+    /// The number of readers in a step of the backward pass, if each needs `buffers` streams.
     fn chunk(&self, buffers: usize) -> usize {
         let bytes = buffers * self.rows * self.width * size_of::<T>();
         (CHUNK_BYTES / bytes.max(1)).clamp(1, self.readers.max(1))
@@ -237,7 +242,7 @@ impl<T: Element> Mix<T> {
                 }
                 first += writers;
                 let used = factors.iter().filter(|&&f| f != T::ZERO).count();
-                // A product does what nobody asks for as well, but each number of it is cheap.
+                // A product also covers the masks at the origin, but each costs little.
                 if DENSE * used > factors.len() && used > 4 {
                     let factors = Mat::new(&factors, count, writers);
                     let delta = Mat::strided(&delta[from..], writers, len, stream, 1);
@@ -255,8 +260,8 @@ impl<T: Element> Mix<T> {
         }
     }
 
-    /// How many rows are taken at a time, so that all readers' inputs of some of them stay in the
-    /// cache; `part` numbers for each row of a reader.
+    /// The number of rows in a step of the forward pass, so that the inputs of all readers at these
+    /// rows stay in cache; a row of a reader takes `part` elements.
     fn rows_at_a_time(&self, own: &[Vec<Range<usize>>], part: usize) -> usize {
         let has = |own: &&Vec<Range<usize>>, row: usize| {
             let at = own.partition_point(|range| range.end <= row);
@@ -267,7 +272,7 @@ impl<T: Element> Mix<T> {
         };
         let busiest = self.pieces.iter().map(readers).max().unwrap_or(0).max(1);
         let most = (CHUNK_BYTES / (busiest * part * size_of::<T>())).clamp(1, self.rows.max(1));
-        // As many chunks, but even ones.
+        // As many steps, but of equal size.
         self.rows.div_ceil(self.rows.div_ceil(most).max(1)).max(1)
     }
 
@@ -282,7 +287,7 @@ impl<T: Element> Mix<T> {
             .map(|c| (c.clone(), Mat::strided(&w[c.start..], self.width, c.len(), self.out, 1)))
     }
 
-    /// The numbers that reader `r` reads at one row.
+    /// The number of elements that reader `r` reads at one row.
     fn reads(&self, r: usize, w: bool) -> usize {
         if w { self.columns[r].iter().map(Range::len).sum() } else { self.width }
     }
@@ -332,7 +337,8 @@ impl<T: Element> Op<T> for Mix<T> {
                 .zip(own.par_iter())
                 .zip(xs.par_chunks_exact(n * width).zip(rest.par_chunks_exact_mut(n * behind)))
                 .for_each(|((&r, own), (xs, rest))| self.read(&seen, r, n, own, xs, rest));
-            // Readers own columns, which slices cannot part; so their numbers are put in place here.
+            // Readers own columns of the output, which slices cannot share out; so results are
+            // copied here.
             for ((&r, own), rest) in readers.iter().zip(own).zip(rest.chunks_exact(n * behind)) {
                 let (y, wide) = (&rest[n * (width + Norm::SAVED)..], wide(r));
                 for row in own.into_iter().flatten() {
@@ -379,7 +385,7 @@ impl<T: Element> Op<T> for Mix<T> {
             |range: Range<usize>| Mat::strided(&dy[range.start..], rows, range.len(), self.out, 1);
 
         if plain {
-            // All readers read the same: one product for all of them.
+            // All readers read the same stream: one product for all of them.
             let (dn, dx) = scratch[..2 * stream].split_at_mut(stream);
             match seen.w {
                 Some(w) => {
@@ -465,8 +471,8 @@ impl<T: Element> Op<T> for Mix<T> {
 }
 
 impl<T: Element> Mix<T> {
-    /// What reader `r` reads of `n` rows of its own, `xs [n, D]`, at those of them in `own`: leaves it
-    /// in `rest` behind the normed rows and what the norm's derivative needs.
+    /// Reads `n` rows of reader `r`, `xs [n, D]`, at those of them in `own`: writes the result to
+    /// `rest`, after the normed rows and what the norm's derivative needs.
     fn read(
         &self,
         seen: &Seen<'_, T>,
@@ -501,8 +507,9 @@ impl<T: Element> Mix<T> {
         }
     }
 
-    /// From the gradient `dy` of what is read, that of the norm's output of reader `r`, into the front
-    /// of `rest`, and of its `xs`, into `gs`; where the weights want theirs first, the normed rows.
+    /// From the gradient `dy` of the result of reader `r`, computes that of the norm's output into
+    /// the front of `rest` and that of its `xs` into `gs`. If the gradient of the weights is
+    /// requested, it first restores the normed rows.
     #[expect(clippy::too_many_arguments, reason = "each is a part of the scratch memory")]
     fn pull(
         &self,
@@ -517,7 +524,7 @@ impl<T: Element> Mix<T> {
     ) {
         let (rows, width) = (self.rows, self.width);
         let (dn, stats) = rest.split_at_mut(rows * width);
-        // The rows between its own are those of the stream.
+        // The rows between the reader's own are those of the stream.
         let mut from = 0;
         for (start, end) in own.iter().map(|o| (o.start, o.end)).chain([(rows, rows)]) {
             let at = from * width..start * width;
@@ -558,8 +565,8 @@ impl<T: Element> Mix<T> {
         }
     }
 
-    /// Adds to the gradients of masks and deltas what the readers `range` contribute, whose inputs
-    /// have the gradients `gs [range, B T, D]`.
+    /// Adds the contributions of the readers `range` to the gradients of masks and deltas; the
+    /// gradients of their inputs are `gs [range, B T, D]`.
     fn edge_gradients(
         &self,
         seen: &Seen<'_, T>,

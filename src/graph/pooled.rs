@@ -1,8 +1,8 @@
 //! The pooled model of ["Easing Optimization Paths"](crate::nn::pooled) as a graph.
 //!
 //! Its parts do not share one stream: the attention reads the embeddings at each position through a
-//! single learned query; what it mixes starts a new stream of one position, which the MLP reads and
-//! adds to.
+//! single learned query; its mixed values start a new stream of one position, which the MLP reads
+//! and adds to.
 
 use super::record::Recorder;
 use crate::nn::pooled::{Config, EPS};
@@ -18,7 +18,7 @@ pub struct Pooled {
     pub parameters: Vec<Var>,
     /// `[B, L]`.
     pub tokens: Ids,
-    /// `[B, 1, D]`, what the unembedding multiplies.
+    /// `[B, 1, D]`, the input of the unembedding.
     pub last: Var,
     /// `[V, D]`.
     pub unembedding: Var,
@@ -80,14 +80,14 @@ impl Pooled {
     }
 }
 
-/// The parameters as [`Pooled::record`] has them, from those of the [model](Config::parameters):
-/// the query and the values as one weight, and weights from what comes in to what goes out.
-pub fn fused<T: Element>(config: &Config, numbers: &[&[T]]) -> Vec<Vec<T>> {
+/// The parameters of [`Pooled::record`] from those of the [model](Config::parameters), each in
+/// row-major order: query and values as one weight, and all weights as `[in, out]`.
+pub fn fused<T: Element>(config: &Config, values: &[&[T]]) -> Vec<Vec<T>> {
     let &Config { d_model: d, d_mlp: f, .. } = config;
     let named = |name: &str| {
         let list = config.parameters();
         let at = list.iter().position(|p| p.name == name);
-        at.map(|i| numbers[i])
+        at.map(|i| values[i])
     };
     let get = |name: &str| named(name).expect("a parameter of every pooled model");
     let transposed = |w: &[T], rows: usize, cols: usize| -> Vec<T> {

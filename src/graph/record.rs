@@ -1,4 +1,4 @@
-//! Recording a model so that its edges can be told apart.
+//! Recording a model with access to the edges of its graph.
 
 use super::mix::{Delta, Origin, mix};
 use super::topology::Graph;
@@ -7,12 +7,12 @@ use crate::ops::{self, MatMul};
 use crate::simd::Element;
 use crate::tape::{Tape, Var};
 
-/// What a part of the model writes.
+/// The output of a part of the model.
 #[derive(Clone, Copy, Debug)]
 pub enum Output {
     /// One writer: `o [B, T, D]`.
     Whole(Var),
-    /// Several writers side by side: writer `u` of them adds `z[.., u] w[u]`.
+    /// Several writers side by side: writer `u` adds `z[.., u] w[u]`.
     Parts {
         /// `[B, T, writers K]`.
         z: Var,
@@ -22,7 +22,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// The variable that holds what the writers computed: `o` or `z`.
+    /// The variable of the writers' outputs: `o [B, T, D]`, or `z [B, T, writers K]`.
     pub fn var(self) -> Var {
         match self {
             Output::Whole(o) => o,
@@ -31,14 +31,14 @@ impl Output {
     }
 }
 
-/// A group of readers in a recording.
+/// What a group of readers reads in a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
-    /// How it reads.
+    /// The norm and the weights of the read.
     pub read: Read,
     /// `[B, T, D]`, the running sum it reads.
     pub x: Var,
-    /// `[B, T, N]`, what it reads.
+    /// `[B, T, N]`, the result.
     pub y: Var,
     /// `[B, T, D]`, the norm of `x`, if there is one and no masks.
     pub normed: Option<Var>,
@@ -49,25 +49,25 @@ pub struct Reading {
 /// The masks of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaskShape {
-    /// Whether every example of the batch has masks of its own.
+    /// Whether each example of the batch has masks of its own.
     pub per_example: bool,
 }
 
-/// A [`Stream`] that remembers who wrote and who read. Without masks it records the plain model;
-/// with masks, every group reads through the edge mix.
+/// A [`Stream`] that records the outputs of all writers and what all readers read. Without masks it
+/// records the plain model; with masks, every group reads through the edge mix.
 #[derive(Debug)]
 pub struct Recorder<'g> {
     pub(super) graph: &'g Graph,
     masks: Option<MaskShape>,
     sum: Sum,
-    /// What the parts wrote, in the order of [`Graph::sources`].
+    /// The outputs of the parts, in the order of [`Graph::sources`].
     pub outputs: Vec<Output>,
-    /// With masks: the baseline of each output, a leaf of the same shape, and of zeros.
+    /// With masks: the baseline of each output, a leaf of the same shape that starts as zeros.
     pub baselines: Vec<Var>,
     pub(super) deltas: Vec<Delta>,
-    /// With masks: all that is computed for them alone. Where masks are 1 nobody looks at it.
+    /// With masks: the variables computed for them alone. At masks of 1 nothing reads them.
     pub idle: Vec<Var>,
-    /// Who read, in the order of [`Graph::groups`].
+    /// What was read, in the order of [`Graph::groups`].
     pub readings: Vec<Reading>,
     /// What was added to the stream but belongs to no node, by name.
     pub constants: Vec<(String, Var)>,
@@ -94,12 +94,12 @@ impl<'g> Recorder<'g> {
         self.sum = Sum::default();
     }
 
-    /// The sum of what was written so far.
+    /// The sum of what was written so far, `[B, T, D]`.
     pub fn so_far(&self) -> Var {
         self.sum.so_far()
     }
 
-    /// What the newest writers add beyond their baselines.
+    /// Records what the latest writers add beyond their baselines.
     fn delta<T: Element>(&mut self, tape: &mut Tape<T>, output: Output, writers: usize) {
         let Beyond { baseline, delta, computed } = Beyond::record(tape, output, writers);
         self.baselines.push(baseline);
@@ -113,7 +113,7 @@ pub(super) struct Beyond {
     /// A leaf of zeros in the shape of the output's variable.
     pub(super) baseline: Var,
     pub(super) delta: Delta,
-    /// All that was recorded for it.
+    /// The variables computed for it.
     pub(super) computed: Vec<Var>,
 }
 
@@ -148,7 +148,7 @@ impl<T: Element> Stream<T> for Recorder<'_> {
         let Some(source) = self.graph.sources.get(self.outputs.len()).filter(|s| s.part == by)
         else {
             match by {
-                // The first part of a joint input waits for the rest of it.
+                // The first part of a joint input waits for the second.
                 Writer::Embed => {}
                 Writer::Pos => self.constants.push(("pos".into(), added)),
                 other => panic!("{other:?} is not a writer of the graph"),

@@ -1,17 +1,22 @@
 //! A circuit as a smaller program.
 //!
-//! The masked model computes everything and then mixes most of it away. A *specialised* recording has
-//! only the heads, neurons and MLPs from which a kept edge leads on: the columns and rows of the
-//! weights that belong to them, and a mix over the kept writers alone. What all removed edges carry
-//! together is one constant stream for each group of readers,
+//! The masked model computes everything and then mixes most of it away. A *specialised* recording
+//! has only the heads, neurons and MLPs from which a kept edge reaches the logits: their columns
+//! and rows of the weights, and a mix over the kept writers alone. The ablated edges of each group
+//! of readers together carry one constant stream:
 //!
 //! ```text
-//! x_r = c + sum over kept u of (o_u - b_u)        c = sum of all b_u before the group, and constants
+//! x_r = c + sum over kept u of (o_u - b_u)
+//! c   = sum of all b_u before the group, and constants
 //! ```
 //!
-//! which is the masked model's `x_r` in another order of summation. A group of which every edge
-//! is kept, and whose writers are all computed, reads the running sum of the plain model instead: the
+//! This is the masked model's `x_r` in another order of summation. A group whose edges are all
+//! kept, and whose writers are all computed, reads the running sum of the plain model instead: the
 //! circuit of all edges has the bits of the plain model.
+//!
+//! **Why a second recording.** The model records itself against a [`Stream`], which says what of it
+//! is computed, so the tape needs to know no operation by name. The alternative, rewriting a
+//! recorded tape, would need rules for every operation.
 
 use super::connect::Flow;
 use super::mix::{Delta, Origin, mix};
@@ -25,10 +30,10 @@ use crate::simd::Element;
 use crate::tape::{Program, Tape, Var};
 use std::ops::Range;
 
-/// Which numbers of a parameter a leaf holds.
+/// The part of a parameter that a leaf holds.
 #[derive(Debug)]
 enum Pick {
-    /// Of each row these columns.
+    /// These columns of each row.
     Columns(Vec<Range<usize>>),
     /// These rows.
     Rows(Vec<Range<usize>>),
@@ -47,45 +52,46 @@ struct Picked {
 struct Base {
     source: usize,
     leaf: Var,
-    /// Which columns of what the whole source writes; all if there are none.
+    /// The columns of the source's output that are computed; empty for all.
     columns: Vec<Range<usize>>,
 }
 
-/// A reader's number in its group, and its columns.
+/// A reader's index in its group, and its columns.
 type Own = (usize, Vec<Range<usize>>);
 
-/// What of a transformer a circuit needs, and the [`Stream`] against which it is recorded.
+/// The part of a transformer that a circuit needs, and the [`Stream`] that records it.
 #[derive(Debug)]
 pub struct Specialised<'g> {
     graph: &'g Graph,
     config: &'g Config,
     batch: usize,
     time: usize,
-    /// `[E]`, the kept edges that lead somewhere.
+    /// `[E]`, the kept edges that reach the logits.
     live: Vec<bool>,
     /// `[U]`, the writers that are computed.
     writers: Vec<bool>,
     /// For each group, whether it reads the running sum.
     plain: Vec<bool>,
-    /// `[U]`, the writers from which a group that does not reads.
+    /// `[U]`, the writers that a group which does not reads.
     asked: Vec<bool>,
     sum: Sum,
-    /// For each source, what its computed writers add beyond their baselines, if anybody asks.
+    /// For each source, what its computed writers add beyond their baselines, if any group reads
+    /// it.
     deltas: Vec<Option<Delta>>,
     bases: Vec<Base>,
     picked: Vec<Picked>,
-    /// The groups that read a constant stream, and it.
+    /// The groups that read a constant stream, with that stream.
     constants: Vec<(usize, Var)>,
-    /// Masks, and their numbers.
+    /// The variables of the masks, with their values.
     masks: Vec<(Var, Vec<bool>)>,
 }
 
 impl<'g> Specialised<'g> {
     /// The part of a model that the edges `kept [E]` need, for `batch` sequences of `time` tokens.
     ///
-    /// With `resampled`, baselines are what the writers write when everything carries its baseline
-    /// (resample ablation): then a part without a kept way from the input writes its baseline, and is
-    /// left out.
+    /// With `resampled`, baselines are the writers' outputs in a run whose edges all carry
+    /// baselines (resample ablation). A part without a kept path from the input then writes its
+    /// baseline, and is left out.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
@@ -131,7 +137,7 @@ impl<'g> Specialised<'g> {
         }
     }
 
-    /// The computed writers of a source, by their number in it.
+    /// The computed writers of a source, by their index in it.
     fn computed(&self, source: usize) -> Vec<usize> {
         let writers = self.graph.sources[source].writers.clone();
         writers.clone().filter(|&u| self.writers[u]).map(|u| u - writers.start).collect()
@@ -143,7 +149,7 @@ impl<'g> Specialised<'g> {
         found.map_or(vec![], |source| self.computed(source))
     }
 
-    /// A leaf for a part of a parameter; the parameter itself if all of it is needed.
+    /// A leaf for a part of a parameter, or the parameter itself if all of it is needed.
     fn pick<T: Element>(&mut self, tape: &mut Tape<T>, parameter: Var, pick: Pick) -> Var {
         let shape = tape.shape(parameter).dims().to_vec();
         let size = |ranges: &[Range<usize>]| ranges.iter().map(Range::len).sum::<usize>();
@@ -158,14 +164,14 @@ impl<'g> Specialised<'g> {
         leaf
     }
 
-    /// The columns of the reading weight that are computed, in their new order, and for each live
-    /// reader of the group where its own are now.
+    /// The columns of the reading weight that are computed, in their new order, and the new columns
+    /// of each live reader of the group.
     fn layout(&self, group: &Group) -> (Vec<Range<usize>>, Vec<Own>) {
         let &Config { heads, kv_heads, d_head, d_mlp, gated, .. } = self.config;
         let mut readers = vec![];
         match group.part {
             Reader::Attention(layer) => {
-                // Each computed head has keys and values of its own, also where it shared them.
+                // Each computed head gets keys and values of its own, even if it shared them.
                 let live = self.parts(Writer::Attention(layer));
                 let shared = heads / kv_heads;
                 let old = |part: usize, h: usize| match part {
@@ -208,7 +214,7 @@ impl<'g> Specialised<'g> {
         }
     }
 
-    /// Puts weights and masks in their places.
+    /// Sets weights and masks.
     ///
     /// # Panics
     /// If the program is not the one that was recorded.
@@ -231,13 +237,13 @@ impl<'g> Specialised<'g> {
             }
         }
         for (mask, kept) in &self.masks {
-            let numbers = program.value_mut(*mask).iter_mut().zip(kept);
-            numbers.for_each(|(m, &kept)| *m = if kept { T::ONE } else { T::ZERO });
+            let values = program.value_mut(*mask).iter_mut().zip(kept);
+            values.for_each(|(m, &kept)| *m = if kept { T::ONE } else { T::ZERO });
         }
     }
 
-    /// Sets what removed edges carry: `baselines` of all sources as the dense model writes them,
-    /// `[B, T, D]` or before their output weight.
+    /// Sets what ablated edges carry: the `baselines` of all sources as the dense model writes
+    /// them, `[B, T, D]` or before their output weight.
     ///
     /// # Panics
     /// If they have other sizes.
@@ -266,7 +272,7 @@ impl<'g> Specialised<'g> {
     }
 }
 
-/// The sum of all baselines and constants, as far as it is needed.
+/// The running sum of baselines and constants, computed as far as needed.
 struct Streams<'a, T: Element> {
     graph: &'a Graph,
     model: &'a Model<T>,
@@ -274,7 +280,7 @@ struct Streams<'a, T: Element> {
     rows: usize,
     /// `[B, T, D]`.
     sum: Vec<T>,
-    /// The sources in it.
+    /// The number of sources in it.
     added: usize,
 }
 
@@ -307,7 +313,7 @@ impl<'a, T: Element> Streams<'a, T> {
         Some(&self.model.weights[at])
     }
 
-    /// `[B, T, D]`, what a group reads if all its edges are removed.
+    /// `[B, T, D]`, what a group reads if all its edges are ablated.
     fn before(&mut self, group: &Group) -> &[T] {
         let graph = self.graph;
         while let Some(source) = graph.sources.get(self.added)
@@ -369,7 +375,7 @@ impl<T: Element> Stream<T> for Specialised<'_> {
                 let w = if part { self.pick(tape, w, Pick::Rows(rows.clone())) } else { w };
                 (Output::Parts { z, w }, rows)
             }
-            // All that the stream starts with.
+            // The whole start of the stream.
             None if by == Writer::Pos && source == 0 => (Output::Whole(self.sum.so_far()), vec![]),
             None => {
                 let added = added.unwrap_or_else(|| Sum::default().add(tape, written));
@@ -395,7 +401,7 @@ impl<T: Element> Stream<T> for Specialised<'_> {
             bias: read.bias.map(|b| self.pick(tape, b, Pick::Columns(from))),
             ..read
         };
-        // The computed writers that anybody before this group asked for, in order.
+        // The computed writers before this group that any group reads, in order.
         let (mut deltas, mut writers) = (vec![], vec![]);
         for (s, source) in self.graph.sources.iter().enumerate() {
             if let Some(delta) = self.deltas[s]

@@ -1,13 +1,14 @@
-//! Who writes, who reads, and which edges there are.
+//! The topology of a graph: its writers, readers and edges.
 //!
-//! Writers stand in the order in which they write. Readers come in groups that read the same
-//! stream at the same time: the attention of a layer, its MLP, the unembedding. All readers of a
-//! group see the same writers, a range of the list; so the edges of a group are a matrix
-//! `[R, U]`, one for each position if positions are told apart, and all edges are numbered by
-//! group, position, reader, writer.
+//! Writers are in the order of the computation. Readers are in groups that read the same stream at
+//! the same time: the attention of a layer, its MLP, the unembedding. All readers of a group see
+//! the same writers, a range of the list. So the edges of a group are a matrix `[R, U]`, one for
+//! each position if positions are separate, and edges are numbered by group, position, reader,
+//! writer.
 //!
-//! With `U_g` writers before group `g` of `R_g` readers there are `sum over g of R_g U_g` edges: for
-//! `L` layers of `H` heads with queries, keys and values apart and one MLP after the other,
+//! With `U_g` writers before group `g` of `R_g` readers there are `sum over g of R_g U_g` edges.
+//! For `L` layers of `H` heads with separate queries, keys and values, each followed by an MLP,
+//! these are
 //!
 //! ```text
 //! E = 1 + L (H + 1) + sum over l < L of [ 3 H (1 + l (H + 1)) + (1 + l (H + 1) + H) ]
@@ -21,7 +22,7 @@ use crate::nn::stream::{Reader, Writer};
 use crate::nn::transformer::{Config, Positions};
 use std::ops::Range;
 
-/// What the stream starts with.
+/// The nodes that the stream starts with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// One node: token embeddings and learned positions together.
@@ -36,13 +37,13 @@ pub enum Start {
 /// How finely a graph divides a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Granularity {
-    /// What the stream starts with.
+    /// The nodes that the stream starts with.
     pub start: Start,
-    /// Whether the queries, keys and values of a head are read together.
+    /// Whether one edge carries the queries, keys and values of a head together.
     pub joined_qkv: bool,
     /// Whether every neuron is a node instead of the whole MLP.
     pub neurons: bool,
-    /// The length of the sequences, if an edge at each position is an edge of its own.
+    /// The length of the sequences, if each position has edges of its own.
     pub positions: Option<usize>,
 }
 
@@ -55,18 +56,18 @@ pub struct Group {
     pub readers: Vec<Input>,
     /// The columns of the part's reading weight that belong to each reader.
     pub columns: Vec<Vec<Range<usize>>>,
-    /// The writers they see (U).
+    /// The range of the writers they see (U).
     pub upstream: Range<usize>,
-    /// How many positions are told apart; 1 if they are not.
+    /// How many positions are separate; 1 if they are not.
     pub positions: usize,
     /// Whether names carry the position.
     pub named_positions: bool,
-    /// The number of its first edge.
+    /// The index of its first edge.
     pub first: usize,
 }
 
 impl Group {
-    /// The numbers of its edges.
+    /// The range of its edges.
     pub fn edges(&self) -> Range<usize> {
         let count = self.positions * self.readers.len() * self.upstream.len();
         self.first..self.first + count
@@ -93,19 +94,19 @@ pub struct Graph {
     pub d_model: usize,
     /// Whether attention and MLP of a layer read the same stream.
     pub parallel: bool,
-    /// Whether a position sees only itself and those before it.
+    /// Whether a position attends only to itself and the positions before it.
     pub causal: bool,
     /// How finely it divides the model.
     pub granularity: Granularity,
     /// All writers in order (U).
     pub writers: Vec<Node>,
-    /// Which part of the model each range of writers is.
+    /// The writers of each part of the model, in order.
     pub sources: Vec<Source>,
     /// All readers in groups, in order.
     pub groups: Vec<Group>,
 }
 
-/// Collects a graph in the order of the computation.
+/// Builds a graph in the order of the computation.
 struct Builder {
     graph: Graph,
 }
@@ -160,7 +161,7 @@ impl Builder {
     }
 }
 
-/// A list of one range of columns.
+/// A list of a single range of columns.
 fn one(columns: Range<usize>) -> Vec<Range<usize>> {
     std::iter::once(columns).collect()
 }
@@ -182,10 +183,10 @@ impl Graph {
 
     /// The graph of a transformer.
     ///
-    /// With grouped queries there are `H` readers of queries and `KV` of keys and of values, named
-    /// `a0.kv1<k>`; the first-order score of one of these is the sum of those of the heads it
-    /// serves in the ungrouped graph. Joined readers of grouped queries do not exist: `joined_qkv`
-    /// then counts as false.
+    /// With grouped-query attention there are `H` readers of queries and `KV` readers of keys and
+    /// of values, named `a0.kv1<k>`. The first-order score of one of these is the sum over the
+    /// query heads it serves of their scores in the ungrouped graph. `joined_qkv` has no effect
+    /// there, as heads do not own their keys.
     pub fn of_transformer(config: &Config, granularity: Granularity) -> Graph {
         let &Config { layers, heads, kv_heads, d_head, d_mlp, d_model, .. } = config;
         let mut graph = Graph::empty(layers, heads, d_model, granularity);
@@ -246,10 +247,9 @@ impl Graph {
     }
 
     /// The graph of the pooled model: the attention's one learned query reads keys and values of
-    /// the embeddings at each position; what it mixes is read by the MLP and by the unembedding.
+    /// the embeddings at each position; the MLP and the unembedding read the mixed values.
     ///
-    /// Embeddings are told apart by position whether asked for or not: the model has no other
-    /// structure there.
+    /// Positions of the embeddings are always separate: the model has no other structure there.
     pub fn of_pooled(config: &pooled::Config, granularity: Granularity) -> Graph {
         let d = config.d_model;
         let mut b = Builder { graph: Graph::empty(1, 1, d, granularity) };
@@ -278,15 +278,15 @@ impl Graph {
         b.graph
     }
 
-    /// How many edges there are (E).
+    /// The number of edges (E).
     pub fn edges(&self) -> usize {
         self.groups.last().map_or(0, |g| g.edges().end)
     }
 
-    /// Edge number `e`.
+    /// Edge `e`.
     ///
     /// # Panics
-    /// If there is none.
+    /// If `e` is not less than E.
     pub fn edge(&self, e: usize) -> Edge {
         let (group, t, r, u) = self.place(e);
         let group = &self.groups[group];
@@ -297,10 +297,10 @@ impl Graph {
         }
     }
 
-    /// Where edge number `e` stands: its group, its position, its reader in the group, its writer.
+    /// The coordinates of edge `e`: its group, its position, its reader in the group, its writer.
     ///
     /// # Panics
-    /// If there is none.
+    /// If `e` is not less than E.
     pub fn place(&self, e: usize) -> (usize, usize, usize, usize) {
         let group = self.groups.partition_point(|g| g.edges().end <= e);
         let g = &self.groups[group];
@@ -308,7 +308,7 @@ impl Graph {
         (group, rest / g.readers.len(), rest % g.readers.len(), g.upstream.start + u)
     }
 
-    /// The number of the edge at a [`place`](Self::place).
+    /// The index of the edge with these [coordinates](Self::place).
     pub fn number(&self, group: usize, position: usize, reader: usize, writer: usize) -> usize {
         let g = &self.groups[group];
         let row = position * g.readers.len() + reader;
@@ -330,13 +330,13 @@ impl Graph {
         self.writers.iter().copied().chain([Node::Logits])
     }
 
-    /// How many of the [`sources`](Self::sources) come before anything reads.
+    /// How many of the [`sources`](Self::sources) come before the first reader.
     pub fn inputs(&self) -> usize {
         let embeds = |s: &&Source| matches!(s.part, Writer::Embed | Writer::Pos);
         self.sources.iter().take_while(embeds).count()
     }
 
-    /// The group that a part of the model reads as.
+    /// The index of the group in which a part of the model reads.
     ///
     /// # Panics
     /// If the model has no such part.
@@ -355,7 +355,7 @@ mod tests {
         Graph::of_transformer(&Config::gpt2_small(), granularity)
     }
 
-    /// The formula of the module's page.
+    /// The formula of the module's documentation.
     fn formula(layers: usize, heads: usize) -> usize {
         let seen = |l: usize| 1 + l * (heads + 1);
         seen(layers) + (0..layers).map(|l| 3 * heads * seen(l) + seen(l) + heads).sum::<usize>()
@@ -372,7 +372,7 @@ mod tests {
                 (0..graph.edges()).map(|e| graph.edge(e).to_string()).collect();
             assert_eq!(names.len(), graph.edges(), "two edges share a name");
         }
-        // The figure of the MIB benchmark's model with six layers of four heads.
+        // The count for the MIB benchmark's model with six layers of four heads.
         assert_eq!(formula(6, 4), 1108);
     }
 
