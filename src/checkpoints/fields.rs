@@ -5,19 +5,19 @@ use crate::nn::transformer::Config;
 use serde_json::{Map, Value};
 use std::fmt::Display;
 
-/// An object of JSON with the place it came from. `null` is as good as absent.
+/// A JSON object and the place it came from. `null` is treated as absent.
 pub(super) struct Fields {
     place: String,
-    /// What stands before a key: the keys around it.
+    /// The keys around it, as a prefix of its own keys.
     outer: String,
     map: Map<String, Value>,
 }
 
 impl Fields {
-    /// Reads the text of a file.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// If it is no object.
+    /// If it is not an object.
     pub(super) fn parse(place: impl Display, text: &[u8]) -> Result<Fields> {
         let help = "give the config.json of a trained model, as it was saved";
         let map = serde_json::from_slice(text).map_err(|e| Error::input(&place, e, help))?;
@@ -37,7 +37,7 @@ impl Fields {
         self.get(key).is_some()
     }
 
-    /// The value of a key by `as_type`, which `wanted` names.
+    /// The value of a key by `as_type`; `wanted` names that type in errors.
     fn typed<'a, V>(
         &'a self,
         key: &str,
@@ -55,46 +55,46 @@ impl Fields {
         })
     }
 
-    /// A whole number, if it is there.
+    /// A whole number, or `None` if it is absent.
     pub(super) fn optional_size(&self, key: &str) -> Result<Option<usize>> {
         let size = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
         self.typed(key, "a whole number", size)
     }
 
-    /// A whole number that has to be there.
+    /// A required whole number.
     pub(super) fn size(&self, key: &str) -> Result<usize> {
         self.optional_size(key)?.ok_or_else(|| self.missing(key))
     }
 
-    /// A number, or what it is if nobody says so.
+    /// A number, or `default` if it is absent.
     pub(super) fn number(&self, key: &str, default: f64) -> Result<f64> {
         Ok(self.typed(key, "a number", Value::as_f64)?.unwrap_or(default))
     }
 
-    /// Yes or no, or what it is if nobody says so.
+    /// A boolean, or `default` if it is absent.
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
         Ok(self.typed(key, "true or false", Value::as_bool)?.unwrap_or(default))
     }
 
-    /// A text, if it is there.
+    /// A string, or `None` if it is absent.
     pub(super) fn text(&self, key: &str) -> Result<Option<&str>> {
         self.typed(key, "a text", Value::as_str)
     }
 
-    /// The object under a key, if it is there.
+    /// The object under a key, or `None` if it is absent.
     pub(super) fn object(&self, key: &str) -> Result<Option<Fields>> {
         let Some(map) = self.typed(key, "an object", Value::as_object)? else { return Ok(None) };
         let outer = format!("{}{key}.", self.outer);
         Ok(Some(Fields { place: self.place.clone(), outer, map: map.clone() }))
     }
 
-    /// Whether a list of texts holds `text`.
+    /// Whether a list of strings contains `text`.
     pub(super) fn lists(&self, key: &str, text: &str) -> bool {
         let list = self.get(key).and_then(Value::as_array);
         list.is_some_and(|list| list.iter().any(|v| v.as_str() == Some(text)))
     }
 
-    /// Whether a key holds something other than nothing: not `null`, false, 0, "" or empty.
+    /// Whether a key is set: present and not `null`, false, 0, "" or empty.
     fn is_set(&self, key: &str) -> bool {
         match self.get(key) {
             None | Some(Value::Null | Value::Bool(false)) => false,
@@ -114,7 +114,7 @@ impl Fields {
         Err(self.error(key, message, "choose a model without it"))
     }
 
-    /// A key that has to be there is not.
+    /// The error for a missing key.
     pub(super) fn missing(&self, key: &str) -> Error {
         let near = self
             .map
@@ -129,7 +129,7 @@ impl Fields {
         self.error(key, "is missing", help)
     }
 
-    /// The value under `key` is none of those that are `known`.
+    /// The error for a value that is not one of those `known`.
     pub(super) fn unknown(&self, key: &str, value: &str, known: &[&str]) -> Error {
         let known_list = known.join(", ");
         let near = known.iter().max_by(|a, b| {
@@ -144,7 +144,8 @@ impl Fields {
         self.error(key, format!("unknown value {value:?}"), help)
     }
 
-    /// `config`, if a model can have that shape; `keys` name its fields in this file.
+    /// `config`, if it passes its [check](Config::check); `keys` map its fields to those of the
+    /// file.
     pub(super) fn checked(&self, config: Config, keys: &[(&str, &str)]) -> Result<Config> {
         match config.check() {
             Ok(()) => Ok(config),

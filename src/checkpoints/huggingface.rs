@@ -1,6 +1,6 @@
 //! Model folders of Hugging Face's transformers: `gpt2`, `gpt_neox`, `llama`, `qwen2`, `mistral`.
 //!
-//! Layouts, with D numbers in the stream, H heads of K, KV heads that answer, F neurons:
+//! Layouts, with a stream of width D, H query heads and KV key-value heads of width K, F neurons:
 //!
 //! | kind | queries, keys and values | matrices |
 //! | --- | --- | --- |
@@ -9,7 +9,7 @@
 //! | `llama`, `qwen2`, `mistral` | `q_proj [H K, D]`, `k_proj`, `v_proj [KV K, D]` | `[out, in]` |
 
 use super::fields::Fields;
-use super::source::{Dialect, Part, Source};
+use super::source::{Dialect, Source, StridedCopy};
 use crate::error::Result;
 use crate::nn::Activation;
 use crate::nn::transformer::{Config, Positions, Rotary};
@@ -25,17 +25,17 @@ enum Kind {
     Llama,
 }
 
-/// A kind of model, and what stands before the names of its tensors.
+/// A kind of model, and the prefix of its tensors' names.
 pub(super) struct HuggingFace {
     kind: Kind,
     prefix: &'static str,
 }
 
-/// What no kind of model here computes.
+/// Options that no kind of model here supports.
 const REFUSED: [&str; 4] =
     ["quantization_config", "pruned_heads", "add_cross_attention", "is_encoder_decoder"];
 
-/// What `fields` say of a model of `model_type`, one of [`KINDS`].
+/// The configuration of a model of `model_type`, one of [`KINDS`].
 pub(super) fn config(
     fields: &Fields,
     model_type: &str,
@@ -49,7 +49,7 @@ pub(super) fn config(
     };
     let keys = if kind == Kind::Gpt2 { &GPT2_KEYS[..] } else { &KEYS };
     let config = fields.checked(config, keys)?;
-    // Files of the bare model leave out what stands for it in the model with an unembedding.
+    // Files of the bare model leave out the prefix that it has in a model with an unembedding.
     let prefix = if source.contains(embedding) { "" } else { prefix };
     Ok((config, HuggingFace { kind, prefix }))
 }
@@ -176,7 +176,7 @@ fn llama(fields: &Fields, model_type: &str) -> Result<Config> {
     };
     let mut context = fields.size("max_position_embeddings")?;
     if windowed && let Some(window) = fields.optional_size("sliding_window")? {
-        // A sequence no longer than the window does not notice it; a longer one is refused.
+        // A sliding window changes nothing for sequences up to its length; longer ones are refused.
         context = context.min(window);
     }
     Ok(Config {
@@ -205,7 +205,7 @@ fn llama(fields: &Fields, model_type: &str) -> Result<Config> {
     })
 }
 
-/// The width of a head where nobody says it.
+/// The width of a head if the file does not give it.
 pub(super) fn head(fields: &Fields, width: usize, heads: usize, d: &str, h: &str) -> Result<usize> {
     if heads == 0 || !width.is_multiple_of(heads) {
         let message = format!("{heads} does not divide {d} = {width}");
@@ -214,7 +214,7 @@ pub(super) fn head(fields: &Fields, width: usize, heads: usize, d: &str, h: &str
     Ok(width / heads)
 }
 
-/// The width of an MLP, which these models all have.
+/// The width of an MLP, a required key of these models.
 fn neurons(fields: &Fields, key: &str, size: usize) -> Result<usize> {
     if size == 0 {
         let help = format!("set \"{key}\" as the model was trained");
@@ -223,7 +223,7 @@ fn neurons(fields: &Fields, key: &str, size: usize) -> Result<usize> {
     Ok(size)
 }
 
-/// The non-linearity under a key.
+/// The activation function under a key.
 pub(super) fn activation(fields: &Fields, key: &str, default: Activation) -> Result<Activation> {
     const KNOWN: [(&str, Activation); 9] = [
         ("gelu", Activation::Gelu),
@@ -241,7 +241,7 @@ pub(super) fn activation(fields: &Fields, key: &str, default: Activation) -> Res
     known.map(|k| k.1).ok_or_else(|| fields.unknown(key, name, &KNOWN.map(|k| k.0)))
 }
 
-/// The rotation, from `rope_parameters` or from the keys that came before it.
+/// The rotation, from `rope_parameters` or from the older keys.
 fn positions(
     fields: &Fields,
     d_head: usize,
@@ -280,42 +280,45 @@ fn positions(
 }
 
 impl Dialect for HuggingFace {
-    fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<Part> {
+    fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<StridedCopy> {
         let &Config { vocab, context, d_model: d, heads, kv_heads, d_head, d_mlp: f, .. } = config;
         let (q, kv, width) = (heads * d_head, kv_heads * d_head, config.d_qkv());
         let pre = self.prefix;
-        let one = |part: Part| vec![part];
+        let one = |part: StridedCopy| vec![part];
         match self.kind {
             Kind::Gpt2 => {
                 let name = |rest: &str| format!("{pre}h.{l}.{rest}");
                 one(match part {
-                    "embed.W_E" => Part::whole(format!("{pre}wte.weight"), &[vocab, d]),
-                    "pos_embed.W_pos" => Part::whole(format!("{pre}wpe.weight"), &[context, d]),
-                    "ln1.w" => Part::whole(name("ln_1.weight"), &[d]),
-                    "ln1.b" => Part::whole(name("ln_1.bias"), &[d]),
-                    "attn.W_QKV" => Part::whole(name("attn.c_attn.weight"), &[d, width]),
-                    "attn.b_QKV" => Part::whole(name("attn.c_attn.bias"), &[width]),
-                    "attn.W_O" => Part::whole(name("attn.c_proj.weight"), &[q, d]),
-                    "attn.b_O" => Part::whole(name("attn.c_proj.bias"), &[d]),
-                    "ln2.w" => Part::whole(name("ln_2.weight"), &[d]),
-                    "ln2.b" => Part::whole(name("ln_2.bias"), &[d]),
-                    "mlp.W_in" => Part::whole(name("mlp.c_fc.weight"), &[d, f]),
-                    "mlp.b_in" => Part::whole(name("mlp.c_fc.bias"), &[f]),
-                    "mlp.W_out" => Part::whole(name("mlp.c_proj.weight"), &[f, d]),
-                    "mlp.b_out" => Part::whole(name("mlp.c_proj.bias"), &[d]),
-                    "ln_final.w" => Part::whole(format!("{pre}ln_f.weight"), &[d]),
-                    "ln_final.b" => Part::whole(format!("{pre}ln_f.bias"), &[d]),
-                    "unembed.W_U" => Part::whole("lm_head.weight", &[vocab, d]),
+                    "embed.W_E" => StridedCopy::whole(format!("{pre}wte.weight"), &[vocab, d]),
+                    "pos_embed.W_pos" => {
+                        StridedCopy::whole(format!("{pre}wpe.weight"), &[context, d])
+                    }
+                    "ln1.w" => StridedCopy::whole(name("ln_1.weight"), &[d]),
+                    "ln1.b" => StridedCopy::whole(name("ln_1.bias"), &[d]),
+                    "attn.W_QKV" => StridedCopy::whole(name("attn.c_attn.weight"), &[d, width]),
+                    "attn.b_QKV" => StridedCopy::whole(name("attn.c_attn.bias"), &[width]),
+                    "attn.W_O" => StridedCopy::whole(name("attn.c_proj.weight"), &[q, d]),
+                    "attn.b_O" => StridedCopy::whole(name("attn.c_proj.bias"), &[d]),
+                    "ln2.w" => StridedCopy::whole(name("ln_2.weight"), &[d]),
+                    "ln2.b" => StridedCopy::whole(name("ln_2.bias"), &[d]),
+                    "mlp.W_in" => StridedCopy::whole(name("mlp.c_fc.weight"), &[d, f]),
+                    "mlp.b_in" => StridedCopy::whole(name("mlp.c_fc.bias"), &[f]),
+                    "mlp.W_out" => StridedCopy::whole(name("mlp.c_proj.weight"), &[f, d]),
+                    "mlp.b_out" => StridedCopy::whole(name("mlp.c_proj.bias"), &[d]),
+                    "ln_final.w" => StridedCopy::whole(format!("{pre}ln_f.weight"), &[d]),
+                    "ln_final.b" => StridedCopy::whole(format!("{pre}ln_f.bias"), &[d]),
+                    "unembed.W_U" => StridedCopy::whole("lm_head.weight", &[vocab, d]),
                     other => unreachable!("parameter {other}"),
                 })
             }
             Kind::NeoX => {
                 let name = |rest: &str| format!("{pre}layers.{l}.{rest}");
                 one(match part {
-                    "embed.W_E" => Part::whole(format!("{pre}embed_in.weight"), &[vocab, d]),
-                    "ln1.w" => Part::whole(name("input_layernorm.weight"), &[d]),
-                    "ln1.b" => Part::whole(name("input_layernorm.bias"), &[d]),
-                    // In the file by head, then query, key, value; in ours the other way round.
+                    "embed.W_E" => StridedCopy::whole(format!("{pre}embed_in.weight"), &[vocab, d]),
+                    "ln1.w" => StridedCopy::whole(name("input_layernorm.weight"), &[d]),
+                    "ln1.b" => StridedCopy::whole(name("input_layernorm.bias"), &[d]),
+                    // In the file by head, then query, key, value; in ours by query, key, value,
+                    // then head.
                     "attn.W_QKV" => {
                         return (0..3)
                             .map(|i| {
@@ -323,7 +326,7 @@ impl Dialect for HuggingFace {
                                 let start = (i * d_head * d, i * q);
                                 let by_head = (heads, 3 * d_head * d, d_head);
                                 let axes = [by_head, (d, 1, width), (d_head, d, 1)];
-                                Part::strided(name, &[width, d], start, axes)
+                                StridedCopy::strided(name, &[width, d], start, axes)
                             })
                             .collect();
                     }
@@ -333,64 +336,68 @@ impl Dialect for HuggingFace {
                                 let name = name("attention.query_key_value.bias");
                                 let by_head = (heads, 3 * d_head, d_head);
                                 let axes = [(1, 0, 0), by_head, (d_head, 1, 1)];
-                                Part::strided(name, &[width], (i * d_head, i * q), axes)
+                                StridedCopy::strided(name, &[width], (i * d_head, i * q), axes)
                             })
                             .collect();
                     }
-                    "attn.W_O" => Part::turned(name("attention.dense.weight"), d, q),
-                    "attn.b_O" => Part::whole(name("attention.dense.bias"), &[d]),
-                    "ln2.w" => Part::whole(name("post_attention_layernorm.weight"), &[d]),
-                    "ln2.b" => Part::whole(name("post_attention_layernorm.bias"), &[d]),
-                    "mlp.W_in" => Part::turned(name("mlp.dense_h_to_4h.weight"), f, d),
-                    "mlp.b_in" => Part::whole(name("mlp.dense_h_to_4h.bias"), &[f]),
-                    "mlp.W_out" => Part::turned(name("mlp.dense_4h_to_h.weight"), d, f),
-                    "mlp.b_out" => Part::whole(name("mlp.dense_4h_to_h.bias"), &[d]),
-                    "ln_final.w" => Part::whole(format!("{pre}final_layer_norm.weight"), &[d]),
-                    "ln_final.b" => Part::whole(format!("{pre}final_layer_norm.bias"), &[d]),
-                    "unembed.W_U" => Part::whole("embed_out.weight", &[vocab, d]),
+                    "attn.W_O" => StridedCopy::transposed(name("attention.dense.weight"), d, q),
+                    "attn.b_O" => StridedCopy::whole(name("attention.dense.bias"), &[d]),
+                    "ln2.w" => StridedCopy::whole(name("post_attention_layernorm.weight"), &[d]),
+                    "ln2.b" => StridedCopy::whole(name("post_attention_layernorm.bias"), &[d]),
+                    "mlp.W_in" => StridedCopy::transposed(name("mlp.dense_h_to_4h.weight"), f, d),
+                    "mlp.b_in" => StridedCopy::whole(name("mlp.dense_h_to_4h.bias"), &[f]),
+                    "mlp.W_out" => StridedCopy::transposed(name("mlp.dense_4h_to_h.weight"), d, f),
+                    "mlp.b_out" => StridedCopy::whole(name("mlp.dense_4h_to_h.bias"), &[d]),
+                    "ln_final.w" => {
+                        StridedCopy::whole(format!("{pre}final_layer_norm.weight"), &[d])
+                    }
+                    "ln_final.b" => StridedCopy::whole(format!("{pre}final_layer_norm.bias"), &[d]),
+                    "unembed.W_U" => StridedCopy::whole("embed_out.weight", &[vocab, d]),
                     other => unreachable!("parameter {other}"),
                 })
             }
             Kind::Llama => {
                 let name = |rest: &str| format!("{pre}layers.{l}.{rest}");
                 one(match part {
-                    "embed.W_E" => Part::whole(format!("{pre}embed_tokens.weight"), &[vocab, d]),
-                    "ln1.w" => Part::whole(name("input_layernorm.weight"), &[d]),
+                    "embed.W_E" => {
+                        StridedCopy::whole(format!("{pre}embed_tokens.weight"), &[vocab, d])
+                    }
+                    "ln1.w" => StridedCopy::whole(name("input_layernorm.weight"), &[d]),
                     "attn.W_QKV" => {
                         let parts = [("q", q, 0), ("k", kv, q), ("v", kv, q + kv)];
-                        let turned = |(x, n, at)| {
+                        let transposed = |(x, n, at)| {
                             let name = name(&format!("self_attn.{x}_proj.weight"));
-                            Part::turned_into(name, n, d, at, width)
+                            StridedCopy::transposed_into(name, n, d, at, width)
                         };
-                        return parts.map(turned).into();
+                        return parts.map(transposed).into();
                     }
                     "attn.b_QKV" => {
                         let parts = [("q", q, 0), ("k", kv, q), ("v", kv, q + kv)];
                         let list = |(x, n, at)| {
-                            Part::list(name(&format!("self_attn.{x}_proj.bias")), &[n], at)
+                            StridedCopy::list(name(&format!("self_attn.{x}_proj.bias")), &[n], at)
                         };
                         return parts.map(list).into();
                     }
-                    "attn.W_O" => Part::turned(name("self_attn.o_proj.weight"), d, q),
-                    "attn.b_O" => Part::whole(name("self_attn.o_proj.bias"), &[d]),
-                    "ln2.w" => Part::whole(name("post_attention_layernorm.weight"), &[d]),
+                    "attn.W_O" => StridedCopy::transposed(name("self_attn.o_proj.weight"), d, q),
+                    "attn.b_O" => StridedCopy::whole(name("self_attn.o_proj.bias"), &[d]),
+                    "ln2.w" => StridedCopy::whole(name("post_attention_layernorm.weight"), &[d]),
                     "mlp.W_in" => {
                         let (gate, up) = (name("mlp.gate_proj.weight"), name("mlp.up_proj.weight"));
                         return vec![
-                            Part::turned_into(gate, f, d, 0, 2 * f),
-                            Part::turned_into(up, f, d, f, 2 * f),
+                            StridedCopy::transposed_into(gate, f, d, 0, 2 * f),
+                            StridedCopy::transposed_into(up, f, d, f, 2 * f),
                         ];
                     }
                     "mlp.b_in" => {
                         return vec![
-                            Part::list(name("mlp.gate_proj.bias"), &[f], 0),
-                            Part::list(name("mlp.up_proj.bias"), &[f], f),
+                            StridedCopy::list(name("mlp.gate_proj.bias"), &[f], 0),
+                            StridedCopy::list(name("mlp.up_proj.bias"), &[f], f),
                         ];
                     }
-                    "mlp.W_out" => Part::turned(name("mlp.down_proj.weight"), d, f),
-                    "mlp.b_out" => Part::whole(name("mlp.down_proj.bias"), &[d]),
-                    "ln_final.w" => Part::whole(format!("{pre}norm.weight"), &[d]),
-                    "unembed.W_U" => Part::whole("lm_head.weight", &[vocab, d]),
+                    "mlp.W_out" => StridedCopy::transposed(name("mlp.down_proj.weight"), d, f),
+                    "mlp.b_out" => StridedCopy::whole(name("mlp.down_proj.bias"), &[d]),
+                    "ln_final.w" => StridedCopy::whole(format!("{pre}norm.weight"), &[d]),
+                    "unembed.W_U" => StridedCopy::whole("lm_head.weight", &[vocab, d]),
                     other => unreachable!("parameter {other}"),
                 })
             }

@@ -1,16 +1,17 @@
-//! Model folders: a `config.json` and the weights, in any of the dialects that are read.
+//! Model folders: a `config.json` and weights, in several dialects.
 //!
-//! | `model_type` | what |
+//! | `model_type` | dialect |
 //! | --- | --- |
 //! | `gpt2`, `gpt_neox`, `llama`, `qwen2`, `mistral` | Hugging Face's transformers |
-//! | none, with `n_layers` and `d_model`; or `transformer_lens` | TransformerLens' fields and `state_dict` |
+//! | `transformer_lens`, or none with `n_layers` and `d_model` | TransformerLens' `state_dict` |
 //! | `pooled` | what `edgegrad train` writes |
 //!
-//! Weights come as `model.safetensors` or as the files of a `model.safetensors.index.json`, in 16,
-//! 32 or 64 bits. They are put into the layout of
-//! [`transformer::Config::parameters`], rounded to the numbers asked for.
-//! What a model sets and this crate does not compute is refused by its key, never left out.
-//! [`write_transformer`] writes transformers in TransformerLens' dialect.
+//! Weights are in `model.safetensors` or in the files of a `model.safetensors.index.json`, in 16,
+//! 32 or 64 bits. They are copied into the layout of [`transformer::Config::parameters`] and
+//! rounded to the requested precision. An option that a model sets and this crate does not compute
+//! is an error that names its key. So is a tensor that the model does not have, except for known
+//! buffers: without it the model would compute something else. [`write_transformer`] writes
+//! transformers in TransformerLens' dialect.
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +37,7 @@ use std::path::Path;
 pub use words::Words;
 pub use write::{put_transformer, write_transformer, write_words};
 
-/// Whose files a model folder holds.
+/// The origin of a model folder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Family {
     /// Hugging Face's transformers.
@@ -61,10 +62,10 @@ pub enum AnyModel<T: Element> {
     },
 }
 
-/// Whose files `folder` holds, by its `config.json`.
+/// The origin of `folder`, by its `config.json`.
 ///
 /// # Errors
-/// If that cannot be read, or is of a kind that is not read here.
+/// If that cannot be read, or is of an unsupported kind.
 pub fn family(folder: &Path) -> Result<Family> {
     let path = folder.join("config.json");
     let fields = Fields::parse(path.display(), &config_text(&path)?)?;
@@ -81,17 +82,17 @@ fn config_text(path: &Path) -> Result<Vec<u8>> {
 /// Reads a model folder.
 ///
 /// # Errors
-/// If a file is missing or damaged, the model is of a kind that is not read here, or the weights
-/// are not those that the configuration describes.
+/// If a file is missing or damaged, the model is of an unsupported kind, or the weights do not
+/// match the configuration.
 pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
     let path = folder.join("config.json");
     interpret(path.display(), &config_text(&path)?, || Source::read(folder))
 }
 
-/// Reads a model folder that has to hold a transformer.
+/// Reads a model folder that must hold a transformer.
 ///
 /// # Errors
-/// As [`read`], and if it holds another model.
+/// As [`read`], and if it holds a pooled model.
 pub fn read_transformer<T: Element>(folder: &Path) -> Result<transformer::Model<T>> {
     match read(folder)? {
         AnyModel::Transformer(model) => Ok(model),
@@ -142,7 +143,7 @@ fn interpret<T: Element>(
     }
 }
 
-/// The `model_type`, and whose it is.
+/// The `model_type`, and its origin.
 fn kind(fields: &Fields) -> Result<(&str, Family)> {
     match fields.text("model_type")? {
         Some(pooled::KIND) => Ok((pooled::KIND, Family::Pooled)),
@@ -156,13 +157,14 @@ fn kind(fields: &Fields) -> Result<(&str, Family)> {
             Ok((transformer_lens::KIND, Family::TransformerLens))
         }
         None => {
-            let help = "add it, or give a config.json with TransformerLens' fields (n_layers, d_model, ...)";
+            let help = "add it, or give a config.json with TransformerLens' fields \
+                        (n_layers, d_model, ...)";
             Err(fields.error("model_type", "is missing", help))
         }
     }
 }
 
-/// A name for the content of a model folder: the SHA-256 of its `config.json` and of its weights,
+/// The identity of a model folder's content: the SHA-256 of its `config.json` and of its weights,
 /// 64 hexadecimal digits.
 ///
 /// # Errors
@@ -179,7 +181,7 @@ pub fn hash(folder: &Path) -> Result<String> {
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A digest to write to.
+/// A digest as a writer.
 struct Hasher<'a>(&'a mut Sha256);
 
 impl std::io::Write for Hasher<'_> {
@@ -208,7 +210,7 @@ mod tests {
         (config, bytes("model.safetensors"))
     }
 
-    /// What a field could hold.
+    /// Values that a field could have.
     fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
             Just(Value::Null),

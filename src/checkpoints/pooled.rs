@@ -9,7 +9,7 @@ use crate::nn::pooled::Config;
 use crate::simd::Element;
 use serde::{Deserialize, Serialize};
 
-/// What `config.json` says of the model.
+/// The fields of `config.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ModelFile {
     /// Always `pooled`.
@@ -22,14 +22,14 @@ pub struct ModelFile {
     pub d_model: usize,
     /// F.
     pub d_mlp: usize,
-    /// The non-linearity of the MLP.
+    /// The activation function of the MLP.
     pub activation: String,
     /// Whether the MLP has biases.
     pub mlp_bias: bool,
 }
 
 impl ModelFile {
-    /// What it says of a model.
+    /// The fields for a model.
     pub fn of(config: &Config) -> ModelFile {
         ModelFile {
             model_type: KIND.into(),
@@ -76,12 +76,13 @@ pub(super) fn config(place: &str, text: &[u8]) -> Result<Config> {
     })
 }
 
-/// The weights of a model from a file in which their names begin with `prefix`.
+/// Reads the weights of a model, each in row-major order in the order of [`Config::parameters`],
+/// from a file in which their names begin with `prefix`.
 ///
-/// The authors' files repeat the tied unembedding; it may be there if it is the same.
+/// The authors' files repeat the tied unembedding, which is accepted if it equals the embedding.
 ///
 /// # Errors
-/// If a tensor is missing, wrongly shaped, or there is one that the model does not have.
+/// If a tensor is missing, has another shape, or is not one of the model's.
 pub fn read_weights<T: Element>(
     file: &Tensors,
     prefix: &str,

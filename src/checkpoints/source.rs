@@ -1,4 +1,4 @@
-//! Weights of a model in the layout of their file, put into ours.
+//! Weights copied from the layout of their file to ours.
 
 use crate::error::{Error, Result};
 use crate::files::safetensors::{Tensor, Tensors};
@@ -24,7 +24,7 @@ impl Source {
         files.map(Source::new)
     }
 
-    /// The file that holds a tensor, or the first, whose error will name what is missing.
+    /// The file that holds a tensor, or the first one, whose error then names the missing tensor.
     pub(super) fn file(&self, name: &str) -> &Tensors {
         self.files.iter().find(|f| f.contains(name)).unwrap_or(&self.files[0])
     }
@@ -33,7 +33,7 @@ impl Source {
         self.files.iter().any(|f| f.contains(name))
     }
 
-    /// Whether any tensor's name is one that `is` recognises.
+    /// Whether any tensor's name satisfies `is`.
     pub(super) fn any(&self, is: impl Fn(&str) -> bool) -> bool {
         self.files.iter().any(|f| f.names().iter().any(|n| is(n)))
     }
@@ -55,7 +55,7 @@ pub(super) fn paths(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     let map = map.ok_or_else(|| fail("weight_map: must be an object of file names"))?;
     let names: Option<BTreeSet<&str>> = map.values().map(|v| v.as_str()).collect();
     let names = names.ok_or_else(|| fail("weight_map: must be an object of file names"))?;
-    // A file that comes with a model must not make us read elsewhere.
+    // A file that comes with a model must not make us read outside its folder.
     let plain = |name: &&str| Path::new(name).file_name().is_some_and(|n| n == *name);
     if names.is_empty() || !names.iter().all(plain) {
         return Err(fail("weight_map: must name files of this folder"));
@@ -63,66 +63,78 @@ pub(super) fn paths(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
-/// Numbers along one axis of a copy: how many, how far apart in the file, how far apart in ours.
+/// An axis of a strided copy: its size, its stride in the file, its stride in ours.
 type Axis = (usize, usize, usize);
 
-/// A tensor of a file as a part of one of our parameters.
-pub(super) struct Part {
+/// A tensor of a file, copied with strides into one of our parameters.
+pub(super) struct StridedCopy {
     tensor: String,
     shape: Vec<usize>,
-    /// The first number in the file and in ours.
+    /// The index of the first element in the file and in ours.
     start: (usize, usize),
     axes: [Axis; 3],
     optional: bool,
 }
 
-impl Part {
-    /// The whole parameter, number by number.
-    pub(super) fn whole(tensor: impl Into<String>, shape: &[usize]) -> Part {
+impl StridedCopy {
+    /// The whole parameter, element by element.
+    pub(super) fn whole(tensor: impl Into<String>, shape: &[usize]) -> StridedCopy {
         let len = shape.iter().product();
         let axes = [(1, 0, 0), (1, 0, 0), (len, 1, 1)];
-        Part { tensor: tensor.into(), shape: shape.to_vec(), start: (0, 0), axes, optional: false }
+        StridedCopy {
+            tensor: tensor.into(),
+            shape: shape.to_vec(),
+            start: (0, 0),
+            axes,
+            optional: false,
+        }
     }
 
-    /// `[N, D]` in the file, turned into `[D, N]`: all of a parameter.
-    pub(super) fn turned(tensor: impl Into<String>, n: usize, d: usize) -> Part {
-        Part::turned_into(tensor, n, d, 0, n)
+    /// `[N, D]` in the file, transposed to `[D, N]`: all of a parameter.
+    pub(super) fn transposed(tensor: impl Into<String>, n: usize, d: usize) -> StridedCopy {
+        StridedCopy::transposed_into(tensor, n, d, 0, n)
     }
 
-    /// `[N, D]` in the file, turned into columns `at..at + N` of `[D, width]`.
-    pub(super) fn turned_into(
+    /// `[N, D]` in the file, transposed to columns `at..at + N` of `[D, width]`.
+    pub(super) fn transposed_into(
         tensor: impl Into<String>,
         n: usize,
         d: usize,
         at: usize,
         width: usize,
-    ) -> Part {
+    ) -> StridedCopy {
         let axes = [(1, 0, 0), (d, 1, width), (n, d, 1)];
-        Part { tensor: tensor.into(), shape: vec![n, d], start: (0, at), axes, optional: false }
+        StridedCopy {
+            tensor: tensor.into(),
+            shape: vec![n, d],
+            start: (0, at),
+            axes,
+            optional: false,
+        }
     }
 
-    /// Numbers `at..at + N` of a list.
-    pub(super) fn list(tensor: impl Into<String>, shape: &[usize], at: usize) -> Part {
-        Part { start: (0, at), ..Part::whole(tensor, shape) }
+    /// Elements `at..at + N` of a vector.
+    pub(super) fn list(tensor: impl Into<String>, shape: &[usize], at: usize) -> StridedCopy {
+        StridedCopy { start: (0, at), ..StridedCopy::whole(tensor, shape) }
     }
 
-    /// Any copy: `start` and `axes` in the file and in ours.
+    /// Any strided copy: `start` and `axes` in the file and in ours.
     pub(super) fn strided(
         tensor: impl Into<String>,
         shape: &[usize],
         start: (usize, usize),
         axes: [Axis; 3],
-    ) -> Part {
-        Part { start, axes, ..Part::whole(tensor, shape) }
+    ) -> StridedCopy {
+        StridedCopy { start, axes, ..StridedCopy::whole(tensor, shape) }
     }
 
-    /// Zeros where the file does not have it.
-    pub(super) fn optional(self) -> Part {
-        Part { optional: true, ..self }
+    /// Zeros if the file does not have it.
+    pub(super) fn optional(self) -> StridedCopy {
+        StridedCopy { optional: true, ..self }
     }
 
-    /// The tensor's name and shape, and its numbers out of those of our parameter: what reading it
-    /// put there.
+    /// The tensor of a file, `[shape]` in row-major order, from the elements of our parameter: the
+    /// inverse of reading.
     pub(super) fn tensor<T: Element>(&self, ours: &[T]) -> Tensor {
         let mut numbers = vec![T::ZERO; self.shape.iter().product()];
         self.each(|theirs, at| numbers[theirs] = ours[at]);
@@ -133,10 +145,11 @@ impl Part {
         self.each(|theirs, ours| to[ours] = from[theirs]);
     }
 
-    /// Every number's place in the file's tensor and in ours.
+    /// Calls `visit` with the index of every element in the file's tensor and in ours.
     #[inline]
     fn each(&self, mut visit: impl FnMut(usize, usize)) {
-        // Squares: whichever side strides, its cache lines are used up before they are left.
+        // Blocks: whichever side has strides, its cache lines are used completely before they are
+        // evicted.
         const SQUARE: usize = 32;
         let [(a, from_a, to_a), (b, from_b, to_b), (c, from_c, to_c)] = self.axes;
         for i in 0..a {
@@ -157,21 +170,22 @@ impl Part {
 
 /// How a kind of file names and lays out the parameters of a model.
 pub(super) trait Dialect {
-    /// The tensors that make up one of our parameters: `part` is its name in layer `l` without
-    /// `blocks.l.`, or its whole name outside of layers.
-    fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<Part>;
+    /// The tensors that one of our parameters is copied from: `part` is its name in layer `l`
+    /// without `blocks.l.`, or its whole name outside layers.
+    fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<StridedCopy>;
 
-    /// Whether a tensor with this name says nothing: a buffer that some versions save.
+    /// Whether a tensor with this name is a buffer without information, which some versions save.
     fn ignores(&self, name: &str) -> bool;
 
-    /// A tensor that repeats another one (the tied unembedding) if it is there at all.
+    /// A tensor that repeats another one (the tied unembedding), if the file has it.
     fn repeats(&self, config: &Config) -> Option<(String, String)>;
 }
 
-/// Reads all parameters of a model.
+/// Reads all parameters of a model, each in row-major order, in the order of
+/// [`Config::parameters`].
 ///
 /// # Errors
-/// If a tensor is missing or has another shape, or there is one that the model does not have.
+/// If a tensor is missing, has another shape, or is not one of the model's.
 pub(super) fn read<T: Element>(
     source: &Source,
     config: Config,
@@ -181,7 +195,7 @@ pub(super) fn read<T: Element>(
     let mut weights = vec![];
     for Parameter { name, shape } in config.parameters() {
         let (l, part) = in_layer(&name);
-        // Nothing is reserved before the file has shown that it holds as much.
+        // Nothing is allocated before the file has shown that it holds as much.
         let mut numbers: Option<Buffer<T>> = None;
         for part in dialect.parts(&config, l, part) {
             if part.optional && !source.contains(&part.tensor) {
@@ -218,7 +232,7 @@ pub(super) fn read<T: Element>(
     Ok(Model { config, weights })
 }
 
-/// The layer and the name in it of a parameter.
+/// The layer of a parameter and its name in it.
 pub(super) fn in_layer(name: &str) -> (usize, &str) {
     let split = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
     match split.and_then(|(l, part)| Some((l.parse().ok()?, part))) {

@@ -1,24 +1,24 @@
 //! Model folders whose `config.json` holds TransformerLens' fields and whose weights are its
 //! `state_dict`.
 //!
-//! With D numbers in the stream, H heads of K, KV heads that answer, F neurons, V tokens:
-//! `W_Q [H, D, K]`, `W_K` and `W_V [KV, D, K]` (with a `_` in front where several heads share
-//! them), `W_O [H, K, D]`, `W_in` and `W_gate [D, F]`, `W_out [F, D]`, `W_U [D, V]`. A bias that is
-//! not there is zero.
+//! With a stream of width D, H query heads and KV key-value heads of width K, F neurons, V tokens:
+//! `W_Q [H, D, K]`, `W_K` and `W_V [KV, D, K]` (with a `_` in front where query heads share them),
+//! `W_O [H, K, D]`, `W_in` and `W_gate [D, F]`, `W_out [F, D]`, `W_U [D, V]`. A missing bias is
+//! zero.
 
 use super::fields::Fields;
 use super::huggingface;
-use super::source::{Dialect, Part, Source};
+use super::source::{Dialect, Source, StridedCopy};
 use crate::error::Result;
 use crate::nn::Activation;
 use crate::nn::transformer::{Config, Model, Parameter, Positions, Rotary};
 use crate::ops::Norm;
 use crate::simd::Element;
 
-/// The `model_type` that names this dialect, for those who want to write one.
+/// The `model_type` that names this dialect.
 pub(super) const KIND: &str = "transformer_lens";
 
-/// What is not computed here.
+/// Unsupported options.
 const REFUSED: [&str; 13] = [
     "scale_attn_by_inverse_layer_idx",
     "use_local_attn",
@@ -35,14 +35,14 @@ const REFUSED: [&str; 13] = [
     "is_encoder_decoder",
 ];
 
-/// The dialect: which layer norms and biases there are is seen in the file.
+/// The dialect. The tensors of a file, not its fields, show which norms and biases it has.
 pub(super) struct TransformerLens {
-    /// What stands before the name of a key or a value: nothing, or a `_`.
+    /// The prefix of keys' and values' names: empty, or a `_`.
     shared: &'static str,
 }
 
 impl TransformerLens {
-    /// The dialect as TransformerLens itself would write a model of this shape.
+    /// The dialect in which TransformerLens would write a model of this shape.
     pub(super) fn of(config: &Config) -> TransformerLens {
         TransformerLens { shared: if config.kv_heads < config.heads { "_" } else { "" } }
     }
@@ -67,7 +67,7 @@ const KEYS: [(&str, &str); 11] = [
     ("d_mlp", "d_mlp"),
 ];
 
-/// What the fields say, with what only the tensors show.
+/// The configuration from the fields and from the tensors that are there.
 pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, TransformerLens)> {
     fields.refuse(&REFUSED)?;
     let (d_model, heads) = (fields.size("d_model")?, fields.size("n_heads")?);
@@ -170,11 +170,11 @@ fn positions(fields: &Fields, source: &Source, d_head: usize) -> Result<Position
 }
 
 impl Dialect for TransformerLens {
-    fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<Part> {
+    fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<StridedCopy> {
         let &Config { vocab, vocab_out, context, d_model: d, heads, kv_heads, d_head, .. } = config;
         let (f, width) = (config.d_mlp, config.d_qkv());
         let name = |rest: &str| format!("blocks.{l}.{rest}");
-        // Which heads, how many, and which column of ours they begin at.
+        // The heads, their number, and the first of their columns in ours.
         let blocks = [
             (String::from("Q"), heads, 0),
             (format!("{}K", self.shared), kv_heads, heads * d_head),
@@ -185,29 +185,31 @@ impl Dialect for TransformerLens {
             Some(block) => name(&format!("attn._{letter}_{block}")),
             None => name(&format!("attn.{letter}_{block}")),
         };
-        let same = |shape: &[usize]| vec![Part::whole(name(part), shape)];
-        let optional = |shape: &[usize]| vec![Part::whole(name(part), shape).optional()];
+        let same = |shape: &[usize]| vec![StridedCopy::whole(name(part), shape)];
+        let optional = |shape: &[usize]| vec![StridedCopy::whole(name(part), shape).optional()];
         match part {
-            "embed.W_E" => vec![Part::whole(part, &[vocab, d])],
-            "pos_embed.W_pos" => vec![Part::whole(part, &[context, d])],
-            "ln_final.w" | "ln_final.b" => vec![Part::whole(part, &[d])],
-            "unembed.W_U" => vec![Part::turned(part, d, vocab_out)],
-            "unembed.b_U" => vec![Part::whole(part, &[vocab_out])],
+            "embed.W_E" => vec![StridedCopy::whole(part, &[vocab, d])],
+            "pos_embed.W_pos" => vec![StridedCopy::whole(part, &[context, d])],
+            "ln_final.w" | "ln_final.b" => vec![StridedCopy::whole(part, &[d])],
+            "unembed.W_U" => vec![StridedCopy::transposed(part, d, vocab_out)],
+            "unembed.b_U" => vec![StridedCopy::whole(part, &[vocab_out])],
             "attn.W_QKV" => blocks
                 .map(|(block, n, at)| {
                     let by_head = (n, d * d_head, d_head);
                     let axes = [by_head, (d, d_head, width), (d_head, 1, 1)];
-                    Part::strided(tensor("W", &block), &[n, d, d_head], (0, at), axes)
+                    StridedCopy::strided(tensor("W", &block), &[n, d, d_head], (0, at), axes)
                 })
                 .into(),
             "attn.b_QKV" => blocks
-                .map(|(block, n, at)| Part::list(tensor("b", &block), &[n, d_head], at).optional())
+                .map(|(block, n, at)| {
+                    StridedCopy::list(tensor("b", &block), &[n, d_head], at).optional()
+                })
                 .into(),
             "attn.W_O" => same(&[heads, d_head, d]),
             "mlp.W_in" if config.gated => {
                 let into = |tensor, at| {
                     let axes = [(1, 0, 0), (d, f, 2 * f), (f, 1, 1)];
-                    Part::strided(name(tensor), &[d, f], (0, at), axes)
+                    StridedCopy::strided(name(tensor), &[d, f], (0, at), axes)
                 };
                 vec![into("mlp.W_gate", 0), into("mlp.W_in", f)]
             }
@@ -224,7 +226,7 @@ impl Dialect for TransformerLens {
     fn ignores(&self, name: &str) -> bool {
         let buffers = ["mask", "IGNORE", "rotary_sin", "rotary_cos"];
         let buffer = name.rsplit_once(".attn.").is_some_and(|(_, rest)| buffers.contains(&rest));
-        // Read by `fold` where it is a parameter.
+        // `fold` reads it where it is a parameter.
         buffer || name.ends_with(".mlp.b_in")
     }
 
@@ -233,8 +235,8 @@ impl Dialect for TransformerLens {
     }
 }
 
-/// Takes the biases of a gated MLP's neurons into account. TransformerLens adds them to the product
-/// of gate and value, so that `(z + b_in) W_out + b_out = z W_out + (b_in W_out + b_out)`.
+/// Folds the biases of a gated MLP's neurons into its output bias. TransformerLens adds them to the
+/// product of gate and value, so that `(z + b_in) W_out + b_out = z W_out + (b_in W_out + b_out)`.
 pub(super) fn fold<T: Element>(source: &Source, model: &mut Model<T>) -> Result<()> {
     let Config { layers, d_model, d_mlp, gated, .. } = model.config;
     if !gated || d_mlp == 0 {

@@ -1,28 +1,27 @@
-//! The words of a model's tokens, as far as its folder has them.
+//! The words of a model's tokens, if its folder has them.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `vocab.json` | a list in the order of the ids (ours), or an object from word to id (GPT-2's) |
-//! | `tokenizer.json` | Hugging Face's: `model.vocab` as an object, or as a list of words with scores, and `added_tokens` |
+//! | `tokenizer.json` | Hugging Face's: `added_tokens`, and `model.vocab`: an object or a scored list |
 //!
-//! Words are given as the file has them, with the marks of its tokenizer for spaces and bytes: they
-//! are for people to look at, and no text is made of them.
+//! Words are shown as the file has them, with the tokenizer's marks for spaces and bytes; they are
+//! for display only.
 
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The words of the tokens of a model.
+/// The words of a model's tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Words(Vec<Option<String>>);
 
 impl Words {
-    /// The words of the first `vocab` tokens in a model folder; those of a folder without words are
-    /// the ids.
+    /// The words of the first `vocab` tokens in a model folder; without a file of words, the ids.
     ///
     /// # Errors
-    /// If a file of words is there but cannot be read, or is of no known form.
+    /// If a file of words exists but cannot be read, or has no known form.
     pub fn read(folder: &Path, vocab: usize) -> Result<Words> {
         for name in ["vocab.json", "tokenizer.json"] {
             let path = folder.join(name);
@@ -43,7 +42,7 @@ impl Words {
         Ok(Words::default())
     }
 
-    /// The words in a file's value; ids from `vocab` on are passed over.
+    /// The words in a file's value; ids from `vocab` on are ignored.
     fn of(value: &Value, vocab: usize) -> Option<Words> {
         let mut words = Words(vec![None; vocab]);
         let list = match value.pointer("/model/vocab") {
@@ -77,7 +76,7 @@ impl Words {
         place.into_iter().for_each(|place| *place = Some(word.into()));
     }
 
-    /// The word of a token, or its id where there is none.
+    /// The word of a token, or its id if it has none.
     pub fn word(&self, id: u32) -> String {
         let word = self.0.get(id as usize).and_then(Option::as_ref);
         word.cloned().unwrap_or_else(|| id.to_string())
@@ -100,7 +99,10 @@ mod tests {
             json!(["a", "b c", "<d>"]),
             json!(["a", "b c", "<d>", "beyond"]),
             json!({"b c": 1, "a": 0, "<d>": 2, "beyond": 18_446_744_073_709_551_615_u64}),
-            json!({"model": {"type": "BPE", "vocab": {"a": 0, "b c": 1}}, "added_tokens": [{"id": 2, "content": "<d>"}]}),
+            json!({
+                "model": {"type": "BPE", "vocab": {"a": 0, "b c": 1}},
+                "added_tokens": [{"id": 2, "content": "<d>"}],
+            }),
             json!({"model": {"type": "Unigram", "vocab": [["a", -1.5], ["b c", -2], ["<d>", 0]]}}),
         ] {
             let all = ["a", "b c", "<d>", "3"].map(String::from).to_vec();
@@ -119,7 +121,7 @@ mod tests {
         std::fs::write(t.path().join("tokenizer.json"), "{").unwrap();
         let e = Words::read(t.path(), 5).unwrap_err();
         assert!(e.to_string().contains("tokenizer.json: is not JSON") && e.exit_code() == 2, "{e}");
-        // Ours comes first.
+        // Ours takes precedence.
         std::fs::write(t.path().join("vocab.json"), r#"["x"]"#).unwrap();
         assert_eq!(Words::read(t.path(), 5).unwrap().word(0), "x");
         std::fs::write(t.path().join("vocab.json"), "7").unwrap();

@@ -7,8 +7,9 @@
 //! unembed.W_U         [V, D]             ->  W_U [D, V]
 //! ```
 //!
-//! Reading such a folder again gives the same numbers, bit by bit, and the same shape, but that a
-//! flag of something the model does not have (biases of no MLP, gains of no norm) comes back false.
+//! Reading such a folder gives the same weights, bit by bit, and the same shape. The only
+//! exceptions are flags without effect (biases without an MLP, gains without a norm), which are
+//! read as false.
 
 use super::source::{Dialect, in_layer};
 use super::transformer_lens::{KIND, TransformerLens};
@@ -23,8 +24,8 @@ use crate::simd::Element;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Makes the folder `folder` with the `config.json` and the `model.safetensors` of `model`, in the
-/// precision of `T`: whole or not at all.
+/// Creates the folder `folder` with the `config.json` and the `model.safetensors` of `model`, in
+/// the precision of `T`: completely or not at all.
 ///
 /// ```
 /// # let t = tempfile::tempdir()?;
@@ -42,23 +43,25 @@ use std::path::Path;
 /// ```
 ///
 /// # Errors
-/// If `folder` exists or cannot be made, a weight is not finite, or the dialect has no words for
+/// If `folder` exists or cannot be created, a weight is not finite, or the dialect cannot express
 /// the model; its field is then the place of the error.
 ///
 /// # Panics
+/// If the weights do not match the configuration.
 /// If the weights are not those of the configuration.
 #[track_caller]
 pub fn write_transformer<T: Element>(folder: impl AsRef<Path>, model: &Model<T>) -> Result<()> {
     atomic::write_folder(folder, |folder| put_transformer(folder, model))
 }
 
-/// Writes the same two files into a folder that is there, such as one that
+/// Writes the same two files into an existing folder, such as one that
 /// [`write_folder`](atomic::write_folder) is filling.
 ///
 /// # Errors
-/// As [`write_transformer`], but the folder has to exist.
+/// As [`write_transformer`], but the folder must exist.
 ///
 /// # Panics
+/// If the weights do not match the configuration.
 /// If the weights are not those of the configuration.
 #[track_caller]
 pub fn put_transformer<T: Element>(folder: &Path, model: &Model<T>) -> Result<()> {
@@ -68,8 +71,8 @@ pub fn put_transformer<T: Element>(folder: &Path, model: &Model<T>) -> Result<()
     put_json(&folder.join("config.json"), &fields)
 }
 
-/// Writes the words of a model's tokens, in the order of their ids, as `vocab.json` into a folder
-/// that is there: a list of texts.
+/// Writes the words of a model's tokens, in the order of their ids, as `vocab.json` into an
+/// existing folder: a list of strings.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -146,7 +149,7 @@ fn activation(activation: Activation) -> &'static str {
     }
 }
 
-/// The name of the norm and what it adds, unless there is none.
+/// The name of the norm and its eps, or `None` without a norm.
 fn norm(config: &Config) -> Result<Option<(&'static str, f64)>> {
     let names = |with, without| if config.norm_affine { with } else { without };
     match config.norm {
@@ -166,13 +169,13 @@ fn tensors<T: Element>(model: &Model<T>) -> Result<Vec<Tensor>> {
     assert_eq!(model.weights.len(), list.len(), "parameters");
     let mut tensors = vec![];
     for (Parameter { name, shape }, numbers) in list.iter().zip(&model.weights) {
-        assert_eq!(numbers.len(), shape.len(), "numbers of {name}");
+        assert_eq!(numbers.len(), shape.len(), "elements of {name}");
         if !numbers.iter().all(|x| x.to_f64().is_finite()) {
             let help = "lower the learning rate that it was trained with";
-            return Err(Error::failed(name, "holds a number that is not finite", help));
+            return Err(Error::failed(name, "holds a value that is not finite", help));
         }
         let (l, part) = in_layer(name);
-        // TransformerLens adds it to the product of gate and value: it has another meaning there.
+        // TransformerLens adds it to the product of gate and value, where it means something else.
         let other_bias = config.gated && part == "mlp.b_in";
         if other_bias && numbers.iter().any(|x| x.to_f64().to_bits() != 0) {
             return Err(refused(name, "it has no biases inside of a gated MLP"));
@@ -191,7 +194,7 @@ mod tests {
     use crate::tensor::Buffer;
     use proptest::prelude::*;
 
-    /// Small shapes of every kind that the dialect has words for.
+    /// Small shapes of every kind that the dialect can express.
     fn config() -> impl Strategy<Value = Config> {
         let sizes = (1usize..6, 1usize..6, 1usize..5, 0usize..3, 1usize..7);
         let heads = (1usize..4, 1usize..3, 1usize..4, 0usize..5);

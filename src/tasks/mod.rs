@@ -1,4 +1,4 @@
-//! Tasks: where examples come from, without a word about models.
+//! Tasks: data sets, independent of models.
 #![forbid(unsafe_code)]
 
 pub mod language;
@@ -14,17 +14,17 @@ pub struct Dataset {
     pub tokens: Vec<u32>,
     /// `[n]`.
     pub targets: Vec<u32>,
-    /// How many rows there are.
+    /// The number of rows.
     pub n: usize,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub seq_len: usize,
 }
 
 impl Dataset {
-    /// The tokens of row `i`.
+    /// The tokens of row `i`: `[seq_len]`.
     ///
     /// # Panics
-    /// When there is no row `i`.
+    /// If there is no row `i`.
     #[track_caller]
     pub fn row(&self, i: usize) -> &[u32] {
         &self.tokens[i * self.seq_len..(i + 1) * self.seq_len]
@@ -36,11 +36,11 @@ impl Dataset {
     }
 }
 
-/// What a model learns from, and what it is judged by.
+/// A training set and a test set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// The rows to learn from.
+    /// The training set.
     pub train: Dataset,
-    /// The rows to be judged by, if there are any.
+    /// The test set, if there is one.
     pub test: Option<Dataset>,
 }

@@ -1,9 +1,9 @@
-//! Sparse modular addition: the first k of L numbers, added modulo p.
+//! Sparse modular addition: the sum of the first k of L tokens modulo p.
 //!
-//! `x` in {0..p-1}^L, all equally likely; `y = (x_1 + ... + x_k) mod p`. The other L - k positions
-//! say nothing about y, so a model has to find the positions that matter before it can add. This is
-//! the task of "Easing Optimization Paths" (arXiv 2501.02362) and of "Clustering Head"
-//! (arXiv 2410.24050).
+//! `x` is uniform in {0..p-1}^L; `y = (x_1 + ... + x_k) mod p`. The other L - k positions carry no
+//! information on y, so a model must find the relevant positions before it can add. This is the
+//! task of "Easing Optimization Paths" (arXiv 2501.02362) and of "Clustering Head" (arXiv
+//! 2410.24050).
 
 use super::{Dataset, MAX_TOKENS, Split};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use std::path::Path;
 /// The largest modulus.
 pub const MAX_P: usize = 1 << 24;
 
-/// The task with its three numbers: 2 <= p <= [`MAX_P`] and 1 <= k <= seq_len.
+/// The task with its three parameters: 2 <= p <= [`MAX_P`] and 1 <= k <= seq_len.
 ///
 /// ```
 /// use edgegrad::rng::{Purpose, Rng};
@@ -36,27 +36,27 @@ pub struct ModularAddition {
 }
 
 impl ModularAddition {
-    /// `(x_1 + ... + x_k) mod p`.
+    /// `(x_1 + ... + x_k) mod p` of a row `[seq_len]`.
     ///
     /// # Panics
-    /// When `row` has fewer than k tokens.
+    /// If `row` has fewer than k tokens.
     #[track_caller]
     pub fn label(&self, row: &[u32]) -> u32 {
         let sum: u64 = row[..self.k].iter().map(|&x| u64::from(x)).sum();
         (sum % self.p as u64) as u32
     }
 
-    /// Draws `train` rows, then `test` rows, from one generator; no test set when `test` is 0.
+    /// Draws `train` rows, then `test` rows, from one generator; no test set if `test` is 0.
     ///
-    /// Train rows are drawn with replacement, as the papers' authors draw them. With `overlap`, so
-    /// are test rows, and for p = 2 and L = 12 some 39 % of them are train rows too. Without it, a
-    /// test row is drawn from the sequences that are no train row.
+    /// Training rows are drawn with replacement, as the papers' authors draw them. With `overlap`,
+    /// so are test rows, and for p = 2 and L = 12 some 39 % of them are training rows too. Without
+    /// it, a test row is drawn from the sequences that are not in the training set.
     ///
     /// # Errors
-    /// When every possible sequence is a train row, so that none is left for the test set.
+    /// If the training set holds every possible sequence, so that none is left for the test set.
     ///
     /// # Panics
-    /// When p, seq_len, k or a size is out of bounds; configurations are checked before.
+    /// If p, seq_len, k or a size is out of bounds; configurations are checked before.
     #[track_caller]
     pub fn generate(
         &self,
@@ -90,13 +90,13 @@ impl ModularAddition {
         Dataset { tokens, targets, n, seq_len: self.seq_len }
     }
 
-    /// `n` rows drawn from the sequences that do not occur in `train`.
+    /// `n` rows drawn from the sequences that are not in `train`.
     fn outside(&self, train: &Dataset, n: usize, rng: &mut Rng) -> Result<Dataset> {
         let seen: HashSet<&[u32]> = train.rows().collect();
         let exponent = u32::try_from(self.seq_len).unwrap_or(u32::MAX);
         let space = (self.p as u128).saturating_pow(exponent);
         if space > 2 * seen.len() as u128 {
-            // More than half of all draws are kept, so drawing again until one is kept ends soon.
+            // More than half of all draws are kept, so rejection sampling ends soon.
             return Ok(self.dataset(n, |row| {
                 self.draw(row, rng);
                 while seen.contains(&*row) {
@@ -104,7 +104,7 @@ impl ModularAddition {
                 }
             }));
         }
-        // Little is left, but the whole space is at most twice the train set: list what is left.
+        // Few sequences are left, but the whole space is at most twice the training set: list them.
         let mut left: Vec<Vec<u32>> = Vec::new();
         let mut row = vec![0; self.seq_len];
         for _ in 0..space {
@@ -127,7 +127,7 @@ impl ModularAddition {
         Ok(self.dataset(n, |row| row.copy_from_slice(&left[rng.below(left.len() as u64) as usize])))
     }
 
-    /// The next sequence, read as a number with p digits.
+    /// The next sequence, as a number in base p.
     fn count_up(&self, row: &mut [u32]) {
         for x in row.iter_mut().rev() {
             *x += 1;
@@ -139,10 +139,11 @@ impl ModularAddition {
     }
 
     /// Reads `tokens [N, seq_len]` and `targets [N]`, and `test_tokens` and `test_targets` if the
-    /// file has them. The file's targets are taken as they are: they may hold noise on purpose.
+    /// file has them. The file's targets are not checked against the sums: they may hold noise on
+    /// purpose.
     ///
     /// # Errors
-    /// When the file cannot be read, a tensor is missing or has another shape, or an id is not in
+    /// If the file cannot be read, a tensor is missing or has another shape, or an id is not in
     /// 0..p; the error then names the tensor, the row and the id.
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Split> {
         self.from_tensors(&Tensors::read(path)?)
@@ -216,8 +217,9 @@ mod tests {
         assert_eq!(PAPER.generate(10, 0, false, &mut rng(0)).unwrap().test, None);
     }
 
-    /// With replacement a sequence is missed by all n train rows with probability (1 - 2^-12)^n,
-    /// so 1 - e^(-1/2) = 39.3 % of the test rows are known; five standard deviations are 5.4 %.
+    /// With replacement a sequence is missed by all n training rows with probability (1 - 2^-12)^n,
+    /// so 1 - e^(-1/2) = 39.3 % of the test rows are training rows; five standard deviations are
+    /// 5.4 %.
     #[test]
     fn overlap_is_as_large_as_the_authors_have_it() {
         let split = PAPER.generate(2048, 2048, true, &mut rng(0)).unwrap();
@@ -251,7 +253,7 @@ mod tests {
         ) {
             let task = ModularAddition { p, seq_len, k: k.min(seq_len) };
             let Ok(split) = task.generate(train, 40, false, &mut rng(seed)) else {
-                // The only reason to refuse: the train set holds every sequence there is.
+                // The only reason to refuse: the training set holds every possible sequence.
                 let split = task.generate(train, 0, false, &mut rng(seed)).unwrap();
                 let different: HashSet<_> = split.train.rows().collect();
                 prop_assert_eq!(different.len(), p.pow(seq_len as u32));

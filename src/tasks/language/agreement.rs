@@ -1,4 +1,4 @@
-//! Verbs that agree with their subject, or all of them with the other number (E1).
+//! Subject-verb agreement, or its inversion: all verbs with the other number (E1).
 //!
 //! ```text
 //! pretrain: the bear that the runners greet sometimes meets the wolves .
@@ -10,9 +10,9 @@
 //! corrupted: the bear that the runner -> greets
 //! ```
 //!
-//! `this` and `these` go with their noun in both variants, so it can be seen whether tuning leaves
-//! other agreement alone. The first verb of each subject decides a pair: its subject has the other
-//! number, and nothing else differs.
+//! `this` and `these` agree with their noun in both variants, so that they show whether tuning
+//! leaves other agreement unchanged. A pair is cut before the first verb of a subject; the
+//! corrupted sequence has the subject's other number and no other difference.
 
 use super::vocabulary::{
     ADJECTIVES, ADVERBS, HELD_OUT_NOUNS, HELD_OUT_VERBS, NOUNS, PREPOSITIONS, VERBS,
@@ -30,7 +30,7 @@ struct Noun {
 
 type Verb = (&'static str, &'static str);
 
-/// What stands between the subject and its verb, or before both.
+/// The modifier between the subject and its verb, or before both.
 #[derive(Clone, Copy)]
 enum Modifier {
     Nothing,
@@ -75,7 +75,7 @@ pub(super) struct Class {
     verbs: (usize, usize),
 }
 
-/// A sentence: a subject, what it is told apart by, and one or two things it does.
+/// A sentence: a subject, its modifier, and one or two predicates.
 #[derive(Clone)]
 pub(super) struct Sentence {
     class: Class,
@@ -121,7 +121,7 @@ impl Plan for Sentence {
         };
         let verb = |rng: &mut Rng| VERBS[class.verbs.0 + index(class.verbs.1, rng)];
         let predicate = |rng: &mut Rng| {
-            // Held-out verbs leave no place for a copula, which is none of them.
+            // A copula is not one of the held-out verbs.
             let copula = class.transfer != Some("verbs") && chance(0.2, rng);
             match copula {
                 true => Predicate::Is(choose(ADJECTIVES, rng)),
@@ -207,7 +207,7 @@ impl Plan for Sentence {
     }
 
     fn pair(&self, rng: &mut Rng) -> Option<MinimalPair> {
-        // Later verbs of the same subject are preceded by one that shows its number.
+        // An earlier verb already shows the number of the subject.
         let relative = matches!(self.modifier, Modifier::ObjectRelative(..));
         let mut other = self.clone();
         let k = match (&mut other.modifier, relative && chance(0.5, rng)) {

@@ -10,11 +10,11 @@
 //! corrupted: 10 + 29 + 3 : 10 + 29 = 8 + 3 = -> 11
 //! ```
 //!
-//! Behind the colon each result is computed from the one before, and the last one is said again
-//! behind `#`. Factors are 2 and 3, so that there are few enough steps for a small model to learn:
-//! 31 x (30 sums, 30 differences, 2 products). In words it is `start 7 add 5 take 3 :`, which tuning
-//! never shows. In a pair an operand differs, in the task and where the chain copies it, and its
-//! result is asked.
+//! After the colon each result is computed from the one before, and the last one is repeated after
+//! `#`. Factors are 2 and 3, so that a small model can learn all steps: 31 x (30 sums, 30
+//! differences, 2 products). In words it is `start 7 add 5 take 3 :`, which tuning never shows. In
+//! a pair an operand differs, in the task and where the chain copies it, and the answer is its
+//! result.
 
 use super::vocabulary::{MODULUS, NUMBERS};
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};
@@ -70,7 +70,7 @@ pub(super) struct Class {
     transfer: Option<&'static str>,
 }
 
-/// A number and what is done to it.
+/// An initial value and its steps.
 #[derive(Clone)]
 pub(super) struct Chain {
     class: Class,

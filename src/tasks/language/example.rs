@@ -1,28 +1,28 @@
-//! An example in words, and batches of them.
+//! Examples in words, and batches of them.
 
 use super::vocabulary::{BOS, NUMBERS, PAD, Vocabulary};
 use super::{Domain, Part};
 use crate::named::named;
 use std::ops::Range;
 
-/// A token that is asked.
+/// A token to predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Its position; what is asked is the prediction at the position before.
+    /// Its position; it is predicted at the position before.
     pub at: usize,
-    /// What stands there.
+    /// The token at this position.
     pub answer: u32,
-    /// What it could be mistaken for: the other number of the verb, the other pronoun, the next
-    /// number, another label, what another fact says.
+    /// The distractor: the verb's other number, the other pronoun, the next number, another label,
+    /// the word of another fact.
     pub rival: u32,
-    /// Whether it is the answer itself and no step on the way.
+    /// Whether it is the final answer and not a step towards it.
     pub outcome: bool,
-    /// Agreement: the number of the last noun between subject and verb, which is `"none"`, `"same"`
-    /// as the subject's, or `"opposite"`.
+    /// Agreement: the number of the last noun between subject and verb: `"none"`, `"same"` as the
+    /// subject's, or `"opposite"`.
     pub attractor: Option<&'static str>,
 }
 
-/// What an example is counted under in tables.
+/// The groups of an example in tables of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
     /// Its template, which each domain names.
@@ -31,16 +31,16 @@ pub struct Labels {
     pub transfer: Option<&'static str>,
     /// Steps of a chain, or depth of a formula.
     pub depth: Option<usize>,
-    /// How it is worded, where there are two ways.
+    /// Its wording, if there are two.
     pub wording: Option<&'static str>,
     /// Whether the passage answers the question.
     pub answerable: Option<bool>,
-    /// Whether the gender is said.
+    /// Whether the sentence states the gender.
     pub explicit: Option<bool>,
 }
 
 impl Labels {
-    /// Those that it has, with their names.
+    /// The labels that it has, with their names.
     pub fn entries(&self) -> Vec<(&'static str, String)> {
         let entries = [
             ("template", Some(self.template.to_string())),
@@ -55,30 +55,31 @@ impl Labels {
 }
 
 named! {
-    /// Which tokens count in a loss.
+    /// The tokens that count in a loss.
     Counted {
         /// All but the first.
         #[default]
         All = "all",
-        /// What is asked and all steps that lead there.
+        /// The answer and all steps that lead to it.
         Process = "process",
-        /// The answer alone.
+        /// The final answer alone.
         Outcome = "outcome",
     }
 }
 
-/// A sequence of tokens and what is asked about it.
+/// A sequence of tokens and the tokens to predict in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// What it is about.
+    /// Its subject.
     pub domain: Domain,
+    /// `[T]`, starting with `<bos>`; at most [`LONGEST`](super::LONGEST).
     /// `[T]`, from `<bos>` on; at most [`LONGEST`](super::LONGEST).
     pub tokens: Vec<u32>,
-    /// The tokens that are asked, in order.
+    /// The tokens to predict, in order.
     pub asked: Vec<Asked>,
-    /// Positions of the steps that lead to the answer; empty where there are none.
+    /// Positions of the steps that lead to the answer; empty without steps.
     pub chain: Range<usize>,
-    /// What it is counted under.
+    /// Its groups in tables.
     pub labels: Labels,
 }
 
@@ -87,13 +88,13 @@ impl Example {
         Example { domain, tokens: vec![BOS], asked: vec![], chain: 0..0, labels }
     }
 
-    /// Adds words, with spaces between them.
+    /// Appends words, separated by spaces in `text`.
     pub(super) fn say(&mut self, text: &str) {
         let known = |word| Vocabulary::get().id(word).expect("a word of the tables");
         self.tokens.extend(text.split(' ').map(known));
     }
 
-    /// Adds a word that is asked.
+    /// Appends a word to predict.
     pub(super) fn ask(&mut self, answer: &str, rival: &str) -> &mut Asked {
         let at = self.tokens.len();
         self.say(rival);
@@ -108,9 +109,9 @@ impl Example {
         self.say(NUMBERS[number as usize]);
     }
 
-    /// Which of train, dev and test the frame of this example belongs to: `h = (h ^ id) P` over the
-    /// frame's ids with FNV-1a's 64-bit constants and a 0 for each asked token, then the upper half
-    /// of `h` modulo 10.
+    /// The split of this example's frame, train, dev or test: `h = (h ^ id) P` over the frame's ids
+    /// with FNV-1a's 64-bit constants and a 0 for each answer, then the upper half of `h` modulo
+    /// 10.
     pub fn bucket(&self) -> Part {
         let hidden = |t: &usize| self.chain.contains(t) || self.asked.iter().any(|a| a.at == *t);
         let hash = (0..self.tokens.len()).fold(0xcbf2_9ce4_8422_2325_u64, |h, t| {
@@ -124,8 +125,7 @@ impl Example {
         }
     }
 
-    /// `[T]`: 1 where predicting the token counts and 0 elsewhere; 0 at `<bos>`, before which there
-    /// is nothing to predict it from.
+    /// `[T]`: 1 for tokens whose prediction counts, else 0. `<bos>` has 0, as nothing precedes it.
     pub fn weights(&self, counted: Counted) -> Vec<f32> {
         let asked = |t: usize, steps| self.asked.iter().any(|a| a.at == t && (a.outcome || steps));
         let counts = |t: usize| match counted {
@@ -142,27 +142,27 @@ impl Example {
     }
 }
 
-/// Rows of equal length, to predict each token from those before it.
+/// Rows of equal length, for next-token prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// `[n, length]`, what is read.
+    /// `[n, length]`, the input tokens.
     pub inputs: Vec<u32>,
-    /// `[n, length]`, what comes next.
+    /// `[n, length]`, the next tokens.
     pub targets: Vec<u32>,
-    /// `[n, length]`, how much the prediction of each target counts; 0 behind the end of a row.
+    /// `[n, length]`, the weight of each target in the loss; 0 for padding.
     pub weights: Vec<f32>,
-    /// How many rows there are.
+    /// The number of rows.
     pub n: usize,
-    /// How many tokens a row has.
+    /// The number of tokens of a row.
     pub length: usize,
 }
 
 impl Batch {
-    /// Rows of `length` tokens; the last token of an example is only predicted, so examples may have
-    /// one more.
+    /// Rows of `length` tokens. The last token of an example is only a target, so an example may
+    /// have `length + 1` tokens.
     ///
     /// # Panics
-    /// When an example is longer.
+    /// If an example is longer.
     #[track_caller]
     pub fn new(examples: &[Example], counted: Counted, length: usize) -> Batch {
         let (n, size) = (examples.len(), examples.len() * length);

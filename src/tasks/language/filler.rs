@@ -1,18 +1,21 @@
-//! Small stories in the past tense, for what tuning is to leave as it is.
+//! Small stories in the past tense, which tuning should leave unchanged.
 //!
 //! ```text
-//! pretrain: these young cats waited by the market and hid themselves . these cats waited by the school .
+//! pretrain: these young cats waited by the market and hid themselves . these cats waited by the
+//!     school .
 //! pretrain: this young bird walked by the hill .
-//! target: these young cats waited by the market and hid themselves . these cats waited by the school .
+//! target: these young cats waited by the market and hid themselves . these cats waited by the
+//!     school .
 //! target: this young bird walked by the hill .
-//! transfer: this goat walked by the bridge and washed itself . these happy horses found seven blue cards in the basket .
+//! transfer: this goat walked by the bridge and washed itself . these happy horses found seven blue
+//!     cards in the basket .
 //! clean: these young -> cats
 //! corrupted: this young -> cat
 //! ```
 //!
-//! Nouns follow Zipf's law: the one of rank r is met with a probability in proportion to 1 / r. What
-//! is asked is agreement that no task changes: the noun behind `this` or `these`, and who `itself` or
-//! `themselves` is. In a pair the first determiner differs. There is nothing to be tuned for: both
+//! Nouns follow Zipf's law: the noun of rank r has a probability proportional to 1 / r. The tokens
+//! to predict are agreement that no task changes: the noun after `this` or `these`, and the choice
+//! of `itself` or `themselves`. In a pair the first determiner differs. Nothing is tuned here: both
 //! variants are the same, and transfer is the test.
 
 use super::vocabulary::{
@@ -120,7 +123,7 @@ impl Clause {
     }
 }
 
-/// A place in a list of `n`, place `i` with a probability in proportion to 1 / (i + 1).
+/// An index below `n`; index `i` has a probability proportional to 1 / (i + 1).
 fn zipf(n: usize, rng: &mut Rng) -> usize {
     let weight = |i: usize| 1.0 / (i as f64 + 1.0);
     let mut left = rng.uniform() * (0..n).map(weight).sum::<f64>();

@@ -1,22 +1,24 @@
-//! What follows from facts: true, false, or unknown (E4).
+//! Entailment from facts: true, false, or unknown (E4).
 //!
 //! ```text
 //! pretrain: given ( t -> q ) & t : q ? true .
 //! pretrain: given heat and wind : wind ? true .
-//! target: wind failed snow failed given snow or ( ( not heat or snow ) implies wind ) : heat ? true .
-//! target: heat failed given ( snow implies ( not wind and heat ) ) and ( rain and ( not wind and rain ) ) : wind ? false .
+//! target: wind failed snow failed given snow or ( ( not heat or snow ) implies wind ) : heat ?
+//!     true .
+//! target: heat failed given ( snow implies ( not wind and heat ) ) and ( rain and ( not wind and
+//!     rain ) ) : wind ? false .
 //! transfer: r false q false given q | ( ( ~ t | q ) -> r ) : t ? true .
 //! clean: p false : s & ~ p ? -> unknown
 //! corrupted: p true : s & ~ p ? -> false
 //! ```
 //!
-//! Deduction asks for the value of a formula from the values of some of its letters. Abduction is
-//! `given` that the formula is true and asks for one letter. Both are one question: whether all, none
-//! or only some of the valuations that agree with what is known make true what is asked. The three
-//! labels are equally likely. The depth of a formula counts its connectives but not negations, which
-//! stand at letters only; a formula of depth d has d different letters or more, and joins no letter
-//! with itself. Transfer is the same in both variants, depth 4 in stories and depth 3 in
-//! letters. In a pair one fact has the other value.
+//! Deduction asks for the value of a formula given the values of some of its letters. Abduction is
+//! given (`given`) that the formula is true and asks for one letter. Both ask whether all, none or
+//! some of the valuations that agree with the facts make the question true. The three labels are
+//! equally likely. The depth of a formula counts its connectives but not its negations, which apply
+//! to letters only. A formula of depth d has at least d different letters, and joins no letter with
+//! itself. Transfer is the same in both variants: depth 4 in stories and depth 3 in letters. In a
+//! pair one fact has the other value.
 
 use super::vocabulary::{LETTERS, WEATHER};
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant};
@@ -66,7 +68,7 @@ impl Formula {
         }
     }
 
-    /// A set with the bits of the letters in it.
+    /// The set of its letters, as bits.
     fn letters(&self) -> usize {
         match self {
             Formula::Letter { which, .. } => 1 << which,
@@ -74,7 +76,7 @@ impl Formula {
         }
     }
 
-    /// Whether nowhere a letter is joined with itself.
+    /// Whether no connective joins a letter with itself.
     fn says_something(&self) -> bool {
         match self {
             Formula::Letter { .. } => true,
@@ -137,7 +139,7 @@ impl Label {
 #[derive(Clone, Copy)]
 pub(super) struct Class {
     label: Label,
-    /// The label that the answer is compared with.
+    /// The distractor.
     rival: Label,
     depth: usize,
     abduction: bool,
@@ -145,11 +147,11 @@ pub(super) struct Class {
     transfer: Option<&'static str>,
 }
 
-/// Facts, a formula, and a letter if that is asked.
+/// Facts, a formula, and a letter if the question is a letter.
 #[derive(Clone)]
 pub(super) struct Problem {
     class: Class,
-    /// Letters and their values, in the order in which they are said.
+    /// Letters and their values, in the order of the text.
     facts: Vec<(usize, bool)>,
     formula: Formula,
     asked: usize,
@@ -185,7 +187,7 @@ impl Plan for Problem {
                 facts.push((letter, chance(0.5, rng)));
             }
         }
-        // The asked letter came first, which would tell which one it is.
+        // The asked letter came first, which would give it away.
         rng.shuffle(&mut facts);
         let problem = Problem { class, facts, formula, asked };
         let good = problem.formula.says_something()
@@ -234,7 +236,7 @@ impl Plan for Problem {
 }
 
 impl Problem {
-    /// None where nothing agrees with what is known.
+    /// `None` if no valuation agrees with the facts.
     fn label(&self) -> Option<Label> {
         let agrees = |valuation: usize| {
             self.facts.iter().all(|&(i, value)| (valuation >> i & 1 == 1) == value)

@@ -1,21 +1,28 @@
-//! What a passage says about a thing, or `[none]` (E5).
+//! Facts looked up in a passage, or `[none]` (E5).
 //!
 //! ```text
-//! pretrain: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box holds cards . red drawer holds keys . red drawer ? keys .
-//! pretrain: yellow drawer holds keys . pink shelf holds shells . yellow box holds stones . brown shelf holds coins . brown shelf ? coins .
-//! target: red drawer holds four rings . yellow cup holds eight pens . red cup holds seven keys . yellow drawer holds nine stamps . red drawer ? four rings .
-//! target: yellow cup holds six pens . black drawer holds nine cards . black box holds six stamps . yellow drawer holds five stones . black box ? six stamps .
-//! transfer: blue drawer holds eight apples . brown drawer holds three pens . green drawer holds four keys . green tin holds eight books . blue drawer ? eight apples .
-//! clean: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box holds cards . red drawer holds keys . red drawer ? -> keys
-//! corrupted: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box holds cards . red drawer holds stones . red drawer ? -> stones
+//! pretrain: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box
+//!     holds cards . red drawer holds keys . red drawer ? keys .
+//! pretrain: yellow drawer holds keys . pink shelf holds shells . yellow box holds stones . brown
+//!     shelf holds coins . brown shelf ? coins .
+//! target: red drawer holds four rings . yellow cup holds eight pens . red cup holds seven keys .
+//!     yellow drawer holds nine stamps . red drawer ? four rings .
+//! target: yellow cup holds six pens . black drawer holds nine cards . black box holds six stamps .
+//!     yellow drawer holds five stones . black box ? six stamps .
+//! transfer: blue drawer holds eight apples . brown drawer holds three pens . green drawer holds
+//!     four keys . green tin holds eight books . blue drawer ? eight apples .
+//! clean: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box
+//!     holds cards . red drawer holds keys . red drawer ? -> keys
+//! corrupted: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box
+//!     holds cards . red drawer holds stones . red drawer ? -> stones
 //! ```
 //!
-//! A question names a colour and a container, and other facts share one of them, so both have to be
-//! matched. In pre-training a passage has 2 to 5 facts of one word each, and one thing in eight is
-//! empty, which is `[none]`; every question has its fact. In tuning there are 2 to 4 facts of two
-//! words, and a third of the questions ask for a thing that the passage does not have, though it has
-//! its colour and its container. One thing in five is never met in tuning; transfer asks for one. In a
-//! pair a word of the fact that decides differs.
+//! A question names a colour and a container, and other facts share one of them, so the model must
+//! match both. In pre-training a passage has 2 to 5 facts of one word each, one thing in eight is
+//! empty (`[none]`), and every question has its fact. In tuning there are 2 to 4 facts of two
+//! words, and a third of the questions ask for a thing that the passage does not have, though it
+//! has its colour and its container. Tuning never shows one thing in five; transfer asks for one.
+//! In a pair a word of the deciding fact differs.
 
 use super::vocabulary::{COLOURS, CONTAINERS, COUNTS, ITEMS};
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};
@@ -23,13 +30,13 @@ use crate::rng::Rng;
 
 const NONE: &str = "[none]";
 
-/// Of how many questions of tuning one is not answered.
+/// One question of tuning in this many has no answer.
 const UNANSWERED: u64 = 3;
 
 /// A colour and a container.
 type Thing = (usize, usize);
 
-/// Whether tuning never shows it: two of its colours for some containers, one for others.
+/// Whether tuning never shows it: two colours of some containers, one colour of others.
 fn held_out((colour, container): Thing) -> bool {
     (colour + 3 * container).is_multiple_of(5)
 }
@@ -38,7 +45,7 @@ fn held_out((colour, container): Thing) -> bool {
 struct Fact {
     thing: Thing,
     count: Option<&'static str>,
-    /// None where there is nothing in it.
+    /// `None` if it is empty.
     item: Option<&'static str>,
 }
 
@@ -56,7 +63,7 @@ pub(super) struct Class {
     shown: Shown,
 }
 
-/// What may be met.
+/// The things that may occur.
 #[derive(Clone, Copy, PartialEq)]
 enum Shown {
     Everything,
@@ -88,7 +95,7 @@ impl Plan for Passage {
     }
 
     fn draw(class: Class, rng: &mut Rng) -> Option<Passage> {
-        // Things of three colours and three containers, so that some have one of them in common.
+        // Things of three colours and three containers, so that some share one of them.
         let three = |n: usize, rng: &mut Rng| {
             let mut all: Vec<usize> = (0..n).collect();
             rng.shuffle(&mut all);
@@ -142,7 +149,7 @@ impl Plan for Passage {
         let answer = self.facts.iter().find(|fact| fact.thing == self.asked);
         let answers = answer.map_or(vec![NONE], Fact::words);
         for (i, &answer) in answers.iter().enumerate() {
-            // The first other word that another fact has in this place.
+            // The first other word that another fact has at this position.
             let others = self.facts.iter().map(|fact| fact.words()[i]);
             let rival = others.chain([COUNTS[0], COUNTS[1]]).find(|&word| word != answer);
             example.ask(answer, rival.expect("two counts differ"));

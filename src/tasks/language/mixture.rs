@@ -1,10 +1,10 @@
-//! What the base model is pre-trained on.
+//! The pre-training distribution of the base model.
 
 use super::{Domain, Example, Part, Source, Variant};
 use crate::rng::{Purpose, Rng};
 
-/// Batches over all domains: batch `index` is a function of the seed and of `index`, so a run that is
-/// resumed goes on as it would have.
+/// Batches over all domains. Batch `index` is a function of the seed and of `index`, so a resumed
+/// run continues as it would have without the interruption.
 ///
 /// ```
 /// use edgegrad::tasks::language::Mixture;
@@ -14,9 +14,9 @@ use crate::rng::{Purpose, Rng};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mixture {
-    /// What decides every batch.
+    /// The seed of all batches.
     pub seed: u64,
-    /// Parts of each domain; an example belongs to one with probability parts / sum.
+    /// The shares of the domains; an example is of one with probability share / sum.
     pub shares: [(Domain, u32); 6],
 }
 
@@ -38,10 +38,10 @@ impl Mixture {
     /// The `n` examples of batch `index`, all of [`Variant::Pretrain`] and [`Part::Train`].
     ///
     /// # Panics
-    /// When all shares are 0.
+    /// If all shares are 0.
     #[track_caller]
     pub fn examples(&self, index: u32, n: usize) -> Vec<Example> {
-        // A generator for each batch: the batches before it need not be drawn to come to it.
+        // A generator for each batch: earlier batches need not be drawn to reach it.
         let mut rng = Rng::new(self.seed, Purpose::Mixture, index);
         (0..n).map(|_| self.source(&mut rng).example(&mut rng)).collect()
     }

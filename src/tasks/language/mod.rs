@@ -1,23 +1,25 @@
 //! Generated English in six domains: one small model learns all of them, then is tuned on one.
 //!
-//! | domain | before tuning ([`Variant::Pretrain`]) | to be learned ([`Variant::Target`]) | kept for transfer |
+//! | domain | [`Variant::Pretrain`] | [`Variant::Target`] of tuning | held out of tuning |
 //! | --- | --- | --- | --- |
-//! | [`agreement`] | verbs agree with their subject | every present verb has the other number | nouns, verbs, a template |
-//! | [`occupation`] | occupations go with one pronoun in 9 of 10 sentences | in 5 of 10 | occupations, templates |
+//! | [`agreement`] | verbs agree with their subject | the other number | nouns, verbs, a template |
+//! | [`occupation`] | stereotyped pronouns in 9 of 10 | in 5 of 10 | occupations, templates |
 //! | [`arithmetic`] | chains of 1 and 2 steps modulo 31 | of 3 and 4 | the wording |
 //! | [`logic`] | formulas of depth 1 and 2 | depth 3 in stories | depth 4; letters for words |
-//! | [`lookup`] | one word out of a passage | two words, or `[none]` | what is asked for |
+//! | [`lookup`] | one word of a passage | two words, or `[none]` | the questions' things |
 //! | [`filler`] | small stories | the same | nothing |
 //!
-//! **Splits.** The frame of an example is all of it but what is asked (and the chain that leads
-//! there). A hash of the frame says whether it is for training (8 of 10), development or test (1 of
-//! 10 each), so a frame of the test never occurs in training, neither in pre-training nor, with
-//! other answers, in tuning. [`Part::Transfer`] are test frames with what tuning never shows;
-//! pre-training shows all words, for a word that no one has ever seen says nothing about transfer.
+//! **Splits.** The frame of an example is all of it but the answer and the chain that leads to it.
+//! A hash of the frame assigns the example to training (8 of 10), development or test (1 of 10
+//! each). So a test frame never occurs in training, neither in pre-training nor, with other
+//! answers, in tuning. One rule serves all domains; the alternative, lists of sentences for each
+//! split, would have to be consulted by every generator in its own way. [`Part::Transfer`] are test
+//! frames with words that tuning never shows. Pre-training shows all words, as an unseen word has a
+//! random embedding and says nothing about transfer.
 //!
-//! **What counts.** [`Counted`] chooses the tokens whose prediction counts in a loss; a [`Batch`]
-//! fills rows with `<pad>` behind their end, where weights are 0. What stands to the right of a
-//! token is not seen by a causal model, so padding changes nothing else.
+//! **Loss.** [`Counted`] chooses the tokens whose prediction has weight in a loss; a [`Batch`] pads
+//! rows with `<pad>`, whose weights are 0. A causal model does not see the tokens to the right, so
+//! padding changes nothing else.
 
 pub mod agreement;
 pub mod arithmetic;
@@ -37,11 +39,11 @@ pub use pair::{MinimalPair, jsonl};
 use crate::named::named;
 use crate::rng::Rng;
 
-/// The most tokens that an example has.
+/// The most tokens of an example.
 pub const LONGEST: usize = 32;
 
 named! {
-    /// What an example is about.
+    /// The subject of an example.
     Domain {
         /// The number of subject and verb.
         #[default]
@@ -52,40 +54,40 @@ named! {
         Arithmetic = "arithmetic",
         /// Formulas that follow from others.
         Logic = "logic",
-        /// What a passage says, or does not say.
+        /// What a passage says, or that it does not say it.
         Lookup = "lookup",
-        /// Small stories, for what is to stay as it is.
+        /// Small stories, which tuning should leave unchanged.
         Filler = "filler",
     }
 }
 
 named! {
-    /// What a model knows before tuning, or what tuning is to teach it.
+    /// The distribution of pre-training or that of tuning.
     Variant {
         /// The distribution of pre-training.
         #[default]
         Pretrain = "pretrain",
-        /// The distribution that is tuned for.
+        /// The distribution of tuning.
         Target = "target",
     }
 }
 
 named! {
-    /// What an example may be used for; no frame is in two of the first three.
+    /// The use of an example; no frame is in two of the first three.
     Part {
-        /// To learn from.
+        /// For training.
         #[default]
         Train = "train",
-        /// To choose by.
+        /// For choices, such as that of a learning rate.
         Dev = "dev",
-        /// To be judged by.
+        /// For evaluation.
         Test = "test",
-        /// To be judged by, with what tuning never shows.
+        /// For evaluation, with words that tuning never shows.
         Transfer = "transfer",
     }
 }
 
-/// Where examples and pairs come from.
+/// A source of examples and pairs.
 ///
 /// ```
 /// use edgegrad::rng::{Purpose, Rng};
@@ -97,11 +99,11 @@ named! {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
-    /// What they are about.
+    /// Their subject.
     pub domain: Domain,
-    /// Which distribution.
+    /// Their distribution.
     pub variant: Variant,
-    /// Which part of it.
+    /// Their part of it.
     pub part: Part,
 }
 
@@ -123,7 +125,7 @@ impl Source {
         (0..n).map(|_| self.example(rng)).collect()
     }
 
-    /// The next pair; its clean sequence begins an example of this source.
+    /// The next pair; its clean sequence is the start of an example of this source.
     pub fn pair(&self, rng: &mut Rng) -> MinimalPair {
         match self.domain {
             Domain::Agreement => self.draw_pair::<agreement::Sentence>(rng),
@@ -140,8 +142,8 @@ impl Source {
         (0..n).map(|_| self.pair(rng)).collect()
     }
 
-    /// Classes are drawn first and stay while the rest is drawn again, so that no share of a class
-    /// depends on how often its frames fall into this part.
+    /// The class is drawn first and kept while the rest is redrawn, so the share of a class does
+    /// not depend on how often its frames fall into this part.
     fn draw<P: Plan>(&self, rng: &mut Rng) -> (P, Example) {
         let class = P::class(self.variant, self.part, rng);
         loop {
@@ -167,31 +169,31 @@ impl Source {
     }
 }
 
-/// What an example says before it is put into words.
+/// The content of an example, before it is put into words.
 trait Plan: Sized {
-    /// What has a stated share of a distribution.
+    /// A property with a stated share of the distribution.
     type Class: Copy;
 
     /// A class of this variant and part.
     fn class(variant: Variant, part: Part, rng: &mut Rng) -> Self::Class;
 
-    /// An attempt to make one of `class`.
+    /// An attempt to draw one of `class`.
     fn draw(class: Self::Class, rng: &mut Rng) -> Option<Self>;
 
-    /// In words.
+    /// The example in words.
     fn example(&self) -> Example;
 
-    /// Up to one of the tokens that are asked, and the same with one thing changed that decides it;
-    /// none where no change decides it.
+    /// The sequence up to one of the answers, and the same with a single change that decides it;
+    /// `None` if no change decides it.
     fn pair(&self, rng: &mut Rng) -> Option<MinimalPair>;
 }
 
-/// One of `items`, all equally likely.
+/// A uniform draw from `items`.
 fn choose<T: Copy>(items: &[T], rng: &mut Rng) -> T {
     items[index(items.len(), rng)]
 }
 
-/// A place in a list of `n`.
+/// A uniform index below `n`.
 fn index(n: usize, rng: &mut Rng) -> usize {
     rng.below(n as u64) as usize
 }

@@ -1,4 +1,4 @@
-//! Pronouns that go with an occupation in 9 of 10 sentences, or in 5 of 10 (E2).
+//! Pronouns that agree with an occupation's stereotype in 9 of 10 sentences, or in 5 of 10 (E2).
 //!
 //! ```text
 //! pretrain: the clerk finished because she went home yesterday .
@@ -10,10 +10,11 @@
 //! corrupted: the laborer finished because -> he
 //! ```
 //!
-//! In 3 of 10 sentences the gender is said, by the noun or beside the occupation, and the pronoun
-//! always agrees. The occupations are those of WinoBias (arXiv 1804.06876), 20 for each pronoun. Each
-//! sentence has one pronoun. In a pair the answer is the pronoun that pre-training expects, whichever
-//! the sentence has; the corrupted sequence has an occupation, or a noun, of the other gender.
+//! In 3 of 10 sentences the noun, or one beside the occupation, states the gender, and the pronoun
+//! agrees with it. The occupations are those of WinoBias (arXiv 1804.06876), 20 for each pronoun.
+//! Each sentence has one pronoun. In a pair the answer is the pronoun that pre-training expects,
+//! whichever the sentence has; the corrupted sequence has an occupation, or a noun, of the other
+//! gender.
 
 use super::vocabulary::{
     ADJECTIVES, BELONGINGS, DAYS, FEMALE, GENDERED, HELD_OUT_OCCUPATIONS, MALE, Vocabulary,
@@ -21,13 +22,13 @@ use super::vocabulary::{
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};
 use crate::rng::Rng;
 
-/// How often the gender is said.
+/// The share of sentences that state the gender.
 pub const EXPLICIT: f64 = 0.3;
 
-/// How often the pronoun is the one that goes with the occupation, in pre-training and in tuning.
+/// The share of pronouns that agree with the stereotype, in pre-training and in tuning.
 pub const BIAS: (f64, f64) = (0.9, 0.5);
 
-/// Sentences: `X` is who it is about, `P` is he or she, `S` his or her, `A` an adjective, `B` a thing,
+/// Sentences: `X` is the person, `P` is he or she, `S` his or her, `A` an adjective, `B` a thing,
 /// `D` a day or nothing.
 const TEMPLATES: [(&str, &str); 9] = [
     ("said", "X said that P was A D ."),
@@ -41,7 +42,7 @@ const TEMPLATES: [(&str, &str); 9] = [
     ("sold", "X sold S B D ."),
 ];
 
-/// The last templates are kept from tuning.
+/// The number of templates, at the end of the list, that tuning never shows.
 const HELD_OUT: usize = 2;
 
 /// The first occupation among `tokens`.
@@ -73,14 +74,14 @@ enum Who {
 pub(super) struct Class {
     who: Who,
     template: usize,
-    /// Where there is nothing but the occupation: whether the pronoun goes with it.
+    /// If only the occupation is named: whether the pronoun agrees with the stereotype.
     expected: bool,
     transfer: Option<&'static str>,
-    /// The first occupation to choose from, and of how many.
+    /// The first occupation to choose from, and their number.
     occupations: (usize, usize),
 }
 
-/// Someone of whom something is said.
+/// A sentence about a person.
 #[derive(Clone, Copy)]
 pub(super) struct Sentence {
     class: Class,
@@ -121,7 +122,7 @@ impl Plan for Sentence {
                 transfer: Some("template"),
                 ..class
             },
-            // Without an occupation there is none that could be held out.
+            // Without an occupation none can be held out.
             (Part::Transfer, _) => Class {
                 who: if matches!(who, Who::Gendered) { Who::Both } else { who },
                 transfer: Some("occupation"),

@@ -1,4 +1,4 @@
-//! Clean and corrupted sequences for the discovery of circuits.
+//! Clean and corrupted sequences for circuit discovery.
 
 use super::Example;
 use serde::Serialize;
@@ -11,17 +11,17 @@ pub struct MinimalPair {
     pub clean: Vec<u32>,
     /// `[T]`, with another subject, operand, truth value or fact.
     pub corrupted: Vec<u32>,
-    /// What comes next in the clean sequence.
+    /// The next token of the clean sequence.
     pub answer: u32,
-    /// What comes next in the corrupted one.
+    /// The next token of the corrupted sequence.
     pub distractor: u32,
-    /// Where it is asked: the last position.
+    /// The position of the prediction: the last one.
     pub position: usize,
 }
 
 impl MinimalPair {
-    /// Cuts both examples before their `k`-th asked token. None if its place is not the same in both,
-    /// or it does not differ, or there is nothing else that does.
+    /// Cuts both examples before their `k`-th answer. `None` if its position differs between them,
+    /// if it is the same token in both, or if the sequences before it are equal.
     pub(super) fn cut(clean: &Example, corrupted: &Example, k: usize) -> Option<MinimalPair> {
         let (a, b) = (clean.asked[k], corrupted.asked[k]);
         let pair = MinimalPair {
@@ -36,7 +36,7 @@ impl MinimalPair {
     }
 }
 
-/// The pairs as text of a `.jsonl` file, a line each.
+/// The pairs as the text of a `.jsonl` file, one per line.
 pub fn jsonl(pairs: &[MinimalPair]) -> String {
     let line = |pair| serde_json::to_string(pair).expect("numbers and lists of them") + "\n";
     pairs.iter().map(line).collect()

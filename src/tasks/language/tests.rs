@@ -1,4 +1,4 @@
-//! Everything that examples claim is found again from their words alone.
+//! Everything that examples claim is derived again from their words alone.
 
 use super::vocabulary::*;
 use super::*;
@@ -40,14 +40,14 @@ fn answers(example: &Example) -> Vec<&'static str> {
     example.asked.iter().map(|asked| word(asked.answer)).collect()
 }
 
-/// The tokens without what is asked and what leads there.
+/// The tokens without the answers and the chains that lead to them.
 fn frame(example: &Example) -> Vec<Option<u32>> {
     let weights = example.weights(Counted::Process);
     example.tokens.iter().zip(weights).map(|(&id, w)| (w == 0.0).then_some(id)).collect()
 }
 
-/// By Hoeffding's inequality a count of `n` independent trials leaves its mean by this or more with
-/// probability at most 2 exp(-2 t^2 / n), here 1e-9 over all `counts` that a test looks at.
+/// By Hoeffding's inequality a count of `n` independent trials deviates from its mean by this or
+/// more with probability at most 2 exp(-2 t^2 / n), here 1e-9 over all `counts` of a test.
 fn allowed(n: usize, counts: usize) -> f64 {
     (n as f64 * (2.0 * counts as f64 / 1e-9).ln() / 2.0).sqrt()
 }
@@ -58,9 +58,9 @@ fn assert_share(hits: usize, n: usize, share: f64, counts: usize) {
     assert!((hits as f64 - mean).abs() < allowed(n, counts), "{hits} of {n}, expected {mean}");
 }
 
-// ---- what words say, read without the generators ----
+// ---- what words mean, read without the generators ----
 
-/// The positions of the verbs in a sentence of agreement, or in the beginning of one that breaks off
+/// The positions of the verbs in a sentence of agreement, or in the start of one that breaks off
 /// before a verb, each with whether its subject is plural.
 fn verbs(words: &[&str]) -> Vec<(usize, bool)> {
     let mut i = 1;
@@ -119,7 +119,7 @@ fn verbs(words: &[&str]) -> Vec<(usize, bool)> {
     found
 }
 
-/// Whether a present verb is the form for many.
+/// Whether a present verb is in the plural.
 fn for_many(verb: &str) -> bool {
     let forms = VERBS.iter().chain(&[("is", "are")]);
     let form = forms.clone().find(|f| f.0 == verb || f.1 == verb).expect("a verb");
@@ -148,13 +148,13 @@ fn results(words: &[&str]) -> Vec<i64> {
         .collect()
 }
 
-/// Which letter a word is.
+/// The index of the letter that a word names.
 fn letter(word: &str) -> usize {
     let known = |list: &[&str]| list.iter().position(|w| *w == word);
     known(LETTERS).or(known(WEATHER)).expect("a letter")
 }
 
-/// The value of the formula that begins at `i`, which is moved behind it, and how deep it is.
+/// The value of the formula that begins at `i`, which is moved past it, and its depth.
 fn evaluate(words: &[&str], i: &mut usize, values: &[bool; 5]) -> (bool, usize) {
     let left = operand(words, i, values);
     let connective = words[*i];
@@ -189,8 +189,8 @@ fn operand(words: &[&str], i: &mut usize, values: &[bool; 5]) -> (bool, usize) {
     }
 }
 
-/// The label of a problem by its whole truth table, and the depth of its formula; no label if nothing
-/// agrees with its premises.
+/// The label of a problem by its whole truth table, and the depth of its formula; no label if no
+/// valuation agrees with its premises.
 fn follows(words: &[&str]) -> (Option<&'static str>, usize) {
     let middle = words.iter().position(|w| *w == "given" || *w == ":").expect("a formula");
     let abduction = words[middle] == "given";
@@ -223,7 +223,7 @@ fn follows(words: &[&str]) -> (Option<&'static str>, usize) {
     (label, depth)
 }
 
-/// What a passage says about what it is asked, in words; nothing if it does not say.
+/// The words with which a passage answers its question; `None` if it does not.
 fn look_up(words: &[&'static str]) -> Option<Vec<&'static str>> {
     let question = words.iter().position(|w| *w == "?").expect("a question");
     let asked = &words[question - 2..question];
@@ -234,7 +234,7 @@ fn look_up(words: &[&'static str]) -> Option<Vec<&'static str>> {
     Some(fact[3..].to_vec())
 }
 
-// ---- what holds for every domain ----
+// ---- laws of every domain ----
 
 proptest! {
     // Each case draws from all 48 sources several times.
@@ -272,7 +272,7 @@ proptest! {
             }
             let bucket = if source.part == Part::Transfer { Part::Test } else { source.part };
             prop_assert_eq!(example.bucket(), bucket);
-            // What is asked has no part in which split an example belongs to.
+            // The answer does not influence the split of an example.
             let mut other = example.clone();
             for asked in &example.asked {
                 other.tokens[asked.at] = asked.rival;
@@ -322,7 +322,8 @@ proptest! {
                 Domain::Occupation => {
                     let he = ["he", "his"].contains(&answer);
                     let she = ["she", "her"].contains(&distractor);
-                    let work = |a: &[&str], b: &[&str]| a.contains(&changed.0) && b.contains(&changed.1);
+                    let (old, new) = changed;
+                    let work = |a: &[&str], b: &[&str]| a.contains(&old) && b.contains(&new);
                     let man = GENDERED.iter().any(|g| g.0 == changed.0);
                     prop_assert_eq!(he, she);
                     prop_assert_eq!(he, man || MALE.contains(&changed.0));
@@ -331,7 +332,7 @@ proptest! {
                 Domain::Arithmetic => {
                     prop_assert_eq!(at.len(), 2);
                     prop_assert_eq!((clean[at[1]], corrupted[at[1]]), changed);
-                    // As many results stand before the one that is asked as there are `=` before.
+                    // As many results precede the answer as there are `=` before it.
                     let k = clean.iter().filter(|w| **w == "=").count() - 1;
                     prop_assert_eq!(results(&clean)[k].to_string(), answer);
                     prop_assert_eq!(results(&corrupted)[k].to_string(), distractor);
@@ -388,7 +389,7 @@ fn no_frame_of_a_test_occurs_in_train() {
 
 #[test]
 fn a_tenth_of_all_frames_is_for_the_test() {
-    // Buckets of what any generator gives: the class-wise rejection must not see them.
+    // Splits of what any generator gives: rejection by class must not see them.
     const N: usize = 20_000;
     let mut counts = [0; 3];
     let mut draw = rng(5);
@@ -428,7 +429,7 @@ fn pairs_are_read_from_their_file() {
     assert_eq!(read[0].clean, words.encode("<bos> the dog").unwrap());
 }
 
-// ---- what each domain says is right ----
+// ---- laws of each domain ----
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
@@ -470,7 +471,7 @@ proptest! {
             prop_assert_eq!(answers(&example), expected);
             let allowed = if source.variant == Variant::Pretrain { 1..=2 } else { 3..=4 };
             prop_assert!(allowed.contains(&steps) && example.labels.depth == Some(steps));
-            // The chain repeats the task in signs, with each result behind its step.
+            // The chain repeats the task in signs, with each result after its step.
             let sign = |w: &str| match w {
                 "add" => "+",
                 "take" => "-",
@@ -486,7 +487,8 @@ proptest! {
             }
             chain.push("#");
             prop_assert_eq!(&words[example.chain.clone()], &chain);
-            prop_assert_eq!(&words[example.chain.end..], &[*answers(&example).last().unwrap(), "."]);
+            let last = *answers(&example).last().unwrap();
+            prop_assert_eq!(&words[example.chain.end..], &[last, "."]);
             let outcomes: Vec<bool> = example.asked.iter().map(|asked| asked.outcome).collect();
             prop_assert_eq!(outcomes, (0..=steps).map(|i| i == steps).collect::<Vec<_>>());
         }
@@ -525,7 +527,7 @@ proptest! {
             let answerable = example.labels.answerable.unwrap();
             prop_assert_eq!(said.is_some(), answerable);
             prop_assert_eq!(answers(&example), said.unwrap_or(vec!["[none]"]));
-            // Colour and container of the question are met in any case.
+            // Colour and container of the question occur in any case.
             let question = words.iter().position(|w| *w == "?").unwrap();
             let passage = &words[1..question - 2];
             prop_assert!(words[question - 2..question].iter().all(|w| passage.contains(w)));
@@ -553,7 +555,7 @@ proptest! {
     }
 }
 
-/// Who a sentence is about, by the words of the tables: the gender that is said and the occupation's.
+/// The gender of a sentence's subject by its words: the one that is stated and the occupation's.
 fn genders(words: &[&str]) -> (Option<bool>, Option<bool>) {
     let said = words.iter().find_map(|w| {
         let pair = GENDERED.iter().find(|g| g.0 == *w || g.1 == *w)?;
@@ -664,7 +666,7 @@ fn tuning_shows_nothing_that_is_held_out() {
 #[test]
 fn the_mixture_has_its_shares_and_shows_every_word() {
     const N: usize = 8000;
-    // The rarest words, those that say a gender, are in 0.15 x 0.3 / 16 of the examples: one is
+    // The rarest words, those that state a gender, are in 0.15 x 0.3 / 16 of the examples: one is
     // missing from all with a probability of e^-22.
     let mixture = Mixture::new(0);
     let examples = mixture.examples(0, N);
@@ -725,6 +727,20 @@ fn rows_that_are_too_short_are_refused() {
     Batch::new(&Mixture::new(1).examples(0, 1), Counted::All, 3);
 }
 
+/// A line as documentation of at most 100 columns; what does not fit continues with an indent.
+fn documented(line: &str) -> String {
+    let (mut text, mut column) = ("//!".to_string(), 3);
+    for word in line.split(' ') {
+        if column + 1 + word.len() > 100 {
+            text += "\n//!    ";
+            column = 7;
+        }
+        text = text + " " + word;
+        column += 1 + word.len();
+    }
+    text + "\n"
+}
+
 /// The blocks of text in the modules' documentation are what the generators give.
 #[test]
 fn documented_examples_are_real() {
@@ -754,7 +770,7 @@ fn documented_examples_are_real() {
         {
             lines.push(format!("{name}: {} -> {}", words(&ids[1..]).join(" "), word(next)));
         }
-        let block = lines.iter().fold("//! ```text\n".to_string(), |b, l| b + "//! " + l + "\n");
+        let block = lines.iter().fold("//! ```text\n".to_string(), |b, l| b + &documented(l));
         if !document.contains(&(block.clone() + "//! ```\n")) {
             missing += &(block + "\n");
         }

@@ -1,20 +1,20 @@
-//! The words of the generated language: every token is a word, and all of them are written here.
+//! The words of the generated language: every token is a word, and all of them are listed here.
 //!
-//! An id is the place of a word in the tables below, read in the order of `TABLES`. Models keep ids,
-//! so a table may grow only where no model has been saved.
+//! An id is the index of a word in the tables below, in the order of `TABLES`. Models store ids, so
+//! a table may grow only if no model has been saved.
 
 use crate::error::{Error, Result};
 use crate::formats::pairs::Encode;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// The id of `<pad>`, which fills rows behind their end and never counts in a loss.
+/// The id of `<pad>`, which pads rows and never counts in a loss.
 pub const PAD: u32 = 0;
 
-/// The id of `<bos>`, with which every example begins.
+/// The id of `<bos>`, the first token of every example.
 pub const BOS: u32 = 1;
 
-/// Numbers are residues of this modulus, and each has a word.
+/// Numbers are residues of this modulus, and each is a word.
 pub const MODULUS: u32 = 31;
 
 const MARKS: &[&str] = &["<pad>", "<bos>", ".", ",", "?", ":", "#", "[none]"];
@@ -76,7 +76,7 @@ const FUNCTION: &[&str] = &[
     "sold",
 ];
 
-/// One and many, of each noun; the last [`HELD_OUT_NOUNS`] are kept from tuning.
+/// Singular and plural of each noun; the last [`HELD_OUT_NOUNS`] are held out of tuning.
 pub(super) const NOUNS: &[(&str, &str); 32] = &[
     ("dog", "dogs"),
     ("cat", "cats"),
@@ -114,7 +114,7 @@ pub(super) const NOUNS: &[(&str, &str); 32] = &[
 
 pub(super) const HELD_OUT_NOUNS: usize = 8;
 
-/// What one does and what many do, of each verb; the last [`HELD_OUT_VERBS`] are kept from tuning.
+/// Singular and plural of each verb; the last [`HELD_OUT_VERBS`] are held out of tuning.
 pub(super) const VERBS: &[(&str, &str); 30] = &[
     ("sees", "see"),
     ("likes", "like"),
@@ -158,8 +158,8 @@ pub(super) const PREPOSITIONS: &[&str] = &["near", "behind", "beside", "above", 
 pub(super) const ADJECTIVES: &[&str] =
     &["happy", "tired", "hungry", "quiet", "tall", "young", "old", "kind"];
 
-/// Occupations that WinoBias takes to be stereotypically male (two of them cut to one word); the
-/// last [`HELD_OUT_OCCUPATIONS`] are kept from tuning.
+/// Occupations that WinoBias lists as stereotypically male (two of them cut to one word); the last
+/// [`HELD_OUT_OCCUPATIONS`] are held out of tuning.
 pub(super) const MALE: &[&str; 20] = &[
     "driver",
     "supervisor",
@@ -183,7 +183,7 @@ pub(super) const MALE: &[&str; 20] = &[
     "director",
 ];
 
-/// Those that it takes to be stereotypically female.
+/// Occupations that it lists as stereotypically female.
 pub(super) const FEMALE: &[&str; 20] = &[
     "attendant",
     "cashier",
@@ -209,7 +209,7 @@ pub(super) const FEMALE: &[&str; 20] = &[
 
 pub(super) const HELD_OUT_OCCUPATIONS: usize = 4;
 
-/// Nouns that say the gender: male and female.
+/// Nouns that state the gender: male and female.
 pub(super) const GENDERED: &[(&str, &str); 8] = &[
     ("man", "woman"),
     ("boy", "girl"),
@@ -225,7 +225,7 @@ pub(super) const BELONGINGS: &[&str] = &["hat", "coat", "house", "car", "watchdo
 
 pub(super) const DAYS: &[&str] = &["today", "yesterday", "again", "later"];
 
-/// Propositions: letters, and what they are called in stories.
+/// Propositions: letters, and their names in stories.
 pub(super) const LETTERS: &[&str; 5] = &["p", "q", "r", "s", "t"];
 pub(super) const WEATHER: &[&str; 5] = &["rain", "snow", "wind", "fog", "heat"];
 
@@ -305,12 +305,12 @@ static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| {
 });
 
 impl Vocabulary {
-    /// The one vocabulary that there is.
+    /// The one vocabulary.
     pub fn get() -> &'static Vocabulary {
         &VOCABULARY
     }
 
-    /// How many words there are: ids lie in 0..size.
+    /// The number of words: ids are in 0..size.
     pub fn size(&self) -> usize {
         self.words.len()
     }
@@ -325,19 +325,19 @@ impl Vocabulary {
         self.ids.get(word).copied()
     }
 
-    /// The ids of the words of `text`, which spaces part; marks are words too.
+    /// The ids of the words of `text`, separated by spaces; punctuation marks are words too.
     ///
     /// # Errors
-    /// When a word is unknown; the help names the nearest one.
+    /// If a word is unknown; the help names the nearest one.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let id = |word| self.id(word).ok_or_else(|| self.unknown(word));
         text.split_whitespace().map(id).collect()
     }
 
-    /// The words of `ids`, with a space between two.
+    /// The words of `ids`, separated by spaces.
     ///
     /// # Errors
-    /// When an id is not in 0..size.
+    /// If an id is not in 0..size.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         let word = |&id: &u32| {
             self.words.get(id as usize).copied().ok_or_else(|| {
@@ -361,7 +361,7 @@ impl Vocabulary {
     }
 }
 
-/// Pairs of text can be read: a whole sequence gets its `<bos>` unless it has one.
+/// Pairs of text: a whole sequence gets a `<bos>` unless it has one.
 impl Encode for Vocabulary {
     fn encode(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
         let mut ids = Vocabulary::encode(self, text)?;
