@@ -9,7 +9,7 @@ use edgegrad::discovery::faithfulness::Ends;
 use edgegrad::discovery::select::{Rank, first};
 use edgegrad::discovery::truth::Confusion;
 use edgegrad::discovery::truth::case::Case;
-use edgegrad::discovery::{acdc, minimal, statistics};
+use edgegrad::discovery::{acdc, controls, minimal};
 use edgegrad::error::{Error, Result};
 use edgegrad::graph::{EdgeFile, Meta};
 use edgegrad::page;
@@ -78,13 +78,13 @@ fn main() -> Result<()> {
 
     // Would any circuit of this size do?
     let kept = &found[3].1;
-    let random = statistics::random_circuits(graph, kept, 999, 0);
+    let random = controls::random_circuits(graph, kept, 999, 0);
     let values = subsets::per_pair(b, random.len(), |s, e| random[s][e], silent)?;
     let of_random: Vec<f64> = values.iter().map(|v| ends.faithfulness(v)).collect();
     let best = of_random.iter().fold(f64::NEG_INFINITY, |m, &f| m.max(f));
     println!(
         "999 random circuits with as many edges of each type: the best has {best:.4}; p = {:.3}",
-        statistics::p_value(faithful(kept, true)?, &of_random),
+        controls::p_value(faithful(kept, true)?, &of_random),
     );
     println!("\nwhat ACDC keeps:");
     for e in (0..edges).filter(|&e| kept[e]) {

@@ -13,6 +13,7 @@
 //! | [`discovery`] | circuits: finding them, running them, judging them |
 //! | [`tasks`] | where examples come from, without a word about models |
 //! | [`io`], [`rng`], [`error`], [`named`] | files, random numbers, errors, names |
+//! | [`stats`] | means, quantiles, correlations, intervals, p-values |
 //! | [`train`] | configurations, runs, checkpoints, many seeds |
 //! | [`report`] | run folders read back: a table, a page |
 //!
@@ -37,6 +38,7 @@ pub mod plot;
 pub mod results;
 pub mod rng;
 pub mod simd;
+pub mod stats;
 pub mod tape;
 pub mod tasks;
 pub mod tensor;

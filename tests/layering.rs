@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
 /// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no engine,
 /// so that a page of an old run needs nothing that has computed it.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("error", &[]),
     ("named", &[]),
     ("rng", &[]),
+    ("stats", &["rng"]),
     ("simd", &[]),
     ("gemm", &["simd"]),
     ("tensor", &["simd", "gemm"]),
@@ -76,6 +77,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "formats",
             "files",
             "rng",
+            "stats",
             "error",
             "named",
         ],
@@ -96,6 +98,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "formats",
             "files",
             "rng",
+            "stats",
             "error",
             "named",
         ],
@@ -117,6 +120,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "formats",
             "files",
             "rng",
+            "stats",
             "error",
             "named",
         ],
@@ -140,13 +144,14 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "formats",
             "files",
             "rng",
+            "stats",
             "error",
             "named",
         ],
     ),
-    ("results", &["formats", "files", "error", "named", "page"]),
+    ("results", &["formats", "files", "stats", "error", "named", "page"]),
     ("page", &["results", "formats", "files", "error", "named"]),
-    ("plot", &["results", "formats", "files", "error", "named"]),
+    ("plot", &["results", "formats", "files", "stats", "error", "named"]),
     ("export", &["plot", "results", "formats", "files", "error", "named"]),
     ("cli", &[]),  // Uses the library from outside, as `edgegrad::x`.
     ("main", &[]), // The same.

@@ -14,6 +14,7 @@
 //!   these edges touch.
 
 use crate::graph::EdgeFile;
+use crate::stats;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -146,8 +147,8 @@ pub fn compare(a: &EdgeFile, b: &EdgeFile, top: Option<usize>) -> Comparison {
         only_a: in_a.len() - common,
         only_b: in_b.len() - common,
         scored: x.len(),
-        pearson: correlation(&x, &y),
-        spearman: correlation(&ranks(&x), &ranks(&y)),
+        pearson: stats::pearson(&x, &y),
+        spearman: stats::spearman(&x, &y),
         scale: scale(&x, &y),
         signs: (alike, signed.count()),
         top: sizes.into_iter().map(shared).collect(),
@@ -188,36 +189,6 @@ fn by_size(x: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&i, &j| x[j].abs().total_cmp(&x[i].abs()).then(i.cmp(&j)));
     order
-}
-
-/// The rank of each number from 0, and for equal numbers the mean of their ranks.
-fn ranks(x: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..x.len()).collect();
-    order.sort_by(|&i, &j| x[i].total_cmp(&x[j]));
-    let mut ranks = vec![0.0; x.len()];
-    let mut from = 0;
-    // Not by bits: 0 and -0 are equal.
-    for equal in order.chunk_by(|&i, &j| x[i] == x[j]) {
-        let mean = from as f64 + (equal.len() - 1) as f64 / 2.0;
-        equal.iter().for_each(|&i| ranks[i] = mean);
-        from += equal.len();
-    }
-    ranks
-}
-
-/// Pearson's correlation, from deviations that are scaled first so that no square can overflow.
-fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
-    let deviations = |x: &[f64]| -> Option<Vec<f64>> {
-        let largest = x.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-        let mean = x.iter().map(|x| x / largest).sum::<f64>() / x.len() as f64;
-        // All equal, up to the rounding of their mean, or none at all.
-        let spread = x.iter().any(|&other| other != x[0]);
-        (spread && largest > 0.0).then(|| x.iter().map(|x| x / largest - mean).collect())
-    };
-    let (x, y) = (deviations(x)?, deviations(y)?);
-    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-    let lengths = (dot(&x, &x) * dot(&y, &y)).sqrt();
-    (lengths > 0.0).then(|| (dot(&x, &y) / lengths).clamp(-1.0, 1.0))
 }
 
 /// The factor that takes `x` nearest to `y`.
@@ -291,7 +262,6 @@ mod tests {
 
     #[test]
     fn equal_scores_share_their_ranks() {
-        assert_eq!(ranks(&[3.0, -0.0, 3.0, 0.0, 3.0, -1.0]), [4.0, 1.5, 4.0, 1.5, 4.0, 0.0]);
         // Ranks 0.5 0.5 2 and 0 1 2: deviations -.5 -.5 1 and -1 0 1.
         let c = compare(&scores(&[1.0, 1.0, 2.0]), &scores(&[1.0, 2.0, 3.0]), None);
         assert!((c.spearman.expect("defined") - 1.5 / 3f64.sqrt()).abs() < 1e-15);

@@ -5,9 +5,9 @@ use crate::cli::question::{Asked, bar};
 use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
+use edgegrad::discovery::controls;
 use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
 use edgegrad::discovery::select::Rank;
-use edgegrad::discovery::statistics;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
@@ -15,6 +15,7 @@ use edgegrad::graph::{EdgeFile, Graph};
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Behaviour, Extremes};
 use edgegrad::patching::running;
+use edgegrad::stats;
 use edgegrad::tensor::Element;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -134,7 +135,7 @@ impl Evaluate {
         };
         let mut circuits = vec![kept.to_vec(), kept.iter().map(|kept| !kept).collect()];
         circuits.extend(members[..one_less].iter().map(without));
-        circuits.extend(statistics::random_circuits(&b.graph, kept, self.null, self.seed));
+        circuits.extend(controls::random_circuits(&b.graph, kept, self.null, self.seed));
         let (shown, mut progress) = bar("evaluate");
         let values = running::circuits(b, &circuits, &mut progress)?;
         shown.finish_and_clear();
@@ -142,7 +143,7 @@ impl Evaluate {
         let (less, random) = values[2..].split_at(one_less);
         let mean = |values: &[f64]| values.iter().sum::<f64>() * b.weight();
         let f = ends.faithfulness(circuit);
-        let interval = statistics::interval(ends, circuit, self.seed);
+        let interval = ends.interval(circuit, self.seed);
 
         println!(
             "\n{:<22} {:>10} {:>14} {:>13}",
@@ -201,10 +202,10 @@ impl Evaluate {
         }
         if !random.is_empty() {
             let of_random: Vec<f64> = random.iter().map(|r| ends.faithfulness(r)).collect();
-            let p = statistics::p_value(f, &of_random);
+            let p = controls::p_value(f, &of_random);
             let mut sorted = of_random.clone();
             sorted.sort_by(f64::total_cmp);
-            let median = sorted[sorted.len() / 2];
+            let median = stats::median(&sorted).expect("circuits were drawn");
             println!(
                 "\n{} random circuits with as many edges of each type: faithfulness {:.4} to {:.4}, \
                  median {median:.4}; p = {p:.4}",

@@ -15,6 +15,7 @@ use edgegrad::files::atomic;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::stats;
 use edgegrad::tensor::Element;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -349,7 +350,7 @@ fn summary(finder: Finder, rows: &[Row]) -> Summary {
         .collect();
     let mean = |of: &dyn Fn(&Figures) -> Option<f64>| {
         let list: Vec<f64> = judged.iter().filter_map(|f| of(f)).collect();
-        (!list.is_empty()).then(|| list.iter().sum::<f64>() / list.len() as f64)
+        stats::mean(&list)
     };
     Summary {
         finder,

@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::patching::behaviour::{Baseline, Behaviour, Extremes};
 use crate::patching::running;
 use crate::simd::Element;
+use crate::stats::Bootstrap;
 
 /// The fractions of all edges at which MIB looks.
 pub const FRACTIONS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
@@ -65,6 +66,13 @@ impl Ends {
         let sum = |of: &[f64]| pairs.clone().map(|i| of[i]).sum::<f64>();
         let (clean, nothing) = (sum(&self.clean), sum(&self.nothing));
         (sum(values) - nothing) / (clean - nothing)
+    }
+
+    /// The bootstrap interval over pairs of `f` of a circuit whose metric of all pairs is `values`;
+    /// `None` if `f` is finite in no resample.
+    pub fn interval(&self, values: &[f64], seed: u64) -> Option<[f64; 2]> {
+        let of = |drawn: &[usize]| self.of(values, drawn.iter().copied());
+        Bootstrap::seeded(values.len(), seed).interval(of)
     }
 }
 

@@ -17,7 +17,7 @@
 //! | --- | --- |
 //! | [`faithfulness`] | how much of the model's metric it keeps; MIB's curves, CPR and CMD |
 //! | [`running`] | running it without what it does not use |
-//! | [`statistics`] | intervals over pairs, random circuits of the same make |
+//! | [`controls`] | random circuits matched by edge type, and how they compare |
 //! | [`truth`] | what is right and wrong, where the true circuit is known |
 //! | [`case`] | folders of models with known circuits |
 //! | [`gates`] | such models with weights set by hand |
@@ -35,12 +35,12 @@ pub mod acdc;
 #[cfg(test)]
 #[path = "tests/compiled.rs"]
 mod compiled;
+pub mod controls;
 pub mod edge_pruning;
 pub mod faithfulness;
 pub mod minimal;
 pub mod optimal;
 pub mod select;
-pub mod statistics;
 pub mod truth;
 
 named! {

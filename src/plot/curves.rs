@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::axis::{Axis, Frame, legend};
+use super::centre::{Centre, interval};
 use super::palette::{GREY, series};
 use super::scene::{Anchor, Ink, LABEL, SMALL, Scene, Stroke};
-use super::statistics::{Bootstrap, Centre};
 use super::{Drawing, Options, arms};
 use crate::error::Result;
 use crate::results::metrics::EvalLine;
 use crate::results::run::Arm;
 use crate::results::thin::evenly;
+use crate::stats::Bootstrap;
 
 /// Points of a curve: more are finer than print.
 const POINTS: usize = 400;
@@ -131,11 +132,11 @@ fn bands(arms: &[Arm], quantity: Quantity, options: &Options) -> Vec<Vec<Stretch
                     let (step, values) = &all[i];
                     let Some(centre) = options.centre.of(values) else { continue };
                     let n = values.len();
-                    let sample = samples.entry(n).or_insert_with(|| Bootstrap::new(n));
+                    let sample = samples.entry(n).or_insert_with(|| Bootstrap::fixed(n));
                     stretch.step.push(*step as f64);
                     stretch.centre.push(centre);
-                    let interval = sample.interval(values, options.centre);
-                    stretch.interval.push(interval.unwrap_or([centre; 2]));
+                    let ends = interval(sample, values, options.centre);
+                    stretch.interval.push(ends.unwrap_or([centre; 2]));
                 }
                 stretch
             };

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `scene` | a picture: lines, polygons, circles, text |
 //! | `svg`, `png`, `pdf`, `font` | how it is written |
-//! | `axis`, `palette`, `statistics` | axes and legends, colours, intervals |
+//! | `axis`, `palette`, `centre` | axes and legends, colours, intervals |
 //! | `read`, `arms`, `network`, `layout`, `tuned` | what is drawn: files, runs, circuits and where their parts are, methods of tuning |
 //! | `curves`, `attention`, `circuit`, `faithfulness`, `ablations`, `tradeoff`, `scores` | a figure each |
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ mod ablations;
 mod arms;
 mod attention;
 mod axis;
+mod centre;
 mod circuit;
 mod curves;
 mod faithfulness;
@@ -29,7 +30,6 @@ mod png;
 pub(crate) mod read;
 mod scene;
 mod scores;
-mod statistics;
 mod svg;
 mod tradeoff;
 mod tuned;
@@ -37,7 +37,7 @@ mod tuned;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-pub use statistics::Centre;
+pub use centre::Centre;
 
 /// What a figure shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use super::palette::{BLACK, GREY, REFERENCE, series};
 use super::read;
 use super::read::Edges;
 use super::scene::{Anchor, INCH, LABEL, Point, SMALL, Scene, cut};
-use super::statistics::{pearson, spearman};
 use super::{Drawing, Options};
 use crate::error::{Error, Result, at_key};
+use crate::stats::{pearson, spearman};
 
 /// Points of a panel: of more, the largest half and every so many of the others.
 const POINTS: usize = 4000;
@@ -70,7 +70,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
             scene.circle(frame.at(x, y), 1.4, series(0).at(0.55), None);
         }
         let digits = |r: Option<f64>| r.map_or("–".into(), |r| number(r, 2));
-        let (r, rho) = (digits(pearson(panel)), digits(spearman(panel)));
+        let [x, y] = [0, 1].map(|k| panel.iter().map(|pair| pair[k]).collect::<Vec<_>>());
+        let (r, rho) = (digits(pearson(&x, &y)), digits(spearman(&x, &y)));
         let text = format!("r = {r}, ρ = {rho}");
         scene.text([frame.right(), frame.top - 3.0], &text, SMALL, GREY, Anchor::End);
         let title = cut(&name(edges), LABEL, 0.45 * side);

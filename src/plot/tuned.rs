@@ -1,7 +1,8 @@
 //! What `ablations` and `tradeoff` share: the figures of a method of tuning over its seeds.
 
-use super::statistics::{Bootstrap, Centre};
+use super::centre::{Centre, interval};
 use crate::results::tuning::{Judgement, Tuning, TuningRow};
+use crate::stats::Bootstrap;
 
 /// A number that methods are judged by.
 #[derive(Clone, Copy)]
@@ -45,12 +46,9 @@ impl Figure {
     ) -> Option<Measured> {
         let of = |end: &Judgement| Some((self.of)(end, &all.base)).filter(|x| x.is_finite());
         let seeds: Vec<f64> = row.ends().filter_map(of).collect();
-        let interval = Bootstrap::new(seeds.len().max(1));
-        Some(Measured {
-            centre: centre.of(&seeds)?,
-            interval: if seeds.len() > 1 { interval.interval(&seeds, centre) } else { None },
-            seeds,
-        })
+        let several = (seeds.len() > 1).then(|| Bootstrap::fixed(seeds.len()));
+        let interval = several.and_then(|all| interval(&all, &seeds, centre));
+        Some(Measured { centre: centre.of(&seeds)?, interval, seeds })
     }
 
     /// Before tuning.

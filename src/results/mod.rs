@@ -41,7 +41,7 @@ pub use probe::{Pair, Probe};
 pub use run::{Arm, Experiment, Run, SnapshotFile};
 pub use snapshot::{Snapshot, Weights};
 pub use sources::Sources;
-pub use summary::{ArmSummary, SUCCESS, headline, table, wilson};
+pub use summary::{ArmSummary, SUCCESS, headline, table};
 pub use tuning::{Judgement, Mean, Tuning, TuningPoint, TuningRow, TuningRun};
 
 /// Reads the experiment under `root` and summarises each arm, in the order of [`Experiment::read`].

@@ -1,12 +1,10 @@
 //! How often an arm succeeds, and how sure that is.
 
 use super::run::{Arm, Run};
+use crate::stats::{mean, median, wilson};
 
 /// A run succeeds when its final test accuracy is at least this.
 pub const SUCCESS: f64 = 0.99;
-
-/// The 0.975 quantile of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
 
 /// The numbers of one arm. A run without a final evaluation or one that diverged counts as a seed
 /// and as a failure; means and medians are over the runs that have the number.
@@ -71,41 +69,6 @@ impl ArmSummary {
     pub fn rate(&self) -> Option<f64> {
         (self.seeds > 0).then(|| self.successes as f64 / self.seeds as f64)
     }
-}
-
-/// The 95 % score interval of a rate, `successes` of `n` seen; `(0, 1)` for `n = 0`.
-///
-/// With `r = successes / n` and `z` the 0.975 normal quantile its ends are
-/// `(r + z²/2n ± z √(r(1-r)/n + z²/4n²)) / (1 + z²/n)`.
-/// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-/// JASA 22 (1927) 209-212. Unlike `r ± z √(r(1-r)/n)` it is right for few runs and for `r` of 0 or 1.
-///
-/// ```
-/// let (low, high) = edgegrad::page::wilson(19, 20);
-/// assert!((low - 0.764).abs() < 1e-3 && (high - 0.991).abs() < 1e-3);
-/// ```
-pub fn wilson(successes: usize, n: usize) -> (f64, f64) {
-    if n == 0 {
-        return (0.0, 1.0);
-    }
-    let (r, n) = (successes as f64 / n as f64, n as f64);
-    let z2 = Z * Z;
-    let centre = r + z2 / (2.0 * n);
-    let half = Z * (r * (1.0 - r) / n + z2 / (4.0 * n * n)).sqrt();
-    let scale = 1.0 + z2 / n;
-    (((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0))
-}
-
-fn mean(numbers: &[f64]) -> Option<f64> {
-    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
-}
-
-fn median(numbers: &[f64]) -> Option<f64> {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    let upper = *sorted.get(middle)?;
-    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
 }
 
 /// The result as one sentence.
@@ -252,27 +215,6 @@ mod tests {
     }
 
     #[test]
-    fn wilson_matches_published_values() {
-        for (successes, n, low, high) in [
-            (0, 13, 0.00, 0.23),
-            (9, 13, 0.42, 0.87),
-            (19, 20, 0.76, 0.99),
-            (5, 20, 0.11, 0.47),
-            (8, 10, 0.49, 0.94),
-            (10, 10, 0.72, 1.00),
-        ] {
-            let (l, h) = wilson(successes, n);
-            assert!(
-                (l - low).abs() < 0.005 && (h - high).abs() < 0.005,
-                "{successes}/{n}: {l} {h}"
-            );
-        }
-        assert_eq!(wilson(0, 0), (0.0, 1.0));
-        assert_eq!(wilson(0, 5).0, 0.0);
-        assert_eq!(wilson(5, 5).1, 1.0);
-    }
-
-    #[test]
     fn missing_and_diverged_runs_are_failures() {
         let summary = arm(vec![
             run(Some(1.0), false),
@@ -295,13 +237,6 @@ mod tests {
         assert_eq!(summary.rate(), None);
         assert_eq!(summary.test_mean, None);
         assert!(table(&[summary]).contains("0 of 0"));
-    }
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0]), Some(2.5));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! caused them; compare it between methods and seeds.
 
 use crate::rng::{Purpose, Rng};
+use crate::stats::{centred, cosine, dot, false_discovery, p_value};
 
 /// The scores of all edges at some looks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,6 +70,8 @@ impl Track {
         let series: Vec<Vec<f64>> = (0..edges)
             .map(|e| centred(&self.scores.iter().map(|s| s[e]).collect::<Vec<_>>()))
             .collect();
+        // A score that stays has no correlation.
+        let correlation = |x: &[f64], s: &[f64]| cosine(x, s).unwrap_or(0.0);
         let rs: Vec<f64> = series.iter().map(|s| correlation(&x, s)).collect();
         let mut as_large = vec![0usize; edges];
         let (mut rng, mut order) = (Rng::new(seed, Purpose::Null, 1), x.clone());
@@ -79,48 +82,13 @@ impl Track {
                 *count += usize::from(correlation(&order, s).abs() >= r.abs() - 1e-12);
             }
         }
-        let p: Vec<f64> =
-            as_large.iter().map(|&count| (1 + count) as f64 / (1 + draws) as f64).collect();
+        let p: Vec<f64> = as_large.iter().map(|&count| p_value(count, draws)).collect();
         let spread = dot(&x, &x);
         let slope = |s: &Vec<f64>| dot(&x, s) / spread;
         let q = false_discovery(&p);
         let trend = |e: usize| Trend { slope: slope(&series[e]), r: rs[e], p: p[e], q: q[e] };
         (0..edges).map(trend).collect()
     }
-}
-
-fn centred(list: &[f64]) -> Vec<f64> {
-    let mean = list.iter().sum::<f64>() / list.len() as f64;
-    list.iter().map(|x| x - mean).collect()
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Of centred lists; 0 where one does not move.
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
-    let size = (dot(a, a) * dot(b, b)).sqrt();
-    if size > 0.0 { dot(a, b) / size } else { 0.0 }
-}
-
-/// Of each p-value the smallest false discovery rate at which it counts: with the `k`-th smallest of
-/// `m`, the smallest `p m / k` of it and all larger ones.
-///
-/// ```
-/// use edgegrad::tuning::dynamics::false_discovery;
-/// assert_eq!(false_discovery(&[0.01, 0.5, 0.02, 0.04]), [0.04, 0.5, 0.04, 0.16 / 3.0]);
-/// ```
-pub fn false_discovery(p: &[f64]) -> Vec<f64> {
-    let m = p.len();
-    let mut order: Vec<usize> = (0..m).collect();
-    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
-    let (mut q, mut least) = (vec![0.0; m], 1.0f64);
-    for (k, &i) in order.iter().enumerate().rev() {
-        least = least.min(p[i] * m as f64 / (k + 1) as f64);
-        q[i] = least;
-    }
-    q
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::named::Named;
 use crate::nn::transformer::Config;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
+use crate::stats;
 use crate::tasks::language::{Domain, Example, Part, Source, Variant};
 use crate::tensor::Buffer;
 use serde::{Serialize, Serializer};
@@ -94,9 +95,7 @@ impl Measured {
             let kept = Kept { before, after, ratio, nll_change: new.nll - old.nll };
             domains.insert(name(source), kept);
         }
-        let mean = |list: Vec<f64>| {
-            (!list.is_empty()).then(|| list.iter().sum::<f64>() / list.len() as f64)
-        };
+        let mean = |list: Vec<f64>| stats::mean(&list);
         Retention {
             score: mean(domains.values().filter_map(|kept| kept.ratio).collect()),
             nll_change: mean(domains.values().map(|kept| kept.nll_change).collect()),

@@ -14,11 +14,11 @@ use super::judge::{Judge, Judgement};
 use super::run::{Report, run};
 use super::settings::Settings;
 use super::task::Goal;
-use crate::discovery::statistics::bootstrap;
 use crate::error::{Error, Result};
 use crate::experiments::side_by_side;
 use crate::files::atomic;
 use crate::nn::transformer::Model;
+use crate::stats::{self, Bootstrap};
 use crate::tasks::language::Part;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -219,20 +219,11 @@ const BOOTSTRAP: u64 = 0;
 impl Mean {
     /// Of a list; none of an empty one.
     pub fn of(list: &[f64]) -> Option<Mean> {
-        let mean = |places: &mut dyn Iterator<Item = usize>| {
-            let (mut sum, mut n) = (0.0, 0);
-            places.for_each(|i| {
-                sum += list[i];
-                n += 1;
-            });
-            sum / n as f64
-        };
-        if list.is_empty() {
-            return None;
-        }
-        let statistic = |drawn: &[usize]| mean(&mut drawn.iter().copied());
-        let interval = bootstrap(list.len(), BOOTSTRAP, statistic).filter(|_| list.len() > 1);
-        Some(Mean { mean: mean(&mut (0..list.len())), interval })
+        let mean = stats::mean(list)?;
+        let n = list.len();
+        let of = |drawn: &[usize]| drawn.iter().map(|&i| list[i]).sum::<f64>() / n as f64;
+        let interval = (n > 1).then(|| Bootstrap::seeded(n, BOOTSTRAP).interval(of)).flatten();
+        Some(Mean { mean, interval })
     }
 }
 

@@ -64,6 +64,7 @@ use crate::graph::{Granularity, Graph};
 use crate::nn::pooled::Config;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
+use crate::stats;
 use crate::tasks::Dataset;
 use patched::{Pair, Patched};
 use serde::{Deserialize, Serialize};
@@ -296,13 +297,8 @@ impl Log {
             order.iter().take(n).for_each(|&e| circuit[e] = true);
             circuit
         });
-        let mut ranks = vec![0.0; scores.len()];
-        let mut first = 0;
-        for run in order.chunk_by(|&a, &b| scores[a].abs() == scores[b].abs()) {
-            let mean = first as f64 + (run.len() - 1) as f64 / 2.0;
-            run.iter().for_each(|&e| ranks[e] = mean);
-            first += run.len();
-        }
+        let falling: Vec<f64> = scores.iter().map(|s| -f64::from(s.abs())).collect();
+        let ranks = stats::ranks(&falling);
         Log { step, stage, scores, order, circuit, ranks }
     }
 
@@ -315,7 +311,8 @@ impl Log {
 
 /// The overlap of `a` with `b`.
 fn overlap(a: &Log, b: &Log) -> Overlap {
-    let rank_correlation = correlation(&a.ranks, &b.ranks);
+    let [x, y] = [a, b].map(|log| stats::centred(&log.ranks));
+    let rank_correlation = stats::cosine(&x, &y);
     let (Some(first), Some(second)) = (&a.circuit, &b.circuit) else {
         return Overlap { rank_correlation, ..Default::default() };
     };
@@ -327,17 +324,6 @@ fn overlap(a: &Log, b: &Log) -> Overlap {
     }
     let share = |of: usize| (of > 0).then(|| both as f64 / of as f64);
     Overlap { jaccard: share(either), kept: share(own), rank_correlation }
-}
-
-/// Pearson's correlation of two lists of ranks.
-fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
-    // The ranks of n have the mean (n - 1) / 2.
-    let mean = (a.len() as f64 - 1.0) / 2.0;
-    let product = |a: &[f64], b: &[f64]| -> f64 {
-        a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum()
-    };
-    let size = (product(a, a) * product(b, b)).sqrt();
-    (size > 0.0).then(|| product(a, b) / size)
 }
 
 /// What of a line of the metrics file makes a [`Log`].

@@ -1,37 +1,9 @@
-//! What could be chance: intervals over pairs, and random circuits of the same make.
+//! Random circuits matched by edge type, and the p-value of a circuit among them.
 
-use super::faithfulness::Ends;
 use crate::graph::{Edge, Graph, Node, Port};
 use crate::rng::{Purpose, Rng};
+use crate::stats;
 use std::collections::BTreeMap;
-
-/// Resamples of a bootstrap.
-pub const RESAMPLES: usize = 2000;
-
-/// The interval from the 2.5 % to the 97.5 % quantile of a statistic over pairs drawn with
-/// replacement (percentile bootstrap): how far it may move with other pairs of the same kind.
-///
-/// `statistic` is given the numbers of the pairs that were drawn. Resamples in which it is not finite
-/// are left out; `None` if all are.
-pub fn bootstrap(pairs: usize, seed: u64, statistic: impl Fn(&[usize]) -> f64) -> Option<[f64; 2]> {
-    let mut rng = Rng::new(seed, Purpose::Bootstrap, 0);
-    let mut drawn = vec![0; pairs];
-    let mut found: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            drawn.fill_with(|| rng.below(pairs as u64) as usize);
-            statistic(&drawn)
-        })
-        .filter(|x| x.is_finite())
-        .collect();
-    found.sort_by(f64::total_cmp);
-    let at = |share: f64| found.get((share * (found.len().max(1) - 1) as f64).round() as usize);
-    Some([*at(0.025)?, *at(0.975)?])
-}
-
-/// The interval of the faithfulness of a circuit; see [`bootstrap`].
-pub fn interval(ends: &Ends, values: &[f64], seed: u64) -> Option<[f64; 2]> {
-    bootstrap(values.len(), seed, |drawn| ends.of(values, drawn.iter().copied()))
-}
 
 /// What kind of part a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,10 +55,10 @@ pub fn random_circuits(graph: &Graph, kept: &[bool], count: usize, seed: u64) ->
 }
 
 /// The chance of a random circuit to be as near to the model as one whose faithfulness is `f`:
-/// `(1 + those with |1 - f| as small) / (1 + all)`, so that no test can claim more than it has drawn.
+/// [`stats::p_value`] of `random [n]` with `|1 - f|` as small.
 pub fn p_value(f: f64, random: &[f64]) -> f64 {
     let near = random.iter().filter(|r| (1.0 - **r).abs() <= (1.0 - f).abs()).count();
-    (1 + near) as f64 / (1 + random.len()) as f64
+    stats::p_value(near, random.len())
 }
 
 #[cfg(test)]
@@ -94,23 +66,6 @@ mod tests {
     use super::*;
     use crate::graph::Granularity;
     use crate::nn::transformer::Config;
-
-    /// A mean of n numbers of variance 1 has a 95 % interval of about 2 x 1.96 / sqrt(n).
-    #[test]
-    fn intervals_are_those_of_means() {
-        let mut rng = Rng::new(1, Purpose::Sample, 0);
-        let numbers: Vec<f64> = (0..400).map(|_| rng.normal()).collect();
-        let mean = |drawn: &[usize]| drawn.iter().map(|&i| numbers[i]).sum::<f64>() / 400.0;
-        let [low, high] = bootstrap(400, 3, mean).expect("finite");
-        let all: Vec<usize> = (0..400).collect();
-        assert!(low < mean(&all) && mean(&all) < high);
-        // The width's own deviation is about 4 % (variance of 400 numbers, quantiles of 2000).
-        let want = 2.0 * 1.96 / 20.0;
-        assert!(((high - low) / want - 1.0).abs() < 0.2, "{low} {high}");
-        assert_eq!(bootstrap(400, 3, mean), Some([low, high]));
-        assert_eq!(bootstrap(3, 0, |_| f64::NAN), None);
-        assert_eq!(bootstrap(1, 0, |drawn| drawn[0] as f64), Some([0.0, 0.0]));
-    }
 
     #[test]
     fn random_circuits_match_in_size_and_type() {
