@@ -1,4 +1,5 @@
-//! Enumerations whose values have names in files and on the command line.
+//! Enumerations whose values have names in files and on the command line, and the known name that an
+//! unknown one was probably meant to be.
 #![forbid(unsafe_code)]
 
 /// An enumeration whose values have names.
@@ -16,6 +17,20 @@ pub trait Named: Copy + PartialEq + 'static {
     fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
+}
+
+/// The name of `known` that `given` was probably meant to be: the most alike, if their Jaro-Winkler
+/// similarity is above 0.8. Below it names share a few letters by chance.
+///
+/// ```
+/// use edgegrad::named::suggest;
+/// assert_eq!(suggest("lrr", ["steps", "lr"]), Some("lr"));
+/// assert_eq!(suggest("momentum", ["steps", "lr"]), None);
+/// ```
+pub fn suggest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = |known| (strsim::jaro_winkler(given, known), known);
+    let nearest = known.into_iter().map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.filter(|(alike, _)| *alike > 0.8).map(|(_, known)| known)
 }
 
 /// Defines an enumeration with the names of its values; the one marked `#[default]` is the default.

@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("tape", &["tensor", "simd", "gemm"]),
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
-    ("files", &["simd", "error"]),
+    ("files", &["simd", "error", "named"]),
     ("formats", &["files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
     ("checkpoints", &["nn", "ops", "tensor", "simd", "files", "error", "named"]),

@@ -1,6 +1,7 @@
 //! The fields of a `config.json`, each read with an error that names it.
 
 use crate::error::{Error, Result};
+use crate::named::suggest;
 use crate::nn::transformer::Config;
 use serde_json::{Map, Value};
 use std::fmt::Display;
@@ -116,15 +117,9 @@ impl Fields {
 
     /// The error for a missing key.
     pub(super) fn missing(&self, key: &str) -> Error {
-        let near = self
-            .map
-            .keys()
-            .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
-        let help = match near {
-            Some(near) if strsim::jaro_winkler(key, near) > 0.85 => {
-                format!("did you mean it by \"{near}\"?")
-            }
-            _ => format!("add \"{key}\" as the model was trained"),
+        let help = match suggest(key, self.map.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean it by \"{near}\"?"),
+            None => format!("add \"{key}\" as the model was trained"),
         };
         self.error(key, "is missing", help)
     }
@@ -132,14 +127,9 @@ impl Fields {
     /// The error for a value that is not one of those `known`.
     pub(super) fn unknown(&self, key: &str, value: &str, known: &[&str]) -> Error {
         let known_list = known.join(", ");
-        let near = known.iter().max_by(|a, b| {
-            strsim::jaro_winkler(value, a).total_cmp(&strsim::jaro_winkler(value, b))
-        });
-        let help = match near {
-            Some(near) if strsim::jaro_winkler(value, near) > 0.7 => {
-                format!("did you mean \"{near}\"? known are {known_list}")
-            }
-            _ => format!("known are {known_list}"),
+        let help = match suggest(value, known.iter().copied()) {
+            Some(near) => format!("did you mean \"{near}\"? known are {known_list}"),
+            None => format!("known are {known_list}"),
         };
         self.error(key, format!("unknown value {value:?}"), help)
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
+use edgegrad::named::suggest;
 use edgegrad::plot::{Centre, Figure, Format, Options, Reach, draw};
 use std::path::PathBuf;
 
@@ -95,12 +96,7 @@ pub(super) fn chosen<T: Copy>(key: &str, name: &str, all: &[(&str, T)]) -> Resul
         return Ok(*value);
     }
     let names: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
-    let near = names.iter().max_by(|a, b| {
-        let like = |known: &str| strsim::jaro_winkler(known, name);
-        like(a).total_cmp(&like(b))
-    });
-    let near = near.filter(|near| strsim::jaro_winkler(near, name) > 0.8);
-    let help = match near {
+    let help = match suggest(name, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? There are {}", names.join(", ")),
         None => format!("give one of {}", names.join(", ")),
     };

@@ -6,6 +6,7 @@
 
 use super::atomic;
 use crate::error::{Error, Result};
+use crate::named::suggest;
 use crate::simd::Element;
 use ::safetensors::tensor::Metadata;
 use serde_json::{Map, Value, json};
@@ -220,11 +221,10 @@ impl Tensors {
 
     fn missing(&self, name: &str) -> Error {
         let names = self.names();
-        let score = |other: &str| strsim::jaro_winkler(name, other);
-        let nearest = names.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
-        let help = match nearest {
-            Some(nearest) => format!("it has {} tensors; did you mean `{nearest}`?", names.len()),
-            None => "the file holds no tensors at all".into(),
+        let help = match suggest(name, names.iter().map(|known| &**known)) {
+            Some(near) => format!("it has {} tensors; did you mean `{near}`?", names.len()),
+            None if names.is_empty() => "the file holds no tensors at all".into(),
+            None => format!("it has {} tensors, none of a name like it", names.len()),
         };
         self.error(name, "is missing", help)
     }

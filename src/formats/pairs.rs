@@ -14,6 +14,7 @@
 //! Blank lines and other keys are passed over.
 
 use crate::error::{Error, Result};
+use crate::named::suggest;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -338,12 +339,11 @@ impl Line<'_> {
             "clean_output",
             "corrupted_output",
         ];
-        let score = |other: &str| strsim::jaro_winkler(key, other);
-        let others = object.keys().filter(|k| !KNOWN.contains(&k.as_str()) && k.len() < 40);
-        let nearest = others.max_by(|a, b| score(a).total_cmp(&score(b)));
-        let help = match nearest {
-            Some(near) if score(near) > 0.8 => format!("it has `{near}`; did you mean `{key}`?"),
-            _ => SYNTAX.into(),
+        let others = object.keys().map(String::as_str);
+        let others = others.filter(|k| !KNOWN.contains(k) && k.len() < 40);
+        let help = match suggest(key, others) {
+            Some(near) => format!("it has `{near}`; did you mean `{key}`?"),
+            None => SYNTAX.into(),
         };
         self.fail(format!("`{key}` is missing"), help)
     }

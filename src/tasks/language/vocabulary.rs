@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::formats::pairs::Encode;
+use crate::named::suggest;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -349,11 +350,9 @@ impl Vocabulary {
     }
 
     fn unknown(&self, word: &str) -> Error {
-        let nearness = |known: &&&str| strsim::jaro_winkler(word, known);
-        let nearest = self.words.iter().max_by(|a, b| nearness(a).total_cmp(&nearness(b)));
-        let help = match nearest {
-            Some(near) if nearness(&near) > 0.8 => format!("did you mean `{near}`?"),
-            _ => "use the words of the vocabulary, with spaces between words and marks".into(),
+        let help = match suggest(word, self.words.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "use the words of the vocabulary, with spaces between words and marks".into(),
         };
         // A file may hold one endless word.
         let short: String = word.chars().take(40).collect();

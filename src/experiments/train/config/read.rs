@@ -6,6 +6,7 @@
 //! 3. Each stage is read through its own layer and the top one, and checked.
 
 use super::*;
+use crate::named::suggest;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Read as _;
@@ -98,10 +99,9 @@ fn owners(key: &str) -> Vec<(Section, &'static str)> {
 
 /// `did you mean ...?`, or all there is when nothing is near.
 fn nearest(got: &str, known: &[&str]) -> String {
-    let score = |k: &str| strsim::jaro_winkler(got, k);
-    match known.iter().max_by(|a, b| score(a).total_cmp(&score(b))) {
-        Some(near) if score(near) >= 0.75 => format!("did you mean `{near}`?"),
-        _ => format!("known are {}", known.join(", ")),
+    match suggest(got, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", known.join(", ")),
     }
 }
 
