@@ -11,13 +11,13 @@
 //! Prefetching the next panel of a B that is read in place was tried as well: two shapes were 5 %
 //! faster, others 1 to 2 % slower.
 
-use super::kernel::{Ahead, Tile, width};
+use super::kernel::{Ahead, Tile};
+use super::layout::{Old, depth, row_stride, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::{Mat, MatMut, Summand};
 use crate::simd::{Element, Kernel, Lanes};
 use std::marker::PhantomData;
-use std::slice::from_raw_parts;
 
 /// A product whose shapes match, over raw memory so that threads can share C.
 ///
@@ -115,40 +115,6 @@ impl<T> Product<'_, T> {
     }
 }
 
-/// What a product is added to: element (i, j) is `at[i * rs + j]`, so that with `rs` 0 all rows are
-/// one.
-#[derive(Debug)]
-pub(super) struct Old<T> {
-    pub(super) at: *const T,
-    pub(super) rs: usize,
-}
-
-impl<T> Clone for Old<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Old<T> {}
-
-impl<T> Old<T> {
-    /// The elements from (i, j) on.
-    #[inline(always)]
-    pub(super) fn from(self, i: usize, j: usize) -> Self {
-        Old { at: self.at.wrapping_add(i * self.rs + j), rs: self.rs }
-    }
-
-    /// `len` elements of row `i`.
-    ///
-    /// # Safety
-    /// They must be readable, and nobody may write them while they are borrowed.
-    #[inline(always)]
-    pub(super) unsafe fn row<'a>(self, i: usize, len: usize) -> &'a [T] {
-        // SAFETY: as the caller promises.
-        unsafe { from_raw_parts(self.at.wrapping_add(i * self.rs), len) }
-    }
-}
-
 /// The sizes of the blocks and what of A and B is packed.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
@@ -196,15 +162,6 @@ impl Plan {
     }
 }
 
-/// The most numbers that are added up before they are added to C. Every way to compute a product
-/// adds up in these blocks.
-pub(super) fn depth<T>() -> usize {
-    (KC_BYTES / size_of::<T>()).max(1)
-}
-
-/// Bytes of a row of a strip of A: longer ones go to C less often, and a strip of `MR` of them is
-/// in the first-level cache once it was read.
-const KC_BYTES: usize = 2 << 10;
 /// Bytes of a block of B: half of a second-level cache of 1 MiB.
 const NC_BYTES: usize = 512 << 10;
 /// Bytes of a block of A: the other half.
@@ -213,13 +170,6 @@ const MC_BYTES: usize = 512 << 10;
 const PACK_B_STRIPS: usize = 20;
 /// B in place may be this large whoever reads it: it stays in the first-level cache.
 const PACK_B_BYTES: usize = 20 << 10;
-
-/// The distance of the rows of a copied block: a vector more than `kc`, so that the rows do not
-/// compete for the same lines of the cache.
-#[inline(always)]
-pub(super) fn row_stride<L: Lanes>(kc: usize) -> usize {
-    kc.next_multiple_of(L::N) + L::N
-}
 
 /// How high the next strips of the `left` rows are, and how many of them: of full height but for
 /// the last two, which are as even as can be.

@@ -6,8 +6,8 @@
 //! one element of each row of A. Blocks of `N` x `N` of C^T are transposed when their sums are
 //! complete.
 
-use super::blocks::{Product, depth};
-use super::kernel::width;
+use super::blocks::Product;
+use super::layout::{depth, width};
 use super::pack;
 use super::scratch::Scratch;
 use crate::simd::{Element, Kernel, Lanes, prefetch};

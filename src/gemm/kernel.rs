@@ -1,6 +1,6 @@
 //! The micro-kernel: one tile of C, held in registers during the loop over K.
 
-use super::blocks::Old;
+use super::layout::{Old, width};
 use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::hint::black_box;
 use std::ptr::null;
@@ -77,17 +77,6 @@ pub(super) struct Part<T> {
     pub(super) resumes: bool,
     /// Store the sums there; else write C.
     pub(super) pauses: bool,
-}
-
-/// How many numbers of a row of B a tile reads: one vector, two or `L::NV`, the fewest that hold
-/// `cols`.
-#[inline(always)]
-pub(super) fn width<L: Lanes>(cols: usize) -> usize {
-    match cols.div_ceil(L::N) {
-        1 => L::N,
-        2 if L::NV > 2 => 2 * L::N,
-        _ => L::NV * L::N,
-    }
 }
 
 impl<T: Element> Tile<'_, T> {

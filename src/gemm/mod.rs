@@ -32,6 +32,7 @@ mod blocks;
 mod fallback;
 mod few_rows;
 mod kernel;
+mod layout;
 mod pack;
 pub(crate) mod scratch;
 mod shallow;

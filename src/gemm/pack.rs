@@ -1,7 +1,7 @@
 //! Packing: copies of panels of B and blocks of A in the order in which the micro-kernel reads
 //! them.
 
-use super::kernel::width;
+use super::layout::width;
 use crate::simd::{Element, Lanes, prefetch};
 use std::slice::from_raw_parts;
 

@@ -2,7 +2,7 @@
 //! per row decides: there are no tiles, and a panel of B stays in registers.
 
 use super::blocks::Product;
-use super::kernel::width;
+use super::layout::width;
 use crate::simd::{Element, Kernel, Lanes, slice};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 

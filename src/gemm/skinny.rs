@@ -7,8 +7,9 @@
 //! from run to run ([`Part`]). All strips of A use a panel while it is in the first-level cache. If
 //! B is stored transposed, it is read along its columns and packed.
 
-use super::blocks::{Product, depth, row_stride, strips};
-use super::kernel::{Ahead, Part, Tile, UNROLL, width};
+use super::blocks::{Product, strips};
+use super::kernel::{Ahead, Part, Tile, UNROLL};
+use super::layout::{depth, row_stride, width};
 use super::pack;
 use super::scratch::Scratch;
 use crate::simd::{Element, Lanes};

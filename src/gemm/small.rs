@@ -3,8 +3,9 @@
 //! They add in the order of the tiles, in blocks of `KC` and one product after the other, and with
 //! the same multiply-add. So an element of C has the same bits on every path.
 
-use super::blocks::{Old, Product, depth};
-use super::kernel::{Ahead, Tile, width};
+use super::blocks::Product;
+use super::kernel::{Ahead, Tile};
+use super::layout::{Old, depth, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::shallow::SHALLOW;

@@ -14,10 +14,10 @@ use crate::results::look::LookData;
 use crate::results::metrics::{CircuitLine, EvalLine};
 use crate::results::pretraining::PretrainingData;
 use crate::results::probe::{Pair, Probe};
+use crate::results::run::SUCCESS;
 use crate::results::run::{Arm, Run};
 use crate::results::sources::Sources;
 use crate::results::spikes::spikes;
-use crate::results::summary::SUCCESS;
 use crate::results::thin::{evenly, extremes, rounded};
 use crate::results::tuning::TuningData;
 

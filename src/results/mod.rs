@@ -38,10 +38,10 @@ pub use look::{Both, Candidate, Look, ScoredEdge};
 pub use metrics::{CircuitLine, DomainLine, DomainScore, EvalLine, EventLine, Metrics, StepLine};
 pub use pretraining::Pretraining;
 pub use probe::{Pair, Probe};
-pub use run::{Arm, Experiment, Run, SnapshotFile};
+pub use run::{Arm, Experiment, Run, SUCCESS, SnapshotFile};
 pub use snapshot::{Snapshot, Weights};
 pub use sources::Sources;
-pub use summary::{ArmSummary, SUCCESS, headline, table};
+pub use summary::{ArmSummary, headline, table};
 pub use tuning::{Judgement, Mean, Tuning, TuningPoint, TuningRow, TuningRun};
 
 /// Reads the experiment under `root` and summarises each arm, in the order of [`Experiment::read`].
@@ -49,5 +49,5 @@ pub use tuning::{Judgement, Mean, Tuning, TuningPoint, TuningRow, TuningRun};
 /// # Errors
 /// When `root` is not a readable folder or holds no run.
 pub fn summary(root: &Path) -> Result<Vec<ArmSummary>> {
-    Ok(Experiment::read(root)?.summary())
+    Ok(Experiment::read(root)?.arms.iter().map(ArmSummary::of).collect())
 }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::config::RunConfig;
 use super::metrics::{EvalLine, Metrics};
-use super::summary::{ArmSummary, SUCCESS};
 use crate::error::{Error, Result};
+
+/// A run succeeds when its final test accuracy is at least this.
+pub const SUCCESS: f64 = 0.99;
 
 /// A weights file of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,11 +233,6 @@ impl Experiment {
             (arm.runs.iter().map(Run::last_stage).max(), arm.name.clone())
         });
         Ok(Experiment { root: root.into(), name, arms })
-    }
-
-    /// One summary per arm.
-    pub fn summary(&self) -> Vec<ArmSummary> {
-        self.arms.iter().map(ArmSummary::of).collect()
     }
 }
 

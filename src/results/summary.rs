@@ -3,9 +3,6 @@
 use super::run::{Arm, Run};
 use crate::stats::{mean, median, wilson};
 
-/// A run succeeds when its final test accuracy is at least this.
-pub const SUCCESS: f64 = 0.99;
-
 /// The numbers of one arm. A run without a final evaluation or one that diverged counts as a seed
 /// and as a failure; means and medians are over the runs that have the number.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +11,7 @@ pub struct ArmSummary {
     pub arm: String,
     /// Its runs.
     pub seeds: usize,
-    /// Runs with a final test accuracy of at least [`SUCCESS`].
+    /// Runs with a final test accuracy of at least [`SUCCESS`](super::SUCCESS).
     pub successes: usize,
     /// Runs that diverged.
     pub diverged: usize,
@@ -30,7 +27,7 @@ pub struct ArmSummary {
     pub mod2_mean: Option<f64>,
     /// Mean final accuracy on the training set.
     pub train_mean: Option<f64>,
-    /// Median updates to [`SUCCESS`] among the successes, from the last stage's start.
+    /// Median updates to [`SUCCESS`](super::SUCCESS) among the successes, from the last stage's start.
     pub steps_in_stage: Option<f64>,
     /// The same from the run's start.
     pub steps_overall: Option<f64>,

@@ -10,10 +10,10 @@
 //! a grid that was stopped goes on with what is missing.
 
 use super::files;
+use super::goal::Goal;
 use super::judge::{Judge, Judgement};
 use super::run::{Report, run};
 use super::settings::Settings;
-use super::task::Goal;
 use crate::error::{Error, Result};
 use crate::experiments::side_by_side;
 use crate::files::atomic;

@@ -1,6 +1,6 @@
 //! What tuning has done to a model: how well it does what it was tuned for, and what it has kept.
 
-use super::task::Goal;
+use super::goal::Goal;
 use crate::experiments::pretrain::{Measured, Panel, Scores};
 use crate::named::Named;
 use crate::nn::transformer::Model;

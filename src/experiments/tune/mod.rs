@@ -4,6 +4,7 @@
 //! each at the best of its learning rates, over seeds.
 
 pub mod files;
+mod goal;
 pub mod grid;
 mod judge;
 mod methods;
@@ -12,8 +13,9 @@ mod settings;
 mod table;
 mod task;
 
+pub use goal::Goal;
 pub use judge::{Judge, Judgement};
 pub use run::{Point, Report, Tuned, block_numbers, run};
 pub use settings::{Method, Optimiser, Settings};
 pub use table::{figures, table};
-pub use task::{Goal, LanguageTask};
+pub use task::LanguageTask;

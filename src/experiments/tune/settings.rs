@@ -1,6 +1,6 @@
 //! What a tuning run is told.
 
-use super::task::Goal;
+use super::goal::Goal;
 use crate::attribution::method::{Method as Attribution, Options};
 use crate::error::{Error, Result};
 use crate::graph::Granularity;

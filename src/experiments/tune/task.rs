@@ -1,52 +1,16 @@
-//! The five goals of tuning, as batches and pairs.
+//! The [goals](super::Goal) of tuning as batches and pairs.
 
 use super::settings::Settings;
 use crate::error::Result;
 use crate::formats::pairs::{Bounds, Pairs};
-use crate::named::named;
 use crate::nn::transformer::Config;
 use crate::patching::behaviour::Baseline;
 use crate::rng::{Purpose, Rng};
 use crate::tasks::language;
 use crate::tasks::language::vocabulary::PAD;
-use crate::tasks::language::{Domain, Example, Part, Source, Variant};
+use crate::tasks::language::{Example, Part};
 use crate::tuning;
 use crate::tuning::Task;
-
-named! {
-    /// What a model is tuned for.
-    Goal {
-        /// Every present verb has the number its subject has not.
-        #[default]
-        Disagreement = "E1",
-        /// Both pronouns are equally likely for every occupation.
-        Balance = "E2",
-        /// Chains of three and four steps.
-        Chains = "E3",
-        /// Formulas of depth 3, in stories.
-        Logic = "E4",
-        /// Answers of two words, and questions without an answer.
-        Lookup = "E5",
-    }
-}
-
-impl Goal {
-    /// What its examples are about.
-    pub fn domain(self) -> Domain {
-        match self {
-            Goal::Disagreement => Domain::Agreement,
-            Goal::Balance => Domain::Occupation,
-            Goal::Chains => Domain::Arithmetic,
-            Goal::Logic => Domain::Logic,
-            Goal::Lookup => Domain::Lookup,
-        }
-    }
-
-    /// Where what is to be learned comes from.
-    pub fn source(self, part: Part) -> Source {
-        Source { domain: self.domain(), variant: Variant::Target, part }
-    }
-}
 
 /// Generators of a run's batches and pairs are numbered behind those of pre-training.
 const BATCHES: u32 = 1 << 30;
