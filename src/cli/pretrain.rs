@@ -2,9 +2,10 @@
 
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::experiments::pretrain::{Measured, Pretraining, Scores, pretrain};
+use edgegrad::experiments::pretrain::{Measured, Pretraining, pretrain};
 use edgegrad::experiments::train::Existing;
 use edgegrad::experiments::{Progress, available_threads};
+use edgegrad::formats::domain_scores::{DomainScores, Share};
 use edgegrad::named::Named;
 use std::path::PathBuf;
 
@@ -77,7 +78,7 @@ fn table(measured: &Measured) -> String {
     lines.concat()
 }
 
-fn row(name: &str, share: &edgegrad::experiments::pretrain::Share, nll: Option<f64>) -> String {
+fn row(name: &str, share: &Share, nll: Option<f64>) -> String {
     let number = |x: f64| format!("{x:.4}");
     let exact = share.exact.map_or(String::new(), number);
     line([
@@ -96,7 +97,7 @@ fn line([name, asked, accuracy, preferred, exact, nll]: [String; 6]) -> String {
 }
 
 /// What only some domains have.
-fn notes(scores: &Scores) -> Vec<String> {
+fn notes(scores: &DomainScores) -> Vec<String> {
     let number = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.4}"));
     let abstention = scores.abstention.map(|a| {
         let (precision, recall) = (number(a.precision), number(a.recall));

@@ -107,12 +107,11 @@ fn line(job: &Job, outcome: &Outcome) -> String {
     let Some(last) = &outcome.last else {
         return format!("{place}: was finished already");
     };
-    let test = last.test.map_or(String::new(), |t| {
-        format!(", test loss {:.4}, accuracy {:.4}", t.loss, t.accuracy)
-    });
-    let (steps, train) = (last.step, last.train);
-    format!(
-        "{place}: {steps} steps, train loss {:.4}, accuracy {:.4}{test}",
-        train.loss, train.accuracy
-    )
+    let said = |set: &str, loss: Option<f64>, accuracy: Option<f64>| match (loss, accuracy) {
+        (Some(loss), Some(accuracy)) => format!(", {set} loss {loss:.4}, accuracy {accuracy:.4}"),
+        _ => String::new(),
+    };
+    let train = said("train", last.train_loss, last.train_accuracy);
+    let test = said("test", last.test_loss, last.test_accuracy);
+    format!("{place}: {} steps{train}{test}", last.step)
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::error::{Error, Result, at_line};
@@ -40,6 +41,17 @@ fn strict(text: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// For fields of formats: NaN where JSON says `null`.
+pub(crate) fn nan_for_null<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(d)?.unwrap_or(f64::NAN))
+}
+
+/// The same for each element of a list.
+pub(crate) fn nans_for_nulls<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f32>, D::Error> {
+    let list = Vec::<Option<f32>>::deserialize(d)?;
+    Ok(list.into_iter().map(|x| x.unwrap_or(f32::NAN)).collect())
 }
 
 #[cfg(test)]

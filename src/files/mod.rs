@@ -3,4 +3,5 @@
 
 pub mod atomic;
 pub mod json;
+pub mod lines;
 pub mod safetensors;

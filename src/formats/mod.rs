@@ -4,5 +4,7 @@
 //! by the rules it was written by.
 #![forbid(unsafe_code)]
 
+pub mod domain_scores;
 pub mod edge_name;
+pub mod metrics;
 pub mod pairs;

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::pack::{Pack, Packed};
 use super::weights::WeightsData;
+use crate::formats::metrics::{CircuitLine, EvalLine, StepLine};
 use crate::results::edges::GroupData;
 use crate::results::look::LookData;
-use crate::results::metrics::{CircuitLine, EvalLine};
 use crate::results::pretraining::PretrainingData;
 use crate::results::probe::{Pair, Probe};
 use crate::results::run::SUCCESS;
@@ -321,8 +321,7 @@ fn circuits(
     }
     let shown: Vec<&CircuitLine> =
         evenly(whole.len(), CIRCUITS).into_iter().map(|i| whole[i]).collect();
-    let scores: Vec<f32> =
-        shown.iter().flat_map(|l| l.scores.iter().map(|s| s.unwrap_or(f32::NAN))).collect();
+    let scores: Vec<f32> = shown.iter().flat_map(|l| l.scores.iter().copied()).collect();
     let list = names.iter().position(|list| *list == probe.edges).unwrap_or_else(|| {
         names.push(probe.edges.clone());
         names.len() - 1
@@ -342,7 +341,7 @@ fn circuits(
 
 fn loss(run: &Run) -> Curve {
     let steps = &run.metrics.steps;
-    let values: Vec<Option<f64>> = steps.iter().map(|line| line.loss).collect();
+    let values: Vec<Option<f64>> = steps.iter().map(StepLine::loss).collect();
     let kept = extremes(&values, LOSS_POINTS);
     Curve {
         step: kept.iter().map(|&i| steps[i].step).collect(),

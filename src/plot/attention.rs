@@ -7,7 +7,7 @@ use super::palette::{AXIS, BLACK, NEGATIVE, shade};
 use super::scene::{Anchor, INCH, LABEL, Scene, Stroke, cut, half_capital};
 use super::{Drawing, Options, arms};
 use crate::error::{Error, Result, at_key};
-use crate::results::metrics::EvalLine;
+use crate::formats::metrics::EvalLine;
 use crate::results::run::{Arm, Run};
 use crate::results::thin::evenly;
 

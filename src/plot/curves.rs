@@ -9,7 +9,7 @@ use super::palette::{GREY, series};
 use super::scene::{Anchor, Ink, LABEL, SMALL, Scene, Stroke};
 use super::{Drawing, Options, arms};
 use crate::error::Result;
-use crate::results::metrics::EvalLine;
+use crate::formats::metrics::EvalLine;
 use crate::results::run::Arm;
 use crate::results::thin::evenly;
 use crate::stats::Bootstrap;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, at_key};
 use crate::files::json;
+use crate::formats::metrics::Metrics;
 use crate::results::config::RunConfig;
 use crate::results::edges::{Curves, EdgeFile};
-use crate::results::metrics::Metrics;
 use crate::results::probe::Probe;
 use crate::results::tuning::Tuning;
 
@@ -88,7 +88,8 @@ fn last_circuit(folder: &Path) -> Result<Edges> {
     let line = metrics.circuits.iter().rfind(|line| !line.scores.is_empty());
     let line = line.ok_or_else(|| Error::input(file.display(), "has no line `circuit`", help))?;
     let names = edge_names(folder, line.stage, line.scores.len())?;
-    let size = |i: usize| line.scores[i].map_or(-1.0, f32::abs);
+    let score = |s: &f32| (!s.is_nan()).then(|| f64::from(*s));
+    let size = |i: usize| score(&line.scores[i]).map_or(-1.0, f64::abs);
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
     let mut kept = vec![false; names.len()];
@@ -96,8 +97,7 @@ fn last_circuit(folder: &Path) -> Result<Edges> {
         kept[i] = true;
     }
     let parts = names.into_iter().zip(&line.scores).zip(kept);
-    let list =
-        parts.map(|((name, score), kept)| Scored { name, score: score.map(f64::from), kept });
+    let list = parts.map(|((name, s), kept)| Scored { name, score: score(s), kept });
     let words = ["exact", "logit-diff"].map(|word| Some(word.into()));
     let [method, metric] = words;
     let mut edges = Edges::sorted(&file, stem(folder), list.collect(), method, metric);

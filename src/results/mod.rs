@@ -13,7 +13,6 @@ pub(crate) mod config;
 pub(crate) mod edges;
 
 pub(crate) mod look;
-pub(crate) mod metrics;
 pub(crate) mod pretraining;
 pub(crate) mod probe;
 pub(crate) mod run;
@@ -35,7 +34,6 @@ pub use edges::{
     Curve, Curves, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend,
 };
 pub use look::{Both, Candidate, Look, ScoredEdge};
-pub use metrics::{CircuitLine, DomainLine, DomainScore, EvalLine, EventLine, Metrics, StepLine};
 pub use pretraining::Pretraining;
 pub use probe::{Pair, Probe};
 pub use run::{Arm, Experiment, Run, SUCCESS, SnapshotFile};

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::metrics::Metrics;
 use super::thin::{extremes, rounded};
 use crate::error::{Error, Result};
+use crate::formats::domain_scores::Share;
+use crate::formats::metrics::{EvalLine, Metrics, StepLine};
 
 /// Points of the loss curve.
 const LOSS_POINTS: usize = 600;
@@ -55,7 +56,7 @@ pub(crate) struct PretrainingData<'a> {
 impl<'a> PretrainingData<'a> {
     pub(crate) fn of(run: &'a Pretraining) -> Self {
         let Metrics { steps, evals, .. } = &run.metrics;
-        let losses: Vec<Option<f64>> = steps.iter().map(|line| line.loss).collect();
+        let losses: Vec<Option<f64>> = steps.iter().map(StepLine::loss).collect();
         let kept = extremes(&losses, LOSS_POINTS);
         let names: BTreeMap<&str, &str> = evals
             .iter()
@@ -63,10 +64,9 @@ impl<'a> PretrainingData<'a> {
             // `agreement/pretrain/dev`: what all have in common says nothing.
             .map(|key| (key.as_str(), key.split('/').next().unwrap_or(key)))
             .collect();
-        let column = |key: &&str, figure: fn(&super::metrics::DomainScore) -> Option<f64>| {
-            let value = |eval: &super::metrics::EvalLine| {
-                rounded(eval.scores.get(*key).and_then(|domain| figure(&domain.all)))
-            };
+        let column = |key: &&str, figure: fn(&Share) -> f64| {
+            let value =
+                |eval: &EvalLine| rounded(eval.scores.get(*key).map(|domain| figure(&domain.all)));
             evals.iter().map(value).collect()
         };
         PretrainingData {

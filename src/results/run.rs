@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::config::RunConfig;
-use super::metrics::{EvalLine, Metrics};
 use crate::error::{Error, Result};
+use crate::formats::metrics::{EvalLine, Metrics};
 
 /// A run succeeds when its final test accuracy is at least this.
 pub const SUCCESS: f64 = 0.99;

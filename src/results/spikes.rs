@@ -1,6 +1,6 @@
 //! Where the loss jumps.
 
-use super::metrics::StepLine;
+use crate::formats::metrics::StepLine;
 
 /// Updates that say what is usual.
 const WINDOW: usize = 50;
@@ -15,11 +15,12 @@ pub(crate) fn spikes(steps: &[StepLine]) -> Vec<u64> {
     let mut found: Vec<(usize, u64, f64)> = Vec::new();
     let mut window = Vec::with_capacity(WINDOW);
     for i in WINDOW..steps.len() {
-        let Some(loss) = steps[i].loss.filter(|loss| *loss > LEAST) else { continue };
+        let Some(loss) = steps[i].loss().filter(|loss| *loss > LEAST) else { continue };
         window.clear();
         let before = &steps[i - WINDOW..i];
         // Another stage has another loss.
-        window.extend(before.iter().filter(|s| s.stage == steps[i].stage).filter_map(|s| s.loss));
+        window
+            .extend(before.iter().filter(|s| s.stage == steps[i].stage).filter_map(StepLine::loss));
         if window.len() < WINDOW / 2 {
             continue;
         }
@@ -44,6 +45,7 @@ pub(crate) fn spikes(steps: &[StepLine]) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::metrics::Number;
 
     #[test]
     fn the_top_of_each_jump_is_found_and_a_new_stage_is_none() {
@@ -58,7 +60,7 @@ mod tests {
         let line = |i: u64| StepLine {
             step: 10 * i,
             stage: usize::from(i >= 600),
-            loss: Some(loss(i)),
+            loss: Some(Number::Double(loss(i))),
             lr: None,
         };
         let steps: Vec<StepLine> = (0..700).map(line).collect();

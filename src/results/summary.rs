@@ -176,8 +176,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::config::RunConfig;
-    use super::super::metrics::{EvalLine, EventLine, Metrics};
     use super::*;
+    use crate::formats::metrics::{EvalLine, EventLine, Metrics};
 
     fn run(final_test: Option<f64>, diverged: bool) -> Run {
         let eval = |step, test_accuracy| EvalLine {

@@ -12,6 +12,7 @@
 //! ```
 
 use super::groups::{Group, groups};
+use crate::formats::domain_scores::{Abstention, DomainScores, Pronouns, Share};
 use crate::nn::stream::Sum;
 use crate::nn::transformer::Config;
 use crate::simd::Element;
@@ -21,69 +22,9 @@ use crate::tasks::language::{Asked, Batch, Counted, Domain, Example};
 use crate::tensor::Buffer;
 use crate::tuning::Objective;
 use rayon::prelude::*;
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How well tokens are predicted that are asked.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Share {
-    /// How many there are; all else is 0 if there is none.
-    pub asked: usize,
-    /// The share whose logit is the largest of all.
-    pub accuracy: f64,
-    /// The share whose logit is larger than the rival's.
-    pub preferred: f64,
-    /// The mean of their logit minus the rival's.
-    pub gap: f64,
-    /// The mean of their negative log-likelihood, in nats.
-    pub nll: f64,
-    /// The share of examples all of whose asked tokens are right; none where tokens of one example
-    /// are counted under different labels.
-    pub exact: Option<f64>,
-}
-
-/// How `[none]` is told from other answers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Abstention {
-    /// Of what is answered by `[none]`, the share that has no answer; none if it never is.
-    pub precision: Option<f64>,
-    /// Of what has no answer, the share that is answered by `[none]`; none if all has one.
-    pub recall: Option<f64>,
-}
-
-/// How pronouns go with occupations.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Pronouns {
-    /// From 0, where both are equally likely, to 1; none where every gender is said.
-    pub risk: Option<f64>,
-    /// Occupations that the risk is the mean over.
-    pub occupations: usize,
-    /// The accuracy where the gender is said; none where it never is.
-    pub explicit: Option<f64>,
-}
-
-/// How a model does on a list of examples.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Scores {
-    /// How many examples there are.
-    pub examples: usize,
-    /// All tokens that are asked.
-    pub all: Share,
-    /// The mean negative log-likelihood of all tokens but the first, in nats.
-    pub nll: f64,
-    /// The same of those that are not asked; none if there are none.
-    pub nll_rest: Option<f64>,
-    /// By the name of a label, then by its value.
-    pub labels: BTreeMap<&'static str, BTreeMap<String, Share>>,
-    /// Of look-ups: the first word of the answer.
-    pub abstention: Option<Abstention>,
-    /// Of logic: the mean of F1 over the labels that are answers.
-    pub macro_f1: Option<f64>,
-    /// Of occupations.
-    pub pronouns: Option<Pronouns>,
-}
-
-impl Scores {
+impl DomainScores {
     /// The one number that says how well a model knows a domain, from 0 to 1: words preferred to their
     /// rivals (agreement and filler, where nothing tells which verb or noun it will be); pronouns
     /// that are right where the gender is said; examples that are right (arithmetic and look-up); F1
@@ -193,7 +134,11 @@ const ROWS: usize = 32;
 /// If there are no examples, the weights are not those of the configuration, or the model's context
 /// or vocabulary is smaller than that of the language.
 #[track_caller]
-pub fn measure<T: Element>(config: &Config, weights: &[Buffer<T>], examples: &[Example]) -> Scores {
+pub fn measure<T: Element>(
+    config: &Config,
+    weights: &[Buffer<T>],
+    examples: &[Example],
+) -> DomainScores {
     assert!(!examples.is_empty(), "no examples to measure");
     // Groups that one program can take.
     let mut alike: BTreeMap<(usize, usize), Vec<Group>> = BTreeMap::new();
@@ -241,7 +186,7 @@ fn sums<'a>(labels: &'a mut Labelled, name: &'static str, value: String) -> &'a 
 }
 
 /// Sums up what was said, in the order of the examples.
-fn tally(examples: &[Example], readings: &[Reading]) -> Scores {
+fn tally(examples: &[Example], readings: &[Reading]) -> DomainScores {
     let both = || examples.iter().zip(readings);
     let (mut all, mut labels) = (Sums::default(), Labelled::new());
     for (example, reading) in both() {
@@ -260,11 +205,11 @@ fn tally(examples: &[Example], readings: &[Reading]) -> Scores {
     let tokens: usize = examples.iter().map(|e| e.tokens.len() - 1).sum();
     let nll: f64 = readings.iter().map(|r| r.nll).sum();
     let rest = tokens - all.asked;
-    Scores {
+    DomainScores {
         examples: examples.len(),
         nll: nll / tokens as f64,
         nll_rest: (rest > 0).then(|| (nll - all.nll) / rest as f64),
-        labels: labels.into_iter().map(|(name, map)| (name, shares(map))).collect(),
+        labels: labels.into_iter().map(|(name, map)| (name.into(), shares(map))).collect(),
         abstention: abstention(both()),
         macro_f1: macro_f1(both()),
         pronouns: pronouns(both()),

@@ -5,6 +5,6 @@ mod measure;
 mod panel;
 mod pretrain;
 
-pub use measure::{Abstention, Pronouns, Scores, Share, measure};
+pub use measure::measure;
 pub use panel::{Kept, Measured, Panel, Retention};
 pub use pretrain::{FILES, Pretraining, initial_weights, pretrain};

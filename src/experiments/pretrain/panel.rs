@@ -5,7 +5,8 @@
 //! change    = mean over them of nll(after) - nll(before), in nats
 //! ```
 
-use super::measure::{Scores, measure};
+use super::measure::measure;
+use crate::formats::domain_scores::DomainScores;
 use crate::named::Named;
 use crate::nn::transformer::Config;
 use crate::rng::{Purpose, Rng};
@@ -13,7 +14,7 @@ use crate::simd::Element;
 use crate::stats;
 use crate::tasks::language::{Domain, Example, Part, Source, Variant};
 use crate::tensor::Buffer;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Examples to measure models by.
@@ -70,17 +71,22 @@ impl Panel {
     }
 }
 
-/// How a model does on a [`Panel`]; in JSON an object of scores by `domain/variant/part`.
+/// How a model does on a [`Panel`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
     /// By source.
-    pub sources: Vec<(Source, Scores)>,
+    pub sources: Vec<(Source, DomainScores)>,
 }
 
 impl Measured {
     /// The scores on one source.
-    pub fn get(&self, source: Source) -> Option<&Scores> {
+    pub fn get(&self, source: Source) -> Option<&DomainScores> {
         self.sources.iter().find(|(other, _)| *other == source).map(|(_, scores)| scores)
+    }
+
+    /// The scores by `domain/variant/part`.
+    pub fn by_name(&self) -> BTreeMap<String, DomainScores> {
+        self.sources.iter().map(|(source, scores)| (name(source), scores.clone())).collect()
     }
 
     /// What of its knowledge before tuning a model has kept in the domains other than `tuned`, by the
@@ -104,12 +110,6 @@ impl Measured {
     }
 }
 
-impl Serialize for Measured {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(self.sources.iter().map(|(source, scores)| (name(source), scores)))
-    }
-}
-
 /// `domain/variant/part`.
 fn name(source: &Source) -> String {
     let Source { domain, variant, part } = source;
@@ -119,7 +119,7 @@ fn name(source: &Source) -> String {
 /// What a model has kept in one domain.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Kept {
-    /// Its [score](Scores::score) before tuning.
+    /// Its [score](DomainScores::score) before tuning.
     pub before: f64,
     /// The same after it.
     pub after: f64,
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn json_names_every_source() {
-        let json = serde_json::to_value(measured(0)).unwrap();
+        let json = serde_json::to_value(measured(0).by_name()).unwrap();
         assert_eq!(json.as_object().unwrap().len(), 11);
         assert_eq!(json["lookup/target/dev"]["examples"], 3);
         assert!(json["logic/pretrain/dev"]["labels"]["template"].is_object());

@@ -14,8 +14,9 @@ use super::groups::{Group, groups};
 use super::panel::{Measured, Panel};
 use crate::checkpoints as files;
 use crate::error::{Error, Result};
-use crate::experiments::train::{Existing, metrics};
+use crate::experiments::train::Existing;
 use crate::files::atomic;
+use crate::formats::metrics::{EvalLine, Line, Number, StepLine, VERSION};
 use crate::nn::stream::Sum;
 use crate::nn::transformer::{Config, Model, Parameter};
 use crate::nn::{Optimizer, Rule, Schedule, ScheduleShape, clip_factor, squared_norm};
@@ -27,7 +28,7 @@ use crate::tensor::Buffer;
 use crate::tuning::Objective;
 use rayon::prelude::*;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -318,11 +319,12 @@ fn train(
     let panel = panel(seed);
     let mut learner = Learner::new(config, seed);
     let mut log = String::new();
-    let mut write = |line: Value| {
+    let mut write = |line: Line| {
+        let line = line.compact();
         tracing::info!("{line}");
         log += &format!("{line}\n");
     };
-    write(json!({ "kind": "schema", "version": metrics::VERSION }));
+    write(Line::Schema { version: VERSION });
     let mut examples = mixture.examples(0, batch);
     let mut last = None;
     for step in 0..steps {
@@ -335,13 +337,15 @@ fn train(
             return Err(Error::failed(place, format!("the loss is {loss}"), "lower --lr"));
         }
         if step.is_multiple_of(LOG_EVERY) {
-            write(json!({ "kind": "step", "step": step, "stage": 0, "loss": loss, "lr": lr }));
+            let loss = Some(Number::Double(loss.into()));
+            write(Line::Step(StepLine { step: step as u64, stage: 0, loss, lr: Some(lr) }));
         }
         let done = step + 1;
         if done == steps || done.is_multiple_of(steps.div_ceil(MEASUREMENTS)) {
             let Model { config, weights } = &learner.model;
             let measured = panel.measure(config, weights);
-            write(json!({ "kind": "eval", "step": done, "stage": 0, "scores": &measured }));
+            let (step, scores) = (done as u64, measured.by_name());
+            write(Line::Eval(Box::new(EvalLine { step, scores, ..EvalLine::default() })));
             last = Some(measured);
         }
         progress(1);

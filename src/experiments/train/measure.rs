@@ -1,6 +1,5 @@
 //! Evaluations: how well a model does, and what its attention does.
 
-use super::metrics::{CircuitNumbers, Scores};
 use crate::nn::pooled::{Config, Pooled};
 use crate::simd::Element;
 use crate::tape::{Program, Tape};
@@ -23,7 +22,33 @@ pub struct Measured {
     /// How well labels are predicted.
     pub scores: Scores,
     /// What the attention does.
-    pub circuit: CircuitNumbers,
+    pub head: HeadFigures,
+}
+
+/// How well labels are predicted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of sequences whose largest logit is at the label.
+    pub accuracy: f64,
+    /// Share of sequences whose largest logit has the label's parity.
+    pub accuracy_mod2: f64,
+}
+
+/// What the single attention head does; the words are those of [`EvalLine`].
+///
+/// [`EvalLine`]: crate::formats::metrics::EvalLine
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadFigures {
+    /// Share of the variance of the sequence embedding that the sum of the first k tokens explains.
+    pub cluster_r2: f64,
+    /// Mean attention on the first k positions together.
+    pub attention_relevant: f64,
+    /// `[T]`, mean attention on each position.
+    pub attention: Vec<f64>,
+    /// Mean norm of the sequence embedding.
+    pub sequence_norm: f64,
 }
 
 impl<T: Element> Evaluator<T> {
@@ -43,7 +68,7 @@ impl<T: Element> Evaluator<T> {
             self.program.set(x, numbers);
         }
         let mut scores = ScoreSums::default();
-        let mut circuit = CircuitSums::new(data.seq_len, k);
+        let mut head = HeadSums::new(data.seq_len, k);
         for from in (0..data.n).step_by(self.batch) {
             let valid = (data.n - from).min(self.batch);
             let rows = (from..from + valid).map(|r| (data.row(r), data.targets[r]));
@@ -59,10 +84,10 @@ impl<T: Element> Evaluator<T> {
                 scores.add(logits, data.targets[from + i], loss.to_f64());
             }
             for (i, (attention, sequence)) in attention.zip(sequence).take(valid).enumerate() {
-                circuit.add(data.row(from + i), attention, sequence);
+                head.add(data.row(from + i), attention, sequence);
             }
         }
-        Measured { scores: scores.mean(data.n), circuit: circuit.finish(data.n) }
+        Measured { scores: scores.mean(data.n), head: head.finish(data.n) }
     }
 }
 
@@ -97,7 +122,7 @@ impl ScoreSums {
 }
 
 /// Sums over sequences, and over those of each sum of the first k tokens.
-struct CircuitSums {
+struct HeadSums {
     k: usize,
     attention: Vec<f64>,
     norm: f64,
@@ -106,9 +131,9 @@ struct CircuitSums {
     squares: f64,
 }
 
-impl CircuitSums {
+impl HeadSums {
     fn new(seq_len: usize, k: usize) -> Self {
-        CircuitSums { k, attention: vec![0.0; seq_len], norm: 0.0, clusters: vec![], squares: 0.0 }
+        HeadSums { k, attention: vec![0.0; seq_len], norm: 0.0, clusters: vec![], squares: 0.0 }
     }
 
     fn add<T: Element>(&mut self, tokens: &[u32], attention: &[T], sequence: &[T]) {
@@ -130,7 +155,7 @@ impl CircuitSums {
         }
     }
 
-    fn finish(self, n: usize) -> CircuitNumbers {
+    fn finish(self, n: usize) -> HeadFigures {
         let n = n as f64;
         // Sums of squares: around nothing S, of cluster means C, of the common mean M. The
         // variance is S - M, the part between clusters C - M.
@@ -144,7 +169,7 @@ impl CircuitSums {
         }
         let mean = square(&all) / n;
         let variance = self.squares - mean;
-        CircuitNumbers {
+        HeadFigures {
             cluster_r2: if variance > 0.0 { (between - mean) / variance } else { 0.0 },
             attention_relevant: self.attention[..self.k].iter().sum::<f64>() / n,
             attention: self.attention.iter().map(|a| a / n).collect(),
@@ -161,7 +186,7 @@ mod tests {
     fn clusters_explain_what_lies_between_them() {
         // Two clusters (sums 0 and 1) at x = -1 and x = 3 with a spread of +-1 around each: the
         // variance is 4 between and 1 within, so 4 / 5 is explained.
-        let mut sums = CircuitSums::new(2, 1);
+        let mut sums = HeadSums::new(2, 1);
         for (token, x) in [(0u32, -2.0), (0, 0.0), (1, 2.0), (1, 4.0)] {
             sums.add(&[token, 7], &[0.75, 0.25], &[x, 0.0]);
         }
@@ -205,7 +230,7 @@ mod tests {
         let alone = one.measure(&parameters, &data, 2);
         assert!((whole.scores.loss - alone.scores.loss).abs() < 1e-12);
         assert_eq!(whole.scores.accuracy, alone.scores.accuracy);
-        assert!((whole.circuit.cluster_r2 - alone.circuit.cluster_r2).abs() < 1e-12);
-        assert!(whole.scores.loss > 0.1 && whole.circuit.cluster_r2 > 0.0);
+        assert!((whole.head.cluster_r2 - alone.head.cluster_r2).abs() < 1e-12);
+        assert!(whole.scores.loss > 0.1 && whole.head.cluster_r2 > 0.0);
     }
 }

@@ -6,9 +6,8 @@ pub mod checkpoint;
 pub mod circuits;
 pub mod config;
 mod measure;
-pub mod metrics;
 mod run;
 mod work;
 
-pub use measure::{Evaluator, Measured};
+pub use measure::{Evaluator, HeadFigures, Measured, Scores};
 pub use run::{Existing, Outcome, run};

@@ -5,11 +5,12 @@ use super::checkpoint::{Restored, State};
 use super::circuits;
 use super::circuits::History;
 use super::config::Config;
-use super::metrics::{Evaluation, Line, Log, Number};
 use super::work::{Work, model_config};
 use crate::checkpoints::pooled::read_weights;
 use crate::error::{Error, Result};
+use crate::files::lines::LineFile;
 use crate::files::{atomic, safetensors};
+use crate::formats::metrics::{EvalLine, EventLine, Line, Number, StepLine, VERSION};
 use crate::nn::Optimizer;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
@@ -34,7 +35,7 @@ pub enum Existing {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The last evaluation, unless an earlier process had already finished the run.
-    pub last: Option<Evaluation>,
+    pub last: Option<EvalLine>,
 }
 
 /// Steps between two calls of the progress function.
@@ -171,7 +172,7 @@ struct Run<'a, T> {
     folder: &'a Path,
     /// By stage.
     data: &'a [Split],
-    log: Log,
+    log: LineFile,
     history: History,
     weights: Vec<Vec<T>>,
     optimizer: Option<Optimizer<T>>,
@@ -191,15 +192,16 @@ impl<'a, T: Element> Run<'a, T> {
     ) -> Result<Run<'a, T>> {
         let path = folder.join("metrics.jsonl");
         let Some((optimizer, state)) = resumed else {
-            let log = Log::create(&path)?;
+            let mut log = LineFile::create(&path)?;
+            log.write(&Line::Schema { version: VERSION })?;
             let (history, optimizer, step, from) = (History::default(), None, 0, (0, None));
             return Ok(Run { config, folder, data, log, history, weights, optimizer, step, from });
         };
-        let mut log = Log::resume(&path, state.metrics_bytes)?;
+        let mut log = LineFile::resume(&path, state.metrics_bytes)?;
         let watched = config.stages.iter().any(|s| s.train.circuit_every > 0);
         let history = if watched { History::read(&path)? } else { History::default() };
         let (stage, step) = (state.stage, state.step);
-        log.write(&Line::Event { event: "resume", step, stage, name: None })?;
+        log.write(&Line::Event(event("resume", step, stage)))?;
         let (optimizer, from) = (Some(optimizer), (stage, Some(state)));
         Ok(Run { config, folder, data, log, history, weights, optimizer, step, from })
     }
@@ -220,15 +222,16 @@ impl<'a, T: Element> Run<'a, T> {
         index: usize,
         state: Option<State>,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<Evaluation> {
+    ) -> Result<EvalLine> {
         let stage = &self.config.stages[index];
         let t = &stage.train;
         let kept = self.optimizer.take();
         let data = &self.data[index];
         let mut work = Work::new(self.config, index, data, &self.weights, kept, state.as_ref());
         if state.is_none() {
-            let name = Some(stage.name.as_str());
-            self.log.write(&Line::Event { event: "stage", step: self.step, stage: index, name })?;
+            let mut begins = event("stage", self.step, index);
+            begins.name = Some(stage.name.clone());
+            self.log.write(&Line::Event(begins))?;
             if let Some(watch) = &work.watch {
                 watch.write_probe(self.folder, index)?;
             }
@@ -257,7 +260,7 @@ impl<'a, T: Element> Run<'a, T> {
             }
             if last || is_due(t.eval_every, step) {
                 let evaluation = work.evaluate(self.step, index);
-                self.log.write(&Line::Eval(&evaluation))?;
+                self.log.write(&Line::Eval(Box::new(evaluation.clone())))?;
                 self.log.flush()?;
                 evaluated = Some(evaluation);
             }
@@ -267,8 +270,9 @@ impl<'a, T: Element> Run<'a, T> {
             }
             let lr = work.update(step);
             if is_due(t.log_every, step) {
-                let loss = Number::of(loss);
-                self.log.write(&Line::Step { step: self.step, stage: index, loss, lr })?;
+                let loss = Some(number(loss));
+                let line = StepLine { step: self.step, stage: index, loss, lr: Some(lr) };
+                self.log.write(&Line::Step(line))?;
             }
             self.step += 1;
             if is_due(PROGRESS_EVERY, step + 1) {
@@ -282,8 +286,7 @@ impl<'a, T: Element> Run<'a, T> {
         if index + 1 == self.config.stages.len() {
             let ks: Vec<usize> = self.config.stages.iter().map(|s| s.task.k).collect();
             self.history.summarize(self.folder, &work.model_config, &ks)?;
-            let (step, name) = (self.step, None);
-            self.log.write(&Line::Event { event: "stop", step, stage: index, name })?;
+            self.log.write(&Line::Event(event("stop", self.step, index)))?;
             self.checkpoint(&work, t.steps, checkpoint::final_folder(self.folder))?;
         }
         (self.weights, self.optimizer) = work.into_parts();
@@ -325,12 +328,12 @@ impl<'a, T: Element> Run<'a, T> {
         let Some(mut watch) = work.watch.take() else { return Ok(()) };
         let line = self.history.log(&mut watch, &work.values(), step, stage);
         work.watch = Some(watch);
-        line.map_or(Ok(()), |line| self.log.write(&Line::Circuit(&line)))
+        line.map_or(Ok(()), |line| self.log.write(&Line::Circuit(Box::new(line))))
     }
 
     /// The error for numbers that are none, after noting it in the log.
     fn diverged(&mut self, index: usize, what: &str) -> Error {
-        let event = Line::Event { event: "diverged", step: self.step, stage: index, name: None };
+        let event = Line::Event(event("diverged", self.step, index));
         // The divergence is the error to tell; one of the log could only hide it.
         let noted = self.log.write(&event).and_then(|()| self.log.flush().map(drop));
         if let Err(e) = noted {
@@ -344,6 +347,18 @@ impl<'a, T: Element> Run<'a, T> {
         };
         let help = format!("lower train.lr ({lr:?}) or set train.clip; {kept}");
         Error::failed(place, what, help)
+    }
+}
+
+fn event(event: &str, step: u64, stage: usize) -> EventLine {
+    EventLine { event: event.into(), step, stage: Some(stage), ..EventLine::default() }
+}
+
+/// `x` in the precision of its type.
+fn number<T: Element>(x: T) -> Number {
+    match T::NAME {
+        "f32" => Number::Single(x.to_f64() as f32),
+        _ => Number::Double(x.to_f64()),
     }
 }
 

@@ -4,8 +4,8 @@ use super::batches::Batches;
 use super::checkpoint::State;
 use super::circuits::Watch;
 use super::config::{Batch, Config, OptimizerState, Stage};
-use super::measure::Evaluator;
-use super::metrics::Evaluation;
+use super::measure::{Evaluator, Measured};
+use crate::formats::metrics::EvalLine;
 use crate::nn::pooled;
 use crate::nn::pooled::{Group, Parameter, Pooled};
 use crate::nn::{Optimizer, Schedule, clip_factor, squared_norm};
@@ -190,7 +190,7 @@ impl<'a, T: Element> Work<'a, T> {
         self.values().iter().all(|w| w.iter().all(|x| x.to_f64().is_finite()))
     }
 
-    pub(super) fn evaluate(&mut self, step: u64, stage: usize) -> Evaluation {
+    pub(super) fn evaluate(&mut self, step: u64, stage: usize) -> EvalLine {
         let mut squares: BTreeMap<&'static str, f64> =
             Group::ALL.iter().map(|g| (g.name(), 0.0)).collect();
         for (&x, p) in self.model.parameters.iter().zip(&self.parameters) {
@@ -201,13 +201,23 @@ impl<'a, T: Element> Work<'a, T> {
             self.model.parameters.iter().map(|&x| self.program.value(x)).collect();
         let train = self.evaluator.measure(&values, &self.data.train, k);
         let test = self.data.test.as_ref().map(|test| self.evaluator.measure(&values, test, k));
-        Evaluation {
+        let Measured { head, .. } = test.as_ref().unwrap_or(&train);
+        let (train, test) = (train.scores, test.as_ref().map(|t| t.scores));
+        EvalLine {
             step,
             stage,
-            train: train.scores,
-            test: test.as_ref().map(|t| t.scores),
-            gradient_norm: squares.into_iter().map(|(g, s)| (g, s.sqrt())).collect(),
-            circuit: test.unwrap_or(train).circuit,
+            train_loss: Some(train.loss),
+            train_accuracy: Some(train.accuracy),
+            train_accuracy_mod2: Some(train.accuracy_mod2),
+            test_loss: test.map(|t| t.loss),
+            test_accuracy: test.map(|t| t.accuracy),
+            test_accuracy_mod2: test.map(|t| t.accuracy_mod2),
+            gradient_norm: squares.into_iter().map(|(g, s)| (g.into(), Some(s.sqrt()))).collect(),
+            cluster_r2: Some(head.cluster_r2),
+            attention_relevant: Some(head.attention_relevant),
+            attention: head.attention.iter().map(|&a| Some(a)).collect(),
+            sequence_norm: Some(head.sequence_norm),
+            ..EvalLine::default()
         }
     }
 

@@ -1,7 +1,8 @@
 //! What tuning has done to a model: how well it does what it was tuned for, and what it has kept.
 
 use super::goal::Goal;
-use crate::experiments::pretrain::{Measured, Panel, Scores};
+use crate::experiments::pretrain::{Measured, Panel};
+use crate::formats::domain_scores::DomainScores;
 use crate::named::Named;
 use crate::nn::transformer::Model;
 use crate::tasks::language::{Domain, Part, Source, Variant};
@@ -65,7 +66,7 @@ impl Judge {
     }
 
     fn of(&self, after: &Measured) -> Judgement {
-        let scores = |measured: &Measured, source: Source| -> Scores {
+        let scores = |measured: &Measured, source: Source| -> DomainScores {
             measured.get(source).cloned().expect("the panel has this source")
         };
         let target = scores(after, self.goal.source(self.part));
@@ -85,7 +86,7 @@ impl Judge {
         }
     }
 
-    fn reached(&self, scores: &Scores) -> f64 {
+    fn reached(&self, scores: &DomainScores) -> f64 {
         match self.goal {
             Goal::Balance => 1.0 - scores.pronouns.and_then(|p| p.risk).unwrap_or(1.0),
             goal => scores.score(goal.domain()),

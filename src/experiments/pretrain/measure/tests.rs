@@ -169,7 +169,7 @@ fn examples_are_measured_as_if_alone() {
     let Model { config, weights } = tiny(1);
     let examples = Mixture::new(3).examples(5, 70);
     let all = measure(&config, &weights, &examples);
-    let alone: Vec<Scores> =
+    let alone: Vec<DomainScores> =
         examples.iter().map(|e| measure(&config, &weights, std::slice::from_ref(e))).collect();
     let tokens: Vec<f64> = examples.iter().map(|e| (e.tokens.len() - 1) as f64).collect();
     let nll: f64 = alone.iter().zip(&tokens).map(|(s, n)| s.nll * n).sum();

@@ -58,8 +58,8 @@ mod patched;
 
 use crate::error::{Error, Result};
 use crate::experiments::train::config::TaskConfig;
-use crate::experiments::train::metrics::CircuitLine;
 use crate::files::atomic;
+use crate::formats::metrics::CircuitLine;
 use crate::graph::{Granularity, Graph};
 use crate::nn::pooled::Config;
 use crate::rng::{Purpose, Rng};
@@ -173,22 +173,15 @@ impl<T: Element> Watch<T> {
         let found = (clean > corrupted).then(|| self.smallest(&order, &scores, clean, corrupted));
         let [useful, spurious] = shares(&self.graph, &scores, self.task.1);
         Some(CircuitLine {
-            step: 0,
-            stage: 0,
-            clean,
-            corrupted,
+            clean: Some(clean),
+            corrupted: Some(corrupted),
             edges: found.map(|f| f.0),
             nodes: found.map(|f| nodes(&self.graph, &order[..f.0])),
             faithfulness: found.map(|f| f.1),
-            useful,
-            spurious,
-            reinforced: None,
-            pruned: None,
-            grew: None,
-            shrank: None,
-            jaccard: None,
-            rank_correlation: None,
+            useful: Some(useful),
+            spurious: Some(spurious),
             scores,
+            ..CircuitLine::default()
         })
     }
 
@@ -326,15 +319,6 @@ fn overlap(a: &Log, b: &Log) -> Overlap {
     Overlap { jaccard: share(either), kept: share(own), rank_correlation }
 }
 
-/// What of a line of the metrics file makes a [`Log`].
-#[derive(Deserialize)]
-struct LoggedLine {
-    step: u64,
-    stage: usize,
-    edges: Option<usize>,
-    scores: Vec<f32>,
-}
-
 /// All logs of a run so far.
 #[derive(Debug, Default)]
 pub(super) struct History {
@@ -351,7 +335,7 @@ impl History {
         let mut history = History::default();
         for (i, line) in text.lines().enumerate() {
             if line.starts_with(r#"{"kind":"circuit""#) {
-                let LoggedLine { step, stage, edges, scores } = serde_json::from_str(line)
+                let CircuitLine { step, stage, edges, scores, .. } = serde_json::from_str(line)
                     .map_err(|e| {
                         let place = format!("{}: line {}", path.display(), i + 1);
                         Error::input(place, e, "the file was changed; start again with --force")

@@ -1,23 +1,107 @@
 //! `metrics.jsonl` of a run folder: what happened, one object a line.
 //!
-//! A reader must survive three things: fields and kinds it does not know (they are ignored), a last
+//! ```text
+//! {"kind":"schema","version":1}
+//! {"kind":"step","step":0,"stage":0,"loss":1.4,"lr":0.01}
+//! {"kind":"eval", ..} {"kind":"circuit", ..} {"kind":"event", ..}
+//! ```
+//!
+//! A reader must survive three things: keys and kinds it does not know (they are ignored), a last
 //! line torn by a kill, and steps written twice because a resumed run repeats what came after its
-//! checkpoint (the later line wins).
+//! checkpoint (the later line wins). So what a writer always knows is an option here: it may be
+//! missing in a line of another version, and `null` where a value was NaN.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
+use super::domain_scores::DomainScores;
 use crate::error::{Error, Result, at_line};
+use crate::files::json::nans_for_nulls;
 
-/// The version of the format this reader was written for.
-const VERSION: u64 = 1;
+/// The version of the format, in its first line.
+pub const VERSION: u32 = 1;
 /// Damaged lines named one by one; more are only counted.
 const NAMED: usize = 3;
 
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Line {
+    /// The first line.
+    Schema {
+        /// The version of the format.
+        version: u32,
+    },
+    /// An update.
+    Step(StepLine),
+    /// An evaluation.
+    Eval(Box<EvalLine>),
+    /// Which edges matter.
+    Circuit(Box<CircuitLine>),
+    /// Something that happens once.
+    Event(EventLine),
+    /// A line of a later version.
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
+impl Line {
+    /// The line as `edgegrad pretrain` writes it: keys in the order of their names, without those
+    /// that a language model has no value for.
+    pub fn compact(&self) -> String {
+        let mut line = serde_json::to_value(self).expect("a line is valid JSON");
+        if let Value::Object(keys) = &mut line {
+            let empty = |value: &Value| match value {
+                Value::Null => true,
+                Value::Array(list) => list.is_empty(),
+                Value::Object(map) => map.is_empty(),
+                _ => false,
+            };
+            keys.retain(|_, value| !empty(value));
+        }
+        line.to_string()
+    }
+}
+
+/// A number with the precision it was computed in: an `f32` is written with the digits that tell
+/// it from its neighbours, not with those of its conversion.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Of a run in single precision.
+    Single(f32),
+    /// Of a run in double precision, or read from a file.
+    Double(f64),
+}
+
+impl From<Number> for f64 {
+    fn from(number: Number) -> f64 {
+        match number {
+            Number::Single(x) => x.into(),
+            Number::Double(x) => x,
+        }
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Number::Single(x) => s.serialize_f32(*x),
+            Number::Double(x) => s.serialize_f64(*x),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Number, D::Error> {
+        f64::deserialize(d).map(Number::Double)
+    }
+}
+
 /// One update.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepLine {
     /// Updates before this one, over all stages.
     pub step: u64,
@@ -25,13 +109,20 @@ pub struct StepLine {
     #[serde(default)]
     pub stage: usize,
     /// Loss of the batch before the update, in nats; none when it was not a number.
-    pub loss: Option<f64>,
+    pub loss: Option<Number>,
     /// Learning rate.
     pub lr: Option<f64>,
 }
 
+impl StepLine {
+    /// The loss of the batch before the update, in nats.
+    pub fn loss(&self) -> Option<f64> {
+        self.loss.map(f64::from)
+    }
+}
+
 /// One evaluation, of the weights after `step` updates.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EvalLine {
     /// Updates so far, over all stages.
@@ -40,51 +131,36 @@ pub struct EvalLine {
     pub stage: usize,
     /// Mean cross-entropy on the training set, in nats.
     pub train_loss: Option<f64>,
-    /// Share of training sequences answered right.
+    /// Share of training sequences whose largest logit is at the label.
     pub train_accuracy: Option<f64>,
-    /// The same with answers compared modulo 2.
+    /// Share of training sequences whose largest logit has the label's parity.
     pub train_accuracy_mod2: Option<f64>,
-    /// Mean cross-entropy on the test set, in nats.
+    /// Mean cross-entropy on the test set, in nats; this and what follows is none without one.
     pub test_loss: Option<f64>,
-    /// Share of test sequences answered right.
+    /// Share of test sequences whose largest logit is at the label.
     pub test_accuracy: Option<f64>,
-    /// The same with answers compared modulo 2.
+    /// Share of test sequences whose largest logit has the label's parity.
     pub test_accuracy_mod2: Option<f64>,
-    /// Norm of the loss gradient per group of parameters.
+    /// Norm of the batch gradient by group of parameters, before clipping.
     pub gradient_norm: BTreeMap<String, Option<f64>>,
-    /// Share of the sequence embedding's variance that the sum of the relevant tokens explains.
+    /// Share of the variance of the sequence embedding that the sum of the first k tokens (before
+    /// the modulus) explains: 1 for a perfect clustering head. This and what follows on the test
+    /// set or, without one, on the training set.
     pub cluster_r2: Option<f64>,
-    /// Attention on the relevant positions together.
+    /// Mean attention on the first k positions together.
     pub attention_relevant: Option<f64>,
-    /// Attention per position, mean over the test set.
+    /// `[T]`, mean attention on each position.
     pub attention: Vec<Option<f64>>,
     /// Mean norm of the sequence embedding.
     pub sequence_norm: Option<f64>,
-    /// Of a language model: how it does in each domain.
-    pub scores: BTreeMap<String, DomainLine>,
+    /// Of a language model: how it does, by `domain/variant/part`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<String, DomainScores>,
 }
 
-/// How a language model does in one domain.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct DomainLine {
-    /// On all its examples.
-    pub all: DomainScore,
-}
-
-/// Figures of a domain.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct DomainScore {
-    /// The share of what is asked that is right; words, where nothing else is.
-    pub accuracy: Option<f64>,
-    /// Mean negative log-likelihood of it, nats.
-    pub nll: Option<f64>,
-}
-
-/// Which edges mattered after `step` updates; what the words mean is said where they are measured,
-/// in `train::circuits`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Which edges matter after `step` updates; what the words mean is said where they are measured, in
+/// `experiments::train::circuits`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CircuitLine {
     /// Updates so far, over all stages.
@@ -95,7 +171,7 @@ pub struct CircuitLine {
     pub clean: Option<f64>,
     /// The metric of the corrupted run.
     pub corrupted: Option<f64>,
-    /// Edges in the circuit.
+    /// Edges in the circuit; none if there is no circuit, because `clean` is not above `corrupted`.
     pub edges: Option<usize>,
     /// Nodes that these touch.
     pub nodes: Option<usize>,
@@ -105,50 +181,39 @@ pub struct CircuitLine {
     pub useful: Option<f64>,
     /// The same at those that do not.
     pub spurious: Option<f64>,
-    /// Edges that came in since the log before.
+    /// Edges that came in since the log before; none if there is none with a circuit.
     pub reinforced: Option<usize>,
     /// Edges that dropped out.
     pub pruned: Option<usize>,
-    /// Edges that stayed and grew.
+    /// Edges that stayed, with a share of all `|score|` more than a tenth above that before.
     pub grew: Option<usize>,
-    /// Edges that stayed and shrank.
+    /// The same for shares before and now.
     pub shrank: Option<usize>,
     /// Edges of this circuit and the one before over edges of either.
     pub jaccard: Option<f64>,
     /// Spearman's correlation of `|score|` with that before.
     pub rank_correlation: Option<f64>,
-    /// `[E]`, what removing each edge takes from the metric.
-    pub scores: Vec<Option<f32>>,
+    /// `[E]`, what removing each edge takes from the metric; NaN where the file says `null`.
+    #[serde(deserialize_with = "nans_for_nulls")]
+    pub scores: Vec<f32>,
 }
 
 /// Something that happened between updates.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventLine {
     /// Which: `stage`, `resume`, `stop`, `diverged`, `spike`, ...
     pub event: String,
     /// Updates so far.
     pub step: u64,
-    /// The stage that begins, for `stage`.
+    /// The stage it happened in, or that begins.
     pub stage: Option<usize>,
-    /// Its name.
+    /// Its name, for `stage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A sentence for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum Line {
-    Schema {
-        version: u64,
-    },
-    Step(StepLine),
-    Eval(Box<EvalLine>),
-    Circuit(Box<CircuitLine>),
-    Event(EventLine),
-    #[serde(other)]
-    Unknown,
 }
 
 /// All lines of a file, by kind, steps and evaluations in increasing order.
@@ -265,6 +330,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use super::super::domain_scores::Share;
     use super::*;
 
     fn read(text: &str) -> (Metrics, Vec<String>) {
@@ -278,13 +344,95 @@ mod tests {
     const SCHEMA: &str = "{\"kind\":\"schema\",\"version\":1}\n";
 
     #[test]
+    fn every_line_is_read_as_it_was_written() {
+        let share = Share { asked: 4, accuracy: 0.75, nll: f64::NAN, ..Share::default() };
+        let lines = [
+            (Line::Schema { version: VERSION }, r#"{"kind":"schema","version":1}"#),
+            (
+                Line::Step(StepLine {
+                    step: 3,
+                    stage: 0,
+                    loss: Some(Number::Single(0.1)),
+                    lr: Some(0.01),
+                }),
+                r#"{"kind":"step","step":3,"stage":0,"loss":0.1,"lr":0.01}"#,
+            ),
+            (
+                Line::Eval(Box::new(EvalLine {
+                    step: 50,
+                    stage: 1,
+                    train_loss: Some(0.5),
+                    train_accuracy: Some(0.75),
+                    train_accuracy_mod2: Some(1.0),
+                    gradient_norm: [("query".into(), Some(0.25))].into(),
+                    cluster_r2: Some(0.5),
+                    attention_relevant: Some(0.75),
+                    attention: vec![Some(0.75), None],
+                    sequence_norm: Some(2.0),
+                    ..EvalLine::default()
+                })),
+                concat!(
+                    r#"{"kind":"eval","step":50,"stage":1,"train_loss":0.5,"train_accuracy":0.75,"#,
+                    r#""train_accuracy_mod2":1.0,"test_loss":null,"test_accuracy":null,"#,
+                    r#""test_accuracy_mod2":null,"gradient_norm":{"query":0.25},"#,
+                    r#""cluster_r2":0.5,"attention_relevant":0.75,"attention":[0.75,null],"#,
+                    r#""sequence_norm":2.0}"#,
+                ),
+            ),
+            (
+                Line::Circuit(Box::new(CircuitLine {
+                    step: 9,
+                    edges: Some(1),
+                    jaccard: Some(0.5),
+                    scores: vec![0.1, -2.0],
+                    ..CircuitLine::default()
+                })),
+                concat!(
+                    r#"{"kind":"circuit","step":9,"stage":0,"clean":null,"corrupted":null,"#,
+                    r#""edges":1,"nodes":null,"faithfulness":null,"useful":null,"#,
+                    r#""spurious":null,"reinforced":null,"pruned":null,"grew":null,"#,
+                    r#""shrank":null,"jaccard":0.5,"rank_correlation":null,"#,
+                    r#""scores":[0.1,-2.0]}"#,
+                ),
+            ),
+            (
+                Line::Event(EventLine {
+                    event: "stage".into(),
+                    step: 7,
+                    stage: Some(1),
+                    name: Some("p=4".into()),
+                    message: None,
+                }),
+                r#"{"kind":"event","event":"stage","step":7,"stage":1,"name":"p=4"}"#,
+            ),
+        ];
+        for (line, text) in lines {
+            assert_eq!(serde_json::to_string(&line).unwrap(), text);
+            let back: Line = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&back).unwrap(), text);
+        }
+        let scores = DomainScores { examples: 4, all: share, nll: 1.5, ..DomainScores::default() };
+        let eval =
+            EvalLine { step: 8, scores: [("a/b".into(), scores)].into(), ..EvalLine::default() };
+        let text = Line::Eval(Box::new(eval)).compact();
+        assert!(
+            text.starts_with(r#"{"kind":"eval","scores":{"a/b":{"abstention":null,"#),
+            "{text}"
+        );
+        assert!(text.ends_with(r#","stage":0,"step":8}"#), "{text}");
+        let Line::Eval(back) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        let all = &back.scores["a/b"].all;
+        assert!((all.asked, all.accuracy) == (4, 0.75) && all.nll.is_nan(), "{all:?}");
+    }
+
+    #[test]
     fn ignores_what_it_does_not_know() {
         let (metrics, damage) = read(&format!(
             "{SCHEMA}{{\"kind\":\"weather\",\"sun\":1}}\n\
              {{\"kind\":\"step\",\"step\":0,\"stage\":0,\"loss\":1.5,\"lr\":0.01,\"new\":[1]}}\n"
         ));
         assert_eq!(metrics.steps.len(), 1);
-        assert_eq!(metrics.steps[0].loss, Some(1.5));
+        assert_eq!(metrics.steps[0].loss(), Some(1.5));
         assert!(damage.is_empty(), "{damage:?}");
     }
 
@@ -294,7 +442,7 @@ mod tests {
             "{SCHEMA}{{\"kind\":\"step\",\"step\":0,\"loss\":null,\"lr\":1}}\n{{\"kind\":\"st"
         ));
         assert_eq!(metrics.steps.len(), 1);
-        assert_eq!(metrics.steps[0].loss, None);
+        assert_eq!(metrics.steps[0].loss(), None);
         assert_eq!(damage.len(), 1);
         assert!(damage[0].starts_with("metrics.jsonl, line 3: the last line is cut off"));
     }
@@ -318,7 +466,7 @@ mod tests {
         };
         let (metrics, _) =
             read(&(SCHEMA.to_string() + &line(0, 3.0) + &line(1, 2.0) + &line(1, 1.0)));
-        let losses: Vec<_> = metrics.steps.iter().map(|line| line.loss).collect();
+        let losses: Vec<_> = metrics.steps.iter().map(StepLine::loss).collect();
         assert_eq!(losses, [Some(3.0), Some(1.0)]);
     }
 
