@@ -7,6 +7,7 @@
 use super::eap;
 use crate::checkpoints::{AnyModel, Words};
 use crate::error::{Error, Result};
+use crate::formats::look::{Both, Look, Patterns, ScoredEdge, TokenLogits};
 use crate::formats::pairs::{Asked, Pair, Pairs};
 use crate::graph::{Granularity, Graph};
 use crate::named::Named;
@@ -17,76 +18,13 @@ use crate::patching::memory;
 use crate::patching::metric::{Metric, Positions, Question};
 use crate::simd::Element;
 use crate::tape::Tape;
-use serde::Serialize;
 use std::collections::BTreeSet;
-
-/// A number for the clean and for the corrupted sequence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Both<X> {
-    /// On the clean sequence.
-    pub clean: X,
-    /// On the corrupted one.
-    pub corrupted: X,
-}
-
-/// `[L, H, T, T]`: what a query (third) takes of a key (last).
-pub type Patterns = Vec<Vec<Vec<Vec<f32>>>>;
-
-/// What a model does with one pair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Look {
-    /// `[T]`, the words of the sequences.
-    pub tokens: Both<Vec<String>>,
-    /// The words that are right.
-    pub answer: Vec<String>,
-    /// The words that are wrong.
-    pub distractor: Vec<String>,
-    /// Where the pair asks, from 0.
-    pub position: usize,
-    /// Layers (L).
-    pub layers: usize,
-    /// Heads of a layer (H).
-    pub heads: usize,
-    /// Heads of a layer that have keys and values.
-    pub kv_heads: usize,
-    /// Where the heads look.
-    pub attention: Both<Patterns>,
-    /// `[T]`, the mean logit of the answers minus that of the distractors at each position.
-    pub logit_diff: Both<Vec<f64>>,
-    /// The largest logits where the pair asks, of either sequence, with those that it asks for.
-    pub top: Vec<Top>,
-    /// The largest scores by size: of [`metric`](Self::metric), by [`method`](Self::method).
-    pub edges: Vec<Scored>,
-    /// What edges were scored by.
-    pub metric: &'static str,
-    /// How edges were scored.
-    pub method: &'static str,
-}
-
-/// A token and its logits.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Top {
-    /// The word.
-    pub token: String,
-    /// The logit on the clean sequence.
-    pub clean: f64,
-    /// The logit on the corrupted one.
-    pub corrupted: f64,
-}
-
-/// An edge at a position and its score: positive where the metric falls without it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Scored {
-    /// Such as `a0.h2@5->m1@5`.
-    pub name: String,
-    /// The score.
-    pub score: f64,
-}
 
 /// How many of the largest logits of each sequence are told.
 const TOP: usize = 8;
 
-/// Looks at the one pair in `pairs`; tells the `edges` largest scores of `metric`.
+/// Looks at the one pair in `pairs`; tells the `edges` largest scores of `metric`. The names of the
+/// model and of the pair are left empty.
 ///
 /// # Errors
 /// If the model is no transformer or has no attention, the pair does not ask for tokens, the metric is
@@ -152,8 +90,9 @@ pub fn look<T: Element>(
         },
         top: top(&asked, &[&answer[..], distractor].concat(), outputs),
         edges: scored,
-        metric: metric.name(),
-        method: "eap",
+        metric: metric.name().into(),
+        method: "eap".into(),
+        ..Look::default()
     })
 }
 
@@ -206,7 +145,7 @@ fn scored<T: Element>(
     pairs: &Pairs,
     metric: Metric,
     count: usize,
-) -> Result<Vec<Scored>> {
+) -> Result<Vec<ScoredEdge>> {
     let AnyModel::Transformer(transformer) = model else { unreachable!("a transformer") };
     let config = &transformer.config;
     let granularity =
@@ -221,24 +160,24 @@ fn scored<T: Element>(
     let mut order: Vec<usize> = (0..values.len()).filter(|&e| values[e] != 0.0).collect();
     order.sort_by(|&x, &y| values[y].abs().total_cmp(&values[x].abs()).then(x.cmp(&y)));
     order.truncate(count);
-    let score = |e: usize| Scored { name: b.graph.edge(e).to_string(), score: values[e] };
+    let score = |e: usize| ScoredEdge { name: b.graph.edge(e).to_string(), score: values[e] };
     Ok(order.into_iter().map(score).collect())
 }
 
 /// The largest of `logits [V]` of each sequence and those of `asked`, by falling clean logit.
-fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<Top> {
+fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<TokenLogits> {
     let mut told: BTreeSet<usize> = asked.iter().map(|&id| id as usize).collect();
     for row in [&logits.clean, &logits.corrupted] {
         let mut order: Vec<usize> = (0..row.len()).collect();
         order.sort_by(|&x, &y| row[y].to_f64().total_cmp(&row[x].to_f64()).then(x.cmp(&y)));
         told.extend(order.into_iter().take(TOP));
     }
-    let one = |id: usize| Top {
+    let one = |id: usize| TokenLogits {
         token: words.word(id as u32),
         clean: logits.clean[id].to_f64(),
         corrupted: logits.corrupted[id].to_f64(),
     };
-    let mut list: Vec<Top> = told.into_iter().map(one).collect();
+    let mut list: Vec<TokenLogits> = told.into_iter().map(one).collect();
     list.sort_by(|a, b| b.clean.total_cmp(&a.clean));
     list
 }

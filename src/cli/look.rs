@@ -3,15 +3,15 @@
 use crate::cli::Dtype;
 use crate::cli::question::{bounds, named, names};
 use clap::Args;
-use edgegrad::attribution::look::{Look as Seen, Scored, look};
+use edgegrad::attribution::look::look;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::{AnyModel, Words};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
+use edgegrad::formats::look::{Look as Seen, ScoredEdge};
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::patching::metric::Metric;
 use edgegrad::tensor::Element;
-use serde::Serialize;
 use std::path::PathBuf;
 
 /// Run one pair through a transformer and write where its heads look, what it says at every position
@@ -61,11 +61,9 @@ impl Look {
             return Err(Error::input(self.pairs.display(), message, help));
         };
         let seen = look(&model, &words, &pair, self.metric, self.edges as usize)?;
-
-        let file = File { version: 1, kind: "look", model: self.name(), pair: self.pair, seen };
-        let text = serde_json::to_string(&file).expect("words and numbers");
-        atomic::write_bytes(&self.out, format!("{text}\n").as_bytes())?;
-        self.say(&file.seen);
+        let seen = Seen { model: self.name(), pair: self.pair, ..seen };
+        seen.write(&self.out)?;
+        self.say(&seen);
         Ok(())
     }
 
@@ -80,7 +78,7 @@ impl Look {
             diff.corrupted[place],
         );
         println!("{} edges by {}, the largest:", seen.edges.len(), seen.method);
-        for Scored { name, score } in seen.edges.iter().take(10) {
+        for ScoredEdge { name, score } in seen.edges.iter().take(10) {
             println!("{name:32} {score:>12.6}");
         }
         println!("look: {}", self.out.display());
@@ -91,17 +89,4 @@ impl Look {
         let path = self.model.canonicalize().unwrap_or_else(|_| self.model.clone());
         path.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
     }
-}
-
-/// What is written.
-#[derive(Serialize)]
-struct File {
-    version: u32,
-    kind: &'static str,
-    /// The name of the model's folder.
-    model: String,
-    /// Which pair of its file.
-    pair: usize,
-    #[serde(flatten)]
-    seen: Seen,
 }

@@ -6,5 +6,6 @@
 
 pub mod domain_scores;
 pub mod edge_name;
+pub mod look;
 pub mod metrics;
 pub mod pairs;

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::look::LookData;
 use super::pack::{Pack, Packed};
 use super::weights::WeightsData;
 use crate::formats::metrics::{CircuitLine, EvalLine, StepLine};
 use crate::results::edges::GroupData;
-use crate::results::look::LookData;
 use crate::results::pretraining::PretrainingData;
 use crate::results::probe::{Pair, Probe};
 use crate::results::run::SUCCESS;

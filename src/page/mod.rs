@@ -2,7 +2,7 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `data`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
+//! | `data`, `look`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
 //! | `page`, `digest` | the page around them, its content policy |
 //! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@
 mod data;
 mod digest;
 mod fingerprint;
+mod look;
 pub(crate) mod pack;
 mod page;
 mod request;

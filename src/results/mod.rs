@@ -12,7 +12,6 @@
 pub(crate) mod config;
 pub(crate) mod edges;
 
-pub(crate) mod look;
 pub(crate) mod pretraining;
 pub(crate) mod probe;
 pub(crate) mod run;
@@ -33,7 +32,6 @@ pub use config::{ModelConfig, RunConfig, StageConfig, TaskConfig, TrainConfig};
 pub use edges::{
     Curve, Curves, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend,
 };
-pub use look::{Both, Candidate, Look, ScoredEdge};
 pub use pretraining::Pretraining;
 pub use probe::{Pair, Probe};
 pub use run::{Arm, Experiment, Run, SUCCESS, SnapshotFile};

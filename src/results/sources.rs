@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::edges::{EdgeFile, EdgeGroups, Series};
-use super::look::Look;
 use super::pretraining::Pretraining;
 use super::run::{Arm, Experiment};
 use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::files::json;
+use crate::formats::look::Look;
 
 /// Everything given to one page.
 #[derive(Clone, Debug, Default)]

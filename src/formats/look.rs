@@ -6,72 +6,102 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result, at_key};
-use crate::page::pack::{Pack, Packed};
+use crate::files::atomic;
+
+/// The version of the format.
+const VERSION: u32 = 1;
 
 /// Of the clean and the corrupted sequence.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Both<T> {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Both<X> {
     /// Of the clean one.
-    pub clean: T,
+    pub clean: X,
     /// Of the corrupted one.
-    pub corrupted: T,
+    pub corrupted: X,
 }
 
-/// A token with its logits.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct Candidate {
-    token: String,
-    clean: Option<f64>,
-    corrupted: Option<f64>,
-}
-
-/// An edge at its positions.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct ScoredEdge {
-    name: String,
-    score: Option<f64>,
-}
-
-/// `[L][H][T][T]`, how much each head looks from each position (query) at each other (key).
-type Patterns = Vec<Vec<Vec<Vec<f32>>>>;
+/// `[L][H][T][T]`, the attention of each head from each query (third) on each key (last).
+pub type Patterns = Vec<Vec<Vec<Vec<f32>>>>;
 
 /// What a model does with one pair.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Look {
     /// What people call it: the file's name.
     #[serde(skip)]
     pub name: String,
-    /// The model's.
+    /// The name of the model's folder.
     pub model: String,
-    /// Which pair of its file.
+    /// Which pair of its file, from 0.
     pub pair: usize,
-    /// `[T]` each.
+    /// `[T]`, the words of the sequences.
     pub tokens: Both<Vec<String>>,
-    /// What is right.
+    /// The words that are right.
     pub answer: Vec<String>,
-    /// What is not.
+    /// The words that are wrong.
     pub distractor: Vec<String>,
-    /// Where the answer is asked for.
+    /// Where the pair asks, from 0.
     pub position: usize,
-    /// L.
+    /// Layers (L).
     pub layers: usize,
-    /// H.
+    /// Heads of a layer (H).
     pub heads: usize,
-    /// How heads look.
+    /// Heads of a layer that have keys and values.
+    #[serde(default)]
+    pub kv_heads: usize,
+    /// Where the heads look.
     pub attention: Both<Patterns>,
-    /// `[T]`, the answer's logit minus the distractor's at each position.
-    pub logit_diff: Both<Vec<Option<f64>>>,
-    /// The largest logits where the answer is asked for.
-    pub top: Vec<Candidate>,
-    /// The largest scores.
+    /// `[T]`, the mean logit of the answers minus that of the distractors at each position.
+    pub logit_diff: Both<Vec<f64>>,
+    /// The largest logits where the pair asks, of either sequence, with those that it asks for.
+    pub top: Vec<TokenLogits>,
+    /// The largest scores by size: of [`metric`](Self::metric), by [`method`](Self::method).
     pub edges: Vec<ScoredEdge>,
-    /// What the scores are of.
+    /// What edges were scored by.
     pub metric: String,
-    /// How they were found.
+    /// How edges were scored.
     pub method: String,
 }
 
+/// A token and its logits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogits {
+    /// The word.
+    pub token: String,
+    /// The logit on the clean sequence.
+    pub clean: f64,
+    /// The logit on the corrupted one.
+    pub corrupted: f64,
+}
+
+/// An edge at a position and its score: positive where the metric falls without it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoredEdge {
+    /// Such as `a0.h2@5->m1@5`.
+    pub name: String,
+    /// The score.
+    pub score: f64,
+}
+
+/// What is written.
+#[derive(Serialize)]
+struct Versioned<'a> {
+    version: u32,
+    kind: &'static str,
+    #[serde(flatten)]
+    look: &'a Look,
+}
+
 impl Look {
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let whole = Versioned { version: VERSION, kind: "look", look: self };
+        let text = serde_json::to_string(&whole).expect("words and values");
+        atomic::write_bytes(file, format!("{text}\n").as_bytes())
+    }
+
     /// What `value`, the content of `file`, says of a pair.
     ///
     /// # Errors
@@ -107,66 +137,16 @@ impl Look {
     }
 }
 
-/// A look as the page has it.
-#[derive(Serialize)]
-pub(crate) struct LookData<'a> {
-    name: &'a str,
-    model: &'a str,
-    pair: usize,
-    tokens: &'a Both<Vec<String>>,
-    answer: &'a [String],
-    distractor: &'a [String],
-    position: usize,
-    layers: usize,
-    heads: usize,
-    attention: Both<Packed>,
-    logit_diff: &'a Both<Vec<Option<f64>>>,
-    top: &'a [Candidate],
-    edges: &'a [ScoredEdge],
-    metric: &'a str,
-    method: &'a str,
-}
-
-impl<'a> LookData<'a> {
-    pub(crate) fn of(look: &'a Look, pack: &mut Pack) -> Self {
-        let mut flat = |patterns: &Patterns| {
-            let rows = patterns.iter().flatten().flatten();
-            let numbers: Vec<f32> = rows.flatten().copied().collect();
-            pack.rounded(&numbers, look.tokens.clean.len())
-        };
-        LookData {
-            attention: Both {
-                clean: flat(&look.attention.clean),
-                corrupted: flat(&look.attention.corrupted),
-            },
-            name: &look.name,
-            model: &look.model,
-            pair: look.pair,
-            tokens: &look.tokens,
-            answer: &look.answer,
-            distractor: &look.distractor,
-            position: look.position,
-            layers: look.layers,
-            heads: look.heads,
-            logit_diff: &look.logit_diff,
-            top: &look.top,
-            edges: &look.edges,
-            metric: &look.metric,
-            method: &look.method,
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
 
-    fn look() -> Value {
+    pub(crate) fn look() -> Value {
         let patterns = json!([[[[1.0, 0.0], [0.25, 0.75]]]]);
         json!({ "version": 1, "kind": "look", "model": "m", "pair": 0,
             "tokens": { "clean": ["the", "cat"], "corrupted": ["the", "cats"] },
-            "answer": ["is"], "distractor": ["are"], "position": 1, "layers": 1, "heads": 1,
+            "answer": ["is"], "distractor": ["are"], "position": 1, "layers": 1, "heads": 1, "kv_heads": 1,
             "attention": { "clean": patterns, "corrupted": patterns },
             "logit_diff": { "clean": [0.0, 2.0], "corrupted": [0.0, -2.0] },
             "top": [{ "token": "is", "clean": 3.0, "corrupted": 1.0 }],
@@ -175,12 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_read_and_packed() {
-        let read = Look::of(Path::new("pair-0.json"), &look()).unwrap();
-        assert_eq!((read.name.as_str(), read.position), ("pair-0", 1));
-        let mut pack = Pack::default();
-        let data = serde_json::to_value(LookData::of(&read, &mut pack)).unwrap();
-        assert_eq!(data["attention"]["clean"]["len"], 4);
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pair-0.json");
+        let read = Look::of(&file, &look()).unwrap();
+        assert_eq!((read.name.as_str(), read.position, read.kv_heads), ("pair-0", 1, 1));
+        assert_eq!(read.attention.clean[0][0][1], [0.25, 0.75]);
+        read.write(&file).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with(r#"{"version":1,"kind":"look","model":"m","pair":0,"tokens""#));
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value, Look::of(&file, &value).unwrap()), (&look(), read));
     }
 
     #[test]
