@@ -17,13 +17,18 @@ use edgegrad::tensor::Element;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Score every edge of a model by what it contributes to a behaviour
+/// Score every edge of a model by its contribution to a behaviour
 #[derive(Debug, Args)]
 pub(super) struct Attribute {
     #[command(flatten)]
     asked: Asked,
     /// How edges are scored
-    #[arg(long, default_value = "eap", value_parser = named::<Method>, value_name = names::<Method>())]
+    #[arg(
+        long,
+        default_value = "eap",
+        value_parser = named::<Method>,
+        value_name = names::<Method>(),
+    )]
     method: Method,
     /// Steps of eap-ig and eap-ig-activations (5 unless given), first nodes of mask-ig (4), random
     /// orders of shapley (32)
@@ -33,7 +38,7 @@ pub(super) struct Attribute {
     /// activations 1 to m (right)
     #[arg(long, value_parser = named::<Rule>, value_name = names::<Rule>())]
     rule: Option<Rule>,
-    /// What mask-ig leaves unexplained of the metric's difference, at most
+    /// mask-ig: the largest residual, as a share of the metric's difference
     #[arg(long, value_name = "X", default_value_t = 1e-8)]
     tol: f64,
     /// The seed of random and shapley
@@ -48,7 +53,7 @@ pub(super) struct Attribute {
     /// Go on even if it takes more than a day
     #[arg(long)]
     yes: bool,
-    /// The numbers to compute with
+    /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
     /// Where to write the scores, in EAP-IG's layout
@@ -113,14 +118,15 @@ impl Attribute {
         match (self.method, scores.steps, scores.parts) {
             (Method::MaskIg, Some(nodes), None) => println!("{nodes} nodes"),
             (Method::MaskIg, Some(nodes), Some(parts)) => {
-                println!("at most {nodes} nodes and {parts} parts of the way for a pair");
+                println!("at most {nodes} nodes and {parts} parts of the path for a pair");
             }
             _ => {}
         }
         if let Some(c) = scores.completeness {
             let share = 100.0 * c.residual().abs() / c.delta.abs();
             println!(
-                "completeness: scores add up to {:.9}, the metric falls by {:.9}; residual {:.2e} ({share:.2e} %)",
+                "completeness: scores add up to {:.9}, the metric falls by {:.9}; \
+                 residual {:.2e} ({share:.2e} %)",
                 c.sum,
                 c.delta,
                 c.residual()
@@ -208,7 +214,8 @@ impl Attribute {
         let Some((e, apart)) = worst else { return Ok(()) };
         let way = if self.method == Method::Exact { "one by one" } else { "by differences" };
         println!(
-            "verify: {} edges again {way}: at most {apart:.2e} apart ({:.2e} of the largest score), at {}",
+            "verify: {} edges again {way}: at most {apart:.2e} apart \
+             ({:.2e} of the largest score), at {}",
             edges.len(),
             apart / largest,
             b.graph.edge(e),

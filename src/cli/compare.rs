@@ -14,10 +14,10 @@ pub(super) struct Compare {
     a: PathBuf,
     /// The other file
     b: PathBuf,
-    /// How many differences to list; the overlap of that many largest scores is told too
+    /// How many differences to list; the overlap of that many largest scores is printed as well
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     top: Option<u64>,
-    /// Where to write the figures
+    /// Where to write the results
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
 }

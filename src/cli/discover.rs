@@ -27,9 +27,15 @@ pub(super) struct Discover {
     #[command(flatten)]
     asked: Asked,
     /// How the circuit is found
-    #[arg(long, default_value = "topn", value_parser = named::<Search>, value_name = names::<Search>())]
+    #[arg(
+        long,
+        default_value = "topn",
+        value_parser = named::<Search>,
+        value_name = names::<Search>(),
+    )]
     method: Search,
-    /// For topn, greedy, threshold and --candidates: scores, as `attribute` writes them or EAP-IG does
+    /// For topn, greedy, threshold and --candidates: scores, as `attribute` writes them or EAP-IG
+    /// does
     #[arg(long, value_name = "FILE.json", conflicts_with = "attribution")]
     scores: Option<PathBuf>,
     /// For topn, greedy, threshold and --candidates: compute scores by this method
@@ -53,19 +59,24 @@ pub(super) struct Discover {
     /// With minimal: search among the N edges of largest score alone
     #[arg(long, value_name = "N")]
     candidates: Option<usize>,
-    /// With minimal: seconds after which it stops, and says what it has proven until then
+    /// With minimal: seconds after which the search stops and reports what is proven by then
     #[arg(long, value_name = "SECONDS")]
     time: Option<f64>,
-    /// With edge-pruning: steps of the optimiser
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    /// With edge-pruning: steps of the optimizer
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1000,
+        value_parser = clap::value_parser!(u64).range(1..=10_000_000),
+    )]
     steps: u64,
-    /// Drop what is on no way from the input to the logits
+    /// Drop edges that are on no path from the input to the logits
     #[arg(long)]
     connected: bool,
     /// The seed of edge-pruning, random and shapley
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// The numbers to compute with
+    /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
     /// Where to write the circuit, in EAP-IG's layout
@@ -111,12 +122,13 @@ impl Discover {
             return fail("takes no --candidates", "add --method minimal");
         }
         if self.time.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
-            return fail("is given a time that is none", "give seconds, such as --time 60");
+            let message = "must be a positive number of seconds";
+            return Err(Error::input("--time", message, "give seconds, such as --time 60"));
         }
         let help = match self.method {
             Search::TopN | Search::Greedy => "give --edges N or --faithfulness F",
             Search::Threshold => "give --tau X or --faithfulness F: the least score of an edge",
-            Search::Acdc => "give --tau X: what the removal of an edge has to cost for it to stay",
+            Search::Acdc => "give --tau X: the least that the ablation of an edge must cost",
             Search::EdgePruning => "give --edges N",
             Search::Minimal => "give --tol X: by how much the metric of a pair may change",
         };
@@ -128,7 +140,7 @@ impl Discover {
         ];
         let size = match given.into_iter().flatten().collect::<Vec<_>>()[..] {
             [size] => size,
-            [] => return fail("needs to know how large the circuit may be", help),
+            [] => return fail("needs --edges, --tau, --tol or --faithfulness", help),
             _ => return fail("is given two sizes", help),
         };
         let number = match size {
@@ -353,8 +365,8 @@ impl Discover {
     }
 }
 
-/// The sizes that are tried on the way to a faithfulness: all of them up to 200, then steps of half a
-/// per cent.
+/// The sizes that are tried on the way to a faithfulness: all of them up to 200, then steps of half
+/// a per cent.
 fn sizes(all: usize) -> Vec<usize> {
     let next = |&n: &usize| Some((n + (n / 200).max(1)).min(all)).filter(|_| n < all);
     std::iter::successors(Some(0), next).collect()

@@ -37,27 +37,27 @@ pub(super) struct Evaluate {
     /// Other fractions of all edges for the curve, rising
     #[arg(long, value_name = "F,F,..", value_delimiter = ',', requires = "curve")]
     fractions: Option<Vec<f64>>,
-    /// The circuit that is known to be right
+    /// The true circuit, where it is known
     #[arg(long, value_name = "FILE.json")]
     truth: Option<PathBuf>,
-    /// Compare with N random circuits of as many edges of each type
+    /// Compare with N random circuits matched by edge type
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "curve")]
     null: usize,
-    /// Run the circuit without each of its edges even if there are more than 200
+    /// Ablate each edge of the circuit even if there are more than 200
     #[arg(long, conflicts_with = "curve")]
     minimality: bool,
     /// The seed of random circuits and of intervals
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// The numbers to compute with
+    /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
-    /// Where to write the figures
+    /// Where to write the results
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
 }
 
-/// Edges up to which each is removed unasked.
+/// Edges up to which each is ablated unasked.
 const FEW: usize = 200;
 
 impl Evaluate {
@@ -114,7 +114,7 @@ impl Evaluate {
         Ok(())
     }
 
-    /// Everything about one circuit.
+    /// Judges one circuit.
     fn judge<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
@@ -158,7 +158,7 @@ impl Evaluate {
         };
         line("model", all, &ends.clean);
         line("circuit", members.len(), circuit);
-        line("what it leaves out", all - members.len(), complement);
+        line("complement", all - members.len(), complement);
         line("nothing", 0, &ends.nothing);
         if let Some([low, high]) = interval {
             println!("faithfulness {f:.4}, 95 % interval over pairs [{low:.4}, {high:.4}]");
@@ -195,7 +195,7 @@ impl Evaluate {
                 drops.iter().map(|&(e, drop)| (name(e), drop.into())).collect();
             report.insert("minimality".into(), Value::Object(in_file));
             drops.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()).then(a.0.cmp(&b.0)));
-            println!("\n{:<32} {:>14}", "least missed edges", "metric falls by");
+            println!("\n{:<32} {:>14}", "edges of least effect", "metric falls by");
             for &(e, drop) in drops.iter().take(5) {
                 println!("{:<32} {drop:>14.6}", name(e));
             }
@@ -207,8 +207,8 @@ impl Evaluate {
             sorted.sort_by(f64::total_cmp);
             let median = stats::median(&sorted).expect("circuits were drawn");
             println!(
-                "\n{} random circuits with as many edges of each type: faithfulness {:.4} to {:.4}, \
-                 median {median:.4}; p = {p:.4}",
+                "\n{} random circuits with as many edges of each type: faithfulness \
+                 {:.4} to {:.4}, median {median:.4}; p = {p:.4}",
                 sorted.len(),
                 sorted[0],
                 sorted[sorted.len() - 1],
@@ -258,7 +258,11 @@ impl Evaluate {
             signed.anchored_cpr(),
             signed.clipped_cpr(),
         );
-        let curve = |c: &Curve| json!({ "fraction": c.fractions, "edges": c.edges, "faithfulness": c.faithfulness });
+        let curve = |c: &Curve| {
+            json!({
+                "fraction": c.fractions, "edges": c.edges, "faithfulness": c.faithfulness,
+            })
+        };
         report.insert("curve".into(), json!({ "abs": curve(&abs), "signed": curve(&signed) }));
         report.insert("cmd".into(), abs.cmd().into());
         report.insert("cpr".into(), signed.cpr().into());
@@ -278,7 +282,7 @@ impl Evaluate {
     }
 }
 
-/// A circuit against the right one: a line, and what the file says.
+/// A circuit against the true one: prints a line, returns the entries of the file.
 fn compared(c: &Confusion) -> Value {
     let (right, wrong, missed) = (c.true_positive, c.false_positive, c.false_negative);
     println!(
@@ -296,14 +300,15 @@ fn compared(c: &Confusion) -> Value {
     })
 }
 
-/// Scores against the right circuit: a line, and what the file says.
+/// Scores against the true circuit: prints a line, returns the entries of the file.
 fn ranked(graph: &Graph, scores: &[f64], truth: &[bool]) -> Value {
     let sizes: Vec<f64> = scores.iter().map(|&s| Rank::Abs.value(s)).collect();
     let (all, mib) = (auroc(&sizes, truth), mib_auroc(graph, scores, truth));
     let text = |x: Option<f64>| x.map_or_else(|| "undefined".into(), |x| format!("{x:.4}"));
     let top = at_true_size(scores, truth);
     println!(
-        "against the truth: AUROC {} over all thresholds, {} at MIB's ten sizes; F1 at the true size {:.4}",
+        "against the truth: AUROC {} over all thresholds, {} at MIB's ten sizes; \
+         F1 at the true size {:.4}",
         text(all),
         text(mib),
         top.f1(),

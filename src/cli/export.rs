@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 /// Write a circuit for other programs
 ///
-/// dot is Graphviz' language, mermaid a flowchart for GitHub and notebooks, attribution-graph the JSON
-/// of circuit-tracer's viewer and Neuronpedia, with heads, MLPs and neurons as its nodes.
+/// dot is Graphviz' language, mermaid a flowchart for GitHub and notebooks, attribution-graph the
+/// JSON of circuit-tracer's viewer and Neuronpedia, with heads, MLPs and neurons as its nodes.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// A circuit's JSON file, as `discover` writes it or EAP-IG does, or a run that logs circuits
@@ -19,7 +19,7 @@ pub(super) struct Export {
     /// dot, mermaid or attribution-graph
     #[arg(long, value_name = "NAME")]
     format: String,
-    /// Where to write it
+    /// Where to write the result
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// The most edges, those of the largest |score|; all of the circuit unless given

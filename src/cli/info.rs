@@ -9,7 +9,7 @@ use edgegrad::simd::{Backend, backend};
 use edgegrad::tensor::Shape;
 use std::path::PathBuf;
 
-/// Show the machine, the chosen kernels, and what is in a model folder
+/// Show the machine, the instruction set in use, and what is in a model folder
 #[derive(Debug, Args)]
 pub(super) struct Info {
     /// A model folder, such as a run's checkpoints/final

@@ -16,15 +16,20 @@ use std::path::PathBuf;
 pub(super) struct Interactions {
     #[command(flatten)]
     asked: Asked,
-    /// Rows of the second derivative: those of the N edges with the largest scores; all on graphs of
-    /// up to 200 edges unless given, else 20
+    /// Rows of the second derivative: those of the N edges with the largest scores; all on graphs
+    /// of up to 200 edges unless given, else 20
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rows_of: Option<u64>,
-    /// How many pairs of edges to remove for real: those with the largest second derivatives
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    /// How many pairs of edges to ablate: those with the largest second derivatives
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(1..=100_000),
+    )]
     patches: u64,
-    /// A pair is redundant or joint if its interaction is at least this share of the largest of what
-    /// removing one, the other and both does
+    /// A pair is redundant or joint if its interaction is at least this share of the largest effect
+    /// of ablating one edge, the other, or both
     #[arg(long, value_name = "X", default_value_t = 0.1)]
     threshold: f64,
     /// Where to write all rows and pairs
@@ -99,7 +104,8 @@ impl Interactions {
             );
         }
         println!(
-            "\njoint: both are needed; redundant: either suffices; at an interaction of at least {} of the largest effect",
+            "\njoint: both are needed; redundant: either suffices; \
+             at an interaction of at least {} of the largest effect",
             self.threshold
         );
         let pair = |(p, (_, _, h)): (&Patched, &(usize, usize, f64))| {
@@ -114,7 +120,8 @@ impl Interactions {
             "meta": {
                 "metric": self.asked.metric.name(), "baseline": self.asked.baseline.name(),
                 "threshold": self.threshold, "pairs": b.pairs.len(),
-                "model": checkpoints::hash(&self.asked.model)?, "version": env!("CARGO_PKG_VERSION"),
+                "model": checkpoints::hash(&self.asked.model)?,
+                "version": env!("CARGO_PKG_VERSION"),
             },
             "pairs": found.iter().zip(&couples).map(pair).collect::<Vec<_>>(),
             "rows": rows_named,

@@ -14,8 +14,8 @@ use edgegrad::patching::metric::Metric;
 use edgegrad::tensor::Element;
 use std::path::PathBuf;
 
-/// Run one pair through a transformer and write where its heads look, what it says at every position
-/// and which edges matter where, for `edgegrad report`
+/// Run one pair through a transformer and write attention patterns, logits at every position and
+/// the scores of edges by position, for `edgegrad report`
 #[derive(Debug, Args)]
 pub(super) struct Look {
     /// A model folder; tokens are shown as words if it has a vocab.json or a tokenizer.json
@@ -27,16 +27,26 @@ pub(super) struct Look {
     /// Which of the pairs, from 0
     #[arg(long, value_name = "I", default_value_t = 0)]
     pair: usize,
-    /// How many edges to tell, the largest scores first
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// How many edges to write, the largest |score| first
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 400,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+    )]
     edges: u32,
-    /// What edges are scored by
-    #[arg(long, default_value = "logit-diff", value_parser = named::<Metric>, value_name = names::<Metric>())]
+    /// The metric that edges are scored by
+    #[arg(
+        long,
+        default_value = "logit-diff",
+        value_parser = named::<Metric>,
+        value_name = names::<Metric>(),
+    )]
     metric: Metric,
-    /// The numbers to compute with
+    /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
-    /// Where to write it
+    /// Where to write the result
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
 }

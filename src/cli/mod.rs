@@ -76,7 +76,7 @@ impl Cli {
     }
 }
 
-/// The numbers to compute with.
+/// The precision to compute in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Dtype {
     /// Single precision.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 /// Draw a figure for a paper: SVG, PNG or PDF
 ///
-/// White paper, labels of 8 points, colours that the colour-blind tell apart; the same input gives the
-/// same bytes on every machine. What a caption has to say is printed.
+/// White paper, labels of 8 points, colours that the colour-blind tell apart; the same input gives
+/// the same bytes on every machine. What a caption has to say is printed.
 #[derive(Debug, Args)]
 #[command(after_help = FIGURES)]
 pub(super) struct Plot {
@@ -23,23 +23,33 @@ pub(super) struct Plot {
     /// Where to write it; the ending says how: .svg, .png, .pdf
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Its width in inches, 2 to 20; 3.25 for one column and 6.75 for two are what journals have. What
-    /// suits the figure unless given
+    /// Its width in inches, 2 to 20; 3.25 for one column and 6.75 for two are what journals have.
+    /// What suits the figure unless given
     #[arg(long, value_name = "INCHES")]
     width: Option<f64>,
     /// Pixels to the inch of a PNG
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(36..=2400))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u32).range(36..=2400),
+    )]
     dpi: u32,
     /// circuit: the most edges, those of the largest |score|
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=2000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u64).range(1..=2000),
+    )]
     edges: u64,
     /// attention: the seed; the lowest that all arms have unless given
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// curves, ablations, tradeoff: what stands for all seeds, mean or median
+    /// curves, ablations, tradeoff: how seeds are summarised, mean or median
     #[arg(long, value_name = "NAME", default_value = "mean")]
     centre: String,
-    /// tradeoff: what is reached, target or gap (logits)
+    /// tradeoff: the task gain, target or gap (logits)
     #[arg(long, value_name = "NAME", default_value = "target")]
     reach: String,
 }
@@ -48,10 +58,10 @@ const FIGURES: &str = "\
 Figures, and what RUN is for each:
   curves        loss (nats) and accuracy over steps    run folders, or folders of them
   attention     attention on positions over steps      run folders, or folders of them
-  circuit       the layered graph of a circuit         a circuit's JSON file, or a run that logs circuits
+  circuit       the layered graph of a circuit         a circuit's file, or a run that logs circuits
   faithfulness  kept metric by share of edges          files of `evaluate --curve`
   ablations     methods of tuning, a panel a figure    the comparison.json of `tune-compare`
-  tradeoff      what tuning reaches and keeps          the comparison.json of `tune-compare`
+  tradeoff      task gain and retention of tuning      the comparison.json of `tune-compare`
   scores        methods against an exact one           two or more files of scores
 
 Intervals are the middle 95 % of 1000 bootstrap samples of seeds.";

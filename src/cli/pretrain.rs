@@ -15,7 +15,7 @@ pub(super) struct Pretrain {
     /// The folder to make
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What decides the first weights and all batches
+    /// The seed of the initial weights and of all batches
     #[arg(long, value_name = "N", default_value_t = Pretraining::default().seed)]
     seed: u64,
     /// Steps

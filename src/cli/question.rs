@@ -1,4 +1,4 @@
-//! What `attribute` and `interactions` are asked: a model, pairs, a metric, a graph.
+//! The options that commands about edges share: a model, pairs, a metric, a graph.
 
 use clap::Args;
 use edgegrad::attribution::Convention;
@@ -17,7 +17,7 @@ use edgegrad::tensor::Element;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 
-/// Arguments that say what a model is asked and how it is looked into.
+/// A model, the pairs and metric of a behaviour, and how finely the graph divides the model.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// A model folder
@@ -26,29 +26,49 @@ pub(super) struct Asked {
     /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id}
     #[arg(long, value_name = "FILE.jsonl")]
     pub(super) pairs: PathBuf,
-    /// What the answer is worth
-    #[arg(long, default_value = "logit-diff", value_parser = named::<Metric>, value_name = names::<Metric>())]
+    /// The metric computed from the output
+    #[arg(
+        long,
+        default_value = "logit-diff",
+        value_parser = named::<Metric>,
+        value_name = names::<Metric>(),
+    )]
     pub(super) metric: Metric,
-    /// At which positions the metric looks
-    #[arg(long, default_value = "asked", value_parser = named::<Positions>, value_name = names::<Positions>())]
+    /// The positions at which the metric is computed
+    #[arg(
+        long,
+        default_value = "asked",
+        value_parser = named::<Positions>,
+        value_name = names::<Positions>(),
+    )]
     pub(super) at: Positions,
-    /// What a removed edge carries
-    #[arg(long, default_value = "resample", value_parser = named::<Baseline>, value_name = names::<Baseline>())]
+    /// The ablation value: what an ablated edge carries
+    #[arg(
+        long,
+        default_value = "resample",
+        value_parser = named::<Baseline>,
+        value_name = names::<Baseline>(),
+    )]
     pub(super) baseline: Baseline,
-    /// With --baseline constant: what each part carries, tensors `input` (or `embed`, `pos`) [D], `a0`
-    /// [H, K] (values before W_O), `m0` [D], or [F] with --neurons
+    /// With --baseline constant: the ablation value of each part, tensors `input` (or `embed`,
+    /// `pos`) [D], `a0` [H, K] (values before W_O), `m0` [D], or [F] with --neurons
     #[arg(long, value_name = "FILE.safetensors")]
     constants: Option<PathBuf>,
-    /// The sign of scores: ours is positive where the metric falls without the edge
-    #[arg(long, default_value = "ours", value_parser = named::<Convention>, value_name = names::<Convention>())]
+    /// The sign of scores: `ours` is positive where the metric falls without the edge
+    #[arg(
+        long,
+        default_value = "ours",
+        value_parser = named::<Convention>,
+        value_name = names::<Convention>(),
+    )]
     pub(super) convention: Convention,
-    /// Tell edges at each position apart
+    /// Give every position edges of its own
     #[arg(long)]
     positions: bool,
     /// Make every neuron of an MLP a node
     #[arg(long)]
     neurons: bool,
-    /// Tell token embeddings (embed) and position embeddings (pos) apart
+    /// Make token embeddings (embed) and position embeddings (pos) two nodes
     #[arg(long)]
     split_input: bool,
     /// Let a head read its queries, keys and values through one edge
@@ -58,7 +78,12 @@ pub(super) struct Asked {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
     /// Examples times positions that are computed at a time
-    #[arg(long, value_name = "N", default_value_t = edgegrad::patching::behaviour::ROWS as u64, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = edgegrad::patching::behaviour::ROWS as u64,
+        value_parser = clap::value_parser!(u64).range(1..=1 << 24),
+    )]
     rows: u64,
     /// Threads; all cores unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -91,7 +116,7 @@ impl Asked {
         Ok((model, pairs))
     }
 
-    /// The behaviour that is looked into.
+    /// The behaviour: the model, its graph, and the metric on the pairs.
     pub(super) fn behaviour<'a, T: Element>(
         &self,
         model: &'a AnyModel<T>,

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 /// on the page.
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// Folders that `train`, `pretrain`, `tune` or `tune-compare` wrote (or folders of these), and files of
-    /// `attribute`, `discover`, `evaluate --curve`, `interactions` or `look`
+    /// Folders that `train`, `pretrain`, `tune` or `tune-compare` wrote (or folders of these), and
+    /// files of `attribute`, `discover`, `evaluate --curve`, `interactions` or `look`
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// The seed whose weights through time are in the page; the first one with which the arms do not
-    /// all come to the same end unless given
+    /// The seed whose weights through time are in the page; the first one with which the arms do
+    /// not all come to the same end unless given
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// The page

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 /// Compute a model's logits for sequences of token ids
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// A model folder: Hugging Face's gpt2, gpt_neox, llama, qwen2 or mistral, TransformerLens', or a
-    /// run's checkpoints/final
+    /// A model folder: Hugging Face's gpt2, gpt_neox, llama, qwen2 or mistral, TransformerLens', or
+    /// a run's checkpoints/final
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Sequences: on each line a list of token ids
@@ -32,7 +32,7 @@ pub(super) struct Run {
     /// model; sequences of several lengths make `logits.0` [length, V], `logits.1`, ...
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
-    /// The numbers to compute with
+    /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
     /// With f64: compute Hugging Face's models in doubles throughout, instead of rounding norms

@@ -46,7 +46,7 @@ impl Scored {
     }
 }
 
-/// Warns of edges that are on no way from the input to the logits.
+/// Warns of edges that are on no path from the input to the logits.
 pub(super) fn warn_disconnected(flow: &Flow<'_>, kept: &[bool]) {
     let count = |list: &[bool]| list.iter().filter(|&&kept| kept).count();
     let (all, connected) = (count(kept), count(&flow.connected(kept)));

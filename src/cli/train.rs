@@ -20,9 +20,14 @@ pub(super) struct Train {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Train with this many seeds, one after the other from the first, each in DIR/seed-NN
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=100_000),
+    )]
     seeds: u64,
-    /// The numbers to compute with; the configuration's unless given
+    /// The precision to compute in; the configuration's unless given
     #[arg(long)]
     dtype: Option<Dtype>,
     /// Threads to use; all of them unless given. The results do not depend on it

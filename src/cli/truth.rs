@@ -23,31 +23,44 @@ use std::time::Instant;
 
 /// Compare methods on models whose true circuit is known
 ///
-/// Scores are ranked by size. AUROC is the chance that a true edge stands above another (1/2 for scores
-/// that say nothing); MIB is the same area as that benchmark takes it, at ten sizes of circuits; F1
-/// is that of as many edges as are true.
+/// Scores are ranked by size. AUROC is the chance that a true edge stands above another (1/2 for
+/// scores that say nothing); MIB is the same area as that benchmark takes it, at ten sizes of
+/// circuits; F1 is that of as many edges as are true.
 #[derive(Debug, Args)]
 pub(super) struct Truth {
-    /// Folders with config.json, model.safetensors, pairs.jsonl and circuit.json, or folders of such
+    /// Folders with config.json, model.safetensors, pairs.jsonl and circuit.json, or folders of
+    /// such
     #[arg(required = true, value_name = "DIR")]
     cases: Vec<PathBuf>,
     /// The methods to compare
-    #[arg(long, value_delimiter = ',', value_parser = Finder::read, value_name = "METHOD,..", default_value = "eap,eap-ig,clean-corrupted,mask-ig,exact,shapley,acdc,random")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = Finder::read,
+        value_name = "METHOD,..",
+        default_value = "eap,eap-ig,clean-corrupted,mask-ig,exact,shapley,acdc,random",
+    )]
     methods: Vec<Finder>,
-    /// What answers are worth, to all methods. Unless given, l2 to those that look at sets of edges,
-    /// and logit-diff to those that take derivatives at the clean run, where l2 is flat
+    /// The metric of all methods. Unless given, l2 for those that ablate sets of edges, and
+    /// logit-diff for those that take derivatives at the clean run, where l2 is flat
     #[arg(long, value_parser = named::<Metric>, value_name = names::<Metric>())]
     metric: Option<Metric>,
-    /// Leave out what would run a model on more than N pairs; mask-ig stops dividing there
-    #[arg(long, value_name = "N", default_value_t = 250_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Leave out a method that would run the model on more than N pairs; mask-ig stops subdividing
+    /// there
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 250_000,
+        value_parser = clap::value_parser!(u64).range(1..),
+    )]
     runs: u64,
-    /// The numbers to compute with
+    /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
     /// Threads; all cores unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
-    /// Where to write the figures
+    /// Where to write the results
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
 }
@@ -61,10 +74,10 @@ enum Finder {
     Acdc,
 }
 
-/// What mask-ig may leave of the metric's difference: ranks need no more.
+/// The residual that mask-ig may leave, as a share of the metric's difference: ranks need no less.
 const TOLERANCE: f64 = 1e-3;
 
-/// A node of mask-ig is a run and the way back, which costs about two.
+/// A node of mask-ig is a forward and a backward pass, which costs about two.
 const RUNS_OF_A_NODE: u64 = 3;
 
 /// What ACDC lets the loss grow by for each edge: far above rounding, far below any effect here.
@@ -91,7 +104,7 @@ impl Finder {
         }
     }
 
-    /// The metric that shows it most; `None` if it knows none.
+    /// The metric under which it shows most; `None` if it has none.
     fn usual_metric(self) -> Option<Metric> {
         match self {
             Finder::Attribution(Method::Ifr | Method::Random) => None,
@@ -159,7 +172,7 @@ struct Row {
 
 enum End {
     Judged(Figures),
-    /// Too dear: why.
+    /// Too expensive: why.
     LeftOut(String),
     Failed(Error),
 }
@@ -302,7 +315,7 @@ fn figures<T: Element>(
         return Err(Error::failed(
             case.graph.edge(e),
             format!("its score is {}", scores[e]),
-            "the model's numbers are broken or too large for it; check its weights, or try --dtype f64",
+            "its weights are broken or too large; check them, or try --dtype f64",
         ));
     }
     let sizes: Vec<f64> = scores.iter().map(|&s| Rank::Abs.value(s)).collect();

@@ -17,15 +17,15 @@ pub(super) struct Tune {
     /// The folder of the base model, as `edgegrad pretrain` makes it
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// What to tune it for: E1 (verbs disagree), E2 (pronouns balance), E3 (longer chains), E4 (deeper
+    /// The task: E1 (verbs disagree), E2 (pronouns balance), E3 (longer chains), E4 (deeper
     /// formulas in stories), E5 (longer answers, or none)
     #[arg(long, value_parser = named::<Goal>, value_name = names::<Goal>())]
     task: Option<Goal>,
-    /// What of it is trained
+    /// Which parameters are trained
     #[arg(long, value_parser = named::<Method>, value_name = names::<Method>())]
     method: Option<Method>,
-    /// How many edges the circuit has; with --select, how many ends, how faithful it is, how large its
-    /// scores are, or which share of the numbers it owns. Unless given, a quarter of them
+    /// How many edges the circuit has; with --select, how many ends, how faithful it is, how large
+    /// its scores are, or which share of the parameters it owns. Unless given, a quarter of them
     #[arg(long, value_name = "N")]
     edges: Option<f64>,
     /// Find the circuit again every K updates
@@ -56,7 +56,12 @@ pub(super) struct Tune {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Tune with so many seeds, each in DIR/seed-NN
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=1000),
+    )]
     seeds: u64,
     /// Threads to use; all of them unless given. The results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -160,7 +165,7 @@ pub(super) fn heading(task: Goal) -> String {
     format!("{:<14}{}", "", heads.concat())
 }
 
-/// What a model does.
+/// One line of the table.
 pub(super) fn line(name: &str, judgement: &Judgement) -> String {
     let numbers = judgement.entries().map(|(name, x)| match name {
         "nll change" | "rest change" => format!("{x:>+10.4}"),
@@ -175,8 +180,8 @@ fn cost(tuned: &Tuned) -> String {
         format!("  diverged at update {step}: the model is that of the last look before\n")
     });
     format!(
-        "{diverged}  trained {:.0} numbers on average ({:.1} % of the blocks'), {} ever ({:.1} %); \
-         {:.1} ms an update, {:.1} MB for gradients and optimiser",
+        "{diverged}  trained {:.0} parameters on average ({:.1} % of the blocks'), {} ever \
+         ({:.1} %); {:.1} ms an update, {:.1} MB for gradients and optimizer state",
         r.trained,
         100.0 * r.share(),
         r.ever_trained,

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// Compare methods of tuning, each at the best of its learning rates, over seeds
 ///
-/// Learning rates are chosen on development examples by what is reached plus what is kept; the
-/// table is of test examples. A grid that was stopped goes on where it was.
+/// Learning rates are chosen on development examples by task gain plus retention; the table is of
+/// test examples. A grid that was stopped goes on where it was.
 #[derive(Debug, Args)]
 pub(super) struct TuneCompare {
     /// The grid: model, seeds, [common] settings and [[methods]]

@@ -1,4 +1,4 @@
-//! Circuits: which edges to keep, and what they are worth.
+//! Circuits: which edges to keep, and how good they are.
 //!
 //! A circuit is a set of edges. Those in it carry what their writers write, all others their
 //! baseline. How good a circuit is, is a question apart from how it was found:
@@ -6,23 +6,24 @@
 //! | found by | |
 //! | --- | --- |
 //! | [`select`] | the edges of largest score |
-//! | [`acdc`] | removing what nobody misses, edge after edge |
+//! | [`acdc`] | removing each edge whose ablation raises the loss by less than tau |
 //! | [`edge_pruning`] | masks on all edges, learned by gradient descent |
 //! | [`minimal`] | trying all sets of edges from the smallest up |
-//! | [`connect`] | what of a circuit lies on a way from the input to the logits |
+//! | [`connect`] | what of a circuit lies on a path from the input to the logits |
 //!
 //! and judged by
 //!
 //! | | |
 //! | --- | --- |
 //! | [`faithfulness`] | how much of the model's metric it keeps; MIB's curves, CPR and CMD |
-//! | [`running`] | running it without what it does not use |
+//! | [`running`](crate::patching::running) | running it without what it does not use |
 //! | [`controls`] | random circuits matched by edge type, and how they compare |
 //! | [`truth`] | what is right and wrong, where the true circuit is known |
-//! | [`case`] | folders of models with known circuits |
-//! | [`gates`] | such models with weights set by hand |
+//! | [`truth::case`] | folders of models with known circuits |
+//! | [`truth::gates`] | such models with weights set by hand |
 //!
-//! What stands in for the edges outside of a circuit can be learned as well: [`optimal`] constants.
+//! The ablation values of the edges outside a circuit can be learned as well: [`optimal`]
+//! constants.
 //!
 //! Sets of edges are lists `[E]` of whether each edge is kept, in the numbering of
 //! [`Graph`](crate::graph::Graph).
