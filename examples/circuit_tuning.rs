@@ -16,7 +16,7 @@ use edgegrad::files::atomic;
 use edgegrad::page;
 use std::path::{Path, PathBuf};
 
-/// Learning rates as `examples/tuning/e1.toml` has chosen them.
+/// For each method one of the learning rates that `examples/tuning/e1.toml` tries.
 const METHODS: &str = r#"
 model = ""
 seeds = 2

@@ -5,7 +5,7 @@
 //! generalise in each arm and writes a page with their curves, attention and embeddings.
 //!
 //! ```sh
-//! cargo run --example curriculum             # about a minute on two cores
+//! cargo run --example curriculum             # 24 s on two cores, once compiled
 //! cargo run --example curriculum -- --paper  # n = 2048, 20 seeds
 //! ```
 

@@ -298,8 +298,13 @@ fn what_is_not_run_was_recorded_or_has_known_options() {
     let documents = Document::all();
     let mut used = vec![false; NOT_RUN.len()];
     for document in &documents {
+        let run =
+            ["README.md", "GUIDE.md"].iter().any(|name| document.path == repository().join(name));
         for Shown { text, at, end } in document.commands() {
-            let Some(what) = instead(&text) else { continue };
+            let Some(what) = instead(&text) else {
+                assert!(run, "{}: no test runs it: show it in GUIDE.md", document.place(at));
+                continue;
+            };
             used[NOT_RUN.iter().position(|(_, w)| std::ptr::eq(w, what)).expect("one of them")] =
                 true;
             if let Instead::Recorded(file) = what {

@@ -101,7 +101,7 @@ impl Attribute {
             return Err(Error::failed(
                 b.graph.edge(e),
                 format!("its score is {}", scores.values[e]),
-                "the model's numbers are too large for it; try --dtype f64",
+                "the model's activations are too large for it; try --dtype f64",
             ));
         }
         let knows_metric = !matches!(self.method, Method::Ifr | Method::Random);

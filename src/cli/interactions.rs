@@ -58,7 +58,7 @@ impl Interactions {
         self.asked.headline(&b)?;
         let edges = b.graph.edges();
         let first = eap::scores(&b, &mut |_| {})?.values;
-        // On small graphs real patches are cheap, and see what is flat at the clean run.
+        // On small graphs ablation is cheap, and sees what is flat at the clean run.
         let sizes = if edges <= SMALL { exact::scores(&b, &mut |_| {})?.values } else { first };
         let mut order: Vec<usize> = (0..edges).collect();
         order.sort_by(|&i, &j| sizes[j].abs().total_cmp(&sizes[i].abs()).then(i.cmp(&j)));

@@ -156,12 +156,12 @@ impl Asked {
                             b.graph.writers[source.writers.start].to_string()
                         }
                     };
-                    let (shape, numbers) = file.get::<T>(&name)?;
-                    if numbers.len() != width {
-                        let message = format!("expected {width} numbers, got {shape:?}");
-                        return Err(file.error(&name, message, "give one number for each channel"));
+                    let (shape, values) = file.get::<T>(&name)?;
+                    if values.len() != width {
+                        let message = format!("expected {width} elements, got {shape:?}");
+                        return Err(file.error(&name, message, "give one value for each channel"));
                     }
-                    Ok(numbers)
+                    Ok(values)
                 };
                 let constants = sources.map(read).collect::<Result<Vec<_>>>()?;
                 b.set_constants(constants);

@@ -52,7 +52,7 @@ pub(super) fn warn_disconnected(flow: &Flow<'_>, kept: &[bool]) {
     let (all, connected) = (count(kept), count(&flow.connected(kept)));
     if connected < all {
         eprintln!(
-            "warning: {} of {all} edges are on no way from the input to the logits; `discover \
+            "warning: {} of {all} edges are on no path from the input to the logits; `discover \
              --connected` drops them",
             all - connected
         );
