@@ -10,9 +10,8 @@ use edgegrad::error::{Error, Result};
 use edgegrad::experiments::pretrain::{Pretraining, pretrain};
 use edgegrad::experiments::train::Existing;
 use edgegrad::experiments::tune::grid::{Grid, compare};
-use edgegrad::experiments::tune::{figures, files, table};
+use edgegrad::experiments::tune::{files, table};
 use edgegrad::experiments::{Progress, available_threads};
-use edgegrad::files::atomic;
 use edgegrad::page;
 use std::path::{Path, PathBuf};
 
@@ -69,11 +68,10 @@ fn main() -> Result<()> {
     // Only the figures are kept: times are of this machine, today.
     let _ = std::fs::remove_dir_all(&folder);
     let comparison = result?;
-    print!("{}", table(&grid, &comparison));
+    print!("{}", table(&comparison));
     let out = Path::new("runs/circuit-tuning");
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, &e, "make"))?;
-    let text = format!("{:#}\n", figures(&grid, &comparison));
-    atomic::write_bytes(out.join("comparison.json"), text.as_bytes())?;
+    comparison.write(&out.join("comparison.json"))?;
     let page = out.join("report.html");
     page::write_page(&[out.into(), base], None, &page)?;
     println!("open {}", page.display());

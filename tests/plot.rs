@@ -50,7 +50,7 @@ fn place() -> Place {
     let judged = |x: f64| json!({ "target": x, "gap": x, "transfer": x, "retention": 1.0 - x / 2.0, "nll_change": x });
     let report = |x: f64| {
         let path = [json!({ "step": 4, "judgement": judged(x) })];
-        json!({ "seed": 0, "block_numbers": 100.0, "ever_trained": 25.0, "path": path })
+        json!({ "seed": 0, "block_numbers": 100, "ever_trained": 25, "path": path })
     };
     let row = |name: &str, x: f64| {
         json!({ "name": name, "method": name, "lr": 1e-3, "at_the_edge": false, "pareto": true, "diverged": 0,

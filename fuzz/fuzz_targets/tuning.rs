@@ -4,7 +4,7 @@
 
 use edgegrad::error::Error;
 use edgegrad::experiments::tune::grid::Grid;
-use edgegrad::experiments::tune::{Settings, files};
+use edgegrad::experiments::tune::{Report, Settings};
 use edgegrad::tuning::lora::Saved;
 use libfuzzer_sys::fuzz_target;
 
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(grid) => assert!(!grid.arms.is_empty() && grid.arms.iter().all(|a| !a.rates.is_empty())),
         Err(e) => refused(&e),
     }
-    match files::parse_report("r.json", bytes) {
+    match Report::parse("r.json", bytes) {
         Ok(report) => assert!(!report.path.is_empty()),
         Err(e) => refused(&e),
     }

@@ -2,8 +2,9 @@
 
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::experiments::tune::{Goal, Judge, Judgement, Method, Settings, Tuned, files, run};
+use edgegrad::experiments::tune::{Goal, Judge, Method, Settings, Tuned, files, run};
 use edgegrad::experiments::{Progress, available_threads, side_by_side};
+use edgegrad::formats::tuning_report::Judgement;
 use edgegrad::named::Named;
 use edgegrad::tasks::language::Part;
 use edgegrad::tuning::Select;

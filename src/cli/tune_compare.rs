@@ -3,9 +3,8 @@
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::experiments::tune::grid::{Grid, compare};
-use edgegrad::experiments::tune::{figures, files, table};
+use edgegrad::experiments::tune::{files, table};
 use edgegrad::experiments::{Progress, available_threads};
-use edgegrad::files::atomic;
 use std::path::PathBuf;
 
 /// Compare methods of tuning, each at the best of its learning rates, over seeds
@@ -37,9 +36,9 @@ impl TuneCompare {
         let result = compare(&grid, &base, &out, threads, &|n| progress.add(n));
         progress.finish();
         let comparison = result?;
-        print!("{}", table(&grid, &comparison));
+        print!("{}", table(&comparison));
         let file = out.join("comparison.json");
-        atomic::write_bytes(&file, format!("{:#}\n", figures(&grid, &comparison)).as_bytes())?;
+        comparison.write(&file)?;
         println!("figures: {}", file.display());
         Ok(())
     }

@@ -4,8 +4,10 @@
 //! by the rules it was written by.
 #![forbid(unsafe_code)]
 
+pub mod comparison;
 pub mod domain_scores;
 pub mod edge_name;
 pub mod look;
 pub mod metrics;
 pub mod pairs;
+pub mod tuning_report;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::look::LookData;
 use super::pack::{Pack, Packed};
+use super::tuning::TuningData;
 use super::weights::WeightsData;
 use crate::formats::metrics::{CircuitLine, EvalLine, StepLine};
 use crate::results::edges::GroupData;
@@ -19,7 +20,6 @@ use crate::results::run::{Arm, Run};
 use crate::results::sources::Sources;
 use crate::results::spikes::spikes;
 use crate::results::thin::{evenly, extremes, rounded};
-use crate::results::tuning::TuningData;
 
 /// Points of a loss curve.
 const LOSS_POINTS: usize = 400;

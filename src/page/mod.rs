@@ -2,7 +2,7 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `data`, `look`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
+//! | `data`, `look`, `tuning`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
 //! | `page`, `digest` | the page around them, its content policy |
 //! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ mod look;
 pub(crate) mod pack;
 mod page;
 mod request;
+mod tuning;
 mod watch;
 mod weights;
 

@@ -11,7 +11,7 @@ use super::tuned;
 use super::tuned::{GAP, RETENTION, TARGET, TRANSFER};
 use super::{Drawing, Options};
 use crate::error::{Error, Result};
-use crate::results::tuning::Tuning;
+use crate::formats::comparison::Comparison;
 
 /// Between the middles of two rows.
 const ROW: f64 = 11.5;
@@ -87,7 +87,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
 }
 
 /// The one comparison that these figures are drawn from.
-pub(super) fn one(inputs: &[PathBuf]) -> Result<Tuning> {
+pub(super) fn one(inputs: &[PathBuf]) -> Result<Comparison> {
     if let Some(other) = inputs.get(1) {
         let help = "give one comparison.json a figure";
         let problem = "is one comparison too many";
@@ -102,7 +102,7 @@ pub(super) fn one(inputs: &[PathBuf]) -> Result<Tuning> {
 /// The ends of an axis: all seeds, and what was there before tuning unless it is far away.
 fn extent(
     figure: &tuned::Figure,
-    all: &Tuning,
+    all: &Comparison,
     measured: &[Option<tuned::Measured>],
 ) -> (f64, f64) {
     let numbers = measured.iter().flatten().flat_map(|m| m.seeds.iter().copied());
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn every_method_has_a_point_in_every_panel() {
         let folder = tempfile::tempdir().unwrap();
-        let mut value = crate::results::tuning::tests::comparison();
+        let mut value = crate::formats::comparison::tests::comparison();
         let (mut named, mut gone) = (value["rows"][0].clone(), value["rows"][0].clone());
         let run = &named["reports"][0];
         (named["reports"], named["name"]) = (json!([run, run]), json!("<b>&"));

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, at_key};
 use crate::files::json;
+use crate::formats::comparison::Comparison;
 use crate::formats::metrics::Metrics;
 use crate::results::config::RunConfig;
 use crate::results::edges::{Curves, EdgeFile};
 use crate::results::probe::Probe;
-use crate::results::tuning::Tuning;
 
 /// An edge by its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,9 +140,9 @@ pub(super) fn curves(path: &Path) -> Result<Curves> {
 }
 
 /// A `comparison.json`, the methods that have a run.
-pub(super) fn comparison(path: &Path) -> Result<Tuning> {
+pub(super) fn comparison(path: &Path) -> Result<Comparison> {
     let help = COMPARISON_HELP;
-    let mut tuning = Tuning::of(path, &stem(path), &json::read(path, help)?)?;
+    let mut tuning = Comparison::of(path, &stem(path), &json::read(path, help)?)?;
     tuning.rows.retain(|row| !row.reports.is_empty());
     if tuning.rows.is_empty() {
         return Err(wrong(path, "rows", "has no method with a run", help));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_key() {
-        let mut empty = crate::results::tuning::tests::comparison();
+        let mut empty = crate::formats::comparison::tests::comparison();
         empty["rows"] = serde_json::json!([]);
         for (text, read, key) in [
             ("{}", "edges", "key `edges`: is no object"),

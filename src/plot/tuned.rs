@@ -1,7 +1,8 @@
 //! What `ablations` and `tradeoff` share: the figures of a method of tuning over its seeds.
 
 use super::centre::{Centre, interval};
-use crate::results::tuning::{Judgement, Tuning, TuningRow};
+use crate::formats::comparison::{Comparison, TuningRow};
+use crate::formats::tuning_report::Judgement;
 use crate::stats::Bootstrap;
 
 /// A number that methods are judged by.
@@ -40,7 +41,7 @@ impl Figure {
     /// Over the seeds that have it; none if no seed has.
     pub(super) fn measure(
         &self,
-        all: &Tuning,
+        all: &Comparison,
         row: &TuningRow,
         centre: Centre,
     ) -> Option<Measured> {
@@ -52,13 +53,13 @@ impl Figure {
     }
 
     /// Before tuning.
-    pub(super) fn base(&self, all: &Tuning) -> Option<f64> {
+    pub(super) fn base(&self, all: &Comparison) -> Option<f64> {
         Some((self.of)(&all.base, &all.base)).filter(|x| x.is_finite())
     }
 }
 
 /// What points and lines are, for all methods together.
-pub(super) fn statement(all: &Tuning, centre: Centre) -> String {
+pub(super) fn statement(all: &Comparison, centre: Centre) -> String {
     let counts: Vec<usize> = all.rows.iter().map(|row| row.reports.len()).collect();
     let low = counts.iter().min().copied().unwrap_or(0);
     let high = counts.iter().max().copied().unwrap_or(0);
@@ -74,16 +75,16 @@ pub(super) mod tests {
     use super::*;
 
     /// Methods with the target and the retention of each of their seeds.
-    pub(crate) fn comparison(rows: &[(&str, &[[f64; 2]])]) -> Tuning {
+    pub(crate) fn comparison(rows: &[(&str, &[[f64; 2]])]) -> Comparison {
         let judged = |target: f64, gap: f64, retention: f64| Judgement {
             target,
             gap,
             transfer: 0.5 * target,
             retention,
-            nll_change: 0.0,
+            ..Judgement::default()
         };
-        let value = crate::results::tuning::tests::comparison();
-        let mut all = Tuning::of("c.json".as_ref(), "c", &value).unwrap();
+        let value = crate::formats::comparison::tests::comparison();
+        let mut all = Comparison::of("c.json".as_ref(), "c", &value).unwrap();
         let (row, run) = (all.rows[0].clone(), all.rows[0].reports[0].clone());
         let end = |&[target, retention]: &[f64; 2]| {
             let mut run = run.clone();

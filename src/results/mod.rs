@@ -22,7 +22,6 @@ pub(crate) mod summary;
 #[cfg(test)]
 pub(crate) mod synthetic;
 pub(crate) mod thin;
-pub(crate) mod tuning;
 
 use std::path::Path;
 
@@ -38,7 +37,6 @@ pub use run::{Arm, Experiment, Run, SUCCESS, SnapshotFile};
 pub use snapshot::{Snapshot, Weights};
 pub use sources::Sources;
 pub use summary::{ArmSummary, headline, table};
-pub use tuning::{Judgement, Mean, Tuning, TuningPoint, TuningRow, TuningRun};
 
 /// Reads the experiment under `root` and summarises each arm, in the order of [`Experiment::read`].
 ///

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::edges::{EdgeFile, EdgeGroups, Series};
 use super::pretraining::Pretraining;
 use super::run::{Arm, Experiment};
-use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use crate::files::json;
+use crate::formats::comparison::Comparison;
 use crate::formats::look::Look;
 
 /// Everything given to one page.
@@ -24,7 +24,7 @@ pub struct Sources {
     /// Language models on their way.
     pub pretrainings: Vec<Pretraining>,
     /// Comparisons of methods of tuning.
-    pub tunings: Vec<Tuning>,
+    pub tunings: Vec<Comparison>,
     /// Pairs as language models read them.
     pub looks: Vec<Look>,
     /// What could not be read, in sentences.
@@ -67,7 +67,7 @@ impl Sources {
     fn folder(&mut self, folder: &Path) -> Result<()> {
         let comparison = folder.join("comparison.json");
         if comparison.is_file() {
-            self.tunings.push(Tuning::of(
+            self.tunings.push(Comparison::of(
                 &comparison,
                 &name_of(folder),
                 &json::read(&comparison, HELP)?,
@@ -139,7 +139,7 @@ impl Sources {
     /// Adds a file; false if it is of no known kind.
     fn file(&mut self, file: &Path, name: &str, value: &Value) -> Result<bool> {
         match value.get("kind").and_then(Value::as_str) {
-            Some("tune-compare") => self.tunings.push(Tuning::of(file, name, value)?),
+            Some("tune-compare") => self.tunings.push(Comparison::of(file, name, value)?),
             Some("look") => self.looks.push(Look::of(file, value)?),
             _ => match EdgeFile::of(file, value)? {
                 Some(found) => self.edges.add(found),
@@ -168,8 +168,8 @@ fn name_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::synthetic::Synthetic;
-    use super::super::tuning::tests::comparison;
     use super::*;
+    use crate::formats::comparison::tests::comparison;
     use serde_json::json;
 
     fn write(path: &Path, value: &Value) {

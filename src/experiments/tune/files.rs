@@ -1,6 +1,6 @@
 //! What a run leaves behind, and base models to start from.
 
-use super::run::{Report, Tuned};
+use super::run::Tuned;
 use crate::checkpoints;
 use crate::checkpoints::read_transformer;
 use crate::error::{Error, Result};
@@ -11,7 +11,6 @@ use crate::tasks::language::LONGEST;
 use crate::tasks::language::vocabulary::Vocabulary;
 use crate::tuning::lora::Saved;
 use serde_json::{Map, Value, json};
-use std::fs;
 use std::path::Path;
 
 /// The file of a run's figures.
@@ -67,7 +66,7 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
             let text = format!("{:#}\n", dynamics(tuned));
             atomic::write_bytes(folder.join("dynamics.json"), text.as_bytes())?;
         }
-        write_report(&folder.join(REPORT), &tuned.report)
+        tuned.report.write(&folder.join(REPORT))
     })
 }
 
@@ -87,40 +86,4 @@ fn dynamics(tuned: &Tuned) -> Value {
     };
     let edges: Map<String, Value> = (0..graph.edges()).map(edge).collect();
     json!({ "steps": track.steps, "edges": edges })
-}
-
-/// Writes figures.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_report(path: &Path, report: &Report) -> Result<()> {
-    let text = serde_json::to_string_pretty(report).map_err(|e| {
-        Error::failed(path.display(), e, "a figure is no number; report this run's settings")
-    })?;
-    atomic::write_bytes(path, format!("{text}\n").as_bytes())
-}
-
-/// Reads figures; none if there is no such file.
-///
-/// # Errors
-/// If the file cannot be read, or is damaged.
-pub fn read_report(path: &Path) -> Result<Option<Report>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = fs::read(path).map_err(|e| Error::io(path, &e, "read"))?;
-    parse_report(&path.display().to_string(), &text).map(Some)
-}
-
-/// The figures in a text.
-///
-/// # Errors
-/// If they are damaged.
-pub fn parse_report(place: &str, text: &[u8]) -> Result<Report> {
-    let help = "remove the file to have the run again";
-    let report: Report = serde_json::from_slice(text).map_err(|e| Error::input(place, e, help))?;
-    if report.path.is_empty() {
-        return Err(Error::input(place, "path: holds no look at the model", help));
-    }
-    Ok(report)
 }

@@ -2,25 +2,26 @@
 //!
 //! 1. *Choosing.* Every method runs once with each of its learning rates, with a seed that is not
 //!    used again, judged on development examples. The best is that of the largest
-//!    [balance](Judgement::balance) of what is reached and what is kept.
+//!    [balance](crate::formats::tuning_report::Judgement::balance) of what is reached and what is kept.
 //! 2. *Judging.* Every method runs at its best learning rate with every seed, judged on test examples.
 //!    All methods see the same batches and pairs.
 //!
 //! A run that diverges counts, with the model of its last look. Finished runs are kept in files, so
 //! a grid that was stopped goes on with what is missing.
 
-use super::files;
 use super::goal::Goal;
-use super::judge::{Judge, Judgement};
+use super::judge::Judge;
 use super::run::{Report, run};
 use super::settings::Settings;
+use super::table;
 use crate::error::{Error, Result};
 use crate::experiments::side_by_side;
 use crate::files::atomic;
+use crate::formats::comparison::Comparison;
+use crate::named::Named;
 use crate::nn::transformer::Model;
-use crate::stats::{self, Bootstrap};
 use crate::tasks::language::Part;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -180,95 +181,6 @@ fn is_name(name: &str) -> bool {
     (1..=40).contains(&name.len()) && name.chars().all(good) && !name.starts_with(['.', ' '])
 }
 
-/// What a grid has come to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
-    /// The model before tuning, on test examples.
-    pub base: Judgement,
-    /// By method, in the order of the grid.
-    pub rows: Vec<Row>,
-}
-
-/// What a method has come to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// The method.
-    pub name: String,
-    /// The best of its learning rates.
-    pub lr: f64,
-    /// Whether that is the smallest or the largest it was tried with: a better one may lie beyond.
-    pub at_the_edge: bool,
-    /// By seed.
-    pub reports: Vec<Report>,
-    /// Why seeds are missing.
-    pub failures: Vec<String>,
-}
-
-/// A mean over seeds with its 95 % bootstrap interval; none for one seed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Mean {
-    /// The mean.
-    pub mean: f64,
-    /// The interval.
-    pub interval: Option<[f64; 2]>,
-}
-
-/// Draws of the intervals.
-const BOOTSTRAP: u64 = 0;
-
-impl Mean {
-    /// Of a list; none of an empty one.
-    pub fn of(list: &[f64]) -> Option<Mean> {
-        let mean = stats::mean(list)?;
-        let n = list.len();
-        let of = |drawn: &[usize]| drawn.iter().map(|&i| list[i]).sum::<f64>() / n as f64;
-        let interval = (n > 1).then(|| Bootstrap::seeded(n, BOOTSTRAP).interval(of)).flatten();
-        Some(Mean { mean, interval })
-    }
-}
-
-impl Row {
-    /// A figure's mean over seeds.
-    pub fn mean(&self, figure: impl Fn(&Report) -> f64) -> Option<Mean> {
-        Mean::of(&self.reports.iter().map(figure).collect::<Vec<_>>())
-    }
-
-    /// A figure's difference to another method's, seed by seed.
-    pub fn minus(&self, other: &Row, figure: impl Fn(&Report) -> f64) -> Option<Mean> {
-        let pair = |r: &Report| {
-            let same = other.reports.iter().find(|o| o.seed == r.seed)?;
-            Some(figure(r) - figure(same))
-        };
-        Mean::of(&self.reports.iter().filter_map(pair).collect::<Vec<_>>())
-    }
-
-    /// Runs that diverged.
-    pub fn diverged(&self) -> usize {
-        self.reports.iter().filter(|r| r.diverged.is_some()).count()
-    }
-}
-
-impl Comparison {
-    /// Which methods no other beats or equals in what is reached, in what is kept and in numbers ever
-    /// trained at once, by means.
-    pub fn pareto(&self) -> Vec<bool> {
-        let figures = |row: &Row| {
-            let mean = |f: fn(&Report) -> f64| row.mean(f).map(|m| m.mean);
-            Some([
-                mean(|r| r.after().target)?,
-                mean(|r| r.after().retention)?,
-                -mean(|r| r.ever_trained as f64)?,
-            ])
-        };
-        let all: Vec<Option<[f64; 3]>> = self.rows.iter().map(figures).collect();
-        let beats = |a: &[f64; 3], b: &[f64; 3]| a != b && a.iter().zip(b).all(|(a, b)| a >= b);
-        let best = |own: &Option<[f64; 3]>| {
-            own.is_some_and(|own| !all.iter().flatten().any(|other| beats(other, &own)))
-        };
-        all.iter().map(best).collect()
-    }
-}
-
 /// One run of a grid.
 struct Job<'a> {
     settings: Settings,
@@ -289,7 +201,7 @@ pub fn compare(
     folder: &Path,
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
-) -> Result<Comparison> {
+) -> Result<Comparison<Settings>> {
     let examples = grid.arms.iter().map(|arm| arm.settings.examples).max().unwrap_or(1);
     let judges = [Part::Dev, Part::Test].map(|part| Judge::new(grid.task(), part, examples, base));
     let job = |arm: &Arm, lr: f64, seed: Option<u64>| {
@@ -340,9 +252,19 @@ pub fn compare(
         let beyond =
             |x: f64| arm.rates.iter().all(|r| *r <= x) || arm.rates.iter().all(|r| *r >= x);
         let at_the_edge = arm.rates.len() > 1 && beyond(lr);
-        rows.push(Row { name: arm.name.clone(), lr, at_the_edge, reports, failures });
+        rows.push(table::row(&arm.name, (lr, at_the_edge), reports, failures));
     }
-    Ok(Comparison { base: judges[1].base(), rows })
+    table::mark_pareto(&mut rows);
+    let task = grid.task();
+    Ok(Comparison {
+        name: String::new(),
+        task: task.name().into(),
+        title: task.title(),
+        target: task.target_name().into(),
+        seeds: grid.seeds,
+        base: judges[1].base(),
+        rows,
+    })
 }
 
 /// The learning rate of the best balance; of equals, and where all have failed, the smallest.
@@ -366,7 +288,7 @@ fn all(
 ) -> Result<Vec<Result<Report>>> {
     let mut known = vec![];
     for job in jobs {
-        let found = files::read_report(&job.file)?;
+        let found = Report::read(&job.file)?;
         known.push((job, found));
         let Some((_, Some(before))) = known.last() else { continue };
         if before.settings != job.settings || before.seed != job.seed {
@@ -386,7 +308,7 @@ fn all(
         let report = run(settings, base, *seed, judge, progress)?.report;
         let parent = file.parent().expect("files are in a folder");
         fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
-        files::write_report(file, &report)?;
+        report.write(file)?;
         Ok(report)
     };
     Ok(side_by_side(&known, threads, one))

@@ -3,10 +3,10 @@
 use super::goal::Goal;
 use crate::experiments::pretrain::{Measured, Panel};
 use crate::formats::domain_scores::DomainScores;
+use crate::formats::tuning_report::Judgement;
 use crate::named::Named;
 use crate::nn::transformer::Model;
 use crate::tasks::language::{Domain, Part, Source, Variant};
-use serde::{Deserialize, Serialize};
 
 /// Held-out examples, and how the model did on them before tuning.
 pub struct Judge {
@@ -14,27 +14,6 @@ pub struct Judge {
     part: Part,
     panel: Panel,
     before: Measured,
-}
-
-/// How a model does.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// What is asked for, from 0 to 1: the share of verbs that disagree (E1), one minus the prejudice
-    /// risk (E2), the share of examples that are right (E3, E5), F1 over the labels (E4).
-    pub target: f64,
-    /// The mean logit of what is asked for minus its rival's (E1, E3 to E5); for E2 the mean of the
-    /// same, which says which way it leans.
-    pub gap: f64,
-    /// [`target`](Self::target) with words, templates or depths that tuning never shows.
-    pub transfer: f64,
-    /// What is kept of the other domains: the mean of score after / score before.
-    pub retention: f64,
-    /// What the other domains' negative log-likelihood per token has risen by, in nats.
-    pub nll_change: f64,
-    /// The same of what was not asked for in the tuned domain: the tokens that are not asked.
-    pub rest_change: f64,
-    /// Of E2: the share of pronouns that are right where the gender is said.
-    pub explicit: Option<f64>,
 }
 
 /// What decides the held-out examples, whatever the seed of a run.
@@ -91,25 +70,6 @@ impl Judge {
             Goal::Balance => 1.0 - scores.pronouns.and_then(|p| p.risk).unwrap_or(1.0),
             goal => scores.score(goal.domain()),
         }
-    }
-}
-
-impl Judgement {
-    /// By which learning rates are chosen: what is reached and what is kept, no more than all of it.
-    pub fn balance(&self) -> f64 {
-        self.target + self.retention.min(1.0)
-    }
-
-    /// Its numbers with their names, in the order of the table.
-    pub fn entries(&self) -> [(&'static str, f64); 6] {
-        [
-            ("target", self.target),
-            ("gap", self.gap),
-            ("transfer", self.transfer),
-            ("retention", self.retention),
-            ("nll change", self.nll_change),
-            ("rest change", self.rest_change),
-        ]
     }
 }
 

@@ -14,8 +14,8 @@ mod table;
 mod task;
 
 pub use goal::Goal;
-pub use judge::{Judge, Judgement};
-pub use run::{Point, Report, Tuned, block_numbers, run};
+pub use judge::Judge;
+pub use run::{Report, Tuned, block_numbers, run};
 pub use settings::{Method, Optimiser, Settings};
-pub use table::{figures, table};
+pub use table::table;
 pub use task::LanguageTask;

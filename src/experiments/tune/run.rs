@@ -1,10 +1,11 @@
 //! One tuning run: a model, a method, a seed.
 
-use super::judge::{Judge, Judgement};
+use super::judge::Judge;
 use super::methods::{Prepared, named_by_circuit};
 use super::settings::Settings;
 use super::task::LanguageTask;
 use crate::error::Result;
+use crate::formats::tuning_report::{Graft, Point, TuningReport};
 use crate::graph::{EdgeFile, Graph, Meta};
 use crate::named::Named;
 use crate::nn::transformer::{Config, Model};
@@ -12,89 +13,9 @@ use crate::tuning::change::{Change, changes, graft, share_inside};
 use crate::tuning::dynamics::Track;
 use crate::tuning::lora::Adapters;
 use crate::tuning::{Found, Look, Plan, Slices, tune};
-use serde::{Deserialize, Serialize};
 
 /// What a run has come to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Report {
-    /// What it was told.
-    pub settings: Settings,
-    /// What decides its batches, its pairs and everything that is random.
-    pub seed: u64,
-    /// Updates done.
-    pub steps: usize,
-    /// The update before which the loss was no longer a sensible number: then the model is as it was
-    /// at the last look.
-    pub diverged: Option<usize>,
-    /// Numbers in the blocks of the model: matrices, biases and norms, without embeddings.
-    pub block_numbers: usize,
-    /// Numbers trained, on average over updates.
-    pub trained: f64,
-    /// Numbers that were ever trained.
-    pub ever_trained: usize,
-    /// Ends of edges trained, on average over looks behind the first; 0 without a circuit.
-    pub ends: f64,
-    /// Milliseconds of an update, discoveries included.
-    pub step_ms: f64,
-    /// Bytes of gradients and optimiser state of what was trained, at most.
-    pub bytes: usize,
-    /// Before tuning, every so many updates, and at the end.
-    pub path: Vec<Point>,
-    /// What is left if only the change of the circuit's parameters is kept.
-    pub graft: Graft,
-}
-
-/// The base model with the change of one circuit's parameters alone: of the last circuit that was
-/// trained or, of methods without one, of that which the settings find in the base model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Graft {
-    /// Numbers that are taken over.
-    pub numbers: usize,
-    /// Their share of the squared change of all; none if nothing has changed.
-    pub share: Option<f64>,
-    /// How the grafted model does.
-    pub judgement: Judgement,
-}
-
-/// A look at a model on its way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Point {
-    /// Updates done.
-    pub step: usize,
-    /// The loss of the last batch before its update; none before the first.
-    pub loss: Option<f64>,
-    /// Numbers trained now.
-    pub trained: usize,
-    /// Edges of the circuit now.
-    pub edges: Option<usize>,
-    /// How the model does.
-    pub judgement: Judgement,
-}
-
-impl Report {
-    /// Before tuning.
-    pub fn before(&self) -> &Judgement {
-        &self.path[0].judgement
-    }
-
-    /// At the end.
-    pub fn after(&self) -> &Judgement {
-        &self.path[self.path.len() - 1].judgement
-    }
-
-    /// Numbers trained on average, as a share of those in the blocks.
-    pub fn share(&self) -> f64 {
-        self.trained / self.block_numbers as f64
-    }
-
-    /// Numbers that were ever trained, as a share of those in the blocks.
-    pub fn ever_share(&self) -> f64 {
-        self.ever_trained as f64 / self.block_numbers as f64
-    }
-}
+pub type Report = TuningReport<Settings>;
 
 /// A run with what it leaves.
 pub struct Tuned {

@@ -1,72 +1,99 @@
-//! The table of a comparison.
+//! What a method has come to: means over seeds with their intervals, and their table.
 
-use super::grid::{Comparison, Grid, Mean, Row};
 use super::run::Report;
+use super::settings::Settings;
+use crate::formats::comparison::{Comparison, Mean, TuningRow};
 use crate::named::Named;
-use serde_json::{Map, Value, json};
+use crate::stats::{self, Bootstrap};
+
+/// What a method has come to.
+type Row = TuningRow<Settings>;
 
 /// A figure of a run.
 type Figure = fn(&Report) -> f64;
 
-/// A column: its head, its figure, and how many digits it has.
-type Column = (&'static str, Figure, usize);
+/// By their names in a comparison.
+const FIGURES: [(&str, Figure); 9] = [
+    ("target", |r| r.after().target),
+    ("gap", |r| r.after().gap - r.before().gap),
+    ("transfer", |r| r.after().transfer),
+    ("retention", |r| r.after().retention),
+    ("nll_change", |r| r.after().nll_change),
+    ("trained", Report::share),
+    ("ever", Report::ever_share),
+    ("step_ms", |r| r.step_ms),
+    ("bytes", |r| r.bytes as f64),
+];
 
-/// What a comparison has come to, for programs: of every method the means over seeds with their
-/// intervals, and the figures of each run.
-pub fn figures(grid: &Grid, comparison: &Comparison) -> Value {
-    let task = grid.task();
-    let figures: [(&str, Figure); 9] = [
-        ("target", |r| r.after().target),
-        ("gap", |r| r.after().gap - r.before().gap),
-        ("transfer", |r| r.after().transfer),
-        ("retention", |r| r.after().retention),
-        ("nll_change", |r| r.after().nll_change),
-        ("trained", Report::share),
-        ("ever", Report::ever_share),
-        ("step_ms", |r| r.step_ms),
-        ("bytes", |r| r.bytes as f64),
-    ];
-    let row = |(row, best): (&Row, bool)| {
-        let means = figures.map(|(name, f)| (name.to_string(), json!(row.mean(f))));
-        json!({
-            "name": row.name,
-            "method": row.reports.first().map(|r| r.settings.method.name()),
-            "lr": row.lr,
-            "at_the_edge": row.at_the_edge,
-            "pareto": best,
-            "diverged": row.diverged(),
-            "figures": Map::from_iter(means),
-            "reports": row.reports,
-            "failures": row.failures,
-        })
+/// A column of the table: its head, its figure, and how many digits it has.
+type Column<'a> = (&'a str, &'static str, usize);
+
+/// Draws of the intervals.
+const BOOTSTRAP: u64 = 0;
+
+/// The mean of a list with its 95 % bootstrap interval, without one for a single value; none of an
+/// empty list.
+fn mean(list: &[f64]) -> Option<Mean> {
+    let mean = stats::mean(list)?;
+    let n = list.len();
+    let of = |drawn: &[usize]| drawn.iter().map(|&i| list[i]).sum::<f64>() / n as f64;
+    let interval = (n > 1).then(|| Bootstrap::seeded(n, BOOTSTRAP).interval(of)).flatten();
+    Some(Mean { mean, interval })
+}
+
+/// What the runs of a method have come to; `lr` is its learning rate, and whether it is the smallest
+/// or the largest that was tried.
+pub(super) fn row(
+    name: &str,
+    (lr, at_the_edge): (f64, bool),
+    reports: Vec<Report>,
+    failures: Vec<String>,
+) -> Row {
+    let of = |figure: Figure| mean(&reports.iter().map(figure).collect::<Vec<_>>());
+    TuningRow {
+        name: name.into(),
+        method: reports.first().map(|r| r.settings.method.name().into()),
+        lr,
+        at_the_edge,
+        pareto: false,
+        diverged: reports.iter().filter(|r| r.diverged.is_some()).count(),
+        figures: FIGURES.map(|(name, figure)| (name.into(), of(figure))).into(),
+        reports,
+        failures,
+    }
+}
+
+/// Marks the methods that no other beats or equals in what is reached, in what is kept and in
+/// parameters ever trained at once, by means.
+pub(super) fn mark_pareto(rows: &mut [Row]) {
+    let figures = |row: &Row| {
+        let of = |figure: Figure| stats::mean(&row.reports.iter().map(figure).collect::<Vec<_>>());
+        Some([
+            of(|r| r.after().target)?,
+            of(|r| r.after().retention)?,
+            -of(|r| r.ever_trained as f64)?,
+        ])
     };
-    let rows: Vec<Value> = comparison.rows.iter().zip(comparison.pareto()).map(row).collect();
-    json!({
-        "version": 1,
-        "kind": "tune-compare",
-        "task": task.name(),
-        "title": task.title(),
-        "target": task.target_name(),
-        "seeds": grid.seeds,
-        "base": comparison.base,
-        "rows": rows,
-    })
+    let all: Vec<Option<[f64; 3]>> = rows.iter().map(figures).collect();
+    let beats = |a: &[f64; 3], b: &[f64; 3]| a != b && a.iter().zip(b).all(|(a, b)| a >= b);
+    for (row, own) in rows.iter_mut().zip(&all) {
+        row.pareto = own.is_some_and(|own| !all.iter().flatten().any(|other| beats(other, &own)));
+    }
 }
 
 /// What a comparison has come to, for people: means over seeds with their intervals, and circuits
 /// against random ones.
-pub fn table(grid: &Grid, comparison: &Comparison) -> String {
-    let task = grid.task();
-    let columns: [Column; 5] = [
-        (task.target_name(), |r| r.after().target, 3),
-        ("gap gained", |r| r.after().gap - r.before().gap, 2),
-        ("transfer", |r| r.after().transfer, 3),
-        ("retention", |r| r.after().retention, 3),
-        ("nll others", |r| r.after().nll_change, 3),
+pub fn table(comparison: &Comparison<Settings>) -> String {
+    let columns: [Column<'_>; 5] = [
+        (&comparison.target, "target", 3),
+        ("gap gained", "gap", 2),
+        ("transfer", "transfer", 3),
+        ("retention", "retention", 3),
+        ("nll others", "nll_change", 3),
     ];
     let wide = comparison.rows.iter().map(|r| r.name.len()).max().unwrap_or(0).max(6);
-    let seeds = grid.seeds;
-    let mut lines = vec![format!("{}; means of {seeds} seeds [95 % interval]", task.title())];
+    let Comparison { title, seeds, .. } = comparison;
+    let mut lines = vec![format!("{title}; means of {seeds} seeds [95 % interval]")];
     let heads = columns.map(|(head, ..)| format!("{head:>24}")).concat();
     lines.push(format!(
         "{:wide$} {:>7} {:>7} {:>6}{heads} {:>8} {:>7}",
@@ -80,9 +107,7 @@ pub fn table(grid: &Grid, comparison: &Comparison) -> String {
         .map(|(x, &(_, _, digits))| format!("{:>24}", format!("{x:.digits$}{:16}", "")))
         .collect();
     lines.push(format!("{:wide$} {:>7} {:>7} {:>6}{}", "base", "", "", "", base.concat()));
-    for (row, best) in comparison.rows.iter().zip(comparison.pareto()) {
-        lines.push(line(row, best, &columns, wide));
-    }
+    lines.extend(comparison.rows.iter().map(|row| line(row, &columns, wide)));
     lines.push(String::new());
     lines.push("trained: numbers an update changes, ever: those that any did; both per numbers in the blocks".into());
     lines.push(
@@ -92,8 +117,8 @@ pub fn table(grid: &Grid, comparison: &Comparison) -> String {
         lines.push("! the best learning rate is the smallest or the largest that was tried".into());
     }
     for row in &comparison.rows {
-        if row.diverged() > 0 {
-            lines.push(format!("{}: {} of {seeds} runs diverged", row.name, row.diverged()));
+        if row.diverged > 0 {
+            lines.push(format!("{}: {} of {seeds} runs diverged", row.name, row.diverged));
         }
         lines.extend(row.failures.iter().map(|why| format!("{}: failed: {why}", row.name)));
     }
@@ -101,27 +126,27 @@ pub fn table(grid: &Grid, comparison: &Comparison) -> String {
     lines.join("\n") + "\n"
 }
 
-fn line(row: &Row, best: bool, columns: &[Column], wide: usize) -> String {
+fn line(row: &Row, columns: &[Column<'_>], wide: usize) -> String {
     let edge = if row.at_the_edge { "!" } else { " " };
-    let percent = |f: fn(&Report) -> f64| {
-        row.mean(f).map_or("-".into(), |m| format!("{:.1}%", 100.0 * m.mean))
+    let mean = |figure: &str| row.figures[figure];
+    let one = |figure: &str, worth: f64, digits: usize| {
+        mean(figure).map_or("-".into(), |m| format!("{:.digits$}", worth * m.mean))
     };
-    let figure = |f: fn(&Report) -> f64, digits: usize| {
-        row.mean(f).map_or("-".into(), |m| format!("{:.digits$}", m.mean))
-    };
-    let cells = columns.iter().map(|&(_, f, digits)| {
-        format!("{:>24}", row.mean(f).map_or("-".into(), |m| interval(&m, digits)))
+    let percent =
+        |figure: &str| mean(figure).map_or("-".into(), |m| format!("{:.1}%", 100.0 * m.mean));
+    let cells = columns.iter().map(|&(_, figure, digits)| {
+        format!("{:>24}", mean(figure).map_or("-".into(), |m| interval(&m, digits)))
     });
     format!(
         "{:wide$} {:>6}{edge} {:>7} {:>6}{} {:>8} {:>7}{}",
         row.name,
         format!("{:.0e}", row.lr),
-        percent(Report::share),
-        percent(Report::ever_share),
+        percent("trained"),
+        percent("ever"),
         cells.collect::<String>(),
-        figure(|r| r.step_ms, 1),
-        figure(|r| r.bytes as f64 / 1e6, 2),
-        if best { " *" } else { "" },
+        one("step_ms", 1.0, 1),
+        one("bytes", 1e-6, 2),
+        if row.pareto { " *" } else { "" },
     )
 }
 
@@ -131,18 +156,28 @@ fn interval(m: &Mean, digits: usize) -> String {
 }
 
 /// Circuits against random ones, seed by seed: the question that decides whether it is worth it.
-fn differences(comparison: &Comparison, columns: &[Column]) -> Vec<String> {
+fn differences(comparison: &Comparison<Settings>, columns: &[Column<'_>]) -> Vec<String> {
     let of = |name: &str| comparison.rows.iter().find(|r| r.name == name);
     let Some(circuit) = of("circuit") else { return vec![] };
     let mut lines = vec![];
     for other in ["random", "full", "lora"] {
         let Some(row) = of(other) else { continue };
-        let cells = columns.iter().filter_map(|&(head, f, digits)| {
-            let m = circuit.minus(row, f)?;
+        let cells = columns.iter().filter_map(|&(head, figure, digits)| {
+            let m = minus(circuit, row, figure)?;
             Some(format!("{head} {}", interval(&m, digits)))
         });
         let cells = cells.collect::<Vec<_>>().join(", ");
         lines.push(format!("circuit - {other}, seed by seed: {cells}"));
     }
     lines
+}
+
+/// A figure's difference between two methods, seed by seed.
+fn minus(row: &Row, other: &Row, figure: &str) -> Option<Mean> {
+    let (_, figure) = FIGURES.iter().find(|(name, _)| *name == figure)?;
+    let pair = |r: &Report| {
+        let same = other.reports.iter().find(|o| o.seed == r.seed)?;
+        Some(figure(r) - figure(same))
+    };
+    mean(&row.reports.iter().filter_map(pair).collect::<Vec<_>>())
 }

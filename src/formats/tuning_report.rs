@@ -1,0 +1,219 @@
+//! `report.json` of a tuned model's folder: what the run was told, how the model did on the way, and
+//! what it cost. A comparison holds one for each run.
+
+use std::fs;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::files::atomic;
+
+/// How a model does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What is asked for, from 0 to 1: the share of verbs that disagree (E1), one minus the prejudice
+    /// risk (E2), the share of examples that are right (E3, E5), F1 over the labels (E4).
+    pub target: f64,
+    /// The mean logit of what is asked for minus its rival's (E1, E3 to E5); for E2 the mean of the
+    /// same, which says which way it leans.
+    pub gap: f64,
+    /// [`target`](Self::target) with words, templates or depths that tuning never shows.
+    pub transfer: f64,
+    /// What is kept of the other domains: the mean of score after / score before.
+    pub retention: f64,
+    /// What the other domains' negative log-likelihood per token has risen by, in nats.
+    pub nll_change: f64,
+    /// The same of what was not asked for in the tuned domain: the tokens that are not asked.
+    #[serde(default)]
+    pub rest_change: f64,
+    /// Of E2: the share of pronouns that are right where the gender is said.
+    pub explicit: Option<f64>,
+}
+
+impl Judgement {
+    /// By which learning rates are chosen: what is reached and what is kept, no more than all of it.
+    pub fn balance(&self) -> f64 {
+        self.target + self.retention.min(1.0)
+    }
+
+    /// Its numbers with their names, in the order of the table.
+    pub fn entries(&self) -> [(&'static str, f64); 6] {
+        [
+            ("target", self.target),
+            ("gap", self.gap),
+            ("transfer", self.transfer),
+            ("retention", self.retention),
+            ("nll change", self.nll_change),
+            ("rest change", self.rest_change),
+        ]
+    }
+}
+
+/// What a run has come to; `S` is what it was told, which only the program that ran it understands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TuningReport<S = Value> {
+    /// What it was told.
+    #[serde(default)]
+    pub settings: S,
+    /// What decides its batches, its pairs and everything that is random.
+    pub seed: u64,
+    /// Updates done.
+    #[serde(default)]
+    pub steps: usize,
+    /// The update before which the loss was no longer a sensible number: then the model is as it was
+    /// at the last look.
+    pub diverged: Option<usize>,
+    /// Numbers in the blocks of the model: matrices, biases and norms, without embeddings.
+    pub block_numbers: usize,
+    /// Numbers trained, on average over updates.
+    #[serde(default)]
+    pub trained: f64,
+    /// Numbers that were ever trained.
+    pub ever_trained: usize,
+    /// Ends of edges trained, on average over looks behind the first; 0 without a circuit.
+    #[serde(default)]
+    pub ends: f64,
+    /// Milliseconds of an update, discoveries included.
+    #[serde(default)]
+    pub step_ms: f64,
+    /// Bytes of gradients and optimiser state of what was trained, at most.
+    #[serde(default)]
+    pub bytes: usize,
+    /// Before tuning, every so many updates, and at the end.
+    pub path: Vec<Point>,
+    /// What is left if only the change of the circuit's parameters is kept.
+    #[serde(default)]
+    pub graft: Graft,
+}
+
+/// The base model with the change of one circuit's parameters alone: of the last circuit that was
+/// trained or, of methods without one, of that which the settings find in the base model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graft {
+    /// Numbers that are taken over.
+    pub numbers: usize,
+    /// Their share of the squared change of all; none if nothing has changed.
+    pub share: Option<f64>,
+    /// How the grafted model does.
+    pub judgement: Judgement,
+}
+
+/// A look at a model on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Updates done.
+    pub step: usize,
+    /// The loss of the last batch before its update; none before the first.
+    pub loss: Option<f64>,
+    /// Numbers trained now.
+    #[serde(default)]
+    pub trained: usize,
+    /// Edges of the circuit now.
+    pub edges: Option<usize>,
+    /// How the model does.
+    pub judgement: Judgement,
+}
+
+impl<S> TuningReport<S> {
+    /// Before tuning.
+    pub fn before(&self) -> &Judgement {
+        &self.path[0].judgement
+    }
+
+    /// At the end.
+    pub fn after(&self) -> &Judgement {
+        &self.path[self.path.len() - 1].judgement
+    }
+
+    /// Numbers trained on average, as a share of those in the blocks.
+    pub fn share(&self) -> f64 {
+        self.trained / self.blocks()
+    }
+
+    /// Numbers that were ever trained, as a share of those in the blocks.
+    pub fn ever_share(&self) -> f64 {
+        self.ever_trained as f64 / self.blocks()
+    }
+    fn blocks(&self) -> f64 {
+        self.block_numbers.max(1) as f64
+    }
+}
+
+const HELP: &str = "remove the file to have the run again";
+
+impl<S: Serialize + DeserializeOwned + Default> TuningReport<S> {
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).expect("plain structs are valid JSON");
+        atomic::write_bytes(file, format!("{text}\n").as_bytes())
+    }
+
+    /// Reads a file; none if there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is damaged.
+    pub fn read(file: &Path) -> Result<Option<Self>> {
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text = fs::read(file).map_err(|e| Error::io(file, &e, "read"))?;
+        TuningReport::parse(&file.display().to_string(), &text).map(Some)
+    }
+
+    /// The report in a text; `place` is what errors call it.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn parse(place: &str, text: &[u8]) -> Result<Self> {
+        let report: Self =
+            serde_json::from_slice(text).map_err(|e| Error::input(place, e, HELP))?;
+        if report.path.is_empty() {
+            return Err(Error::input(place, "path: holds no look at the model", HELP));
+        }
+        Ok(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report.json");
+        assert_eq!(TuningReport::<Value>::read(&file).unwrap(), None);
+        let judgement =
+            Judgement { target: 0.5, gap: -1.25, explicit: Some(1.0), ..Judgement::default() };
+        let point = Point { step: 8, loss: Some(0.1), trained: 20, edges: Some(3), judgement };
+        let report = TuningReport {
+            settings: serde_json::json!({ "lr": 0.001 }),
+            seed: 3,
+            steps: 8,
+            diverged: None,
+            block_numbers: 100,
+            trained: 12.5,
+            ever_trained: 25,
+            ends: 2.5,
+            step_ms: 1.5,
+            bytes: 1 << 20,
+            path: vec![Point { step: 0, loss: None, ..point.clone() }, point],
+            graft: Graft { numbers: 7, share: Some(0.75), judgement },
+        };
+        report.write(&file).unwrap();
+        assert_eq!(TuningReport::read(&file).unwrap(), Some(report.clone()));
+        assert_eq!((report.share(), report.ever_share()), (0.125, 0.25));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("{\n  \"settings\": {\n    \"lr\": 0.001\n  },\n  \"seed\": 3,"));
+        let empty = TuningReport { path: vec![], ..report };
+        empty.write(&file).unwrap();
+        let error = TuningReport::<Value>::read(&file).unwrap_err().to_string();
+        assert!(error.ends_with("report.json: path: holds no look at the model"), "{error}");
+    }
+}
