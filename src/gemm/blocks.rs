@@ -12,7 +12,7 @@
 //! faster, others 1 to 2 % slower.
 
 use super::kernel::{Ahead, Tile};
-use super::layout::{Old, depth, row_stride, width};
+use super::layout::{Addend, depth, row_stride, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::{Mat, MatMut, Summand};
@@ -37,7 +37,7 @@ pub(super) struct Product<'a, T> {
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
     /// What is added to the product, if anything.
-    pub(super) old: Option<Old<T>>,
+    pub(super) old: Option<Addend<T>>,
     memory: PhantomData<(&'a T, &'a mut T)>,
 }
 
@@ -58,8 +58,8 @@ impl<'a, T: Element> Product<'a, T> {
         let out = c.at;
         let old = match old {
             Summand::Nothing => None,
-            Summand::C => Some(Old { at: out, rs: c.rs }),
-            Summand::Row(row) => Some(Old { at: row[..c.cols].as_ptr(), rs: 0 }),
+            Summand::C => Some(Addend { at: out, rs: c.rs }),
+            Summand::Row(row) => Some(Addend { at: row[..c.cols].as_ptr(), rs: 0 }),
         };
         Product {
             m: c.rows,
@@ -109,15 +109,15 @@ impl<'a, T: Element> Product<'a, T> {
 impl<T> Product<'_, T> {
     /// What is added to the elements of C from (i, j) on once `pc` products of K are summed.
     #[inline(always)]
-    pub(super) fn old(&self, pc: usize, i: usize, j: usize) -> Option<Old<T>> {
-        let old = if pc == 0 { self.old } else { Some(Old { at: self.c, rs: self.c_rs }) };
+    pub(super) fn old(&self, pc: usize, i: usize, j: usize) -> Option<Addend<T>> {
+        let old = if pc == 0 { self.old } else { Some(Addend { at: self.c, rs: self.c_rs }) };
         old.map(|old| old.from(i, j))
     }
 }
 
 /// The sizes of the blocks and what of A and B is packed.
 #[derive(Clone, Copy, Debug)]
-struct Plan {
+struct Blocking {
     kc: usize,
     nc: usize,
     mc: usize,
@@ -131,7 +131,7 @@ struct Plan {
     panels: usize,
 }
 
-impl Plan {
+impl Blocking {
     #[inline(always)]
     fn new<L: Lanes>(p: &Product<'_, L::Elem>) -> Self {
         let size = size_of::<L::Elem>();
@@ -150,7 +150,7 @@ impl Plan {
         };
         let columns = if pack_b { nc.next_multiple_of(nr) } else { nr };
         let tail = p.n % nr != 0 && width::<L>(p.n % nr) != p.n % nr;
-        Plan {
+        Blocking {
             kc,
             nc,
             mc,
@@ -166,13 +166,13 @@ impl Plan {
 const NC_BYTES: usize = 512 << 10;
 /// Bytes of a block of A: the other half.
 const MC_BYTES: usize = 512 << 10;
-/// B is read in place by fewer strips of A than this: a copy takes as long as one or two of them.
+/// Fewer strips of A than this read B in place: packing takes as long as one or two of them.
 const PACK_B_STRIPS: usize = 20;
-/// B in place may be this large whoever reads it: it stays in the first-level cache.
+/// Up to this size B is always read in place: it stays in the first-level cache.
 const PACK_B_BYTES: usize = 20 << 10;
 
-/// How high the next strips of the `left` rows are, and how many of them: of full height but for
-/// the last two, which are as even as can be.
+/// The height of the next strips of the `left` rows, and how many have it: `MR`, but the last two
+/// strips are of nearly equal height.
 #[inline(always)]
 pub(super) fn strips<L: Lanes>(left: usize) -> (usize, usize) {
     match left {
@@ -182,7 +182,7 @@ pub(super) fn strips<L: Lanes>(left: usize) -> (usize, usize) {
     }
 }
 
-/// By reference: a copy would be read before it is written out.
+/// By reference: a copy would be read right after it is stored, and wait for the store.
 impl<T: Element> Kernel<T> for &Product<'_, T> {
     type Output = ();
 
@@ -216,7 +216,7 @@ impl<T: Element> Kernel<T> for Tiled<'_, T> {
         if product.is_skinny() {
             return product.skinny::<L>();
         }
-        let plan = Plan::new::<L>(product);
+        let plan = Blocking::new::<L>(product);
         let len = plan.block + plan.panels;
         // A small buffer is taken from the stack, which is faster than the pool.
         let (mut near, mut far);
@@ -239,7 +239,7 @@ impl<T: Element> Kernel<T> for Tiled<'_, T> {
 impl<T: Element> Product<'_, T> {
     /// Blocks of B, blocks of A, panels of B, strips of A, from the outer to the inner loop.
     #[inline(always)]
-    fn blocks<L: Lanes<Elem = T>>(&self, plan: Plan, block: &mut [T], panels: &mut [T]) {
+    fn blocks<L: Lanes<Elem = T>>(&self, plan: Blocking, block: &mut [T], panels: &mut [T]) {
         let nr = L::NV * L::N;
         let mut jc = 0;
         while jc < self.n {

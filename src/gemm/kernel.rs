@@ -1,6 +1,6 @@
 //! The micro-kernel: one tile of C, held in registers during the loop over K.
 
-use super::layout::{Old, width};
+use super::layout::{Addend, width};
 use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::hint::black_box;
 use std::ptr::null;
@@ -25,11 +25,11 @@ pub(super) struct Tile<'a, T> {
     /// How many such tiles follow each other, one below the other.
     pub(super) times: usize,
     /// What is added to the tile, if anything.
-    pub(super) old: Option<Old<T>>,
+    pub(super) old: Option<Addend<T>>,
     /// What to prefetch.
     pub(super) ahead: Ahead<T>,
     /// If only a part of K is computed: where the sums come from and go to.
-    pub(super) part: Option<&'a Part<T>>,
+    pub(super) part: Option<&'a PartialSums<T>>,
 }
 
 /// Memory to prefetch while a tile is computed: rows as wide as the tile, `stride` apart.
@@ -70,7 +70,7 @@ impl<T> Ahead<T> {
 /// parts the sums are kept in memory unrounded and unscaled, so the parts give the same bits as one
 /// pass.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part<T> {
+pub(super) struct PartialSums<T> {
     /// Memory for the sums of a tile.
     pub(super) sums: *mut T,
     /// Continue with the sums stored there; else start with zeros.
@@ -186,8 +186,9 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
         thirds[1] = third(3);
     }
     let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
-    let waits =
-        |part: &Part<L::Elem>, i: usize, v: usize| part.sums.wrapping_add((i * V + v) * L::N);
+    let waits = |part: &PartialSums<L::Elem>, i: usize, v: usize| {
+        part.sums.wrapping_add((i * V + v) * L::N)
+    };
     if let Some(part) = part.filter(|part| part.resumes) {
         for (i, sums) in sums.iter_mut().enumerate() {
             for (v, sum) in sums.iter_mut().enumerate() {

@@ -1,31 +1,29 @@
-//! What the loops, the micro-kernel and packing agree on: where the summand of C lies, how wide a panel
-//! of B is, how many products are summed at a time, and how far apart rows of a packed block of A
-//! are.
+//! The layouts that the loops, the micro-kernel and packing agree on: the addend of C, the width of
+//! a panel of B, KC, and the row stride of a packed block of A.
 
 use crate::simd::Lanes;
 use std::slice::from_raw_parts;
 
-/// What a product is added to: element (i, j) is `at[i * rs + j]`, so that with `rs` 0 all rows are
-/// one.
+/// What is added to a product: element (i, j) is `at[i * rs + j]`. With `rs` 0 all rows are one.
 #[derive(Debug)]
-pub(super) struct Old<T> {
+pub(super) struct Addend<T> {
     pub(super) at: *const T,
     pub(super) rs: usize,
 }
 
-impl<T> Clone for Old<T> {
+impl<T> Clone for Addend<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Old<T> {}
+impl<T> Copy for Addend<T> {}
 
-impl<T> Old<T> {
+impl<T> Addend<T> {
     /// The elements from (i, j) on.
     #[inline(always)]
     pub(super) fn from(self, i: usize, j: usize) -> Self {
-        Old { at: self.at.wrapping_add(i * self.rs + j), rs: self.rs }
+        Addend { at: self.at.wrapping_add(i * self.rs + j), rs: self.rs }
     }
 
     /// `len` elements of row `i`.
@@ -39,8 +37,8 @@ impl<T> Old<T> {
     }
 }
 
-/// How many numbers of a row of B a tile reads: one vector, two or `L::NV`, the fewest that hold
-/// `cols`.
+/// The width of a panel of B with `cols` columns: one vector, two or `L::NV`, the fewest that hold
+/// them.
 #[inline(always)]
 pub(super) fn width<L: Lanes>(cols: usize) -> usize {
     match cols.div_ceil(L::N) {
@@ -50,18 +48,18 @@ pub(super) fn width<L: Lanes>(cols: usize) -> usize {
     }
 }
 
-/// The most numbers that are added up before they are added to C. Every way to compute a product
-/// adds up in these blocks.
+/// KC: the most products that are summed before the sum is added to C. Every path sums in these
+/// blocks.
 pub(super) fn depth<T>() -> usize {
     (KC_BYTES / size_of::<T>()).max(1)
 }
 
-/// Bytes of a row of a strip of A: longer ones go to C less often, and a strip of `MR` of them is
-/// in the first-level cache once it was read.
+/// KC in bytes. Longer rows are added to C less often; with this length a strip of `MR` rows of A
+/// stays in the first-level cache once it has been read.
 const KC_BYTES: usize = 2 << 10;
 
-/// The distance of the rows of a copied block: a vector more than `kc`, so that the rows do not
-/// compete for the same lines of the cache.
+/// The row stride of a packed block of A: a vector more than `kc`, so that its rows do not compete
+/// for the same sets of the cache.
 #[inline(always)]
 pub(super) fn row_stride<L: Lanes>(kc: usize) -> usize {
     kc.next_multiple_of(L::N) + L::N

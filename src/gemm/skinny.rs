@@ -4,11 +4,11 @@
 //! Memory reaches its full speed only along a few pages at a time, where the hardware prefetcher
 //! follows. The usual loops read a panel of `NR` columns down all of K, a page a row. Instead, B is
 //! read in runs of a few rows, along these rows from panel to panel, and the sums stay in memory
-//! from run to run ([`Part`]). All strips of A use a panel while it is in the first-level cache. If
-//! B is stored transposed, it is read along its columns and packed.
+//! from run to run ([`PartialSums`]). All strips of A use a panel while it is in the first-level
+//! cache. If B is stored transposed, it is read along its columns and packed.
 
 use super::blocks::{Product, strips};
-use super::kernel::{Ahead, Part, Tile, UNROLL};
+use super::kernel::{Ahead, PartialSums, Tile, UNROLL};
 use super::layout::{depth, row_stride, width};
 use super::pack;
 use super::scratch::Scratch;
@@ -81,7 +81,7 @@ impl<T: Element> Product<'_, T> {
                         while ic < self.m {
                             let (rows, _) = strips::<L>(self.m - ic);
                             let (from, to) = (deep * strip / high, deep * (strip + 1) / high);
-                            let part = Part {
+                            let part = PartialSums {
                                 sums: sums
                                     .as_mut_ptr()
                                     .wrapping_add(((j - jc) / nr * high + strip) * tile),

@@ -5,7 +5,7 @@
 
 use super::blocks::Product;
 use super::kernel::{Ahead, Tile};
-use super::layout::{Old, depth, width};
+use super::layout::{Addend, depth, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::shallow::SHALLOW;
@@ -186,7 +186,7 @@ impl<T: Element> Kernel<T> for Transposed<'_, T> {
                     cols,
                     times: 1,
                     ahead: Ahead::NONE,
-                    old: (pc > 0 || product.old.is_some()).then_some(Old { at: sums, rs: nr }),
+                    old: (pc > 0 || product.old.is_some()).then_some(Addend { at: sums, rs: nr }),
                 };
                 // SAFETY: one of B's strides is 1, the panel has kc rows, `out` has room for as
                 // many rows as B has columns, each of a whole panel.

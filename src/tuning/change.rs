@@ -1,23 +1,24 @@
-//! What tuning has changed: by head and matrix, inside of a circuit and outside, and whether the
-//! change inside is enough (grafting, Panigrahi et al. 2023).
+//! What tuning has changed: by head and matrix, inside and outside a circuit, and whether the
+//! change inside it is enough (grafting, Panigrahi et al. 2023).
 
 use super::slices::{Slices, Union, shapes};
 use crate::nn::transformer::Model;
 use crate::simd::Element;
 use std::ops::Range;
 
-/// How far a part of a model has moved.
+/// The change of a part of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// The part: a parameter, or a head's share of one such as `blocks.0.attn.W_Q.2`.
     pub part: String,
     /// The norm of the difference.
     pub distance: f64,
-    /// The same, per norm of what it was; none if that was 0.
+    /// The same relative to the norm of the part before; `None` if that is 0.
     pub relative: Option<f64>,
 }
 
-/// Every part of a model: heads of `W_QKV`, `b_QKV` and `W_O` one by one, other parameters whole.
+/// The change of every part of a model: of each head for `W_QKV`, `b_QKV` and `W_O`, of other
+/// parameters as a whole.
 ///
 /// # Panics
 /// If the models have different shapes.
@@ -76,8 +77,7 @@ pub fn graft<T: Element>(before: &Model<T>, after: &Model<T>, slices: &Slices) -
     grafted
 }
 
-/// The share of the squared change of all parameters that lies in some slices; none if nothing has
-/// changed.
+/// The share of some slices in the squared change of all parameters; `None` if nothing has changed.
 ///
 /// # Panics
 /// If the models have different shapes.

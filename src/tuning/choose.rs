@@ -1,4 +1,4 @@
-//! Finding the circuit that is trained next.
+//! Finding the circuit to train next.
 
 use super::slices::{Ends, Extras, Slices};
 use crate::attribution::method::{Method, Options};
@@ -20,25 +20,26 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 named! {
-    /// How a circuit is taken from scores.
+    /// How a circuit is selected from scores.
     Select {
+        /// The edges of largest `|score|`.
         /// The edges of largest `|score|`.
         #[default]
         Edges = "edges",
-        /// The ends of largest sum of their edges' `|score|`, and all edges between them.
+        /// The ends with the largest sum of their edges' `|score|`, and all edges between them.
         Nodes = "nodes",
-        /// The fewest edges whose circuit is as faithful as asked.
+        /// The fewest edges whose circuit reaches a given faithfulness.
         Faithfulness = "faithfulness",
-        /// The edges whose `|score|` is at least so large.
+        /// The edges whose `|score|` reaches a threshold.
         Threshold = "threshold",
-        /// The ends of largest sum of their edges' `|score|` per number they own, as long as all of them
-        /// own no more than a share of what all ends own; and all edges between them.
+        /// The ends with the largest sum of their edges' `|score|` per parameter they own, as long
+        /// as together they own at most a share of what all ends own; and all edges between them.
         Share = "share",
     }
 }
 
 named! {
-    /// How a number of edges moves from its start to its end.
+    /// How an amount moves from its start to its end.
     Ramp {
         /// In a straight line.
         #[default]
@@ -48,21 +49,21 @@ named! {
     }
 }
 
-/// How many edges or ends: from `start` to `end` over `steps` updates, then `end`.
+/// A number of edges or ends: from `start` to `end` over `steps` updates, then `end`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Amount {
     /// At the first update.
     pub start: f64,
     /// From update `steps` on.
     pub end: f64,
-    /// Updates on the way.
+    /// Updates from start to end.
     pub steps: usize,
-    /// How.
+    /// The course.
     pub ramp: Ramp,
 }
 
 impl Amount {
-    /// Always the same.
+    /// The same at every update.
     pub fn constant(n: f64) -> Amount {
         Amount { start: n, end: n, steps: 0, ramp: Ramp::Linear }
     }
@@ -91,37 +92,38 @@ impl Amount {
 /// How circuits are found while a model is tuned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Discovery {
-    /// Whose scores.
+    /// The attribution method.
     pub method: Method,
-    /// What it is told.
+    /// Its options.
     pub options: Options,
-    /// What answers are worth.
+    /// The metric computed from the output.
     pub metric: Metric,
-    /// Where: at the asked position, or at all (of a process).
+    /// Its positions: the asked one, or all (of a process).
     pub positions: Positions,
-    /// What stands in for a removed edge.
+    /// The ablation value of a removed edge.
     pub baseline: Baseline,
-    /// How a circuit is taken from scores.
+    /// How a circuit is selected from scores.
     pub select: Select,
-    /// How many edges or ends, how faithful, or how large a score.
+    /// The number of edges or ends, the faithfulness, or the threshold.
     pub amount: Amount,
-    /// Decay rates of averages over the discoveries of a run, as AdaLoRA smooths its scores (Zhang et
-    /// al. 2023): `I = b1 I + (1 - b1) |s|`, `U = b2 U + (1 - b2) | |s| - I |`, and `I U` is ranked.
+    /// Decay rates of averages over the discoveries of a run, as AdaLoRA smooths its scores (Zhang
+    /// et al. 2023): `I = b1 I + (1 - b1) |s|`, `U = b2 U + (1 - b2) | |s| - I |`, and `I U` is
+    /// ranked.
     pub smoothing: Option<[f64; 2]>,
-    /// Only ends in these layers are trained.
+    /// Restricts training to ends in these layers.
     pub layers: Option<Range<usize>>,
-    /// Random ends that are trained as well, as a share of those that were found.
+    /// Random ends that are trained as well, as a share of those found.
     pub random: f64,
 }
 
-/// A circuit, and what it was taken by.
+/// A circuit with its scores and its trained ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// `[E]`.
     pub scores: Vec<f64>,
     /// `[E]`.
     pub kept: Vec<bool>,
-    /// What is trained of it.
+    /// The ends that are trained.
     pub ends: Ends,
 }
 
@@ -131,16 +133,16 @@ pub struct Finder {
     discovery: Discovery,
     /// The averages of [`Discovery::smoothing`].
     averages: Option<[Vec<f64>; 2]>,
-    /// How many numbers each end owns: those of readers, then those of writers.
+    /// The number of parameters that each end owns: of readers, then of writers.
     owned: Vec<usize>,
     rng: Rng,
 }
 
 impl Finder {
-    /// For a model of this shape, and a run with this seed.
+    /// For a model of the shape `config`, and a run with the seed `seed`.
     ///
     /// # Errors
-    /// If more edges or ends are asked for than there are, or a share is none.
+    /// If more edges or ends are asked for than there are, or a share is out of range.
     pub fn new(
         config: &Config,
         graph: Graph,
@@ -174,12 +176,12 @@ impl Finder {
         Ok(Finder { graph, discovery, averages: None, owned, rng })
     }
 
-    /// How it finds.
+    /// The settings of the discovery.
     pub fn discovery(&self) -> &Discovery {
         &self.discovery
     }
 
-    /// Its graph.
+    /// The graph of the model.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -187,7 +189,7 @@ impl Finder {
     /// The circuit of `model` at update `step`, on these pairs.
     ///
     /// # Errors
-    /// If the metric says nothing about such pairs, there is not enough memory, or no circuit is as
+    /// If the metric is undefined for such pairs, there is not enough memory, or no circuit is as
     /// faithful as asked.
     pub fn find<T: Element>(
         &mut self,
@@ -223,7 +225,7 @@ impl Finder {
         .collect()
     }
 
-    /// The edges that were chosen, or `None` for all between the ends; and the ends.
+    /// The selected edges, or `None` for all between the selected ends; and these ends.
     fn select<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
@@ -253,7 +255,8 @@ impl Finder {
                     amount,
                     &mut |_| {},
                 )?;
-                // Where none is, all edges are: the target may be above what the model does.
+                // If no circuit reaches it, all edges are selected: the target may be above the
+                // model's own.
                 found.map_or_else(|_| vec![true; all], |(i, _)| circuit(i))
             }
         };
@@ -261,7 +264,7 @@ impl Finder {
         Ok((Some(kept), ends))
     }
 
-    /// The best ends for what they own, that own no more than a share together.
+    /// The ends with the largest score per parameter that together own at most a share.
     fn within(&self, sizes: &[f64], share: f64) -> Ends {
         let each = sums(&self.graph, sizes).into_iter().zip(&self.owned);
         let density: Vec<f64> =
@@ -276,7 +279,7 @@ impl Finder {
         Ends::numbered(&self.graph, &best)
     }
 
-    /// Adds random ends that are not there yet.
+    /// Adds random ends that are not among them yet.
     fn add_random(&mut self, ends: &mut Ends, mut count: usize) {
         let mut rest: Vec<&mut bool> =
             ends.readers.iter_mut().flatten().chain(&mut ends.writers).filter(|e| !**e).collect();
@@ -286,7 +289,7 @@ impl Finder {
         }
     }
 
-    /// Leaves out ends of other layers.
+    /// Removes ends of other layers.
     fn restrict(&self, ends: &mut Ends) {
         let Some(layers) = &self.discovery.layers else { return };
         let inside = |node: Node| match node {
@@ -303,10 +306,10 @@ impl Finder {
         self.graph.writers.iter().zip(&mut ends.writers).for_each(|(&w, is)| *is &= inside(w));
     }
 
-    /// As many random ends of each type (heads' queries, keys, values and outputs, MLPs' inputs and
-    /// outputs, ..) as `ends` has: what a circuit is compared with.
+    /// A random control: as many random ends of each type (heads' queries, keys, values and
+    /// outputs, MLPs' inputs and outputs, ..) as `ends` has.
     pub fn matched(&mut self, ends: &Ends) -> Ends {
-        let mut types: BTreeMap<Kind, (Vec<Place>, usize)> = BTreeMap::new();
+        let mut types: BTreeMap<EndType, (Vec<End>, usize)> = BTreeMap::new();
         let mut note = |kind, place, is: bool| {
             let (places, taken) = types.entry(kind).or_default();
             places.push(place);
@@ -334,11 +337,11 @@ impl Finder {
     }
 }
 
-/// The type of an end: of which kind of node, and through which port it reads, if it reads.
-type Kind = (u8, Option<Port>);
+/// The type of an end: its kind of node, and the port through which it reads, if it reads.
+type EndType = (u8, Option<Port>);
 
 /// A reader of a group, or a writer.
-type Place = (Option<usize>, usize);
+type End = (Option<usize>, usize);
 
 fn kind(node: Node) -> u8 {
     match node {
@@ -349,12 +352,12 @@ fn kind(node: Node) -> u8 {
     }
 }
 
-/// How many ends the edges of a graph have.
+/// The number of ends of a graph's edges.
 pub fn ends_of(graph: &Graph) -> usize {
     graph.writers.len() + graph.groups.iter().map(|g| g.readers.len()).sum::<usize>()
 }
 
-/// The sum of the `sizes` of the edges of each end: readers, group by group, then writers.
+/// The sum of the `sizes [E]` of the edges of each end: readers, group by group, then writers.
 fn sums(graph: &Graph, sizes: &[f64]) -> Vec<f64> {
     let first: Vec<usize> = graph
         .groups
@@ -375,14 +378,14 @@ fn sums(graph: &Graph, sizes: &[f64]) -> Vec<f64> {
     sums
 }
 
-/// How many numbers each end owns alone.
+/// The number of parameters that each end owns alone.
 fn numbers_owned(config: &Config, graph: &Graph, extras: Extras) -> Vec<usize> {
     let of =
         |end: usize| Slices::of_ends(graph, config, &Ends::numbered(graph, &[end]), extras).count();
     (0..ends_of(graph)).map(of).collect()
 }
 
-/// All edges that lead from one of the ends to another.
+/// All edges from one of the ends to another.
 fn between(graph: &Graph, ends: &Ends) -> Vec<bool> {
     let both = |e| {
         let (group, _, reader, writer) = graph.place(e);

@@ -1,44 +1,45 @@
-//! How the scores of edges move while a model is tuned.
+//! Trends of edges' scores while a model is tuned.
 //!
-//! With the scores `s[t]` of an edge at the looks `t = 1..n`, taken after `x[t]` updates on the same pairs:
+//! Let `s[t]` be the scores of an edge at the measurements `t = 1..n`, each after `x[t]` updates
+//! and on the same pairs:
 //!
 //! ```text
 //! slope = cov(x, s) / var(x)          r = cov(x, s) / sqrt(var(x) var(s))
-//! p     = (1 + draws in which |r| of shuffled looks is as large) / (1 + draws)
+//! p     = (1 + draws in which |r| of shuffled scores is as large) / (1 + draws)
 //! q     = the smallest false discovery rate at which the edge counts (Benjamini and Hochberg 1995)
 //! ```
 //!
-//! Shuffling takes looks for exchangeable, which those of one run are not: a score that only wanders
-//! has a trend too. So `q` says which trends are not noise of single looks, and nothing of what
-//! caused them; compare it between methods and seeds.
+//! The permutation test takes measurements for exchangeable, which those of one run are not: a
+//! score that follows a random walk has a trend too. So `q` says which trends are not noise of
+//! single measurements, and nothing about their cause; compare it between methods and seeds.
 
 use crate::rng::{Purpose, Rng};
 use crate::stats::{centred, cosine, dot, false_discovery, p_value};
 
-/// The scores of all edges at some looks.
+/// The scores of all edges at several measurements.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Track {
-    /// `[n]`, updates before each look.
+    /// `[n]`, the updates before each measurement.
     pub steps: Vec<usize>,
     /// `[n][E]`.
     pub scores: Vec<Vec<f64>>,
 }
 
-/// How an edge's score has moved.
+/// The trend of an edge's score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trend {
     /// Score per update.
     pub slope: f64,
-    /// The correlation of score and updates; 0 of a score that stays.
+    /// The correlation of score and updates; 0 for a constant score.
     pub r: f64,
-    /// The chance of as strong a correlation if looks came in any order.
+    /// The p-value of the permutation test.
     pub p: f64,
-    /// The false discovery rate at which it counts.
+    /// The false discovery rate at which the edge counts.
     pub q: f64,
 }
 
 impl Track {
-    /// Adds a look.
+    /// Adds a measurement: `scores [E]` after `step` updates.
     ///
     /// # Panics
     /// If it has another number of edges than those before.
@@ -48,8 +49,8 @@ impl Track {
         self.scores.push(scores);
     }
 
-    /// The trend of each edge, `[E]`, with `draws` shuffles of the looks, the same for all edges; empty
-    /// if there are fewer than three looks.
+    /// The trend of each edge, `[E]`, with `draws` permutations, the same for all edges; empty for
+    /// fewer than three measurements.
     ///
     /// ```
     /// use edgegrad::tuning::dynamics::Track;

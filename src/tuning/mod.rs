@@ -2,14 +2,14 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`slices`] | which numbers of which parameters a circuit names |
+//! | [`slices`] | the elements of the parameters that a circuit names |
 //! | `tuner` | training slices and nothing else |
-//! | `choose` | finding the circuit, and random ones like it |
+//! | `choose` | finding the circuit, and random controls |
 //! | `run` | the loop |
 //! | `objective` | the loss |
-//! | [`change`] | what tuning has changed, and grafting it |
-//! | [`dynamics`] | how the scores of edges move |
-//! | [`lora`] | low-rank adapters, to compare with |
+//! | [`change`] | what tuning has changed, and grafts of it |
+//! | [`dynamics`] | trends of edges' scores |
+//! | [`lora`] | low-rank adapters, for comparison |
 #![forbid(unsafe_code)]
 
 pub mod change;
@@ -26,6 +26,6 @@ mod tests;
 
 pub use choose::{Amount, Discovery, Finder, Found, Ramp, Select, ends_of};
 pub use objective::Objective;
-pub use run::{Circuit, Fixed, Given, Look, Outcome, Plan, Policy, Task, tune};
+pub use run::{Circuit, Fixed, Given, Observed, Outcome, Plan, Policy, Task, tune};
 pub use slices::{Ends, Extras, Slices, Union};
 pub use tuner::{Batch, Leaving, Tuner};

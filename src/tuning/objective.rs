@@ -1,4 +1,4 @@
-//! The loss of a language model, for any stream its parts may write to and read from.
+//! The loss of a language model, for any stream its parts write to and read from.
 
 use crate::nn::stream::Stream;
 use crate::nn::transformer::{Config, Transformer};
@@ -7,16 +7,16 @@ use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape, Var};
 use crate::tensor::Buffer;
 
-/// A transformer on B sequences of T tokens, with the loss of predicting each next one:
+/// A transformer on B sequences of T tokens, with the loss of next-token prediction:
 ///
 /// ```text
 /// loss = sum over b, t of weight[b, t] nll[b, t] + beta sum over j of |gap[j]| / J
 /// gap[j] = logits[row[j], token[j]] - logits[row[j], other[j]]
 /// ```
 ///
-/// The second term is there if J > 0: it asks for pairs of tokens to be equally likely (in
-/// circuit-tuning, a pronoun and the other one). Weights are used as they are: whoever sets them
-/// decides what they add up to, so that parts of a batch add up to the whole.
+/// The second term exists if J > 0: it asks for pairs of tokens to be equally likely (in
+/// circuit-tuning, two pronouns). Weights are used as given; the caller normalises them, so that
+/// the losses of parts add up to that of a batch.
 ///
 /// ```
 /// use edgegrad::nn::stream::Sum;
@@ -32,7 +32,7 @@ use crate::tensor::Buffer;
 /// assert_eq!(o.loss(), 0.5 * nll[1] + 0.5 * nll[2]);
 /// ```
 pub struct Objective<T> {
-    /// Everything.
+    /// The program of the model and the loss.
     pub program: Program<T>,
     /// The model.
     pub transformer: Transformer,
@@ -40,13 +40,13 @@ pub struct Objective<T> {
     pub logits: Var,
     /// `[B T]`, in nats.
     pub nll: Var,
-    /// One number.
+    /// `[]`.
     pub loss: Var,
     /// `[J]`, if J > 0.
     pub gap: Option<Var>,
     targets: Ids,
     weights: Var,
-    /// Of gaps: `[J]` rows, `[J, 2]` tokens, one number.
+    /// Of gaps: `[J]` rows, `[J, 2]` tokens, a scalar weight.
     gaps: Option<(Ids, Ids, Var)>,
 }
 
@@ -96,7 +96,7 @@ impl<T: Element> Objective<T> {
         Objective { program, transformer, logits, nll, loss, gap, targets, weights, gaps: of_gaps }
     }
 
-    /// Sets all parameters, in the order of [`Config::parameters`].
+    /// Sets all parameters, each in row-major order, in the order of [`Config::parameters`].
     ///
     /// # Panics
     /// If one has the wrong size.
@@ -105,10 +105,10 @@ impl<T: Element> Objective<T> {
         self.transformer.set_weights(&mut self.program, weights);
     }
 
-    /// Sets what is read, what comes next and how much each prediction counts, all `[B, T]`.
+    /// Sets the input tokens, the next tokens and the weights of their predictions, all `[B, T]`.
     ///
     /// # Panics
-    /// If one has another size or a token is outside of the vocabulary.
+    /// If one has another size or a token is outside the vocabulary.
     #[track_caller]
     pub fn set(&mut self, inputs: &[u32], targets: &[u32], weights: &[T]) {
         self.transformer.set_tokens(&mut self.program, inputs);
@@ -116,10 +116,11 @@ impl<T: Element> Objective<T> {
         self.program.set(self.weights, weights);
     }
 
-    /// Sets the rows of all gaps, their two tokens, and what the mean of `|gap|` counts.
+    /// Sets the rows `[J]` of all gaps, their two tokens `[J, 2]`, and the weight `beta` of the
+    /// mean of `|gap|`.
     ///
     /// # Panics
-    /// If it was recorded with another number of gaps.
+    /// If the program was recorded with another number of gaps.
     #[track_caller]
     pub fn set_gaps(&mut self, rows: &[u32], tokens: &[[u32; 2]], beta: f64) {
         let (at, of, weight) = self.gaps.expect("recorded with gaps");

@@ -1,5 +1,5 @@
-//! Circuit-tuning (arXiv 2502.06106): find the circuit of a behaviour, train only what it names, find
-//! it again.
+//! Circuit-tuning (arXiv 2502.06106): find the circuit of a behaviour, train only its parameters,
+//! find it again.
 //!
 //! ```text
 //! for step in 0..steps:
@@ -9,8 +9,10 @@
 //!     gradient of the loss by these slices; update them alone                (Tuner::step)
 //! ```
 //!
-//! The circuit decides what is trained and masks nothing: the loss is that of the whole model.
-//! Everything else that is compared with it is another [`Policy`] in the same loop.
+//! The circuit selects the trained parameters and masks nothing: the loss is that of the whole
+//! model. All methods that it is compared with (random controls, named parts, the largest
+//! gradients, adapters) are other [policies](Policy) in the same loop, and differ in nothing but
+//! the slices they ask for.
 
 use super::choose::{Finder, Found};
 use super::slices::{Extras, Slices, Union};
@@ -23,7 +25,7 @@ use crate::nn::transformer::{Config, Model};
 use crate::simd::Element;
 use crate::tensor::Buffer;
 
-/// What a model is tuned for.
+/// The task of a tuning run.
 pub trait Task {
     /// The batch of an update, in parts that fit the recording and whose losses add up.
     fn batch(&self, step: usize) -> Vec<Batch>;
@@ -35,15 +37,15 @@ pub trait Task {
     fn pairs(&self, step: usize) -> Result<Pairs>;
 }
 
-/// Who decides what is trained.
+/// Decides which slices are trained.
 pub trait Policy<T: Element> {
-    /// Before the gradient of update `step`.
+    /// Called before the gradient of update `step`.
     ///
     /// # Errors
-    /// If nothing can be decided.
+    /// If no decision is possible.
     fn before(&mut self, step: usize, tuner: &mut Tuner<T>, task: &dyn Task) -> Result<()>;
 
-    /// After the gradient of update `step` and before the update.
+    /// Called after the gradient of update `step` and before the update.
     fn between(&mut self, _step: usize, _tuner: &mut Tuner<T>) {}
 
     /// The circuit that is trained now, if there is one.
@@ -52,7 +54,7 @@ pub trait Policy<T: Element> {
     }
 }
 
-/// Always the same.
+/// Trains a fixed set of slices.
 pub struct Fixed(pub Slices);
 
 impl<T: Element> Policy<T> for Fixed {
@@ -64,11 +66,11 @@ impl<T: Element> Policy<T> for Fixed {
     }
 }
 
-/// Always the same circuit.
+/// Trains a fixed circuit.
 pub struct Given {
     /// The circuit.
     pub found: Found,
-    /// What it trains.
+    /// The slices it trains.
     pub slices: Slices,
 }
 
@@ -85,19 +87,19 @@ impl<T: Element> Policy<T> for Given {
     }
 }
 
-/// The circuit of the behaviour.
+/// Trains the circuit of the behaviour.
 pub struct Circuit<'a> {
     /// The model's shape.
     pub config: &'a Config,
-    /// How it is found.
+    /// Finds it.
     pub finder: Finder,
-    /// It is found again every so many updates (K); never, if `None`.
+    /// Updates between two discoveries (K); `None` for a single one.
     pub every: Option<usize>,
-    /// What is trained beside what its ends own.
+    /// What is trained in addition to what its ends own.
     pub extras: Extras,
     /// Whether random ends of the same types are trained instead: the control.
     pub random: bool,
-    /// What was found last.
+    /// The latest circuit.
     pub found: Option<Found>,
 }
 
@@ -140,26 +142,26 @@ impl<T: Element> Policy<T> for Circuit<'_> {
     }
 }
 
-/// How a model is tuned.
+/// The schedule of a tuning run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
-    /// Learning rates, and how many updates.
+    /// Learning rates, and the number of updates.
     pub schedule: Schedule,
     /// The norm that gradients are clipped to.
     pub clip: Option<f64>,
-    /// A loss that is larger than the first one by this factor, or no number, ends the run.
+    /// A loss that is NaN or exceeds the first one by this factor ends the run.
     pub diverged: f64,
-    /// Updates between two looks at the model.
+    /// Updates between two calls of the observer.
     pub look: usize,
 }
 
-/// A look at a run under way.
-pub struct Look<'a, T> {
+/// The state of a run that an observer is shown.
+pub struct Observed<'a, T> {
     /// Updates done.
     pub step: usize,
-    /// The loss of the batch before the last update; of none yet, no number.
+    /// The loss of the batch before the last update; NaN before the first.
     pub loss: f64,
-    /// Numbers trained at the moment.
+    /// The number of elements trained now.
     pub trained: usize,
     /// The model.
     pub tuner: &'a mut Tuner<T>,
@@ -167,25 +169,26 @@ pub struct Look<'a, T> {
     pub circuit: Option<&'a Found>,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// Updates done.
     pub steps: usize,
-    /// The update before which the loss was no longer a sensible number, if there was one: then the
-    /// model is as it was at the last look.
+    /// The update at which the run diverged, if it did: the model is then as it was when last
+    /// observed.
     pub diverged: Option<usize>,
-    /// Numbers trained, on average over updates.
+    /// The number of elements trained, on average over updates.
     pub mean_trained: f64,
-    /// Numbers that were ever trained.
+    /// The number of elements that were ever trained.
     pub ever_trained: usize,
-    /// Seconds of updates and discoveries, without looks.
+    /// Seconds of updates and discoveries, without the observer.
     pub seconds: f64,
-    /// The most bytes of gradients and of optimiser state of what was trained.
+    /// The most bytes of gradients and optimizer state of trained slices.
     pub bytes: usize,
 }
 
-/// Tunes a model; `look` sees it before the first update, every so many and after the last one.
+/// Tunes a model; `look` observes it before the first update, every `plan.look` updates and after
+/// the last one.
 ///
 /// # Errors
 /// Those of the policy and of `look`.
@@ -194,7 +197,7 @@ pub fn tune<T: Element>(
     task: &dyn Task,
     policy: &mut dyn Policy<T>,
     plan: &Plan,
-    look: &mut dyn FnMut(Look<'_, T>) -> Result<()>,
+    look: &mut dyn FnMut(Observed<'_, T>) -> Result<()>,
 ) -> Result<Outcome> {
     let steps = plan.schedule.steps;
     let (mut union, mut good) = (Union::new(tuner.shapes()), tuner.values());
@@ -207,7 +210,7 @@ pub fn tune<T: Element>(
         bytes: 0,
     };
     let (mut first, mut loss) = (None, f64::NAN);
-    look(Look { step: 0, loss, trained: 0, tuner, circuit: None })?;
+    look(Observed { step: 0, loss, trained: 0, tuner, circuit: None })?;
     for step in 0..steps {
         let start = std::time::Instant::now();
         let batch = task.batch(step);
@@ -236,7 +239,7 @@ pub fn tune<T: Element>(
             }
             good = values;
             let trained = tuner.count();
-            look(Look { step: done, loss, trained, tuner, circuit: policy.circuit() })?;
+            look(Observed { step: done, loss, trained, tuner, circuit: policy.circuit() })?;
         }
     }
     outcome.mean_trained /= outcome.steps.max(1) as f64;

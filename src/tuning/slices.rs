@@ -1,20 +1,22 @@
-//! What of a model is trained: parts of its parameters, and which of them a circuit names.
+//! The trained parts of a model's parameters, and those that a circuit names.
 //!
-//! An edge ends in a writer and in a reader; each owns a part of the parameters. With D numbers in
-//! the stream and heads of K:
+//! An edge ends in a writer and in a reader; each owns a part of the parameters. With a stream of
+//! width D and heads of width K:
 //!
 //! | end of an edge | trained | with it |
 //! | --- | --- | --- |
-//! | reader `a0.h1<q>` (`<k>`, `<v>`) | the head's K columns of `W_QKV [D, ..]` for its queries (keys, values) | the same of `b_QKV` |
+//! | reader `a0.h1<q>` (`<k>`, `<v>`) | the head's K columns of `W_QKV [D, ..]` | those of `b_QKV`
+//! |
 //! | writer `a0.h1` | the head's K rows of `W_O [H K, D]` | `b_O` |
-//! | reader `m0` (or neuron `m0.n7`) | `W_in [D, F]` (its column; of a gated MLP its two) | the same of `b_in` |
+//! | reader `m0` (or neuron `m0.n7`) | `W_in [D, F]` (its column; two if gated) | those of `b_in` |
 //! | writer `m0` (or neuron) | `W_out [F, D]` (its row) | `b_out` |
 //! | writer `input`, `embed`, `pos` | nothing | [embeddings](Extras::embeddings): `W_E`, `W_pos` |
 //! | reader `logits` | nothing | [unembedding](Extras::unembedding): `W_U`, `b_U` |
 //! | any reader | nothing | [norms](Extras::norms): the gain and bias of the norm before it |
 //!
-//! `b_O` and `b_out` belong to all writers of their layer together, and are trained if one of them
-//! is. Edges decide which ends are trained; nothing is masked by that.
+//! `b_O` and `b_out` belong to all writers of their layer, and are trained if one of them is. Edges
+//! select ends, and parameters belong to ends: nothing finer can be trained without changing what
+//! another edge carries. Training masks nothing.
 
 use crate::graph::{Graph, Node};
 use crate::nn::stream::Reader;
@@ -23,10 +25,10 @@ use crate::tape::Window;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is trained beside the matrices that ends of edges own.
+/// What is trained in addition to the matrices that ends of edges own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extras {
-    /// The biases of what is trained.
+    /// The biases of the trained matrices.
     pub biases: bool,
     /// Embeddings, if the circuit has edges from them.
     pub embeddings: bool,
@@ -43,13 +45,13 @@ impl Extras {
 }
 
 impl Default for Extras {
-    /// The biases alone, as the authors of circuit-tuning have it.
+    /// The biases alone, as in the authors' circuit-tuning.
     fn default() -> Self {
         Extras { biases: true, embeddings: false, norms: false, unembedding: false }
     }
 }
 
-/// The ends of edges: which readers and writers of a graph are meant.
+/// A set of ends of edges: readers and writers of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// By group, then by reader.
@@ -59,13 +61,13 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// None of a graph's.
+    /// The empty set.
     pub fn none(graph: &Graph) -> Ends {
         let readers = graph.groups.iter().map(|g| vec![false; g.readers.len()]).collect();
         Ends { readers, writers: vec![false; graph.writers.len()] }
     }
 
-    /// Those of the edges `kept [E]`.
+    /// The ends of the edges `kept [E]`.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
@@ -80,10 +82,10 @@ impl Ends {
         ends
     }
 
-    /// Those of these numbers: readers count first, group by group, then writers.
+    /// The ends with these indices: readers first, group by group, then writers.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If an index is too large.
     pub fn numbered(graph: &Graph, numbers: &[usize]) -> Ends {
         let mut ends = Ends::none(graph);
         let mut all: Vec<&mut bool> =
@@ -92,32 +94,32 @@ impl Ends {
         ends
     }
 
-    /// How many there are.
+    /// The number of ends in the set.
     pub fn count(&self) -> usize {
         self.readers.iter().flatten().chain(&self.writers).filter(|&&is| is).count()
     }
 }
 
-/// Numbers of one parameter that are trained or not trained together.
+/// Elements of one parameter that are trained together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slice {
-    /// Its place in [`Config::parameters`], or behind them for those of adapters.
+    /// Its index in [`Config::parameters`], or beyond them for parameters of adapters.
     pub parameter: usize,
-    /// Which numbers.
+    /// The elements.
     pub cells: Cells,
 }
 
-/// Which numbers of a parameter, as a matrix `[R, C]`; a vector is one row.
+/// A set of elements of a parameter, as a matrix `[R, C]`; a vector is one row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cells {
-    /// Rows and columns.
+    /// A window.
     Window(Window),
-    /// Places `i C + j`, rising.
+    /// The indices `i C + j`, increasing.
     Scattered(Arc<[u32]>),
 }
 
 impl Slice {
-    /// How many numbers.
+    /// The number of elements.
     pub fn len(&self) -> usize {
         match &self.cells {
             Cells::Window(window) => window.len(),
@@ -131,7 +133,7 @@ impl Slice {
     }
 }
 
-/// What is trained: slices that have no number in common, in order.
+/// The trained slices: disjoint, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slices(Vec<Slice>);
 
@@ -144,7 +146,7 @@ impl Slices {
         Slices(list)
     }
 
-    /// Each of these parameters, whole; `shapes` are those of all.
+    /// Whole parameters; `shapes` are those of all.
     pub fn whole(shapes: &[[usize; 2]], parameters: impl IntoIterator<Item = usize>) -> Slices {
         let slice = |parameter: usize| {
             let [rows, columns] = shapes[parameter];
@@ -153,13 +155,13 @@ impl Slices {
         Slices::new(parameters.into_iter().map(slice).collect())
     }
 
-    /// The parameters of a model whose name says so, whole.
+    /// The whole parameters whose name satisfies `is`.
     pub fn named(config: &Config, is: impl Fn(&str) -> bool) -> Slices {
         let names = config.parameters();
         Slices::whole(&shapes(config), (0..names.len()).filter(|&i| is(&names[i].name)))
     }
 
-    /// What the ends of a circuit's edges own in a transformer.
+    /// The slices that the ends of a circuit's edges own in a transformer.
     ///
     /// # Panics
     /// If the graph is not one of such a model.
@@ -231,14 +233,14 @@ impl Slices {
         self.0.iter()
     }
 
-    /// How many numbers are trained.
+    /// The number of trained elements.
     pub fn count(&self) -> usize {
         self.0.iter().map(Slice::len).sum()
     }
 
-    /// The parameters of which something is trained, with the windows in which their gradient is needed:
-    /// what is trained in windows that do not touch each other; the whole parameter where the numbers
-    /// are scattered, of a vector, and where it cannot be `divided`.
+    /// The parameters with trained slices, with the windows in which their gradient is needed:
+    /// disjoint windows around the slices, or the whole parameter if its elements are scattered, if
+    /// it is a vector, or if it cannot be `divided`.
     pub fn by_parameter(
         &self,
         shapes: &[[usize; 2]],
@@ -268,7 +270,8 @@ pub fn shapes(config: &Config) -> Vec<[usize; 2]> {
     config.parameters().iter().map(|p| [p.shape.rows(), p.shape.last()]).collect()
 }
 
-/// The same cells in as few windows as there can be, which all span the rows or all span the columns.
+/// The same elements in as few windows as possible, which all span the rows or all span the
+/// columns.
 fn joined(windows: &[Window], [rows, columns]: [usize; 2]) -> Vec<Window> {
     let tall = windows.iter().all(|w| w.rows == (0..rows));
     let wide = windows.iter().all(|w| w.columns == (0..columns));
@@ -290,7 +293,7 @@ fn joined(windows: &[Window], [rows, columns]: [usize; 2]) -> Vec<Window> {
     list.into_iter().map(window).collect()
 }
 
-/// Collects what ends own.
+/// Collects the slices that ends own.
 struct Owned {
     names: Vec<String>,
     shapes: Vec<[usize; 2]>,
@@ -324,7 +327,7 @@ impl Owned {
     }
 }
 
-/// All numbers that were ever trained.
+/// All elements that were ever trained.
 #[derive(Clone, Debug)]
 pub struct Union {
     columns: Vec<usize>,
@@ -332,13 +335,13 @@ pub struct Union {
 }
 
 impl Union {
-    /// None yet, of parameters of these shapes.
+    /// The empty set, for parameters of these shapes.
     pub fn new(shapes: &[[usize; 2]]) -> Union {
         let marks = shapes.iter().map(|[rows, columns]| vec![false; rows * columns]).collect();
         Union { columns: shapes.iter().map(|s| s[1]).collect(), marks }
     }
 
-    /// Adds what is trained now.
+    /// Adds the trained slices.
     pub fn add(&mut self, slices: &Slices) {
         for slice in slices.iter() {
             let (marks, n) = (&mut self.marks[slice.parameter], self.columns[slice.parameter]);
@@ -351,12 +354,12 @@ impl Union {
         }
     }
 
-    /// How many there are.
+    /// The number of elements in the set.
     pub fn count(&self) -> usize {
         self.marks.iter().flatten().filter(|&&m| m).count()
     }
 
-    /// By parameter, `[R, C]`, whether each number was ever trained.
+    /// By parameter, `[R, C]`, whether each element was ever trained.
     pub fn marks(&self) -> &[Vec<bool>] {
         &self.marks
     }

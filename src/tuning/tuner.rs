@@ -1,8 +1,9 @@
 //! Training some slices of a model and nothing else.
 //!
-//! **Law.** A number outside of what is trained keeps its bits, whatever the rule, its momentum or
-//! its decay: an update reads and writes the cells of slices alone. With everything trained, it is
-//! plain training, bit for bit: rules work number by number.
+//! **Law.** An element outside the trained slices keeps its bits, whatever the rule, its momentum
+//! or its decay: an update reads and writes the elements of slices alone. If everything is trained,
+//! it is plain training, bit for bit, because rules work element by element. Each slice has an
+//! optimizer of its own.
 
 use super::objective::Objective;
 use super::slices::{Cells, Slice, Slices};
@@ -14,13 +15,13 @@ use std::collections::BTreeMap;
 use std::mem::take;
 
 named! {
-    /// What becomes of the optimiser's state of a slice that is no longer trained.
+    /// Whether optimizer state survives while a slice is frozen.
     Leaving {
-        /// It is forgotten: a slice that comes back starts anew, with its own first step.
+        /// No: a slice that is trained again starts with zero moments and its own first step.
         #[default]
         Forget = "forget",
-        /// It waits: a slice that comes back goes on where it was. Memory grows to that of all slices
-        /// that were ever trained.
+        /// Yes: a slice that is trained again continues where it was. Memory grows to that of all
+        /// slices that were ever trained.
         Keep = "keep",
     }
 }
@@ -28,19 +29,19 @@ named! {
 /// Tokens to learn from: see [`Objective::set`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
-    /// `[B, T]`, what is read.
+    /// `[B, T]`, the input tokens.
     pub inputs: Vec<u32>,
-    /// `[B, T]`, what comes next.
+    /// `[B, T]`, the next tokens.
     pub targets: Vec<u32>,
-    /// `[B, T]`, how much each prediction counts.
+    /// `[B, T]`, the weight of each prediction.
     pub weights: Vec<f32>,
-    /// Of each pair of tokens that are to be equally likely: its row of `B T`, and both tokens.
+    /// The pairs of tokens that should be equally likely: the row in `B T`, and both tokens.
     pub gaps: Vec<(u32, [u32; 2])>,
-    /// How much these count.
+    /// The weight of the gaps.
     pub beta: f64,
 }
 
-/// A model with its loss, and what of it is trained.
+/// A model with its loss and its trained slices.
 ///
 /// ```
 /// use edgegrad::nn::{Rule, stream::Sum, transformer::{Config, Model}};
@@ -63,7 +64,7 @@ pub struct Batch {
 /// ```
 pub struct Tuner<T> {
     objective: Objective<T>,
-    /// The parameters, and behind them the leaves of adapters.
+    /// The parameters, then the leaves of adapters.
     leaves: Vec<Var>,
     shapes: Vec<[usize; 2]>,
     /// Which of them can have gradients of windows.
@@ -71,32 +72,32 @@ pub struct Tuner<T> {
     rule: Rule,
     leaving: Leaving,
     slices: Vec<Located>,
-    /// Whose gradients are computed, whether they are trained or not.
+    /// Parameters whose gradients are computed even if they are not trained.
     watched: Vec<usize>,
     /// Leaves with a gradient: those of slices, and those that are watched.
     trained: Vec<Var>,
     count: usize,
-    /// The reverse pass of the first part of a batch, and of the others, which add to it.
+    /// The reverse pass of the first part of a batch, and that of the others, which adds to it.
     plans: Option<[BackwardPlan; 2]>,
     states: BTreeMap<Slice, Optimizer<T>>,
-    /// Numbers of a slice side by side, and their gradient.
+    /// The elements of a slice made contiguous, and their gradient.
     hand: [Vec<T>; 2],
 }
 
-/// A slice, and where in its parameter's gradient it is.
+/// A slice, and its position in its parameter's gradient.
 struct Located {
     slice: Slice,
     leaf: Var,
-    /// Numbers in a row of the parameter.
+    /// Elements in a row of the parameter.
     columns: usize,
-    /// The window that the gradient has it in, and the numbers before that.
+    /// The window of the gradient that holds it, and the elements before that window.
     window: Window,
     before: usize,
 }
 
 impl Located {
-    /// Runs of neighbours: the first cell of each in the parameter and in its gradient, and how many
-    /// there are.
+    /// Contiguous runs: the first element of each in the parameter and in its gradient, and its
+    /// length.
     fn runs(&self) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
         let (whole, columns) = (&self.window, self.columns);
         let at = move |i: usize, j: usize| {
@@ -120,7 +121,7 @@ impl Located {
 }
 
 impl<T: Element> Tuner<T> {
-    /// Nothing is trained yet. `adapters` are leaves that can be trained beside the parameters.
+    /// A tuner that trains nothing yet. `adapters` are leaves that can be trained like parameters.
     pub fn new(
         objective: Objective<T>,
         adapters: Vec<Var>,
@@ -151,7 +152,7 @@ impl<T: Element> Tuner<T> {
         }
     }
 
-    /// The shapes of what can be trained, as matrices.
+    /// The shapes of everything that can be trained, as matrices.
     pub fn shapes(&self) -> &[[usize; 2]] {
         &self.shapes
     }
@@ -161,13 +162,13 @@ impl<T: Element> Tuner<T> {
         &mut self.objective
     }
 
-    /// From the next [`train`](Self::train) on, the whole gradient of these parameters is computed as
-    /// well: for policies that look at what they do not train.
+    /// From the next [`train`](Self::train) on, also computes the whole gradient of these
+    /// parameters: for policies that read gradients of frozen slices.
     pub fn watch(&mut self, parameters: Vec<usize>) {
         self.watched = parameters;
     }
 
-    /// From now on `slices` are trained and nothing else; plans a reverse pass to them alone.
+    /// Selects `slices` as the only trained ones, and plans a reverse pass to them alone.
     ///
     /// # Panics
     /// If one is not in the model.
@@ -217,17 +218,17 @@ impl<T: Element> Tuner<T> {
         }
     }
 
-    /// What is trained.
+    /// The trained slices.
     pub fn slices(&self) -> Slices {
         Slices::new(self.slices.iter().map(|s| s.slice.clone()).collect())
     }
 
-    /// How many numbers are trained.
+    /// The number of trained elements.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Bytes of the gradients and of the optimiser's state of what is trained.
+    /// Bytes of the gradients and of the optimizer state of the trained slices.
     pub fn bytes(&self) -> usize {
         let gradients: usize =
             self.trained.iter().map(|&x| self.objective.program.grad(x).len()).sum();
@@ -236,10 +237,10 @@ impl<T: Element> Tuner<T> {
         size_of::<T>() * (gradients + states)
     }
 
-    /// The loss of a batch that comes in parts, whose losses add up, and its gradient.
+    /// The loss of a batch in parts, whose losses add up, and its gradient.
     ///
     /// # Panics
-    /// If nothing was ever chosen to be trained, or a part has other sizes than the recording.
+    /// If no slices were ever selected, or a part has other sizes than the recording.
     pub fn gradient(&mut self, parts: &[Batch]) -> f64 {
         let plans = self.plans.as_ref().expect("what is trained was chosen");
         let mut loss = 0.0;
@@ -259,7 +260,7 @@ impl<T: Element> Tuner<T> {
         loss
     }
 
-    /// The norm of the gradient of what is trained.
+    /// The norm of the gradient of the trained slices.
     pub fn gradient_norm(&self) -> f64 {
         let squares = |&x: &Var| -> f64 {
             let gradient = self.objective.program.grad(x);
@@ -267,14 +268,14 @@ impl<T: Element> Tuner<T> {
             if of_leaf().map(|s| s.slice.len()).sum::<usize>() == gradient.len() {
                 return squared_norm(gradient);
             }
-            // There is more of it than is trained.
+            // The gradient holds more than the trained elements.
             let runs = of_leaf().flat_map(Located::runs);
             runs.map(|(_, g, n)| squared_norm(&gradient[g..g + n])).sum()
         };
         self.trained.iter().map(squares).sum::<f64>().sqrt()
     }
 
-    /// Updates what is trained by the gradient, after it is clipped to a norm.
+    /// Updates the trained slices by the gradient, after clipping its norm.
     pub fn update(&mut self, lr: f64, clip: Option<f64>) {
         let factor = clip.map_or(1.0, |limit| clip_factor(self.gradient_norm(), limit));
         let factor = (factor < 1.0).then(|| T::from_f64(factor));
@@ -304,7 +305,7 @@ impl<T: Element> Tuner<T> {
         self.hand = [numbers, gradient];
     }
 
-    /// One step: the gradient, and the update by it. Returns the loss before it.
+    /// A training step: the gradient, and the update by it. Returns the loss before the update.
     ///
     /// # Panics
     /// As [`gradient`](Self::gradient).
@@ -314,10 +315,10 @@ impl<T: Element> Tuner<T> {
         loss
     }
 
-    /// Sets the numbers of all parameters and of adapters.
+    /// Sets all parameters, then those of adapters, each in row-major order.
     ///
     /// # Panics
-    /// If there are others.
+    /// If their number or sizes differ.
     pub fn set_values(&mut self, values: &[Vec<T>]) {
         assert_eq!(values.len(), self.leaves.len(), "parameters");
         for (&x, numbers) in self.leaves.iter().zip(values) {
@@ -325,7 +326,7 @@ impl<T: Element> Tuner<T> {
         }
     }
 
-    /// The numbers of all parameters and of adapters.
+    /// All parameters, then those of adapters, each in row-major order.
     pub fn values(&self) -> Vec<Vec<T>> {
         self.leaves.iter().map(|&x| self.objective.program.value(x).to_vec()).collect()
     }

@@ -12,7 +12,7 @@ use crate::nn::transformer::{Config, Model};
 use crate::tuning::change::{Change, changes, graft, share_inside};
 use crate::tuning::dynamics::Track;
 use crate::tuning::lora::Adapters;
-use crate::tuning::{Found, Look, Plan, Slices, tune};
+use crate::tuning::{Found, Observed, Plan, Slices, tune};
 
 /// What a run has come to.
 pub type Report = TuningReport<Settings>;
@@ -62,7 +62,7 @@ pub fn run(
     let (mut done, mut track) = (0, Track::default());
     let probe = Settings { pairs: settings.probe.max(1), ..settings.clone() };
     let probe = task.with(&probe);
-    let outcome = tune(&mut tuner, &task, &mut *policy, &plan, &mut |look: Look<'_, f32>| {
+    let outcome = tune(&mut tuner, &task, &mut *policy, &plan, &mut |look: Observed<'_, f32>| {
         let model = adapters.model(base, look.tuner)?;
         let judgement = if look.step == 0 { judge.base() } else { judge.judge(&model) };
         if settings.probe > 0 {

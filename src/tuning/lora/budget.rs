@@ -1,6 +1,6 @@
-//! Which triplets may stay: the budget of AdaLoRA (Zhang et al. 2023, arXiv 2303.10512).
+//! The rank budget of AdaLoRA (Zhang et al. 2023, arXiv 2303.10512).
 //!
-//! A triplet of a gated adapter is a column of A, its gate and a row of B. Of each number w with
+//! A triplet of a gated adapter is a column of A, its gate and a row of B. For each element w with
 //! gradient g, at each step (the paper's section on importance; its P and Q are A and B here):
 //!
 //! ```text
@@ -11,11 +11,11 @@
 //! S_k    = s(lambda_k) + mean of s(A[.., k]) + mean of s(B[k, ..])
 //! ```
 //!
-//! The triplets of the largest S of the whole model are [kept](Kept), as many as the
-//! [`Schedule`] says. A gate that is not kept is 0; its triplet is scored on, so that it may come
-//! back when others fade.
+//! The triplets of the largest S in the whole model are [kept](Kept), as many as the [`Schedule`]
+//! says. The gate of any other triplet is 0; the triplet is still scored, so that it can return
+//! when others lose importance.
 //!
-//! A training step is: `backward`, [`keep_apart`], [`Importance::observe`], now and then
+//! A training step is: `backward`, [`keep_apart`], [`Importance::observe`], at some steps
 //! [`Kept::best`], and [`Kept::step`].
 
 use super::{Adapted, Adapters, Kind};
@@ -27,15 +27,15 @@ use crate::tape::{Program, Var};
 /// The decay rates of both averages in the paper.
 pub const BETAS: [f64; 2] = [0.85, 0.85];
 
-/// Adds to the gradients of A and B those of what keeps triplets apart, and returns it: the paper's
-/// regulariser, summed over adapters.
+/// Adds the gradients of the orthogonality penalty to those of A and B, and returns the penalty:
+/// the paper's regulariser, summed over adapters.
 ///
 /// ```text
 /// R = |A' A - 1|^2 + |B B' - 1|^2        sums of squares, 1 is [r, r]
 /// ```
 ///
-/// `weight` is what it counts in the loss (gamma, 0.1 to 0.5 in the paper); R itself is returned
-/// without it.
+/// `weight` is its weight in the loss (gamma, 0.1 to 0.5 in the paper); the returned R is not
+/// weighted.
 ///
 /// # Panics
 /// If the program has no gradients of these adapters.
@@ -53,7 +53,7 @@ pub fn keep_apart<T: Element>(weight: f64, program: &mut Program<T>, adapted: &A
     total
 }
 
-/// `|x' x - 1|^2` of `x [n, r]`, whose number j, k is at `at(j, k)`; its gradient is
+/// `|x' x - 1|^2` of `x [n, r]`, whose element (j, k) is at `at(j, k)`; its gradient is
 /// `4 x (x' x - 1)`.
 fn orthogonality<T: Element>(
     weight: f64,
@@ -79,7 +79,7 @@ fn orthogonality<T: Element>(
     off.iter().map(|x| x * x).sum()
 }
 
-/// The two averages of one number, `I_bar` and `U_bar`.
+/// The two averages of one element, `I_bar` and `U_bar`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Averages {
     sensitivity: f64,
@@ -98,14 +98,14 @@ impl Averages {
     }
 }
 
-/// How much the loss has depended on every triplet, smoothed over steps.
+/// The importance of every triplet for the loss, smoothed over steps.
 #[derive(Clone, Debug)]
 pub struct Importance {
     betas: [f64; 2],
     list: Vec<OfAdapter>,
 }
 
-/// Averages of the numbers of one adapter.
+/// Averages of the elements of one adapter.
 #[derive(Clone, Debug)]
 struct OfAdapter {
     /// `[N_in, r]`.
@@ -117,10 +117,10 @@ struct OfAdapter {
 }
 
 impl Importance {
-    /// Nothing observed yet; [`BETAS`] are usual.
+    /// Before the first observation; [`BETAS`] are usual.
     ///
     /// # Errors
-    /// If the adapters have no gates, or a decay rate is not from 0 to below 1.
+    /// If the adapters have no gates, or a decay rate is not in [0, 1).
     pub fn new<T: Element>(adapters: &Adapters<T>, betas: [f64; 2]) -> Result<Importance> {
         if adapters.kind() != Kind::Gated {
             let help = "make them with gates to give them a budget";
@@ -139,8 +139,8 @@ impl Importance {
         Ok(Importance { betas, list: of.collect() })
     }
 
-    /// Takes in the numbers and the gradients of a step, after the reverse pass and before the
-    /// update.
+    /// Updates the averages by the values and gradients of a step, after the reverse pass and
+    /// before the update.
     ///
     /// # Panics
     /// If the program is that of other adapters, or has no gradients of them.
@@ -176,7 +176,7 @@ impl Importance {
     }
 }
 
-/// How many triplets may stay at each step: the paper's cubic schedule.
+/// The number of triplets to keep at each step: the paper's cubic schedule.
 ///
 /// ```text
 /// b(t) = start                                                      t < warm_up
@@ -186,7 +186,7 @@ impl Importance {
 /// ```
 ///
 /// This is what the authors' code computes, which counts from the end of the warm-up: it falls from
-/// `start` to `end` without a jump. Parts of a triplet are cut off.
+/// `start` to `end` without a jump. The budget is rounded down.
 ///
 /// ```
 /// use edgegrad::tuning::lora::budget::Schedule;
@@ -199,16 +199,16 @@ pub struct Schedule {
     pub start: usize,
     /// Triplets at the end.
     pub end: usize,
-    /// Steps before the first is taken away.
+    /// Steps before the first triplet is pruned.
     pub warm_up: usize,
-    /// Steps after the last was taken away.
+    /// Steps after the last triplet is pruned.
     pub cool_down: usize,
     /// All steps.
     pub steps: usize,
 }
 
 impl Schedule {
-    /// Whether it falls, and has the time to.
+    /// Checks that the budget falls, and has the time to.
     ///
     /// # Errors
     /// If it rises, or warms up and cools down for longer than it runs. The place is the field.
@@ -240,7 +240,7 @@ impl Schedule {
     }
 }
 
-/// Which triplets may stay, by adapter.
+/// The kept triplets, by adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept(Vec<Vec<bool>>);
 
@@ -250,15 +250,15 @@ impl Kept {
         Kept(adapters.list().iter().map(|adapter| vec![true; adapter.rank]).collect())
     }
 
-    /// The `budget` triplets of the largest scores; among equals the first, adapter by adapter.
-    /// A score that is not a number comes last.
+    /// The `budget` triplets of the largest scores; among equals the first, adapter by adapter. NaN
+    /// comes last.
     pub fn best(scores: &[Vec<f64>], budget: usize) -> Kept {
         let number = |x: f64| if x.is_nan() { f64::NEG_INFINITY } else { x };
         let of = |(i, list): (usize, &Vec<f64>)| {
             list.iter().enumerate().map(|(k, &s)| (number(s), i, k)).collect::<Vec<_>>()
         };
         let mut order: Vec<(f64, usize, usize)> = scores.iter().enumerate().flat_map(of).collect();
-        // Stable, so equals stay in their order.
+        // Stable, so equals keep their order.
         order.sort_by(|x, y| y.0.total_cmp(&x.0));
         let mut kept: Vec<Vec<bool>> = scores.iter().map(|list| vec![false; list.len()]).collect();
         order.iter().take(budget).for_each(|&(_, i, k)| kept[i][k] = true);
@@ -270,7 +270,7 @@ impl Kept {
         &self.0
     }
 
-    /// How many triplets stay.
+    /// The number of kept triplets.
     pub fn count(&self) -> usize {
         self.0.iter().flatten().filter(|kept| **kept).count()
     }
@@ -287,12 +287,13 @@ impl Kept {
         }
     }
 
-    /// One update of all that is kept, after [`Optimizer::begin_step`]; the gates of other triplets
-    /// are set to 0 and their columns of A and rows of B stay as they are, whatever an optimiser
-    /// remembers of them or takes away by weight decay. It sees zeros for their gradients.
+    /// One update of everything kept, after [`Optimizer::begin_step`]. The gates of other triplets
+    /// are set to 0; their columns of A and rows of B do not change, whatever the optimizer's
+    /// momentum or weight decay. It sees zeros for their gradients.
     ///
     /// # Panics
-    /// If the program or the optimiser (which is made for [`Adapters::sizes`]) is of other adapters.
+    /// If the program or the optimizer (which is made for [`Adapters::sizes`]) is of other
+    /// adapters.
     #[track_caller]
     pub fn step<T: Element>(
         &self,
@@ -306,7 +307,7 @@ impl Kept {
         for (i, (x, kept)) in vars.iter().zip(&self.0).enumerate() {
             let (r, gates) = (kept.len(), x.gates.expect("gated adapters"));
             let (n_out, whole) = (program.shape(x.b).last(), kept.iter().all(|kept| *kept));
-            // The triplet of each number of A, of the gates and of B.
+            // The triplet of each element of A, of the gates and of B.
             let mut update = |part: usize, x: Var, triplet: &dyn Fn(usize) -> usize| {
                 let (numbers, gradient) = program.value_and_grad_mut(x);
                 let held = (0..numbers.len()).filter(|&j| !kept[triplet(j)]);
@@ -324,7 +325,7 @@ impl Kept {
     }
 }
 
-/// Sets the gates of what is not kept to 0.
+/// Sets the gates of triplets that are not kept to 0.
 #[track_caller]
 fn close<T: Element>(gates: &mut [T], kept: &[bool]) {
     assert_eq!(gates.len(), kept.len(), "gates");

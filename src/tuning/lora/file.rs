@@ -1,5 +1,5 @@
-//! Folders of adapters: `adapters.json` says which and for what model, `adapters.safetensors` holds
-//! their numbers.
+//! Folders of adapters: `adapters.json` lists them and their base model, `adapters.safetensors`
+//! holds their weights.
 //!
 //! ```text
 //! {"format": 1, "base": "9f86d0..", "alpha": 16.0, "gated": false,
@@ -30,7 +30,7 @@ const FORMAT: u32 = 1;
 /// Adapters and the model they were trained on.
 #[derive(Clone, Debug)]
 pub struct Saved<T: Element> {
-    /// The [hash](crate::checkpoints::hash) of the folder of the model, as text.
+    /// The [hash](crate::checkpoints::hash) of the base model's folder.
     pub base: String,
     /// The adapters.
     pub adapters: Adapters<T>,
@@ -55,10 +55,10 @@ struct Entry {
 }
 
 impl<T: Element> Saved<T> {
-    /// Makes the folder `path`, whole or not at all.
+    /// Creates the folder `path`, completely or not at all.
     ///
     /// # Errors
-    /// If there is one already, it cannot be written, or a number is not finite.
+    /// If it already exists, it cannot be written, or an element is not finite.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let (text, tensors) = (self.text(), self.tensors(path.as_ref())?);
         atomic::write_folder(path, |folder| {
@@ -67,11 +67,11 @@ impl<T: Element> Saved<T> {
         })
     }
 
-    /// Reads a folder of adapters; `f64` numbers are rounded if T is `f32`, everything else is bit
-    /// for bit what was written.
+    /// Reads a folder of adapters; `f64` values are rounded if T is `f32`, everything else is read
+    /// bit by bit.
     ///
-    /// Whether they fit a model is for [`Adapters::check`], whether it is theirs for
-    /// [`check_base`](Self::check_base).
+    /// [`Adapters::check`] checks whether they fit a model, [`check_base`](Self::check_base)
+    /// whether it is the one they were trained on.
     ///
     /// # Errors
     /// If a file is missing or damaged; the place is the file, and the key or tensor in it.
@@ -83,8 +83,8 @@ impl<T: Element> Saved<T> {
     }
 
     /// Reads adapters from the bytes of their two files, `adapters.json` and
-    /// `adapters.safetensors`. Whatever they are, it does not panic, and takes no more memory than
-    /// a few times their size.
+    /// `adapters.safetensors`. No input makes it panic or take more than a few times its own size
+    /// in memory.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -92,10 +92,10 @@ impl<T: Element> Saved<T> {
         interpret(TEXT, text, &Tensors::from_bytes(NUMBERS, numbers)?)
     }
 
-    /// Whether they were trained on the model of this [hash](crate::checkpoints::hash).
+    /// Checks that they were trained on the model with this [hash](crate::checkpoints::hash).
     ///
     /// # Errors
-    /// If it was another; `place` names the folder of the adapters.
+    /// If they were trained on another; `place` names the folder of the adapters.
     pub fn check_base(&self, place: impl Display, hash: &str) -> Result<()> {
         if self.base == hash {
             return Ok(());
@@ -166,7 +166,7 @@ fn interpret<T: Element>(place: impl Display, text: &[u8], tensors: &Tensors) ->
     Ok(Saved { base: text.base, adapters })
 }
 
-/// The sites that are named, each once: nothing is read twice.
+/// The named sites, each once, so that no tensor is read twice.
 fn named(text: &Text) -> Result<Vec<Site>> {
     check_alpha(text.alpha)?;
     let sites: Vec<Site> =
@@ -175,7 +175,7 @@ fn named(text: &Text) -> Result<Vec<Site>> {
     Ok(sites)
 }
 
-/// One adapter; its tensors are crossed out of those that are `unread`.
+/// One adapter; removes its tensors from those that are `unread`.
 fn adapter<T: Element>(
     site: Site,
     rank: usize,
@@ -186,13 +186,13 @@ fn adapter<T: Element>(
 ) -> Result<Adapter<T>> {
     let mut read = |part: &str, shape: &dyn Fn(&[usize]) -> Vec<usize>| -> Result<_> {
         let name = format!("{site}.{part}");
-        // One that is missing is told so by name.
+        // An empty shape leads to the error that names a missing tensor.
         let shape = shape(tensors.shape(&name).unwrap_or_default());
         let numbers = tensors.get_shaped::<T>(&name, &shape)?;
         unread.remove(&name);
         Ok((shape, Buffer::from(&numbers[..])))
     };
-    // The side that the rank does not give is as the file has it.
+    // The size that the rank does not determine is as the file has it.
     let (shape_a, a) = read("A", &|got| vec![got.first().copied().unwrap_or(0), rank])?;
     let (shape_b, b) = read("B", &|got| vec![rank, got.last().copied().unwrap_or(0)])?;
     let gates = match kind {

@@ -1,4 +1,4 @@
-//! Adapters as part of the matrices they stand beside: `W + scale A diag(lambda) B`.
+//! Adapters merged into their matrices: `W + scale A diag(lambda) B`.
 
 use super::{Adapter, Adapters};
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::nn::transformer::Model;
 use crate::simd::Element;
 
 impl<T: Element> Adapter<T> {
-    /// `[N_in, N_out]`: `scale A diag(lambda) B`, added up in doubles.
+    /// `scale A diag(lambda) B`, `[N_in, N_out]` in row-major order, summed in doubles.
     pub fn product(&self) -> Vec<f64> {
         let [n_in, n_out] = self.shape();
         let mut product = vec![0.0; n_in * n_out];
@@ -26,8 +26,8 @@ impl<T: Element> Adapter<T> {
 }
 
 impl<T: Element> Adapters<T> {
-    /// Adds every adapter to its matrix, so that the model computes without branches what it
-    /// computed with them. Matrices that other models share stay as they are there.
+    /// Adds every adapter to its matrix, so that the model computes the same without branches.
+    /// Matrices that are shared with other models are copied first.
     ///
     /// # Errors
     /// If they do not [fit](Self::check); the model is then unchanged.
@@ -35,8 +35,8 @@ impl<T: Element> Adapters<T> {
         self.change(model, 1.0)
     }
 
-    /// Takes away again what [`merge`](Self::merge) has added: the same matrices up to rounding. A
-    /// copy of the model's weights, which costs nothing while they are shared, is exact.
+    /// Subtracts what [`merge`](Self::merge) has added: the same matrices up to rounding. A copy of
+    /// the model's weights, which is free while they are shared, restores them exactly.
     ///
     /// # Errors
     /// As [`merge`](Self::merge).
@@ -50,7 +50,7 @@ impl<T: Element> Adapters<T> {
         for adapter in self.list() {
             let site = adapter.site.to_string();
             let at = names.iter().position(|p| p.name == site).expect("checked above");
-            // Taken out, written to (a shared one becomes our own copy) and shared again.
+            // Taken out, written to (which copies a shared buffer) and shared again.
             let mut w = std::mem::take(&mut model.weights[at]);
             for (w, change) in w.iter_mut().zip(adapter.product()) {
                 *w = T::from_f64(w.to_f64() + sign * change);

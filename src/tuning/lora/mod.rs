@@ -1,4 +1,4 @@
-//! Low-rank adapters: a few numbers beside a matrix that stays as it is.
+//! Low-rank adapters: a few trained parameters beside a frozen matrix.
 //!
 //! For a matrix `W [N_in, N_out]` of a model, an adapter of rank r adds a branch
 //!
@@ -11,7 +11,7 @@
 //! The plain ones are LoRA (Hu et al. 2021, arXiv 2106.09685): A starts random and B at zero, so
 //! that a fresh adapter changes nothing. The gated ones are the triplets of AdaLoRA (Zhang et al.
 //! 2023, arXiv 2303.10512): A and B start random and the gates at zero, and a [`budget`] decides
-//! which gates may open. Ranks can follow a circuit: see [`ranks()`].
+//! which gates may be nonzero. Ranks can follow a circuit: see [`ranks()`].
 //!
 //! ```
 //! use edgegrad::nn::transformer::{Config, Model};
@@ -26,7 +26,7 @@
 //! let mut o = Objective::record(&config, 1, 3, 0, &mut stream);
 //! o.set_weights(&Model::random(&config, 0).weights);
 //! stream.set(&mut o.program, &adapters);
-//! // Nothing of the model is among what is trained.
+//! // The model itself is not trained.
 //! let plan = o.program.plan_backward(o.loss, &stream.parameters());
 //! # o.set(&[1, 2, 3], &[2, 3, 4], &[1.0; 3]);
 //! o.program.forward();
@@ -71,7 +71,7 @@ pub struct Adapter<T: Element> {
     pub site: Site,
     /// The rank r.
     pub rank: usize,
-    /// What the branch is multiplied by: `alpha / r`.
+    /// The factor on the branch: `alpha / r`.
     pub scale: f64,
     /// `[N_in, r]`.
     pub a: Buffer<T>,
@@ -84,12 +84,12 @@ pub struct Adapter<T: Element> {
 impl<T: Element> Adapter<T> {
     /// A fresh one for a matrix `[n_in, n_out]`.
     ///
-    /// A is of N(0, 1 / N_in). The paper says only "a random Gaussian"; this variance lets `x A` be
-    /// as large as `x` was after its norm, as the model's own matrices do at their start (the
-    /// authors' code draws evenly with a third of it). With gates, B is of N(0, 1 / N_out): columns
-    /// of A and rows of B then have length 1 in the mean, and are orthogonal in the mean, which
-    /// AdaLoRA's regulariser asks of them. Every matrix has random numbers of its own, so that one
-    /// site more leaves the others as they were.
+    /// A is drawn from N(0, 1 / N_in). The paper says only "a random Gaussian"; this variance makes
+    /// `x A` as large as the normed `x`, as the model's own matrices do at their initialisation
+    /// (the authors' code draws uniformly with a third of it). With gates, B is drawn from N(0, 1 /
+    /// N_out): columns of A and rows of B then have unit length and are orthogonal in expectation,
+    /// which AdaLoRA's regulariser asks of them. Every matrix has a random stream of its own, so
+    /// another site does not change the others.
     fn fresh(
         site: Site,
         rank: usize,
@@ -118,12 +118,12 @@ impl<T: Element> Adapter<T> {
         [self.a.len() / self.rank, self.b.len() / self.rank]
     }
 
-    /// How many numbers it has.
+    /// The number of its parameters.
     pub fn parameters(&self) -> usize {
         self.sizes().into_iter().sum()
     }
 
-    /// How many numbers A, the gates (if there are any) and B have.
+    /// The numbers of elements of A, the gates (if there are any) and B.
     fn sizes(&self) -> Vec<usize> {
         let gates = self.gates.as_ref().map(|gates| gates.len());
         [Some(self.a.len()), gates, Some(self.b.len())].into_iter().flatten().collect()
@@ -143,7 +143,7 @@ impl<T: Element> Adapters<T> {
     ///
     /// # Errors
     /// If the model has no such matrix, a rank is 0 or larger than its matrix, a site is named
-    /// twice, or `alpha` is not a number above 0. The place of the error is the matrix.
+    /// twice, or `alpha` is not a positive number. The place of the error is the matrix.
     pub fn new(
         config: &Config,
         sites: &[(Site, usize)],
@@ -162,7 +162,7 @@ impl<T: Element> Adapters<T> {
         Ok(Adapters::sorted(list, kind, alpha))
     }
 
-    /// Adapters of distinct sites, put in order.
+    /// Adapters of distinct sites, sorted.
     fn sorted(mut list: Vec<Adapter<T>>, kind: Kind, alpha: f64) -> Adapters<T> {
         list.sort_by_key(|adapter| adapter.site);
         Adapters { alpha, kind, list }
@@ -173,7 +173,7 @@ impl<T: Element> Adapters<T> {
         &self.list
     }
 
-    /// What `scale` is the r-th part of.
+    /// The `alpha` of `scale = alpha / r`.
     pub fn alpha(&self) -> f64 {
         self.alpha
     }
@@ -183,23 +183,23 @@ impl<T: Element> Adapters<T> {
         self.kind
     }
 
-    /// How many numbers they have together: what is trained.
+    /// The number of their parameters together: what is trained.
     pub fn parameters(&self) -> usize {
         self.list.iter().map(Adapter::parameters).sum()
     }
 
-    /// The sizes of all parameters, for an [optimiser](crate::nn::Optimizer): of each adapter A, the
-    /// gates (if there are any) and B, in the order of [`Adapted::parameters`].
+    /// The sizes of all parameters, for an [optimizer](crate::nn::Optimizer): of each adapter A,
+    /// the gates (if there are any) and B, in the order of [`Adapted::parameters`].
     pub fn sizes(&self) -> Vec<usize> {
         self.list.iter().flat_map(Adapter::sizes).collect()
     }
 
-    /// The sum of all ranks: how many triplets of a column of A, a gate and a row of B there are.
+    /// The sum of all ranks: the number of triplets of a column of A, a gate and a row of B.
     pub fn total_rank(&self) -> usize {
         self.list.iter().map(|adapter| adapter.rank).sum()
     }
 
-    /// Whether they fit a model of this shape: before they are merged or recorded.
+    /// Checks that they fit a model of this shape, before they are merged or recorded.
     ///
     /// # Errors
     /// If the model has no such matrix, or one of another shape. The place is the matrix.

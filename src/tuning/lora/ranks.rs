@@ -1,19 +1,19 @@
-//! Ranks that follow a circuit: more where more of it lies.
+//! Ranks that follow a circuit: larger for the matrices that hold more of it.
 //!
-//! CircuitLoRA (Wang et al. 2025, arXiv 2502.11812) gives layers whose edges change most in tuning a
-//! higher rank than the others. Here ranks are in proportion to any importance (the sum of a
-//! circuit's scores by layer or by matrix), as seats of a parliament are to votes: by Webster's and
-//! Sainte-Lague's quotients, which favour neither large nor small shares.
+//! CircuitLoRA (Wang et al. 2025, arXiv 2502.11812) gives a higher rank to layers whose edges
+//! change most in tuning. Here ranks are proportional to any importance (the sum of a circuit's
+//! scores by layer or by matrix), by Webster's (Sainte-Lague's) apportionment, which favours
+//! neither large nor small shares.
 
 use crate::error::{Error, Result};
 use std::ops::RangeInclusive;
 
-/// `[M] -> [M]`: ranks within `bounds` that add up to `total`, in proportion to `importance` as far
+/// `[M] -> [M]`: ranks within `bounds` that add up to `total`, proportional to `importance` as far
 /// as bounds and whole numbers allow.
 ///
-/// All begin at the lower bound; then one rank after the other goes where
-/// `importance / (2 rank + 1)` is largest, among equals to the one of the lowest rank, and then to
-/// the first. So a larger total never takes a rank away.
+/// All start at the lower bound; then each further rank goes to the largest
+/// `importance / (2 rank + 1)`, among equals to the lowest rank, and then to the first. So a larger
+/// total never takes a rank away.
 ///
 /// ```
 /// use edgegrad::tuning::lora::ranks;
@@ -23,7 +23,7 @@ use std::ops::RangeInclusive;
 /// ```
 ///
 /// # Errors
-/// If the bounds do not allow the total, or an importance is not a number of at least 0.
+/// If the bounds do not allow the total, or an importance is negative or NaN.
 pub fn ranks(
     importance: &[f64],
     total: usize,

@@ -1,4 +1,4 @@
-//! Which matrices can have an adapter.
+//! The matrices that can have an adapter.
 
 use crate::error::{Error, Result};
 use crate::named::Named;
@@ -11,11 +11,11 @@ use std::fmt;
 pub enum Matrix {
     /// `attn.W_QKV [D, (H + 2 KV) K]`: queries, keys and values of all heads.
     Qkv,
-    /// `attn.W_O [H K, D]`: what the heads write.
+    /// `attn.W_O [H K, D]`: the heads' output projection.
     Output,
-    /// `mlp.W_in [D, F or 2 F]`: what the neurons read.
+    /// `mlp.W_in [D, F or 2 F]`: the neurons' input projection.
     MlpIn,
-    /// `mlp.W_out [F, D]`: what the neurons write.
+    /// `mlp.W_out [F, D]`: the neurons' output projection.
     MlpOut,
 }
 
@@ -48,13 +48,13 @@ impl Site {
     /// The site of the parameter `name`, such as `blocks.0.attn.W_QKV`.
     ///
     /// # Errors
-    /// If that is no name of a matrix of a layer.
+    /// If no matrix of a layer has this name.
     pub fn parse(name: &str) -> Result<Site> {
         let site = name.strip_prefix("blocks.").and_then(|rest| {
             let (layer, matrix) = rest.split_once('.')?;
             Some(Site { layer: layer.parse().ok()?, matrix: Matrix::from_name(matrix)? })
         });
-        // One name for each: no `+0` and no `00`.
+        // A single spelling: no `+0` and no `00`.
         site.filter(|site| site.to_string() == name).ok_or_else(|| {
             let known = Matrix::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
             let help = format!("write blocks.LAYER.MATRIX with one of {known}");

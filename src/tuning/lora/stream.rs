@@ -24,21 +24,21 @@ impl AdapterVars {
     }
 }
 
-/// One running sum, with a low-rank branch beside every matrix that has an adapter.
+/// The plain stream with a low-rank branch beside every matrix that has an adapter.
 ///
-/// A and B are leaves of their own. The gradient of the matrix is nobody's input, so a reverse pass
-/// that wants [those](Self::parameters) alone neither computes it nor keeps memory for it.
+/// A and B are leaves of their own. A reverse pass to [those](Self::parameters) alone neither
+/// computes the gradient of the matrix nor allocates memory for it.
 #[derive(Clone, Debug)]
 pub struct Adapted {
     sum: Sum,
-    plans: Vec<Plan>,
+    plans: Vec<Branch>,
     /// By adapter; `None` until its part has been recorded.
     vars: Vec<Option<AdapterVars>>,
 }
 
 /// What has to be recorded for an adapter.
 #[derive(Clone, Debug)]
-struct Plan {
+struct Branch {
     site: Site,
     rank: usize,
     scale: f64,
@@ -47,21 +47,21 @@ struct Plan {
 }
 
 impl Adapted {
-    /// A stream for one recording of a model with these adapters. Their numbers are not taken:
-    /// [`set`](Self::set) does that.
+    /// A stream for one recording of a model with these adapters. It does not copy their weights:
+    /// [`set`](Self::set) does.
     pub fn new<T: Element>(adapters: &Adapters<T>) -> Adapted {
         let plan = |x: &Adapter<T>| {
             let (gated, shape) = (x.gates.is_some(), x.shape());
-            Plan { site: x.site, rank: x.rank, scale: x.scale, gated, shape }
+            Branch { site: x.site, rank: x.rank, scale: x.scale, gated, shape }
         };
-        let plans: Vec<Plan> = adapters.list().iter().map(plan).collect();
+        let plans: Vec<Branch> = adapters.list().iter().map(plan).collect();
         Adapted { sum: Sum::default(), vars: vec![None; plans.len()], plans }
     }
 
     /// The variables of each adapter, in the order of [`Adapters::list`].
     ///
     /// # Panics
-    /// If the recorded model lacks the matrix of one: [`Adapters::check`] would have said so.
+    /// If the recorded model lacks the matrix of one; [`Adapters::check`] finds that before.
     #[track_caller]
     pub fn vars(&self) -> Vec<AdapterVars> {
         let pairs = self.vars.iter().zip(&self.plans);
@@ -70,7 +70,7 @@ impl Adapted {
             .collect()
     }
 
-    /// All variables, in the order of [`Adapters::sizes`]: what a training run asks gradients of.
+    /// All variables, in the order of [`Adapters::sizes`]: those that training needs gradients of.
     ///
     /// # Panics
     /// As [`vars`](Self::vars).
@@ -97,7 +97,7 @@ impl Adapted {
         }
     }
 
-    /// Takes the numbers that a program has come to.
+    /// Copies the adapters' current weights from a program.
     ///
     /// # Panics
     /// If the program is that of other adapters.
@@ -119,8 +119,8 @@ impl Adapted {
         }
     }
 
-    /// Records `scale (x A) * lambda`: `[B, T, N_in] -> [B, T, r]`, and gives B as well; nothing if
-    /// the matrix has no adapter.
+    /// Records `scale (x A) * lambda`: `[B, T, N_in] -> [B, T, r]`, and returns B as well; `None`
+    /// if the matrix has no adapter.
     #[track_caller]
     fn branch<T: Element>(
         &mut self,
@@ -129,7 +129,7 @@ impl Adapted {
         x: Var,
     ) -> Option<(Var, Var)> {
         let i = self.plans.iter().position(|plan| Some(plan.site) == site)?;
-        let &Plan { site, rank, scale, gated, shape: [n_in, n_out] } = &self.plans[i];
+        let &Branch { site, rank, scale, gated, shape: [n_in, n_out] } = &self.plans[i];
         assert!(self.vars[i].is_none(), "{site} was recorded twice with one stream");
         let a = tape.leaf(&format!("{site}.A"), [n_in, rank]);
         let gates = gated.then(|| tape.leaf(&format!("{site}.lambda"), [rank]));
@@ -139,7 +139,7 @@ impl Adapted {
         if let Some(gates) = gates {
             low = ops::mul(tape, low, gates);
         }
-        // Of r numbers rather than of N_out.
+        // The factor is applied to r elements rather than to N_out.
         Some((if scale == 1.0 { low } else { ops::scale(tape, low, scale) }, b))
     }
 }

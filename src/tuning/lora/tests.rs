@@ -16,8 +16,8 @@ use std::fs;
 const BATCH: usize = 2;
 const TIME: usize = 5;
 
-/// Small models that differ in all that adapters see: biases, gates, shared keys, parallel parts,
-/// no MLP at all.
+/// Small models that differ in everything that adapters see: biases, gates, shared keys, parallel
+/// blocks, no MLP at all.
 fn configs() -> Vec<Config> {
     let gpt2 = Config {
         vocab: 11,
@@ -60,7 +60,7 @@ fn sites(config: &Config) -> Vec<(Site, usize)> {
     all.into_iter().zip(ranks).collect()
 }
 
-/// Adapters none of whose numbers is 0.
+/// Adapters without zeros.
 fn trained(config: &Config, kind: Kind) -> Adapters<f64> {
     let mut adapters = Adapters::new(config, &sites(config), kind, 3.0, 7).expect("they fit");
     let mut points = Points::new(5);
@@ -109,7 +109,7 @@ fn bits(x: &[f64]) -> Vec<u64> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
-/// The largest difference, relative to the largest number.
+/// The largest difference, relative to the largest element.
 fn error(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len());
     let difference = x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
@@ -231,7 +231,7 @@ fn only_adapters_are_trained() {
     for (&x, w) in o.transformer.parameters.iter().zip(&model.weights) {
         assert_eq!(o.program.value(x).as_ptr(), w.as_ptr());
     }
-    // What was learned can be taken, and does the same in a program of its own.
+    // The trained adapters can be fetched, and do the same in another program.
     stream.fetch(&o.program, &mut adapters);
     assert_eq!(with(&model, &adapters).0.loss(), o.loss());
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::tensor::Buffer;
 use crate::tuning::change::{changes, graft, share_inside};
 
-/// A model, and the same with some parameters moved by 0.5 in every number.
+/// A model, and the same with 0.5 added to every element of some parameters.
 fn moved(config: &Config, names: &[&str]) -> (Model<f64>, Model<f64>) {
     let before = Model::random(config, 1);
     let mut after = before.clone();
@@ -19,7 +19,7 @@ fn changes_are_told_by_head_and_matrix() {
     let config = config();
     let (before, mut after) = moved(&config, &["blocks.1.mlp.W_in"]);
     let at = config.parameters().iter().position(|p| p.name == "blocks.0.attn.W_QKV");
-    // A number of the keys of head 2: columns 12..24 are keys, four each.
+    // An element of the keys of head 2: columns 12..24 are keys, four each.
     after.weights[at.expect("it")][3 * 36 + 21] += 2.0;
     let found = changes(&before, &after);
     let some: Vec<(&str, f64)> =

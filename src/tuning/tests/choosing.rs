@@ -14,7 +14,8 @@ fn pairs(seed: u64) -> Pairs {
         let list = |rng: &mut Rng| (0..TIME).map(|_| rng.below(11)).collect::<Vec<_>>();
         let (clean, corrupted) = (list(&mut rng), list(&mut rng));
         format!(
-            "{{\"clean\": {clean:?}, \"corrupted\": {corrupted:?}, \"answer\": 3, \"distractor\": 8}}\n"
+            "{{\"clean\": {clean:?}, \"corrupted\": {corrupted:?}, \
+             \"answer\": 3, \"distractor\": 8}}\n"
         )
     };
     let text: String = (0..8).map(|_| line()).collect();
@@ -51,8 +52,8 @@ fn find(d: Discovery) -> (Finder, Found) {
     (finder, found)
 }
 
-/// Scores are there (on a processor the authors' were all zero), only edges that exist are chosen
-/// (they chose of all pairs of nodes), and as many as asked, the largest.
+/// Scores are not all zero (on a processor the authors' were), only existing edges are chosen (they
+/// chose among all pairs of nodes), and as many as asked, the largest.
 #[test]
 fn the_largest_edges_are_found() {
     let (finder, found) = find(discovery(Select::Edges, 12.0));
@@ -68,8 +69,8 @@ fn the_largest_edges_are_found() {
     assert_eq!(found.ends, Ends::of(finder.graph(), &found.kept));
 }
 
-/// Sums over a node's edges do not depend on the order in which nodes are looked at, nor do an MLP's
-/// two ends share a name: both went wrong in the authors' code.
+/// Sums over a node's edges do not depend on the order of nodes, and an MLP's two ends have
+/// different names: both were wrong in the authors' code.
 #[test]
 fn the_best_ends_have_the_largest_sums() {
     let (finder, found) = find(discovery(Select::Nodes, 7.0));
@@ -89,12 +90,12 @@ fn the_best_ends_have_the_largest_sums() {
     sums.zip(chosen).for_each(|(s, is)| if *is { inside.push(*s) } else { outside.push(*s) });
     let least = inside.iter().copied().fold(f64::MAX, f64::min);
     assert!(least > 0.0 && outside.iter().all(|s| *s <= least));
-    // Edges lie between chosen ends.
+    // Edges connect chosen ends.
     let all = Ends::of(graph, &found.kept);
     assert!(all.writers.iter().zip(&found.ends.writers).all(|(a, b)| !a || *b));
 }
 
-/// A share of the numbers is filled with the ends that score most for what they own.
+/// A share of the parameters is filled with the ends of the largest score per parameter.
 #[test]
 fn a_share_is_filled_with_the_densest_ends() {
     let (finder, all) = find(discovery(Select::Share, 1.0));
@@ -105,7 +106,8 @@ fn a_share_is_filled_with_the_densest_ends() {
     for share in [0.05, 0.25, 0.6] {
         let (_, some) = find(discovery(Select::Share, share));
         let got = count(&some.ends) as f64 / whole as f64;
-        // The smallest end, a head's queries, is 52 of 1,344 numbers; shared biases count once.
+        // The smallest end, a head's queries, owns 52 of 1,344 parameters; shared biases count
+        // once.
         assert!(got <= share + 1e-9 && got > share - 0.13, "{got} of {share}");
         assert!(some.ends.count() > 0);
     }

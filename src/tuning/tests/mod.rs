@@ -1,4 +1,4 @@
-//! The laws of tuning, and a test for each error of the authors' code that could come back.
+//! The laws of tuning, and a regression test for each known error of the authors' code.
 
 mod changing;
 mod choosing;
@@ -33,7 +33,7 @@ fn config() -> Config {
     }
 }
 
-/// Grouped queries, a gated MLP, no biases, tied.
+/// Grouped-query attention, a gated MLP, no biases, tied.
 fn other_config() -> Config {
     Config {
         heads: 4,
@@ -65,7 +65,7 @@ fn tuner<T: crate::simd::Element>(
     Tuner::new(objective, vec![], rule, leaving)
 }
 
-/// A batch of random tokens, `of` rows of `BATCH` that count for the whole.
+/// A batch of random tokens: `of` rows of `BATCH`, weighted for the whole batch.
 fn batch(seed: u32, rows: std::ops::Range<usize>) -> Batch {
     let mut rng = Rng::new(7, Purpose::Data, seed);
     let tokens: Vec<u32> = (0..BATCH * (TIME + 1)).map(|_| rng.below(11) as u32).collect();

@@ -2,7 +2,7 @@ use super::*;
 use crate::graph::Node;
 use crate::tuning::slices::{Cells, shapes};
 
-/// The numbers that a circuit of these edges trains, as `name[rows, columns]`.
+/// The elements that a circuit of these edges trains, as `name[rows, columns]`.
 fn trained(config: &Config, edges: &[&str], extras: Extras) -> Vec<String> {
     let graph = graph(config);
     let kept: Vec<bool> =
@@ -20,7 +20,7 @@ fn trained(config: &Config, edges: &[&str], extras: Extras) -> Vec<String> {
 const BARE: Extras = Extras { biases: false, embeddings: false, norms: false, unembedding: false };
 
 /// The authors trained one head of a layer where several were chosen, all heads' queries where one
-/// was, and one number of `b_O`.
+/// was, and one element of `b_O`.
 #[test]
 fn heads_own_their_rows_and_columns() {
     let edges = ["a0.h0->logits", "a0.h2->a1.h1<k>"];
@@ -45,8 +45,8 @@ fn heads_own_their_rows_and_columns() {
     );
 }
 
-/// The authors could never train the first layer's readers nor the last MLP's output, for want of
-/// embeddings and logits in the graph, and trained `W_O` where an MLP was chosen.
+/// The authors could never train the first layer's readers nor the last MLP's output, because their
+/// graph has no embeddings and logits, and trained `W_O` where an MLP was chosen.
 #[test]
 fn mlps_and_both_ends_of_the_stream_own_theirs() {
     assert_eq!(
@@ -91,7 +91,7 @@ fn gates_and_shared_keys_own_theirs() {
     assert_eq!(
         trained(&config, &["input->a0.kv1<v>"], BARE),
         [
-            // Four queries, two keys, then values, four numbers each.
+            // Four queries, two keys, then values, each of width four.
             "blocks.0.attn.W_QKV 0..12 28..32"
         ]
     );

@@ -3,7 +3,7 @@ use crate::rng::Rng;
 use crate::tuning::slices::{Cells, Slice, shapes};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, proptest};
 
-/// Which numbers of all parameters differ in their bits.
+/// Which elements of all parameters differ in their bits.
 fn changed(before: &[Vec<f32>], after: &[Vec<f32>]) -> Vec<Vec<bool>> {
     let differ = |(a, b): (&Vec<f32>, &Vec<f32>)| {
         a.iter().zip(b).map(|(a, b)| a.to_bits() != b.to_bits()).collect()
@@ -14,8 +14,8 @@ fn changed(before: &[Vec<f32>], after: &[Vec<f32>]) -> Vec<Vec<bool>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Outside of the circuits not one bit changes, whatever the rule, also when circuits come and
-    /// go: zero gradients in stacked tensors kept moving by momentum and decay in the authors' code.
+    /// Outside the circuits not one bit changes, whatever the rule, even as circuits change: zero
+    /// gradients in stacked tensors kept moving by momentum and decay in the authors' code.
     #[test]
     fn what_is_not_trained_keeps_its_bits(
         marks in prop::collection::vec(any::<u16>(), 3),
@@ -49,16 +49,17 @@ proptest! {
             let outside = moved.iter().zip(now.marks());
             prop_assert!(outside.clone().all(|(m, now)| m.iter().zip(now).all(|(m, n)| !m || *n)));
             let inside: usize = moved.iter().flatten().filter(|&&m| m).count();
-            // Nearly all that is trained moves; an embedding of a token that is not there may not.
+            // Nearly everything trained moves; an embedding of a token that does not occur may not.
             prop_assert!(2 * inside >= now.count().min(200), "{inside} of {}", now.count());
         }
         let moved = changed(&start, &tuner.values());
-        prop_assert!(moved.iter().zip(union.marks()).all(|(m, u)| m.iter().zip(u).all(|(m, u)| !m || *u)));
+        let inside = |(m, u): (&Vec<bool>, &Vec<bool>)| m.iter().zip(u).all(|(m, u)| !m || *u);
+        prop_assert!(moved.iter().zip(union.marks()).all(inside));
     }
 }
 
-/// The circuit of all edges, in slices, is plain training of whole parameters, bit for bit; the empty
-/// one changes nothing.
+/// The circuit of all edges, in slices, is plain training of whole parameters, bit for bit; the
+/// empty one changes nothing.
 #[test]
 fn the_full_circuit_is_full_training_and_the_empty_one_is_none() {
     for config in [config(), other_config()] {
@@ -107,11 +108,12 @@ fn parts_add_up_to_the_batch() {
         differences.fold(0.0, f64::max)
     };
     assert!(pairs(&start, &whole.values()) > 1e-2);
-    // Adam divides by the root of squares: rounding of 1e-16 in gradients of 1e-6 is 1e-10 of a step.
+    // Adam divides by the root of squares: rounding of 1e-16 in gradients of 1e-6 is 1e-10 of a
+    // step.
     assert!(pairs(&parts.values(), &whole.values()) < 1e-9);
 }
 
-/// Scattered numbers, whole parameters and windows of the same cells are trained alike.
+/// Scattered elements, whole parameters and windows of the same elements are trained alike.
 #[test]
 fn scattered_numbers_are_trained_as_windows_are() {
     let config = config();
@@ -142,8 +144,8 @@ fn scattered_numbers_are_trained_as_windows_are() {
     assert!(few.0 > 0.0 && few.0 < whole.0);
 }
 
-/// Through the graph of a circuit, whose mixing gives gradients of whole matrices only, slices are
-/// trained as well, and nothing else; where all masks are 1 they are trained as in the plain model.
+/// Through the graph of a circuit, whose mix gives gradients of whole matrices only, slices are
+/// trained as well, and nothing else; at masks of 1 they are trained as in the plain model.
 #[test]
 fn slices_are_trained_through_masks_too() {
     use crate::graph::{MaskShape, Recorder};
@@ -176,7 +178,7 @@ fn slices_are_trained_through_masks_too() {
     assert!(moved > 1e-2 && apart < 1e-12, "{moved} {apart}");
 }
 
-/// What is watched has a gradient, is not trained and does not count in the norm.
+/// A watched parameter has a gradient, is not trained and does not count in the norm.
 #[test]
 fn watched_parameters_are_not_trained() {
     let config = config();
@@ -197,7 +199,7 @@ fn watched_parameters_are_not_trained() {
     assert!(with.objective().program.grad(leaf).iter().any(|g| g.abs() > 1e-4));
 }
 
-/// What leaves is forgotten or waits, as asked.
+/// Optimizer state of a frozen slice is dropped or kept, as asked.
 #[test]
 fn slices_that_come_back_start_anew_or_go_on() {
     let config = config();
@@ -213,7 +215,7 @@ fn slices_that_come_back_start_anew_or_go_on() {
         (bytes, tuner.values())
     };
     let ((forget, a), (keep, b)) = (run(Leaving::Forget), run(Leaving::Keep));
-    // A gradient and a momentum of 12 x 12, then of 12 x 16 numbers.
+    // A gradient and a momentum of 12 x 12, then of 12 x 16 elements.
     assert_eq!(forget, [2 * 4 * 144, 2 * 4 * 192, 2 * 4 * 144]);
     assert_eq!(keep, [2 * 4 * 144, 4 * (2 * 192 + 144), 4 * (2 * 144 + 192)]);
     assert_ne!(a, b);
@@ -250,7 +252,7 @@ fn memory_is_in_proportion() {
     assert!(program - now >= 4 * (whole - count) / 2, "{program} {now}");
 }
 
-/// The second term of the loss, and its gradient, against differences.
+/// The second term of the loss, and its gradient, against finite differences.
 #[test]
 fn gaps_are_penalised() {
     let config = config();
