@@ -12,11 +12,11 @@
 use clap::Parser;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::train::Existing;
-use edgegrad::experiments::train::circuits::{Overlap, StageSummary, Summary};
 use edgegrad::experiments::train::config::{
     Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig,
 };
 use edgegrad::experiments::{Job, Progress, available_threads, run_all};
+use edgegrad::formats::circuit_summary::{CircuitSummary, Overlap, StageSummary};
 use edgegrad::{page, results};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -135,7 +135,7 @@ impl Options {
     fn print_circuits(&self, seeds: u64) {
         let read = |arm: &str, seed: u64| {
             let folder = self.out.join(arm).join(format!("seed-{seed:02}"));
-            Summary::read(&folder).ok()
+            CircuitSummary::read(&folder).ok()
         };
         // The first modulus and the goal of each curriculum, and the goal from scratch.
         let runs = |seed: u64| {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Place;
-use edgegrad::experiments::train::circuits::Summary;
+use edgegrad::formats::circuit_summary::CircuitSummary;
 use serde_json::Value;
 use std::path::Path;
 
@@ -73,7 +73,7 @@ fn lines_and_summary_fit_together() {
     assert_eq!(at, [&first[..], &second].concat());
     assert!(lines[0]["jaccard"].is_null() && lines[0]["reinforced"].is_null());
 
-    let summary = Summary::read(&place.path("run")).expect("a summary");
+    let summary = CircuitSummary::read(&place.path("run")).expect("a summary");
     assert_eq!(summary.edges.len(), 2 * 5 + 1 + 2 * 10);
     assert_eq!(summary.edges[1], "input@0->a0.h0<v>@0");
     assert_eq!((summary.logs.len(), summary.stages.len()), (14, 2));

@@ -4,10 +4,14 @@
 //! by the rules it was written by.
 #![forbid(unsafe_code)]
 
+pub mod circuit_pairs;
+pub mod circuit_summary;
 pub mod comparison;
 pub mod domain_scores;
 pub mod edge_name;
 pub mod look;
 pub mod metrics;
 pub mod pairs;
+pub mod run_config;
+pub mod snapshot;
 pub mod tuning_report;

@@ -9,16 +9,16 @@ use serde::Serialize;
 
 use super::look::LookData;
 use super::pack::{Pack, Packed};
+use super::pretraining::PretrainingData;
+use super::spikes::spikes;
 use super::tuning::TuningData;
 use super::weights::WeightsData;
+use crate::formats::circuit_pairs::{CircuitPairs, LabelledPair};
 use crate::formats::metrics::{CircuitLine, EvalLine, StepLine};
 use crate::results::edges::GroupData;
-use crate::results::pretraining::PretrainingData;
-use crate::results::probe::{Pair, Probe};
 use crate::results::run::SUCCESS;
 use crate::results::run::{Arm, Run};
 use crate::results::sources::Sources;
-use crate::results::spikes::spikes;
 use crate::results::thin::{evenly, extremes, rounded};
 
 /// Points of a loss curve.
@@ -115,7 +115,7 @@ struct CircuitData {
 struct ProbeData {
     stage: usize,
     p: u64,
-    pairs: Vec<Pair>,
+    pairs: Vec<LabelledPair>,
 }
 
 #[derive(Serialize)]
@@ -234,7 +234,7 @@ impl RunData {
             notes.extend(missing);
             shown_weights = found;
         }
-        let (probes, damage) = Probe::read_all(&run.folder);
+        let (probes, damage) = CircuitPairs::read_all(&run.folder);
         notes.extend(damage.iter().map(|error| error.note(&run.folder)));
         let circuits = circuits(run, &probes, names, pack, &mut notes);
         let with_weights = shown_weights.is_some();
@@ -300,7 +300,7 @@ const CIRCUIT_COLUMNS: [CircuitColumn; 13] = [
 
 fn circuits(
     run: &Run,
-    probes: &[Probe],
+    probes: &[CircuitPairs],
     names: &mut Vec<Vec<String>>,
     pack: &mut Pack,
     notes: &mut Vec<String>,

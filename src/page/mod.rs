@@ -2,7 +2,7 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `data`, `look`, `tuning`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
+//! | `data`, `look`, `pretraining`, `spikes`, `tuning`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
 //! | `page`, `digest` | the page around them, its content policy |
 //! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
 #![forbid(unsafe_code)]
@@ -13,7 +13,9 @@ mod fingerprint;
 mod look;
 pub(crate) mod pack;
 mod page;
+mod pretraining;
 mod request;
+mod spikes;
 mod tuning;
 mod watch;
 mod weights;

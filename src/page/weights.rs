@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::pack::{Pack, Packed};
+use crate::formats::snapshot::Snapshot;
 use crate::results::run::Run;
-use crate::results::snapshot::Snapshot;
 use crate::results::thin::evenly;
 
 /// Frames of a run.

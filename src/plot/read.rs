@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, at_key};
 use crate::files::json;
+use crate::formats::circuit_pairs::CircuitPairs;
 use crate::formats::comparison::Comparison;
 use crate::formats::metrics::Metrics;
-use crate::results::config::RunConfig;
+use crate::formats::run_config::RunConfig;
 use crate::results::edges::{Curves, EdgeFile};
-use crate::results::probe::Probe;
 
 /// An edge by its name.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ fn last_circuit(folder: &Path) -> Result<Edges> {
 
 /// The names of a run's edges: those its probe lists, or those of the model in its configuration.
 fn edge_names(folder: &Path, stage: usize, count: usize) -> Result<Vec<String>> {
-    let (probes, _) = Probe::read_all(folder);
+    let (probes, _) = CircuitPairs::read_all(folder);
     let own = probes.into_iter().find(|probe| probe.stage == stage);
     if let Some(probe) = own.filter(|probe| probe.edges.len() == count) {
         return Ok(probe.edges);

@@ -9,15 +9,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub(crate) mod config;
 pub(crate) mod edges;
 
 pub(crate) mod pretraining;
-pub(crate) mod probe;
 pub(crate) mod run;
-pub(crate) mod snapshot;
 pub(crate) mod sources;
-pub(crate) mod spikes;
 pub(crate) mod summary;
 #[cfg(test)]
 pub(crate) mod synthetic;
@@ -27,14 +23,11 @@ use std::path::Path;
 
 use crate::error::Result;
 
-pub use config::{ModelConfig, RunConfig, StageConfig, TaskConfig, TrainConfig};
 pub use edges::{
     Curve, Curves, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend,
 };
 pub use pretraining::Pretraining;
-pub use probe::{Pair, Probe};
-pub use run::{Arm, Experiment, Run, SUCCESS, SnapshotFile};
-pub use snapshot::{Snapshot, Weights};
+pub use run::{Arm, Experiment, Run, SUCCESS};
 pub use sources::Sources;
 pub use summary::{ArmSummary, headline, table};
 

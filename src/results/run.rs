@@ -2,21 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::formats::metrics::{EvalLine, Metrics};
+use crate::formats::run_config::RunConfig;
+use crate::formats::snapshot::SnapshotFile;
 
 /// A run succeeds when its final test accuracy is at least this.
 pub const SUCCESS: f64 = 0.99;
-
-/// A weights file of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnapshotFile {
-    /// Updates before it was taken.
-    pub step: u64,
-    /// Where it is.
-    pub path: PathBuf,
-}
 
 /// What a run folder holds; parts that are missing or damaged are empty and named in `notes`.
 #[derive(Clone, Debug)]
@@ -67,7 +59,7 @@ impl Run {
             }
         };
         let seed = config.seed.or_else(|| name.strip_prefix("seed-")?.parse().ok());
-        let snapshots = snapshots(&folder.join("snapshots"));
+        let snapshots = SnapshotFile::all(folder);
         if snapshots.is_empty() {
             notes.push("snapshots: none, so no weights are drawn".into());
         }
@@ -275,21 +267,6 @@ fn folders(root: &Path) -> Result<Vec<PathBuf>> {
     }
     folders.sort();
     Ok(folders)
-}
-
-fn snapshots(folder: &Path) -> Vec<SnapshotFile> {
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let name = path.file_name()?.to_str()?;
-            let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()?;
-            Some(SnapshotFile { step, path })
-        })
-        .collect();
-    files.sort_by(|a, b| (a.step, &a.path).cmp(&(b.step, &b.path)));
-    files
 }
 
 #[cfg(test)]

@@ -175,9 +175,9 @@ fn plain(name: &str, limit: usize) -> String {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::config::RunConfig;
     use super::*;
     use crate::formats::metrics::{EvalLine, EventLine, Metrics};
+    use crate::formats::run_config::RunConfig;
 
     fn run(final_test: Option<f64>, diverged: bool) -> Run {
         let eval = |step, test_accuracy| EvalLine {

@@ -2,7 +2,6 @@
 
 use super::checkpoint;
 use super::checkpoint::{Restored, State};
-use super::circuits;
 use super::circuits::History;
 use super::config::Config;
 use super::work::{Work, model_config};
@@ -10,7 +9,9 @@ use crate::checkpoints::pooled::read_weights;
 use crate::error::{Error, Result};
 use crate::files::lines::LineFile;
 use crate::files::{atomic, safetensors};
+use crate::formats::circuit_pairs::FOLDER;
 use crate::formats::metrics::{EvalLine, EventLine, Line, Number, StepLine, VERSION};
+use crate::formats::snapshot::SnapshotFile;
 use crate::nn::Optimizer;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
@@ -143,7 +144,7 @@ fn make_ready(config: &Config, folder: &Path, existing: Existing) -> Result<()> 
         Existing::Refuse => {}
         Existing::Replace => remove_run(folder)?,
         Existing::Resume => {
-            for part in ["", "checkpoints", "snapshots", circuits::FOLDER] {
+            for part in ["", "checkpoints", "snapshots", FOLDER] {
                 atomic::clean(folder.join(part))?;
             }
         }
@@ -154,7 +155,7 @@ fn make_ready(config: &Config, folder: &Path, existing: Existing) -> Result<()> 
 
 /// Removes the files of a run and nothing else.
 fn remove_run(folder: &Path) -> Result<()> {
-    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots", circuits::FOLDER] {
+    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots", FOLDER] {
         let path = folder.join(name);
         let removed = match path.is_dir() {
             true => fs::remove_dir_all(&path),
@@ -316,9 +317,9 @@ impl<'a, T: Element> Run<'a, T> {
     }
 
     fn snapshot(&self, work: &Work<'_, T>) -> Result<()> {
-        let folder = self.folder.join("snapshots");
-        fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
-        let path = folder.join(format!("step-{:06}.safetensors", self.step));
+        let path = SnapshotFile::path(self.folder, self.step);
+        let folder = path.parent().expect("snapshots are in a folder");
+        fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
         let tensors = checkpoint::weights(&work.parameters, &work.values());
         safetensors::write(path, &tensors, &Default::default())
     }

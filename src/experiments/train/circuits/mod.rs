@@ -58,7 +58,8 @@ mod patched;
 
 use crate::error::{Error, Result};
 use crate::experiments::train::config::TaskConfig;
-use crate::files::atomic;
+use crate::formats::circuit_pairs::{CircuitPairs, LabelledPair, VERSION};
+use crate::formats::circuit_summary::{CircuitSummary, LogSummary, Overlap, StageSummary};
 use crate::formats::metrics::CircuitLine;
 use crate::graph::{Granularity, Graph};
 use crate::nn::pooled::Config;
@@ -66,20 +67,15 @@ use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::stats;
 use crate::tasks::Dataset;
-use patched::{Pair, Patched};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use patched::Patched;
 use std::fs;
 use std::path::Path;
 
 /// The share of the metric that a circuit keeps.
 pub const FAITHFULNESS: f64 = 0.95;
 
-/// The version of [`Summary`].
-pub const VERSION: u32 = 1;
-
 /// Pairs of a row and another one with another label; none if all labels are equal.
-fn pairs(data: &Dataset, n: usize, rng: &mut Rng) -> Vec<Pair> {
+fn pairs(data: &Dataset, n: usize, rng: &mut Rng) -> Vec<LabelledPair> {
     let differ = |a: usize, b: usize| data.targets[a] != data.targets[b];
     let mut list = Vec::with_capacity(n);
     for _ in 0..n {
@@ -90,10 +86,11 @@ fn pairs(data: &Dataset, n: usize, rng: &mut Rng) -> Vec<Pair> {
         else {
             continue;
         };
-        list.push(Pair {
+        list.push(LabelledPair {
             clean: data.row(clean).to_vec(),
             corrupted: data.row(other).to_vec(),
-            labels: [data.targets[clean], data.targets[other]],
+            answer: data.targets[clean],
+            distractor: data.targets[other],
         });
     }
     list
@@ -110,7 +107,7 @@ pub(super) struct Watch<T> {
     /// For a few circuits at a time.
     search: Patched<T>,
     graph: Graph,
-    pairs: Vec<Pair>,
+    pairs: Vec<LabelledPair>,
     /// The modulus, and how many positions matter.
     task: (usize, usize),
 }
@@ -144,20 +141,9 @@ impl<T: Element> Watch<T> {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn write_probe(&self, run: &Path, stage: usize) -> Result<()> {
-        let pair = |p: &Pair| {
-            let [answer, distractor] = p.labels;
-            let (clean, corrupted) = (&p.clean, &p.corrupted);
-            json!({ "clean": clean, "corrupted": corrupted, "answer": answer, "distractor": distractor })
-        };
-        let probe = json!({
-            "version": VERSION,
-            "stage": stage,
-            "p": self.task.0,
-            "k": self.task.1,
-            "edges": names(&self.graph),
-            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
-        });
-        write(run, &format!("probe-{stage}.json"), &probe)
+        let (p, k) = self.task;
+        let (edges, pairs) = (names(&self.graph), self.pairs.clone());
+        CircuitPairs { version: VERSION, stage, p: p as u64, k, edges, pairs }.write(run)
     }
 
     /// Looks at the model with these parameters; none if a number in it is none.
@@ -254,17 +240,6 @@ fn nodes(graph: &Graph, edges: &[usize]) -> usize {
     touched.sort_unstable();
     touched.dedup();
     touched.len()
-}
-
-/// How much two circuits, and the scores they come from, have in common.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Overlap {
-    /// Edges of both over edges of either; none if neither has an edge or one is no circuit.
-    pub jaccard: Option<f64>,
-    /// Edges of both over edges of the first.
-    pub kept: Option<f64>,
-    /// Spearman's correlation of all `|score|`; none if those of one are all equal.
-    pub rank_correlation: Option<f64>,
 }
 
 /// One log, as far as others are compared with it.
@@ -412,84 +387,21 @@ impl History {
                 scores: log.scores.clone(),
             }
         });
-        let summary = Summary {
+        CircuitSummary {
             version: VERSION,
             faithfulness: FAITHFULNESS,
             edges: names(&graph),
             transfers: ends.windows(2).map(|pair| overlap(pair[0], pair[1])).collect(),
             stages: stages.collect(),
             logs: logs.collect(),
-        };
-        write(run, SUMMARY, &summary)
+        }
+        .write(run)
     }
 }
 
 /// The names of all edges.
 fn names(graph: &Graph) -> Vec<String> {
     (0..graph.edges()).map(|e| graph.edge(e).to_string()).collect()
-}
-
-/// Writes a file of the folder of circuits.
-fn write(run: &Path, name: &str, content: &impl Serialize) -> Result<()> {
-    let folder = run.join(FOLDER);
-    fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, &e, "make"))?;
-    let mut text = serde_json::to_vec(content).expect("plain structs are valid JSON");
-    text.push(b'\n');
-    atomic::write_bytes(folder.join(name), &text)
-}
-
-/// The folder of a run that holds what is said of its circuits.
-pub(super) const FOLDER: &str = "circuits";
-
-const SUMMARY: &str = "summary.json";
-
-/// `circuits/summary.json` of a run folder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// The version of the format.
-    pub version: u32,
-    /// The share of the metric that a circuit keeps.
-    pub faithfulness: f64,
-    /// `[E]`, the names of all edges.
-    pub edges: Vec<String>,
-    /// The end of each stage that was logged.
-    pub stages: Vec<StageSummary>,
-    /// The overlap of each of these with the next.
-    pub transfers: Vec<Overlap>,
-    /// All logs.
-    pub logs: Vec<LogSummary>,
-}
-
-/// The circuit in which a stage ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StageSummary {
-    /// The stage, counted from 0.
-    pub stage: usize,
-    /// Steps done by then, over all stages.
-    pub step: u64,
-    /// The numbers of its edges, by falling size of their score.
-    pub circuit: Option<Vec<usize>>,
-    /// The nodes they touch.
-    pub nodes: Option<usize>,
-    /// The share of all `|score|` on edges at positions that matter.
-    pub useful: f64,
-    /// The same at those that do not.
-    pub spurious: f64,
-    /// `[E]`.
-    pub scores: Vec<f32>,
-}
-
-/// A log beside the last one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LogSummary {
-    /// Steps done by then, over all stages.
-    pub step: u64,
-    /// The stage, counted from 0.
-    pub stage: usize,
-    /// The size of its circuit.
-    pub edges: Option<usize>,
-    /// The overlap with the last log of the run.
-    pub last: Overlap,
 }
 
 impl StageSummary {
@@ -499,19 +411,6 @@ impl StageSummary {
             Log::new(s.step, s.stage, s.circuit.as_ref().map(Vec::len), s.scores.clone())
         };
         overlap(&log(self), &log(other))
-    }
-}
-
-impl Summary {
-    /// Reads that of a finished run.
-    ///
-    /// # Errors
-    /// If there is none, or it is damaged.
-    pub fn read(run: &Path) -> Result<Summary> {
-        let path = run.join(FOLDER).join(SUMMARY);
-        let text = fs::read(&path).map_err(|e| Error::io(&path, &e, "read"))?;
-        let help = "train again with train.circuit_every above 0";
-        serde_json::from_slice(&text).map_err(|e| Error::input(path.display(), e, help))
     }
 }
 
@@ -541,7 +440,7 @@ mod tests {
         let rng = || Rng::new(0, Purpose::Probe, 2);
         let list = pairs(&data, 50, &mut rng());
         assert_eq!(list.len(), 50);
-        assert!(list.iter().all(|p| p.labels[0] != p.labels[1] && p.clean != p.corrupted));
+        assert!(list.iter().all(|p| p.answer != p.distractor && p.clean != p.corrupted));
         assert_eq!(pairs(&data, 10, &mut rng()), list[..10], "fewer pairs are other ones");
         let alike = Dataset { targets: vec![1; 4], ..data };
         assert!(pairs(&alike, 5, &mut rng()).is_empty());

@@ -17,23 +17,13 @@
 //! so that the effects of all neurons are products of one pass. All edges of a model of L positions
 //! are thereby removed, one at a time and for real, by `2 L + 1` such rows for each pair.
 
+use crate::formats::circuit_pairs::LabelledPair;
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::nn::pooled::{Config, EPS};
 use crate::ops;
 use crate::ops::MatMul;
 use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape, Var};
-
-/// Two sequences, and the labels whose logits are compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pair {
-    /// `[L]`.
-    pub(super) clean: Vec<u32>,
-    /// `[L]`.
-    pub(super) corrupted: Vec<u32>,
-    /// Of the clean and of the corrupted sequence.
-    pub(super) labels: [u32; 2],
-}
 
 /// About how many rows (circuits times pairs) are computed at a time: enough to keep the kernels
 /// busy, and still in a second-level cache.
@@ -75,13 +65,13 @@ impl<T: Element> Patched<T> {
     ///
     /// # Panics
     /// If there is no pair.
-    pub(super) fn new(config: &Config, pairs: &[Pair], at_once: usize) -> Self {
+    pub(super) fn new(config: &Config, pairs: &[LabelledPair], at_once: usize) -> Self {
         let &Config { vocab, seq_len, d_model, d_mlp, .. } = config;
         let count = pairs.len();
         let copies = (ROWS / count).clamp(2, 1 + at_once.max(1));
         let rows = copies * count;
         // Every token at every position that occurs, once.
-        let both = |p: &Pair| [p.clean.clone(), p.corrupted.clone()];
+        let both = |p: &LabelledPair| [p.clean.clone(), p.corrupted.clone()];
         let mut table: Vec<(u32, u32)> =
             pairs.iter().flat_map(both).flat_map(|tokens| tokens.into_iter().zip(0..)).collect();
         table.sort_unstable();
@@ -150,7 +140,7 @@ impl<T: Element> Patched<T> {
         });
         program.fill_ids(labels, |ids| {
             for (row, ids) in ids.chunks_exact_mut(2).enumerate() {
-                ids.copy_from_slice(&pairs[pair(row)].labels);
+                ids.copy_from_slice(&pairs[pair(row)].labels());
             }
         });
         Patched {
@@ -167,7 +157,7 @@ impl<T: Element> Patched<T> {
             kept,
             z,
             logits,
-            labels: pairs.iter().map(|p| p.labels).collect(),
+            labels: pairs.iter().map(LabelledPair::labels).collect(),
         }
     }
 
@@ -307,19 +297,25 @@ mod tests {
         Config { vocab, seq_len, d_model, d_mlp, activation, mlp_bias, dropout: 0.0 }
     }
 
-    fn pairs(rng: &mut Rng, config: &Config, n: usize) -> Vec<Pair> {
+    fn pairs(rng: &mut Rng, config: &Config, n: usize) -> Vec<LabelledPair> {
         let mut row = || (0..config.seq_len).map(|_| rng.below(5) as u32).collect::<Vec<_>>();
         (0..n)
-            .map(|i| Pair {
+            .map(|i| LabelledPair {
                 clean: row(),
                 corrupted: row(),
-                labels: [i as u32 % 5, (i as u32 + 1) % 5],
+                answer: i as u32 % 5,
+                distractor: (i as u32 + 1) % 5,
             })
             .collect()
     }
 
     /// The metric by the masked recording of the graph.
-    fn by_masks(config: &Config, weights: &[&[f64]], pairs: &[Pair], circuit: &[bool]) -> f64 {
+    fn by_masks(
+        config: &Config,
+        weights: &[&[f64]],
+        pairs: &[LabelledPair],
+        circuit: &[bool],
+    ) -> f64 {
         let granularity = Granularity { neurons: true, ..Default::default() };
         let graph = Graph::of_pooled(config, granularity);
         assert_eq!(graph.edges(), circuit.len());
@@ -354,10 +350,8 @@ mod tests {
         let logit = |b: usize, label: u32| -> f64 {
             (0..d).map(|i| last[b * d + i] * e[label as usize * d + i]).sum()
         };
-        let margins = pairs.iter().enumerate().map(|(b, p)| {
-            let [right, wrong] = p.labels;
-            logit(b, right) - logit(b, wrong)
-        });
+        let margins =
+            pairs.iter().enumerate().map(|(b, p)| logit(b, p.answer) - logit(b, p.distractor));
         margins.sum::<f64>() / pairs.len() as f64
     }
 

@@ -1,14 +1,50 @@
-//! One file of `snapshots/`: the weights at a step.
+//! The files of `snapshots/` in a run folder: the weights at a step each.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
 
+/// The folder of a run that holds them.
+pub const FOLDER: &str = "snapshots";
+
 const HELP: &str = "snapshots are safetensors files of F32 or F64 tensors; delete this one if the \
                     run was killed while writing it";
+
+/// A weights file of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotFile {
+    /// Updates before it was taken.
+    pub step: u64,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl SnapshotFile {
+    /// The file of the weights of `run` after `step` updates.
+    pub fn path(run: &Path, step: u64) -> PathBuf {
+        run.join(FOLDER).join(format!("step-{step:06}.safetensors"))
+    }
+
+    /// The files of `run` in order of steps; none where the folder cannot be read.
+    pub fn all(run: &Path) -> Vec<SnapshotFile> {
+        let mut files: Vec<_> = std::fs::read_dir(run.join(FOLDER))
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let name = path.file_name()?.to_str()?;
+                let step =
+                    name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()?;
+                Some(SnapshotFile { step, path })
+            })
+            .collect();
+        files.sort_by(|a, b| (a.step, &a.path).cmp(&(b.step, &b.path)));
+        files
+    }
+}
 
 /// A tensor, the last index running fastest.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +120,20 @@ mod tests {
         let file = folder.path().join("step-000000.safetensors");
         std::fs::write(&file, safetensors::serialize(tensors, None).unwrap()).unwrap();
         Snapshot::read(&file)
+    }
+
+    #[test]
+    fn files_are_found_in_order_of_steps() {
+        let run = tempfile::tempdir().unwrap();
+        std::fs::create_dir(run.path().join(FOLDER)).unwrap();
+        assert_eq!(SnapshotFile::all(&run.path().join("elsewhere")), []);
+        let steps = [1_000_000, 50, 0];
+        for path in steps.map(|step| SnapshotFile::path(run.path(), step)) {
+            std::fs::write(path, "").unwrap();
+        }
+        std::fs::write(run.path().join(FOLDER).join("step-x.safetensors"), "").unwrap();
+        let found: Vec<u64> = SnapshotFile::all(run.path()).iter().map(|f| f.step).collect();
+        assert_eq!(found, [0, 50, 1_000_000]);
     }
 
     #[test]
