@@ -63,7 +63,7 @@ fn main() -> Result<()> {
     let (model, _) = files::read_base(&base)?;
     let progress = Progress::new(grid.updates());
     let folder = tempfile_folder();
-    let result = compare(&grid, &model, &folder, threads, &|n| progress.add(n));
+    let result = compare(&grid, &model, &folder, threads, &progress);
     progress.finish();
     // Only the figures are kept: times are of this machine, today.
     let _ = std::fs::remove_dir_all(&folder);
@@ -84,7 +84,7 @@ fn pretrained(folder: &Path, threads: usize) -> Result<PathBuf> {
         let settings = Pretraining { steps: 3000, ..Pretraining::default() };
         let progress = Progress::new(settings.steps as u64);
         eprintln!("pre-training {} for {} steps", folder.display(), settings.steps);
-        pretrain(&settings, folder, Existing::Refuse, threads, &|n| progress.add(n))?;
+        pretrain(&settings, folder, Existing::Refuse, threads, &progress)?;
         progress.finish();
     }
     Ok(folder.to_path_buf())

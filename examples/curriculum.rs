@@ -113,7 +113,7 @@ impl Options {
         let threads = self.threads.unwrap_or_else(available_threads);
         println!("{} runs on {threads} threads, {}", jobs.len(), describe(&jobs[0].config));
         let progress = Progress::new(jobs.iter().map(Job::steps).sum());
-        for result in run_all(&jobs, Existing::Refuse, threads, &|n| progress.add(n)) {
+        for result in run_all(&jobs, Existing::Refuse, threads, &progress) {
             if let Err(e) = result {
                 eprintln!("error: {e}\nhelp: {}", e.help());
             }

@@ -41,6 +41,18 @@ pub enum Error {
         /// What to do about it, on one line.
         help: String,
     },
+    /// The run was asked to stop, and stopped where it can go on.
+    #[error("{place}: stopped by {} {message}", signal.name())]
+    Stopped {
+        /// The signal that has asked.
+        signal: Signal,
+        /// The file or folder where it stopped.
+        place: String,
+        /// Where it stopped, on one line ("at step 5, after a checkpoint").
+        message: String,
+        /// How to go on, on one line.
+        help: String,
+    },
 }
 
 impl Error {
@@ -52,6 +64,17 @@ impl Error {
     /// A failed run (exit code 1) at `place`, with what to do about it.
     pub fn failed(place: impl Display, message: impl Display, help: impl Display) -> Error {
         Error::Failed { place: one_line(place), message: one_line(message), help: one_line(help) }
+    }
+
+    /// A run that `signal` has stopped at `place`: what was done by then, and how to go on.
+    pub fn stopped(
+        signal: Signal,
+        place: impl Display,
+        message: impl Display,
+        help: impl Display,
+    ) -> Error {
+        let (place, message, help) = (one_line(place), one_line(message), one_line(help));
+        Error::Stopped { signal, place, message, help }
     }
 
     /// The operating system's `error` while trying to `what` ("read", "write") the file `path`.
@@ -92,21 +115,26 @@ impl Error {
 
     /// The same error, with `outer` (a file, a stage) named before its place.
     pub fn within(mut self, outer: impl Display) -> Error {
-        let (Error::Input { place, .. } | Error::Failed { place, .. }) = &mut self;
+        let (Error::Input { place, .. }
+        | Error::Failed { place, .. }
+        | Error::Stopped { place, .. }) = &mut self;
         *place = one_line(format_args!("{outer}: {place}"));
         self
     }
 
     /// The same error, with the path `to` named where its place says `from`.
     pub fn renamed(mut self, from: &Path, to: &Path) -> Error {
-        let (Error::Input { place, .. } | Error::Failed { place, .. }) = &mut self;
+        let (Error::Input { place, .. }
+        | Error::Failed { place, .. }
+        | Error::Stopped { place, .. }) = &mut self;
         *place = place.replace(&one_line(from.display()), &one_line(to.display()));
         self
     }
 
     /// The same error, with another thing to do about it.
     pub fn with_help(mut self, other: impl Display) -> Error {
-        let (Error::Input { help, .. } | Error::Failed { help, .. }) = &mut self;
+        let (Error::Input { help, .. } | Error::Failed { help, .. } | Error::Stopped { help, .. }) =
+            &mut self;
         *help = one_line(other);
         self
     }
@@ -114,7 +142,9 @@ impl Error {
     /// What to do about it, on one line without the word `help:`.
     pub fn help(&self) -> &str {
         match self {
-            Error::Input { help, .. } | Error::Failed { help, .. } => help,
+            Error::Input { help, .. }
+            | Error::Failed { help, .. }
+            | Error::Stopped { help, .. } => help,
         }
     }
 
@@ -136,15 +166,19 @@ impl Error {
     /// What is wrong, without the place and the help.
     pub fn message(&self) -> &str {
         match self {
-            Error::Input { message, .. } | Error::Failed { message, .. } => message,
+            Error::Input { message, .. }
+            | Error::Failed { message, .. }
+            | Error::Stopped { message, .. } => message,
         }
     }
 
-    /// What the process should end with: 2 for bad input, 1 for a failed run.
+    /// What the process should end with: 2 for bad input, 1 for a failed run, 128 and the signal's
+    /// number for one that was stopped.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Input { .. } => 2,
             Error::Failed { .. } => 1,
+            Error::Stopped { signal, .. } => signal.exit_code(),
         }
     }
 }
@@ -159,12 +193,60 @@ pub(crate) fn at_key(file: &Path, key: impl Display) -> String {
     format!("{}, key `{key}`", file.display())
 }
 
+/// A signal that asks a process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The terminal is gone.
+    Hangup = 1,
+    /// Ctrl-C.
+    Interrupt = 2,
+    /// The way of `kill` and of schedulers.
+    Terminate = 15,
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Signal; 3] = [Signal::Hangup, Signal::Interrupt, Signal::Terminate];
+
+    /// The signal's number on every system that has it.
+    pub fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// The signal's name, such as `SIGTERM`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Signal::Hangup => "SIGHUP",
+            Signal::Interrupt => "SIGINT",
+            Signal::Terminate => "SIGTERM",
+        }
+    }
+
+    /// What a process that it has ended exits with, as shells count it.
+    pub fn exit_code(self) -> u8 {
+        128 + self.number() as u8
+    }
+}
+
+/// The longest part of a message, in characters: a screen or two, whatever a file holds.
+const LONGEST: usize = 600;
+
 /// Folds the line breaks of foreign messages, and other control characters that a hostile file
-/// name could send to a terminal, into single spaces.
-fn one_line(text: impl Display) -> String {
+/// name could send to a terminal, into single spaces, and cuts what is longer than a screen.
+pub fn one_line(text: impl Display) -> String {
     let text = text.to_string();
     let words = text.split(|c: char| c.is_control()).map(str::trim).filter(|w| !w.is_empty());
-    words.collect::<Vec<_>>().join(" ")
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        None => line,
+        // Both ends: a message ends with what was expected.
+        Some(_) => {
+            let characters: Vec<char> = line.chars().collect();
+            let (head, tail) =
+                (&characters[..LONGEST / 2], &characters[characters.len() - LONGEST / 4..]);
+            format!("{} ... {}", String::from_iter(head), String::from_iter(tail))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +269,21 @@ mod tests {
         assert_eq!(note("ab/m.jsonl".into()), "ab/m.jsonl: torn");
         let error = Error::input("a/m.jsonl", "torn", "rerun");
         assert_eq!(error.note(Path::new("a/")), "m.jsonl: torn");
+    }
+
+    #[test]
+    fn a_megabyte_becomes_a_line() {
+        let e = Error::input("config.json", format!("got {} here", "A".repeat(1 << 20)), "see");
+        assert!(e.message().starts_with("got AAA") && e.message().ends_with("AAA here"));
+        assert!(e.message().len() <= LONGEST, "{}", e.message().len());
+    }
+
+    #[test]
+    fn stopped_runs_end_as_shells_expect() {
+        let e = Error::stopped(Signal::Terminate, "run", "at step 5", "go on with --resume");
+        assert_eq!(e.to_string(), "run: stopped by SIGTERM at step 5");
+        assert_eq!((e.exit_code(), e.help()), (143, "go on with --resume"));
+        assert_eq!(Signal::ALL.map(Signal::exit_code), [129, 130, 143]);
     }
 
     #[test]

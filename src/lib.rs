@@ -38,6 +38,7 @@ pub mod files;
 pub mod formats;
 pub mod gemm;
 pub mod graph;
+pub mod interrupt;
 pub mod named;
 pub mod nn;
 pub mod ops;

@@ -12,12 +12,14 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(tracing::level_filters::LevelFilter::WARN))
         .with_writer(std::io::stderr)
-        .without_time()
+        .event_format(cli::Plain)
         .init();
-    match cli::Cli::parse().run() {
+    let command = cli::Cli::parse();
+    edgegrad::interrupt::listen();
+    match command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}\nhelp: {}", e.help());
+            cli::tell(&e);
             ExitCode::from(e.exit_code())
         }
     }

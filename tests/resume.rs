@@ -163,15 +163,21 @@ fn what_cannot_be_resumed_is_refused_and_left_alone() {
     other("--set lr=0.5", &["run/config.toml", "lr = 0.01`", "lr = 0.5`"]);
     other("--seed 7", &["run/config.toml", "seed = 0`", "seed = 7`"]);
 
+    // A checkpoint that is damaged is passed over with a line that says so, and the end is the same.
     let damage = |file: &str, change: &dyn Fn(&[u8]) -> Vec<u8>, parts: &[&str]| {
-        let name = format!("run/checkpoints/step-000100/{file}");
+        cut_back(&place, "whole", "damaged", "step-000100");
+        let name = format!("damaged/checkpoints/step-000100/{file}");
         let good = std::fs::read(place.path(&name)).expect("a checkpoint");
         place.write(&name, change(&good));
-        let damaged = place.files("run");
-        let parts: Vec<&str> = [&[name.as_str()], parts].concat();
-        place.run(resume).failed(2, &parts, "the checkpoint is damaged; remove its folder");
-        assert!(place.files("run") == damaged, "{name}");
-        place.write(&name, good);
+        let done = place.run("train c.toml --out damaged --resume");
+        assert_eq!(done.code, 0, "{name}: {}", done.stderr);
+        let warning = done.messages()[0];
+        assert!(warning.starts_with("warning: damaged/checkpoints/step-000100"), "{warning}");
+        for part in parts {
+            assert!(warning.contains(part), "{part:?} is not in: {warning}");
+        }
+        assert_same(&place, "damaged", "whole");
+        std::fs::remove_dir_all(place.path("damaged")).expect("a run");
     };
     let replace = |from: &'static str, to: &'static str| {
         move |b: &[u8]| {
@@ -180,41 +186,100 @@ fn what_cannot_be_resumed_is_refused_and_left_alone() {
             text.replace(from, to).into_bytes()
         }
     };
-    damage("model.safetensors", &|b| b[..b.len() - 9].to_vec(), &["its header says"]);
-    damage("model.safetensors", &|b| b[..5].to_vec(), &["is cut off"]);
-    damage("optimizer.safetensors", &|_| vec![], &["is cut off"]);
+    damage("model.safetensors", &|b| b[..b.len() - 9].to_vec(), &["is not what was written"]);
+    damage("optimizer.safetensors", &|_| vec![], &["is not what was written"]);
     let first = "\"mlp.fc1.bias.m\"";
     let renamed = |b: &[u8]| {
         let at = b.windows(first.len()).position(|w| w == first.as_bytes()).expect("a moment");
         [&b[..at], b"\"mlp.fc1.bias.x\"", &b[at + first.len()..]].concat()
     };
-    damage("optimizer.safetensors", &renamed, &["lacks moments"]);
+    damage("optimizer.safetensors", &renamed, &["is not what was written"]);
     damage("state.json", &|_| b"\x00garbage".to_vec(), &["expected value"]);
-    damage("state.json", &replace("\"stage\": 0", "\"stage\": 9"), &["stage 9"]);
-    damage("state.json", &replace("\"step\": 100", "\"step\": 101"), &["101 in all"]);
+    damage("state.json", &replace("\"stage\": 0", "\"stage\": 9"), &["is not what was written"]);
+    damage("state.json", &replace("\"step\": 100", "\"step\": 101"), &["is not what was written"]);
+    let flipped = |b: &[u8]| [&b[..b.len() - 1], &[b[b.len() - 1] ^ 1]].concat();
+    damage("model.safetensors", &flipped, &["is not what was written"]);
 
-    // Written by another version.
-    let state = "run/checkpoints/step-000100/state.json";
-    let good = std::fs::read(place.path(state)).expect("a checkpoint");
-    place.write(state, replace("\"version\": 1", "\"version\": 2")(&good));
-    place.run(resume).failed(
-        2,
-        &[state, "is of version 2, expected 1"],
-        "resume with the edgegrad",
-    );
-    place.write(state, good);
+    damage("state.json", &replace("\"version\": 1", "\"version\": 2"), &["version 2, expected 1"]);
 
-    // The log is shorter than the checkpoint says.
-    place.write("run/metrics.jsonl", "");
-    place.run(resume).failed(2, &["run/metrics.jsonl", "has 0 bytes"], "--force");
-    assert!(place.files("run/checkpoints") == sub(&before, "checkpoints"));
+    // Where none is whole, that is the error.
+    cut_back(&place, "whole", "hopeless", "step-000020");
+    place.write("hopeless/checkpoints/step-000020/model.safetensors", "");
+    let done = place.run("train c.toml --out hopeless --resume");
+    let [_, error, help] = done.messages()[..] else { panic!("{}", done.stderr) };
+    assert!(error.starts_with("error: hopeless/checkpoints/step-000020"), "{error}");
+    assert!(help.contains("the checkpoint is damaged; remove its folder") && done.code == 2);
 }
 
-fn sub(files: &Files, folder: &str) -> Files {
-    let below = |(name, bytes): (&PathBuf, &Vec<u8>)| {
-        name.strip_prefix(folder).ok().map(|name| (name.to_path_buf(), bytes.clone()))
-    };
-    files.iter().filter_map(below).collect()
+#[test]
+fn a_log_that_a_power_cut_left_empty_costs_no_checkpoint() {
+    let place = Place::new(CONFIG);
+    place.succeed("train c.toml --out whole");
+    let log = std::fs::read(place.path("whole/metrics.jsonl")).expect("a log");
+    // Nothing of it, NULs behind the first lines, the first lines alone.
+    let early = log.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(60).expect("lines").0 + 1;
+    let holes = [&log[..early], &vec![0; log.len() - early][..]].concat();
+    for (name, left) in [("none", &log[..0]), ("nuls", &holes[..]), ("cut", &log[..early])] {
+        cut_back(&place, "whole", name, "step-000100");
+        place.write(&format!("{name}/metrics.jsonl"), left);
+        let done = place.run(&format!("train c.toml --out {name} --resume"));
+        assert_eq!(done.code, 0, "{name}: {}", done.stderr);
+        assert!(done.messages()[0].contains("metrics.jsonl: has "), "{}", done.stderr);
+        let weights = |run: &str| {
+            let path = place.path(run).join("checkpoints/final/model.safetensors");
+            std::fs::read(path).expect("final weights")
+        };
+        assert!(weights(name) == weights("whole"), "{name}");
+        // From an earlier checkpoint whose part of the log is there, nothing of the log is lost.
+        let whole = place.metrics(name) == place.metrics("whole");
+        assert_eq!(whole, name != "none", "{name}");
+    }
+    assert!(place.metrics("none").iter().any(|line| line.contains(r#""event":"log-lost""#)));
+}
+
+#[test]
+fn other_data_under_the_same_name_is_refused() {
+    let place = Place::new(CONFIG);
+    place.succeed("train c.toml --out first --set train.steps=20 --set train.checkpoint_every=10");
+    let init = "--set model.init=w.safetensors --set train.checkpoint_every=10";
+    let weights = std::fs::read(place.path("first/checkpoints/final/model.safetensors"));
+    place.write("w.safetensors", weights.expect("weights"));
+    place.succeed(&format!("train c.toml --out run {init}"));
+    std::fs::remove_dir_all(place.path("run/checkpoints/final")).expect("a checkpoint");
+    let other = std::fs::read(place.path("first/checkpoints/step-000010/model.safetensors"));
+    place.write("w.safetensors", other.expect("weights"));
+    let before = place.files("run");
+    let parts = ["run", "`model.init` is another file"];
+    place.run(&format!("train c.toml --out run {init} --resume")).failed(2, &parts, "began with");
+    assert!(place.files("run") == before);
+}
+
+#[test]
+fn a_folder_has_one_writer() {
+    let place = Place::new(CONFIG);
+    let mut command = place.command("train c.toml --out run --set train.steps=3000000");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    let limit = Instant::now() + Duration::from_secs(60);
+    while checkpoints(&place, "run") == 0 {
+        assert!(Instant::now() < limit, "no checkpoint after a minute");
+        sleep(Duration::from_millis(1));
+    }
+    for more in ["--force", "--resume --set train.steps=3000000"] {
+        let second = place.run(&format!("train c.toml --out run {more}"));
+        let parts = ["run: another process is writing here: process ", &child.id().to_string()];
+        second.failed(2, &parts, "another folder");
+    }
+    // A scheduler ends it: the next process goes on from where it was.
+    #[cfg(unix)]
+    {
+        let id = child.id().to_string();
+        std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill is there");
+        assert_eq!(child.wait().expect("a child").code(), Some(143));
+        let names: Vec<_> = place.files("run").into_keys().collect();
+        assert!(names.iter().all(|name| !name.to_string_lossy().contains("partial")), "{names:?}");
+        assert!(!names.contains(&PathBuf::from(".edgegrad.lock")), "{names:?}");
+    }
+    let _ = child.kill();
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! Subcommands, one file each.
 
+// First, as the others print with its macros.
+#[macro_use]
+mod print;
+
 mod attribute;
 mod compare;
 mod discover;
@@ -21,7 +25,11 @@ mod tune_compare;
 mod watch;
 
 use clap::{Parser, Subcommand};
-use edgegrad::error::Result;
+use edgegrad::error::{Error, Result};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 /// Train and study transformers whose every edge carries a mask.
 #[derive(Debug, Parser)]
@@ -54,6 +62,11 @@ enum Command {
 
 impl Cli {
     pub(crate) fn run(&self) -> Result<()> {
+        // What went wrong is told before what could not be printed.
+        self.command().and(print::finish())
+    }
+
+    fn command(&self) -> Result<()> {
         match &self.command {
             Command::Train(command) => command.run(),
             Command::Pretrain(command) => command.run(),
@@ -84,4 +97,33 @@ enum Dtype {
     F32,
     /// Double precision.
     F64,
+}
+
+/// Prints an error as two lines: what is wrong and where, and what to do about it.
+pub(crate) fn tell(e: &Error) {
+    eprintln!("error: {e}\nhelp: {}", e.help());
+}
+
+/// Events of the library as lines like those of errors: `warning: what has happened`.
+pub(crate) struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::WARN => "warning".into(),
+            level => level.to_string().to_lowercase(),
+        };
+        let mut text = String::new();
+        context.field_format().format_fields(Writer::new(&mut text), event)?;
+        writeln!(writer, "{level}: {}", print::printable(&text))
+    }
 }

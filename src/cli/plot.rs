@@ -90,10 +90,10 @@ impl Plot {
         })?;
         atomic::write_bytes(&self.out, &bytes)?;
         for warning in drawing.warnings() {
-            eprintln!("warning: {}", printable(warning));
+            eprintln!("warning: {}", warning);
         }
         for line in drawing.caption() {
-            println!("{}", printable(line));
+            println!("{line}");
         }
         println!("figure: {} ({width:.2} x {height:.2} inches)", self.out.display());
         Ok(())
@@ -111,9 +111,4 @@ pub(super) fn chosen<T: Copy>(key: &str, name: &str, all: &[(&str, T)]) -> Resul
         None => format!("give one of {}", names.join(", ")),
     };
     Err(Error::input(key, format!("`{name:.40}` is unknown"), help))
-}
-
-/// Text of files as a terminal can bear it.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

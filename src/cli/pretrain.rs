@@ -54,7 +54,7 @@ impl Pretrain {
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(steps as u64);
-        let measured = pretrain(&settings, &self.out, existing, threads, &|n| progress.add(n));
+        let measured = pretrain(&settings, &self.out, existing, threads, &progress);
         progress.finish();
         print!("{}", table(&measured?));
         println!("{}: {steps} steps, seed {seed}", self.out.display());

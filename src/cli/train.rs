@@ -74,7 +74,7 @@ impl Train {
         }
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(jobs.iter().map(Job::steps).sum());
-        let results = run_all(&jobs, existing, threads, &|n| progress.add(n));
+        let results = run_all(&jobs, existing, threads, &progress);
         progress.finish();
         for (job, result) in jobs.iter().zip(&results) {
             if let Ok(outcome) = result {
@@ -86,7 +86,7 @@ impl Train {
         failures.dedup();
         let last = failures.pop();
         for e in failures {
-            eprintln!("error: {e}\nhelp: {}", e.help());
+            super::tell(&e);
         }
         last.map_or(Ok(()), Err)
     }

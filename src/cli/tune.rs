@@ -96,7 +96,7 @@ impl Tune {
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(settings.steps as u64 * self.seeds);
         let results = side_by_side(&jobs, threads, |(seed, folder)| {
-            let tuned = run(&settings, &base, *seed, &judge, &|n| progress.add(n))?;
+            let tuned = run(&settings, &base, *seed, &judge, &progress)?;
             files::write(folder, &tuned, &hash)?;
             Ok(tuned)
         });

@@ -33,7 +33,7 @@ impl TuneCompare {
         });
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(grid.updates());
-        let result = compare(&grid, &base, &out, threads, &|n| progress.add(n));
+        let result = compare(&grid, &base, &out, threads, &progress);
         progress.finish();
         let comparison = result?;
         print!("{}", table(&comparison));

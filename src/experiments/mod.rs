@@ -14,5 +14,5 @@ mod sweep;
 pub mod train;
 pub mod tune;
 
-pub use progress::Progress;
+pub use progress::{Progress, Steps};
 pub use sweep::{Job, available_threads, run_all, side_by_side};

@@ -1,5 +1,6 @@
 //! Many runs side by side: seeds and arms of a comparison.
 
+use super::progress::Steps;
 use super::train::config::{Config, DtypeKind};
 use super::train::{Existing, Outcome, run};
 use crate::error::{Error, Result};
@@ -32,7 +33,7 @@ pub fn run_all(
     jobs: &[Job],
     existing: Existing,
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &dyn Steps,
 ) -> Vec<Result<Outcome>> {
     side_by_side(jobs, threads, |job| match job.config.dtype {
         DtypeKind::F32 => run::<f32>(&job.config, &job.folder, existing, progress),

@@ -2,15 +2,17 @@
 //!
 //! What is written goes to a temporary name in the same folder, is forced to the disk and is then
 //! renamed. A reader never sees half a file, and a run that is killed, or finds the disk full,
-//! leaves the earlier file as it was.
+//! leaves the earlier file as it was. What is no ordinary file (a device, a named pipe) is written
+//! into instead, and a symbolic link is followed, so that neither is replaced.
 
+use super::sha256;
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes the file `path` with `fill`, replacing what was there.
+/// Writes the file `path` with `fill`, replacing what was there and keeping its permissions.
 ///
 /// # Errors
 /// When the file cannot be written, or another process is writing it; `path` is then unchanged.
@@ -19,20 +21,47 @@ pub fn write_file(
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
     let path = path.as_ref();
-    let partial = partial_name(path)?;
-    let file = claim(&partial).map_err(|e| Error::io(path, &e, "write"))?;
-    let mut writer = BufWriter::new(file);
-    let written = fill(&mut writer)
-        .and_then(|()| writer.flush())
-        .and_then(|()| writer.get_ref().sync_all())
-        .and_then(|()| fs::rename(&partial, path));
+    let fail = |e: io::Error| Error::io(path, &e, "write");
+    let target = followed(path).map_err(fail)?;
+    let old = fs::metadata(&target).ok();
+    if old.as_ref().is_some_and(|old| !old.is_file() && !old.is_dir()) {
+        return write_into(&target, fill).map_err(fail);
+    }
+    // A folder that is being made is renamed as a whole, so its files need no second name.
+    if target.parent().is_some_and(is_partial) {
+        let file = File::create_new(&target).map_err(fail)?;
+        return finish(file, fill).map_err(fail);
+    }
+    let partial = partial_name(&target)?;
+    let file = claim(&partial).map_err(fail)?;
+    let kept = old.map_or(Ok(()), |old| file.set_permissions(old.permissions()));
+    let written =
+        kept.and_then(|()| finish(file, fill)).and_then(|()| fs::rename(&partial, &target));
     written.map_err(|e| {
         // The first error is the one to tell; a second one could only hide it.
         let _ = fs::remove_file(&partial);
-        Error::io(path, &e, "write")
+        fail(e)
     })?;
-    sync_parent(path);
+    sync_parent(&target);
     Ok(())
+}
+
+/// Fills a file and forces it to the disk.
+fn finish(file: File, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let mut writer = BufWriter::new(file);
+    fill(&mut writer)?;
+    writer.flush()?;
+    writer.get_ref().sync_all()
+}
+
+/// Writes into a device or a named pipe, which has no disk to be forced to.
+fn write_into(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut writer = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+    fill(&mut writer)?;
+    writer.flush()
 }
 
 /// Writes `bytes` as the file `path`, replacing what was there.
@@ -51,10 +80,16 @@ pub fn write_bytes(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
 pub fn check_file(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let fail = |e: io::Error| Error::io(path, &e, "write");
-    let partial = partial_name(path)?;
-    if path.is_dir() {
+    let target = followed(path).map_err(fail)?;
+    let old = fs::metadata(&target).ok();
+    if old.as_ref().is_some_and(fs::Metadata::is_dir) {
         return Err(fail(ErrorKind::IsADirectory.into()));
     }
+    if old.is_some_and(|old| !old.is_file()) {
+        // Opening a pipe would wait for its reader.
+        return Ok(());
+    }
+    let partial = partial_name(&target)?;
     let file = claim(&partial).map_err(fail)?;
     // Before the lock goes: a name that is free again may be another writer's.
     fs::remove_file(&partial).map_err(fail)?;
@@ -64,25 +99,53 @@ pub fn check_file(path: impl AsRef<Path>) -> Result<()> {
 
 /// Makes the folder `path` out of the files that `fill` writes into the folder it is given.
 ///
-/// A folder is never replaced, and only one process may make a given folder at a time.
+/// A folder is never replaced ([`replace_folder`] does that), and only one process may make a given
+/// folder at a time.
 ///
 /// # Errors
 /// When `path` exists, `fill` fails, or a folder cannot be made; nothing is left behind then.
 pub fn write_folder(path: impl AsRef<Path>, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let path = path.as_ref();
-    let fail = |e: io::Error| Error::io(path, &e, "make");
     // Renaming onto an empty folder would succeed on some systems and fail on others.
     if fs::symlink_metadata(path).is_ok() {
-        return Err(fail(ErrorKind::AlreadyExists.into()));
+        return Err(Error::io(path, &ErrorKind::AlreadyExists.into(), "make"));
     }
+    make_folder(path, fill, |partial| fs::rename(partial, path))
+}
+
+/// As [`write_folder`], in place of a folder that may be there, which is removed only once the new
+/// one has its name.
+///
+/// # Errors
+/// When `fill` fails or the folder cannot be made; the old one is then as it was.
+pub fn replace_folder(
+    path: impl AsRef<Path>,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let path = path.as_ref();
+    make_folder(path, fill, |partial| {
+        if fs::symlink_metadata(path).is_err() {
+            return fs::rename(partial, path);
+        }
+        exchange(partial, path)?;
+        remove_folder(partial)
+    })
+}
+
+fn make_folder(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<()>,
+    publish: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<()> {
+    let fail = |e: io::Error| Error::io(path, &e, "make");
     let partial = partial_name(path)?;
-    remove_folder(&partial).map_err(fail)?;
+    remove_any(&partial).map_err(fail)?;
     fs::create_dir(&partial).map_err(fail)?;
     // A name that is gone by the time the error is read would only confuse.
     let filled = fill(&partial).map_err(|e| e.renamed(&partial, path));
     let written = filled.and_then(|()| {
         sync_folder(&partial);
-        fs::rename(&partial, path).map_err(fail)
+        publish(&partial).map_err(fail)
     });
     if written.is_err() {
         let _ = remove_folder(&partial);
@@ -90,6 +153,30 @@ pub fn write_folder(path: impl AsRef<Path>, fill: impl FnOnce(&Path) -> Result<(
     written?;
     sync_parent(path);
     Ok(())
+}
+
+/// Gives each of two folders the other's name, in one step where the system has one.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Err(e) if e == rustix::io::Errno::INVAL || e == rustix::io::Errno::NOSYS => swap(a, b),
+        done => done.map_err(io::Error::from),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    swap(a, b)
+}
+
+/// [`exchange`] in three renames, for file systems that cannot do it in one.
+fn swap(a: &Path, b: &Path) -> io::Result<()> {
+    let mut aside = a.as_os_str().to_os_string();
+    aside.push(".old.partial");
+    fs::rename(b, &aside)?;
+    fs::rename(a, b).or_else(|e| fs::rename(&aside, b).and(Err(e)))?;
+    fs::rename(&aside, a)
 }
 
 /// Removes what a killed run left half-written in `folder` (not in its subfolders).
@@ -106,14 +193,48 @@ pub fn clean(folder: impl AsRef<Path>) -> Result<()> {
     };
     for entry in entries {
         let path = entry.map_err(|e| Error::io(folder, &e, "list"))?.path();
-        if !is_partial(&path) {
-            continue;
+        if is_partial(&path) {
+            remove_any(&path).map_err(|e| Error::io(&path, &e, "remove"))?;
         }
-        let removed = if path.is_dir() { remove_folder(&path) } else { fs::remove_file(&path) };
-        removed.map_err(|e| Error::io(&path, &e, "remove"))?;
     }
     Ok(())
 }
+
+/// Forces the names in a folder to the disk: a file that was made there lasts through a power cut.
+pub fn sync_folder(folder: &Path) {
+    // Windows cannot open a folder, and its renames need no such help.
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn sync_parent(path: &Path) {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// Symbolic links that may lead on from each other.
+const LINKS: usize = 40;
+
+/// The file that `path` names, through symbolic links; it need not be there yet.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => {
+                let target = fs::read_link(&path)?;
+                path = path.parent().map_or(target.clone(), |parent| parent.join(&target));
+            }
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::new(ErrorKind::InvalidInput, "too many symbolic links"))
+}
+
+/// The longest name that file systems take, in bytes.
+const LONGEST: usize = 255;
 
 /// `.NAME.partial`: hidden, beside the file (a rename cannot cross disks), and the same in every
 /// run, so that the next write of the same file finds and replaces what a killed one left.
@@ -122,12 +243,17 @@ fn partial_name(path: &Path) -> Result<PathBuf> {
         return Err(Error::input(path.display(), "is not a file name", "end it with a name"));
     };
     let mut partial = OsString::from(".");
-    partial.push(name);
+    if name.len() + "..partial".len() > LONGEST {
+        partial.push(sha256(name.as_encoded_bytes()));
+    } else {
+        partial.push(name);
+    }
     partial.push(".partial");
     Ok(path.with_file_name(partial))
 }
 
-fn is_partial(path: &Path) -> bool {
+/// Whether a path is one of the temporary names under which files and folders are written.
+pub fn is_partial(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     name.starts_with(b".") && name.ends_with(b".partial") && name.len() > b"..partial".len()
 }
@@ -147,10 +273,8 @@ fn claim(partial: &Path) -> io::Result<File> {
                     "another process is writing it",
                 ));
             }
-            match fs::remove_file(partial) {
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-                _ => create()?,
-            }
+            remove_any(partial)?;
+            create()?
         }
         file => file?,
     };
@@ -159,25 +283,19 @@ fn claim(partial: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Removes a file, or a folder with all that is in it; one that is not there is no error.
+fn remove_any(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    removed.or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
+}
+
 fn remove_folder(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
         _ => Ok(()),
-    }
-}
-
-/// Makes a rename in a folder last through a power cut, where the system can; Windows cannot open
-/// a folder, and its renames need no such help.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
-    }
-}
-
-fn sync_parent(path: &Path) {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => sync_folder(parent),
-        _ => sync_folder(Path::new(".")),
     }
 }
 
@@ -290,5 +408,70 @@ mod tests {
         let e = write_bytes(t.path().join("no/a.txt"), b"").unwrap_err();
         assert!(e.to_string().contains("a.txt") && e.exit_code() == 2, "{e}");
         assert_eq!(write_bytes(t.path().join(".."), b"").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_folder_is_replaced_only_by_a_whole_one() {
+        let t = tempfile::tempdir().unwrap();
+        let path = t.path().join("base");
+        let fill = |bytes: &'static [u8]| move |f: &Path| write_bytes(f.join("a"), bytes);
+        replace_folder(&path, fill(b"first")).unwrap();
+        fs::write(path.join("more"), "").unwrap();
+        let failed = replace_folder(&path, |f| {
+            write_bytes(f.join("a"), b"half")?;
+            Err(Error::failed("x", "y", "z"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(
+            (names(&path), fs::read(path.join("a")).unwrap()),
+            (vec!["a".into(), "more".into()], b"first".to_vec())
+        );
+        replace_folder(&path, fill(b"2nd")).unwrap();
+        assert_eq!((names(t.path()), names(&path)), (vec!["base".into()], vec!["a".into()]));
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"2nd");
+        let (a, b) = (t.path().join("one"), t.path().join("two"));
+        fs::create_dir_all(a.join("in-a")).unwrap();
+        fs::create_dir_all(b.join("in-b")).unwrap();
+        swap(&a, &b).unwrap();
+        assert_eq!((names(&a), names(&b)), (vec!["in-b".into()], vec!["in-a".into()]));
+    }
+
+    #[test]
+    fn what_a_kill_left_of_a_folder_is_no_obstacle_to_a_file() {
+        let t = tempfile::tempdir().unwrap();
+        fs::create_dir(t.path().join(".out.partial")).unwrap();
+        fs::write(t.path().join(".out.partial/model.safetensors"), "").unwrap();
+        check_file(t.path().join("out")).unwrap();
+        assert_eq!(names(t.path()), [""; 0]);
+    }
+
+    #[test]
+    fn long_names_have_a_temporary_name_too() {
+        let t = tempfile::tempdir().unwrap();
+        let path = t.path().join("x".repeat(LONGEST));
+        write_bytes(&path, b"long").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"long");
+        assert_eq!(names(t.path()).len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_permissions_kept() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let t = tempfile::tempdir().unwrap();
+        let at = |name: &str| t.path().join(name);
+        fs::write(at("real"), "old").unwrap();
+        fs::set_permissions(at("real"), fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("real", at("link")).unwrap();
+        symlink(at("link"), at("link-to-link")).unwrap();
+        symlink("new", at("dangling")).unwrap();
+        symlink("round", at("round")).unwrap();
+        write_bytes(at("link-to-link"), b"through").unwrap();
+        write_bytes(at("dangling"), b"made").unwrap();
+        assert_eq!(fs::read(at("real")).unwrap(), b"through");
+        assert_eq!(fs::read(at("new")).unwrap(), b"made");
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert_eq!(fs::metadata(at("real")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(write_bytes(at("round"), b"").unwrap_err().exit_code(), 2);
     }
 }

@@ -3,6 +3,7 @@
 //! It grows by whole lines, also when the disk fills up, and its length after a flush can be noted,
 //! so that a resumed run cuts it there and goes on with the same bytes.
 
+use super::{atomic, input};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -30,7 +31,25 @@ impl LineFile {
     /// If it cannot be written.
     pub fn create(path: &Path) -> Result<LineFile> {
         let file = File::create(path).map_err(|e| Error::io(path, &e, "write"))?;
+        if let Some(folder) = path.parent() {
+            atomic::sync_folder(folder);
+        }
         Ok(LineFile::over(path, file, 0))
+    }
+
+    /// How many bytes at the beginning of a file are lines as they were written: none of a file that
+    /// is not there, and nothing from the first byte on that a power cut has left empty.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn whole_bytes(path: &Path) -> Result<u64> {
+        if !path.exists() {
+            return Ok(0);
+        }
+        let bytes = input::regular(path, input::DATA)?;
+        let written = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+        let end = bytes[..written].iter().rposition(|&byte| byte == b'\n');
+        Ok(end.map_or(0, |end| end as u64 + 1))
     }
 
     /// The first `bytes` of a file that is there, to go on with.
@@ -91,6 +110,17 @@ impl LineFile {
             Error::io(&self.path, &e, "write")
         })?;
         Ok(self.bytes)
+    }
+
+    /// Forces everything to the disk and returns the length of the file, on which a checkpoint that
+    /// is written after it can count.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn sync(&mut self) -> Result<u64> {
+        let bytes = self.flush()?;
+        self.file.sync_data().map_err(|e| Error::io(&self.path, &e, "write"))?;
+        Ok(bytes)
     }
 }
 

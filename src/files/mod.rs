@@ -2,6 +2,53 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod input;
 pub mod json;
 pub mod lines;
+pub mod lock;
 pub mod safetensors;
+
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// The SHA-256 of `bytes` in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of a file's content in hexadecimal.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn hash(path: &Path) -> Result<String> {
+    let mut digest = Digester(Sha256::new());
+    let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut digest));
+    copied.map_err(|e| Error::io(path, &e, "read"))?;
+    Ok(hexadecimal(&digest.0.finalize()))
+}
+
+/// A digest to write to.
+struct Digester(Sha256);
+
+impl io::Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("a string takes what is written");
+    }
+    text
+}

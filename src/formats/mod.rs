@@ -13,5 +13,6 @@ pub mod look;
 pub mod metrics;
 pub mod pairs;
 pub mod run_config;
+pub mod run_record;
 pub mod snapshot;
 pub mod tuning_report;

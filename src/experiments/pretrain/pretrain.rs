@@ -14,6 +14,7 @@ use super::groups::{Group, groups};
 use super::panel::{Measured, Panel};
 use crate::checkpoints as files;
 use crate::error::{Error, Result};
+use crate::experiments::Steps;
 use crate::experiments::train::Existing;
 use crate::files::atomic;
 use crate::formats::metrics::{EvalLine, Line, Number, StepLine, VERSION};
@@ -280,7 +281,7 @@ pub fn pretrain(
     folder: &Path,
     existing: Existing,
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &dyn Steps,
 ) -> Result<Measured> {
     let config = settings.config()?;
     check_folder(folder, existing)?;
@@ -309,11 +310,7 @@ struct Trained {
     last: Measured,
 }
 
-fn train(
-    settings: &Pretraining,
-    config: Config,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Trained> {
+fn train(settings: &Pretraining, config: Config, progress: &dyn Steps) -> Result<Trained> {
     let Pretraining { seed, steps, batch, .. } = *settings;
     let (mixture, schedule) = (Mixture::new(seed), settings.schedule());
     let panel = panel(seed);
@@ -348,7 +345,7 @@ fn train(
             write(Line::Eval(Box::new(EvalLine { step, scores, ..EvalLine::default() })));
             last = Some(measured);
         }
-        progress(1);
+        progress.add(1);
     }
     let last = last.expect("the last step is always measured");
     Ok(Trained { model: learner.model, log, last })

@@ -7,9 +7,8 @@
 use super::batches::BatchesState;
 use crate::checkpoints::pooled::ModelFile;
 use crate::error::{Error, Result};
-use crate::files::atomic;
-use crate::files::safetensors;
 use crate::files::safetensors::{Tensor, Tensors};
+use crate::files::{atomic, hash, safetensors, sha256};
 use crate::nn::Optimizer;
 use crate::nn::pooled;
 use crate::nn::pooled::Parameter;
@@ -17,6 +16,7 @@ use crate::rng::RngState;
 use crate::simd::Element;
 use crate::tensor::Buffer;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,41 @@ pub struct State {
     pub batches: BatchesState,
     /// Where the generator of dropped activations stands.
     pub dropout: RngState,
+    /// The SHA-256 of each of the other files, and of this one without its own and without the length
+    /// of the log; none in checkpoints of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hashes: BTreeMap<String, String>,
 }
+
+/// The key of [`State::hashes`] for the state itself.
+const OWN: &str = "state.json";
+
+impl State {
+    /// The same state with the hashes of the files in `folder` and its own.
+    fn sealed(&self, folder: &Path) -> Result<State> {
+        let mut state = State { hashes: BTreeMap::new(), ..self.clone() };
+        for name in FILES.iter().filter(|name| **name != OWN) {
+            state.hashes.insert((*name).into(), hash(&folder.join(name))?);
+        }
+        // A resumed run has said more in its log by the same step.
+        let own = sha256(&pretty(&State { metrics_bytes: 0, ..state.clone() }));
+        state.hashes.insert(OWN.into(), own);
+        Ok(state)
+    }
+
+    /// Whether the files in `folder` are those that were written.
+    fn check(&self, folder: &Path) -> Result<()> {
+        if !self.hashes.is_empty() && self.sealed(folder)? != *self {
+            let message = "is not what was written: a file in it has changed";
+            return Err(Error::input(folder.display(), message, DAMAGED));
+        }
+        Ok(())
+    }
+}
+
+/// The files of a checkpoint.
+pub(super) const FILES: [&str; 4] =
+    ["config.json", "model.safetensors", "optimizer.safetensors", OWN];
 
 /// The version of [`State`].
 pub const VERSION: u32 = 1;
@@ -88,11 +122,8 @@ pub fn write<T: Element>(
         }
     }
     let model = ModelFile::of(config);
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|e| Error::io(folder, &e, "replace"))?;
-    }
     let none = Default::default();
-    atomic::write_folder(folder, |folder| {
+    atomic::replace_folder(folder, |folder| {
         safetensors::write(
             folder.join("model.safetensors"),
             &weights(&parameters, numbers),
@@ -100,7 +131,7 @@ pub fn write<T: Element>(
         )?;
         safetensors::write(folder.join("optimizer.safetensors"), &moments, &none)?;
         atomic::write_bytes(folder.join("config.json"), &pretty(&model))?;
-        atomic::write_bytes(folder.join("state.json"), &pretty(state))
+        atomic::write_bytes(folder.join(OWN), &pretty(&state.sealed(folder)?))
     })
 }
 
@@ -128,6 +159,7 @@ pub fn read<T: Element>(folder: &Path, config: &pooled::Config) -> Result<Restor
         let message = format!("holds {}, expected {}", state.dtype, T::NAME);
         return Err(Error::input(path.display(), message, DAMAGED));
     }
+    state.check(folder).map_err(damaged)?;
     let (weights, moments) = read_tensors(folder, config).map_err(damaged)?;
     Ok(Restored { state, weights, moments })
 }
@@ -170,26 +202,26 @@ pub fn final_folder(run: &Path) -> PathBuf {
     run.join("checkpoints").join("final")
 }
 
-/// The latest checkpoint of a run, if it has any; the final one does not count.
+/// The checkpoints of a run, the latest first; the final one does not count.
 ///
 /// # Errors
 /// If the folder cannot be listed.
-pub fn latest(run: &Path) -> Result<Option<PathBuf>> {
+pub fn all(run: &Path) -> Result<Vec<PathBuf>> {
     let folder = run.join("checkpoints");
     if !folder.exists() {
-        return Ok(None);
+        return Ok(vec![]);
     }
     let fail = |e: std::io::Error| Error::io(&folder, &e, "list");
-    let mut best: Option<(u64, PathBuf)> = None;
+    let mut found: Vec<(u64, PathBuf)> = vec![];
     for entry in fs::read_dir(&folder).map_err(fail)? {
         let path = entry.map_err(fail)?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-        let step = name.strip_prefix("step-").and_then(|s| s.parse().ok());
-        if let Some(step) = step
-            && best.as_ref().is_none_or(|b| b.0 < step)
-        {
-            best = Some((step, path));
-        }
+        found.extend(step_of(&path).map(|step| (step, path)));
     }
-    Ok(best.map(|b| b.1))
+    found.sort();
+    Ok(found.into_iter().rev().map(|(_, path)| path).collect())
+}
+
+/// The step in the name of a checkpoint.
+pub(super) fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
 }

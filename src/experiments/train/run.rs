@@ -7,17 +7,23 @@ use super::config::Config;
 use super::work::{Work, model_config};
 use crate::checkpoints::pooled::read_weights;
 use crate::error::{Error, Result};
+use crate::experiments::Steps;
 use crate::files::lines::LineFile;
-use crate::files::{atomic, safetensors};
-use crate::formats::circuit_pairs::FOLDER;
+use crate::files::lock::FolderLock;
+use crate::files::{atomic, hash, safetensors};
+use crate::formats::circuit_pairs;
 use crate::formats::metrics::{EvalLine, EventLine, Line, Number, StepLine, VERSION};
+use crate::formats::run_record::{self, RunRecord};
 use crate::formats::snapshot::SnapshotFile;
+use crate::interrupt;
 use crate::nn::Optimizer;
 use crate::rng::{Purpose, Rng};
-use crate::simd::Element;
+use crate::simd::{Element, backend};
 use crate::tasks::Split;
 use crate::tasks::modular_addition::ModularAddition;
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What to do with a run folder that is not empty.
@@ -52,40 +58,89 @@ pub fn run<T: Element>(
     config: &Config,
     folder: &Path,
     existing: Existing,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &dyn Steps,
 ) -> Result<Outcome> {
     config.validate()?;
-    let found = find::<T>(config, folder, existing)?;
-    if matches!(found, Found::Finished) {
-        progress(config.stages.iter().map(|s| s.train.steps).sum());
-        return Ok(Outcome { last: None });
+    let begins = || format!("before {} began", folder.display());
+    interrupt::check(folder.display(), begins(), GO_ON)?;
+    // Asked before the folder is locked, so that one that cannot be written says what it holds.
+    if begun(config, folder, existing)? == Begun::Finished {
+        return Ok(finished(config, progress));
     }
     let data: Vec<Split> =
         (0..config.stages.len()).map(|i| data(config, i)).collect::<Result<_>>()?;
-    let (weights, resumed) = match found {
-        Found::Checkpoint(found) => {
-            let (weights, optimizer, state) = *found;
-            (weights, Some((optimizer, state)))
+    let weights = initial_weights(config)?;
+    let record = record(config)?;
+    let lock = FolderLock::take(folder)?;
+    // Asked again: until it was locked, another process may have begun or ended a run here.
+    let resumed = match begun(config, folder, existing)? {
+        Begun::Finished => return Ok(finished(config, progress)),
+        Begun::Not => None,
+        Begun::Run => {
+            check_record(folder, &record)?;
+            find(config, folder)?
         }
-        _ => (initial_weights(config)?, None),
     };
-    make_ready(config, folder, existing)?;
-    Run::<T>::start(config, folder, &data, weights, resumed)?.finish(progress)
+    make_ready(config, folder, existing, &record)?;
+    Run::<T>::start(config, folder, &data, weights, resumed, lock)?.finish(progress)
 }
 
-/// What there is to go on from.
-enum Found<T> {
-    Nothing,
-    Checkpoint(Box<(Vec<Vec<T>>, Optimizer<T>, State)>),
+fn finished(config: &Config, progress: &dyn Steps) -> Outcome {
+    progress.skip(config.stages.iter().map(|s| s.train.steps).sum());
+    Outcome { last: None }
+}
+
+/// How to go on with a run that was stopped.
+const GO_ON: &str = "go on with the same command and --resume";
+
+/// What the files of this run hold now.
+fn record(config: &Config) -> Result<RunRecord> {
+    let mut inputs = BTreeMap::new();
+    for (i, stage) in config.stages.iter().enumerate() {
+        if let Some(path) = &stage.task.data {
+            inputs.insert(config.place_in(i, "task.data"), hash(path)?);
+        }
+    }
+    if let Some(path) = &config.stages[0].model.init {
+        inputs.insert(config.place("model.init"), hash(path)?);
+    }
+    Ok(RunRecord {
+        edgegrad: env!("CARGO_PKG_VERSION").into(),
+        instruction_set: backend().name().into(),
+        inputs,
+    })
+}
+
+fn check_record(folder: &Path, now: &RunRecord) -> Result<()> {
+    if let Some(before) = RunRecord::read(folder)? {
+        for warning in before.allows(now, folder)? {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(())
+}
+
+/// What a folder holds of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Not,
+    Run,
     Finished,
 }
 
 /// Looks into the folder and changes nothing.
-fn find<T: Element>(config: &Config, folder: &Path, existing: Existing) -> Result<Found<T>> {
+fn begun(config: &Config, folder: &Path, existing: Existing) -> Result<Begun> {
     let file = folder.join("config.toml");
     let occupied = file.exists() || folder.join("metrics.jsonl").exists();
-    if !occupied || existing == Existing::Replace {
-        return Ok(Found::Nothing);
+    if existing == Existing::Replace {
+        check_replaceable(folder)?;
+        return Ok(Begun::Not);
+    }
+    if !occupied {
+        if existing == Existing::Resume {
+            tracing::warn!("{}: holds no run to resume, so one begins", folder.display());
+        }
+        return Ok(Begun::Not);
     }
     if existing == Existing::Refuse {
         return Err(Error::input(
@@ -106,16 +161,51 @@ fn find<T: Element>(config: &Config, folder: &Path, existing: Existing) -> Resul
             "resume with the same configuration, or choose another --out",
         ));
     }
-    if checkpoint::final_folder(folder).exists() {
-        return Ok(Found::Finished);
+    let end = checkpoint::final_folder(folder);
+    Ok(if end.exists() { Begun::Finished } else { Begun::Run })
+}
+
+/// What a checkpoint gives to go on from.
+struct Resumed<T> {
+    weights: Vec<Vec<T>>,
+    optimizer: Optimizer<T>,
+    state: State,
+    /// Whether `metrics.jsonl` lacks lines that were written before the checkpoint.
+    log_is_lost: bool,
+}
+
+/// The latest checkpoint that is whole and whose part of the log is there; without one, the latest
+/// that is whole.
+fn find<T: Element>(config: &Config, folder: &Path) -> Result<Option<Resumed<T>>> {
+    let log = LineFile::whole_bytes(&folder.join("metrics.jsonl"))?;
+    let (mut damaged, mut without_log) = (None, None);
+    for path in checkpoint::all(folder)? {
+        match read_checkpoint(config, &path) {
+            Ok(found) if found.state.metrics_bytes <= log => return Ok(Some(found)),
+            Ok(found) => {
+                let said = found.state.metrics_bytes;
+                let file = folder.join("metrics.jsonl");
+                tracing::warn!(
+                    "{}: has {log} bytes, {} says {said}",
+                    file.display(),
+                    path.display()
+                );
+                without_log.get_or_insert(Resumed { log_is_lost: true, ..found });
+            }
+            Err(e) => {
+                tracing::warn!("{e}");
+                damaged.get_or_insert(e);
+            }
+        }
     }
-    match checkpoint::latest(folder)? {
-        Some(path) => read_checkpoint(config, &path),
-        None => Ok(Found::Nothing),
+    match (without_log, damaged) {
+        (Some(found), _) => Ok(Some(found)),
+        (None, Some(e)) => Err(e),
+        (None, None) => Ok(None),
     }
 }
 
-fn read_checkpoint<T: Element>(config: &Config, path: &Path) -> Result<Found<T>> {
+fn read_checkpoint<T: Element>(config: &Config, path: &Path) -> Result<Resumed<T>> {
     let Restored { state, weights, moments } =
         checkpoint::read(path, &model_config(&config.stages[0]))?;
     let before = config.stages.iter().take(state.stage).map(|s| s.train.steps).sum::<u64>();
@@ -135,34 +225,104 @@ fn read_checkpoint<T: Element>(config: &Config, path: &Path) -> Result<Found<T>>
         return Err(Error::input(place.display(), message, checkpoint::DAMAGED));
     }
     optimizer.restore(state.optimizer_steps, moments);
-    Ok(Found::Checkpoint(Box::new((weights, optimizer, state))))
+    Ok(Resumed { weights, optimizer, state, log_is_lost: false })
 }
 
 /// Makes the folder ready to be written into.
-fn make_ready(config: &Config, folder: &Path, existing: Existing) -> Result<()> {
+fn make_ready(
+    config: &Config,
+    folder: &Path,
+    existing: Existing,
+    record: &RunRecord,
+) -> Result<()> {
     match existing {
         Existing::Refuse => {}
         Existing::Replace => remove_run(folder)?,
         Existing::Resume => {
-            for part in ["", "checkpoints", "snapshots", FOLDER] {
+            for part in ["", "checkpoints", "snapshots", circuit_pairs::FOLDER] {
                 atomic::clean(folder.join(part))?;
             }
         }
     }
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
-    atomic::write_bytes(folder.join("config.toml"), config.to_toml().as_bytes())
+    // A configuration that is there says the same, perhaps with its user's comments.
+    let file = folder.join("config.toml");
+    if !file.exists() {
+        atomic::write_bytes(file, config.to_toml().as_bytes())?;
+    }
+    if !folder.join(run_record::NAME).exists() {
+        record.write(folder)?;
+    }
+    if let Some(parent) = folder.parent() {
+        // The run folder's own name lasts through a power cut.
+        atomic::sync_folder(if parent == Path::new("") { Path::new(".") } else { parent });
+    }
+    Ok(())
 }
 
-/// Removes the files of a run and nothing else.
+/// The files of a run.
+const RUN: [&str; 3] = ["config.toml", "metrics.jsonl", run_record::NAME];
+
+/// The folders of a run, and whether a name belongs in one.
+const PARTS: [(&str, fn(&str) -> bool); 3] = [
+    ("checkpoints", |name| name == "final" || name.starts_with("step-")),
+    ("snapshots", |name| name.starts_with("step-") && name.ends_with(".safetensors")),
+    (circuit_pairs::FOLDER, |name| name.ends_with(".json")),
+];
+
+/// Whether everything that [`remove_run`] would remove was written by a run.
+fn check_replaceable(folder: &Path) -> Result<()> {
+    let foreign = |path: &Path| {
+        let message = "is no file of a run, so its folder is not replaced";
+        Error::input(path.display(), message, "choose another --out, or move it away")
+    };
+    let file = folder.join(RUN[0]);
+    if file.exists() {
+        Config::read(&file, &[]).map_err(|_| foreign(&file))?;
+    }
+    for (part, belongs) in PARTS {
+        for path in listed(&folder.join(part))? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if !belongs(name) && !atomic::is_partial(&path) {
+                return Err(foreign(&path));
+            }
+            if part == "checkpoints" && path.is_dir() {
+                for inner in listed(&path)? {
+                    let name = inner.file_name().and_then(|name| name.to_str());
+                    let known = name.is_some_and(|name| checkpoint::FILES.contains(&name));
+                    if !known && !atomic::is_partial(&inner) {
+                        return Err(foreign(&inner));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is in a folder; nothing if there is none.
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |e: std::io::Error| Error::io(folder, &e, "list");
+    match fs::read_dir(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(vec![]),
+        entries => {
+            entries.map_err(fail)?.map(|entry| entry.map(|e| e.path()).map_err(fail)).collect()
+        }
+    }
+}
+
+/// Removes the files of a run and nothing else; [`check_replaceable`] has seen that they are.
 fn remove_run(folder: &Path) -> Result<()> {
-    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots", FOLDER] {
+    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots", circuit_pairs::FOLDER]
+    {
         let path = folder.join(name);
-        let removed = match path.is_dir() {
-            true => fs::remove_dir_all(&path),
-            false if path.exists() => fs::remove_file(&path),
-            false => Ok(()),
-        };
-        removed.map_err(|e| Error::io(&path, &e, "remove"))?;
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(Error::io(&path, &e, "remove"));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -181,6 +341,7 @@ struct Run<'a, T> {
     step: u64,
     /// Where to begin: a stage, and the state within it.
     from: (usize, Option<State>),
+    lock: FolderLock,
 }
 
 impl<'a, T: Element> Run<'a, T> {
@@ -189,26 +350,35 @@ impl<'a, T: Element> Run<'a, T> {
         folder: &'a Path,
         data: &'a [Split],
         weights: Vec<Vec<T>>,
-        resumed: Option<(Optimizer<T>, State)>,
+        resumed: Option<Resumed<T>>,
+        lock: FolderLock,
     ) -> Result<Run<'a, T>> {
         let path = folder.join("metrics.jsonl");
-        let Some((optimizer, state)) = resumed else {
-            let mut log = LineFile::create(&path)?;
-            log.write(&Line::Schema { version: VERSION })?;
+        let Some(Resumed { weights, optimizer, state, log_is_lost }) = resumed else {
+            let log = begin_log(&path)?;
             let (history, optimizer, step, from) = (History::default(), None, 0, (0, None));
-            return Ok(Run { config, folder, data, log, history, weights, optimizer, step, from });
+            let run =
+                Run { config, folder, data, log, history, weights, optimizer, step, from, lock };
+            return Ok(run);
         };
-        let mut log = LineFile::resume(&path, state.metrics_bytes)?;
+        let (stage, step) = (state.stage, state.step);
+        let mut log = match log_is_lost {
+            true => begin_log(&path)?,
+            false => LineFile::resume(&path, state.metrics_bytes)?,
+        };
+        if log_is_lost {
+            tracing::warn!("{}: a new log begins at step {step}", path.display());
+            log.write(&Line::Event(event("log-lost", step, stage)))?;
+        }
         let watched = config.stages.iter().any(|s| s.train.circuit_every > 0);
         let history = if watched { History::read(&path)? } else { History::default() };
-        let (stage, step) = (state.stage, state.step);
         log.write(&Line::Event(event("resume", step, stage)))?;
         let (optimizer, from) = (Some(optimizer), (stage, Some(state)));
-        Ok(Run { config, folder, data, log, history, weights, optimizer, step, from })
+        Ok(Run { config, folder, data, log, history, weights, optimizer, step, from, lock })
     }
 
-    fn finish(mut self, progress: &(dyn Fn(u64) + Sync)) -> Result<Outcome> {
-        progress(self.step);
+    fn finish(mut self, progress: &dyn Steps) -> Result<Outcome> {
+        progress.skip(self.step);
         let mut last = None;
         let (first, mut state) = (self.from.0, self.from.1.take());
         for stage in first..self.config.stages.len() {
@@ -222,7 +392,7 @@ impl<'a, T: Element> Run<'a, T> {
         &mut self,
         index: usize,
         state: Option<State>,
-        progress: &(dyn Fn(u64) + Sync),
+        progress: &dyn Steps,
     ) -> Result<EvalLine> {
         let stage = &self.config.stages[index];
         let t = &stage.train;
@@ -238,8 +408,11 @@ impl<'a, T: Element> Run<'a, T> {
             }
         }
         let is_due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
+        // Where the run has just begun, or gone on from, there is nothing to keep.
+        let kept =
+            if state.is_some() || index == 0 { self.step } else { self.step.wrapping_sub(1) };
         let begun = state.map_or(0, |s| s.stage_step);
-        let mut evaluated = None;
+        let (mut evaluated, mut told) = (None, self.step);
         for step in begun..=t.steps {
             let last = step == t.steps;
             // Before the batch of this step is drawn, and not where the run has just begun. At the
@@ -247,6 +420,15 @@ impl<'a, T: Element> Run<'a, T> {
             let end = last && index + 1 == self.config.stages.len();
             if is_due(t.checkpoint_every, step) && step > begun && !end {
                 self.checkpoint(&work, step, checkpoint::folder(self.folder, self.step))?;
+            }
+            if let Some(signal) = interrupt::requested()
+                && !end
+            {
+                if self.step != kept {
+                    self.checkpoint(&work, step, checkpoint::folder(self.folder, self.step))?;
+                }
+                let place = self.folder.display();
+                return Err(Error::stopped(signal, place, format!("at step {}", self.step), GO_ON));
             }
             if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
                 self.snapshot(&work)?;
@@ -276,11 +458,12 @@ impl<'a, T: Element> Run<'a, T> {
                 self.log.write(&Line::Step(line))?;
             }
             self.step += 1;
-            if is_due(PROGRESS_EVERY, step + 1) {
-                progress(PROGRESS_EVERY);
+            if self.step.is_multiple_of(PROGRESS_EVERY) {
+                progress.add(self.step - told);
+                told = self.step;
             }
         }
-        progress(t.steps % PROGRESS_EVERY);
+        progress.add(self.step - told);
         if !work.is_finite() {
             return Err(self.diverged(index, "a weight is no longer finite"));
         }
@@ -295,13 +478,17 @@ impl<'a, T: Element> Run<'a, T> {
     }
 
     fn checkpoint(&mut self, work: &Work<'_, T>, stage_step: u64, folder: PathBuf) -> Result<()> {
-        let metrics_bytes = self.log.flush()?;
+        self.lock.check()?;
+        let metrics_bytes = self.log.sync()?;
         if !work.is_finite() {
             // The loss of the next step will say so; the checkpoint before stays the last.
             return Ok(());
         }
         let parent = self.folder.join("checkpoints");
-        fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, &e, "make"))?;
+        if !parent.exists() {
+            fs::create_dir_all(&parent).map_err(|e| Error::io(&parent, &e, "make"))?;
+            atomic::sync_folder(self.folder);
+        }
         let state = State {
             version: checkpoint::VERSION,
             dtype: T::NAME.into(),
@@ -312,6 +499,7 @@ impl<'a, T: Element> Run<'a, T> {
             optimizer_steps: work.optimizer.steps(),
             batches: work.batches.state(),
             dropout: work.dropout.state(),
+            hashes: BTreeMap::new(),
         };
         checkpoint::write(&folder, &work.model_config, &work.values(), &work.optimizer, &state)
     }
@@ -342,13 +530,21 @@ impl<'a, T: Element> Run<'a, T> {
         }
         let place = format!("{}: step {}", self.folder.display(), self.step);
         let lr = self.config.stages[index].train.lr;
-        let kept = match checkpoint::latest(self.folder) {
-            Ok(Some(path)) => format!("the last good checkpoint is {}", path.display()),
-            _ => "set train.checkpoint_every to keep earlier weights".into(),
+        let kept = match checkpoint::all(self.folder).unwrap_or_default().first() {
+            Some(path) => format!("the last good checkpoint is {}", path.display()),
+            None => "set train.checkpoint_every to keep earlier weights".into(),
         };
         let help = format!("lower train.lr ({lr:?}) or set train.clip; {kept}");
         Error::failed(place, what, help)
     }
+}
+
+/// A new log with its schema line, which a power cut does not take back.
+fn begin_log(path: &Path) -> Result<LineFile> {
+    let mut log = LineFile::create(path)?;
+    log.write(&Line::Schema { version: VERSION })?;
+    log.sync()?;
+    Ok(log)
 }
 
 fn event(event: &str, step: u64, stage: usize) -> EventLine {

@@ -15,6 +15,7 @@ use super::run::{Report, run};
 use super::settings::Settings;
 use super::table;
 use crate::error::{Error, Result};
+use crate::experiments::Steps;
 use crate::experiments::side_by_side;
 use crate::files::atomic;
 use crate::formats::comparison::Comparison;
@@ -200,7 +201,7 @@ pub fn compare(
     base: &Model<f32>,
     folder: &Path,
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &dyn Steps,
 ) -> Result<Comparison<Settings>> {
     let examples = grid.arms.iter().map(|arm| arm.settings.examples).max().unwrap_or(1);
     let judges = [Part::Dev, Part::Test].map(|part| Judge::new(grid.task(), part, examples, base));
@@ -284,7 +285,7 @@ fn all(
     jobs: &[Job<'_>],
     base: &Model<f32>,
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &dyn Steps,
 ) -> Result<Vec<Result<Report>>> {
     let mut known = vec![];
     for job in jobs {
@@ -302,7 +303,7 @@ fn all(
     let one = |(job, before): &(&Job<'_>, Option<Report>)| {
         let Job { settings, seed, judge, file } = job;
         if let Some(report) = before {
-            progress(settings.steps as u64);
+            progress.skip(settings.steps as u64);
             return Ok(report.clone());
         }
         let report = run(settings, base, *seed, judge, progress)?.report;

@@ -5,6 +5,7 @@ use super::methods::{Prepared, named_by_circuit};
 use super::settings::Settings;
 use super::task::LanguageTask;
 use crate::error::Result;
+use crate::experiments::Steps;
 use crate::formats::tuning_report::{Graft, Point, TuningReport};
 use crate::graph::{EdgeFile, Graph, Meta};
 use crate::named::Named;
@@ -46,7 +47,7 @@ pub fn run(
     base: &Model<f32>,
     seed: u64,
     judge: &Judge,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &dyn Steps,
 ) -> Result<Tuned> {
     settings.check()?;
     let task = LanguageTask::new(settings, &base.config, seed);
@@ -78,7 +79,7 @@ pub fn run(
         }
         let loss = look.loss.is_finite().then_some(look.loss);
         path.push(Point { step: look.step, loss, trained: look.trained, edges, judgement });
-        progress((look.step - done) as u64);
+        progress.add((look.step - done) as u64);
         done = look.step;
         Ok(())
     })?;

@@ -1,0 +1,166 @@
+//! One process for one folder.
+//!
+//! A folder that is being written holds `.edgegrad.lock`, locked by the operating system for as long
+//! as its owner lives: a killed owner's lock is free at once, whatever the file says, so that no
+//! stale lock has to be recognised by its age. The text of the file is for people.
+
+use crate::error::{Error, Result};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const NAME: &str = ".edgegrad.lock";
+
+/// A folder that no other process writes into while this value lives.
+#[derive(Debug)]
+pub struct FolderLock {
+    folder: PathBuf,
+    file: File,
+    /// Whether the folder was made for the lock, so that it goes if nothing comes to lie in it.
+    made: bool,
+}
+
+impl FolderLock {
+    /// Locks `folder`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If another process holds the lock, or the folder cannot be made or written.
+    pub fn take(folder: &Path) -> Result<FolderLock> {
+        let fail = |e: io::Error| Error::io(folder, &e, "write");
+        let made = !folder.exists();
+        fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
+        let path = folder.join(NAME);
+        loop {
+            let open =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let mut file = match open {
+                // The owner before removes an empty folder together with its lock.
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    fs::create_dir_all(folder).map_err(fail)?;
+                    continue;
+                }
+                open => open.map_err(fail)?,
+            };
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Err(taken(folder, &mut file)),
+                // Some network file systems have no locks; the folder is then as safe as its owner.
+                Err(TryLockError::Error(e)) => tracing::debug!("{}: {e}", path.display()),
+                Ok(()) => {}
+            }
+            // The owner before may have removed the file between our opening and locking it.
+            if same(&file, &path) {
+                file.set_len(0).and_then(|()| file.write_all(owner().as_bytes())).map_err(fail)?;
+                return Ok(FolderLock { folder: folder.into(), file, made });
+            }
+        }
+    }
+
+    /// Whether the folder is still the one that was locked.
+    ///
+    /// # Errors
+    /// If it was removed, renamed or replaced by another: what is written from then on is lost.
+    pub fn check(&self) -> Result<()> {
+        if same(&self.file, &self.folder.join(NAME)) {
+            return Ok(());
+        }
+        Err(Error::failed(
+            self.folder.display(),
+            "was removed or renamed while it was being written",
+            "run again, and leave the folder where it is",
+        ))
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        if self.check().is_ok() {
+            let _ = fs::remove_file(self.folder.join(NAME));
+            if self.made {
+                // Only an empty folder can be removed so.
+                let _ = fs::remove_dir(&self.folder);
+            }
+        }
+    }
+}
+
+/// Whether `name` is a file that edgegrad itself keeps in a folder while it works there.
+pub fn is_lock(name: &std::ffi::OsStr) -> bool {
+    name == NAME
+}
+
+fn taken(folder: &Path, file: &mut File) -> Error {
+    let mut text = String::new();
+    let _ = file.take(256).read_to_string(&mut text);
+    let owner = text.lines().next().filter(|line| !line.is_empty());
+    Error::input(
+        folder.display(),
+        format!("another process is writing here: {}", owner.unwrap_or("it has not said which")),
+        "wait until it has ended, stop it, or choose another folder",
+    )
+}
+
+/// What a lock says of its owner, on one line.
+fn owner() -> String {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    format!("process {} ({command}), since {since} s after 1970\n", std::process::id())
+}
+
+#[cfg(unix)]
+fn same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Elsewhere an open file keeps its name.
+#[cfg(not(unix))]
+fn same(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::atomic;
+    use super::*;
+
+    #[test]
+    fn the_second_of_two_is_told_of_the_first() {
+        let t = tempfile::tempdir().unwrap();
+        let folder = t.path().join("run");
+        let first = FolderLock::take(&folder).unwrap();
+        let e = FolderLock::take(&folder).unwrap_err();
+        let pid = format!("process {}", std::process::id());
+        assert!(e.to_string().contains(&pid) && e.exit_code() == 2, "{e}");
+        drop(first);
+        assert!(!folder.exists(), "a folder in which nothing came to lie");
+        let second = FolderLock::take(&folder).unwrap();
+        atomic::write_bytes(folder.join("a"), b"1").unwrap();
+        drop(second);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_lock_that_was_left_is_no_lock() {
+        let t = tempfile::tempdir().unwrap();
+        fs::write(t.path().join(NAME), "process 1 (train), since 5 s after 1970\n").unwrap();
+        FolderLock::take(t.path()).unwrap();
+        assert!(t.path().exists());
+    }
+
+    #[test]
+    fn a_folder_that_goes_is_noticed() {
+        let t = tempfile::tempdir().unwrap();
+        let (folder, aside) = (t.path().join("run"), t.path().join("aside"));
+        let lock = FolderLock::take(&folder).unwrap();
+        lock.check().unwrap();
+        fs::rename(&folder, &aside).unwrap();
+        assert_eq!(lock.check().unwrap_err().exit_code(), 1);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(NAME), "").unwrap();
+        assert_eq!(lock.check().unwrap_err().exit_code(), 1);
+    }
+}

@@ -1,0 +1,91 @@
+//! Being asked to stop: SIGINT, SIGTERM and SIGHUP end a command at its next safe point.
+//!
+//! A command [listens](listen), and what takes long [asks](check) where it can stop without losing
+//! what is done. A second signal ends the process at once. Who listens to nothing, as a program that
+//! uses the library, is never asked to stop. Where there are no such signals, the system's own way to
+//! end a process is left as it is.
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result, Signal};
+use std::fmt::Display;
+
+/// Begins to listen to the signals that are not ignored (as `nohup` has it for SIGHUP).
+pub fn listen() {
+    #[cfg(unix)]
+    unix::listen();
+}
+
+/// The signal that has asked this process to stop, if any.
+pub fn requested() -> Option<Signal> {
+    #[cfg(unix)]
+    return unix::requested();
+    #[cfg(not(unix))]
+    None
+}
+
+/// Fails if the process has been asked to stop; `what` has been done until then ("step 5 of 10").
+///
+/// # Errors
+/// If it has been asked, with `help` on how to go on.
+pub fn check(place: impl Display, what: impl Display, help: impl Display) -> Result<()> {
+    requested().map_or(Ok(()), |signal| Err(Error::stopped(signal, place, what, help)))
+}
+
+#[cfg(unix)]
+mod unix {
+    use crate::error::Signal;
+    use signal_hook::flag;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::{Arc, OnceLock};
+
+    static ASKED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
+
+    pub(super) fn listen() {
+        let (mut first, asked) = (false, Arc::new(AtomicUsize::new(0)));
+        let asked = ASKED.get_or_init(|| {
+            first = true;
+            asked
+        });
+        if !first {
+            return;
+        }
+        let (again, ignored) = (Arc::new(AtomicBool::new(false)), ignored());
+        for signal in
+            Signal::ALL.into_iter().filter(|signal| ignored >> (signal.number() - 1) & 1 == 0)
+        {
+            // Handlers run in the order of their registration, so that only the second signal finds
+            // the flag set.
+            let number = signal.number();
+            let code = i32::from(signal.exit_code());
+            let set = flag::register_conditional_shutdown(number, code, Arc::clone(&again))
+                .and_then(|_| flag::register(number, Arc::clone(&again)))
+                .and_then(|_| flag::register_usize(number, Arc::clone(asked), number as usize));
+            if let Err(e) = set {
+                tracing::debug!("signal {number}: {e}");
+            }
+        }
+    }
+
+    /// The signals that whoever started this process has it ignore, a bit each; known on Linux.
+    fn ignored() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    }
+
+    pub(super) fn requested() -> Option<Signal> {
+        let number = ASKED.get()?.load(Ordering::Relaxed);
+        Signal::ALL.into_iter().find(|signal| signal.number() as usize == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_who_does_not_listen() {
+        assert_eq!(requested(), None);
+        check("a run", "step 1", "go on").unwrap();
+    }
+}
