@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &[&str]); 26] = [
     ("error", &[]),
     ("named", &[]),
+    ("interrupt", &["error"]),
     ("rng", &[]),
     ("stats", &["rng"]),
     ("simd", &[]),
@@ -128,6 +129,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     (
         "experiments",
         &[
+            "interrupt",
             "tuning",
             "discovery",
             "attribution",
