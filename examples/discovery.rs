@@ -40,7 +40,7 @@ fn main() -> Result<()> {
         mask_ig::scores(b, 4, 1e-6, mask_ig::MOST_NODES, silent)?.values,
         exact::scores(b, silent)?.values,
     ];
-    let proof = minimal::minimal(b, &minimal::Options::within(1e-3), silent)?;
+    let proof = minimal::minimal(b, &minimal::MinimalOptions::within(1e-3), silent)?;
     let found = [
         ("eap", select(&scores[0])),
         ("mask-ig", select(&scores[1])),

@@ -193,10 +193,10 @@ impl Discover {
                 (pruned(kept), None)
             }
             (None, Size::Edges(edges)) => {
-                let options = edge_pruning::Options {
+                let options = edge_pruning::PruneOptions {
                     steps: self.steps as usize,
                     seed: self.seed,
-                    ..edge_pruning::Options::keeping(edges)
+                    ..edge_pruning::PruneOptions::keeping(edges)
                 };
                 let (shown, mut progress) = bar("edge-pruning");
                 let found = edge_pruning::prune(&b, &options, &mut progress)?;
@@ -242,10 +242,10 @@ impl Discover {
             order.truncate(n);
             order
         });
-        let options = minimal::Options {
+        let options = minimal::MinimalOptions {
             time: self.time.map(Duration::from_secs_f64),
             candidates,
-            ..minimal::Options::within(tol)
+            ..minimal::MinimalOptions::within(tol)
         };
         let (shown, mut progress) = bar("minimal");
         let found = minimal::minimal(b, &options, &mut progress)?;

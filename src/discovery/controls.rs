@@ -5,33 +5,33 @@ use crate::rng::{Purpose, Rng};
 use crate::stats;
 use std::collections::BTreeMap;
 
-/// What kind of part a node is.
+/// The type of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum NodeType {
     Input,
     Head,
     Mlp,
     Logits,
 }
 
-fn kind(node: Node) -> Kind {
+fn kind(node: Node) -> NodeType {
     match node {
-        Node::Input | Node::Embed | Node::Pos => Kind::Input,
-        Node::Head { .. } | Node::KeyValue { .. } => Kind::Head,
-        Node::Mlp { .. } | Node::Neuron { .. } => Kind::Mlp,
-        Node::Logits => Kind::Logits,
+        Node::Input | Node::Embed | Node::Pos => NodeType::Input,
+        Node::Head { .. } | Node::KeyValue { .. } => NodeType::Head,
+        Node::Mlp { .. } | Node::Neuron { .. } => NodeType::Mlp,
+        Node::Logits => NodeType::Logits,
     }
 }
 
-/// `count` random circuits with as many edges of each type as `kept`: of the same kind of writer, the
-/// same kind of reader and the same port. Each is drawn without replacement from all edges of
-/// the type.
+/// `count` random circuits `[E]` with as many edges of each type as `kept`, where the type is that
+/// of the writer, that of the reader and the port. The edges of each type are drawn without
+/// replacement.
 ///
 /// # Panics
 /// If `kept` is not `[E]`.
 pub fn random_circuits(graph: &Graph, kept: &[bool], count: usize, seed: u64) -> Vec<Vec<bool>> {
     assert_eq!(kept.len(), graph.edges(), "a choice for each edge");
-    let mut types: BTreeMap<(Kind, Kind, Port), (Vec<usize>, usize)> = BTreeMap::new();
+    let mut types: BTreeMap<(NodeType, NodeType, Port), (Vec<usize>, usize)> = BTreeMap::new();
     for (e, &kept) in kept.iter().enumerate() {
         let Edge { from, to, .. } = graph.edge(e);
         let (all, taken) = types.entry((kind(from), kind(to.node), to.port)).or_default();
@@ -54,7 +54,7 @@ pub fn random_circuits(graph: &Graph, kept: &[bool], count: usize, seed: u64) ->
     (0..count).map(draw).collect()
 }
 
-/// The chance of a random circuit to be as near to the model as one whose faithfulness is `f`:
+/// The chance that a random circuit is as near to the model as one whose faithfulness is `f`:
 /// [`stats::p_value`] of `random [n]` with `|1 - f|` as small.
 pub fn p_value(f: f64, random: &[f64]) -> f64 {
     let near = random.iter().filter(|r| (1.0 - **r).abs() <= (1.0 - f).abs()).count();
@@ -84,7 +84,7 @@ mod tests {
         assert!(drawn.iter().all(|c| counts(c) == counts(&kept)));
         assert!(drawn.windows(2).all(|w| w[0] != w[1]));
         assert_eq!(drawn[..20], random_circuits(&graph, &kept, 20, 9)[..]);
-        // Every edge whose type is not always kept whole is drawn sometimes and left out sometimes.
+        // Every edge, unless all of its type are kept, is in some circuits and not in others.
         let full: Vec<bool> = vec![true; kept.len()];
         assert_eq!(random_circuits(&graph, &full, 1, 0)[0], full);
     }

@@ -1,4 +1,5 @@
-//! How much of a behaviour a circuit keeps, and the curves of the MIB benchmark (arXiv 2504.13151).
+//! Faithfulness: the share of a behaviour that a circuit keeps, and the curves of the MIB benchmark
+//! (arXiv 2504.13151).
 //!
 //! With `m` the mean metric over pairs, `N` all edges and `0` none,
 //!
@@ -6,14 +7,15 @@
 //! f(C) = (m(C) - m(0)) / (m(N) - m(0))
 //! ```
 //!
-//! is 1 for a circuit that does what the model does, 0 for one that does nothing, and beyond 1 for
-//! one that does more. A *curve* is `f` of the first `int(k E)` edges by score, pruned to what is
-//! [connected](super::connect), at the fractions `k` of [`FRACTIONS`]. MIB makes two numbers of
-//! it, by the trapezoid rule over `k` as it was asked for (not over the edges left after pruning):
+//! It is 1 for a circuit that does what the model does, 0 for one that does nothing, and more than
+//! 1 for one that does more. A *curve* is `f` of the first `int(k E)` edges by score, pruned to
+//! what is [connected](super::connect), at the fractions `k` of [`FRACTIONS`]. MIB derives two
+//! numbers from it, by the trapezoid rule over `k` as requested (not over the edges left after
+//! pruning):
 //!
-//! - **CPR**, the area under `f`, with the edges of largest score first: how well a method
-//!   finds what raises the metric. It is not bounded: a circuit without what holds the
-//!   model back scores above 1;
+//! - **CPR**, the area under `f`, with the edges of largest score first: how well a method finds
+//!   what raises the metric. It is not bounded: a circuit without what lowers the metric scores
+//!   above 1;
 //! - **CMD**, the area between `f` and 1, with the edges of largest `|score|` first: how well it
 //!   finds what the model does. 0 is best.
 //!
@@ -30,7 +32,7 @@ use crate::patching::running;
 use crate::simd::Element;
 use crate::stats::Bootstrap;
 
-/// The fractions of all edges at which MIB looks.
+/// MIB's fractions of all edges.
 pub const FRACTIONS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
 /// The metric of all pairs with all edges and with none.
@@ -43,10 +45,10 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Runs the model without any edge, where that is not the run on the corrupted sequences.
+    /// Runs the model without any edge, unless that is the run on the corrupted sequences.
     ///
     /// # Errors
-    /// If there is not enough memory for it.
+    /// If there is not enough memory.
     pub fn new<T: Element>(b: &Behaviour<'_, T>, extremes: &Extremes) -> Result<Ends> {
         let nothing = if b.baseline == Baseline::Resample {
             extremes.corrupted.clone()
@@ -56,19 +58,19 @@ impl Ends {
         Ok(Ends { clean: extremes.clean.clone(), nothing })
     }
 
-    /// `f` of a circuit whose metric of all pairs is `values`.
+    /// `f` of a circuit whose metric is `values [pairs]`.
     pub fn faithfulness(&self, values: &[f64]) -> f64 {
         self.of(values, 0..values.len())
     }
 
-    /// `f` over some pairs, each as often as it is named.
+    /// `f` over some pairs, each as often as it is listed.
     pub fn of(&self, values: &[f64], pairs: impl Iterator<Item = usize> + Clone) -> f64 {
         let sum = |of: &[f64]| pairs.clone().map(|i| of[i]).sum::<f64>();
         let (clean, nothing) = (sum(&self.clean), sum(&self.nothing));
         (sum(values) - nothing) / (clean - nothing)
     }
 
-    /// The bootstrap interval over pairs of `f` of a circuit whose metric of all pairs is `values`;
+    /// The bootstrap interval over pairs of `f` of a circuit whose metric is `values [pairs]`;
     /// `None` if `f` is finite in no resample.
     pub fn interval(&self, values: &[f64], seed: u64) -> Option<[f64; 2]> {
         let of = |drawn: &[usize]| self.of(values, drawn.iter().copied());
@@ -76,10 +78,10 @@ impl Ends {
     }
 }
 
-/// `f` of circuits of rising size.
+/// `f` of circuits of increasing size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// The fractions of all edges that were asked for.
+    /// The requested fractions of all edges.
     pub fractions: Vec<f64>,
     /// The edges of each circuit, after pruning.
     pub edges: Vec<usize>,
@@ -88,10 +90,10 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The curves of `scores` in both orders, at `fractions` of all edges.
+    /// The curves of `scores [E]` in both orders, at `fractions` of all edges.
     ///
     /// # Errors
-    /// If there is not enough memory for it.
+    /// If there is not enough memory.
     pub fn both<T: Element>(
         b: &Behaviour<'_, T>,
         ends: &Ends,
@@ -105,7 +107,7 @@ impl Curve {
         let places = [Rank::Abs, Rank::Signed].map(|rank| {
             let order = rank.order(scores);
             let mut place = |&k: &f64| {
-                // As Python's `int`: towards zero.
+                // Truncated, as by Python's `int`.
                 let n = (k * count as f64) as usize;
                 let circuit = flow.connected(&select::first(&order, n, count));
                 let known = circuits.iter().position(|c| *c == circuit);
@@ -140,12 +142,12 @@ impl Curve {
         }
     }
 
-    /// MIB's CPR, if edges of large score came first.
+    /// MIB's CPR, if the curve has edges of large score first.
     pub fn cpr(&self) -> f64 {
         self.area(|f| f)
     }
 
-    /// MIB's CMD, if edges of large `|score|` came first.
+    /// MIB's CMD, if the curve has edges of large `|score|` first.
     pub fn cmd(&self) -> f64 {
         self.area(|f| (1.0 - f).abs())
     }
@@ -161,22 +163,21 @@ impl Curve {
         self.start(gap) + self.cmd()
     }
 
-    /// [`anchored_cpr`](Self::anchored_cpr) with `f` between 0 and 1: at most 1, whatever a circuit
-    /// does beyond the model.
+    /// [`anchored_cpr`](Self::anchored_cpr) with `f` clipped to [0, 1]: at most 1, even if a
+    /// circuit does more than the model.
     pub fn clipped_cpr(&self) -> f64 {
         let clipped = |f: f64| f.clamp(0.0, 1.0);
         self.start(clipped) + self.area(clipped)
     }
 }
 
-/// The smallest of some circuits of rising size that reaches `target`: its place, and `f`.
+/// The smallest of some circuits of increasing size that reaches `target`: its index, and `f`.
 ///
-/// They are looked at in turn from the smallest on, in batches of `at_once`; no order between their
-/// faithfulness is taken for granted. If none reaches the target, the error is the largest `f` there
-/// was and its place.
+/// Circuits are run from the smallest on, in batches of `at_once`; their faithfulness need not
+/// increase. If none reaches the target, the error is the largest `f` and its index.
 ///
 /// # Errors
-/// If there is not enough memory for it.
+/// If there is not enough memory.
 pub fn smallest<T: Element>(
     b: &Behaviour<'_, T>,
     ends: &Ends,

@@ -1,40 +1,43 @@
-//! A smallest circuit, with the proof that there is no smaller one.
+//! A smallest circuit, with the proof that none is smaller.
 //!
 //! A circuit *holds* if it changes the metric of no pair by more than `tol`:
-//! `|M[p](circuit) - M[p](all edges)| <= tol` for every pair `p`. Sizes are tried from 0 upwards, and of
-//! each size every set of the candidate edges that is not known to be the same as a smaller one. So
-//! what is found first is smallest, and nothing is assumed about the metric: more edges may be worse.
+//! `|M[p](circuit) - M[p](all edges)| <= tol` for every pair `p`. Sizes are tried from 0 upwards,
+//! and of Sizes are tried from 0 upwards, and of each size every set of the candidate edges that is
+//! not known to be equivalent to a smaller one. So the first one found is smallest, and nothing is
+//! assumed about the metric: adding edges may make a circuit worse.
 //!
-//! # Which sets are passed over
+//! # Which sets are skipped
 //!
-//! Only sets whose run is that of a smaller set, which was tried before. Call a node *needed* if it is
-//! the logits or a kept edge leads from it to a reader of a needed node.
+//! Only sets that run like a smaller set, which was tried before. Call a node *needed* if it is the
+//! logits or a kept edge leads from it to a reader of a needed node.
 //!
-//! **With any baseline, edges into nodes that are not needed do nothing.** What such an edge changes is
-//! what its reader's node writes; that reaches other readers through removed edges alone, where
-//! `x + (b - o)` takes out what was written. So a set need be tried only if every edge of it leads into
-//! a needed node.
+//! **With any baseline, edges into nodes that are not needed do nothing.** Such an edge changes
+//! only the output of its reader's node, which reaches other readers only through removed edges,
+//! where `x + (b - o)` cancels the output. So a set need be tried only if every edge of it leads
+//! into a needed node.
 //!
-//! **With resampling, edges out of nodes that do not depend on the input do nothing either.** By induction
-//! in the order of the computation: a node that no kept edge from a dependent node leads into reads,
-//! through every edge, what it reads in the corrupted run (of kept edges because their writers write what
-//! they write there), so it writes what it writes in the corrupted run, which is its baseline; and then
-//! its own edges carry the same whether kept or not. So of the needed nodes all but the input need a
-//! kept edge that leads into them. With other baselines this is wrong: a head that reads only constants
-//! still writes something, which need not be its own constant.
+//! **With resampling, edges out of nodes that do not depend on the input do nothing either.** By
+//! induction in the order of the computation: take a node without a kept edge from a node that
+//! depends on the input. Through every edge it reads what it reads in the corrupted run (through
+//! kept edges because their writers write there what they write here). So its output is that of the
+//! corrupted run, which is its baseline, and its own edges carry the same whether kept or not. So
+//! all needed nodes except the input need a kept edge into them. With other baselines this is
+//! wrong: a head that reads only constants still has an output, which need not be its own constant.
 //!
-//! Both leave exactly the sets that are equal to their [connected](super::connect) part. Two runs that
-//! are the same in this sense differ by rounding, so `tol` should be larger than that.
+//! Together they leave exactly the sets that equal their [connected](super::connect) part. Two runs
+//! that are equal in this sense differ by rounding, so `tol` should be larger than that.
 //!
 //! # How
 //!
-//! Edges are numbered in the order of the computation. So a walk that chooses edges from the last to
-//! the first knows of each whether it leads into a needed node, and chooses no other; under resampling
-//! it turns back where a needed node can no longer get an edge, or where fewer edges are left to choose
-//! than open nodes need. A set is tried first on the pairs that refuted most sets so far: any one pair
-//! refutes it.
+//! Edges are numbered in the order of the computation. So a walk that chooses edges from the last
+//! to the first knows of each whether it leads into a needed node, and chooses no other. Under
+//! resampling it backtracks where a needed node can no longer get an edge, or where fewer edges are
+//! left to choose than open nodes need. A set is first tried on the pairs that have refuted most
+//! sets so far, because any single pair refutes it.
 //!
-//! Before that, edges are removed one at a time as long as the circuit holds, each time the one that
+//! Before the walk, edges are removed one at a time as long as the circuit holds, each time the one
+//! that changes the metric least. That gives a circuit if the time runs out, and an upper bound for
+//! the search.
 //! changes the metric least. That gives a circuit for when the time runs out, and the size that the
 //! search has to stay below.
 
@@ -49,47 +52,49 @@ use crate::simd::Element;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// The most candidates; sets of them are the bits of a word. At worst every set that is smaller than the
-/// smallest circuit is tried, so beyond some 24 candidates it has to be small, or the time limited.
+/// The most candidates; sets of them are the bits of a word. At worst every set smaller than the
+/// smallest circuit is tried, so beyond some 24 candidates the circuit must be small, or the time
+/// limited.
 pub const MOST: usize = 64;
 
-/// The most sets that are computed at a time.
+/// The most sets that are computed at once.
 const ROOM: usize = 64;
 
 /// Pairs that sets are tried on first.
 const FIRST_PAIRS: usize = 2;
 
-/// What is searched for.
+/// The bounds of the search.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct MinimalOptions {
     /// By how much the metric of a pair may change, in its unit.
     pub tol: f64,
-    /// When to stop; `None` for not before it is done.
+    /// The time limit, if there is one.
     pub time: Option<Duration>,
-    /// The edges that a circuit may have, all others are removed; `None` for every edge of the graph.
+    /// The edges that a circuit may have, all others are removed; `None` for all edges of the
+    /// graph.
     pub candidates: Option<Vec<usize>>,
 }
 
-impl Options {
-    /// Among all edges of the graph, without a limit of time.
-    pub fn within(tol: f64) -> Options {
-        Options { tol, time: None, candidates: None }
+impl MinimalOptions {
+    /// Among all edges of the graph, without a time limit.
+    pub fn within(tol: f64) -> MinimalOptions {
+        MinimalOptions { tol, time: None, candidates: None }
     }
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Minimal {
-    /// `[E]`, the smallest circuit that holds of those that were tried; `None` if none did, which all
-    /// candidates together may not either.
+    /// `[E]`, the smallest circuit that holds among those tried; `None` if none does, perhaps not
+    /// even that of all candidates.
     pub circuit: Option<Vec<bool>>,
-    /// Whether there is no smaller one, or none at all where none was found.
+    /// Whether no smaller circuit holds, or none at all if none was found.
     pub proven: bool,
-    /// Every circuit that holds has at least so many edges: all smaller ones are refuted.
+    /// A lower bound on the edges of every circuit that holds: all smaller ones are refuted.
     pub lower: usize,
-    /// The largest change of a pair's metric that the circuit makes.
+    /// The largest change of a pair's metric under the circuit.
     pub change: Option<f64>,
-    /// How many sets of edges were tried.
+    /// The number of sets of edges tried.
     pub tried: usize,
 }
 
@@ -97,11 +102,11 @@ pub struct Minimal {
 /// `options.tol`; of equally large ones the same in every run.
 ///
 /// # Errors
-/// If there are more than [`MOST`] candidates, one is no edge of the graph, the metric is not a number
-/// for a pair with every edge, or there is not enough memory for it.
+/// If there are more than [`MOST`] candidates, one is not an edge of the graph, the metric of a
+/// pair is NaN with every edge, or there is not enough memory.
 pub fn minimal<T: Element>(
     b: &Behaviour<'_, T>,
-    options: &Options,
+    options: &MinimalOptions,
     progress: &mut Progress<'_>,
 ) -> Result<Minimal> {
     let end = options.time.map(|time| Instant::now() + time);
@@ -131,7 +136,7 @@ pub fn minimal<T: Element>(
     let walk = Walk::new(&b.graph, &candidates, b.baseline == Baseline::Resample);
     let late = || end.is_some_and(|end| Instant::now() >= end);
 
-    // A circuit that holds, by removing one edge after the other.
+    // An upper bound, by removing one edge after the other.
     let whole = u64::MAX.checked_shr((MOST - candidates.len()) as u32).unwrap_or(0);
     let mut best = None;
     let mut next = vec![walk.connected(whole)];
@@ -148,7 +153,7 @@ pub fn minimal<T: Element>(
 
     // The smallest, by refuting all smaller ones.
     trial.look_first(b)?;
-    // Between as many sets as are computed at a time the clock is looked at.
+    // The clock is read between chunks of as many sets as are computed at once.
     let chunk = trial.at_once();
     let size = |best: Option<(u64, f64)>| best.map(|(set, _)| set.count_ones() as usize);
     let limit = size(best).unwrap_or(candidates.len() + 1);
@@ -170,7 +175,7 @@ pub fn minimal<T: Element>(
             if sets.len() < chunk { ControlFlow::Continue(()) } else { try_all(&mut sets) }
         });
         if walked.is_continue() && !sets.is_empty() {
-            // Where this is the last chunk, being late after it does not matter.
+            // If this is the last chunk, a time limit that passes after it does not matter.
             _ = try_all(&mut sets);
             stopped = false;
         }
@@ -206,13 +211,13 @@ pub fn minimal<T: Element>(
 /// Tries sets of candidates.
 struct Trial<'b, 'a, T: Element> {
     sets: Sets<'b, 'a, T>,
-    /// Recorded for the pairs that sets are tried on first, and which these are.
+    /// A recording for the pairs that sets are tried on first, and their indices.
     first: Option<(Sets<'b, 'a, T>, Vec<usize>)>,
-    /// The number among the candidates of each edge of the graph.
+    /// For each edge of the graph, its index among the candidates.
     place: Vec<Option<usize>>,
     /// The metric of all pairs with every edge.
     clean: Vec<f64>,
-    /// How many sets each pair refuted.
+    /// How many sets each pair has refuted.
     refuted: Vec<usize>,
     tol: f64,
     tried: usize,
@@ -229,7 +234,7 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
         Ok(Trial { sets, first: None, place, clean, refuted, tol, tried: 0 })
     }
 
-    /// From now on tries sets first on the pairs that refuted most sets so far.
+    /// From now on tries sets first on the pairs that have refuted most sets so far.
     fn look_first(&mut self, b: &'b Behaviour<'a, T>) -> Result<()> {
         let mut order: Vec<usize> = (0..self.clean.len()).collect();
         order.sort_by_key(|&p| (std::cmp::Reverse(self.refuted[p]), p));
@@ -241,13 +246,12 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
         Ok(())
     }
 
-    /// How many sets the pairs that come first are tried on at a time.
+    /// How many sets are tried at once on the first pairs.
     fn at_once(&self) -> usize {
         self.first.as_ref().map_or(&self.sets, |(sets, _)| sets).at_once()
     }
 
-    /// How much each of `sets` changes the metric of all pairs, at the most; not a number is infinitely
-    /// much.
+    /// The largest change of a pair's metric under each of `sets`; infinite for NaN.
     fn changes(&mut self, sets: &[u64]) -> Vec<f64> {
         let place = &self.place;
         let member = |s: usize, e: usize| place[e].is_some_and(|i| sets[s] >> i & 1 == 1);
@@ -264,7 +268,7 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
         values.iter().map(worst).collect()
     }
 
-    /// The set that holds and changes the metric least, the first of equal ones; with its change.
+    /// The set that holds with the smallest change, the first of equal ones; with its change.
     fn best(&mut self, sets: &[u64]) -> Option<(u64, f64)> {
         self.tried += sets.len();
         let changes = self.changes(sets);
@@ -293,32 +297,32 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
 
 /// Walks over the sets of candidates that are equal to their connected part.
 struct Walk {
-    /// Of each candidate, from the logits back, the node it comes from.
+    /// Of each candidate, from the logits back, the node whose output it carries.
     source: Vec<usize>,
     /// Of each candidate, the nodes it leads into.
     ends: Vec<Vec<usize>>,
-    /// Of each node, behind which candidate there is none that leads into it; `None` for those that
-    /// need none.
+    /// Of each node, the candidate after which none leads into it; `None` for nodes that need no
+    /// edge.
     last: Vec<Option<usize>>,
     logits: usize,
     /// The most nodes that one edge leads into.
     widest: usize,
 }
 
-/// Where a walk stands.
+/// The state of a walk.
 struct Chosen {
     set: u64,
-    /// Of each node, how many chosen edges come from it.
+    /// Of each node, the number of chosen edges out of it.
     from: Vec<u32>,
-    /// Of each node, how many chosen edges lead into it.
+    /// Of each node, the number of chosen edges into it.
     into: Vec<u32>,
-    /// The needed nodes that no edge leads into yet.
+    /// The needed nodes without a chosen edge into them.
     open: Vec<usize>,
 }
 
 impl Walk {
-    /// Over `candidates`, the last edge of `graph` first; `resample` if what does not depend on the
-    /// input writes its baseline.
+    /// Over `candidates`, the last edge of `graph` first; `resample` if a node that does not depend
+    /// on the input writes its baseline.
     fn new(graph: &Graph, candidates: &[usize], resample: bool) -> Walk {
         let flow = Flow::new(graph);
         let mut place = vec![None; graph.edges()];
@@ -328,7 +332,7 @@ impl Walk {
         for node in 0..flow.nodes() {
             let edges = flow.edges_into(node);
             if resample && node != flow.logits() && !edges.is_empty() {
-                // Where no candidate leads into it, nothing that comes from it can be chosen.
+                // Without a candidate into it, no edge out of it can be chosen.
                 last[node] = Some(0);
             }
             for i in edges.into_iter().filter_map(|e| place[e]) {
@@ -351,8 +355,8 @@ impl Walk {
         self.ends[i].iter().any(|&node| node == self.logits || chosen.from[node] > 0)
     }
 
-    /// Shows `each` every set of `size` candidates that is equal to its connected part, always in the
-    /// same order; breaks off when it does.
+    /// Calls `each` with every set of `size` candidates that equals its connected part, always in
+    /// the same order; stops when `each` does.
     fn sets(&self, size: usize, each: &mut impl FnMut(u64) -> ControlFlow<()>) -> ControlFlow<()> {
         self.choose(0, size, &mut self.start(), each)
     }
@@ -375,7 +379,7 @@ impl Walk {
         if chosen.open.len() > left * self.widest {
             return ControlFlow::Continue(());
         }
-        // The next one has to be among those that lead into the open node whose last comes first.
+        // The next one must be among those into the open node whose last candidate comes first.
         let open = chosen.open.iter().filter_map(|&node| self.last[node]).min();
         let end = (self.source.len() + 1).saturating_sub(left).min(open.unwrap_or(usize::MAX));
         for i in from..end {
@@ -395,7 +399,7 @@ impl Walk {
 
     fn add(&self, i: usize, chosen: &mut Chosen) {
         chosen.set |= 1 << i;
-        // All edges into a node come after those out of it, so what it closes is open by now.
+        // All edges into a node come after those out of it, so the nodes it closes are open by now.
         self.ends[i].iter().for_each(|&node| chosen.into[node] += 1);
         chosen.open.retain(|&node| chosen.into[node] == 0);
         let from = self.source[i];
@@ -405,17 +409,17 @@ impl Walk {
         chosen.from[from] += 1;
     }
 
-    /// The connected part of a set: the largest of its subsets that [`sets`](Self::sets) shows.
+    /// The connected part of a set: the largest of its subsets that [`sets`](Self::sets) visits.
     fn connected(&self, mut set: u64) -> u64 {
         loop {
-            // What leads into needed nodes, from the last to the first.
+            // The edges into needed nodes, from the last to the first.
             let mut chosen = self.start();
             for i in (0..self.source.len()).filter(|i| set >> i & 1 == 1) {
                 if self.fits(i, &chosen) {
                     self.add(i, &mut chosen);
                 }
             }
-            // What comes from nodes that nothing leads into; without it others may be left alone.
+            // Edges out of nodes without an edge into them; removing them may isolate others.
             let lone = |i: &usize| chosen.open.contains(&self.source[*i]);
             let before = set;
             set = chosen.set;
@@ -439,8 +443,8 @@ mod tests {
     use crate::patching::subsets;
     use crate::rng::{Purpose, Rng};
 
-    /// Graphs of all kinds: heads side by side, grouped keys, parts that read at the same time,
-    /// positions, two starts, the pooled model.
+    /// Graphs of all kinds: parallel heads, grouped keys, parallel blocks, positions, two starts,
+    /// the pooled model.
     fn graphs() -> Vec<Graph> {
         let tiny = Config { layers: 1, heads: 1, kv_heads: 1, ..Config::gpt2_small() };
         let two = Config { heads: 2, kv_heads: 2, d_mlp: 0, ..tiny.clone() };
@@ -467,8 +471,8 @@ mod tests {
         ]
     }
 
-    /// The sets of a walk are those that are equal to their connected part, each once; without
-    /// resampling, those whose edges all lead to the logits.
+    /// The sets of a walk are those that equal their connected part, each once; without resampling,
+    /// those whose edges all lead to the logits.
     #[test]
     fn walks_show_the_connected_sets() {
         for graph in graphs() {
@@ -477,7 +481,8 @@ mod tests {
             let candidates: Vec<usize> = (0..n).rev().collect();
             let kept =
                 |set: u64| -> Vec<bool> { (0..n).map(|e| set >> (n - 1 - e) & 1 == 1).collect() };
-            // Every edge of a set leads to the logits if it does so where inputs lead everywhere.
+            // Every edge of a set leads to the logits if it does so in a graph where inputs lead
+            // everywhere.
             let flow = Flow::new(&graph);
             let leads = |kept: &[bool]| {
                 let mut live = vec![false; n];
@@ -520,7 +525,7 @@ mod tests {
         }
     }
 
-    /// What the walk passes over runs as its connected part does, for every set of edges.
+    /// Every set of edges runs as its connected part does.
     #[test]
     fn a_set_runs_as_its_connected_part() {
         let setting = Setting::fixture("tracr/trend", 3);
@@ -543,7 +548,7 @@ mod tests {
         }
     }
 
-    /// Against all 256 subsets of eight edges, at tolerances between the changes they make.
+    /// Against all 256 subsets of eight edges, at tolerances between the changes they cause.
     #[test]
     fn nothing_smaller_holds() {
         let setting = Setting::fixture("tracr/trend", 6);
@@ -573,7 +578,8 @@ mod tests {
                 let tol = 0.5 * (pair[0] + pair[1]);
                 let holding = (0..1usize << n).filter(|&s| changes[s] <= tol);
                 let want = holding.map(|s| s.count_ones() as usize).min().expect("all edges");
-                let found = minimal(&b, &Options::within(tol), &mut |_| {}).expect("it runs");
+                let found =
+                    minimal(&b, &MinimalOptions::within(tol), &mut |_| {}).expect("it runs");
                 let circuit = found.circuit.expect("all edges hold");
                 let set = (0..n).filter(|&e| circuit[e]).fold(0, |set, e| set | 1 << e);
                 assert!(changes[set] <= tol, "{metric:?}, {baseline:?}, {tol}: {set:b}");
@@ -596,7 +602,7 @@ mod tests {
         {
             let setting = Setting::tracr(name);
             let b = setting.ask(Metric::L2, Baseline::Resample);
-            let found = minimal(&b, &Options::within(tol), &mut |_| {}).expect("it runs");
+            let found = minimal(&b, &MinimalOptions::within(tol), &mut |_| {}).expect("it runs");
             let circuit = found.circuit.expect("all edges hold");
             assert_eq!(names(&b.graph, &circuit), sorted(truth));
             assert!(found.proven && found.lower == truth.len());
@@ -604,7 +610,8 @@ mod tests {
         }
     }
 
-    /// Two heads that cancel: removing any edge of them alone breaks the circuit, removing all does not.
+    /// Two heads that cancel: removing a single edge of them breaks the circuit, removing all does
+    /// not.
     #[test]
     fn more_edges_may_be_worse() {
         let setting = Setting::opposites();
@@ -617,7 +624,7 @@ mod tests {
             [pair(&[]), pair(&["a0.h0->logits"]), pair(&["input->a0.h1<v>"])],
             [1.0, 0.0, 2.0]
         );
-        let found = minimal(&b, &Options::within(0.5), &mut |_| {}).expect("it runs");
+        let found = minimal(&b, &MinimalOptions::within(0.5), &mut |_| {}).expect("it runs");
         let circuit = found.circuit.expect("all edges hold");
         assert_eq!(names(&b.graph, &circuit), ["input->logits"]);
         assert!(found.proven);
@@ -634,12 +641,12 @@ mod tests {
         let mut candidates: Vec<usize> = TREND.iter().map(number).collect();
         let search = |candidates: &[usize]| {
             let candidates = Some(candidates.to_vec());
-            let options = Options { candidates, ..Options::within(1e-6) };
+            let options = MinimalOptions { candidates, ..MinimalOptions::within(1e-6) };
             minimal(&b, &options, &mut |_| {})
         };
         let found = search(&candidates).expect("it runs");
         assert_eq!(names(&b.graph, &found.circuit.expect("the truth holds")), sorted(&TREND));
-        // Without one of them there is none.
+        // Without one of them no circuit holds.
         candidates.pop();
         let found = search(&candidates).expect("it runs");
         assert_eq!((found.circuit, found.change), (None, None));
@@ -648,12 +655,12 @@ mod tests {
         assert_eq!(e.to_string(), "minimal: edge 8 of a graph of 8");
     }
 
-    /// When there is no time, what is there is said, and how far the proof went.
+    /// When the time runs out, the result so far is returned, and how far the proof went.
     #[test]
     fn time_runs_out() {
         let setting = Setting::tracr("trend");
         let b = setting.ask(Metric::L2, Baseline::Resample);
-        let options = Options { time: Some(Duration::ZERO), ..Options::within(1e-6) };
+        let options = MinimalOptions { time: Some(Duration::ZERO), ..MinimalOptions::within(1e-6) };
         let found = minimal(&b, &options, &mut |_| {}).expect("it runs");
         assert!(!found.proven && found.lower == 1, "{found:?}");
         assert!(found.change.expect("a circuit") <= 1e-6);
@@ -665,11 +672,11 @@ mod tests {
     fn large_graphs_are_refused() {
         let setting = Setting::fixture("gpt2-tiny", 1);
         let b = setting.ask(Metric::LogitDiff, Baseline::Resample);
-        let e = minimal(&b, &Options::within(1.0), &mut |_| {}).expect_err("110 edges");
+        let e = minimal(&b, &MinimalOptions::within(1.0), &mut |_| {}).expect_err("110 edges");
         assert_eq!(e.to_string(), "minimal: 110 candidate edges, 64 are the most");
     }
 
-    /// A recording that is kept says what a fresh one says, for some of the pairs too.
+    /// A recording that is kept gives the same values as a fresh one, for some of the pairs too.
     #[test]
     fn sets_are_the_same_when_asked_again() {
         let setting = Setting::fixture("tracr/frac_prev_x", 7);

@@ -1,24 +1,23 @@
 //! Circuits: which edges to keep, and how good they are.
 //!
-//! A circuit is a set of edges. Those in it carry what their writers write, all others their
-//! baseline. How good a circuit is, is a question apart from how it was found:
-//!
+//! A circuit is a set of edges. Its edges carry their writers' outputs, all others the ablation
+//! values. How a circuit is found and how good it is are separate questions:
 //! | found by | |
 //! | --- | --- |
 //! | [`select`] | the edges of largest score |
 //! | [`acdc`] | removing each edge whose ablation raises the loss by less than tau |
 //! | [`edge_pruning`] | masks on all edges, learned by gradient descent |
 //! | [`minimal`] | trying all sets of edges from the smallest up |
-//! | [`connect`] | what of a circuit lies on a path from the input to the logits |
+//! | [`connect`] | the edges of a circuit on a path from the input to the logits |
 //!
 //! and judged by
 //!
 //! | | |
 //! | --- | --- |
-//! | [`faithfulness`] | how much of the model's metric it keeps; MIB's curves, CPR and CMD |
-//! | [`running`](crate::patching::running) | running it without what it does not use |
-//! | [`controls`] | random circuits matched by edge type, and how they compare |
-//! | [`truth`] | what is right and wrong, where the true circuit is known |
+//! | [`faithfulness`] | the share of the model's metric that it keeps; MIB's curves, CPR and CMD |
+//! | [`running`](crate::patching::running) | running the circuit as a smaller program |
+//! | [`controls`] | random circuits matched by edge type, and p-values |
+//! | [`truth`] | precision and recall, where the true circuit is known |
 //! | [`truth::case`] | folders of models with known circuits |
 //! | [`truth::gates`] | such models with weights set by hand |
 //!
@@ -50,15 +49,16 @@ named! {
         /// The edges of largest score.
         #[default]
         TopN = "topn",
-        /// From the logits backwards, always the edge of largest score into what is there.
+        /// From the logits backwards, always the edge of largest score into a node that is already
+        /// kept.
         Greedy = "greedy",
-        /// The edges whose score is large enough.
+        /// The edges whose score reaches a threshold.
         Threshold = "threshold",
-        /// One edge after the other is removed where nobody misses it.
+        /// Removes each edge whose ablation raises the loss by less than tau.
         Acdc = "acdc",
-        /// Masks on all edges are learned.
+        /// Learns masks on all edges.
         EdgePruning = "edge-pruning",
-        /// All sets are tried, from the smallest up.
+        /// Tries all sets, from the smallest up.
         Minimal = "minimal",
     }
 }

@@ -1,24 +1,25 @@
-//! Optimal ablation (Li and Janson 2024): the constants that harm the model least.
+//! Optimal ablation (Li and Janson 2024): the constants that minimise the ablated model's loss.
 //!
-//! A writer that is replaced by zero or by its mean leaves the model with activations it has never
-//! seen, and part of the harm comes from that rather than from what is missing. So every writer `u` gets
-//! the constant that is best for the model without it:
+//! Ablating a writer to zero or to its mean gives the model activations it has never seen, and part
+//! of the loss comes from that rather than from what is missing. So every writer `u` gets the
+//! constant that is best for the model without it:
 //!
 //! ```text
-//! a[u] = argmin over a of   mean over pairs of d[p] when u writes a for every reader, all others as usual
+//! a[u] = argmin over a of   mean over pairs of d[p] when u writes a for every reader
 //! ```
 //!
-//! `d` is the distance from the model: the metric itself for `kl` and `l2`, the
-//! square of the metric's change for others; with `kl` at all positions it is the paper's loss. Each
-//! constant is learned by itself, from the mean of what the writer writes, by Adam on all pairs
-//! at once; its rate is a share of how much the writer's output varies, so that one setting fits
-//! all writers, and falls to 0 along a line. Of all points on the way, with zero and the mean among
-//! them, the best is kept. Nothing is random.
+//! `d` is the distance from the model: the metric itself for `kl` and `l2`, the square of the
+//! metric's change for others; with `kl` at all positions it is the paper's loss. Each constant is
+//! learned separately, from the mean of the writer's output, by Adam on all pairs at once. The
+//! learning rate is a share of the output's spread, so that one setting fits all writers, and falls
+//! linearly to 0. The best of all points on the path, including zero and the mean, is kept. Nothing
+//! is random.
 //!
-//! As every [constant](crate::patching::behaviour::Baseline::Constant), that of a head lives where
-//! its values are mixed, before `W_O`.
+//! As every [constant](crate::patching::behaviour::Baseline::Constant), that of a head replaces its
+//! mixed values, before `W_O`.
 //!
-//! It costs `steps` passes, forward and backward, for each writer, of what comes after the writer.
+//! The cost is `steps` passes, forward and backward, for each writer, over the part of the model
+//! after it.
 
 use crate::attribution::Progress;
 use crate::error::Result;
@@ -31,55 +32,56 @@ use std::ops::Range;
 
 /// How constants are learned.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Options {
-    /// Steps of the optimiser for each writer.
+pub struct OptimalOptions {
+    /// Steps of the optimizer for each writer.
     pub steps: usize,
-    /// Adam's rate in the first step, as a share of the root mean square of how far the writer's
-    /// output is from its mean.
+    /// Adam's learning rate in the first step, as a share of the root mean square of the deviation
+    /// of the writer's output from its mean.
     pub lr: f64,
 }
 
-/// 300 steps, which begin with a fiftieth: together three times what the output varies.
-impl Default for Options {
+/// 300 steps, starting at a fiftieth: together three times the spread of the output.
+impl Default for OptimalOptions {
     fn default() -> Self {
-        Options { steps: 300, lr: 0.02 }
+        OptimalOptions { steps: 300, lr: 0.02 }
     }
 }
 
-/// Constants for all writers, and what they are worth.
+/// Constants for all writers, and their losses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Optimal<T> {
     /// For [`Behaviour::set_constants`]: of each part of the model, in the order of the graph's
-    /// sources, what stands in for its writers side by side.
+    /// sources, the ablation values of its writers side by side.
     pub constants: Vec<Vec<T>>,
-    /// What is left of the model without each writer, in the order of [`Graph::writers`](crate::graph::Graph::writers).
+    /// The loss without each writer, in the order of
+    /// [`Graph::writers`](crate::graph::Graph::writers).
     pub losses: Vec<Losses>,
 }
 
-/// The mean distance from the model where one writer is replaced by a constant.
+/// The mean distance from the model with one writer ablated to a constant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Losses {
-    /// By zero.
+    /// To zero.
     pub zero: f64,
-    /// By its mean.
+    /// To its mean.
     pub mean: f64,
-    /// By what was learned; at most as large as both.
+    /// To the learned constant; at most as large as both.
     pub learned: f64,
 }
 
-/// Learns constants for all writers of the graph of `b`, whose baseline does not matter.
+/// Learns constants for all writers of the graph of `b`, whatever its baseline.
 ///
 /// # Errors
-/// If there is not enough memory for it.
+/// If there is not enough memory.
 pub fn learn<T: Element>(
     b: &Behaviour<'_, T>,
-    options: &Options,
+    options: &OptimalOptions,
     progress: &mut Progress<'_>,
 ) -> Result<Optimal<T>> {
     let mut means = Behaviour::new(b.model, b.graph.clone(), b.pairs, b.question, Baseline::Mean)?;
     means.rows = b.rows;
     let mut optimal = Optimal { constants: means.constants().to_vec(), losses: vec![] };
-    let mut task = Task { b: &means, distance: Distance::new(&means)?, ready: None };
+    let mut task = Ablation { b: &means, distance: Distance::new(&means)?, ready: None };
     let writers = b.graph.writers.len();
     for (source, constants) in optimal.constants.iter_mut().enumerate() {
         let part = task.part(source);
@@ -99,41 +101,41 @@ pub fn learn<T: Element>(
 }
 
 /// A part of the model in the recording of each length.
-struct Part {
-    /// The part's number among the graph's sources.
+struct SourcePlans {
+    /// The index of its source in the graph.
     source: usize,
-    /// Passes that depend on what stands in for it: forward from there, and backward to there.
+    /// Passes that depend on its ablation value: forward from there, and backward to there.
     plans: Vec<(ForwardPlan, BackwardPlan)>,
 }
 
-/// The model without one writer.
-struct Task<'b, 'a, T: Element> {
+/// The model with one writer ablated.
+struct Ablation<'b, 'a, T: Element> {
     b: &'b Behaviour<'a, T>,
     distance: Distance<'b, 'a, T>,
-    /// The writer for which all is computed in the loaded batch but what depends on the constant.
+    /// The writer for which the loaded batch is computed up to the constant.
     ready: Option<usize>,
 }
 
-impl<T: Element> Task<'_, '_, T> {
-    fn part(&mut self, source: usize) -> Part {
+impl<T: Element> Ablation<'_, '_, T> {
+    fn part(&mut self, source: usize) -> SourcePlans {
         let forward = self.distance.probes().map(|probe| {
             let constant = probe.recorded.baselines[source];
             probe.program.plan_forward(&[constant])
         });
         let forward: Vec<ForwardPlan> = forward.collect();
         let backward = self.distance.plans(|probe| vec![probe.recorded.baselines[source]]);
-        Part { source, plans: forward.into_iter().zip(backward).collect() }
+        SourcePlans { source, plans: forward.into_iter().zip(backward).collect() }
     }
 
-    /// Learns the constant of one `writer`, which has `columns` of its part's numbers, and on average
-    /// writes `mean`.
+    /// Learns the constant of one `writer`, which has `columns` of its part's output and the mean
+    /// output `mean`.
     fn learn(
         &mut self,
-        part: &Part,
+        part: &SourcePlans,
         writer: usize,
         columns: Range<usize>,
         mean: &[f64],
-        options: &Options,
+        options: &OptimalOptions,
     ) -> (Vec<f64>, Losses) {
         let mut value = |x: &[f64]| self.loss(part, writer, columns.clone(), x, None);
         let zero = vec![0.0; mean.len()];
@@ -143,9 +145,9 @@ impl<T: Element> Task<'_, '_, T> {
             false => (losses.mean, mean.to_vec()),
         };
         let spread = self.spread(part, columns.clone(), mean);
-        // What never varies is its own mean.
+        // A constant output is its own mean.
         let steps = if spread > 0.0 { options.steps } else { 0 };
-        // Gradients have any unit, so no eps that would be large in one of them.
+        // Gradients have any unit, so eps must be small in all of them.
         let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-16, weight_decay: 0.0 };
         let mut optimizer = Optimizer::<f64>::new(rule, [mean.len()]);
         let mut x = mean.to_vec();
@@ -166,11 +168,11 @@ impl<T: Element> Task<'_, '_, T> {
         (best.1, losses)
     }
 
-    /// The mean distance from the model over all pairs where `writer` writes `x` for every reader; adds
-    /// its derivative by `x` to `gradient`.
+    /// The mean distance from the model over all pairs where `writer` writes `x` for every reader;
+    /// adds its derivative by `x` to `gradient`.
     fn loss(
         &mut self,
-        part: &Part,
+        part: &SourcePlans,
         writer: usize,
         columns: Range<usize>,
         x: &[f64],
@@ -204,7 +206,7 @@ impl<T: Element> Task<'_, '_, T> {
         total * self.b.weight()
     }
 
-    /// Sets what stands in for a writer, at all positions of the loaded batch.
+    /// Sets the ablation value of a writer, at all positions of the loaded batch.
     fn replace(&mut self, constant: Var, columns: Range<usize>, x: &[f64]) {
         let program = &mut self.distance.probe().program;
         let width = program.shape(constant).last();
@@ -214,7 +216,7 @@ impl<T: Element> Task<'_, '_, T> {
         }
     }
 
-    /// Removes all edges of `writer` in the loaded batch, and no others.
+    /// Ablates all edges of `writer` in the loaded batch, and no others.
     fn remove(&mut self, writer: usize) {
         let graph = &self.b.graph;
         let of = |e: usize| f64::from(u8::from(graph.place(e).3 != writer));
@@ -222,8 +224,8 @@ impl<T: Element> Task<'_, '_, T> {
         self.distance.set_masks(&masks);
     }
 
-    /// The root mean square of how far what a writer writes on clean sequences is from its `mean`.
-    fn spread(&mut self, part: &Part, columns: Range<usize>, mean: &[f64]) -> f64 {
+    /// The root mean square deviation of a writer's output on clean sequences from its `mean`.
+    fn spread(&mut self, part: &SourcePlans, columns: Range<usize>, mean: &[f64]) -> f64 {
         let (mut sum, mut count) = (0.0, 0);
         for batch in 0..self.distance.batches() {
             if self.distance.load(batch) {
@@ -231,7 +233,7 @@ impl<T: Element> Task<'_, '_, T> {
             }
             let pairs = self.distance.pairs();
             let probe = self.distance.probe();
-            // A writer does not depend on its own edges, nor its part's.
+            // A writer depends neither on its own edges nor on those of its part.
             let output = probe.recorded.outputs[part.source].var();
             let &[_, time, width] = probe.program.shape(output).dims() else {
                 unreachable!("streams have three axes")
@@ -265,7 +267,7 @@ mod tests {
             // All pairs at once, or each by itself.
             b.rows = rows.min(1 << 20);
             let mut task =
-                Task { b: &b, distance: Distance::new(&b).expect("it fits"), ready: None };
+                Ablation { b: &b, distance: Distance::new(&b).expect("it fits"), ready: None };
             assert_eq!(task.distance.batches(), if rows == 1 { 3 } else { 1 });
             // A head that is not the first of its part, and an MLP.
             for source in [1, 2] {
@@ -291,13 +293,13 @@ mod tests {
         }
     }
 
-    /// What is said about each writer is what runs with these constants say; and constants that were
-    /// learned are no worse than zero and the mean, and mostly better.
+    /// The reported losses are those of runs with these constants; and learned constants are no
+    /// worse than zero and the mean, and mostly better.
     #[test]
     fn learned_constants_harm_least() {
         let setting = Setting::fixture("gpt2-tiny", 3);
         let b = setting.ask(Metric::Kl, Baseline::Resample);
-        let options = Options { steps: 60, ..Options::default() };
+        let options = OptimalOptions { steps: 60, ..OptimalOptions::default() };
         let optimal = learn(&b, &options, &mut |_| {}).expect("it runs");
         let means = setting.ask(Metric::Kl, Baseline::Mean).constants().to_vec();
         let zeros = means.iter().map(|row| vec![0.0; row.len()]).collect();
@@ -322,8 +324,8 @@ mod tests {
         assert!(2 * better > optimal.losses.len(), "{better}: {:?}", optimal.losses);
     }
 
-    /// Logits read the last MLP linearly, so there `l2` is a mean of squares, and the best constant
-    /// the mean over the positions that are asked, which leaves their variance.
+    /// Logits read the last MLP linearly, so `l2` is a mean of squares there, and the best constant
+    /// is the mean over the asked positions, which leaves their variance.
     #[test]
     fn the_best_constant_is_found_where_it_is_known() {
         let setting = Setting::tracr("trend");
@@ -337,7 +339,7 @@ mod tests {
         let mut probe = Probe::new(&b, count, time, None).expect("it fits");
         probe.run_clean(&pairs);
         let mlp = probe.outputs().pop().expect("the MLP");
-        // What it adds to the logits at the asked positions, all but the first.
+        // Its contribution to the logits at the asked positions, all but the first.
         let mut rows = vec![];
         for (i, row) in mlp.chunks_exact(d).enumerate().filter(|(i, _)| i % time != 0) {
             assert!(pairs[i / time].positions().contains(&(i % time)));
@@ -350,7 +352,7 @@ mod tests {
             .map(|v| rows.iter().map(|row| (row[v] - mean(v)).powi(2)).sum::<f64>())
             .sum::<f64>()
             / rows.len() as f64;
-        let optimal = learn(&b, &Options::default(), &mut |_| {}).expect("it runs");
+        let optimal = learn(&b, &OptimalOptions::default(), &mut |_| {}).expect("it runs");
         let said = optimal.losses.last().expect("the MLP");
         assert!(best > 0.1 && said.mean > best * 1.001, "{said:?} {best}");
         assert!(said.learned >= best * (1.0 - 1e-12), "{said:?} {best}");

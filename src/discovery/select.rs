@@ -1,13 +1,12 @@
-//! Circuits from scores: the edges of largest score, and what is left of them when all that leads
-//! nowhere is dropped.
+//! Circuits from scores: the edges of largest score, and their part on a path to the logits.
 //!
-//! Edges stand in one order, by falling `|score|` ([`Rank::Abs`]) or by falling score
-//! ([`Rank::Signed`]: positive scores are those of edges without which the metric falls), equal ones
-//! by their number; so circuits of rising size contain each other. An edge without a score comes
-//! last.
+//! Edges are ordered by decreasing `|score|` ([`Rank::Abs`]) or by decreasing score
+//! ([`Rank::Signed`]: positive scores are those of edges whose ablation lowers the metric), equal
+//! ones by their number. So circuits of increasing size contain each other. An edge without a score
+//! comes last.
 //!
-//! *Greedy* growth ([`greedy`]) takes, from the logits backwards, the first in that order of the
-//! edges into a node that is there already. Both are EAP-IG's, but for ties.
+//! *Greedy* growth ([`greedy`]) starts at the logits and always takes the first edge in that order
+//! among those into a node that is already kept. Both are EAP-IG's selections, except for ties.
 
 use super::connect::Flow;
 use crate::graph::Graph;
@@ -15,18 +14,18 @@ use crate::named::named;
 use std::collections::BTreeSet;
 
 named! {
-    /// Which scores come first.
+    /// The order of scores.
     Rank {
-        /// The largest, whatever their sign.
+        /// By absolute value.
         #[default]
         Abs = "abs",
-        /// The largest, negative ones last.
+        /// By value, negative ones last.
         Signed = "signed",
     }
 }
 
 impl Rank {
-    /// What edges are ordered by; an edge without a score comes behind all others.
+    /// The key that edges are ordered by; an edge without a score comes last.
     pub fn value(self, score: f64) -> f64 {
         match self {
             _ if score.is_nan() => f64::NEG_INFINITY,
@@ -35,29 +34,29 @@ impl Rank {
         }
     }
 
-    /// The numbers of all edges, the one to keep first in front.
+    /// All edges by index, the first one to keep first.
     pub fn order(self, scores: &[f64]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         let value = |e: usize| self.value(scores[e]);
-        // Adding 0 makes -0 and 0 equal, as they are to everybody but `total_cmp`.
+        // Adding 0 makes -0 and 0 equal, which `total_cmp` tells apart.
         order.sort_by(|&a, &b| (value(b) + 0.0).total_cmp(&(value(a) + 0.0)).then(a.cmp(&b)));
         order
     }
 }
 
-/// Of `total` edges, those among the first `n` of `order`.
+/// `[total]`: which edges are among the first `n` of `order`.
 pub fn first(order: &[usize], n: usize, total: usize) -> Vec<bool> {
     let mut kept = vec![false; total];
     order.iter().take(n).for_each(|&e| kept[e] = true);
     kept
 }
 
-/// The edges whose score is at least `tau`, in size or as it is.
+/// `[E]`: which edges have a score of at least `tau`, in absolute value or as it is.
 pub fn threshold(scores: &[f64], rank: Rank, tau: f64) -> Vec<bool> {
     scores.iter().map(|&s| !s.is_nan() && rank.value(s) >= tau).collect()
 }
 
-/// All edges that lead to the logits, in the order in which [`greedy`] growth takes them.
+/// All edges that can reach the logits, in the order of [`greedy`] growth.
 pub fn greedy_order(graph: &Graph, scores: &[f64], rank: Rank) -> Vec<usize> {
     let order = rank.order(scores);
     let mut places = vec![0; order.len()];
@@ -85,7 +84,7 @@ pub fn greedy_order(graph: &Graph, scores: &[f64], rank: Rank) -> Vec<usize> {
     }
 }
 
-/// The first `n` edges that growth from the logits takes.
+/// `[E]`: the first `n` edges of growth from the logits.
 pub fn greedy(graph: &Graph, scores: &[f64], rank: Rank, n: usize) -> Vec<bool> {
     first(&greedy_order(graph, scores, rank), n, scores.len())
 }

@@ -7,7 +7,7 @@ use edgegrad::attribution::method::{Method, Options};
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::truth::case;
 use edgegrad::discovery::truth::case::{CIRCUIT, Case};
-use edgegrad::discovery::truth::gates::{Kind, PAIRS};
+use edgegrad::discovery::truth::gates::{GateKind, PAIRS};
 use edgegrad::discovery::truth::{at_true_size, auroc};
 use edgegrad::formats::pairs::{Asked, Bounds, Pairs};
 use edgegrad::graph::EdgeFile;
@@ -71,7 +71,7 @@ fn judged(case: &Case<f64>, method: Method, metric: Metric) -> (f64, f64) {
 #[test]
 fn gates_are_written_the_same_again() {
     let place = Place::new("");
-    for &(name, kind) in Kind::ALL {
+    for &(name, kind) in GateKind::ALL {
         kind.write(&place.path(name)).expect("writable");
         let (got, want) = (place.files(name), fixture("gates").join(name));
         let mut files: Vec<PathBuf> = fs::read_dir(&want)
@@ -103,7 +103,7 @@ fn gates_are_written_the_same_again() {
 /// What gates say to clean and to corrupted sequences is what the pairs ask for.
 #[test]
 fn gates_do_what_they_say() {
-    for &(name, kind) in Kind::ALL {
+    for &(name, kind) in GateKind::ALL {
         let case = gate(name);
         let found = behaviour(&case, Metric::LogitDiff).extremes().expect("numbers");
         for ((pair, &clean), &corrupted) in
@@ -113,12 +113,12 @@ fn gates_do_what_they_say() {
             // Soft attention gives the answer e^5 of e^5 + 6 and every other letter 0, 1 or 2.
             let all = 5f64.exp() + 6.0;
             let (sure, off) = match kind {
-                Kind::Induction => ((all - 7.0) / all, 1.0 / all + 1e-12),
+                GateKind::Induction => ((all - 7.0) / all, 1.0 / all + 1e-12),
                 _ => (1.0, 1e-12),
             };
             assert!((clean - sure).abs() < off, "{name} line {}: {clean}", pair.line);
             // Gates of words say no by saying nothing.
-            let words = matches!(kind, Kind::And | Kind::Or | Kind::Backup);
+            let words = matches!(kind, GateKind::And | GateKind::Or | GateKind::Backup);
             let want = if words { 0.0 } else { -sure };
             assert!((corrupted - want).abs() < off, "{name} line {}: {corrupted}", pair.line);
         }
@@ -129,7 +129,7 @@ fn gates_do_what_they_say() {
 /// outside of the truth ever changes it, and every true one does for some `S`.
 #[test]
 fn true_edges_are_those_that_ever_matter() {
-    for &(name, _) in Kind::ALL {
+    for &(name, _) in GateKind::ALL {
         // The first three pairs have all that there are of corrupted words of `and`.
         let case = first_pairs(gate(name), 3);
         let mut b = behaviour(&case, Metric::L2);
@@ -175,13 +175,13 @@ fn true_edges_are_those_that_ever_matter() {
 /// descriptions say where it does not.
 #[test]
 fn single_patches_see_what_is_needed() {
-    for &(name, kind) in Kind::ALL {
+    for &(name, kind) in GateKind::ALL {
         let case = gate(name);
         let found = scores(&case, Method::Exact, Metric::L2);
         let seen = names(&case, |e| found[e].abs() > 1e-6);
         match kind {
-            Kind::Or => assert_eq!(seen, ["m0->logits"]),
-            Kind::Backup => assert_eq!(seen, ["a0.h0->a1.h0<q>", "a0.h0->logits"]),
+            GateKind::Or => assert_eq!(seen, ["m0->logits"]),
+            GateKind::Backup => assert_eq!(seen, ["a0.h0->a1.h0<q>", "a0.h0->logits"]),
             _ => assert_eq!(seen, names(&case, |e| case.truth[e]), "{name}"),
         }
         for (e, score) in found.iter().enumerate() {

@@ -13,8 +13,8 @@ use crate::patching::metric::{Metric, Positions, Question};
 use crate::tensor::Buffer;
 use std::path::Path;
 
-/// The edges that compiled models use, as their README derives them: no other edge has any effect
-/// under resampling, and each of these changes the logits of some pair by about 1.
+/// The edges that compiled models use, as derived in their README: no other edge has any effect
+/// under resampling, and ablating each of these changes the logits of some pair by about 1.
 pub(super) const TREND: [&str; 4] = ["input->a0.h0<v>", "input->m0", "a0.h0->m0", "m0->logits"];
 pub(super) const FRAC_PREV_X: [&str; 3] = ["input->m0", "m0->a1.h0<v>", "a1.h0->logits"];
 pub(super) const ALTERNATION: [&str; 7] = [
@@ -27,7 +27,7 @@ pub(super) const ALTERNATION: [&str; 7] = [
     "m1->logits",
 ];
 
-/// A model and what it is asked.
+/// A model with its pairs.
 pub(super) struct Setting {
     pub(super) model: AnyModel<f64>,
     pub(super) pairs: Pairs,
@@ -48,8 +48,8 @@ impl Setting {
         Setting::fixture(&format!("tracr/{name}"), usize::MAX)
     }
 
-    /// Attention and no MLP; the answer is what the token says plus what two heads say about it, one
-    /// of which says the opposite of the other. It has the edges of both heads, and needs one.
+    /// Attention and no MLP; the answer is the token's direct contribution plus those of two heads,
+    /// one of which is the negative of the other. It has the edges of both heads, and needs one.
     pub(super) fn opposites() -> Setting {
         let config = Config {
             vocab: 2,
@@ -72,7 +72,7 @@ impl Setting {
             ..Config::gpt2_small()
         };
         let fill = |name: &str, n: usize| {
-            // The stream: the token, what heads say. Columns: queries, keys, values of both.
+            // The stream: the token, the heads' outputs. Columns: queries, keys, values of both.
             let set: &[(usize, f64)] = match name {
                 "embed.W_E" => &[(2, 1.0)],
                 "blocks.0.attn.W_QKV" => &[(4, 1.0), (5, 1.0)],
@@ -92,7 +92,7 @@ impl Setting {
         Setting { model, pairs: pairs.expect("pairs") }
     }
 
-    /// Asks `metric` where the pairs ask.
+    /// The behaviour with `metric` at the pairs' positions.
     pub(super) fn ask(&self, metric: Metric, baseline: Baseline) -> Behaviour<'_, f64> {
         let Bounds { vocab_out, .. } = bounds(&self.model);
         let question = Question::new(metric, Positions::Asked, vocab_out, &self.pairs);
@@ -124,9 +124,9 @@ pub(super) fn sorted(names: &[&str]) -> Vec<String> {
     names
 }
 
-/// The derivative of `f` at 0 by central differences, and how far it may be off: the step's error is
-/// about a third of how much a step of twice the size changes the result, to which comes the rounding
-/// of `f`, taken for a thousand operations.
+/// The derivative of `f` at 0 by central differences, and a bound on its error: about a third of
+/// how much a step of twice the size changes the result, plus the rounding of `f`, taken for a
+/// thousand operations.
 pub(super) fn difference(h: f64, mut f: impl FnMut(f64) -> f64) -> (f64, f64) {
     let mut at = |h: f64| (f(h) - f(-h)) / (2.0 * h);
     let (near, far) = (at(h), at(2.0 * h));

@@ -1,7 +1,7 @@
 //! Cases: models whose true circuit is known.
 //!
-//! A case is a folder with a model (`config.json`, `model.safetensors`), pairs (`pairs.jsonl`) and the
-//! edges that are true, as the `in_graph` of [a file of a circuit](EdgeFile) (`circuit.json`).
+//! A case is a folder with a model (`config.json`, `model.safetensors`), pairs (`pairs.jsonl`) and
+//! the edges that are true, as the `in_graph` of [a file of a circuit](EdgeFile) (`circuit.json`).
 
 use crate::checkpoints;
 use crate::checkpoints::AnyModel;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// The file of the true circuit.
 pub const CIRCUIT: &str = "circuit.json";
 
-/// A model, what it is asked, and the edges that it uses for it.
+/// A model, its pairs, and its true edges.
 pub struct Case<T: Element> {
     /// The name of its folder.
     pub name: String,
@@ -58,7 +58,7 @@ impl<T: Element> Case<T> {
         Ok(Case { name: name(folder), model, pairs, graph, truth })
     }
 
-    /// How many edges are true.
+    /// The number of true edges.
     pub fn true_edges(&self) -> usize {
         self.truth.iter().filter(|&&is| is).count()
     }
@@ -72,18 +72,17 @@ impl<T: Element> Case<T> {
     }
 }
 
-/// The last part of a path, whatever way leads there, without what could control a terminal.
+/// The last component of a path, without control characters.
 fn name(folder: &Path) -> String {
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     let last = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy();
     last.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// The folders of cases that `folder` stands for: itself, or those in it that hold a circuit, by
-/// name.
+/// The case folders in `folder`: itself, or those in it that hold a circuit, by name.
 ///
 /// # Errors
-/// When it cannot be read, or neither is there.
+/// If it cannot be read, or is neither.
 pub fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let fail = |e| Error::io(folder, &e, "list");
     let mut found = vec![];
@@ -94,7 +93,7 @@ pub fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     found.sort();
-    // A folder that has any file of a case is meant to be one: what is missing is told on reading.
+    // A folder that has any file of a case is meant to be one: reading it names what is missing.
     let own = ["config.json", CIRCUIT].iter().any(|file| folder.join(file).exists());
     if own {
         return Ok(vec![folder.to_path_buf()]);

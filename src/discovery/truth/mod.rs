@@ -1,10 +1,10 @@
-//! How near scores and circuits come to a circuit that is known to be the true one.
+//! Comparison of scores and circuits with a known true circuit.
 //!
-//! A circuit is judged by what it holds rightly and wrongly ([`Confusion`]); scores by how they rank
-//! true edges above all others, whatever the threshold ([`auroc`]), or at the one size that is right
-//! ([`at_true_size`]). [`mib_auroc`] is the figure that the MIB benchmark reports for its models with
-//! known circuits, which is not the same: it looks at ten sizes only, drops what leads nowhere, and
-//! its curve need not begin at the origin.
+//! A circuit is judged by its true and false edges ([`Confusion`]). Scores are judged by how they
+//! rank true edges above all others, over all thresholds ([`auroc`]) or at the true size
+//! ([`at_true_size`]). [`mib_auroc`] is the figure that the MIB benchmark reports for its models
+//! with known circuits. It differs from `auroc`: it uses ten sizes only, drops edges that are not
+//! connected, and its curve need not begin at the origin.
 
 pub mod case;
 pub mod gates;
@@ -13,7 +13,7 @@ use crate::discovery::select::{Rank, first, greedy_order};
 use crate::graph::Graph;
 use crate::graph::connect::Flow;
 
-/// How many edges a circuit and the truth hold and leave out.
+/// The confusion matrix of a circuit and the truth.
 ///
 /// ```
 /// use edgegrad::discovery::truth::Confusion;
@@ -52,33 +52,31 @@ impl Confusion {
         c
     }
 
-    /// The share of the circuit that is true; 1 for a circuit without edges, which holds nothing
-    /// wrong.
+    /// The share of the circuit that is true; 1 for a circuit without edges.
     pub fn precision(&self) -> f64 {
         share(self.true_positive, self.true_positive + self.false_positive)
     }
 
-    /// The share of the truth that the circuit holds; 1 for a truth without edges, of which nothing
-    /// is missed.
+    /// The share of the truth that the circuit holds; 1 for a truth without edges.
     pub fn recall(&self) -> f64 {
         share(self.true_positive, self.true_positive + self.false_negative)
     }
 
-    /// The harmonic mean of precision and recall, `2 TP / (2 TP + FP + FN)`; 1 where neither circuit
+    /// The harmonic mean of precision and recall, `2 TP / (2 TP + FP + FN)`; 1 if neither circuit
     /// nor truth has an edge.
     pub fn f1(&self) -> f64 {
         let wrong = self.false_positive + self.false_negative;
         share(2 * self.true_positive, 2 * self.true_positive + wrong)
     }
 
-    /// The share of all edges that are not true which the circuit holds; 0 where all are true.
+    /// The share of all false edges that the circuit holds; 0 if all edges are true.
     pub fn false_positive_rate(&self) -> f64 {
         let negative = self.false_positive + self.true_negative;
         if negative == 0 { 0.0 } else { self.false_positive as f64 / negative as f64 }
     }
 }
 
-/// `part / whole`, 1 of nothing.
+/// `part / whole`, 1 for 0 / 0.
 fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
@@ -86,12 +84,12 @@ fn share(part: usize, whole: usize) -> f64 {
 /// The area under the curve of the true positive rate over the false positive rate, over all
 /// thresholds on `values [E]`, from (0, 0) to (1, 1).
 ///
-/// It is the chance that a true edge has a larger value than another, where equal values count half
-/// (Mann and Whitney's `U` over the number of pairs): 1/2 for values that say nothing. Give absolute
-/// values of scores, for which large ones of either sign mean that an edge matters. NaN, an edge
-/// without a score, is the lowest value there is, equal to other NaN and to minus infinity.
+/// It is the probability that a true edge has a larger value than a false one, where equal values
+/// count half (the Mann-Whitney `U` over the number of pairs): 1/2 for values without information.
+/// Pass absolute values of scores if large scores of either sign mean that an edge matters. NaN, an
+/// edge without a score, is the lowest value, equal to other NaN and to minus infinity.
 ///
-/// `None` if all edges are true or none is: there is nothing to tell apart.
+/// `None` if all edges are true or none is.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -108,7 +106,7 @@ pub fn auroc(values: &[f64], truth: &[bool]) -> Option<f64> {
     let mut ranked: Vec<(f64, bool)> =
         values.iter().map(value).zip(truth.iter().copied()).collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // Twice U, a whole number: pairs of a true edge above another count 2, equal ones 1.
+    // Twice U, a whole number: a true edge above a false one counts 2, equal ones 1.
     let (mut twice, mut below) = (0u128, 0);
     for equal in ranked.chunk_by(|a, b| a.0 == b.0) {
         let here = equal.iter().filter(|(_, is)| *is).count();
@@ -119,8 +117,8 @@ pub fn auroc(values: &[f64], truth: &[bool]) -> Option<f64> {
     Some(twice as f64 / (2.0 * positive as f64 * negative as f64))
 }
 
-/// The circuit of the `n` edges of largest `|score|` against a truth of `n` edges: precision, recall
-/// and F1 are all the same number there.
+/// The circuit of the `n` edges of largest `|score|` against a truth of `n` edges: precision,
+/// recall and F1 are equal there.
 ///
 /// # Panics
 /// If the lengths differ.
@@ -131,18 +129,18 @@ pub fn at_true_size(scores: &[f64], truth: &[bool]) -> Confusion {
     Confusion::of(&first(&Rank::Abs.order(scores), n, scores.len()), truth)
 }
 
-/// The sizes of circuits that MIB looks at, as shares of all edges.
+/// MIB's sizes of circuits, as shares of all edges.
 pub const MIB_SHARES: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
 /// MIB's area under the curve of its models with known circuits, from `scores [E]` and `truth [E]`.
 ///
 /// Circuits of [`MIB_SHARES`] of all edges (rounded down) are grown greedily from the logits by
-/// `|score|`, what leads nowhere is dropped, and the rates of what is left are points of a curve. The
-/// area is that of the trapezoids between the points, with the false positive rates divided by the
-/// last one. Nothing joins the first point to the origin: where even the smallest circuit holds wrong
-/// edges, the area to the left of it is missing.
+/// `|score|`, edges that are not connected are dropped, and the rates of the result are points of a
+/// curve. The area is that of the trapezoids between the points, with the false positive rates
+/// divided by the last one. Nothing joins the first point to the origin: if even the smallest
+/// circuit holds false edges, the area to the left of it is missing.
 ///
-/// `None` if all edges are true or none is, or if no circuit holds a wrong edge.
+/// `None` if all edges are true or none is, or if no circuit holds a false edge.
 ///
 /// # Panics
 /// If the lengths are not E.
@@ -178,7 +176,7 @@ mod tests {
         Graph::of_transformer(&config, Granularity::default())
     }
 
-    /// What `of` says of each edge by its name.
+    /// `of` of each edge's name.
     fn by_name<T>(graph: &Graph, of: impl Fn(&str) -> T) -> Vec<T> {
         (0..graph.edges()).map(|e| of(&graph.edge(e).to_string())).collect()
     }
@@ -215,7 +213,7 @@ mod tests {
         assert_eq!(auroc(&[3.0, 2.0, 1.0, 1.0, 0.0], &truth), Some(4.5 / 6.0));
         assert_eq!(auroc(&[5.0, 1.0, 4.0, 2.0, 3.0], &truth), Some(1.0));
         assert_eq!(auroc(&[0.0, -0.0, 0.0, 0.0, -0.0], &truth), Some(0.5));
-        // Without a score the first true edge is equal to two of the three others; the second is
+        // Without a score the first true edge equals two of the three false ones; the second is
         // above these two.
         let values = [f64::NAN, f64::NAN, 0.0, 1.0, f64::NEG_INFINITY];
         assert_eq!(auroc(&values, &truth), Some((0.5 + 0.5 + 2.0) / 6.0));
@@ -232,17 +230,17 @@ mod tests {
         assert_eq!(at_true_size(&[1.0; 4], &[false; 4]).f1(), 1.0);
     }
 
-    /// The eight edges are `input->a0.h0<q>, <k>, <v>`, `input->m0`, `a0.h0->m0` and `input`, `a0.h0`,
-    /// `m0->logits`; the sizes of circuits are 0 seven times, then 1, 4 and 8.
+    /// The eight edges are `input->a0.h0<q>, <k>, <v>`, `input->m0`, `a0.h0->m0` and `input`,
+    /// `a0.h0`, `m0->logits`; the sizes of circuits are 0 seven times, then 1, 4 and 8.
     #[test]
     fn points_of_mib_by_hand() {
         let graph = small();
         assert_eq!(graph.edges(), 8);
         let true_edges = ["input->m0", "m0->logits"];
         let truth = by_name(&graph, |name| true_edges.contains(&name));
-        // Size 1 takes m0->logits, which leads from nowhere; size 4 adds input->m0, a0.h0->m0 (which
-        // leads from nowhere) and input->logits: 2 of 2 true ones, 1 of 6 others. Size 8 has all.
-        // From (0, 0) to (1/6, 1) and on to (1, 1).
+        // Size 1 takes m0->logits, which has no path from the input; size 4 adds input->m0,
+        // a0.h0->m0 (which has none either) and input->logits: 2 of 2 true ones, 1 of 6 others.
+        // Size 8 has all. From (0, 0) to (1/6, 1) and on to (1, 1).
         let scores = by_name(&graph, |name| match name {
             "m0->logits" => 9.0,
             "input->m0" => -8.0,
@@ -253,10 +251,10 @@ mod tests {
         let want = 0.5 / 6.0 + 5.0 / 6.0;
         let got = mib_auroc(&graph, &scores, &truth).expect("defined");
         assert!((got - want).abs() < 1e-15, "{got} {want}");
-        // All thresholds see the true edges in front.
+        // All thresholds rank the true edges first.
         let sizes: Vec<f64> = scores.iter().map(|s| s.abs()).collect();
         assert_eq!(auroc(&sizes, &truth), Some(1.0));
-        // With input->logits in front, size 1 is a whole way at (1/6, 0), and size 4 adds m0->logits,
+        // With input->logits first, size 1 is a whole path at (1/6, 0), and size 4 adds m0->logits,
         // a0.h0->m0, which is dropped, and input->m0: (1/6, 1).
         let scores = by_name(&graph, |name| match name {
             "input->logits" => 9.0,
@@ -271,7 +269,7 @@ mod tests {
         assert_eq!(mib_auroc(&graph, &scores, &[false; 8]), None);
     }
 
-    /// The area by its definition: every pair of a true edge and another.
+    /// The area by its definition: every pair of a true and a false edge.
     fn pair_by_pair(values: &[f64], truth: &[bool]) -> Option<f64> {
         let of = |class: bool| {
             let chosen = values.iter().zip(truth).filter(move |(_, is)| **is == class);
@@ -295,7 +293,7 @@ mod tests {
         fn areas_count_pairs((values, truth) in edges()) {
             let (a, b) = (auroc(&values, &truth), pair_by_pair(&values, &truth));
             prop_assert_eq!(a.is_some(), b.is_some());
-            // Halves and whole numbers below 400 add up without rounding.
+            // Halves and whole numbers below 400 are summed without rounding.
             prop_assert_eq!(a, b);
         }
 
@@ -304,7 +302,7 @@ mod tests {
             let area = auroc(&values, &truth);
             let rising: Vec<f64> = values.iter().map(|x| (0.3 * x).exp() - 7.0).collect();
             prop_assert_eq!(auroc(&rising, &truth), area);
-            // Turned round, the other edges win.
+            // Negated, the other edges win.
             let falling: Vec<f64> = values.iter().map(|x| -x).collect();
             let others: Vec<bool> = truth.iter().map(|is| !is).collect();
             prop_assert_eq!(auroc(&falling, &others), area);
@@ -342,7 +340,10 @@ mod tests {
         }
 
         #[test]
-        fn areas_of_mib_depend_on_the_order_of_sizes(scores in prop::collection::vec(-1.0..1.0f64, 8), n in 1u32..255) {
+        fn areas_of_mib_depend_on_the_order_of_sizes(
+            scores in prop::collection::vec(-1.0..1.0f64, 8),
+            n in 1u32..255,
+        ) {
             let graph = small();
             let truth: Vec<bool> = (0..8).map(|e| n >> e & 1 == 1).collect();
             let area = mib_auroc(&graph, &scores, &truth).expect("every edge leads to the logits");

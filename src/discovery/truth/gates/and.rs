@@ -1,4 +1,4 @@
-//! An AND gate: two heads each find a word, and an MLP says whether both are true.
+//! An AND gate: two heads each find a word, and an MLP tests whether both are true.
 //!
 //! ```text
 //! word 0   word 1   any word   ask
@@ -6,8 +6,8 @@
 //! yes = relu(2 (A + B) - 2.5) - relu(2 (A + B) - 3.5)     0 up to A + B = 1.25, 1 from 1.75 on
 //! ```
 //!
-//! At `A + B` = 0, 1 and 2 the MLP is flat: derivatives see no edge before it. Removing one of the
-//! edges of a word that is true in the clean and false in the corrupted sequence turns yes into no.
+//! At `A + B` = 0, 1 and 2 the MLP is flat: derivatives see no edge before it. Ablating an edge of
+//! a word that is true in the clean and false in the corrupted sequence turns yes into no.
 
 use super::words;
 use super::words::{ASK, TRUE, VOCAB, YES};
@@ -17,8 +17,9 @@ use crate::rng::Rng;
 /// The last position.
 const LAST: usize = 3;
 
-/// Two heads that each find the word at a position, and two neurons that are 0 up to `thresholds[i]`
-/// and rise by 2 from there: the first less the second is the output. Shared with [`or`](super::or).
+/// Two heads that each find the word at a position, and two neurons that are 0 up to
+/// `thresholds[i]` and have slope 2 from there: the output is the first minus the second. Shared
+/// with [`or`](super::or).
 pub(super) fn two_heads(at: [usize; 2], thresholds: [f32; 2]) -> Weights {
     let tokens = 0..VOCAB;
     let positions = tokens.end..tokens.end + LAST + 1;
@@ -51,7 +52,7 @@ pub(super) fn two_heads(at: [usize; 2], thresholds: [f32; 2]) -> Weights {
 }
 
 pub(super) fn gate(rng: &mut Rng) -> Gate {
-    // What is true in the corrupted sequence: neither word, or one of them.
+    // The truth values of the corrupted sequence: neither word, or one of them.
     let corrupted = [[false, false], [true, false], [false, true]];
     let pairs = words::pairs(rng, |rng, i, clean| {
         let [x, y] = if clean { [true; 2] } else { corrupted[i % 3] };
@@ -59,10 +60,11 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
     });
     Gate {
         weights: two_heads([0, 1], [1.25, 1.75]),
-        description: "Says yes if the first two words are both true: a head finds each, and the MLP \
-                      is 0 up to one and 1 from two. Every true edge is needed, so that removing it \
-                      alone turns yes into no; the MLP is flat wherever the model is, so that \
-                      derivatives see its output alone. Clean sequences mean yes, corrupted ones no.",
+        description: "Says yes if the first two words are both true: a head finds each, and the \
+                      MLP is 0 up to one and 1 from two. Every true edge is needed, so that \
+                      removing it alone turns yes into no; the MLP is flat wherever the model is, \
+                      so that derivatives see its output alone. Clean sequences mean yes, \
+                      corrupted ones no.",
         vocab: words::names(),
         labels: words::labels(),
         pairs,

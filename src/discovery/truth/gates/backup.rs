@@ -1,4 +1,4 @@
-//! A backup head: it finds the word if, and only if, the head before it has not.
+//! A backup head: it finds the word if, and only if, an earlier head has not.
 //!
 //! ```text
 //! begin   word   any word   ask
@@ -8,16 +8,16 @@
 //! ```
 //!
 //! With both inputs of `a1.h0` clean, `A' = 0`: the head seems to do nothing. Without
-//! `input->a0.h0<v>`, `A = 0` and `A' = 1`: still yes. Single patches see only the two edges by which
-//! the heads fall out of step: without `a0.h0->logits` the answer is no, without `a0.h0->a1.h0<q>` it
-//! is yes twice.
+//! `input->a0.h0<v>`, `A = 0` and `A' = 1`: still yes. Single patches see only the two edges that
+//! make the heads inconsistent: without `a0.h0->logits` the answer is no, without `a0.h0->a1.h0<q>`
+//! it is yes twice.
 
 use super::words;
 use super::words::{ASK, BEGIN, TRUE, VOCAB, YES};
 use super::{Gate, HARD, Sizes, Weights};
 use crate::rng::Rng;
 
-/// Where the word stands.
+/// The position of the word.
 const WORD: usize = 1;
 /// The last position.
 const LAST: usize = 3;
@@ -53,12 +53,12 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
     });
     Gate {
         weights: w,
-        description: "Says yes if the first word is true: a0.h0 finds it, and a1.h0 finds it only if \
-                      a0.h0 has not. Either head suffices; the truth is the union of both ways and of \
-                      the edge by which the second knows of the first, the edges that matter in some \
-                      set. Removing a single edge sees a0.h0->logits and a0.h0->a1.h0<q> alone; the \
-                      others matter only without one of these or of each other. Clean sequences mean \
-                      yes, corrupted ones no.",
+        description: "Says yes if the first word is true: a0.h0 finds it, and a1.h0 finds it only \
+                      if a0.h0 has not. Either head suffices; the truth is the union of both ways \
+                      and of the edge by which the second knows of the first, the edges that \
+                      matter in some set. Removing a single edge sees a0.h0->logits and \
+                      a0.h0->a1.h0<q> alone; the others matter only without one of these or of \
+                      each other. Clean sequences mean yes, corrupted ones no.",
         vocab: words::names(),
         labels: words::labels(),
         pairs,

@@ -1,4 +1,4 @@
-//! An induction head: what followed this token before?
+//! An induction head: which token followed this one before?
 //!
 //! ```text
 //! begin  c  A  B  d  e  A  ->  B
@@ -6,23 +6,25 @@
 //! a1.h0: from the last A to the position whose token before is A, carries its token B
 //! ```
 //!
-//! Keys of the second head are made of what the first one writes (K-composition). `a1.h0` is soft:
-//! the right score is [`SHARP`] above the others, so the answer has most of the weight and derivatives
-//! see every edge. The other head of each layer copies tokens to channels that nobody reads.
+//! Keys of the second head are computed from the output of the first one (K-composition). `a1.h0`
+//! is soft: the right score is [`SHARP`] above the others, so the answer has most of the weight and
+//! derivatives see every edge. The other head of each layer copies tokens to channels that no part
+//! reads.
 
-use super::{Asked, Gate, HARD, PAIRS, Sizes, Weights, choose};
+use super::{Gate, GatePair, HARD, PAIRS, Sizes, Weights, choose};
 use crate::rng::Rng;
 
 /// Letters; one more token begins each sequence.
 const LETTERS: usize = 6;
-/// What a sequence begins with.
+/// The first token of a sequence.
 const BEGIN: usize = LETTERS;
 /// `begin`, five letters, and the one that is asked for.
 const LENGTH: usize = 7;
-/// How far the right score is above the others.
+/// By how much the right score exceeds the others.
 pub const SHARP: f32 = 5.0;
 
-/// A sequence of different letters that ends with one of them again, and what followed it.
+/// A sequence of different letters that ends with one of them again, and the letter that followed
+/// it.
 fn sequence(rng: &mut Rng) -> (Vec<usize>, usize) {
     let mut letters: Vec<usize> = (0..LETTERS).collect();
     rng.shuffle(&mut letters);
@@ -80,7 +82,7 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
     while pairs.len() < PAIRS {
         let ((clean, answer), (corrupted, distractor)) = (sequence(rng), sequence(rng));
         if answer != distractor {
-            pairs.push(Asked { clean, corrupted, answer, distractor });
+            pairs.push(GatePair { clean, corrupted, answer, distractor });
         }
     }
     let mut names: Vec<String> = ('a'..).take(LETTERS).map(String::from).collect();
@@ -88,10 +90,10 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
     Gate {
         weights: w,
         description: "Says what followed the last token before: a0.h0 writes the token before each \
-                      position, a1.h0 looks from the last token for the position whose token before \
-                      is the same. Every true edge is needed, so that removing it alone changes the \
-                      answer; attention of a1.h0 is soft, so that derivatives see them too. a0.h1 and \
-                      a1.h1 write to channels that nobody reads.",
+                      position, a1.h0 looks from the last token for the position whose token \
+                      before is the same. Every true edge is needed, so that removing it alone \
+                      changes the answer; attention of a1.h0 is soft, so that derivatives see them \
+                      too. a0.h1 and a1.h1 write to channels that nobody reads.",
         vocab: names.clone(),
         labels: names,
         pairs,

@@ -1,10 +1,10 @@
-//! Models with weights set by hand, and the circuits that they are known to use.
+//! Models with weights set by hand, and their true circuits.
 //!
-//! | gate | what it does | what it is hard for |
+//! | gate | what it computes | what it is hard for |
 //! | --- | --- | --- |
 //! | [`induction`] | repeats what followed the same token before | nothing: attention is soft |
 //! | [`and`] | says yes if two heads find a true word | derivatives: neurons are saturated |
-//! | [`or`] | says yes if one of two heads finds the true word | removing one edge: the other suffices |
+//! | [`or`] | says yes if one of two heads finds the true word | ablating one edge |
 //! | [`backup`] | one head finds the word, another if the first does not | removing one edge |
 //! | [`two_hop`] | looks up what it has looked up | derivatives: attention is saturated |
 //!
@@ -14,11 +14,13 @@
 //!
 //! # What is true
 //!
-//! Let `v(S)` be what the model gives with the edges of `S` clean and all others corrupted. An edge
-//! `e` is true if there is a set `S` with `v(S + e) != v(S)`: if it ever matters, whatever else is
-//! there. Where patching single edges shows all of them, the circuit is the one that [`exact`]
-//! finds; for `or` and `backup` it is the union of the ways that each suffice, and single patches see
-//! less. It is written down here from the construction, edge by edge; the tests compute `v`.
+//! Let `v(S)` be the model's output with the edges of `S` clean and all others corrupted. An edge
+//! `e` is true if there is a set `S` with `v(S + e) != v(S)`: if it ever matters, beside whatever
+//! others. Where patching single edges shows all of these, they are the circuit that [`exact`]
+//! finds. For `or` and `backup` they are the union of the paths that each suffice, and single
+//! patches see fewer. (Smallest sufficient circuits would be another definition, but there are
+//! several of them.) The truth is written down here from the construction, edge by edge; the tests
+//! compute `v`.
 //!
 //! [`exact`]: crate::attribution::exact
 
@@ -44,12 +46,12 @@ use std::path::Path;
 /// By how much attention scores differ where attention is hard: `exp(-1000)` is 0 in `f64`.
 pub const HARD: f32 = 1000.0;
 
-/// How many pairs each gate has.
+/// The number of pairs of each gate.
 pub const PAIRS: usize = 24;
 
 named! {
     /// The gates by name.
-    Kind {
+    GateKind {
         /// [`induction`].
         #[default]
         Induction = "induction",
@@ -64,45 +66,45 @@ named! {
     }
 }
 
-/// A model with weights set by hand, pairs, and the edges that matter.
+/// A model with weights set by hand, pairs, and the true edges.
 pub struct Gate {
     /// The weights.
     pub weights: Weights,
-    /// What it does, why the circuit is true, and what single patches see of it.
+    /// What it computes, why the circuit is true, and what single patches see of it.
     pub description: &'static str,
-    /// What the tokens mean, in the order of their ids.
+    /// The meaning of the tokens, in the order of their ids.
     pub vocab: Vec<String>,
-    /// What the outputs mean.
+    /// The meaning of the outputs.
     pub labels: Vec<String>,
     /// The pairs.
-    pub pairs: Vec<Asked>,
+    pub pairs: Vec<GatePair>,
     /// The true edges by name.
     pub truth: &'static [&'static str],
 }
 
-/// A pair whose answers are one output each, asked at the last position.
+/// A pair whose answers are one output each, at the last position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct GatePair {
     /// `[T]`, the clean tokens.
     pub clean: Vec<usize>,
     /// `[T]`, the corrupted tokens.
     pub corrupted: Vec<usize>,
-    /// What the model says to the clean ones.
+    /// The model's output for the clean tokens.
     pub answer: usize,
-    /// What it says to the corrupted ones.
+    /// Its output for the corrupted tokens.
     pub distractor: usize,
 }
 
-impl Kind {
-    /// The gate of this name: the same numbers every time.
+impl GateKind {
+    /// The gate of this name: the same weights every time.
     pub fn build(self) -> Gate {
         let mut rng = Rng::new(0, Purpose::Data, self as u32);
         match self {
-            Kind::Induction => induction::gate(&mut rng),
-            Kind::And => and::gate(&mut rng),
-            Kind::Or => or::gate(&mut rng),
-            Kind::Backup => backup::gate(&mut rng),
-            Kind::TwoHop => two_hop::gate(&mut rng),
+            GateKind::Induction => induction::gate(&mut rng),
+            GateKind::And => and::gate(&mut rng),
+            GateKind::Or => or::gate(&mut rng),
+            GateKind::Backup => backup::gate(&mut rng),
+            GateKind::TwoHop => two_hop::gate(&mut rng),
         }
     }
 
@@ -110,7 +112,7 @@ impl Kind {
     /// TransformerLens' dialect, `pairs.jsonl` and `circuit.json`.
     ///
     /// # Errors
-    /// When the folder exists or cannot be written.
+    /// If the folder exists or cannot be written.
     pub fn write(self, path: &Path) -> Result<()> {
         let gate = self.build();
         atomic::write_folder(path, |folder| {
@@ -122,9 +124,9 @@ impl Kind {
             let tensors = gate.weights.tensors();
             safetensors::write(folder.join("model.safetensors"), &tensors, &Default::default())?;
             let lines = gate.pairs.iter().map(|p| {
-                let Asked { clean, corrupted, answer, distractor } = p;
+                let GatePair { clean, corrupted, answer, distractor } = p;
                 let (clean, corrupted) = (json!(clean), json!(corrupted));
-                // In the order in which people read it.
+                // Keys in the order of the fixtures.
                 format!(
                     "{{\"clean\": {clean}, \"corrupted\": {corrupted}, \"answer\": {answer}, \
                      \"distractor\": {distractor}}}\n"
@@ -168,7 +170,7 @@ impl Gate {
     /// Which edges `[E]` of the model's graph are true.
     ///
     /// # Panics
-    /// If one of their names is no edge's.
+    /// If one of their names is not an edge of the graph.
     pub fn truth(&self, graph: &Graph) -> Vec<bool> {
         let wanted: HashSet<&str> = self.truth.iter().copied().collect();
         let is = |e: usize| wanted.contains(&*graph.edge(e).to_string());
@@ -186,13 +188,13 @@ impl Gate {
             ..Meta::default()
         };
         let mut file = EdgeFile::circuit(graph, &self.truth(graph), None, &meta);
-        // The numbers were set, not computed: they are those of every version.
+        // The weights are set, not computed: they do not depend on the version.
         file.meta.remove("version");
         file
     }
 }
 
-/// A matrix `[rows, columns]` of zeros that is set number by number.
+/// A matrix `[rows, columns]` of zeros whose elements are set one by one.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     rows: usize,
@@ -205,20 +207,20 @@ impl Matrix {
         Matrix { rows, columns, numbers: vec![0.0; rows * columns] }
     }
 
-    /// Sets one number.
+    /// Sets one element.
     fn set(&mut self, row: usize, column: usize, x: f32) {
         assert!(row < self.rows && column < self.columns, "({row}, {column}) is outside");
         self.numbers[row * self.columns + column] = x;
     }
 
-    /// Sets `x` for each row of `rows` and the column of `columns` beside it.
+    /// Sets `x` at each pair of a row of `rows` and the corresponding column of `columns`.
     fn join(&mut self, rows: Range<usize>, columns: Range<usize>, x: f32) {
         assert_eq!(rows.len(), columns.len(), "ranges of different lengths");
         rows.zip(columns).for_each(|(row, column)| self.set(row, column, x));
     }
 }
 
-/// A head: what it asks, answers, carries and writes.
+/// The weights of a head.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// `[D, K]`.
@@ -231,7 +233,7 @@ pub struct Head {
     pub o: Matrix,
 }
 
-/// An MLP of rectifiers.
+/// The weights of an MLP with rectified linear units.
 #[derive(Clone, Debug)]
 pub struct Mlp {
     /// `[D, F]`.
@@ -242,7 +244,7 @@ pub struct Mlp {
     pub w_out: Matrix,
 }
 
-/// The sizes of a model, all of whose weights are 0 until they are set.
+/// The weights of a model, all 0 until they are set.
 #[derive(Clone, Debug)]
 pub struct Weights {
     vocab: usize,
@@ -257,15 +259,15 @@ pub struct Weights {
     w_e: Matrix,
     /// `[T, D]`, if there are positions.
     w_pos: Option<Matrix>,
-    /// By layer, then by number.
+    /// By layer, then by head.
     attention: Vec<Vec<Head>>,
-    /// By layer; none for models of attention alone.
+    /// By layer; empty for models of attention alone.
     mlps: Vec<Mlp>,
     /// `[D, V_out]`.
     w_u: Matrix,
 }
 
-/// What [`Weights`] are made from.
+/// The sizes of a model.
 #[derive(Clone, Copy)]
 struct Sizes {
     /// Tokens, and outputs.
@@ -310,8 +312,8 @@ impl Weights {
         }
     }
 
-    /// Gives token `i` the channel `tokens.start + i`, and position `t` the channel `positions.start +
-    /// t` where positions are embedded.
+    /// Gives token `i` the channel `tokens.start + i` and, if positions are embedded, position `t`
+    /// the channel `positions.start + t`.
     fn one_hot(&mut self, tokens: Range<usize>, positions: Range<usize>) {
         self.w_e.join(0..self.vocab, tokens, 1.0);
         if let Some(w_pos) = &mut self.w_pos {
@@ -319,7 +321,7 @@ impl Weights {
         }
     }
 
-    /// As TransformerLens names and lays them out.
+    /// The tensors in TransformerLens' names and layouts.
     fn tensors(&self) -> Vec<Tensor> {
         let whole = |name: String, m: &Matrix| Tensor::new(name, &[m.rows, m.columns], &m.numbers);
         let mut list = vec![whole("embed.W_E".into(), &self.w_e)];
@@ -346,24 +348,23 @@ impl Weights {
     }
 }
 
-/// A random one of `range`.
+/// A uniform draw from `range`.
 fn choose(rng: &mut Rng, range: Range<usize>) -> usize {
     range.start + rng.below(range.len() as u64) as usize
 }
 
-/// Words that are true or false, and the marks around them: the tokens of [`and`], [`or`] and
-/// [`backup`].
+/// True and false words, and the marks around them: the tokens of [`and`], [`or`] and [`backup`].
 mod words {
-    use super::{Asked, PAIRS, Rng, choose};
+    use super::{GatePair, PAIRS, Rng, choose};
     use std::ops::Range;
 
     /// Tokens that mean "false".
     pub(super) const FALSE: Range<usize> = 0..4;
     /// Tokens that mean "true".
     pub(super) const TRUE: Range<usize> = 4..8;
-    /// What a sequence ends with, where the answer is given.
+    /// The last token, at which the answer is given.
     pub(super) const ASK: usize = 8;
-    /// What it begins with where a head needs a place to rest.
+    /// The first token, where a head needs a position to attend to by default.
     pub(super) const BEGIN: usize = 9;
     /// All tokens.
     pub(super) const VOCAB: usize = 10;
@@ -394,12 +395,12 @@ mod words {
     }
 
     /// Pairs of clean sequences that mean yes and corrupted ones that mean no, from a function that
-    /// makes the one or the other for pair `i`.
+    /// makes either for pair `i`.
     pub(super) fn pairs(
         rng: &mut Rng,
         sequence: impl Fn(&mut Rng, usize, bool) -> Vec<usize>,
-    ) -> Vec<Asked> {
-        let pair = |i: usize| Asked {
+    ) -> Vec<GatePair> {
+        let pair = |i: usize| GatePair {
             clean: sequence(rng, i, true),
             corrupted: sequence(rng, i, false),
             answer: YES,

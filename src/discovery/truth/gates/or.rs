@@ -1,4 +1,4 @@
-//! An OR gate: two heads find the same word, and an MLP says whether either has found it true.
+//! An OR gate: two heads find the same word, and an MLP tests whether either has found it true.
 //!
 //! ```text
 //! word   any word   any word   ask
@@ -6,9 +6,9 @@
 //! yes = relu(2 (A + B) - 0.25) - relu(2 (A + B) - 1.25)     0 up to A + B = 0.125, 1 from 0.625 on
 //! ```
 //!
-//! The heads are redundant: without one, the other says the same. So removing any one edge before
-//! the MLP changes nothing, and the MLP is flat, so that derivatives see nothing either. Only sets of
-//! edges show it: the edges of both heads together.
+//! The heads are redundant: without one, the other computes the same. So ablating a single edge
+//! before the MLP changes nothing, and the MLP is flat, so derivatives see nothing either. Only
+//! sets of edges show it: the edges of both heads together.
 
 use super::Gate;
 use super::and::two_heads;
@@ -22,11 +22,11 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
     });
     Gate {
         weights: two_heads([0, 0], [0.125, 0.625]),
-        description: "Says yes if the first word is true: two heads find the same word, and the MLP \
-                      is 0 without and 1 from one of them on. Either head suffices, so there are two \
-                      smallest circuits; the truth is their union, the edges that matter in some set. \
-                      Removing a single edge, and derivatives, see m0->logits alone. Clean sequences \
-                      mean yes, corrupted ones no.",
+        description: "Says yes if the first word is true: two heads find the same word, and the \
+                      MLP is 0 without and 1 from one of them on. Either head suffices, so there \
+                      are two smallest circuits; the truth is their union, the edges that matter \
+                      in some set. Removing a single edge, and derivatives, see m0->logits alone. \
+                      Clean sequences mean yes, corrupted ones no.",
         vocab: words::names(),
         labels: words::labels(),
         pairs,

@@ -1,4 +1,4 @@
-//! A lookup of two hops: a -> b and b -> c are given, a is asked, c is the answer.
+//! A lookup of two hops: given a -> b and b -> c, the answer to a is c.
 //!
 //! ```text
 //! d>e  b>c  a>b  e>d  a?  ->  c
@@ -6,20 +6,20 @@
 //! a1.h0: from there, with b, to the fact about b, carries c
 //! ```
 //!
-//! Each fact is one token with channels for what it is about and for what it says; there are no
-//! positions. Queries of the second head are made of what the first one writes (Q-composition).
-//! Attention is hard: derivatives see neither queries nor keys. The other head of each layer averages
-//! the facts into channels that nobody reads.
+//! Each fact is one token with channels for its subject and for its object; there are no positions.
+//! Queries of the second head are computed from the output of the first one (Q-composition).
+//! Attention is hard: derivatives see neither queries nor keys. The other head of each layer
+//! averages the facts into channels that no part reads.
 
-use super::{Asked, Gate, HARD, PAIRS, Sizes, Weights, choose};
+use super::{Gate, GatePair, HARD, PAIRS, Sizes, Weights, choose};
 use crate::rng::Rng;
 
-/// Things that facts are about.
+/// Subjects and objects of facts.
 const THINGS: usize = 5;
 /// Facts in a sequence.
 const FACTS: usize = 4;
 
-/// The token of the fact that `of` leads to `to`.
+/// The token of the fact that maps `of` to `to`.
 fn fact(of: usize, to: usize) -> usize {
     of * THINGS + to
 }
@@ -29,7 +29,8 @@ fn ask(of: usize) -> usize {
     THINGS * THINGS + of
 }
 
-/// Four facts about different things, one of which is asked for, and what two hops from it lead to.
+/// Four facts about different things, one of which is asked for, and the result of two hops from
+/// it.
 fn sequence(rng: &mut Rng) -> (Vec<usize>, usize) {
     let mut things: Vec<usize> = (0..THINGS).collect();
     rng.shuffle(&mut things);
@@ -82,7 +83,7 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
     while pairs.len() < PAIRS {
         let ((clean, answer), (corrupted, distractor)) = (sequence(rng), sequence(rng));
         if answer != distractor {
-            pairs.push(Asked { clean, corrupted, answer, distractor });
+            pairs.push(GatePair { clean, corrupted, answer, distractor });
         }
     }
     let names: Vec<String> = ('a'..).take(THINGS).map(String::from).collect();
