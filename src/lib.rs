@@ -8,6 +8,7 @@
 //! | room | holds |
 //! | --- | --- |
 //! | [`error`], [`named`], [`rng`] | errors with a place and help, names, random streams |
+//! | [`interrupt`] | being asked to stop |
 //! | [`stats`] | means, quantiles, ranks, correlations, intervals, p-values |
 //! | [`simd`], [`gemm`] | kernels over slices for every instruction set; the matrix product |
 //! | [`tensor`] | shapes, aligned buffers, elements, dual numbers |
