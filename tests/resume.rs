@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Rows that no batch divides, an optimiser that is kept over a boundary where its constants
+/// Rows that no batch divides, an optimizer that is kept over a boundary where its constants
 /// change, and a checkpoint exactly at that boundary.
 const CONFIG: &str = "
     [task]

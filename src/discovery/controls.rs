@@ -55,7 +55,8 @@ pub fn random_circuits(graph: &Graph, kept: &[bool], count: usize, seed: u64) ->
 }
 
 /// The chance that a random circuit is as near to the model as one whose faithfulness is `f`:
-/// [`stats::p_value`] of `random [n]` with `|1 - f|` as small.
+/// [`stats::p_value`] of `random [n]` with `|1 - f|` as small. Distance from 1 is what counts: a
+/// circuit that does more than the model is not better.
 pub fn p_value(f: f64, random: &[f64]) -> f64 {
     let near = random.iter().filter(|r| (1.0 - **r).abs() <= (1.0 - f).abs()).count();
     stats::p_value(near, random.len())

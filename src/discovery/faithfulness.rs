@@ -7,8 +7,9 @@
 //! f(C) = (m(C) - m(0)) / (m(N) - m(0))
 //! ```
 //!
-//! It is 1 for a circuit that does what the model does, 0 for one that does nothing, and more than
-//! 1 for one that does more. A *curve* is `f` of the first `int(k E)` edges by score, pruned to
+//! where `0` is the run without any edge, as in MIB: with resample ablation the corrupted run. `f`
+//! is 1 for a circuit that does what the model does, 0 for one that does nothing, and more than 1
+//! for one that does more. A *curve* is `f` of the first `int(k E)` edges by score, pruned to
 //! what is [connected](super::connect), at the fractions `k` of [`FRACTIONS`]. MIB derives two
 //! numbers from it, by the trapezoid rule over `k` as requested (not over the edges left after
 //! pruning):

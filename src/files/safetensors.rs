@@ -1,4 +1,4 @@
-//! Named tensors in a file: weights, optimiser state, data sets.
+//! Named tensors in a file: weights, optimizer state, data sets.
 //!
 //! A `.safetensors` file is a length (eight bytes, little endian), that many bytes of JSON that
 //! give each tensor a dtype, a shape and a range of bytes, and then the bytes. What is written here

@@ -79,7 +79,7 @@ pub struct TuningReport<S = Value> {
     /// Milliseconds of an update, discoveries included.
     #[serde(default)]
     pub step_ms: f64,
-    /// Bytes of gradients and optimiser state of what was trained, at most.
+    /// Bytes of gradients and optimizer state of what was trained, at most.
     #[serde(default)]
     pub bytes: usize,
     /// Before tuning, every so many updates, and at the end.

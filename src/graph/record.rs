@@ -12,7 +12,9 @@ use crate::tape::{Tape, Var};
 pub enum Output {
     /// One writer: `o [B, T, D]`.
     Whole(Var),
-    /// Several writers side by side: writer `u` adds `z[.., u] w[u]`.
+    /// Several writers side by side: writer `u` adds `z[.., u] w[u]`. Ablation values of heads live
+    /// in `z`, before `W_O`: zeros, means and another run's values are the same there, at a twelfth
+    /// of the memory, and no constant of a head is one that the head cannot write.
     Parts {
         /// `[B, T, writers K]`.
         z: Var,

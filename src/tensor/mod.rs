@@ -1,4 +1,5 @@
 //! Tensors in memory: elements, dual numbers, shapes and aligned buffers.
+#![forbid(unsafe_code)]
 
 mod buffer;
 mod dual;

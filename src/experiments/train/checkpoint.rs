@@ -36,7 +36,7 @@ pub struct State {
     pub step: u64,
     /// The length of `metrics.jsonl`.
     pub metrics_bytes: u64,
-    /// Steps the optimiser has begun.
+    /// Steps the optimizer has begun.
     pub optimizer_steps: u64,
     /// Where the stream of batches stands.
     pub batches: BatchesState,

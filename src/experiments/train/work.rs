@@ -67,7 +67,7 @@ fn part_rows<T>(config: &pooled::Config, batch: usize) -> usize {
 
 impl<'a, T: Element> Work<'a, T> {
     /// For stage `index`, from its beginning with these weights, or from `state`; `kept` is the
-    /// optimiser as the stage before, or the checkpoint, left it.
+    /// optimizer as the stage before, or the checkpoint, left it.
     pub(super) fn new(
         config: &'a Config,
         index: usize,

@@ -525,7 +525,7 @@ fn importance_is_that_of_the_paper() {
     assert!(Importance::new(&adapters, [1.0, 0.5]).is_err());
 }
 
-/// What is not kept does not move, although the optimiser remembers and decays; the rest does.
+/// What is not kept does not move, despite the optimizer's momentum and decay; the rest does.
 #[test]
 fn what_is_pruned_is_out_of_updates() {
     let (mut adapters, stream, mut o, plan) = gated();

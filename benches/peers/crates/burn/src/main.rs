@@ -101,7 +101,7 @@ impl Weights {
 
 /// Adam on a loss.
 struct Training<L> {
-    /// `None` within a step only: the optimiser takes the weights and gives them back.
+    /// `None` within a step only: the optimizer takes the weights and gives them back.
     weights: Option<Weights>,
     adam: ModuleOptimizer,
     rate: f64,
