@@ -1,6 +1,7 @@
 //! The fields of a `config.json`, each read with an error that names it.
 
 use crate::error::{Error, Result};
+use crate::files::json;
 use crate::named::suggest;
 use crate::nn::transformer::Config;
 use serde_json::{Map, Value};
@@ -21,7 +22,9 @@ impl Fields {
     /// If it is not an object.
     pub(super) fn parse(place: impl Display, text: &[u8]) -> Result<Fields> {
         let help = "give the config.json of a trained model, as it was saved";
-        let map = serde_json::from_slice(text).map_err(|e| Error::input(&place, e, help))?;
+        // Python writes NaN where JSON has no such number.
+        let text = json::strict(text);
+        let map = serde_json::from_slice(&text).map_err(|e| Error::input(&place, e, help))?;
         Ok(Fields { place: place.to_string(), outer: String::new(), map })
     }
 
@@ -140,7 +143,9 @@ impl Fields {
         match config.check() {
             Ok(()) => Ok(config),
             Err(Error::Input { place, message, help }) => {
-                let key = keys.iter().find(|(field, _)| *field == place);
+                // Of the keys that a field can come from, the one that this file has.
+                let of_field = || keys.iter().filter(|(field, _)| *field == place);
+                let key = of_field().find(|(_, key)| self.has(key)).or(of_field().next());
                 Err(self.error(key.map_or(&*place, |(_, key)| key), message, help))
             }
             Err(failed) => Err(failed),

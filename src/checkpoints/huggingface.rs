@@ -67,7 +67,7 @@ const GPT2_KEYS: [(&str, &str); 10] = [
     ("eps", "layer_norm_epsilon"),
 ];
 
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 15] = [
     ("vocab", "vocab_size"),
     ("vocab_out", "vocab_size"),
     ("context", "max_position_embeddings"),
@@ -78,8 +78,11 @@ const KEYS: [(&str, &str); 12] = [
     ("d_head", "head_dim"),
     ("d_mlp", "intermediate_size"),
     ("eps", "rms_norm_eps"),
+    ("eps", "layer_norm_eps"),
     ("rotary dims", "partial_rotary_factor"),
+    ("rotary dims", "rotary_pct"),
     ("rotary base", "rope_theta"),
+    ("rotary base", "rotary_emb_base"),
 ];
 
 fn gpt2(fields: &Fields) -> Result<Config> {
@@ -164,8 +167,13 @@ fn llama(fields: &Fields, model_type: &str) -> Result<Config> {
     let (qkv_bias, out_bias, mlp_bias, windowed) = match model_type {
         "qwen2" => {
             let layers = fields.has("layer_types");
+            // Layers from this one on have the window.
+            let first = fields.optional_size("max_window_layers")?.unwrap_or(28);
             let windowed = fields.flag("use_sliding_window", false)?
-                && (!layers || fields.lists("layer_types", "sliding_attention"));
+                && match layers {
+                    true => fields.lists("layer_types", "sliding_attention"),
+                    false => first < fields.size("num_hidden_layers")?,
+                };
             (true, false, false, windowed)
         }
         "mistral" => (false, false, false, true),
@@ -261,7 +269,11 @@ fn positions(
             }
         }
     }
-    let new = fields.object("rope_parameters")?;
+    // The second is another name for the first, if it holds as much.
+    let new = match fields.object("rope_parameters")? {
+        None => fields.object("rope_scaling")?,
+        new => new,
+    };
     let number = |new_key: &str, old_key: &str, default: f64| -> Result<f64> {
         let old = fields.number(old_key, default)?;
         new.as_ref().map_or(Ok(old), |new| new.number(new_key, old))

@@ -24,6 +24,7 @@ mod words;
 mod write;
 
 use crate::error::{Error, Result};
+use crate::files::input;
 use crate::files::safetensors::Tensors;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
@@ -73,9 +74,16 @@ pub fn family(folder: &Path) -> Result<Family> {
 }
 
 fn config_text(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| {
-        let help = "give a folder with the config.json and model.safetensors of a trained model";
-        Error::input(path.display(), format!("cannot read it: {e}"), help)
+    input::regular(path, input::CONFIG).map_err(|e| {
+        let folder = path.parent().unwrap_or(path);
+        if folder.exists() {
+            let help =
+                "give a folder with the config.json and model.safetensors of a trained model";
+            return e.with_help(help);
+        }
+        let help = "names are not looked up: download the model, and give the folder with its \
+                    config.json and model.safetensors";
+        Error::input(folder.display(), "there is no such folder", help)
     })
 }
 

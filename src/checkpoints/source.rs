@@ -1,32 +1,44 @@
 //! Weights copied from the layout of their file to ours.
 
 use crate::error::{Error, Result};
-use crate::files::safetensors::{Tensor, Tensors};
+use crate::files::input;
+use crate::files::safetensors::{SAVE_AS_SAFETENSORS, Tensor, Tensors};
 use crate::nn::transformer::{Config, Model, Parameter};
 use crate::simd::Element;
 use crate::tensor::Buffer;
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// The tensors of a model, in one file or in several.
 pub(super) struct Source {
     files: Vec<Tensors>,
+    /// Which of the files an index says to hold a tensor; empty without one.
+    index: BTreeMap<String, usize>,
 }
 
 impl Source {
     pub(super) fn new(files: Vec<Tensors>) -> Source {
-        Source { files }
+        Source { files, index: BTreeMap::new() }
     }
 
     /// Reads `model.safetensors`, or the files that `model.safetensors.index.json` names.
     pub(super) fn read(folder: &Path) -> Result<Source> {
-        let files: Result<Vec<Tensors>> = paths(folder)?.iter().map(Tensors::read).collect();
-        files.map(Source::new)
+        let Shards { paths, index } = shards(folder)?;
+        let files: Vec<Tensors> = paths.iter().map(Tensors::read).collect::<Result<_>>()?;
+        for (name, &file) in &index {
+            if !files[file].contains(name) {
+                let message = "is not in this file, as the index says";
+                return Err(files[file].error(name, message, DOWNLOAD));
+            }
+        }
+        Ok(Source { files, index })
     }
 
-    /// The file that holds a tensor, or the first one, whose error then names the missing tensor.
+    /// The file that holds a tensor: the one that the index names, as a stale copy may lie in
+    /// another; or the first one, whose error then names the missing tensor.
     pub(super) fn file(&self, name: &str) -> &Tensors {
-        self.files.iter().find(|f| f.contains(name)).unwrap_or(&self.files[0])
+        let indexed = self.index.get(name).map(|&file| &self.files[file]);
+        indexed.or_else(|| self.files.iter().find(|f| f.contains(name))).unwrap_or(&self.files[0])
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
@@ -39,18 +51,36 @@ impl Source {
     }
 }
 
+const DOWNLOAD: &str = "download the model again, with all its files";
+
+/// The files of weights in a model folder, and which of them holds which tensor.
+struct Shards {
+    paths: Vec<PathBuf>,
+    index: BTreeMap<String, usize>,
+}
+
 /// The files of weights in a model folder.
-pub(super) fn paths(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+pub(super) fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(shards(folder)?.paths)
+}
+
+fn shards(folder: &Path) -> Result<Shards> {
     let whole = folder.join("model.safetensors");
     let index = folder.join("model.safetensors.index.json");
     if whole.exists() || !index.exists() {
-        return Ok(vec![whole]);
+        let pickle = PICKLES.iter().map(|name| folder.join(name)).find(|path| path.exists());
+        return match pickle.filter(|_| !whole.exists()) {
+            Some(pickle) => {
+                let message = "is a pickle of PyTorch, and there is no model.safetensors beside it";
+                Err(Error::input(pickle.display(), message, SAVE_AS_SAFETENSORS))
+            }
+            None => Ok(Shards { paths: vec![whole], index: BTreeMap::new() }),
+        };
     }
-    let text = std::fs::read(&index).map_err(|e| Error::io(&index, &e, "read"))?;
-    let help = "download the model again, with all its files";
-    let fail = |message: &str| Error::input(index.display(), message, help);
+    let text = input::regular(&index, input::CONFIG)?;
+    let fail = |message: &str| Error::input(index.display(), message, DOWNLOAD);
     let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| Error::input(index.display(), e, help))?;
+        serde_json::from_slice(&text).map_err(|e| Error::input(index.display(), e, DOWNLOAD))?;
     let map = value.get("weight_map").and_then(|m| m.as_object());
     let map = map.ok_or_else(|| fail("weight_map: must be an object of file names"))?;
     let names: Option<BTreeSet<&str>> = map.values().map(|v| v.as_str()).collect();
@@ -60,8 +90,14 @@ pub(super) fn paths(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     if names.is_empty() || !names.iter().all(plain) {
         return Err(fail("weight_map: must name files of this folder"));
     }
-    Ok(names.iter().map(|name| folder.join(name)).collect())
+    let place = |file: &serde_json::Value| names.iter().position(|name| file == *name);
+    let index = map.iter().filter_map(|(name, file)| Some((name.clone(), place(file)?))).collect();
+    Ok(Shards { paths: names.iter().map(|name| folder.join(name)).collect(), index })
 }
+
+/// What transformers called the weights before safetensors.
+const PICKLES: [&str; 4] =
+    ["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth"];
 
 /// An axis of a strided copy: its size, its stride in the file, its stride in ours.
 type Axis = (usize, usize, usize);
@@ -202,6 +238,11 @@ pub(super) fn read<T: Element>(
                 continue;
             }
             let file = source.file(&part.tensor);
+            if part.tensor == "lm_head.weight" && !file.contains(&part.tensor) {
+                let help = "set \"tie_word_embeddings\" to true in config.json if the unembedding \
+                            is the token embedding";
+                return Err(file.error(&part.tensor, "is missing", help));
+            }
             let from: Vec<T> = file.get_shaped(&part.tensor, &part.shape)?;
             let to = numbers.get_or_insert_with(|| Buffer::zeros(shape.len()));
             part.copy(&from, to);

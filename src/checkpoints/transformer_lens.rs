@@ -70,6 +70,13 @@ const KEYS: [(&str, &str); 11] = [
 /// The configuration from the fields and from the tensors that are there.
 pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, TransformerLens)> {
     fields.refuse(&REFUSED)?;
+    if source.contains("embed.weight") && !source.contains("embed.W_E") {
+        let message = "is the state dict of a TransformerBridge, as TransformerLens has it from \
+                       version 3 on; W_E and its kind are read";
+        let help = "save the Hugging Face model that it wraps: \
+                    `bridge.original_model.save_pretrained(FOLDER)`";
+        return Err(source.file("embed.weight").error("embed.weight", message, help));
+    }
     let (d_model, heads) = (fields.size("d_model")?, fields.size("n_heads")?);
     let d_head = match fields.optional_size("d_head")? {
         Some(d_head) => d_head,

@@ -5,13 +5,25 @@
 //! | `vocab.json` | a list in the order of the ids (ours), or an object from word to id (GPT-2's) |
 //! | `tokenizer.json` | Hugging Face's: `added_tokens`, and `model.vocab`: an object or a scored list |
 //!
-//! Words are shown as the file has them, with the tokenizer's marks for spaces and bytes; they are
+//! Words are shown as text: the letters that a byte-level vocabulary has for bytes are decoded. They are
 //! for display only.
 
 use crate::error::{Error, Result};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
+
+/// The letter that GPT-2's vocabulary writes for a byte: printable ones for themselves, the others
+/// from U+0100 on, in their order.
+fn byte_letter(byte: u8) -> char {
+    let printable = |byte: u8| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    if printable(byte) {
+        return char::from(byte);
+    }
+    let before = (0..byte).filter(|&byte| !printable(byte)).count() as u32;
+    char::from_u32(0x100 + before).expect("256 letters from U+0100 on")
+}
 
 /// The words of a model's tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +49,7 @@ impl Words {
             let words = Words::of(&value, vocab).ok_or_else(|| {
                 fail("expected a list of words, an object from word to id, or a tokenizer".into())
             })?;
-            return Ok(words);
+            return Ok(words.decoded());
         }
         Ok(Words::default())
     }
@@ -71,6 +83,25 @@ impl Words {
         Some(words)
     }
 
+    /// The same words with the bytes of a byte-level vocabulary (GPT-2's) decoded; what is no whole
+    /// character stays as the file has it.
+    fn decoded(mut self) -> Words {
+        // A space before a word is what every such vocabulary has, and no other writes so.
+        let space = byte_letter(b' ');
+        if self.0.iter().flatten().any(|word| word.starts_with(space)) {
+            let byte_of: HashMap<char, u8> =
+                (0..=255).map(|byte| (byte_letter(byte), byte)).collect();
+            for word in self.0.iter_mut().flatten() {
+                let bytes: Option<Vec<u8>> =
+                    word.chars().map(|letter| byte_of.get(&letter).copied()).collect();
+                if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
+                    *word = text;
+                }
+            }
+        }
+        self
+    }
+
     fn put(&mut self, id: u64, word: &str) {
         let place = usize::try_from(id).ok().and_then(|id| self.0.get_mut(id));
         place.into_iter().for_each(|place| *place = Some(word.into()));
@@ -91,6 +122,19 @@ mod tests {
     fn words(value: Value) -> Option<Vec<String>> {
         let words = Words::of(&value, 3)?;
         Some((0..4).map(|id| words.word(id)).collect())
+    }
+
+    #[test]
+    fn bytes_of_a_byte_level_vocabulary_become_text() {
+        let of =
+            |list: &[&str]| Words(list.iter().map(|w| Some(w.to_string())).collect()).decoded();
+        // The second is half of a character.
+        let words = of(&["\u{120}caf\u{c3}\u{a9}", "\u{c3}", "\u{10a}", "the"]);
+        assert_eq!([0, 1, 2, 3].map(|id| words.word(id)), [" caf\u{e9}", "\u{c3}", "\n", "the"]);
+        // Without it, letters are letters.
+        assert_eq!(of(&["\u{c3}\u{a9}"]).word(0), "\u{c3}\u{a9}");
+        let letters: std::collections::BTreeSet<char> = (0..=255).map(byte_letter).collect();
+        assert_eq!((letters.len(), byte_letter(255), byte_letter(173)), (256, '\u{ff}', '\u{143}'));
     }
 
     #[test]

@@ -82,7 +82,8 @@ pub fn regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
     bytes(path, limit)
 }
 
-const MARK: &[u8] = b"\xef\xbb\xbf";
+/// A byte order mark, which is no part of a text.
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[cfg(unix)]
 fn is_pipe(found: &std::fs::Metadata) -> bool {

@@ -25,7 +25,7 @@ pub(crate) fn read(file: &Path, help: &str) -> Result<Value> {
 }
 
 /// JSON with `null` for Python's `NaN`, which JSON has not.
-fn strict(text: &[u8]) -> Vec<u8> {
+pub(crate) fn strict(text: &[u8]) -> Vec<u8> {
     let (mut out, mut quoted, mut i) = (Vec::with_capacity(text.len()), false, 0);
     while i < text.len() {
         if quoted && text[i] == b'\\' && i + 1 < text.len() {

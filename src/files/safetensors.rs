@@ -22,6 +22,26 @@ pub use ::safetensors::Dtype;
 /// Bytes of the header's length, and what the header is padded to so that data starts aligned.
 const WORD: usize = 8;
 
+/// Files that people have where safetensors are expected: how they begin, what they are, the way out.
+const OTHERS: [(&[u8], &str, &str); 4] = [
+    (
+        b"version https://git-lfs",
+        "is a Git LFS pointer, not the weights",
+        "fetch them with `git lfs pull` in the folder of the model",
+    ),
+    (b"PK\x03\x04", "is a zip archive, as PyTorch saves pickles", SAVE_AS_SAFETENSORS),
+    (b"\x80\x02", "is a pickle", SAVE_AS_SAFETENSORS),
+    (
+        b"GGUF",
+        "is a GGUF file",
+        "give the model's folder of Hugging Face with its model.safetensors",
+    ),
+];
+
+/// The way out for weights that PyTorch has pickled.
+pub const SAVE_AS_SAFETENSORS: &str = "pickles are not read, as they can run code; save the model \
+    as safetensors: `model.save_pretrained(FOLDER)` in transformers";
+
 /// Numbers with their shape, row-major.
 pub type Shaped<T> = (Vec<usize>, Vec<T>);
 
@@ -72,6 +92,10 @@ impl Tensors {
             let help = "is it a whole .safetensors file? copy or save it again";
             Err(Error::input(&place, message, help))
         };
+        if let Some((_, what, way_out)) = OTHERS.iter().find(|(start, ..)| bytes.starts_with(start))
+        {
+            return Err(Error::input(&place, what, way_out));
+        }
         let Some((length, rest)) = bytes.split_first_chunk::<WORD>() else {
             let n = bytes.len();
             return fail(format!("is cut off: {n} bytes, a .safetensors file has at least {WORD}"));

@@ -14,9 +14,9 @@
 //! Blank lines and other keys are passed over.
 
 use crate::error::{Error, Result};
+use crate::files::input;
 use crate::named::suggest;
 use serde_json::{Map, Value};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -125,12 +125,7 @@ impl Pairs {
         limit: Option<usize>,
     ) -> Result<Pairs> {
         let path = path.as_ref();
-        let fail = |e| Error::io(path, &e, "read");
-        let file = File::open(path).map_err(fail)?;
-        if file.metadata().map_err(fail)?.is_dir() {
-            return Err(fail(std::io::ErrorKind::IsADirectory.into()));
-        }
-        let file = BufReader::new(file);
+        let file = BufReader::new(input::open(path)?);
         Pairs::parse(path.display().to_string(), file, bounds, encode, limit)
     }
 
@@ -163,6 +158,9 @@ impl Pairs {
             if length as u64 == LONGEST_LINE {
                 let message = format!("is longer than {LONGEST_LINE} bytes");
                 return Err(Error::input(line.place, message, SYNTAX));
+            }
+            if number == 1 && bytes.starts_with(input::MARK) {
+                bytes.drain(..input::MARK.len());
             }
             if bytes.trim_ascii().is_empty() {
                 continue;
