@@ -235,51 +235,40 @@ impl Metrics {
     /// # Errors
     /// When the file cannot be read at all.
     pub fn read(file: &Path) -> Result<(Self, Vec<Error>)> {
-        let bytes = std::fs::read(file).map_err(|error| {
-            Error::unreadable(
-                file,
-                &error,
-                "a run writes this file from its first step; check that the run was started",
-            )
-        })?;
-        let mut metrics = Metrics::default();
-        let mut damage = Vec::new();
-        let mut damaged = 0usize;
-        let mut schema = false;
-        let mut lines = bytes.split(|&byte| byte == b'\n').enumerate().peekable();
-        while let Some((index, line)) = lines.next() {
+        let help = "a run writes this file from its first step; check that the run was started";
+        let bytes = std::fs::read(file).map_err(|e| Error::unreadable(file, &e, help))?;
+        let (mut metrics, mut damage) = (Metrics::default(), vec![]);
+        let (mut damaged, mut schema) = (0, false);
+        let mut lines = bytes.split(|&byte| byte == b'\n').zip(1..).peekable();
+        while let Some((line, number)) = lines.next() {
             if line.trim_ascii().is_empty() {
                 continue;
             }
+            let mut note = |problem: String, help: &str| {
+                damage.push(Error::input(at_line(file, number), problem, help));
+            };
             match serde_json::from_slice(line) {
                 Ok(Line::Schema { version }) => {
                     schema = true;
                     if version > VERSION {
-                        damage.push(Error::input(
-                            at_line(file, index + 1),
+                        note(
                             format!("schema version {version}, this reader knows {VERSION}"),
                             "what is new in it is not shown; update edgegrad",
-                        ));
+                        );
                     }
                 }
-                Ok(Line::Step(line)) => metrics.push_step(line),
-                Ok(Line::Eval(line)) => metrics.push_eval(*line),
-                Ok(Line::Circuit(line)) => metrics.push_circuit(*line),
-                Ok(Line::Event(line)) => metrics.events.push(line),
-                Ok(Line::Unknown) => {}
-                Err(_) if lines.peek().is_none() => damage.push(Error::input(
-                    at_line(file, index + 1),
-                    "the last line is cut off: the run was killed while writing it",
+                Ok(line) => metrics.push(line),
+                Err(_) if lines.peek().is_none() => note(
+                    "the last line is cut off: the run was killed while writing it".into(),
                     "resume the run; everything before this line was read",
-                )),
+                ),
                 Err(error) => {
                     damaged += 1;
                     if damaged <= NAMED {
-                        damage.push(Error::input(
-                            at_line(file, index + 1),
+                        note(
                             format!("skipped, not a line of this format ({error})"),
                             "each line is one JSON object with a `kind`",
-                        ));
+                        );
                     }
                 }
             }
@@ -306,26 +295,23 @@ impl Metrics {
         self.events.iter().find(|event| event.event == name)
     }
 
-    fn push_step(&mut self, line: StepLine) {
-        let keep = self.steps.partition_point(|old| old.step < line.step);
-        self.steps.truncate(keep);
-        self.steps.push(line);
+    fn push(&mut self, line: Line) {
+        match line {
+            Line::Step(line) => put(&mut self.steps, line, |l| l.step),
+            // The first evaluation of a stage has the step of the last one before it.
+            Line::Eval(line) => put(&mut self.evals, *line, |l| (l.step, l.stage)),
+            Line::Circuit(line) => put(&mut self.circuits, *line, |l| (l.step, l.stage)),
+            Line::Event(line) => self.events.push(line),
+            Line::Schema { .. } | Line::Unknown => {}
+        }
     }
+}
 
-    fn push_circuit(&mut self, line: CircuitLine) {
-        let key = |line: &CircuitLine| (line.step, line.stage);
-        let keep = self.circuits.partition_point(|old| key(old) < key(&line));
-        self.circuits.truncate(keep);
-        self.circuits.push(line);
-    }
-
-    // The first evaluation of a stage has the step of the last one before it.
-    fn push_eval(&mut self, line: EvalLine) {
-        let key = |line: &EvalLine| (line.step, line.stage);
-        let keep = self.evals.partition_point(|old| key(old) < key(&line));
-        self.evals.truncate(keep);
-        self.evals.push(line);
-    }
+/// Adds a line, in place of those of its place in the run and of later ones.
+fn put<L, K: Ord>(list: &mut Vec<L>, line: L, place: impl Fn(&L) -> K) {
+    let keep = list.partition_point(|old| place(old) < place(&line));
+    list.truncate(keep);
+    list.push(line);
 }
 
 #[cfg(test)]

@@ -2,6 +2,18 @@
 //!
 //! This room knows no engine, so that a page, a figure or another program reads what a run wrote
 //! by the rules it was written by.
+//!
+//! | format | file | written by |
+//! | --- | --- | --- |
+//! | [`pairs`] | pairs of a clean and a corrupted sequence | people |
+//! | [`edge_name`] | the names of edges in all other files | `graph` |
+//! | [`metrics`], [`domain_scores`] | `metrics.jsonl` of a run | `train`, `pretrain` |
+//! | [`run_config`] | `config.toml` of a run: the keys that a report reads | `train` |
+//! | [`snapshot`] | `snapshots/` of a run | `train` |
+//! | [`circuit_pairs`], [`circuit_summary`] | `circuits/` of a run | `train` |
+//! | [`look`] | one pair as a language model reads it | `look` |
+//! | [`tuning_report`] | `report.json` of a tuned model | `tune`, `tune-compare` |
+//! | [`comparison`] | `comparison.json` of a grid | `tune-compare` |
 #![forbid(unsafe_code)]
 
 pub mod circuit_pairs;

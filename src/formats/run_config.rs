@@ -156,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn what_training_writes_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let text = "seed = 7\n[task]\np = 4\nseq_len = 9\n[train]\nsteps = 30\nlr = 0.02\n\
+                    [[stages]]\nname = 'first'\ntask = { p = 2 }\n[[stages]]\nname = 'last'\n";
+        let config = crate::experiments::train::config::Config::parse(text, &file, &[]).unwrap();
+        std::fs::write(&file, config.to_toml()).unwrap();
+        let read = RunConfig::read(&file).unwrap();
+        assert_eq!((read.seed, read.total_steps()), (Some(7), Some(60)));
+        assert_eq!(read.stages[1].name.as_deref(), Some("last"));
+        let tasks = [0, 1].map(|stage| read.stage_task(stage));
+        assert_eq!(tasks.map(|t| (t.p, t.seq_len)), [(Some(2), Some(9)), (Some(4), Some(9))]);
+        let stage = &config.stages[1];
+        let t = read.last_task();
+        assert_eq!((t.k, t.train), (Some(stage.task.k), Some(stage.task.train as u64)));
+        let lr = read.stages[1].train.lr.or(read.train.lr);
+        assert_eq!(lr, Some(stage.train.lr));
+    }
+
+    #[test]
     fn a_bad_key_names_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");

@@ -10,7 +10,6 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod edges;
-
 pub(crate) mod pretraining;
 pub(crate) mod run;
 pub(crate) mod sources;
