@@ -485,4 +485,35 @@ mod tests {
         assert!(error.to_string().contains("scratch"));
         assert!(!error.help().is_empty());
     }
+
+    #[test]
+    #[ignore = "writes pages to look at, to the folder named by EDGEGRAD_SYNTHETIC"]
+    fn write_one_to_look_at() {
+        let folder = std::env::var("EDGEGRAD_SYNTHETIC").unwrap();
+        let look = |name: &str, synthetic: Synthetic, change: &dyn Fn(&Path)| {
+            let root = Path::new(&folder).join(name);
+            synthetic.write(&root);
+            change(&root);
+            let page = Path::new(&folder).join(format!("{name}.html"));
+            write_page(&[root], None, &page).unwrap();
+        };
+        look("curriculum", Synthetic::full(), &|_| {});
+        look("flat", Synthetic { d: 2, arms: vec![("only", true)], ..Synthetic::small() }, &|_| {});
+        let evil = "<img src=x onerror=alert(1)>";
+        let stage_name = "</script><script>alert(2)</script>";
+        let arms = vec![(evil, false), ("curriculum", true), ("third", true)];
+        look("hostile", Synthetic { arms, stage_name, ..Synthetic::small() }, &|_| {});
+        look("damaged", Synthetic::small(), &|root| {
+            for gone in ["scratch/seed-00/metrics.jsonl", "curriculum/seed-01/config.toml"] {
+                fs::remove_file(root.join(gone)).unwrap();
+            }
+            fs::remove_dir_all(root.join("curriculum/seed-00/snapshots")).unwrap();
+            fs::create_dir_all(root.join("scratch/seed-09")).unwrap();
+            let torn = root.join("curriculum/seed-02/metrics.jsonl");
+            let text = fs::read_to_string(&torn).unwrap();
+            let diverged =
+                "{\"kind\":\"event\",\"event\":\"diverged\",\"step\":150}\n{\"kind\":\"st";
+            fs::write(torn, text[..text.len() / 2].to_string() + "\n" + diverged).unwrap();
+        });
+    }
 }

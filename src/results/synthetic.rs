@@ -1,15 +1,10 @@
 //! An experiment made up for tests, in exactly the files a trainer writes.
-//!
-//! `cargo test --lib report::synthetic -- --ignored` writes a full-size one and its page to the
-//! folder named by `EDGEGRAD_SYNTHETIC`, to be looked at.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
-
-use crate::page::write_page;
 
 const L: usize = 12;
 const K: usize = 5;
@@ -268,34 +263,4 @@ fn noise(a: u64, b: u64) -> f64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
-
-#[test]
-#[ignore = "writes a page to look at, to the folder named by EDGEGRAD_SYNTHETIC"]
-fn write_one_to_look_at() {
-    let folder = std::env::var("EDGEGRAD_SYNTHETIC").unwrap();
-    let look = |name: &str, synthetic: Synthetic, change: &dyn Fn(&Path)| {
-        let root = Path::new(&folder).join(name);
-        synthetic.write(&root);
-        change(&root);
-        let page = Path::new(&folder).join(format!("{name}.html"));
-        write_page(&[root], None, &page).unwrap();
-    };
-    look("curriculum", Synthetic::full(), &|_| {});
-    look("flat", Synthetic { d: 2, arms: vec![("only", true)], ..Synthetic::small() }, &|_| {});
-    let evil = "<img src=x onerror=alert(1)>";
-    let stage_name = "</script><script>alert(2)</script>";
-    let arms = vec![(evil, false), ("curriculum", true), ("third", true)];
-    look("hostile", Synthetic { arms, stage_name, ..Synthetic::small() }, &|_| {});
-    look("damaged", Synthetic::small(), &|root| {
-        for gone in ["scratch/seed-00/metrics.jsonl", "curriculum/seed-01/config.toml"] {
-            fs::remove_file(root.join(gone)).unwrap();
-        }
-        fs::remove_dir_all(root.join("curriculum/seed-00/snapshots")).unwrap();
-        fs::create_dir_all(root.join("scratch/seed-09")).unwrap();
-        let torn = root.join("curriculum/seed-02/metrics.jsonl");
-        let text = fs::read_to_string(&torn).unwrap();
-        let diverged = "{\"kind\":\"event\",\"event\":\"diverged\",\"step\":150}\n{\"kind\":\"st";
-        fs::write(torn, text[..text.len() / 2].to_string() + "\n" + diverged).unwrap();
-    });
 }
