@@ -13,6 +13,7 @@
 //! - circuits: the edges of both over the edges of either (Jaccard), and the same for the nodes that
 //!   these edges touch.
 
+use crate::formats::edge_name::Parts;
 use crate::graph::EdgeFile;
 use crate::stats;
 use serde_json::{Value, json};
@@ -217,11 +218,10 @@ fn circuit(file: &EdgeFile) -> HashSet<&str> {
     file.edges.iter().filter(|(_, e)| e.in_graph).map(|(name, _)| name.as_str()).collect()
 }
 
-/// The nodes at both ends of edges, without ports and positions: `a0.h1@3->a1.h0<q>@3` touches `a0.h1`
-/// and `a1.h0`.
+/// The nodes at both ends of edges: `a0.h1@3->a1.h0<q>@3` touches `a0.h1` and `a1.h0`.
 fn touched<'a>(edges: &HashSet<&'a str>) -> HashSet<&'a str> {
-    let bare = |side: &'a str| side.split(['<', '@']).next().unwrap_or(side);
-    edges.iter().flat_map(|edge| edge.split("->")).map(bare).collect()
+    let parts = edges.iter().filter_map(|edge| Parts::of(edge));
+    parts.flat_map(|edge| [edge.from.node, edge.to.node]).collect()
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::plot::network::{Kind, Network, Node};
+use crate::formats::edge_name::Node as Part;
+use crate::plot::network::{Network, Node};
 use crate::plot::read::Edges;
 
 #[derive(Serialize)]
@@ -65,7 +66,7 @@ pub(super) fn write(network: &Network, edges: &Edges) -> String {
         }
     }
     let influence = influence(network, &weights);
-    let others: Vec<&Node> = network.nodes.iter().filter(|n| n.kind == Kind::Other).collect();
+    let others: Vec<&Node> = network.nodes.iter().filter(|n| n.part.is_none()).collect();
     let points: Vec<Point> = network
         .nodes
         .iter()
@@ -131,25 +132,18 @@ fn tokens(network: &Network) -> Vec<String> {
 }
 
 fn point(node: &Node, layers: usize, other: usize, nowhere: usize, influence: f64) -> Point {
-    let (layer, number) = match node.kind {
-        Kind::Input => (None, 0),
-        Kind::Embed => (None, 1),
-        Kind::Pos => (None, 2),
-        Kind::Head => (Some(node.layer), node.index),
-        Kind::KeyValue => (Some(node.layer), 1_000_000 + node.index),
-        Kind::Mlp => (Some(node.layer), 2_000_000),
-        Kind::Neuron => (Some(node.layer), 2_000_001 + node.index),
-        Kind::Other => (Some(node.row), 3_000_000 + other),
-        Kind::Logits => (Some(layers + 1), 0),
-    };
-    let feature_type = match node.kind {
-        Kind::Input | Kind::Embed | Kind::Pos => "embedding",
-        Kind::Head => "attention head",
-        Kind::KeyValue => "attention keys and values",
-        Kind::Mlp => "mlp",
-        Kind::Neuron => "mlp neuron",
-        Kind::Other => "other",
-        Kind::Logits => "logit",
+    let (layer, number, feature_type) = match node.part {
+        Some(Part::Input) => (None, 0, "embedding"),
+        Some(Part::Embed) => (None, 1, "embedding"),
+        Some(Part::Pos) => (None, 2, "embedding"),
+        Some(Part::Head { layer, head }) => (Some(layer), head, "attention head"),
+        Some(Part::KeyValue { layer, head }) => {
+            (Some(layer), 1_000_000 + head, "attention keys and values")
+        }
+        Some(Part::Mlp { layer }) => (Some(layer), 2_000_000, "mlp"),
+        Some(Part::Neuron { layer, neuron }) => (Some(layer), 2_000_001 + neuron, "mlp neuron"),
+        Some(Part::Logits) => (Some(layers + 1), 0, "logit"),
+        None => (Some(node.row), 3_000_000 + other, "other"),
     };
     let position = node.position.unwrap_or(nowhere);
     let name = layer.map_or("E".to_string(), |layer| layer.to_string());
@@ -164,7 +158,7 @@ fn point(node: &Node, layers: usize, other: usize, nowhere: usize, influence: f6
         ctx_idx: position,
         feature_type,
         token_prob: 0.0,
-        is_target_logit: node.kind == Kind::Logits,
+        is_target_logit: node.part == Some(Part::Logits),
         run_idx: 0,
         reverse_ctx_idx: 0,
         js_node_id: format!("{name}_{number}-{position}"),

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use super::axis::{brief, legend};
 use super::font;
 use super::layout::{Area, LONG, Layout, Spot, Style, TINY, look, ports};
-use super::network::{Kind, Network, Node};
+use super::network::{Network, Node};
 use super::palette::{BLACK, GREY, NEGATIVE, POSITIVE, WHITE};
 use super::read;
 use super::scene::{Anchor, LABEL, Point, SMALL, Scene, Stroke, cut, half_capital, vertical_curve};
 use super::{Drawing, Options};
 use crate::error::{Error, Result};
+use crate::formats::edge_name::Node as Part;
 
 const DOTTED: &[f64] = &[0.8, 1.6];
 
@@ -135,14 +136,13 @@ fn row_name(network: &Network, row: usize) -> String {
     let Some(node) = network.nodes.iter().find(|node| node.row == row) else {
         return String::new();
     };
-    let layer = node.layer;
-    match node.kind {
-        Kind::Input | Kind::Embed | Kind::Pos => "input".into(),
-        Kind::KeyValue => format!("KV {layer}"),
-        Kind::Head => format!("heads {layer}"),
-        Kind::Mlp | Kind::Neuron => format!("MLP {layer}"),
-        Kind::Logits => "output".into(),
-        Kind::Other => String::new(),
+    match node.part {
+        None => String::new(),
+        Some(Part::Input | Part::Embed | Part::Pos) => "input".into(),
+        Some(Part::KeyValue { layer, .. }) => format!("KV {layer}"),
+        Some(Part::Head { layer, .. }) => format!("heads {layer}"),
+        Some(Part::Mlp { layer } | Part::Neuron { layer, .. }) => format!("MLP {layer}"),
+        Some(Part::Logits) => "output".into(),
     }
 }
 
@@ -187,32 +187,31 @@ fn carried(scene: &mut Scene, network: &Network, layout: &Layout) {
     let writes = |i: usize| network.links.iter().any(|link| link.from == i);
     for (i, source) in network.nodes.iter().enumerate().filter(|(i, _)| reads(*i)) {
         for (j, target) in network.nodes.iter().enumerate().filter(|(j, _)| writes(*j)) {
-            let same = match source.kind {
-                Kind::Head => source.plain == target.plain,
-                Kind::KeyValue => {
-                    let group = network.sharing.is_some_and(|n| target.index / n == source.index);
-                    target.kind == Kind::Head && target.layer == source.layer && group
-                }
-                _ => false,
-            };
             let after = match (source.position, target.position) {
                 (Some(a), Some(b)) => b > a || (b == a && i != j),
                 (None, None) => i != j,
                 _ => false,
             };
-            if same && after {
-                let [a, b] = [i, j].map(|n| &layout.spots[n]);
-                if source.kind == Kind::KeyValue {
-                    let way = vertical_curve([a.x, a.top()], [b.x, b.bottom()]);
-                    scene.line(way, Stroke::new(GREY, 0.5).dashed(DOTTED));
-                    continue;
-                }
-                // Each head at a height of its own.
-                let high = a.top().min(b.top()) - 4.0 - 2.0 * (source.index % 6) as f64;
-                let turn = 4.0f64.min(0.5 * (b.x - a.x));
-                let way = [[a.x, a.top()], [a.x + turn, high], [b.x - turn, high], [b.x, b.top()]];
-                scene.line(way.to_vec(), Stroke::new(GREY, 0.5).dashed(DOTTED));
+            if !after {
+                continue;
             }
+            let [a, b] = [i, j].map(|n| &layout.spots[n]);
+            let way = match (source.part, target.part) {
+                (Some(Part::Head { head, .. }), target) if source.part == target => {
+                    // Each head at a height of its own.
+                    let high = a.top().min(b.top()) - 4.0 - 2.0 * (head % 6) as f64;
+                    let turn = 4.0f64.min(0.5 * (b.x - a.x));
+                    vec![[a.x, a.top()], [a.x + turn, high], [b.x - turn, high], [b.x, b.top()]]
+                }
+                (
+                    Some(Part::KeyValue { layer, head }),
+                    Some(Part::Head { layer: at, head: by }),
+                ) if at == layer && network.sharing.is_some_and(|n| by / n == head) => {
+                    vertical_curve([a.x, a.top()], [b.x, b.bottom()])
+                }
+                _ => continue,
+            };
+            scene.line(way, Stroke::new(GREY, 0.5).dashed(DOTTED));
         }
     }
 }

@@ -256,7 +256,6 @@ pub(super) fn look(score: Option<f64>, largest: f64) -> (Ink, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::network::Kind;
     use super::super::network::tests::edges;
     use super::*;
 
@@ -307,8 +306,8 @@ mod tests {
             let list: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 1.0)).collect();
             let network = Network::new(&edges(&list), 1000).unwrap();
             let layout = Layout::new(&network, area());
-            let row =
-                || layout.spots.iter().zip(&network.nodes).filter(|(_, n)| n.kind == Kind::Neuron);
+            let nodes = || layout.spots.iter().zip(&network.nodes);
+            let row = || nodes().filter(|(_, node)| node.plain.starts_with("m0.n"));
             assert!(row().all(|(spot, _)| spot.style == style), "{neurons}: {:?}", layout.spots[0]);
             if style != Style::Bare {
                 let mut ends: Vec<[f64; 2]> =

@@ -1,39 +1,13 @@
 //! A circuit as nodes and links, with its place in the model read from the names.
 //!
-//! Edges are `WRITER->READER`: writers `input`, `embed`, `pos`, `aL.hH`, `mL`, `mL.nJ`; readers
-//! `aL.hH<q|k|v>`, `aL.kvH<k|v>`, `mL`, `mL.nJ`, `logits`; `@T` at the end says the position. Names
-//! that say nothing of the kind are taken as they are, and their place from who they read.
+//! Nodes that no [edge name](crate::formats::edge_name) of ours has are taken as they are called, and
+//! their place from who they read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{Edges, Scored};
 use crate::error::{Error, Result, at_key};
-
-/// Positions beyond any sequence are a name like another.
-const POSITIONS: usize = 65_536;
-
-/// What part of a model a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// Tokens and positions together.
-    Input,
-    /// Tokens.
-    Embed,
-    /// Positions.
-    Pos,
-    /// Keys and values that heads share.
-    KeyValue,
-    /// A head.
-    Head,
-    /// A whole MLP.
-    Mlp,
-    /// A neuron of one.
-    Neuron,
-    /// What the file calls it, whatever that is.
-    Other,
-    /// The unembedding.
-    Logits,
-}
+use crate::formats::edge_name::{Node as Part, Parts, Side};
 
 /// A part of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,12 +16,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     /// Without its position.
     pub(crate) plain: String,
-    /// What it is.
-    pub(crate) kind: Kind,
-    /// Its layer.
-    pub(crate) layer: usize,
-    /// Its number in the layer.
-    pub(crate) index: usize,
+    /// What it is; none if the name says nothing of the kind.
+    pub(crate) part: Option<Part>,
     /// Its position.
     pub(crate) position: Option<usize>,
     /// How many rows are below it.
@@ -108,9 +78,9 @@ impl Network {
                 "give a file of scores or of a circuit that is not empty",
             ));
         }
-        let mut ends = vec![];
+        let mut parts = vec![];
         for edge in &list {
-            ends.push(ends_of(&edge.name).ok_or_else(|| {
+            parts.push(Parts::of(&edge.name).ok_or_else(|| {
                 Error::input(
                     at_key(&edges.file, format!("edges.{:.60}", edge.name)),
                     "is no name of an edge",
@@ -119,41 +89,43 @@ impl Network {
             })?);
         }
         // A part that writes without a position reads as one part, wherever it reads.
-        let writers: BTreeSet<&str> = ends.iter().map(|(from, ..)| *from).collect();
-        let reader = |name: &str| {
-            let one = plain(name);
-            if writers.contains(one) { one.to_string() } else { name.to_string() }
-        };
-        let named: Vec<(String, String, Option<char>)> =
-            ends.iter().map(|(from, to, port)| (from.to_string(), reader(to), *port)).collect();
-        let names: BTreeSet<&String> = named.iter().flat_map(|(a, b, _)| [a, b]).collect();
-        let mut nodes: Vec<Node> = names.into_iter().map(|name| Node::named(name)).collect();
-        set_rows(&mut nodes, &named);
-        nodes.sort_by(|a, b| a.key().cmp(&b.key()));
-        let number: BTreeMap<&str, usize> =
-            nodes.iter().enumerate().map(|(i, node)| (node.name.as_str(), i)).collect();
-        let links = named
+        let writers: BTreeSet<Side<'_>> = parts.iter().map(|edge| edge.from).collect();
+        for edge in &mut parts {
+            let anywhere = Side { position: None, ..edge.to };
+            if writers.contains(&anywhere) {
+                edge.to = anywhere;
+            }
+        }
+        let sides: BTreeSet<Side<'_>> =
+            parts.iter().flat_map(|edge| [edge.from, edge.to]).collect();
+        let mut nodes: Vec<(Side<'_>, Node)> =
+            sides.into_iter().map(|side| (side, Node::new(side))).collect();
+        set_rows(&mut nodes, &parts);
+        nodes.sort_by(|(_, a), (_, b)| a.key().cmp(&b.key()));
+        let number = numbers(&nodes);
+        let links = parts
             .iter()
             .zip(&list)
-            .map(|((from, to, port), edge)| Link {
-                from: number[from.as_str()],
-                to: number[to.as_str()],
-                port: *port,
-                score: edge.score,
+            .map(|(edge, scored)| Link {
+                from: number[&edge.from],
+                to: number[&edge.to],
+                port: edge.port.letter(),
+                score: scored.score,
             })
             .collect();
-        let named = edges.list.iter().filter_map(|edge| ends_of(&edge.name));
-        let all = named.flat_map(|(from, to, _)| [kind(plain(from)), kind(plain(&to))]);
+        let all = edges.list.iter().filter_map(|edge| Parts::of(&edge.name));
+        let all = all.flat_map(|edge| [edge.from, edge.to]);
         let (mut layers, mut heads, mut shared) = (1, 0, 0);
-        for (kind, layer, index) in all.flatten() {
-            layers = layers.max(layer + 1);
-            match kind {
-                Kind::Head => heads = heads.max(index + 1),
-                Kind::KeyValue => shared = shared.max(index + 1),
+        for part in all.filter_map(|side| Part::of(side.node)) {
+            layers = layers.max(part.layer().map_or(0, |layer| layer + 1));
+            match part {
+                Part::Head { head, .. } => heads = heads.max(head + 1),
+                Part::KeyValue { head, .. } => shared = shared.max(head + 1),
                 _ => {}
             }
         }
         let sharing = (shared > 0 && heads % shared == 0).then(|| heads / shared);
+        let nodes = nodes.into_iter().map(|(_, node)| node).collect();
         Ok(Network { nodes, links, members, all: edges.list.len(), layers, sharing, chosen })
     }
 
@@ -164,106 +136,64 @@ impl Network {
 }
 
 impl Node {
-    fn named(name: &str) -> Node {
-        let (plain, position) = match name.rsplit_once('@') {
-            Some((plain, t)) => (plain, t.parse().ok().filter(|&t: &usize| t < POSITIONS)),
-            None => (name, None),
-        };
-        let plain = if position.is_some() { plain } else { name };
-        let (kind, layer, index) = kind(plain).unwrap_or((Kind::Other, 0, 0));
-        Node { name: name.into(), plain: plain.into(), kind, layer, index, position, row: 0 }
+    fn new(side: Side<'_>) -> Node {
+        let (plain, part) = (side.node.to_string(), Part::of(side.node));
+        Node { name: side.to_string(), plain, part, position: side.position, row: 0 }
     }
 
-    fn key(&self) -> (usize, Kind, usize, usize, Option<usize>, &str) {
-        (self.row, self.kind, self.layer, self.index, self.position, &self.name)
+    /// Its order in a row.
+    fn key(&self) -> (usize, usize, Option<Part>, Option<usize>, &str) {
+        let class = match self.part {
+            None => 1,
+            Some(Part::Logits) => 2,
+            Some(_) => 0,
+        };
+        (self.row, class, self.part, self.position, &self.name)
     }
 
     /// Its name without the layer: `h2` of `a0.h2`.
     pub(crate) fn short(&self) -> &str {
-        match self.kind {
-            Kind::Head | Kind::KeyValue | Kind::Neuron => {
-                self.plain.split_once('.').map_or(&*self.plain, |(_, short)| short)
-            }
-            _ => &self.plain,
+        match self.part {
+            None => &self.plain,
+            Some(_) => self.plain.split_once('.').map_or(&*self.plain, |(_, short)| short),
         }
     }
 }
 
-/// Writer, reader and port of an edge.
-fn ends_of(name: &str) -> Option<(&str, String, Option<char>)> {
-    let (from, to) = name.split_once("->")?;
-    if from.is_empty() || to.is_empty() {
-        return None;
-    }
-    for port in ['q', 'k', 'v'] {
-        let mark = format!("<{port}>");
-        if let Some((before, after)) = to.split_once(&mark)
-            && (after.is_empty() || after.starts_with('@'))
-        {
-            return Some((from, format!("{before}{after}"), Some(port)));
-        }
-    }
-    Some((from, to.to_string(), None))
-}
-
-/// A name without its position.
-fn plain(name: &str) -> &str {
-    name.split('@').next().unwrap_or(name)
-}
-
-fn kind(name: &str) -> Option<(Kind, usize, usize)> {
-    match name {
-        "input" => return Some((Kind::Input, 0, 0)),
-        "embed" => return Some((Kind::Embed, 0, 0)),
-        "pos" => return Some((Kind::Pos, 0, 0)),
-        "logits" => return Some((Kind::Logits, 0, 0)),
-        _ => {}
-    }
-    // Layers beyond any model are a name like another.
-    let number = |text: &str| text.parse::<usize>().ok().filter(|&n| n < 1_000_000);
-    if let Some(rest) = name.strip_prefix('a') {
-        let (layer, part) = rest.split_once('.')?;
-        let layer = number(layer)?;
-        if let Some(head) = part.strip_prefix('h') {
-            return Some((Kind::Head, layer, number(head)?));
-        }
-        return Some((Kind::KeyValue, layer, number(part.strip_prefix("kv")?)?));
-    }
-    let rest = name.strip_prefix('m')?;
-    match rest.split_once(".n") {
-        Some((layer, neuron)) => Some((Kind::Neuron, number(layer)?, number(neuron)?)),
-        None => Some((Kind::Mlp, number(rest)?, 0)),
-    }
+/// The place of each node in the list.
+fn numbers<'a>(nodes: &[(Side<'a>, Node)]) -> BTreeMap<Side<'a>, usize> {
+    nodes.iter().map(|(side, _)| *side).zip(0..).collect()
 }
 
 /// Rows from below: the input, the attention and the MLP of each layer, the logits; only those that
 /// have nodes. With names that say nothing, a node is above all that it reads.
-fn set_rows(nodes: &mut [Node], links: &[(String, String, Option<char>)]) {
-    let stages: Vec<usize> = if nodes.iter().any(|node| node.kind == Kind::Other) {
-        depths(nodes, links)
-    } else {
-        let last = 4 + 3 * nodes.iter().map(|node| node.layer).max().unwrap_or(0);
-        let stage = |node: &Node| match node.kind {
-            Kind::Input | Kind::Embed | Kind::Pos => 0,
-            Kind::KeyValue => 1 + 3 * node.layer,
-            Kind::Head => 2 + 3 * node.layer,
-            Kind::Mlp | Kind::Neuron => 3 + 3 * node.layer,
-            Kind::Logits | Kind::Other => last,
-        };
-        nodes.iter().map(stage).collect()
+fn set_rows(nodes: &mut [(Side<'_>, Node)], edges: &[Parts<'_>]) {
+    let parts: Option<Vec<Part>> = nodes.iter().map(|(_, node)| node.part).collect();
+    let stages: Vec<usize> = match parts {
+        None => depths(nodes, edges),
+        Some(parts) => {
+            let last = 4 + 3 * parts.iter().filter_map(Part::layer).max().unwrap_or(0);
+            let stage = |part: &Part| match part {
+                Part::Input | Part::Embed | Part::Pos => 0,
+                Part::KeyValue { layer, .. } => 1 + 3 * layer,
+                Part::Head { layer, .. } => 2 + 3 * layer,
+                Part::Mlp { layer } | Part::Neuron { layer, .. } => 3 + 3 * layer,
+                Part::Logits => last,
+            };
+            parts.iter().map(stage).collect()
+        }
     };
     let used: Vec<usize> = stages.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    for (node, stage) in nodes.iter_mut().zip(stages) {
+    for ((_, node), stage) in nodes.iter_mut().zip(stages) {
         node.row = used.partition_point(|&other| other < stage);
     }
 }
 
 /// The length of the longest way to each node; ways in circles end with the number of nodes.
-fn depths(nodes: &[Node], links: &[(String, String, Option<char>)]) -> Vec<usize> {
-    let number: BTreeMap<&str, usize> =
-        nodes.iter().enumerate().map(|(i, node)| (node.name.as_str(), i)).collect();
+fn depths(nodes: &[(Side<'_>, Node)], edges: &[Parts<'_>]) -> Vec<usize> {
+    let number = numbers(nodes);
     let ends: Vec<[usize; 2]> =
-        links.iter().map(|(a, b, _)| [number[a.as_str()], number[b.as_str()]]).collect();
+        edges.iter().map(|edge| [number[&edge.from], number[&edge.to]]).collect();
     let mut depth = vec![0; nodes.len()];
     // A file that is made to take long ends with rows that are not all in order.
     for _ in 0..nodes.len().min(1000) {
@@ -292,25 +222,6 @@ pub(crate) mod tests {
             .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         Edges { file: "c.json".into(), label: "c".into(), list, ..Edges::default() }
-    }
-
-    #[test]
-    fn names_say_where_a_node_is() {
-        for (name, want) in [
-            ("a3.h11", Some((Kind::Head, 3, 11))),
-            ("a3.kv1", Some((Kind::KeyValue, 3, 1))),
-            ("m0", Some((Kind::Mlp, 0, 0))),
-            ("m2.n77", Some((Kind::Neuron, 2, 77))),
-            ("logits", Some((Kind::Logits, 0, 0))),
-            ("a3", None),
-            ("mlp", None),
-            ("m99999999999999999999", None),
-            ("", None),
-        ] {
-            assert_eq!(kind(name), want, "{name}");
-        }
-        let node = Node::named("m0.n7@12");
-        assert_eq!((&*node.plain, node.position, node.short()), ("m0.n7", Some(12), "n7"));
     }
 
     #[test]
