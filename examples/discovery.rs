@@ -11,7 +11,7 @@ use edgegrad::discovery::truth::Confusion;
 use edgegrad::discovery::truth::case::Case;
 use edgegrad::discovery::{acdc, controls, minimal};
 use edgegrad::error::{Error, Result};
-use edgegrad::graph::{EdgeFile, Meta};
+use edgegrad::formats::Meta;
 use edgegrad::page;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
@@ -95,7 +95,7 @@ fn main() -> Result<()> {
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
     for (i, (name, kept)) in found.iter().enumerate() {
         let meta = Meta { method: Some((*name).into()), ..Default::default() };
-        let file = EdgeFile::circuit(graph, kept, scores.get(i).map(Vec::as_slice), &meta);
+        let file = graph.circuit_file(kept, scores.get(i).map(Vec::as_slice), &meta);
         file.write(folder.join(name).with_extension("json"))?;
     }
     let page = folder.join("report.html");

@@ -8,7 +8,8 @@ use edgegrad::attribution::{eap, exact, mask_ig, shapley};
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::pairs::{Bounds, Pairs};
-use edgegrad::graph::{EdgeFile, Granularity, Graph, Meta};
+use edgegrad::formats::Meta;
+use edgegrad::graph::{Granularity, Graph};
 use edgegrad::nn::pooled::{Config, Pooled};
 use edgegrad::nn::{Activation, Optimizer, Rule};
 use edgegrad::page;
@@ -85,8 +86,7 @@ fn main() -> Result<()> {
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
     for (name, scores) in names.iter().zip(&found) {
         let meta = Meta { method: Some((*name).into()), ..Default::default() };
-        EdgeFile::scores(&b.graph, scores, &meta)
-            .write(folder.join(name).with_extension("json"))?;
+        b.graph.scores_file(scores, &meta).write(folder.join(name).with_extension("json"))?;
     }
     let page = folder.join("report.html");
     page::write_page(&[folder.into()], None, &page)?;

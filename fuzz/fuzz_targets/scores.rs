@@ -3,7 +3,8 @@
 #![no_main]
 
 use edgegrad::attribution::compare::compare;
-use edgegrad::graph::{EdgeFile, Granularity, Graph, Meta};
+use edgegrad::formats::{EdgeFile, Meta};
+use edgegrad::graph::{Granularity, Graph};
 use edgegrad::nn::transformer::Config;
 use libfuzzer_sys::fuzz_target;
 
@@ -43,7 +44,7 @@ fn read(bytes: &[u8]) {
     let config = Config { layers: 1, heads: 2, kv_heads: 2, d_model: 4, ..Config::gpt2_small() };
     let graph = Graph::of_transformer(&config, Granularity::default());
     let scores: Vec<f64> = (0..graph.edges()).map(|e| e as f64).collect();
-    let whole = EdgeFile::scores(&graph, &scores, &Meta::default());
+    let whole = graph.scores_file(&scores, &Meta::default());
     let file = match EdgeFile::parse("f", bytes) {
         Ok(file) => file,
         Err(e) => {
@@ -53,7 +54,7 @@ fn read(bytes: &[u8]) {
     };
     let text = file.to_json();
     assert_eq!(EdgeFile::parse("f", text.as_bytes()).as_ref(), Ok(&file));
-    if let Err(e) = file.scores_for(&graph) {
+    if let Err(e) = graph.scores_in(&file) {
         assert!(!e.to_string().contains('\n') && e.to_string().len() < 1000);
     }
     let own = compare(&file, &file, Some(2));

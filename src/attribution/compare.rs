@@ -13,8 +13,8 @@
 //! - circuits: the edges of both over the edges of either (Jaccard), and the same for the nodes that
 //!   these edges touch.
 
+use crate::formats::EdgeFile;
 use crate::formats::edge_name::Parts;
-use crate::graph::EdgeFile;
 use crate::stats;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -227,7 +227,7 @@ fn touched<'a>(edges: &HashSet<&'a str>) -> HashSet<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Entry;
+    use crate::formats::Entry;
 
     fn file(edges: &[(&str, Option<f64>, bool)]) -> EdgeFile {
         let entry = |&(name, score, in_graph): &(&str, Option<f64>, bool)| {

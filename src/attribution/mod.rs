@@ -59,7 +59,7 @@ pub mod random;
 pub mod shapley;
 pub mod verify;
 
-pub use crate::graph::Completeness;
+pub use crate::formats::Completeness;
 use crate::named::named;
 
 named! {

@@ -9,7 +9,8 @@ use edgegrad::attribution::{Completeness, Scores, exact, verify};
 use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
-use edgegrad::graph::{EdgeFile, Graph, Meta};
+use edgegrad::formats::Meta;
+use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::subsets;
@@ -249,7 +250,7 @@ impl Attribute {
             dtype: Some(T::NAME.into()),
             seed: seeded.then_some(self.seed),
         };
-        let mut file = EdgeFile::scores(&b.graph, &values, &meta);
+        let mut file = b.graph.scores_file(&values, &meta);
         if let Some(errors) = &scores.standard_errors {
             for (e, (_, entry)) in b.graph.file_order().into_iter().zip(&mut file.edges) {
                 entry.rest.insert("standard_error".into(), errors[e].into());

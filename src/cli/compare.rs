@@ -4,7 +4,7 @@ use clap::Args;
 use edgegrad::attribution::compare::{Comparison, Overlap, compare};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
-use edgegrad::graph::EdgeFile;
+use edgegrad::formats::EdgeFile;
 use std::path::PathBuf;
 
 /// Compare two files of scores or circuits

@@ -13,7 +13,7 @@ use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
-use edgegrad::graph::{EdgeFile, Meta};
+use edgegrad::formats::Meta;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::running;
@@ -315,7 +315,7 @@ impl Discover {
     ) -> Result<()> {
         let values = running::circuits(b, &[kept.to_vec()], &mut |_| {})?.remove(0);
         let edges = kept.iter().filter(|&&k| k).count();
-        let nodes = EdgeFile::circuit(&b.graph, kept, None, &Meta::default()).nodes;
+        let nodes = b.graph.circuit_file(kept, None, &Meta::default()).nodes;
         let nodes = nodes.iter().filter(|(_, node)| node.in_graph).count();
         let mean = values.iter().sum::<f64>() * b.weight();
         println!(
@@ -346,7 +346,7 @@ impl Discover {
             ..Meta::default()
         };
         let given = scored.map(|s| &s.given[..]);
-        let mut file = EdgeFile::circuit(&b.graph, kept, given, &meta);
+        let mut file = b.graph.circuit_file(kept, given, &meta);
         let mut note = |key: &str, value: serde_json::Value| file.meta.insert(key.into(), value);
         if let Some(scored) = scored {
             note("scores", scored.origin.clone().into());

@@ -11,7 +11,8 @@ use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
-use edgegrad::graph::{EdgeFile, Graph};
+use edgegrad::formats::EdgeFile;
+use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Behaviour, Extremes};
 use edgegrad::patching::running;
@@ -84,7 +85,7 @@ impl Evaluate {
         let (model, pairs) = self.asked.read::<T>()?;
         let b = self.asked.behaviour(&model, &pairs)?;
         let truth = match &self.truth {
-            Some(path) => Some(EdgeFile::read(path)?.circuit_for(&b.graph)?),
+            Some(path) => Some(b.graph.circuit_in(&EdgeFile::read(path)?)?),
             None => None,
         };
         let mut report = Map::new();
@@ -92,7 +93,7 @@ impl Evaluate {
         report.insert("baseline".into(), self.asked.baseline.name().into());
         report.insert("dtype".into(), T::NAME.into());
         if let Some(path) = &self.circuit {
-            let kept = EdgeFile::read(path)?.circuit_for(&b.graph)?;
+            let kept = b.graph.circuit_in(&EdgeFile::read(path)?)?;
             let extremes = self.asked.headline(&b)?;
             let ends = Ends::new(&b, &extremes)?;
             self.judge(&b, &extremes, &ends, &kept, &mut report)?;

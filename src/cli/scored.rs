@@ -3,7 +3,8 @@
 use edgegrad::attribution::Convention;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::error::{Error, Result};
-use edgegrad::graph::{EdgeFile, Graph};
+use edgegrad::formats::EdgeFile;
+use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use std::path::Path;
 
@@ -24,7 +25,7 @@ impl Scored {
     /// taken to be in the one `assumed`.
     pub(super) fn read(path: &Path, graph: &Graph, assumed: Convention) -> Result<Scored> {
         let file = EdgeFile::read(path)?;
-        let given = file.scores_for(graph)?;
+        let given = graph.scores_in(&file)?;
         let convention = match file.meta_text("convention") {
             None => assumed,
             Some(name) => Convention::from_name(name).ok_or_else(|| {

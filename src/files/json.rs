@@ -1,5 +1,6 @@
 //! JSON files of strangers, read with Python's `NaN` as `null`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
@@ -24,23 +25,33 @@ pub(crate) fn read(file: &Path, help: &str) -> Result<Value> {
     })
 }
 
-/// JSON with `null` for Python's `NaN`, which JSON has not.
-pub(crate) fn strict(text: &[u8]) -> Vec<u8> {
-    let (mut out, mut quoted, mut i) = (Vec::with_capacity(text.len()), false, 0);
-    while i < text.len() {
-        if quoted && text[i] == b'\\' && i + 1 < text.len() {
-            out.extend(&text[i..i + 2]);
-            i += 2;
-        } else if !quoted && text[i..].starts_with(b"NaN") {
-            out.extend(b"null");
-            i += 3;
-        } else {
-            quoted ^= text[i] == b'"';
-            out.push(text[i]);
-            i += 1;
-        }
+/// `text` with the words that Python writes for numbers that JSON has not, `NaN` and `Infinity`,
+/// replaced outside of strings: by `null` and by a string.
+pub(crate) fn strict(text: &[u8]) -> Cow<'_, [u8]> {
+    let has = |word: &[u8]| text.windows(word.len()).any(|w| w == word);
+    if !has(b"NaN") && !has(b"Infinity") {
+        return Cow::Borrowed(text);
     }
-    out
+    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+    let mut quoted = false;
+    while let [first, behind @ ..] = rest {
+        let word = |word: &[u8]| !quoted && rest.starts_with(word);
+        let (with, used): (&[u8], usize) = if word(b"NaN") {
+            (b"null", 3)
+        } else if word(b"Infinity") {
+            (b"\"Infinity\"", 8)
+        } else if word(b"-Infinity") {
+            (b"\"-Infinity\"", 9)
+        } else if quoted && *first == b'\\' && !behind.is_empty() {
+            (&rest[..2], 2)
+        } else {
+            quoted ^= *first == b'"';
+            (&rest[..1], 1)
+        };
+        out.extend_from_slice(with);
+        rest = &rest[used..];
+    }
+    Cow::Owned(out)
 }
 
 /// For fields of formats: NaN where JSON says `null`.
@@ -60,7 +71,8 @@ mod tests {
 
     #[test]
     fn only_numbers_that_are_none_are_replaced() {
-        let text = br#"{"a\"NaN":[NaN,"NaN"]}"#;
-        assert_eq!(strict(text), br#"{"a\"NaN":[null,"NaN"]}"#);
+        let text = br#"{"a\"NaN":[NaN,"NaN",-Infinity]}"#;
+        assert_eq!(&*strict(text), br#"{"a\"NaN":[null,"NaN","-Infinity"]}"#);
+        assert!(matches!(strict(b"[0.5]"), Cow::Borrowed(b"[0.5]")), "not copied");
     }
 }

@@ -20,6 +20,7 @@ pub mod circuit_pairs;
 pub mod circuit_summary;
 pub mod comparison;
 pub mod domain_scores;
+pub mod edge_file;
 pub mod edge_name;
 pub mod look;
 pub mod metrics;
@@ -28,3 +29,5 @@ pub mod run_config;
 pub mod run_record;
 pub mod snapshot;
 pub mod tuning_report;
+
+pub use edge_file::{Completeness, EdgeFile, Entry, Meta};

@@ -14,7 +14,7 @@
 
 pub mod connect;
 mod contract;
-mod file;
+mod matching;
 mod mix;
 pub mod pooled;
 mod record;
@@ -23,6 +23,5 @@ mod topology;
 
 pub use crate::formats::edge_name::{Edge, Input, Node, Port};
 pub use contract::{ReadSite, Recorded};
-pub use file::{Completeness, EdgeFile, Entry, Meta};
 pub use record::{MaskShape, Output, Reading, Recorder};
 pub use topology::{Granularity, Graph, Group, Source, Start};

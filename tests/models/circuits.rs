@@ -8,8 +8,9 @@ use edgegrad::discovery::acdc;
 use edgegrad::discovery::connect::{Flow, connected};
 use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
 use edgegrad::discovery::select::{Rank, first, greedy};
+use edgegrad::formats::EdgeFile;
 use edgegrad::formats::pairs::{Bounds, Pairs};
-use edgegrad::graph::{EdgeFile, Granularity, Graph, Node, Start};
+use edgegrad::graph::{Granularity, Graph, Node, Start};
 use edgegrad::nn::transformer::Config;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
@@ -82,7 +83,7 @@ fn circuits_are_those_of_eap_ig() {
             other => panic!("{other:?}"),
         };
         let b = ask(&model, &pairs, Metric::LogitDiff, baseline, Start::TokensOnly);
-        let scores = scores.scores_for(&b.graph).expect("the same graph");
+        let scores = b.graph.scores_in(&scores).expect("the same graph");
         let n = case["n"].as_u64().expect("a size") as usize;
         let kept = match case["select"].as_str() {
             Some("topn") => first(&Rank::Abs.order(&scores), n, scores.len()),

@@ -6,8 +6,9 @@
 use crate::checkpoints;
 use crate::checkpoints::AnyModel;
 use crate::error::{Error, Result};
+use crate::formats::EdgeFile;
 use crate::formats::pairs::{Bounds, Pairs};
-use crate::graph::{EdgeFile, Granularity, Graph};
+use crate::graph::{Granularity, Graph};
 use crate::simd::Element;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ impl<T: Element> Case<T> {
         };
         let pairs = Pairs::read(folder.join("pairs.jsonl"), &bounds, None, None)?;
         let file = EdgeFile::read(folder.join(CIRCUIT))?;
-        let truth = file.circuit_for(&graph)?;
+        let truth = graph.circuit_in(&file)?;
         if !truth.contains(&true) {
             let message = "edges: not one has \"in_graph\": true";
             let help = "mark the edges that are true; scores can be ranked against nothing else";

@@ -4,7 +4,8 @@ use super::settings::{Method, Settings};
 use super::task::LanguageTask;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
-use crate::graph::{EdgeFile, Graph, MaskShape, Recorder};
+use crate::formats::EdgeFile;
+use crate::graph::{Graph, MaskShape, Recorder};
 use crate::nn::stream::{Reader, Stream, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
 use crate::patching::behaviour::{Baseline, Behaviour};
@@ -139,7 +140,7 @@ impl<'a> Preparation<'a, '_> {
     fn given(&self) -> Result<Prepared<'a>> {
         let path = self.settings.circuit.as_ref().expect("there is a file");
         let graph = self.graph();
-        let kept = EdgeFile::read(path)?.circuit_for(&graph)?;
+        let kept = graph.circuit_in(&EdgeFile::read(path)?)?;
         let ends = Ends::of(&graph, &kept);
         let slices = Slices::of_ends(&graph, self.config(), &ends, self.settings.extras());
         let found = Found { scores: vec![f64::NAN; kept.len()], kept, ends };

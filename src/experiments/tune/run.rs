@@ -7,7 +7,8 @@ use super::task::LanguageTask;
 use crate::error::Result;
 use crate::experiments::Steps;
 use crate::formats::tuning_report::{Graft, Point, TuningReport};
-use crate::graph::{EdgeFile, Graph, Meta};
+use crate::formats::{EdgeFile, Meta};
+use crate::graph::Graph;
 use crate::named::Named;
 use crate::nn::transformer::{Config, Model};
 use crate::tuning::change::{Change, changes, graft, share_inside};
@@ -138,5 +139,5 @@ fn file(config: &Config, settings: &Settings, found: &Found) -> EdgeFile {
     };
     // A circuit out of a file has none.
     let scores = found.scores.iter().all(|s| s.is_finite()).then_some(&found.scores[..]);
-    EdgeFile::circuit(&graph, &found.kept, scores, &meta)
+    graph.circuit_file(&found.kept, scores, &meta)
 }

@@ -34,7 +34,8 @@ use crate::checkpoints;
 use crate::discovery::truth::case::CIRCUIT;
 use crate::error::{Error, Result};
 use crate::files::{atomic, safetensors};
-use crate::graph::{EdgeFile, Granularity, Graph, Meta};
+use crate::formats::{EdgeFile, Meta};
+use crate::graph::{Granularity, Graph};
 use crate::named::{Named, named};
 use crate::rng::{Purpose, Rng};
 use safetensors::Tensor;
@@ -187,7 +188,7 @@ impl Gate {
             pairs: Some(self.pairs.len() as u64),
             ..Meta::default()
         };
-        let mut file = EdgeFile::circuit(graph, &self.truth(graph), None, &meta);
+        let mut file = graph.circuit_file(&self.truth(graph), None, &meta);
         // The weights are set, not computed: they do not depend on the version.
         file.meta.remove("version");
         file
