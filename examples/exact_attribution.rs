@@ -7,8 +7,8 @@
 use edgegrad::attribution::{eap, exact, mask_ig, shapley};
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
-use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::formats::Meta;
+use edgegrad::formats::pairs::{Bounds, Pairs};
 use edgegrad::graph::{Granularity, Graph};
 use edgegrad::nn::pooled::{Config, Pooled};
 use edgegrad::nn::{Activation, Optimizer, Rule};

@@ -151,7 +151,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "named",
         ],
     ),
-    ("results", &["formats", "files", "stats", "error", "named", "page"]),
+    ("results", &["formats", "files", "stats", "error", "named"]),
     ("page", &["results", "formats", "files", "error", "named"]),
     ("plot", &["results", "formats", "files", "stats", "error", "named"]),
     ("export", &["plot", "results", "formats", "files", "error", "named"]),

@@ -6,12 +6,13 @@ use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::controls;
-use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
+use edgegrad::discovery::faithfulness::{Ends, FRACTIONS, curves};
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
 use edgegrad::formats::EdgeFile;
+use edgegrad::formats::curves::Curves;
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Behaviour, Extremes};
@@ -230,7 +231,7 @@ impl Evaluate {
     ) -> Result<()> {
         let fractions = self.fractions.clone().unwrap_or(FRACTIONS.to_vec());
         let (shown, mut progress) = bar("curve");
-        let [abs, signed] = Curve::both(b, ends, scores, &fractions, &mut progress)?;
+        let [abs, signed] = curves(b, ends, scores, &fractions, &mut progress)?;
         shown.finish_and_clear();
         println!("\n{:>9} {:>12} {:>13} {:>12} {:>13}", "", "|score|", "", "score", "");
         let heads = ["fraction", "edges", "faithfulness", "edges", "faithfulness"];
@@ -259,22 +260,8 @@ impl Evaluate {
             signed.anchored_cpr(),
             signed.clipped_cpr(),
         );
-        let curve = |c: &Curve| {
-            json!({
-                "fraction": c.fractions, "edges": c.edges, "faithfulness": c.faithfulness,
-            })
-        };
-        report.insert("curve".into(), json!({ "abs": curve(&abs), "signed": curve(&signed) }));
-        report.insert("cmd".into(), abs.cmd().into());
-        report.insert("cpr".into(), signed.cpr().into());
-        report.insert(
-            "anchored".into(),
-            json!({
-                "cmd": abs.anchored_cmd(),
-                "cpr": signed.anchored_cpr(),
-                "clipped_cpr": signed.clipped_cpr(),
-            }),
-        );
+        let metric = Some(self.asked.metric.name().into());
+        Curves { metric, by_size: abs, by_score: Some(signed) }.put(report);
         report.insert(
             "per_pair".into(),
             json!({ "clean": extremes.clean, "corrupted": extremes.corrupted }),

@@ -7,8 +7,9 @@ use edgegrad::attribution::{eap, exact};
 use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
+use edgegrad::formats;
+use edgegrad::formats::interactions::{Interaction, Row};
 use edgegrad::named::Named;
-use serde_json::json;
 use std::path::PathBuf;
 
 /// Find pairs of edges that are redundant (either suffices) or joint (both are needed)
@@ -108,27 +109,32 @@ impl Interactions {
              at an interaction of at least {} of the largest effect",
             self.threshold
         );
-        let pair = |(p, (_, _, h)): (&Patched, &(usize, usize, f64))| {
-            json!({
-                "i": name(p.i), "j": name(p.j), "second_derivative": h,
-                "interaction": p.interaction(), "without_i": p.without_i, "without_j": p.without_j,
-                "without_both": p.without_both, "relation": p.relation(self.threshold).name(),
-            })
+        let pair = |(p, &(_, _, h)): (&Patched, &(usize, usize, f64))| Interaction {
+            i: name(p.i),
+            j: name(p.j),
+            second_derivative: h,
+            interaction: p.interaction(),
+            without_i: p.without_i,
+            without_j: p.without_j,
+            without_both: p.without_both,
+            relation: p.relation(self.threshold).name().into(),
         };
-        let rows_named = rows.iter().map(|&e| name(e)).collect::<Vec<_>>();
-        let file = json!({
-            "meta": {
-                "metric": self.asked.metric.name(), "baseline": self.asked.baseline.name(),
-                "threshold": self.threshold, "pairs": b.pairs.len(),
-                "model": checkpoints::hash(&self.asked.model)?,
-                "version": env!("CARGO_PKG_VERSION"),
-            },
-            "pairs": found.iter().zip(&couples).map(pair).collect::<Vec<_>>(),
-            "rows": rows_named,
-            "columns": (0..edges).map(name).collect::<Vec<_>>(),
-            "second_derivatives": matrix,
-        });
-        atomic::write_bytes(&self.out, format!("{file}\n").as_bytes())?;
+        let meta = [
+            ("metric", self.asked.metric.name().into()),
+            ("baseline", self.asked.baseline.name().into()),
+            ("threshold", self.threshold.into()),
+            ("pairs", b.pairs.len().into()),
+            ("model", checkpoints::hash(&self.asked.model)?.into()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
+        ];
+        let file = formats::interactions::Interactions {
+            meta: meta.map(|(key, value)| (key.into(), value)).into_iter().collect(),
+            pairs: found.iter().zip(&couples).map(pair).collect(),
+            rows: rows.iter().map(|&e| name(e)).collect(),
+            columns: (0..edges).map(name).collect(),
+            second_derivatives: matrix.into_iter().map(Row).collect(),
+        };
+        file.write(&self.out)?;
         println!("interactions: {}", self.out.display());
         Ok(())
     }

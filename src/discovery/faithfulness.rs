@@ -28,6 +28,7 @@ use super::select;
 use super::select::Rank;
 use crate::attribution::Progress;
 use crate::error::Result;
+use crate::formats::curves::Curve;
 use crate::patching::behaviour::{Baseline, Behaviour, Extremes};
 use crate::patching::running;
 use crate::simd::Element;
@@ -79,97 +80,41 @@ impl Ends {
     }
 }
 
-/// `f` of circuits of increasing size.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Curve {
-    /// The requested fractions of all edges.
-    pub fractions: Vec<f64>,
-    /// The edges of each circuit, after pruning.
-    pub edges: Vec<usize>,
-    /// `f` of each circuit.
-    pub faithfulness: Vec<f64>,
-}
-
-impl Curve {
-    /// The curves of `scores [E]` in both orders, at `fractions` of all edges.
-    ///
-    /// # Errors
-    /// If there is not enough memory.
-    pub fn both<T: Element>(
-        b: &Behaviour<'_, T>,
-        ends: &Ends,
-        scores: &[f64],
-        fractions: &[f64],
-        progress: &mut Progress<'_>,
-    ) -> Result<[Curve; 2]> {
-        let (count, flow) = (scores.len(), Flow::new(&b.graph));
-        // Both curves share their last circuit, and often the empty ones.
-        let mut circuits: Vec<Vec<bool>> = vec![];
-        let places = [Rank::Abs, Rank::Signed].map(|rank| {
-            let order = rank.order(scores);
-            let mut place = |&k: &f64| {
-                // Truncated, as by Python's `int`.
-                let n = (k * count as f64) as usize;
-                let circuit = flow.connected(&select::first(&order, n, count));
-                let known = circuits.iter().position(|c| *c == circuit);
-                known.unwrap_or_else(|| {
-                    circuits.push(circuit);
-                    circuits.len() - 1
-                })
-            };
-            fractions.iter().map(&mut place).collect::<Vec<_>>()
-        });
-        let values = running::circuits(b, &circuits, progress)?;
-        let size = |&i: &usize| circuits[i].iter().filter(|&&kept| kept).count();
-        Ok(places.map(|places| Curve {
-            fractions: fractions.to_vec(),
-            edges: places.iter().map(size).collect(),
-            faithfulness: places.iter().map(|&i| ends.faithfulness(&values[i])).collect(),
-        }))
-    }
-
-    /// The area under `height(f)`, by the trapezoid rule.
-    fn area(&self, height: impl Fn(f64) -> f64) -> f64 {
-        let points: Vec<(f64, f64)> =
-            self.fractions.iter().zip(&self.faithfulness).map(|(&k, &f)| (k, height(f))).collect();
-        points.windows(2).map(|w| (w[1].0 - w[0].0) * (w[0].1 + w[1].1) / 2.0).sum()
-    }
-
-    /// The area between 0 and the first fraction, where `f` rises from 0.
-    fn start(&self, height: impl Fn(f64) -> f64) -> f64 {
-        match (self.fractions.first(), self.faithfulness.first()) {
-            (Some(&k), Some(&f)) => k * (height(0.0) + height(f)) / 2.0,
-            _ => 0.0,
-        }
-    }
-
-    /// MIB's CPR, if the curve has edges of large score first.
-    pub fn cpr(&self) -> f64 {
-        self.area(|f| f)
-    }
-
-    /// MIB's CMD, if the curve has edges of large `|score|` first.
-    pub fn cmd(&self) -> f64 {
-        self.area(|f| (1.0 - f).abs())
-    }
-
-    /// [`cpr`](Self::cpr) from 0 on.
-    pub fn anchored_cpr(&self) -> f64 {
-        self.start(|f| f) + self.cpr()
-    }
-
-    /// [`cmd`](Self::cmd) from 0 on.
-    pub fn anchored_cmd(&self) -> f64 {
-        let gap = |f: f64| (1.0 - f).abs();
-        self.start(gap) + self.cmd()
-    }
-
-    /// [`anchored_cpr`](Self::anchored_cpr) with `f` clipped to [0, 1]: at most 1, even if a
-    /// circuit does more than the model.
-    pub fn clipped_cpr(&self) -> f64 {
-        let clipped = |f: f64| f.clamp(0.0, 1.0);
-        self.start(clipped) + self.area(clipped)
-    }
+/// The curves of `scores [E]` by falling `|score|` and by falling score, at `fractions` of all edges.
+///
+/// # Errors
+/// If there is not enough memory.
+pub fn curves<T: Element>(
+    b: &Behaviour<'_, T>,
+    ends: &Ends,
+    scores: &[f64],
+    fractions: &[f64],
+    progress: &mut Progress<'_>,
+) -> Result<[Curve; 2]> {
+    let (count, flow) = (scores.len(), Flow::new(&b.graph));
+    // Both curves share their last circuit, and often the empty ones.
+    let mut circuits: Vec<Vec<bool>> = vec![];
+    let places = [Rank::Abs, Rank::Signed].map(|rank| {
+        let order = rank.order(scores);
+        let mut place = |&k: &f64| {
+            // Truncated, as by Python's `int`.
+            let n = (k * count as f64) as usize;
+            let circuit = flow.connected(&select::first(&order, n, count));
+            let known = circuits.iter().position(|c| *c == circuit);
+            known.unwrap_or_else(|| {
+                circuits.push(circuit);
+                circuits.len() - 1
+            })
+        };
+        fractions.iter().map(&mut place).collect::<Vec<_>>()
+    });
+    let values = running::circuits(b, &circuits, progress)?;
+    let size = |&i: &usize| circuits[i].iter().filter(|&&kept| kept).count();
+    Ok(places.map(|places| Curve {
+        fraction: fractions.to_vec(),
+        edges: places.iter().map(size).collect(),
+        faithfulness: places.iter().map(|&i| ends.faithfulness(&values[i])).collect(),
+    }))
 }
 
 /// The smallest of some circuits of increasing size that reaches `target`: its index, and `f`.
@@ -212,22 +157,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn areas_by_hand() {
-        let curve = Curve {
-            fractions: vec![0.2, 0.5, 1.0],
-            edges: vec![1, 2, 3],
-            faithfulness: vec![-1.0, 3.0, 1.0],
-        };
-        // 0.3 * 1 + 0.5 * 2, and from 0: 0.2 * -0.5.
-        assert!((curve.cpr() - 1.3).abs() < 1e-15);
-        assert!((curve.anchored_cpr() - 1.2).abs() < 1e-15);
-        // |1 - f| is 2, 2, 0: 0.3 * 2 + 0.5 * 1, and from 0, where it is 1: 0.2 * 1.5.
-        assert!((curve.cmd() - 1.1).abs() < 1e-15);
-        assert!((curve.anchored_cmd() - 1.4).abs() < 1e-15);
-        // 0, 0, 1, 1: 0.3 * 0.5 + 0.5.
-        assert!((curve.clipped_cpr() - 0.65).abs() < 1e-15);
-        let perfect = Curve { faithfulness: vec![1.0; 10], ..curve };
-        let perfect = Curve { fractions: FRACTIONS.to_vec(), ..perfect };
+    fn a_perfect_curve() {
+        let perfect = Curve { faithfulness: vec![1.0; 10], ..Curve::default() };
+        let perfect = Curve { fraction: FRACTIONS.to_vec(), ..perfect };
         assert!((perfect.cpr() - 0.999).abs() < 1e-15 && perfect.cmd() == 0.0);
     }
 }

@@ -105,8 +105,8 @@ pub(super) fn write(network: &Network, edges: &Edges) -> String {
                     "{} of {} edges by |score|; method: {}, metric: {}",
                     network.links.len(),
                     network.all,
-                    edges.method.as_deref().unwrap_or("not said"),
-                    edges.metric.as_deref().unwrap_or("not said"),
+                    edges.method().unwrap_or("not said"),
+                    edges.metric().unwrap_or("not said"),
                 ),
                 "generator": { "name": "edgegrad", "version": env!("CARGO_PKG_VERSION") },
             },
@@ -203,7 +203,8 @@ mod tests {
     use super::*;
 
     fn graph(network: &Network) -> Value {
-        let edges = Edges { label: "A <b>".into(), method: Some("eap".into()), ..Edges::default() };
+        let mut edges = Edges { label: "A <b>".into(), ..Edges::default() };
+        edges.file.meta.insert("method".into(), "eap".into());
         serde_json::from_str(&write(network, &edges)).unwrap()
     }
 
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn circuits_without_scores_have_weights() {
         let mut edges = crate::plot::network::tests::edges(&[("a0.h0->m0", 0.0)]);
-        edges.list[0].score = None;
+        edges.edges[0].1.score = None;
         let graph = graph(&Network::new(&edges, 9).unwrap());
         check(&graph);
         assert_eq!(graph["links"][0]["weight"], 1.0);

@@ -59,7 +59,7 @@ pub struct Exported {
 /// When there is no circuit in `input`.
 pub fn export(input: &Path, format: Format, limit: usize) -> Result<Exported> {
     let edges = read::edges(input)?;
-    let network = Network::new(&edges, limit)?;
+    let network = Network::new(&edges.file, limit)?;
     let text = match format {
         Format::Dot => dot::write(&network),
         Format::Mermaid => mermaid::write(&network),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -54,15 +55,29 @@ pub(crate) fn strict(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
+/// The entry of the object `value[key]` that is no `T`: its key, and what is wrong with it.
+pub(crate) fn at_fault<T: DeserializeOwned>(
+    value: &Value,
+    key: &str,
+) -> Option<(String, serde_json::Error)> {
+    value.get(key)?.as_object()?.iter().find_map(|(name, entry)| {
+        T::deserialize(entry).err().map(|error| (format!("{key}.{name:.60}"), error))
+    })
+}
+
 /// For fields of formats: NaN where JSON says `null`.
 pub(crate) fn nan_for_null<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or(f64::NAN))
 }
 
 /// The same for each element of a list.
-pub(crate) fn nans_for_nulls<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f32>, D::Error> {
-    let list = Vec::<Option<f32>>::deserialize(d)?;
-    Ok(list.into_iter().map(|x| x.unwrap_or(f32::NAN)).collect())
+pub(crate) fn nans_for_nulls<'de, D, T>(d: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + From<f32>,
+{
+    let list = Vec::<Option<T>>::deserialize(d)?;
+    Ok(list.into_iter().map(|x| x.unwrap_or(f32::NAN.into())).collect())
 }
 
 #[cfg(test)]

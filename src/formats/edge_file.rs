@@ -20,8 +20,12 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, at_key};
 use crate::files::{atomic, json};
+
+/// What to give instead of something else.
+pub(crate) const HELP: &str = "give a file of scores or of a circuit, as `edgegrad attribute` and \
+                               `edgegrad discover` write it, with an object `edges`";
 
 /// What a file says of a node or an edge.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -159,6 +163,36 @@ impl EdgeFile {
         }
     }
 
+    /// The edges in `value`, the content of `file`, in the order of their names; none if it has none.
+    ///
+    /// # Errors
+    /// When it has, but not in the right form; the error names the key.
+    pub fn of(file: &Path, value: &Value) -> Result<Option<EdgeFile>> {
+        let Some(edges) = value.get("edges").and_then(Value::as_object) else { return Ok(None) };
+        if edges.is_empty() {
+            return Err(Error::input(at_key(file, "edges"), "has no edge", HELP));
+        }
+        let found = EdgeFile::deserialize(value).map_err(|error| {
+            match json::at_fault::<Entry>(value, "edges") {
+                Some((key, error)) => Error::input(at_key(file, key), error, HELP),
+                None => Error::input(file.display(), error, HELP),
+            }
+        })?;
+        Ok(Some(found.at(file)))
+    }
+
+    /// The same with scores that are positive where removing the edge lowers the metric: those of
+    /// EAP-IG's own convention are turned.
+    pub fn ours(mut self) -> EdgeFile {
+        if self.meta_text("convention") == Some("eap-ig") {
+            self.meta.insert("convention".into(), "ours".into());
+            for (_, edge) in &mut self.edges {
+                edge.score = edge.score.map(|score| -score);
+            }
+        }
+        self
+    }
+
     /// Writes the file, replacing what was there.
     ///
     /// # Errors
@@ -174,6 +208,11 @@ impl EdgeFile {
     pub fn to_json(&self) -> String {
         // Keys are strings and numbers are written as they are: nothing of it can fail.
         serde_json::to_string(self).expect("all of it is JSON")
+    }
+
+    /// The same, called `file` in errors.
+    pub(crate) fn at(self, file: &Path) -> EdgeFile {
+        EdgeFile { place: file.display().to_string(), ..self }
     }
 
     /// What errors call this file: the path it was read from.

@@ -19,15 +19,20 @@
 pub mod circuit_pairs;
 pub mod circuit_summary;
 pub mod comparison;
+pub mod curves;
 pub mod domain_scores;
+pub mod dynamics;
 pub mod edge_file;
 pub mod edge_name;
+pub mod interactions;
 pub mod look;
 pub mod metrics;
 pub mod pairs;
 pub mod run_config;
 pub mod run_record;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 pub mod tuning_report;
 
 pub use edge_file::{Completeness, EdgeFile, Entry, Meta};

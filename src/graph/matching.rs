@@ -227,7 +227,7 @@ mod tests {
         let (graph, scores) = (graph(), numbers(&graph()));
         let good = graph.scores_file(&scores, &Meta::default());
         let said = |file: &EdgeFile, graph: &Graph| {
-            let e = graph.scores_in(&file).expect_err("another graph");
+            let e = graph.scores_in(file).expect_err("another graph");
             assert_eq!(e.exit_code(), 2);
             format!("{e} / {}", e.help())
         };

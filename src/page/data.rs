@@ -7,19 +7,20 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::edges::GroupData;
 use super::look::LookData;
 use super::pack::{Pack, Packed};
 use super::pretraining::PretrainingData;
 use super::spikes::spikes;
+use super::thin::{extremes, rounded};
 use super::tuning::TuningData;
 use super::weights::WeightsData;
 use crate::formats::circuit_pairs::{CircuitPairs, LabelledPair};
 use crate::formats::metrics::{CircuitLine, EvalLine, StepLine};
-use crate::results::edges::GroupData;
 use crate::results::run::SUCCESS;
 use crate::results::run::{Arm, Run};
 use crate::results::sources::Sources;
-use crate::results::thin::{evenly, extremes, rounded};
+use crate::results::thin::evenly;
 
 /// Points of a loss curve.
 const LOSS_POINTS: usize = 400;
@@ -44,7 +45,7 @@ pub(super) struct PageData<'a> {
     /// Lists of names of edges, which runs refer to by their place.
     names: Vec<Vec<String>>,
     arms: Vec<ArmData>,
-    circuits: Vec<GroupData>,
+    circuits: Vec<GroupData<'a>>,
     pretrainings: Vec<PretrainingData<'a>>,
     tunings: Vec<TuningData<'a>>,
     looks: Vec<LookData<'a>>,

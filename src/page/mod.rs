@@ -2,20 +2,22 @@
 //!
 //! | file | concept |
 //! | --- | --- |
-//! | `data`, `look`, `pretraining`, `spikes`, `tuning`, `weights`, `pack` | what the page carries, as JSON and as packed numbers |
+//! | `data`, `edges`, `look`, `pretraining`, `spikes`, `tuning`, `weights`, `thin`, `pack` | what the page carries, as JSON and as packed numbers |
 //! | `page`, `digest` | the page around them, its content policy |
 //! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
 #![forbid(unsafe_code)]
 
 mod data;
 mod digest;
+mod edges;
 mod fingerprint;
 mod look;
-pub(crate) mod pack;
+mod pack;
 mod page;
 mod pretraining;
 mod request;
 mod spikes;
+mod thin;
 mod tuning;
 mod watch;
 mod weights;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::thin::{extremes, rounded};
 use crate::formats::domain_scores::Share;
 use crate::formats::metrics::{EvalLine, Metrics, StepLine};
 use crate::results::pretraining::Pretraining;
-use crate::results::thin::{extremes, rounded};
 
 /// Points of the loss curve.
 const LOSS_POINTS: usize = 600;

@@ -28,8 +28,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         ));
     };
     let edges = read::edges(input)?;
-    let network = Network::new(&edges, options.edges)?;
-    let unit = unit(edges.metric.as_deref());
+    let network = Network::new(&edges.file, options.edges)?;
+    let unit = unit(edges.metric());
     let said = format!("{}{}", statement(&network, edges.faithfulness), scores_in(&network, unit));
     let (edge, label) = (4.0, row_labels(&network));
     let area = |width, top| Area { left: edge + label + 4.0, right: width - edge - 2.0, top };

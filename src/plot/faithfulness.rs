@@ -4,20 +4,23 @@ use std::path::PathBuf;
 
 use super::axis::{Axis, Frame, legend, number};
 use super::palette::{GREY, REFERENCE, series};
-use super::read;
+use super::read::stem;
 use super::scene::{Scene, Stroke};
 use super::{Drawing, Options};
 use crate::error::{Error, Result, at_key};
-use crate::results::edges::Curve;
+use crate::formats::curves::{Curve, Curves};
 
 const DASHED: &[f64] = &[3.0, 1.6];
 
 pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
-    let all = inputs.iter().map(|path| read::curves(path)).collect::<Result<Vec<_>, _>>()?;
+    let all = inputs.iter().map(|path| Curves::read(path)).collect::<Result<Vec<_>, _>>()?;
     let points = |curve: &Curve| -> Vec<[f64; 2]> {
         let pairs = curve.fraction.iter().zip(&curve.faithfulness);
         // No edges have no place on a logarithmic axis.
-        pairs.filter_map(|(&x, y)| Some([x, (*y)?])).filter(|[x, _]| *x > 0.0).collect()
+        pairs
+            .filter_map(|(&x, &y)| (!y.is_nan()).then_some([x, y]))
+            .filter(|[x, _]| *x > 0.0)
+            .collect()
     };
     let drawn = || all.iter().flat_map(|c| [Some(&c.by_size), c.by_score.as_ref()]).flatten();
     let numbers: Vec<[f64; 2]> = drawn().flat_map(points).collect();
@@ -33,10 +36,10 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
 
     let width = options.points(3.25);
     let mut scene = Scene::new(width, "Faithfulness of the first edges, by the share of edges");
-    let mut entries: Vec<(Stroke, String)> = all
+    let mut entries: Vec<(Stroke, String)> = inputs
         .iter()
         .enumerate()
-        .map(|(i, curve)| (Stroke::new(series(i), 1.4), curve.label.clone()))
+        .map(|(i, path)| (Stroke::new(series(i), 1.4), stem(path)))
         .collect();
     let both = all.iter().any(|curve| curve.by_score.is_some());
     if both {

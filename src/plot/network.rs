@@ -4,10 +4,11 @@
 //! their place from who they read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use super::read::{Edges, Scored};
 use crate::error::{Error, Result, at_key};
 use crate::formats::edge_name::{Node as Part, Parts, Side};
+use crate::formats::{EdgeFile, Entry};
 
 /// A part of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,27 +63,31 @@ impl Network {
     ///
     /// # Errors
     /// When a name is no edge's, or nothing is left.
-    pub(crate) fn new(edges: &Edges, limit: usize) -> Result<Self> {
-        let chosen = edges.list.iter().any(|edge| edge.kept);
-        let belongs = |edge: &&Scored| if chosen { edge.kept } else { edge.score.is_some() };
-        let mut list: Vec<&Scored> = edges.list.iter().filter(belongs).collect();
+    pub(crate) fn new(file: &EdgeFile, limit: usize) -> Result<Self> {
+        let path = Path::new(file.place());
+        let chosen = file.edges.iter().any(|(_, edge)| edge.in_graph);
+        let belongs = |(_, edge): &&(String, Entry)| match chosen {
+            true => edge.in_graph,
+            false => edge.score.is_some(),
+        };
+        let mut list: Vec<&(String, Entry)> = file.edges.iter().filter(belongs).collect();
         let members = list.len();
-        let size = |edge: &Scored| edge.score.map_or(-1.0, f64::abs);
+        let size = |(_, edge): &(String, Entry)| edge.score.map_or(-1.0, f64::abs);
         // The list is in the order of names, which decides among equals.
         list.sort_by(|a, b| size(b).total_cmp(&size(a)));
         list.truncate(limit);
         if list.is_empty() {
             return Err(Error::input(
-                at_key(&edges.file, "edges"),
+                at_key(path, "edges"),
                 "has no edge with a score or in the circuit",
                 "give a file of scores or of a circuit that is not empty",
             ));
         }
         let mut parts = vec![];
-        for edge in &list {
-            parts.push(Parts::of(&edge.name).ok_or_else(|| {
+        for (name, _) in &list {
+            parts.push(Parts::of(name).ok_or_else(|| {
                 Error::input(
-                    at_key(&edges.file, format!("edges.{:.60}", edge.name)),
+                    at_key(path, format!("edges.{name:.60}")),
                     "is no name of an edge",
                     "edges are called WRITER->READER, such as a0.h2->m1",
                 )
@@ -106,14 +111,14 @@ impl Network {
         let links = parts
             .iter()
             .zip(&list)
-            .map(|(edge, scored)| Link {
+            .map(|(edge, (_, entry))| Link {
                 from: number[&edge.from],
                 to: number[&edge.to],
                 port: edge.port.letter(),
-                score: scored.score,
+                score: entry.score,
             })
             .collect();
-        let all = edges.list.iter().filter_map(|edge| Parts::of(&edge.name));
+        let all = file.edges.iter().filter_map(|(name, _)| Parts::of(name));
         let all = all.flat_map(|edge| [edge.from, edge.to]);
         let (mut layers, mut heads, mut shared) = (1, 0, 0);
         for part in all.filter_map(|side| Part::of(side.node)) {
@@ -126,7 +131,7 @@ impl Network {
         }
         let sharing = (shared > 0 && heads % shared == 0).then(|| heads / shared);
         let nodes = nodes.into_iter().map(|(_, node)| node).collect();
-        Ok(Network { nodes, links, members, all: edges.list.len(), layers, sharing, chosen })
+        Ok(Network { nodes, links, members, all: file.edges.len(), layers, sharing, chosen })
     }
 
     /// The largest |score|, 0 without any.
@@ -215,13 +220,14 @@ fn depths(nodes: &[(Side<'_>, Node)], edges: &[Parts<'_>]) -> Vec<usize> {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn edges(list: &[(&str, f64)]) -> Edges {
-        let mut list: Vec<Scored> = list
-            .iter()
-            .map(|&(name, score)| Scored { name: name.into(), score: Some(score), kept: true })
-            .collect();
-        list.sort_by(|a, b| a.name.cmp(&b.name));
-        Edges { file: "c.json".into(), label: "c".into(), list, ..Edges::default() }
+    pub(crate) fn edges(list: &[(&str, f64)]) -> EdgeFile {
+        let entry = |&(name, score): &(&str, f64)| {
+            (name.into(), Entry { score: Some(score), in_graph: true, ..Entry::default() })
+        };
+        let mut file = EdgeFile::default().at(Path::new("c.json"));
+        file.edges.extend(list.iter().map(entry));
+        file.edges.sort_by(|a, b| a.0.cmp(&b.0));
+        file
     }
 
     #[test]
@@ -269,7 +275,7 @@ pub(crate) mod tests {
         let error = Network::new(&edges(&[("no edge", 1.0)]), 9).unwrap_err();
         assert!(error.to_string().contains("key `edges.no edge`"), "{error}");
         let mut none = edges(&[("a->b", 1.0)]);
-        none.list[0] = Scored { score: None, kept: false, ..none.list[0].clone() };
+        none.edges[0].1 = Entry::default();
         assert!(Network::new(&none, 9).is_err());
     }
 }

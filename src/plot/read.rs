@@ -1,62 +1,42 @@
-//! What figures are drawn from: the edges of a file or of the last circuit that a run logged, curves
-//! of `edgegrad evaluate --curve`, the comparison.json of `edgegrad tune-compare`.
+//! What figures are drawn from: the edges of a file or of the last circuit that a run logged, the
+//! comparison.json of `edgegrad tune-compare`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use serde_json::Map;
 
 use crate::error::{Error, Result, at_key};
 use crate::files::json;
 use crate::formats::circuit_pairs::CircuitPairs;
 use crate::formats::comparison::Comparison;
+use crate::formats::edge_file::HELP as EDGES_HELP;
 use crate::formats::metrics::Metrics;
 use crate::formats::run_config::RunConfig;
-use crate::results::edges::{Curves, EdgeFile};
+use crate::formats::{EdgeFile, Entry, Meta};
 
-/// An edge by its name.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Scored {
-    /// `WRITER->READER`.
-    pub(crate) name: String,
-    /// None if it has none.
-    pub(crate) score: Option<f64>,
-    /// Whether it belongs to the circuit.
-    pub(crate) kept: bool,
-}
-
-/// Edges, from wherever they are.
+/// The edges of a file in EAP-IG's layout, or of a run's last circuit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Edges {
-    /// The file.
-    pub(crate) file: PathBuf,
     /// What to call them.
     pub(crate) label: String,
-    /// By name.
-    pub(crate) list: Vec<Scored>,
-    /// The method that scored them.
-    pub(crate) method: Option<String>,
-    /// What the scores are differences of.
-    pub(crate) metric: Option<String>,
+    /// In the order of their names.
+    pub(crate) file: EdgeFile,
     /// The share of the metric that the circuit keeps.
     pub(crate) faithfulness: Option<f64>,
 }
 
 impl Edges {
-    /// In the order of their names.
-    fn sorted(
-        file: &Path,
-        label: String,
-        mut list: Vec<Scored>,
-        method: Option<String>,
-        metric: Option<String>,
-    ) -> Self {
-        list.sort_by(|a, b| a.name.cmp(&b.name));
-        Edges { file: file.into(), label, list, method, metric, faithfulness: None }
+    /// The method that scored them.
+    pub(crate) fn method(&self) -> Option<&str> {
+        self.file.meta_text("method")
+    }
+
+    /// What the scores are differences of.
+    pub(crate) fn metric(&self) -> Option<&str> {
+        self.file.meta_text("metric")
     }
 }
 
-const EDGES_HELP: &str = "give a file of scores or of a circuit, as `edgegrad attribute` and \
-                          `edgegrad discover` write it, with an object `edges`";
-const CURVE_HELP: &str =
-    "give what `edgegrad evaluate --scores S.json --curve --out FILE.json` wrote";
 const COMPARISON_HELP: &str = "give the comparison.json that `edgegrad tune-compare` wrote";
 
 /// The edges of a file, or of the last circuit that a run logged.
@@ -66,18 +46,9 @@ pub(crate) fn edges(path: &Path) -> Result<Edges> {
 
 /// The edges of a file in EAP-IG's layout.
 pub(crate) fn edge_file(path: &Path) -> Result<Edges> {
-    let Some(EdgeFile::Set(set)) = EdgeFile::of(path, &json::read(path, EDGES_HELP)?)? else {
-        return Err(wrong(path, "edges", "is no object of edges by name", EDGES_HELP));
-    };
-    let said = |key: &str| set.meta.get(key)?.as_str().map(String::from);
-    let (method, metric) = (said("method"), said("metric"));
-    let parts = set.names.into_iter().zip(set.scores).zip(set.kept);
-    let list: Vec<Scored> =
-        parts.map(|((name, score), kept)| Scored { name, score, kept }).collect();
-    if list.is_empty() {
-        return Err(wrong(path, "edges", "has no edge", EDGES_HELP));
-    }
-    Ok(Edges::sorted(path, set.label, list, method, metric))
+    let file = EdgeFile::of(path, &json::read(path, EDGES_HELP)?)?;
+    let none = || wrong(path, "edges", "is no object of edges by name", EDGES_HELP);
+    Ok(Edges { label: stem(path), file: file.ok_or_else(none)?.ours(), faithfulness: None })
 }
 
 /// The last circuit that a run logged.
@@ -96,13 +67,16 @@ fn last_circuit(folder: &Path) -> Result<Edges> {
     for &i in order.iter().take(line.edges.unwrap_or(0)) {
         kept[i] = true;
     }
-    let parts = names.into_iter().zip(&line.scores).zip(kept);
-    let list = parts.map(|((name, s), kept)| Scored { name, score: score(s), kept });
-    let words = ["exact", "logit-diff"].map(|word| Some(word.into()));
-    let [method, metric] = words;
-    let mut edges = Edges::sorted(&file, stem(folder), list.collect(), method, metric);
-    edges.faithfulness = line.faithfulness;
-    Ok(edges)
+    let entry = |(i, name): (usize, String)| {
+        let score = score(&line.scores[i]);
+        (name, Entry { score, in_graph: kept[i], ..Entry::default() })
+    };
+    let mut edges: Vec<(String, Entry)> = names.into_iter().enumerate().map(entry).collect();
+    edges.sort_by(|a, b| a.0.cmp(&b.0));
+    let meta =
+        Meta { method: Some("exact".into()), metric: Some("logit-diff".into()), ..Meta::default() };
+    let circuit = EdgeFile::new(Map::new(), vec![], edges, &meta).at(&file);
+    Ok(Edges { label: stem(folder), file: circuit, faithfulness: line.faithfulness })
 }
 
 /// The names of a run's edges: those its probe lists, or those of the model in its configuration.
@@ -131,14 +105,6 @@ fn edge_names(folder: &Path, stage: usize, count: usize) -> Result<Vec<String>> 
     Ok(reads.chain(up).chain(["a0.h0->logits".to_string()]).chain(out).collect())
 }
 
-/// The curves in a file of `evaluate --curve`.
-pub(super) fn curves(path: &Path) -> Result<Curves> {
-    match EdgeFile::of(path, &json::read(path, CURVE_HELP)?)? {
-        Some(EdgeFile::Curves(curves)) => Ok(curves),
-        _ => Err(wrong(path, "curve", "is missing", CURVE_HELP)),
-    }
-}
-
 /// A `comparison.json`, the methods that have a run.
 pub(super) fn comparison(path: &Path) -> Result<Comparison> {
     let help = COMPARISON_HELP;
@@ -155,14 +121,17 @@ fn wrong(path: &Path, key: &str, problem: impl std::fmt::Display, help: &str) ->
 }
 
 /// A file's name without its ending, a folder's name.
-fn stem(path: &Path) -> String {
+pub(super) fn stem(path: &Path) -> String {
     let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
     stem.map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::formats::curves::Curves;
 
     fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -178,9 +147,13 @@ mod tests {
                "meta": {"convention": "eap-ig", "metric": "kl"}}"#,
         );
         let edges = edges(&path).unwrap();
-        assert_eq!(edges.list[0], Scored { name: "a->\"NaN".into(), score: None, kept: false });
-        assert_eq!(edges.list[1], Scored { name: "b->c".into(), score: Some(-0.5), kept: true });
-        assert_eq!((edges.metric.as_deref(), edges.label.as_str()), (Some("kl"), "file"));
+        let said = |i: usize| {
+            let (name, entry) = &edges.file.edges[i];
+            (name.as_str(), entry.score, entry.in_graph)
+        };
+        assert_eq!(said(0), ("a->\"NaN", None, false));
+        assert_eq!(said(1), ("b->c", Some(-0.5), true));
+        assert_eq!((edges.metric(), edges.label.as_str()), (Some("kl"), "file"));
     }
 
     #[test]
@@ -211,7 +184,7 @@ mod tests {
             let (_folder, path) = file(text);
             let error = match read {
                 "edges" => edges(&path).unwrap_err(),
-                "curves" => curves(&path).unwrap_err(),
+                "curves" => Curves::read(&path).unwrap_err(),
                 _ => comparison(&path).unwrap_err(),
             };
             assert!(error.to_string().contains(key), "{key}: {error}");
@@ -233,7 +206,8 @@ mod tests {
              \"scores\":[1,-3,2,0,null]}\n{\"kind\":\"circ",
         );
         let edges = edges(folder.path()).unwrap();
-        let kept: Vec<_> = edges.list.iter().filter(|e| e.kept).map(|e| &*e.name).collect();
+        let kept: Vec<_> =
+            edges.file.edges.iter().filter(|e| e.1.in_graph).map(|e| &*e.0).collect();
         assert_eq!(kept, ["a0.h0->m0.n0", "input@0->a0.h0<v>@0"]);
         assert_eq!(edges.faithfulness, Some(0.96));
         write("config.toml", "[task]\nseq_len = 2\n[model]\nd_mlp = 1\n");

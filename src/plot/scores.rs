@@ -1,7 +1,7 @@
 //! `scores`: methods of attribution against one that is exact, an edge a point.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::axis::{Axis, Frame, number};
 use super::circuit::unit;
@@ -26,10 +26,10 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
             "give two or more; the one of the method `exact`, or else the first, is the reference",
         ));
     }
-    let exact = all.iter().position(|edges| edges.method.as_deref() == Some("exact")).unwrap_or(0);
+    let exact = all.iter().position(|edges| edges.method() == Some("exact")).unwrap_or(0);
     let exact = all.remove(exact);
     let reference: BTreeMap<&str, f64> =
-        exact.list.iter().filter_map(|e| Some((e.name.as_str(), e.score?))).collect();
+        exact.file.edges.iter().filter_map(|(name, e)| Some((name.as_str(), e.score?))).collect();
     let panels = all
         .iter()
         .map(|edges| shared(&reference, &exact, edges))
@@ -39,8 +39,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let mut scene = Scene::new(width, format!("Scores of edges against {}", exact.label));
     let most = if width >= 5.0 * INCH { 3 } else { 1 + usize::from(all.len() > 1) };
     let columns = all.len().min(most);
-    let unit = unit(exact.metric.as_deref());
-    let name = |edges: &Edges| edges.method.clone().unwrap_or_else(|| edges.label.clone());
+    let unit = unit(exact.metric());
+    let name = |edges: &Edges| edges.method().unwrap_or(&edges.label).to_string();
     let (edge, gap, head) = (4.0, 8.0, 1.5 * LABEL);
     let axes: Vec<(Axis, Axis)> = panels
         .iter()
@@ -90,12 +90,13 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
 
 /// The scores of edges that both have: `[reference, own]`.
 fn shared(reference: &BTreeMap<&str, f64>, exact: &Edges, own: &Edges) -> Result<Vec<[f64; 2]>> {
-    let both = own.list.iter().filter_map(|e| Some([*reference.get(e.name.as_str())?, e.score?]));
+    let both = own.file.edges.iter();
+    let both = both.filter_map(|(name, e)| Some([*reference.get(name.as_str())?, e.score?]));
     let both: Vec<[f64; 2]> = both.collect();
     if both.len() < 2 {
         return Err(Error::input(
-            at_key(&own.file, "edges"),
-            format!("has {} scored edges in common with {}", both.len(), exact.file.display()),
+            at_key(Path::new(own.file.place()), "edges"),
+            format!("has {} scored edges in common with {}", both.len(), exact.file.place()),
             "give scores of the same model and the same division of it",
         ));
     }
@@ -138,7 +139,7 @@ mod tests {
     use super::super::svg;
     use super::*;
 
-    fn file(folder: &std::path::Path, name: &str, text: &str) -> PathBuf {
+    fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         path

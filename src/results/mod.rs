@@ -22,9 +22,7 @@ use std::path::Path;
 
 use crate::error::Result;
 
-pub use edges::{
-    Curve, Curves, EdgeFile, EdgeGroup, EdgeGroups, EdgeSet, Interaction, Series, Trend,
-};
+pub use edges::{EdgeGroup, EdgeGroups, EdgeSet, Series};
 pub use pretraining::Pretraining;
 pub use run::{Arm, Experiment, Run, SUCCESS};
 pub use sources::Sources;

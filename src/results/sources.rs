@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::edges::{EdgeFile, EdgeGroups, Series};
+use super::edges::EdgeGroups;
 use super::pretraining::Pretraining;
 use super::run::{Arm, Experiment};
 use crate::error::{Error, Result};
 use crate::files::json;
+use crate::formats::EdgeFile;
 use crate::formats::comparison::Comparison;
+use crate::formats::curves::Curves;
+use crate::formats::dynamics::Dynamics;
+use crate::formats::interactions::Interactions;
 use crate::formats::look::Look;
 
 /// Everything given to one page.
@@ -120,17 +124,15 @@ impl Sources {
         for (file, when) in [("circuit-first", "before"), ("circuit", "after")] {
             let path = folder.join(file).with_extension("json");
             if path.is_file()
-                && let Some(EdgeFile::Set(mut set)) =
-                    EdgeFile::of(&path, &json::read(&path, HELP)?)?
+                && let Some(edges) = EdgeFile::of(&path, &json::read(&path, HELP)?)?
             {
-                set.label = format!("{name}, {when}");
-                self.edges.add(EdgeFile::Set(set));
+                self.edges.add(format!("{name}, {when}"), edges);
                 known += 1;
             }
         }
         let dynamics = folder.join("dynamics.json");
         if dynamics.is_file() {
-            self.edges.add_series(Series::read(&dynamics, &name)?);
+            self.edges.add_series(name, Dynamics::read(&dynamics)?);
             known += 1;
         }
         Ok(known)
@@ -141,10 +143,18 @@ impl Sources {
         match value.get("kind").and_then(Value::as_str) {
             Some("tune-compare") => self.tunings.push(Comparison::of(file, name, value)?),
             Some("look") => self.looks.push(Look::of(file, value)?),
-            _ => match EdgeFile::of(file, value)? {
-                Some(found) => self.edges.add(found),
-                None => return Ok(false),
-            },
+            _ => {
+                let label = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if let Some(edges) = EdgeFile::of(file, value)? {
+                    self.edges.add(label, edges);
+                } else if let Some(curves) = Curves::of(file, value)? {
+                    self.edges.add_curves(label, curves);
+                } else if let Some(interactions) = Interactions::of(file, value)? {
+                    self.edges.add_interactions(interactions);
+                } else {
+                    return Ok(false);
+                }
+            }
         }
         Ok(true)
     }
@@ -204,7 +214,7 @@ mod tests {
         let group = &sources.edges.groups[0];
         let labels: Vec<&str> = group.sets.iter().map(|set| set.label.as_str()).collect();
         assert_eq!(labels, ["eap", "exact", "tuned, before", "tuned, after"]);
-        assert_eq!(group.series[0].scores, [[1.0], [2.0]]);
+        assert_eq!(group.series[0].dynamics.edges["input->m0"].scores, [1.0, 2.0]);
         assert_eq!(sources.tunings[0].name, "grid");
         assert_eq!(sources.notes.len(), 1, "{:?}", sources.notes);
         assert!(sources.notes[0].starts_with("torn.json, line 1: is not JSON"));

@@ -13,6 +13,7 @@
 //! score that follows a random walk has a trend too. So `q` says which trends are not noise of
 //! single measurements, and nothing about their cause; compare it between methods and seeds.
 
+use crate::formats::dynamics::Trend;
 use crate::rng::{Purpose, Rng};
 use crate::stats::{centred, cosine, dot, false_discovery, p_value};
 
@@ -23,19 +24,6 @@ pub struct Track {
     pub steps: Vec<usize>,
     /// `[n][E]`.
     pub scores: Vec<Vec<f64>>,
-}
-
-/// The trend of an edge's score.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trend {
-    /// Score per update.
-    pub slope: f64,
-    /// The correlation of score and updates; 0 for a constant score.
-    pub r: f64,
-    /// The p-value of the permutation test.
-    pub p: f64,
-    /// The false discovery rate at which the edge counts.
-    pub q: f64,
 }
 
 impl Track {

@@ -6,7 +6,7 @@ use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::acdc;
 use edgegrad::discovery::connect::{Flow, connected};
-use edgegrad::discovery::faithfulness::{Curve, Ends, FRACTIONS};
+use edgegrad::discovery::faithfulness::{Ends, FRACTIONS, curves};
 use edgegrad::discovery::select::{Rank, first, greedy};
 use edgegrad::formats::EdgeFile;
 use edgegrad::formats::pairs::{Bounds, Pairs};
@@ -119,7 +119,7 @@ fn curves_are_those_of_mib() {
     ];
     for (name, scores) in by_name {
         let [abs, signed] =
-            Curve::both(&b, &ends, &scores.values, &FRACTIONS, &mut |_| {}).expect("memory");
+            curves(&b, &ends, &scores.values, &FRACTIONS, &mut |_| {}).expect("memory");
         for (rank, curve) in [("abs", &abs), ("signed", &signed)] {
             let want = &reference["methods"][name][rank];
             let edges: Vec<f64> = curve.edges.iter().map(|&n| n as f64).collect();

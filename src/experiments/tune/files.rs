@@ -5,12 +5,13 @@ use crate::checkpoints;
 use crate::checkpoints::read_transformer;
 use crate::error::{Error, Result};
 use crate::files::atomic;
+use crate::formats::dynamics::{Dynamics, Scores};
 use crate::graph::Graph;
 use crate::nn::transformer::Model;
 use crate::tasks::language::LONGEST;
 use crate::tasks::language::vocabulary::Vocabulary;
 use crate::tuning::lora::Saved;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// The file of a run's figures.
@@ -63,8 +64,7 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
         let changes = Value::from(changes.collect::<Vec<_>>());
         atomic::write_bytes(folder.join("changes.json"), format!("{changes:#}\n").as_bytes())?;
         if !tuned.track.steps.is_empty() {
-            let text = format!("{:#}\n", dynamics(tuned));
-            atomic::write_bytes(folder.join("dynamics.json"), text.as_bytes())?;
+            dynamics(tuned).write(&folder.join("dynamics.json"))?;
         }
         tuned.report.write(&folder.join(REPORT))
     })
@@ -74,16 +74,14 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
 const DRAWS: usize = 2000;
 
 /// The scores of all edges at each look, and their trends.
-fn dynamics(tuned: &Tuned) -> Value {
+fn dynamics(tuned: &Tuned) -> Dynamics {
     let track = &tuned.track;
     let graph = Graph::of_transformer(&tuned.model.config, tuned.report.settings.granularity());
     let trends = track.trends(DRAWS, tuned.report.seed);
     let edge = |e: usize| {
-        let scores: Vec<f64> = track.scores.iter().map(|s| s[e]).collect();
-        let trend =
-            trends.get(e).map(|t| json!({ "slope": t.slope, "r": t.r, "p": t.p, "q": t.q }));
-        (graph.edge(e).to_string(), json!({ "scores": scores, "trend": trend }))
+        let scores = track.scores.iter().map(|s| s[e]).collect();
+        (graph.edge(e).to_string(), Scores { scores, trend: trends.get(e).copied() })
     };
-    let edges: Map<String, Value> = (0..graph.edges()).map(edge).collect();
-    json!({ "steps": track.steps, "edges": edges })
+    let steps = track.steps.iter().map(|&step| step as u64).collect();
+    Dynamics { steps, edges: (0..graph.edges()).map(edge).collect() }
 }
