@@ -1,14 +1,14 @@
-//! Everything that can go wrong because of what a user gave or what a run met.
+//! The errors of bad input and of failed runs.
 //!
 //! A message is one line that names the place (a file, a key, a tensor) and one `help` line that
-//! says what to do. A mistake of the programmer (shapes that cannot fit) is a panic instead.
+//! tells what to do. Mistakes of the programmer (mismatched shapes) are panics instead.
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::path::{Path, is_separator};
 
-/// The result of anything that reads, checks or runs what a user gave.
+/// The result of everything that reads or checks input, or runs on it.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error that a user can cause and mend.
@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// What was given cannot be used: a file, a key, an argument.
+    /// Bad input: a file, a key, an argument.
     #[error("{place}: {message}")]
     Input {
         /// The file, key or tensor at fault.
@@ -31,7 +31,7 @@ pub enum Error {
         /// What to do about it, on one line.
         help: String,
     },
-    /// What was given is fine, but the run failed: the loss is not a number, the disk is full.
+    /// A failed run on good input: the loss is NaN, the disk is full.
     #[error("{place}: {message}")]
     Failed {
         /// The file or step where it happened.

@@ -134,8 +134,8 @@ fn curves_are_those_of_mib() {
     }
 }
 
-/// The program of a circuit has the masked model's numbers, whatever stands in for what is removed
-/// and whatever is asked; under resample ablation dropping what leads nowhere changes nothing.
+/// The program of a circuit agrees with the masked model for every ablation value and metric; under
+/// resample ablation dropping edges that are not connected changes nothing.
 #[test]
 fn a_circuit_by_itself_is_the_masked_model() {
     let (model, pairs) = setting("gpt2-tiny");
@@ -167,7 +167,7 @@ fn a_circuit_by_itself_is_the_masked_model() {
     }
 }
 
-/// ACDC as it is defined: every edge that is still there is run without, in turn.
+/// ACDC by its definition: every remaining edge is ablated in turn.
 fn plain_acdc(b: &Behaviour<'_, f64>, tau: f64) -> Vec<bool> {
     let value = |kept: &[bool]| {
         let values = subsets::values(b, 1, |_, e| kept[e], &mut |_| {}).expect("memory");
@@ -203,8 +203,13 @@ fn acdc_is_its_definition() {
     }
 }
 
-/// EAP-IG's `prune`, repeated until neither nodes nor edges change: a node stays if a kept edge
-/// leads into it and one out of it, an edge if both of its nodes do.
+/// 24 pseudorandom bits of `e`.
+fn hashed(e: u64, seed: u64) -> u64 {
+    (e + 1).wrapping_mul(seed | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+}
+
+/// EAP-IG's `prune`, repeated until neither nodes nor edges change: a node stays if it has kept
+/// edges into it and out of it, an edge if both of its nodes stay.
 fn pruned(graph: &Graph, kept: &[bool]) -> Vec<bool> {
     let mut kept = kept.to_vec();
     loop {
@@ -238,8 +243,9 @@ proptest! {
     fn what_is_connected_is_what_repeated_pruning_leaves(
         (config, joined_qkv) in shapes(), percent in 5..60u64, seed in any::<u64>(),
     ) {
-        let graph = Graph::of_transformer(&config, Granularity { joined_qkv, ..Default::default() });
-        let draw = |e: u64| (e + 1).wrapping_mul(seed | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let granularity = Granularity { joined_qkv, ..Default::default() };
+        let graph = Graph::of_transformer(&config, granularity);
+        let draw = |e: u64| hashed(e, seed);
         let kept: Vec<bool> = (0..graph.edges()).map(|e| draw(e as u64) % 100 < percent).collect();
         let found = connected(&graph, &kept);
         prop_assert_eq!(&found, &pruned(&graph, &kept));
@@ -247,13 +253,16 @@ proptest! {
         prop_assert!(found.iter().zip(&kept).all(|(found, kept)| *kept || !found));
     }
 
-    /// Circuits of rising size contain each other; greedy ones all lead to the logits.
+    /// Circuits of increasing size contain each other; greedy ones all lead to the logits.
     #[test]
-    fn selections_are_nested((config, joined_qkv) in shapes(), seed in any::<u64>(), ties in 1..50u64) {
-        let graph = Graph::of_transformer(&config, Granularity { joined_qkv, ..Default::default() });
-        let draw = |e: u64| (e + 1).wrapping_mul(seed | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let scores: Vec<f64> =
-            (0..graph.edges()).map(|e| (draw(e as u64) % ties) as f64 - ties as f64 / 2.0).collect();
+    fn selections_are_nested(
+        (config, joined_qkv) in shapes(), seed in any::<u64>(), ties in 1..50u64,
+    ) {
+        let granularity = Granularity { joined_qkv, ..Default::default() };
+        let graph = Graph::of_transformer(&config, granularity);
+        let draw = |e: u64| hashed(e, seed);
+        let score = |e| (draw(e as u64) % ties) as f64 - ties as f64 / 2.0;
+        let scores: Vec<f64> = (0..graph.edges()).map(score).collect();
         let flow = Flow::new(&graph);
         for rank in [Rank::Abs, Rank::Signed] {
             let order = rank.order(&scores);
@@ -274,8 +283,8 @@ proptest! {
     }
 }
 
-/// A graph in which pruning has to go back and forth: what leads nowhere leads on to what then
-/// comes from nowhere.
+/// A graph in which pruning has to go back and forth: edges that lead nowhere feed edges that then
+/// come from nowhere.
 #[test]
 fn pruning_goes_on_until_nothing_changes() {
     let config = Config { layers: 3, heads: 1, kv_heads: 1, ..Config::gpt2_small() };
@@ -295,8 +304,8 @@ fn pruning_goes_on_until_nothing_changes() {
     assert_eq!(connected(&graph, &circuit(&cut[1..])), circuit(&[]));
 }
 
-/// Positions: attention moves keys and values on, but only forwards where it is causal; heads that
-/// share keys and values are both behind them.
+/// Positions: attention moves keys and values, but only forwards if it is causal; heads that share
+/// keys and values both depend on them.
 #[test]
 fn ways_go_through_positions_and_shared_heads() {
     let config = Config { layers: 1, heads: 2, kv_heads: 1, ..Config::gpt2_small() };
@@ -413,7 +422,7 @@ fn what_fits_nothing_is_refused() {
     refused("evaluate --curve --scores M/EAP.json --fractions 0.5,0.1", &["--fractions"], "0.01");
 }
 
-/// NaN means that an edge has no score: it is said, and the edge comes last.
+/// NaN means that an edge has no score: it is reported, and the edge comes last.
 #[test]
 fn edges_without_scores_come_last() {
     let place = place();

@@ -77,7 +77,7 @@ fn granularity(time: usize) -> impl Strategy<Value = Granularity> {
     )
 }
 
-/// A recorded model whose result is a random function of all logits, one number an example.
+/// A recorded model whose result is a random function of all logits, one value for each example.
 struct Run {
     program: Program<f64>,
     recorded: Recorded,
@@ -118,7 +118,7 @@ impl Run {
         }
     }
 
-    /// What the parts wrote.
+    /// The outputs of the parts.
     fn outputs(&self) -> Vec<Vec<f64>> {
         let outputs = self.recorded.outputs.iter();
         outputs.map(|o| self.program.value(o.var()).to_vec()).collect()
@@ -245,8 +245,7 @@ proptest! {
         })?;
     }
 
-    /// A circuit without all that it does not use, against the masked model; that of all edges
-    /// against the plain one.
+    /// A specialised circuit against the masked model; that of all edges against the plain one.
     #[test]
     fn a_specialised_circuit_is_the_masked_model(
         config in config(), granularity in granularity(TIME), seed in 0..1000u64,
@@ -294,7 +293,8 @@ proptest! {
         }
     }
 
-    /// What a longer batch has computed serves its first examples: values, and what derivatives need.
+    /// What a longer batch has computed serves its first examples: values, and what derivatives
+    /// need.
     #[test]
     fn a_longer_batch_is_continued_with_the_same_bits(
         config in config(), granularity in granularity(TIME), seed in 0..1000u64,
@@ -339,7 +339,7 @@ proptest! {
         config in config(), granularity in granularity(TIME), seed in 0..1000u64,
         per_example in any::<bool>(), ones in any::<bool>(),
     ) {
-        // The rectifier has no derivative where a difference may step.
+        // The rectified linear unit has no derivative where a difference may step.
         let config = Config { activation: match config.activation {
             Activation::Relu => Activation::Tanh, other => other }, ..config };
         let model = Model::<f64>::random(&config, seed);
@@ -369,7 +369,7 @@ proptest! {
                     run.results().iter().sum()
                 };
                 // The error is h^4 times a fifth derivative, which is large where a norm divides by
-                // little, and the rounding of the results over h: one of these is right for it.
+                // little, plus the rounding of the results over h: one of these steps suits it.
                 let off = [1e-3, 1e-4, 1e-5].map(|step| {
                     let [a, b, c, d] = [-2.0 * step, -step, step, 2.0 * step].map(&mut at);
                     ((a - d + 8.0 * (c - b)) / (12.0 * step) - gradient[e]).abs()
@@ -387,7 +387,8 @@ proptest! {
         let model = Model::<f64>::random(&config, seed);
         let graph = Graph::of_transformer(&config, granularity);
         let (clean, corrupted) = (tokens(TIME, 1), tokens(TIME, 2));
-        let mut masked = Run::new(&model, &graph, &corrupted, Some(MaskShape { per_example: true }));
+        let shape = MaskShape { per_example: true };
+        let mut masked = Run::new(&model, &graph, &corrupted, Some(shape));
         let other = masked.outputs();
         masked.set_baselines(&other);
         masked.transformer.set_tokens(&mut masked.program, &clean);

@@ -1,5 +1,5 @@
-//! Transformers in other people's files against their numbers: GPT-2, GPT-NeoX and Llama of
-//! Hugging Face, and transformers that Tracr compiled, in TransformerLens' form.
+//! Transformers in foreign files against their reference logits: GPT-2, GPT-NeoX and Llama of
+//! Hugging Face, and transformers compiled by Tracr, in TransformerLens' form.
 //!
 //! transformers rounds parts of the last two to single precision: its figures are those of the
 //! [rounded](Config::rounded) configuration, and those of the plain one are doubles by NumPy, see
@@ -33,7 +33,7 @@ fn logits<T: Element>(model: &Model<T>, tokens: &[u32], batch: usize) -> Vec<f64
     program.value(out).iter().map(|x| x.to_f64()).collect()
 }
 
-/// The largest difference relative to the largest wanted number.
+/// The largest difference relative to the largest expected value.
 #[track_caller]
 fn difference(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len(), "lengths");
@@ -57,7 +57,7 @@ fn both(folder: &Path, of: impl Fn(&dyn Fn(&[u32], usize) -> Vec<f64>) -> f64) -
 
 #[test]
 fn hugging_face_agrees() {
-    // What rounding in transformers leaves.
+    // The rounding errors of transformers.
     for (name, theirs) in [("gpt-neox-tiny", 2e-8), ("llama-tiny", 5e-7)] {
         let folder = fixture(name);
         let read = |file: &str| Tensors::read(folder.join(file)).expect("a fixture");
@@ -75,7 +75,7 @@ fn hugging_face_agrees() {
         let (near, far) = (difference(&rounded, &expected), difference(&rounded, &exact));
         assert!(near < 1e-12 && far > 1e-9, "{name}, rounded: {near:e} {far:e}");
     }
-    // Nothing rotates and nothing is normed by its square at the first position.
+    // Nothing is rotated or normed by its square at the first position.
     let model = read_transformer::<f64>(&fixture("gpt-neox-tiny")).expect("a model");
     let file = Tensors::read(fixture("gpt-neox-tiny/expected.safetensors")).expect("a fixture");
     let (first, (shape, want)) = (tokens(&file).0[0], file.get_f64("logits").expect("logits"));
@@ -83,8 +83,8 @@ fn hugging_face_agrees() {
     assert!(apart < 1e-12, "{apart:e}");
 }
 
-/// `run` gives the numbers of transformers for its folders, and of doubles where it is asked to or
-/// the folder is somebody else's.
+/// `run` gives the logits of transformers for its folders, and those of doubles with `--exact` or
+/// for other folders.
 #[test]
 fn the_command_rounds_as_the_folders_owner() {
     let place = Place::new("");
@@ -162,7 +162,7 @@ fn folder(config: &str, tensors: &[Tensor]) -> tempfile::TempDir {
 
 const TOKENS: [u32; 12] = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8];
 
-/// Numbers of `[rows, columns]` turned round.
+/// The elements of `[rows, columns]` transposed.
 fn turned(numbers: &[f64], columns: usize) -> Vec<f64> {
     let rows = numbers.len() / columns;
     (0..numbers.len()).map(|i| numbers[i % rows * columns + i / rows]).collect()

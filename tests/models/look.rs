@@ -1,5 +1,5 @@
-//! `edgegrad look`: what it writes, against what other commands say and against a GPT-2 written down
-//! a second time, in plain loops from the tensors of its file.
+//! `edgegrad look`: its output against that of other commands and against a GPT-2 written a second
+//! time, in plain loops over the tensors of its file.
 
 use crate::common::Place;
 use edgegrad::files::safetensors::Tensors;
@@ -153,7 +153,7 @@ fn patterns_and_logits_are_those_of_plain_loops() {
     }
 }
 
-/// Single precision, sequences of several models: what a query takes adds up to 1 and lies behind it.
+/// Single precision, sequences of several models: attention of a query sums to 1 and is causal.
 #[test]
 fn rows_of_patterns_sum_to_one_and_are_causal() {
     let place = Place::new("");

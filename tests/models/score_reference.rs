@@ -45,7 +45,7 @@ fn check<T: Element>(tolerance: f64) {
         let (mut worst, mut size) = (0.0f64, 0.0f64);
         for (e, got) in got.iter().enumerate() {
             let want = want[&graph.edge(e).to_string()]["score"].as_f64().expect("a number");
-            // EAP-IG's scores rise with what removing the edge adds.
+            // EAP-IG's scores are positive where ablating the edge raises the metric.
             worst = worst.max((-got - want).abs());
             size = size.max(want.abs());
         }

@@ -1,5 +1,5 @@
-//! Models whose circuits are known: that those set by hand are what they say, that real patches find
-//! the circuits of compiled models, and where each kind of method is blind.
+//! Models with known circuits: hand-set ones compute what they claim, activation patching finds the
+//! circuits of compiled models, and each kind of method has its blind spots.
 
 use crate::common::Place;
 use edgegrad::attribution::interactions::{Relation, patched};
@@ -100,7 +100,7 @@ fn gates_are_written_the_same_again() {
     assert_eq!(sizes("two-hop"), (29, 7, PAIRS));
 }
 
-/// What gates say to clean and to corrupted sequences is what the pairs ask for.
+/// The outputs of gates for clean and corrupted sequences are the answers of the pairs.
 #[test]
 fn gates_do_what_they_say() {
     for &(name, kind) in GateKind::ALL {
@@ -125,8 +125,8 @@ fn gates_do_what_they_say() {
     }
 }
 
-/// The truth by its definition: `v(S)` is what the model gives with the edges of `S` clean; no edge
-/// outside of the truth ever changes it, and every true one does for some `S`.
+/// The truth by its definition: `v(S)` is the model's output with the edges of `S` clean; no false
+/// edge ever changes it, and every true one does for some `S`.
 #[test]
 fn true_edges_are_those_that_ever_matter() {
     for &(name, _) in GateKind::ALL {
@@ -171,8 +171,8 @@ fn true_edges_are_those_that_ever_matter() {
     }
 }
 
-/// Patching single edges shows the whole circuit where every true edge is needed, and what the
-/// descriptions say where it does not.
+/// Patching single edges shows the whole circuit if every true edge is needed, and otherwise what
+/// the descriptions claim.
 #[test]
 fn single_patches_see_what_is_needed() {
     for &(name, kind) in GateKind::ALL {
@@ -209,14 +209,14 @@ fn derivatives_see_what_is_not_saturated() {
         assert_eq!(seen(name, Method::Eap), ["m0->logits"], "{name}");
         assert_eq!(seen(name, Method::CleanCorrupted), ["m0->logits"], "{name}");
     }
-    // The first head's input has a slope although removing it changes nothing, and the second head
-    // none.
+    // The first head's input has a slope although ablating it changes nothing, and the second head
+    // has none.
     assert_eq!(seen("backup", Method::Eap), ["input->a0.h0<v>", "a0.h0->logits"]);
     // Neither queries nor keys, and what the first head carries is the second one's query.
     assert_eq!(seen("two-hop", Method::Eap), ["input->a1.h0<v>", "a1.h0->logits"]);
 }
 
-/// What derivatives and single patches miss, averages over sets of edges find.
+/// Averages over sets of edges find what derivatives and single patches miss.
 #[test]
 fn averages_over_sets_find_redundant_edges() {
     for (name, method) in [

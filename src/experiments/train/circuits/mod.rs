@@ -2,57 +2,60 @@
 //!
 //! # What is logged
 //!
-//! A *probe* is a fixed set of pairs, drawn once for each modulus: a sequence of the train set, and
-//! another one with another label that stands in for what is removed. (What a model has memorised
-//! is a circuit too, but on the test set nobody would see it.) The metric is the logit of the clean label minus that of the corrupted one, in the mean
-//! over pairs: `M(1)` for the model, `M(0)` for the corrupted run. The graph is that of
-//! [`Graph::of_pooled`] with neurons and positions apart, `E = 2 L + 1 + 2 F` edges. Every
-//! `train.circuit_every` steps, and at the end of the stage, one line of the kind `circuit` says
+//! Circuits are scored on a fixed set of pairs, drawn once for each modulus: a sequence of the
+//! training set, and another one with another label as the corrupted sequence. (Memorised sequences
+//! have circuits too, which the test set would not show.) The metric is the logit of the clean
+//! label minus that of the corrupted one, averaged over pairs: `M(1)` for the model, `M(0)` for the
+//! corrupted run. The graph is that of [`Graph::of_pooled`] with separate neurons and positions,
+//! `E = 2 L + 1 + 2 F` edges. Every `train.circuit_every` steps, and at the end of the stage, a
+//! line of the kind `circuit` records
 //!
-//! - the score of each edge: `M(1) - M(1 without e)`, by removing it for real;
-//! - the *circuit*: with edges in the order of falling `|score|`, the first `n` for which
+//! - the score of each edge: `M(1) - M(1 without e)`, by ablating it;
+//! - the *circuit*: with edges by decreasing `|score|`, the first `n` for which
 //!
 //!   ```text
 //!   faithfulness(n) = (M(first n edges) - M(0)) / (M(1) - M(0)) >= 0.95
 //!   ```
 //!
-//!   found by a search that takes faithfulness for growing with `n`. Where it is not, `n` is a
-//!   place where it crosses 0.95, not always the first. There is no circuit where `M(1) <= M(0)`:
-//!   the model does not prefer the right label yet;
-//! - what has changed since the log before: edges that came in (*reinforced*) and that dropped out
-//!   (*pruned*), and of those that stayed how many grew or shrank by more than a tenth, each
-//!   `|score|` taken as a share of all.
+//!   found by a search that assumes that faithfulness increases with `n`. If it does not, `n` is a
+//!   point where it crosses 0.95, not always the first. There is no circuit if `M(1) <= M(0)`: the
+//!   model does not prefer the right label yet;
+//! - the changes since the previous log: edges added (*reinforced*) and removed (*pruned*), and how
+//!   many of those that stayed grew or shrank by more than a tenth, each `|score|` as a share of
+//!   all.
 //!
-//! What a stage is probed with is in `circuits/probe-STAGE.json`: the names of the edges in the order
-//! of the scores, and the pairs. Lines hold the scores themselves, so that a resumed run finds what it compares with; a file for
-//! each log would have to be forced to the disk, which takes longer than the look.
+//! The pairs of a stage are in `circuits/probe-STAGE.json`, with the names of the edges in the
+//! order of the scores. Lines hold the scores themselves, so that a resumed run finds what it
+//! compares with; a file for each log would have to be synced to disk, which takes longer than the
+//! measurement.
 //!
 //! At the end of the run `circuits/summary.json` compares all logs with the last one and the
 //! circuits in which the stages end with each other.
 //!
-//! # Why real patches
+//! # Why activation patching
 //!
-//! First-order scores would cost two forward passes and one backward pass. Real patches are usually
-//! dear, `E` passes; but in this graph they are not, because every reader has one writer and the
-//! unembedding is linear. They cost a few batches, and do not fail where the softmax is saturated.
+//! First-order scores would cost two forward passes and one backward pass. Patching every edge
+//! usually costs `E` passes, but not in this graph, because every reader has one writer and the
+//! unembedding is linear. It costs a few batches, and does not fail where the softmax is saturated.
 //!
 //! On three models after a curriculum (d = 32, F = 128, E = 281, p = 4, 200 pairs, f64), Spearman's
-//! correlation of `|score|` with real patches, and the size of the circuit found from the scores:
+//! correlation of `|score|` with activation patching, and the size of the circuit found from the
+//! scores:
 //!
 //! | scores | all edges | edges at positions | edges in the circuit |
 //! | --- | --- | --- | --- |
-//! | real patches | 1 | 1 | 49, 121, 57 |
+//! | activation patching (`exact`) | 1 | 1 | 49, 121, 57 |
 //! | derivative at the model (`eap`) | 0.81, 0.84, 0.89 | 0.37, 0.10, 0.21 | 231, 213, 115 |
 //! | mean of both ends (`clean-corrupted`) | 0.84, 0.77, 0.91 | 0.39, 0.05, 0.22 | 175, 167, 146 |
 //! | `mask-ig`, 4 nodes | 0.90, 0.88, 0.93 | 0.75, 0.49, 0.55 | 101, 98, 60 |
 //!
 //! # What it costs
 //!
-//! With `circuit_every = 50`, one thread, no evaluations, in time of the processor against the same
-//! run without: 9 % for d = 2, F = 32, batches of 32 (26 us a step), 12 % for d = 32, F = 128,
-//! batches of 32, and less than the noise of the measurement for the full batch of 2048. The
-//! [default probe](super::config::Batch::default_probe) grows with the batch for that. Eight pairs,
-//! the least, rank coarsely; more of them cost in proportion.
+//! With `circuit_every = 50`, one thread, no evaluations, in CPU time relative to the same run
+//! without circuits: 9 % more for d = 2, F = 32, batches of 32 (26 us a step), 12 % for d = 32,
+//! F = 128, batches of 32, and less than the noise of the measurement for the full batch of 2048.
+//! The [default probe](super::config::Batch::default_probe) grows with the batch for that reason.
+//! Eight pairs, the minimum, rank coarsely; the cost is proportional to their number.
 
 mod patched;
 
