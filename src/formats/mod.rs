@@ -7,12 +7,16 @@
 //! | --- | --- | --- |
 //! | [`pairs`] | pairs of a clean and a corrupted sequence | people |
 //! | [`edge_name`] | the names of edges in all other files | `graph` |
+//! | [`edge_file`] | scores and circuits | `attribute`, `discover`, `tune` |
+//! | [`curves`], [`interactions`] | files of these commands | `evaluate --curve`, `interactions` |
 //! | [`metrics`], [`domain_scores`] | `metrics.jsonl` of a run | `train`, `pretrain` |
 //! | [`run_config`] | `config.toml` of a run: the keys that a report reads | `train` |
+//! | [`run_record`] | `run.json` of a run | `train` |
 //! | [`snapshot`] | `snapshots/` of a run | `train` |
 //! | [`circuit_pairs`], [`circuit_summary`] | `circuits/` of a run | `train` |
 //! | [`look`] | one pair as a language model reads it | `look` |
 //! | [`tuning_report`] | `report.json` of a tuned model | `tune`, `tune-compare` |
+//! | [`dynamics`] | `dynamics.json` of a tuned model | `tune` |
 //! | [`comparison`] | `comparison.json` of a grid | `tune-compare` |
 #![forbid(unsafe_code)]
 
