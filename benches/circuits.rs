@@ -18,7 +18,7 @@ use edgegrad::discovery::acdc;
 use edgegrad::discovery::select::{Rank, first, greedy};
 use edgegrad::graph::{Graph, Node};
 use edgegrad::nn::transformer::Config;
-use edgegrad::patching::behaviour::Probe;
+use edgegrad::patching::probe::Probe;
 use edgegrad::patching::running;
 use edgegrad::patching::running::Runner;
 use edgegrad::patching::subsets;

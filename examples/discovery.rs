@@ -25,7 +25,8 @@ fn main() -> Result<()> {
     // How far the logits of the right answers stand above those of the other input's, and how far all
     // logits are from the model's.
     let ask = |metric| -> Result<Behaviour<'_, f64>> {
-        let question = Question::new(metric, Positions::Asked, case.vocab_out(), &case.pairs)?;
+        let question =
+            Question::new(metric, Positions::Asked, case.model.vocab_out(), &case.pairs)?;
         Behaviour::new(&case.model, case.graph.clone(), &case.pairs, question, Baseline::Resample)
     };
     let (by_logits, by_distance) = (ask(Metric::LogitDiff)?, ask(Metric::L2)?);

@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
     ("files", &["simd", "error", "named"]),
     ("formats", &["files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
-    ("checkpoints", &["nn", "ops", "tensor", "simd", "files", "error", "named"]),
+    ("checkpoints", &["nn", "ops", "tensor", "simd", "formats", "files", "error", "named"]),
     (
         "graph",
         &[

@@ -1,7 +1,8 @@
 //! Any bytes, as a file of pairs: refused on one line, or pairs that every metric can be asked about.
 #![no_main]
 
-use edgegrad::patching::metric::{Measured, Metric, Positions, Question, Unembedding};
+use edgegrad::patching::measured::{Measured, Unembedding};
+use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::formats::pairs::{Asked, Bounds, Pair, Pairs};
 use edgegrad::named::Named;
 use edgegrad::tape::Tape;

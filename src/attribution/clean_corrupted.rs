@@ -3,7 +3,8 @@
 
 use super::{Progress, Scores};
 use crate::error::Result;
-use crate::patching::behaviour::{Behaviour, difference};
+use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::difference;
 use crate::simd::Element;
 
 /// The scores of all edges, `[E]`.

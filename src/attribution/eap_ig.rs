@@ -13,7 +13,8 @@
 use super::{Progress, Scores};
 use crate::error::Result;
 use crate::named::named;
-use crate::patching::behaviour::{Behaviour, difference};
+use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::difference;
 use crate::simd::Element;
 use crate::tape::Var;
 

@@ -11,7 +11,8 @@
 use super::eap_ig::Rule;
 use super::{Progress, Scores};
 use crate::error::Result;
-use crate::patching::behaviour::{Behaviour, difference};
+use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::difference;
 use crate::simd::Element;
 
 /// The scores of all edges, `[E]`, from `steps` steps for each part.

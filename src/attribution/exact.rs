@@ -12,7 +12,8 @@ use super::{Progress, Scores};
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
-use crate::patching::behaviour::{Behaviour, Probe};
+use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
 use std::time::Instant;
@@ -36,12 +37,8 @@ impl<'a, T: Element> Copies<'a, T> {
         let widest = b.graph.groups.iter().map(|g| g.edges().len()).max().unwrap_or(1);
         let batch = together * (room / together).min(widest);
         let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
-        let masks: Vec<_> = probe.masks().collect();
-        let plan = |&mask| {
-            let plan = probe.program.plan_forward(&[mask]);
-            plan.without(&probe.program, &probe.recorded.idle)
-        };
-        let plans = masks.iter().map(plan).collect();
+        let plan = |g| probe.plan_for(g).without(&probe.program, &probe.recorded.idle);
+        let plans = (0..b.graph.groups.len()).map(plan).collect();
         Ok(Copies { probe, plans, pairs, together })
     }
 
@@ -77,18 +74,12 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
             let clean = probe.results(block.len());
             // From the last group to the first, so that most steps are short ones first.
             for (g, group) in b.graph.groups.iter().enumerate().rev() {
-                let mask = probe.recorded.readings[g].mask.expect("recorded with masks");
-                let edges = group.edges();
-                let all: Vec<usize> = edges.clone().collect();
+                let all: Vec<usize> = group.edges().collect();
                 for chunk in all.chunks(at_once) {
-                    let place = |slot: usize, pair: usize, e: usize| {
-                        (slot * block.len() + pair) * edges.len() + (e - edges.start)
-                    };
                     let set = |probe: &mut Probe<T>, to: T| {
-                        let masks = probe.program.value_mut(mask);
                         for (slot, &e) in chunk.iter().enumerate() {
                             for pair in 0..block.len() {
-                                masks[place(slot, pair, e)] = to;
+                                probe.set_mask(slot * block.len() + pair, e, to);
                             }
                         }
                     };

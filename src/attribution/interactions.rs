@@ -18,7 +18,8 @@ use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::graph::MaskShape;
 use crate::nn::transformer;
-use crate::patching::behaviour::{Baseline, Behaviour, Probe};
+use crate::patching::behaviour::{Baseline, Behaviour};
+use crate::patching::probe::Probe;
 use crate::patching::subsets::values;
 use crate::tensor::{Buffer, Dual, Element};
 
@@ -104,14 +105,11 @@ pub fn hessian(
         probe.set_masks(Dual::ONE);
         probe.set_baselines(&b2, pairs);
         for (&i, row) in rows.iter().zip(&mut hessian) {
-            let (group, ..) = b.graph.place(i);
-            let mask = probe.recorded.readings[group].mask.expect("recorded with masks");
-            let at = i - b.graph.groups[group].first;
-            probe.program.value_mut(mask)[at] = Dual::new(1.0, 1.0);
+            probe.set_mask(0, i, Dual::new(1.0, 1.0));
             probe.program.forward();
             probe.backward();
             add_tangents(probe, row);
-            probe.program.value_mut(mask)[at] = Dual::ONE;
+            probe.set_mask(0, i, Dual::ONE);
             done += pairs.len() as f64 * b.weight() / rows.len() as f64;
             progress(done);
         }
@@ -121,10 +119,8 @@ pub fn hessian(
 }
 
 fn add_tangents(probe: &Probe<Dual<f64>>, row: &mut [f64]) {
-    let masks: Vec<_> = probe.masks().collect();
-    for (group, x) in probe.recorded.graph.groups.iter().zip(masks) {
-        let gradient = probe.program.grad(x);
-        row[group.edges()].iter_mut().zip(gradient).for_each(|(r, g)| *r += g.tangent);
+    for (edges, gradient) in probe.mask_gradients_of(0) {
+        row[edges].iter_mut().zip(gradient).for_each(|(r, g)| *r += g.tangent);
     }
 }
 

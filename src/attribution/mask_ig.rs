@@ -26,7 +26,8 @@ use super::{Completeness, Progress, Scores};
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
-use crate::patching::behaviour::{Behaviour, Probe};
+use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::Probe;
 use crate::simd::Element;
 
 /// The most nodes on the undivided way.
@@ -210,24 +211,15 @@ impl<T: Element> Way<T> {
     fn visit(&mut self, alphas: &[f64], mut each: impl FnMut(usize, Point, &[f64])) {
         self.nodes += alphas.len();
         let probe = &mut self.probe;
-        let masks: Vec<_> = probe.masks().collect();
         let mut gradient = vec![0.0; probe.recorded.graph.edges()];
         for (block, alphas) in alphas.chunks(probe.batch).enumerate() {
-            for &x in &masks {
-                let numbers = probe.program.value_mut(x);
-                let edges = numbers.len() / probe.batch;
-                for (numbers, &alpha) in numbers.chunks_exact_mut(edges).zip(alphas) {
-                    numbers.fill(T::from_f64(alpha));
-                }
-            }
+            probe.set_masks_by(alphas.len(), |i, _| T::from_f64(alphas[i]));
             probe.program.forward();
             probe.backward();
             let metrics = probe.results(alphas.len());
             for (i, (&alpha, metric)) in alphas.iter().zip(metrics).enumerate() {
-                for (group, &x) in probe.recorded.graph.groups.iter().zip(&masks) {
-                    let to = &mut gradient[group.edges()];
-                    let numbers = &probe.program.grad(x)[i * to.len()..][..to.len()];
-                    to.iter_mut().zip(numbers).for_each(|(g, n)| *g = n.to_f64());
+                for (edges, row) in probe.mask_gradients_of(i) {
+                    gradient[edges].iter_mut().zip(row).for_each(|(to, g)| *to = g.to_f64());
                 }
                 let slope = gradient.iter().sum();
                 let point = Point { alpha, metric: self.weight * metric, slope };

@@ -7,7 +7,8 @@ use super::mask_ig::gauss_legendre;
 use super::method::{Method, Options};
 use crate::error::Result;
 use crate::graph::MaskShape;
-use crate::patching::behaviour::{Behaviour, Probe, difference};
+use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::{Probe, difference};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::Var;
@@ -67,10 +68,10 @@ pub fn again<T: Element>(
             Method::Exact => {
                 let all = probe.total();
                 for (&e, found) in edges.iter().zip(&mut found) {
-                    set(probe, e, 0.0);
+                    probe.set_mask(0, e, T::ZERO);
                     probe.program.forward();
                     *found += all - probe.total();
-                    set(probe, e, 1.0);
+                    probe.set_mask(0, e, T::ONE);
                 }
             }
             Method::Eap => at_point(probe, 1.0, 1.0, &[]),
@@ -160,27 +161,19 @@ fn direct<T: Element>(probe: &mut Probe<T>, beyond: &[Vec<T>]) {
     }
 }
 
-fn set<T: Element>(probe: &mut Probe<T>, e: usize, mask: f64) {
-    let (group, ..) = probe.recorded.graph.place(e);
-    let x = probe.recorded.readings[group].mask.expect("recorded with masks");
-    let at = e - probe.recorded.graph.groups[group].first;
-    probe.program.value_mut(x)[at] = T::from_f64(mask);
-}
-
 /// The slope of the metric by the mask of edge `e` at `mask`, by a difference of fourth order. What
 /// writers add beyond their baselines and the variables `fixed` stay as they are, unless masks of 1
 /// are not what is asked for.
 fn slope<T: Element>(probe: &mut Probe<T>, e: usize, mask: f64, fixed: &[Var]) -> f64 {
     let (group, ..) = probe.recorded.graph.place(e);
-    let x = probe.recorded.readings[group].mask.expect("recorded with masks");
-    let mut plan = probe.program.plan_forward(&[x]).without(&probe.program, fixed);
+    let mut plan = probe.plan_for(group).without(&probe.program, fixed);
     if mask == 1.0 {
         plan = plan.without(&probe.program, &probe.recorded.idle);
     }
-    // The cube root of the rounding error, as a balance with the error of order h^4.
+    // The fifth root of the rounding error, as a balance with the error of order h^4.
     let h = T::EPSILON.powf(0.2);
     let mut at = |shift: f64| {
-        set(probe, e, mask + shift);
+        probe.set_mask(0, e, T::from_f64(mask + shift));
         probe.program.forward_from(&plan);
         probe.total()
     };

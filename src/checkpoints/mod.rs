@@ -26,6 +26,7 @@ mod write;
 use crate::error::{Error, Result};
 use crate::files::input;
 use crate::files::safetensors::Tensors;
+use crate::formats::pairs::Bounds;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
 use fields::Fields;
@@ -61,6 +62,25 @@ pub enum AnyModel<T: Element> {
         /// In the order of [`parameters`](pooled_model::Config::parameters).
         weights: Vec<Vec<T>>,
     },
+}
+
+impl<T: Element> AnyModel<T> {
+    /// What pairs may ask of it.
+    pub fn bounds(&self) -> Bounds {
+        match self {
+            AnyModel::Transformer(transformer::Model { config: c, .. }) => {
+                Bounds { vocab: c.vocab, vocab_out: c.vocab_out, context: c.context }
+            }
+            AnyModel::Pooled { config: c, .. } => {
+                Bounds { vocab: c.vocab, vocab_out: c.vocab, context: c.seq_len }
+            }
+        }
+    }
+
+    /// How many outputs it has at a position.
+    pub fn vocab_out(&self) -> usize {
+        self.bounds().vocab_out
+    }
 }
 
 /// The origin of `folder`, by its `config.json`.

@@ -1,7 +1,7 @@
 //! `edgegrad look`.
 
 use crate::cli::Dtype;
-use crate::cli::question::{bounds, named, names};
+use crate::cli::question::{named, names};
 use clap::Args;
 use edgegrad::attribution::look::look;
 use edgegrad::checkpoints;
@@ -62,7 +62,7 @@ impl Look {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         let model = AnyModel::Transformer(checkpoints::read_transformer::<T>(&self.model)?);
-        let bounds = bounds(&model);
+        let bounds = model.bounds();
         let words = Words::read(&self.model, bounds.vocab)?;
         let pairs = Pairs::read(&self.pairs, &bounds, None, Some(self.pair.saturating_add(1)))?;
         let Some(pair) = pairs.only(self.pair) else {

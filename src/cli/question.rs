@@ -7,11 +7,12 @@ use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::safetensors::Tensors;
-use edgegrad::formats::pairs::{Bounds, Pairs};
-use edgegrad::graph::{Granularity, Graph, Source, Start};
+use edgegrad::formats::pairs::Pairs;
+use edgegrad::graph::{Granularity, Source, Start};
 use edgegrad::named::Named;
 use edgegrad::nn::stream::Writer;
-use edgegrad::patching::behaviour::{Baseline, Behaviour, Extremes};
+use edgegrad::patching::batches::Extremes;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -112,7 +113,7 @@ impl Asked {
     pub(super) fn read<T: Element>(&self) -> Result<(AnyModel<T>, Pairs)> {
         let model = checkpoints::read::<T>(&self.model)?;
         let limit = self.limit.map(|n| n as usize);
-        let pairs = Pairs::read(&self.pairs, &bounds(&model), None, limit)?;
+        let pairs = Pairs::read(&self.pairs, &model.bounds(), None, limit)?;
         Ok((model, pairs))
     }
 
@@ -133,15 +134,8 @@ impl Asked {
             neurons: self.neurons,
             positions: self.positions.then(|| pairs[0].clean.len()),
         };
-        let (graph, vocab_out) = match model {
-            AnyModel::Transformer(m) => {
-                (Graph::of_transformer(&m.config, granularity), m.config.vocab_out)
-            }
-            AnyModel::Pooled { config, .. } => {
-                (Graph::of_pooled(config, granularity), config.vocab)
-            }
-        };
-        let question = Question::new(self.metric, self.at, vocab_out, pairs)?;
+        let question = Question::new(self.metric, self.at, model.vocab_out(), pairs)?;
+        let graph = model.graph(granularity);
         let mut b = Behaviour::new(model, graph, pairs, question, self.baseline)?;
         b.rows = self.rows as usize;
         match (&self.constants, self.baseline) {
@@ -198,20 +192,6 @@ impl Asked {
             self.metric.name(),
         );
         Ok(extremes)
-    }
-}
-
-/// What a model can be given and asked.
-pub(super) fn bounds<T: Element>(model: &AnyModel<T>) -> Bounds {
-    match model {
-        AnyModel::Transformer(m) => Bounds {
-            vocab: m.config.vocab,
-            vocab_out: m.config.vocab_out,
-            context: m.config.context,
-        },
-        AnyModel::Pooled { config, .. } => {
-            Bounds { vocab: config.vocab, vocab_out: config.vocab, context: config.seq_len }
-        }
     }
 }
 

@@ -302,7 +302,7 @@ fn figures<T: Element>(
 ) -> Result<Figures> {
     // Every model can be asked l2, and what knows no metric asks nothing.
     let metric = metric.unwrap_or(Metric::L2);
-    let question = Question::new(metric, Positions::Asked, case.vocab_out(), &case.pairs)?;
+    let question = Question::new(metric, Positions::Asked, case.model.vocab_out(), &case.pairs)?;
     let graph = case.graph.clone();
     let b = Behaviour::new(&case.model, graph, &case.pairs, question, Baseline::Resample)?;
     let (shown, mut progress) = bar(finder.name());

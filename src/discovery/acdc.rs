@@ -1,31 +1,24 @@
 //! ACDC: removes one edge after the other where nobody misses it (arXiv 2304.14997).
 //!
-//! From the logits backwards, each edge is removed for good if that makes the [`loss`] of the
+//! From the logits backwards, each edge is removed for good if that makes the [loss] of the
 //! mean metric grow by less than `tau`; otherwise it stays. Each step computes again only what
 //! depends on the reader. An edge whose reader no longer reaches the logits is removed without a
 //! run: what that reader computes is read by nobody.
 //!
 //! What ACDC finds depends on the order. Here it is: readers from the last to the first, and of each
 //! the writers from the last to the first, as in the authors' code.
+//!
+//! [loss]: crate::patching::metric::Metric::loss
 
 use super::connect::Flow;
 use crate::attribution::Progress;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
-use crate::patching::behaviour::{Behaviour, Probe};
-use crate::patching::metric::Metric;
+use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
-
-/// The metric as something to keep small: itself if it measures how wrong the model is (`nll`,
-/// `kl`, `l2`), minus itself if it measures how right it is.
-pub fn loss(metric: Metric, value: f64) -> f64 {
-    match metric {
-        Metric::LogitDiff | Metric::ProbDiff => -value,
-        Metric::Nll | Metric::Kl | Metric::L2 => value,
-    }
-}
 
 /// A batch of pairs under the masks that are decided so far.
 struct Batch<T> {
@@ -41,15 +34,8 @@ impl<T: Element> Batch<T> {
         let mut probe = Probe::new(b, pairs.len(), pairs[0].clean.len(), Some(shape))?;
         probe.ask(b, pairs);
         probe.set_baselines(b, pairs);
-        let masks: Vec<_> = probe.masks().collect();
-        let plans = masks.iter().map(|&mask| probe.program.plan_forward(&[mask])).collect();
+        let plans = (0..b.graph.groups.len()).map(|g| probe.plan_for(g)).collect();
         Ok(Batch { probe, plans, pairs: pairs.len() })
-    }
-
-    /// Sets mask `at` of group `g`; nothing is computed.
-    fn set(&mut self, g: usize, at: usize, to: T) {
-        let mask = self.probe.recorded.readings[g].mask.expect("recorded with masks");
-        self.probe.program.value_mut(mask)[at] = to;
     }
 
     /// Computes what depends on the masks of group `g`.
@@ -83,7 +69,7 @@ pub fn search<T: Element>(
         }
     }
     let loss = |batches: &[Batch<T>]| {
-        loss(metric, batches.iter().map(Batch::total).sum::<f64>() * b.weight())
+        metric.loss(batches.iter().map(Batch::total).sum::<f64>() * b.weight())
     };
     let mut now = loss(&batches);
     let mut kept = vec![true; b.graph.edges()];
@@ -93,7 +79,7 @@ pub fn search<T: Element>(
         // Whether the last run was of the masks as they are.
         let mut settled = true;
         for (at, e) in group.edges().enumerate().rev() {
-            batches.iter_mut().for_each(|batch| batch.set(g, at, T::ZERO));
+            batches.iter_mut().for_each(|batch| batch.probe.set_mask(0, e, T::ZERO));
             kept[e] = false;
             if matters[at / group.upstream.len()] {
                 batches.iter_mut().for_each(|batch| batch.run(g));
@@ -102,7 +88,7 @@ pub fn search<T: Element>(
                 if settled {
                     now = without;
                 } else {
-                    batches.iter_mut().for_each(|batch| batch.set(g, at, T::ONE));
+                    batches.iter_mut().for_each(|batch| batch.probe.set_mask(0, e, T::ONE));
                     kept[e] = true;
                 }
             }

@@ -254,8 +254,8 @@ mod tests {
     use super::super::compiled::{Setting, difference};
     use super::*;
     use crate::checkpoints::AnyModel;
-    use crate::patching::behaviour::Probe;
     use crate::patching::metric::Metric;
+    use crate::patching::probe::Probe;
     use crate::patching::subsets;
     use crate::rng::{Purpose, Rng};
 

@@ -16,10 +16,12 @@
 //!
 //! which is 32,491 for L = H = 12.
 
+use crate::checkpoints::AnyModel;
 use crate::formats::edge_name::{Edge, Input, Node, Port};
 use crate::nn::pooled;
 use crate::nn::stream::{Reader, Writer};
 use crate::nn::transformer::{Config, Positions};
+use crate::simd::Element;
 use std::ops::Range;
 
 /// The nodes that the stream starts with.
@@ -164,6 +166,16 @@ impl Builder {
 /// A list of a single range of columns.
 fn one(columns: Range<usize>) -> Vec<Range<usize>> {
     std::iter::once(columns).collect()
+}
+
+impl<T: Element> AnyModel<T> {
+    /// Its graph.
+    pub fn graph(&self, granularity: Granularity) -> Graph {
+        match self {
+            AnyModel::Transformer(model) => Graph::of_transformer(&model.config, granularity),
+            AnyModel::Pooled { config, .. } => Graph::of_pooled(config, granularity),
+        }
+    }
 }
 
 impl Graph {

@@ -14,7 +14,8 @@
 //! derivative vanishes where both agree. Ask for `kl` to learn by what Edge Pruning and optimal
 //! ablation learn by.
 
-use super::behaviour::{Behaviour, Probe};
+use super::behaviour::Behaviour;
+use super::probe::Probe;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
@@ -152,12 +153,6 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
 
     /// Sets the masks `[E]` of the loaded recording.
     pub(crate) fn set_masks(&mut self, masks: &[f64]) {
-        let groups = &self.b.graph.groups;
-        let probe = self.probe();
-        let vars: Vec<Var> = probe.masks().collect();
-        for (group, x) in groups.iter().zip(vars) {
-            let numbers = probe.program.value_mut(x).iter_mut();
-            numbers.zip(&masks[group.edges()]).for_each(|(to, &m)| *to = T::from_f64(m));
-        }
+        self.probe().set_masks_by(1, |_, e| T::from_f64(masks[e]));
     }
 }

@@ -19,15 +19,11 @@
 //! last of `-log p[t, clean token t + 1]`. A pair whose outputs differ nowhere has the `logit-diff`
 //! and the `prob-diff` 0.
 //!
-//! Logits are computed for the rows that are asked and no others; `logit-diff` computes only those of
-//! the tokens it compares.
+//! [`Measured`](super::measured::Measured) computes it.
 
 use crate::error::{Error, Result};
 use crate::formats::pairs::{Asked, Pair, Pairs};
 use crate::named::{Named, named};
-use crate::ops;
-use crate::simd::Element;
-use crate::tape::{Ids, Program, Tape, Var};
 
 named! {
     /// What a model's answer to a pair is worth.
@@ -62,6 +58,20 @@ impl Metric {
     pub fn needs_reference(self) -> bool {
         matches!(self, Metric::Kl | Metric::L2)
     }
+
+    /// What multiplies it into something to keep small: 1 if it measures how wrong the model is
+    /// (`nll`, `kl`, `l2`), -1 if it measures how right it is.
+    pub fn sign(self) -> f64 {
+        match self {
+            Metric::LogitDiff | Metric::ProbDiff => -1.0,
+            Metric::Nll | Metric::Kl | Metric::L2 => 1.0,
+        }
+    }
+
+    /// A value of it as something to keep small: `sign * value`.
+    pub fn loss(self, value: f64) -> f64 {
+        self.sign() * value
+    }
 }
 
 /// A metric of certain pairs, and the room that a program needs to ask any of them.
@@ -70,21 +80,21 @@ pub struct Question {
     metric: Metric,
     positions: Positions,
     /// The most positions it looks at in one pair (P); with [`Positions::All`] all there are.
-    rows: usize,
+    pub(super) rows: usize,
     /// The most logits it compares at one position (J).
-    each: usize,
+    pub(super) each: usize,
     /// Whether the model gives a number instead of labels.
-    numeric: bool,
+    pub(super) numeric: bool,
 }
 
 /// What a metric takes at one position.
-struct Ask {
-    position: usize,
+pub(super) struct Ask {
+    pub(super) position: usize,
     /// For `logit-diff` and `prob-diff` what is summed, for `nll` what is summed of `-log p`: an
     /// output and its factor.
-    taken: Vec<(u32, f64)>,
+    pub(super) taken: Vec<(u32, f64)>,
     /// For `kl` and `l2`: the factor of the position.
-    factor: f64,
+    pub(super) factor: f64,
 }
 
 impl Question {
@@ -150,7 +160,7 @@ impl Question {
     }
 
     /// What it takes of `pair`, by position in increasing order.
-    fn asks(&self, pair: &Pair) -> Vec<Ask> {
+    pub(super) fn asks(&self, pair: &Pair) -> Vec<Ask> {
         let take = |position: usize, taken| Ask { position, taken, factor: 0.0 };
         let even = |tokens: &[u32], total: f64| -> Vec<(u32, f64)> {
             let factor = total / tokens.len() as f64;
@@ -196,302 +206,6 @@ impl Question {
     }
 }
 
-/// What turns the last norm of the stream into logits: `x w' + bias`.
-#[derive(Clone, Copy, Debug)]
-pub struct Unembedding {
-    /// `[V, D]`.
-    pub w: Var,
-    /// `[V]`.
-    pub bias: Option<Var>,
-}
-
-/// A recorded metric of a batch of B pairs.
-///
-/// Before a pass, [`set_pairs`](Self::set_pairs), and for a metric that [is a distance from the clean
-/// run](Metric::needs_reference) [`set_reference`](Self::set_reference).
-#[derive(Clone, Debug)]
-pub struct Measured {
-    /// `[B]`, the metric of each pair; 0 where the batch has no pair.
-    pub per_example: Var,
-    /// `[]`, the sum over the pairs of each one's weight times its metric.
-    pub total: Var,
-    question: Question,
-    /// B.
-    batch: usize,
-    /// T.
-    length: usize,
-    /// Rows of each example (P).
-    rows: usize,
-    /// `[B]`.
-    weights: Var,
-    /// `[B P]`, which rows of `last` are looked at; not there if all are.
-    places: Option<Ids>,
-    form: Form,
-}
-
-/// The leaves of each metric, and the logits where all of a row are computed.
-#[derive(Clone, Copy, Debug)]
-enum Form {
-    /// `[B P, J]`: chosen logits, and the factor of each.
-    Picked { ids: Ids, factors: Var },
-    /// `[B P, V]`: the factor of each probability, or of each `-log p`.
-    Weighed { factors: Var },
-    /// The clean run's `[B P, V]` probabilities, the `[B P]` sums of `q log q`, and the `[B P]`
-    /// factors of positions.
-    Divergence { logits: Var, q: Var, information: Var, factors: Var },
-    /// The clean run's `[B P, V]` logits, and the `[B P]` factors of positions.
-    Distance { logits: Var, clean: Var, factors: Var },
-}
-
-impl Measured {
-    /// Records `question` of `last [B, T, D]`, the last norm of the stream.
-    ///
-    /// # Panics
-    /// If the shapes do not fit.
-    #[track_caller]
-    pub fn record<T: Element>(
-        tape: &mut Tape<T>,
-        question: Question,
-        last: Var,
-        unembedding: Unembedding,
-    ) -> Measured {
-        let shape = tape.shape(last).clone();
-        let &[batch, length, d] = shape.dims() else { panic!("a metric of {shape}") };
-        let Unembedding { w, bias } = unembedding;
-        let width = tape.shape(w).rows();
-        assert!(question.numeric == (width == 1), "a question for another model");
-        let mut x = tape.reshape(last, [batch * length, d]);
-        let (rows, places) = match question.positions {
-            Positions::All => (length, None),
-            Positions::Asked => {
-                let ids = tape.ids([batch * question.rows], batch * length);
-                x = ops::gather(tape, x, ids);
-                (question.rows, Some(ids))
-            }
-        };
-        let n = batch * rows;
-        // [B P] or [B P, ..]: what is summed for each example.
-        let (parts, form) = match question.metric {
-            Metric::LogitDiff => {
-                let ids = tape.ids([n, question.each], width);
-                let factors = tape.leaf("metric.factors", [n, question.each]);
-                let picked = ops::pick(tape, x, w, bias, ids);
-                (ops::mul(tape, picked, factors), Form::Picked { ids, factors })
-            }
-            Metric::ProbDiff => {
-                let factors = tape.leaf("metric.factors", [n, width]);
-                let logits = ops::linear(tape, x, w, bias);
-                let p = ops::softmax(tape, logits);
-                (ops::mul(tape, p, factors), Form::Weighed { factors })
-            }
-            Metric::Nll => {
-                let factors = tape.leaf("metric.factors", [n, width]);
-                let logits = ops::linear(tape, x, w, bias);
-                (ops::soft_cross_entropy(tape, logits, factors), Form::Weighed { factors })
-            }
-            Metric::Kl => {
-                let q = tape.leaf("metric.q", [n, width]);
-                let information = tape.leaf("metric.information", [n]);
-                let factors = tape.leaf("metric.factors", [n]);
-                let logits = ops::linear(tape, x, w, bias);
-                let cross = ops::soft_cross_entropy(tape, logits, q);
-                let kl = ops::add(tape, cross, information);
-                let form = Form::Divergence { logits, q, information, factors };
-                (ops::mul(tape, kl, factors), form)
-            }
-            Metric::L2 => {
-                let clean = tape.leaf("metric.clean", [n, width]);
-                let factors = tape.leaf("metric.factors", [n]);
-                let logits = ops::linear(tape, x, w, bias);
-                let off = ops::sub(tape, logits, clean);
-                let square = ops::mul(tape, off, off);
-                let square = ops::sum_axis(tape, square, 1);
-                (ops::mul(tape, square, factors), Form::Distance { logits, clean, factors })
-            }
-        };
-        let each = tape.shape(parts).len() / batch.max(1);
-        let parts = tape.reshape(parts, [batch, each]);
-        let per_example = ops::sum_axis(tape, parts, 1);
-        let weights = tape.leaf("metric.weights", [batch]);
-        let weighed = ops::mul(tape, per_example, weights);
-        let total = ops::sum(tape, weighed);
-        Measured { per_example, total, question, batch, length, rows, weights, places, form }
-    }
-
-    /// What was recorded.
-    pub fn question(&self) -> &Question {
-        &self.question
-    }
-
-    /// All its leaves: what [`plan_forward`](Program::plan_forward) has to be told if they are set
-    /// between two passes.
-    pub fn leaves(&self) -> Vec<Var> {
-        let mut leaves = vec![self.weights];
-        match self.form {
-            Form::Picked { factors, .. } | Form::Weighed { factors } => leaves.push(factors),
-            Form::Divergence { q, information, factors, .. } => {
-                leaves.extend([q, information, factors]);
-            }
-            Form::Distance { clean, factors, .. } => leaves.extend([clean, factors]),
-        }
-        leaves
-    }
-
-    /// Sets what is asked, and the weight of each pair in the total. Pairs may be fewer than the
-    /// batch and shorter than its sequences (they then stand at the beginning); what is left over
-    /// counts 0. Where the stream has one position for the whole sequence, as in the pooled model,
-    /// that is where a pair asks.
-    ///
-    /// A mean over more pairs than a batch holds is the sum of the totals of all batches, each pair
-    /// with the weight `1 / pairs`.
-    ///
-    /// # Panics
-    /// If a pair is none of those that the question was made for, there are more than B, or not a
-    /// weight for each.
-    #[track_caller]
-    pub fn set_pairs<T: Element>(
-        &self,
-        program: &mut Program<T>,
-        pairs: &[&Pair],
-        weights: &[f64],
-    ) {
-        assert_eq!(pairs.len(), weights.len(), "a weight for each pair");
-        assert!(pairs.len() <= self.batch, "{} pairs, a batch of {}", pairs.len(), self.batch);
-        let all = program.value_mut(self.weights);
-        all.fill(T::ZERO);
-        for (weight, &w) in all.iter_mut().zip(weights) {
-            *weight = T::from_f64(w);
-        }
-        // Each row that is looked at: its number among all rows, and what is taken there.
-        let mut asked: Vec<(usize, Ask)> = vec![];
-        for (b, pair) in pairs.iter().enumerate() {
-            let mut asks = self.question.asks(pair);
-            if self.length == 1 && pair.clean.len() > 1 {
-                // One answer for the whole sequence, which is what the last position asks for.
-                asks.drain(..asks.len().saturating_sub(1));
-                for ask in &mut asks {
-                    (ask.position, ask.factor) = (0, if ask.factor == 0.0 { 0.0 } else { 1.0 });
-                }
-            } else {
-                assert!(pair.clean.len() <= self.length, "a pair longer than {}", self.length);
-            }
-            assert!(asks.len() <= self.rows, "a pair of another question");
-            let rows = asks.into_iter().enumerate().map(|(i, ask)| {
-                let row = if self.places.is_some() { i } else { ask.position };
-                (b * self.rows + row, ask)
-            });
-            asked.extend(rows);
-        }
-        if let Some(places) = self.places {
-            program.fill_ids(places, |ids| {
-                // Rows that nobody asks for look at what is there in any case.
-                ids.fill(0);
-                for (row, ask) in &asked {
-                    ids[*row] = (row / self.rows * self.length + ask.position) as u32;
-                }
-            });
-        }
-        match self.form {
-            Form::Picked { ids, factors } => {
-                let each = self.question.each;
-                let fits = asked.iter().all(|(_, ask)| ask.taken.len() <= each);
-                assert!(fits, "a pair of another question");
-                program.fill_ids(ids, |ids| {
-                    ids.fill(0);
-                    for (row, ask) in &asked {
-                        for (id, &(taken, _)) in ids[row * each..].iter_mut().zip(&ask.taken) {
-                            *id = taken;
-                        }
-                    }
-                });
-                let factors = program.value_mut(factors);
-                factors.fill(T::ZERO);
-                for (row, ask) in &asked {
-                    let taken = ask.taken.iter().map(|&(_, factor)| T::from_f64(factor));
-                    factors[row * each..].iter_mut().zip(taken).for_each(|(f, x)| *f = x);
-                }
-            }
-            Form::Weighed { factors } => {
-                let width = program.shape(factors).last();
-                let factors = program.value_mut(factors);
-                factors.fill(T::ZERO);
-                for (row, ask) in &asked {
-                    for &(id, factor) in &ask.taken {
-                        factors[row * width + id as usize] += T::from_f64(factor);
-                    }
-                }
-            }
-            Form::Divergence { factors, .. } | Form::Distance { factors, .. } => {
-                let factors = program.value_mut(factors);
-                factors.fill(T::ZERO);
-                for (row, ask) in &asked {
-                    factors[*row] = T::from_f64(ask.factor);
-                }
-            }
-        }
-    }
-
-    /// The logits `[B P, V]` of the last pass at the rows that are asked: the reference of `kl` and
-    /// `l2`, if that pass was the clean run of the same pairs. Empty for the other metrics.
-    pub fn reference<T: Element>(&self, program: &Program<T>) -> Vec<T> {
-        match self.form {
-            Form::Divergence { logits, .. } | Form::Distance { logits, .. } => {
-                program.value(logits).to_vec()
-            }
-            Form::Picked { .. } | Form::Weighed { .. } => vec![],
-        }
-    }
-
-    /// Sets the clean run's logits, as [`reference`](Self::reference) gave them. They are a constant:
-    /// of dual numbers the value alone counts.
-    ///
-    /// # Panics
-    /// If the length differs.
-    #[track_caller]
-    pub fn set_reference<T: Element>(&self, program: &mut Program<T>, reference: &[T]) {
-        match self.form {
-            Form::Picked { .. } | Form::Weighed { .. } => {
-                assert!(reference.is_empty(), "a reference for a metric without one");
-            }
-            Form::Distance { clean, .. } => {
-                let clean = program.value_mut(clean);
-                assert_eq!(clean.len(), reference.len(), "the reference of another batch");
-                for (clean, x) in clean.iter_mut().zip(reference) {
-                    *clean = T::from_f64(x.to_f64());
-                }
-            }
-            Form::Divergence { q, information, .. } => {
-                let width = program.shape(q).last().max(1);
-                assert_eq!(
-                    program.value(q).len(),
-                    reference.len(),
-                    "the reference of another batch"
-                );
-                for (row, x) in reference.chunks_exact(width).enumerate() {
-                    // In double precision, whatever the model computes in.
-                    let largest = x.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
-                    let total: f64 = x.iter().map(|x| (x.to_f64() - largest).exp()).sum();
-                    let mut sum = 0.0;
-                    let q = &mut program.value_mut(q)[row * width..][..width];
-                    for (q, x) in q.iter_mut().zip(x) {
-                        let log = x.to_f64() - largest - total.ln();
-                        sum += log.exp() * log;
-                        *q = T::from_f64(log.exp());
-                    }
-                    program.value_mut(information)[row] = T::from_f64(sum);
-                }
-            }
-        }
-    }
-
-    /// Takes the last pass, which has to be the clean run, for the reference; does nothing for a
-    /// metric without one. What depends on it is as before until the next pass.
-    pub fn capture_reference<T: Element>(&self, program: &mut Program<T>) {
-        let reference = self.reference(program);
-        self.set_reference(program, &reference);
-    }
-}
-
 /// Checks that a metric can tell a circuit from nothing: `clean` and `corrupted` are its values with
 /// every edge and with none, one for each of `pairs`.
 ///
@@ -528,6 +242,3 @@ pub fn check(pairs: &Pairs, metric: Metric, clean: &[f64], corrupted: &[f64]) ->
     );
     Err(Error::input(place, message, "give pairs whose corruption changes the answer"))
 }
-
-#[cfg(test)]
-mod tests;

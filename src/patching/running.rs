@@ -5,8 +5,9 @@
 //! ([`subsets`]) but for the order of summation.
 
 use super::Progress;
-use super::behaviour::{Baseline, Behaviour, Probe};
-use super::metric::{Measured, Unembedding};
+use super::behaviour::{Baseline, Behaviour};
+use super::measured::{Measured, Unembedding};
+use super::probe::Probe;
 use super::subsets;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;

@@ -1,7 +1,8 @@
 //! The metric of sets of edges: those in a set carry the model, all others the baseline.
 
 use super::Progress;
-use super::behaviour::{Behaviour, Probe};
+use super::behaviour::Behaviour;
+use super::probe::Probe;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
@@ -152,16 +153,11 @@ impl<'p, T: Element> Recording<'p, T> {
                 self.loaded = Some(number);
             }
             for sets in sets.chunks(at_once) {
-                for (g, group) in b.graph.groups.iter().enumerate() {
-                    let mask = probe.recorded.readings[g].mask.expect("recorded with masks");
-                    let edges = group.edges();
-                    let masks = probe.program.value_mut(mask).chunks_exact_mut(edges.len());
-                    for (i, masks) in masks.enumerate().take(sets.len() * block.len()) {
-                        for (m, e) in masks.iter_mut().zip(edges.clone()) {
-                            *m = if member(sets[i / block.len()], e) { T::ONE } else { T::ZERO };
-                        }
-                    }
-                }
+                // Examples of one set share its masks.
+                let rows = if several { sets.len() * block.len() } else { 1 };
+                probe.set_masks_by(rows, |i, e| {
+                    if member(sets[i / block.len()], e) { T::ONE } else { T::ZERO }
+                });
                 probe.program.forward();
                 let results = probe.results(sets.len() * block.len());
                 for (&s, results) in sets.iter().zip(results.chunks(block.len())) {

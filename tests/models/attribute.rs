@@ -7,7 +7,7 @@ use edgegrad::attribution::{Scores, shapley, verify};
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::formats::EdgeFile;
-use edgegrad::formats::pairs::{Bounds, Pairs};
+use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::{Granularity, Graph, MaskShape, Start};
 use edgegrad::named::Named;
 use edgegrad::nn::transformer;
@@ -35,14 +35,14 @@ impl Setting {
     /// A model of the fixtures with its first pairs.
     fn fixture(name: &str, limit: usize) -> Setting {
         let model = checkpoints::read(&fixture(name)).expect("a model");
-        let bounds = bounds(&model);
+        let bounds = model.bounds();
         let file = fixture(name).join("pairs.jsonl");
         let pairs = Pairs::read(file, &bounds, None, Some(limit)).expect("pairs");
         Setting { model, pairs }
     }
 
     fn new(model: AnyModel<f64>, pairs: &str) -> Setting {
-        let pairs = Pairs::parse("pairs", pairs.as_bytes(), &bounds(&model), None, None);
+        let pairs = Pairs::parse("pairs", pairs.as_bytes(), &model.bounds(), None, None);
         Setting { model, pairs: pairs.expect("pairs") }
     }
 
@@ -107,10 +107,7 @@ impl Setting {
     }
 
     fn graph(&self, granularity: Granularity) -> Graph {
-        match &self.model {
-            AnyModel::Transformer(m) => Graph::of_transformer(&m.config, granularity),
-            AnyModel::Pooled { config, .. } => Graph::of_pooled(config, granularity),
-        }
+        self.model.graph(granularity)
     }
 
     fn ask(
@@ -120,7 +117,7 @@ impl Setting {
         at: Positions,
         baseline: Baseline,
     ) -> Behaviour<'_, f64> {
-        let Bounds { vocab_out, .. } = bounds(&self.model);
+        let vocab_out = self.model.vocab_out();
         let question = Question::new(metric, at, vocab_out, &self.pairs).expect("a question");
         let graph = self.graph(granularity);
         Behaviour::new(&self.model, graph, &self.pairs, question, baseline).expect("it fits")
@@ -138,19 +135,6 @@ impl Setting {
 const POOLED: &str = r#"{"clean": [0, 1, 2, 0], "corrupted": [2, 1, 1, 0], "answer": 1, "distractor": 2}
 {"clean": [2, 2, 1, 1], "corrupted": [2, 0, 1, 2], "answer": [0], "distractor": [1, 2]}
 "#;
-
-fn bounds(model: &AnyModel<f64>) -> Bounds {
-    match model {
-        AnyModel::Transformer(m) => Bounds {
-            vocab: m.config.vocab,
-            vocab_out: m.config.vocab_out,
-            context: m.config.context,
-        },
-        AnyModel::Pooled { config: c, .. } => {
-            Bounds { vocab: c.vocab, vocab_out: c.vocab, context: c.seq_len }
-        }
-    }
-}
 
 fn options(method: Method) -> Options {
     Options { tol: 1e-9, seed: 3, ..method.options() }
@@ -596,9 +580,7 @@ fn second_derivatives_are_differences_of_gradients() {
             b.batches(Some(MaskShape::default()), |probe, pairs| {
                 probe.set_masks(1.0);
                 probe.set_baselines(&b, pairs);
-                let (group, ..) = b.graph.place(e);
-                let mask = probe.recorded.readings[group].mask.expect("masks");
-                probe.program.value_mut(mask)[e - b.graph.groups[group].first] += shift;
+                probe.set_mask(0, e, 1.0 + shift);
                 probe.program.forward();
                 probe.backward();
                 sum.iter_mut().zip(probe.mask_gradients()).for_each(|(s, g)| *s += g);

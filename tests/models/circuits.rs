@@ -9,7 +9,7 @@ use edgegrad::discovery::connect::{Flow, connected};
 use edgegrad::discovery::faithfulness::{Ends, FRACTIONS, curves};
 use edgegrad::discovery::select::{Rank, first, greedy};
 use edgegrad::formats::EdgeFile;
-use edgegrad::formats::pairs::{Bounds, Pairs};
+use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::{Granularity, Graph, Node, Start};
 use edgegrad::nn::transformer::Config;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
@@ -37,11 +37,7 @@ fn numbers(list: &Value) -> Vec<f64> {
 /// A model of the fixtures with its pairs.
 fn setting(name: &str) -> (AnyModel<f64>, Pairs) {
     let model = checkpoints::read::<f64>(&fixture(name)).expect("a model");
-    let AnyModel::Transformer(m) = &model else { panic!("a transformer") };
-    let config = &m.config;
-    let bounds =
-        Bounds { vocab: config.vocab, vocab_out: config.vocab_out, context: config.context };
-    let pairs = Pairs::read(fixture(name).join("pairs.jsonl"), &bounds, None, None);
+    let pairs = Pairs::read(fixture(name).join("pairs.jsonl"), &model.bounds(), None, None);
     (model, pairs.expect("pairs"))
 }
 
@@ -52,9 +48,8 @@ fn ask<'a>(
     baseline: Baseline,
     start: Start,
 ) -> Behaviour<'a, f64> {
-    let AnyModel::Transformer(m) = model else { panic!("a transformer") };
-    let graph = Graph::of_transformer(&m.config, Granularity { start, ..Default::default() });
-    let question = Question::new(metric, Positions::Asked, m.config.vocab_out, pairs);
+    let graph = model.graph(Granularity { start, ..Default::default() });
+    let question = Question::new(metric, Positions::Asked, model.vocab_out(), pairs);
     Behaviour::new(model, graph, pairs, question.expect("a question"), baseline).expect("fits")
 }
 
@@ -171,7 +166,7 @@ fn a_circuit_by_itself_is_the_masked_model() {
 fn plain_acdc(b: &Behaviour<'_, f64>, tau: f64) -> Vec<bool> {
     let value = |kept: &[bool]| {
         let values = subsets::values(b, 1, |_, e| kept[e], &mut |_| {}).expect("memory");
-        acdc::loss(b.question.metric(), values[0])
+        b.question.metric().loss(values[0])
     };
     let mut kept = vec![true; b.graph.edges()];
     let mut now = value(&kept);

@@ -38,7 +38,7 @@ fn first_pairs(mut case: Case<f64>, limit: usize) -> Case<f64> {
 }
 
 fn behaviour(case: &Case<f64>, metric: Metric) -> Behaviour<'_, f64> {
-    let question = Question::new(metric, Positions::Asked, case.vocab_out(), &case.pairs);
+    let question = Question::new(metric, Positions::Asked, case.model.vocab_out(), &case.pairs);
     let question = question.expect("a question");
     Behaviour::new(&case.model, case.graph.clone(), &case.pairs, question, Baseline::Resample)
         .expect("a behaviour")

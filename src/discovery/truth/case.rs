@@ -7,7 +7,7 @@ use crate::checkpoints;
 use crate::checkpoints::AnyModel;
 use crate::error::{Error, Result};
 use crate::formats::EdgeFile;
-use crate::formats::pairs::{Bounds, Pairs};
+use crate::formats::pairs::Pairs;
 use crate::graph::{Granularity, Graph};
 use crate::simd::Element;
 use std::path::{Path, PathBuf};
@@ -36,19 +36,8 @@ impl<T: Element> Case<T> {
     /// When a file is missing or damaged, or the circuit is that of another model or holds no edge.
     pub fn read(folder: &Path) -> Result<Case<T>> {
         let model = checkpoints::read::<T>(folder)?;
-        let granularity = Granularity::default();
-        let (bounds, graph) = match &model {
-            AnyModel::Transformer(m) => {
-                let c = &m.config;
-                let bounds = Bounds { vocab: c.vocab, vocab_out: c.vocab_out, context: c.context };
-                (bounds, Graph::of_transformer(c, granularity))
-            }
-            AnyModel::Pooled { config: c, .. } => {
-                let bounds = Bounds { vocab: c.vocab, vocab_out: c.vocab, context: c.seq_len };
-                (bounds, Graph::of_pooled(c, granularity))
-            }
-        };
-        let pairs = Pairs::read(folder.join("pairs.jsonl"), &bounds, None, None)?;
+        let graph = model.graph(Granularity::default());
+        let pairs = Pairs::read(folder.join("pairs.jsonl"), &model.bounds(), None, None)?;
         let file = EdgeFile::read(folder.join(CIRCUIT))?;
         let truth = graph.circuit_in(&file)?;
         if !truth.contains(&true) {
@@ -62,14 +51,6 @@ impl<T: Element> Case<T> {
     /// The number of true edges.
     pub fn true_edges(&self) -> usize {
         self.truth.iter().filter(|&&is| is).count()
-    }
-
-    /// Numbers that the model gives at each position.
-    pub fn vocab_out(&self) -> usize {
-        match &self.model {
-            AnyModel::Transformer(m) => m.config.vocab_out,
-            AnyModel::Pooled { config, .. } => config.vocab,
-        }
     }
 }
 

@@ -1,5 +1,7 @@
+use super::super::metric::check;
 use super::*;
-use crate::formats::pairs::Bounds;
+use crate::formats::pairs::{Bounds, Pairs};
+use crate::named::Named;
 use crate::tape::gradcheck::Points;
 use crate::tensor::Dual;
 

@@ -1,0 +1,138 @@
+//! A behaviour run over all its pairs, a batch at a time: the means that some baselines are, and the
+//! metric of the clean and the corrupted runs.
+
+use super::behaviour::{Baseline, Behaviour};
+use super::metric;
+use super::metric::Question;
+use super::probe::Probe;
+use crate::checkpoints::AnyModel;
+use crate::error::Result;
+use crate::formats::pairs::{Pair, Pairs};
+use crate::graph::{Graph, MaskShape};
+use crate::simd::Element;
+
+/// The metric of all pairs with nothing removed and on the corrupted sequences, in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extremes {
+    /// With nothing removed.
+    pub clean: Vec<f64>,
+    /// On the corrupted sequences.
+    pub corrupted: Vec<f64>,
+}
+
+impl Extremes {
+    /// The means over pairs.
+    pub fn means(&self) -> (f64, f64) {
+        let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
+        (mean(&self.clean), mean(&self.corrupted))
+    }
+}
+
+impl<'a, T: Element> Behaviour<'a, T> {
+    /// A behaviour; means are taken where the baseline needs them.
+    ///
+    /// # Errors
+    /// If a graph of positions meets sequences of several lengths, the sequences are not those of a
+    /// pooled model, or there are more edges than memory.
+    pub fn new(
+        model: &'a AnyModel<T>,
+        graph: Graph,
+        pairs: &'a Pairs,
+        question: Question,
+        baseline: Baseline,
+    ) -> Result<Self> {
+        let mut b = Behaviour::checked(model, graph, pairs, question, baseline)?;
+        if matches!(baseline, Baseline::Mean | Baseline::MeanPerPosition) {
+            b.fixed = b.take_means()?;
+        }
+        Ok(b)
+    }
+
+    /// Runs `each` on batches of pairs that together are all, each with a recording of the model in
+    /// which the metric is asked of the batch and nothing is computed yet.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    pub fn batches(
+        &self,
+        masks: Option<MaskShape>,
+        mut each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
+    ) -> Result<()> {
+        for group in self.lengths() {
+            let time = group[0].clean.len();
+            let batch = (self.rows / time.max(1)).clamp(1, group.len());
+            let mut probe = Probe::new(self, batch, time, masks)?;
+            for pairs in group.chunks(batch) {
+                probe.ask(self, pairs);
+                each(&mut probe, pairs)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The metric of every pair on its clean and on its corrupted sequence.
+    ///
+    /// # Errors
+    /// If one is not a number, or if both are equal on average: then there is nothing to divide.
+    pub fn extremes(&self) -> Result<Extremes> {
+        let mut found = Extremes::default();
+        found.clean.resize(self.pairs.len(), 0.0);
+        found.corrupted.resize(self.pairs.len(), 0.0);
+        self.batches(None, |probe, pairs| {
+            let place = |pair: &Pair| self.pairs.index(pair);
+            probe.run_clean(pairs);
+            for (pair, x) in pairs.iter().zip(probe.results(pairs.len())) {
+                found.clean[place(pair)] = x;
+            }
+            probe.run_corrupted(pairs);
+            for (pair, x) in pairs.iter().zip(probe.results(pairs.len())) {
+                found.corrupted[place(pair)] = x;
+            }
+            Ok(())
+        })?;
+        metric::check(self.pairs, self.question.metric(), &found.clean, &found.corrupted)?;
+        Ok(found)
+    }
+
+    fn take_means(&self) -> Result<Vec<Vec<T>>> {
+        let longest = self.pairs.longest();
+        let placed = self.baseline == Baseline::MeanPerPosition;
+        // Sums in double precision by output, position and channel; streams of one position have one.
+        let mut sums: Vec<Vec<f64>> = vec![];
+        let mut counts: Vec<Vec<f64>> = vec![];
+        let mut widths = vec![];
+        self.batches(None, |probe, pairs| {
+            probe.run_clean(pairs);
+            let outputs = probe.recorded.outputs.clone();
+            for (i, output) in outputs.iter().enumerate() {
+                let dims = probe.program.shape(output.var()).dims().to_vec();
+                let (time, n) = (dims[1], dims[2]);
+                if sums.len() <= i {
+                    sums.push(vec![0.0; longest * n]);
+                    counts.push(vec![0.0; longest]);
+                    widths.push(n);
+                }
+                let value = probe.program.value(output.var());
+                for (row, numbers) in value.chunks_exact(n).take(pairs.len() * time).enumerate() {
+                    let t = row % time;
+                    counts[i][t] += 1.0;
+                    let to = &mut sums[i][t * n..(t + 1) * n];
+                    to.iter_mut().zip(numbers).for_each(|(s, x)| *s += x.to_f64());
+                }
+            }
+            Ok(())
+        })?;
+        let mean = |(i, sums): (usize, &Vec<f64>)| -> Vec<T> {
+            let n = widths[i];
+            if placed {
+                let at = |j: usize| T::from_f64(sums[j] / counts[i][j / n].max(1.0));
+                return (0..sums.len()).map(at).collect();
+            }
+            let count: f64 = counts[i].iter().sum();
+            (0..n)
+                .map(|j| T::from_f64(sums.iter().skip(j).step_by(n).sum::<f64>() / count))
+                .collect()
+        };
+        Ok(sums.iter().enumerate().map(mean).collect())
+    }
+}

@@ -1,0 +1,333 @@
+//! A behaviour recorded for batches of pairs of one length: runs of the model, its masks, baselines and
+//! outputs. Every method drives one.
+
+use super::behaviour::{Baseline, Behaviour};
+use super::measured::{Measured, Unembedding};
+use super::memory;
+use crate::checkpoints::AnyModel;
+use crate::error::Result;
+use crate::formats::pairs::Pair;
+use crate::graph::pooled as pooled_graph;
+use crate::graph::pooled::Pooled;
+use crate::graph::{MaskShape, Recorded, Recorder};
+use crate::nn::transformer::Transformer;
+use crate::simd::Element;
+use crate::tape::{BackwardPlan, ForwardPlan, Ids, Program, Tape, Var};
+use crate::tensor::Buffer;
+use std::ops::Range;
+
+/// A recording of a behaviour for batches of pairs of one length.
+pub struct Probe<T> {
+    /// The model and the metric.
+    pub program: Program<T>,
+    /// Its edges.
+    pub recorded: Recorded,
+    /// The metric.
+    pub measured: Measured,
+    /// Pairs in a batch.
+    pub batch: usize,
+    tokens: Ids,
+    /// Rows of masks: B if each example has its own, 1 if all share them, 0 without masks.
+    mask_rows: usize,
+    /// For few rows.
+    both: Option<Both<T>>,
+    /// The reverse pass to [`Recorded::wanted`], or to the masks.
+    plan: BackwardPlan,
+}
+
+/// Up to this many rows a pass takes as long as reading the weights does, and two passes are better
+/// done at once.
+const FEW_ROWS: usize = 64;
+
+/// The model without the metric on the clean and then on the corrupted sequences of a batch.
+struct Both<T> {
+    program: Program<T>,
+    tokens: Ids,
+    /// What the parts write.
+    outputs: Vec<Var>,
+    /// Whether its numbers are with the probe.
+    lent: bool,
+}
+
+impl<T: Element> Both<T> {
+    fn record(behaviour: &Behaviour<'_, T>, batch: usize, time: usize) -> Option<Self> {
+        let AnyModel::Transformer(model) = behaviour.model else { return None };
+        if behaviour.baseline != Baseline::Resample || batch * time > FEW_ROWS {
+            return None;
+        }
+        let mut tape = Tape::new();
+        let mut recorder = Recorder::new(&behaviour.graph, None);
+        let t = Transformer::record(&mut tape, &model.config, 2 * batch, time, &mut recorder);
+        let outputs = recorder.outputs.iter().map(|o| o.var()).collect();
+        t.give_weights(&mut tape, &model.weights);
+        let program = tape.finish();
+        Some(Both { program, tokens: t.tokens, outputs, lent: false })
+    }
+}
+
+impl<T: Element> Probe<T> {
+    /// Records `behaviour` for `batch` pairs of `time` tokens.
+    ///
+    /// # Errors
+    /// If there is not enough memory for it.
+    pub fn new(
+        behaviour: &Behaviour<'_, T>,
+        batch: usize,
+        time: usize,
+        masks: Option<MaskShape>,
+    ) -> Result<Self> {
+        let mut tape = Tape::new();
+        let mut recorder = Recorder::new(&behaviour.graph, masks);
+        let (parameters, tokens, last, unembedding, weights) = match behaviour.model {
+            AnyModel::Transformer(model) => {
+                let t = Transformer::record(&mut tape, &model.config, batch, time, &mut recorder);
+                let (w, bias) = t.unembedding();
+                let unembedding = Unembedding { w, bias };
+                (t.parameters, t.tokens, t.last, unembedding, model.weights.clone())
+            }
+            AnyModel::Pooled { config, weights } => {
+                let p = Pooled::record(&mut tape, config, batch, &mut recorder);
+                let unembedding = Unembedding { w: p.unembedding, bias: None };
+                let numbers: Vec<&[T]> = weights.iter().map(|w| &**w).collect();
+                let weights = pooled_graph::fused(config, &numbers);
+                let weights = weights.iter().map(|w| Buffer::from(&w[..])).collect();
+                (p.parameters, p.tokens, p.last, unembedding, weights)
+            }
+        };
+        let measured = Measured::record(&mut tape, behaviour.question, last, unembedding);
+        let recorded = Recorded::from(recorder);
+        // Weights are there already, and the gradients that are kept take about as much as values.
+        let weights_bytes: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
+        let needed = 2 * (tape.bytes() - weights_bytes * size_of::<T>() as u128);
+        let help = || {
+            // Half of what is free: what else is there grows a little with it.
+            let share = memory::free().map_or(0.0, |free| free as f64 / (2 * needed) as f64);
+            match (batch as f64 * share) as usize {
+                0 => "give shorter sequences, or a coarser graph".into(),
+                fits => format!("compute less at a time: with --rows {}", fits * time),
+            }
+        };
+        memory::check(&format!("{batch} x {time} tokens"), needed, help)?;
+        for (&x, numbers) in parameters.iter().zip(weights) {
+            tape.give(x, numbers);
+        }
+        let mut program = tape.finish();
+        let vars: Vec<Var> = recorded.readings.iter().filter_map(|r| r.mask).collect();
+        for &x in &vars {
+            program.value_mut(x).fill(T::ONE);
+        }
+        let masked = !vars.is_empty();
+        let wanted = if !masked { recorded.wanted() } else { vars };
+        let plan = program.plan_backward(measured.total, &wanted);
+        let both = if masked { None } else { Both::record(behaviour, batch, time) };
+        let mask_rows = masks.map_or(0, |shape| if shape.per_example { batch } else { 1 });
+        Ok(Probe { program, recorded, measured, batch, tokens, mask_rows, both, plan })
+    }
+
+    /// The masks of all groups of readers.
+    pub fn masks(&self) -> impl Iterator<Item = Var> + '_ {
+        self.recorded.readings.iter().filter_map(|r| r.mask)
+    }
+
+    /// The masks of a group of readers: `[rows, edges of the group]`.
+    fn mask(&self, group: usize) -> Var {
+        self.recorded.readings[group].mask.expect("recorded with masks")
+    }
+
+    /// Sets all masks of all examples to `mask`.
+    pub fn set_masks(&mut self, mask: T) {
+        for x in self.masks().collect::<Vec<_>>() {
+            self.program.value_mut(x).fill(mask);
+        }
+    }
+
+    /// Sets the mask of edge `edge` of example `example`; where all examples share their masks, that is
+    /// example 0. Nothing is computed: [`plan_for`](Self::plan_for) says what depends on it.
+    ///
+    /// # Panics
+    /// If there is no such edge or example, or the recording has no masks.
+    pub fn set_mask(&mut self, example: usize, edge: usize, mask: T) {
+        let (group, ..) = self.recorded.graph.place(edge);
+        let edges = self.recorded.graph.groups[group].edges();
+        let x = self.mask(group);
+        self.program.value_mut(x)[example * edges.len() + (edge - edges.start)] = mask;
+    }
+
+    /// Sets the masks of the first `examples` examples, each to what `mask` says of an example and an
+    /// edge.
+    ///
+    /// # Panics
+    /// If there are fewer examples with masks of their own, or the recording has no masks.
+    pub fn set_masks_by(&mut self, examples: usize, mask: impl Fn(usize, usize) -> T) {
+        assert!(examples <= self.mask_rows, "masks of {examples} examples");
+        for g in 0..self.recorded.graph.groups.len() {
+            let (x, edges) = (self.mask(g), self.recorded.graph.groups[g].edges());
+            let rows = self.program.value_mut(x).chunks_exact_mut(edges.len().max(1));
+            for (example, row) in rows.enumerate().take(examples) {
+                for (to, e) in row.iter_mut().zip(edges.clone()) {
+                    *to = mask(example, e);
+                }
+            }
+        }
+    }
+
+    /// What depends on the masks of a group of readers.
+    ///
+    /// # Panics
+    /// If there is no such group, or the recording has no masks.
+    pub fn plan_for(&self, group: usize) -> ForwardPlan {
+        self.program.plan_forward(&[self.mask(group)])
+    }
+
+    /// Asks the metric of `pairs`; nothing is computed yet but what the metric refers to. With fewer
+    /// pairs than the batch has room for, the first is repeated and counts nothing.
+    pub fn ask(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) {
+        let weights = vec![behaviour.weight(); pairs.len()];
+        self.measured.set_pairs(&mut self.program, pairs, &weights);
+        if behaviour.question.metric().needs_reference() {
+            self.run_clean(pairs);
+            self.measured.capture_reference(&mut self.program);
+        }
+    }
+
+    fn run(&mut self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) {
+        let list = self.list(pairs, tokens);
+        self.program.set_ids(self.tokens, &list);
+        self.program.forward();
+    }
+
+    /// The tokens of a whole batch; with fewer pairs, the first is repeated.
+    pub fn list(&self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) -> Vec<u32> {
+        let pair = |i: usize| pairs.get(i).unwrap_or(&pairs[0]);
+        (0..self.batch).flat_map(|i| tokens(pair(i))).copied().collect()
+    }
+
+    /// Computes the model on the clean sequences; returns what stands in for all parts, as
+    /// [`baselines`](Self::baselines) does.
+    pub fn run_clean_beside_baselines(
+        &mut self,
+        behaviour: &Behaviour<'_, T>,
+        pairs: &[&Pair],
+    ) -> Vec<Vec<T>> {
+        let Some(mut both) = self.both.take() else {
+            let baselines = self.baselines(behaviour, pairs);
+            self.run_clean(pairs);
+            return baselines;
+        };
+        if both.lent {
+            self.program.exchange(&mut both.program);
+        }
+        let clean = self.list(pairs, |p| &p.clean);
+        let corrupted = self.list(pairs, |p| &p.corrupted);
+        both.program.set_ids(both.tokens, &[&clean[..], &corrupted[..]].concat());
+        both.program.forward();
+        let values = both.outputs.iter().map(|&x| both.program.value(x));
+        let baselines = values.map(|x| x[x.len() / 2..].to_vec()).collect();
+        self.program.set_ids(self.tokens, &clean);
+        self.program.continue_from(&mut both.program);
+        both.lent = true;
+        self.both = Some(both);
+        baselines
+    }
+
+    /// Computes the model on the clean sequences.
+    pub fn run_clean(&mut self, pairs: &[&Pair]) {
+        self.run(pairs, |p| &p.clean);
+    }
+
+    /// Computes the model on the corrupted sequences.
+    pub fn run_corrupted(&mut self, pairs: &[&Pair]) {
+        self.run(pairs, |p| &p.corrupted);
+    }
+
+    /// The metric of the first `n` examples.
+    pub fn results(&self, n: usize) -> Vec<f64> {
+        self.program.value(self.measured.per_example)[..n].iter().map(|x| x.to_f64()).collect()
+    }
+
+    /// The weighted sum of the metrics.
+    pub fn total(&self) -> f64 {
+        self.program.value(self.measured.total)[0].to_f64()
+    }
+
+    /// What all parts wrote, in the order of the graph's sources.
+    pub fn outputs(&self) -> Vec<Vec<T>> {
+        let outputs = self.recorded.outputs.iter();
+        outputs.map(|o| self.program.value(o.var()).to_vec()).collect()
+    }
+
+    /// What stands in for all parts. For [`Baseline::Resample`] the model is then computed on the
+    /// corrupted sequences; otherwise nothing changes.
+    pub fn baselines(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) -> Vec<Vec<T>> {
+        if behaviour.baseline == Baseline::Resample {
+            self.run_corrupted(pairs);
+            return self.outputs();
+        }
+        let shapes = self.recorded.outputs.iter().map(|o| self.program.shape(o.var()));
+        shapes
+            .enumerate()
+            .map(|(i, shape)| match behaviour.baseline {
+                Baseline::Zero | Baseline::Resample => vec![T::ZERO; shape.len()],
+                Baseline::Mean | Baseline::Constant | Baseline::Optimal => {
+                    let row = &behaviour.fixed[i];
+                    row.iter().copied().cycle().take(shape.len()).collect()
+                }
+                Baseline::MeanPerPosition => {
+                    let one = &behaviour.fixed[i][..shape.len() / shape.dims()[0]];
+                    one.iter().copied().cycle().take(shape.len()).collect()
+                }
+            })
+            .collect()
+    }
+
+    /// Puts source `w` at the point `alpha` of the way from its baseline to what it adds `beyond`; what
+    /// depends on it is not computed again.
+    pub fn lead(&mut self, w: usize, alpha: f64, baselines: &[Vec<T>], beyond: &[Vec<T>]) {
+        let x = self.recorded.outputs[w].var();
+        let led = self.program.value_mut(x).iter_mut().zip(&baselines[w]).zip(&beyond[w]);
+        led.for_each(|((x, &b), &d)| *x = T::from_f64(alpha).mul_add(d, b));
+    }
+
+    /// Computes all baselines into the recording's leaves, and then the clean run with its masks.
+    pub fn set_baselines(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) {
+        let numbers = self.baselines(behaviour, pairs);
+        for (i, numbers) in numbers.iter().enumerate() {
+            let x = self.recorded.baselines[i];
+            self.program.set(x, numbers);
+        }
+        self.run_clean(pairs);
+    }
+
+    /// The reverse pass from the weighted sum of the metrics: to what readers see or, in a
+    /// recording with masks, to the masks.
+    pub fn backward(&mut self) {
+        self.program.backward(&self.plan);
+    }
+
+    /// The gradients of the masks of one example, or of those that all share: for each group of
+    /// readers its edges and a gradient for each.
+    pub fn mask_gradients_of(&self, example: usize) -> impl Iterator<Item = (Range<usize>, &[T])> {
+        self.recorded.graph.groups.iter().zip(self.masks()).map(move |(group, x)| {
+            let edges = group.edges();
+            let row = &self.program.grad(x)[example * edges.len()..][..edges.len()];
+            (edges, row)
+        })
+    }
+
+    /// The gradients `[E]` of all masks, summed over examples where each has its own.
+    pub fn mask_gradients(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.recorded.graph.edges()];
+        for example in 0..self.mask_rows {
+            for (edges, row) in self.mask_gradients_of(example) {
+                sums[edges].iter_mut().zip(row).for_each(|(s, g)| *s += g.to_f64());
+            }
+        }
+        sums
+    }
+}
+
+/// `a - b`, output by output.
+pub fn difference<T: Element>(a: &[Vec<T>], b: &[Vec<T>]) -> Vec<Vec<T>> {
+    let minus = |(a, b): (&Vec<T>, &Vec<T>)| a.iter().zip(b).map(|(&a, &b)| a - b).collect();
+    a.iter().zip(b).map(minus).collect()
+}
