@@ -8,7 +8,7 @@
 mod gpt2;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use edgegrad::attribution::{eap, eap_ig, exact};
+use edgegrad::attribution::{eap, eap_ig, exact, method};
 use edgegrad::nn::transformer::Config;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn bench(c: &mut Criterion) {
         bench.iter(|| eap::scores(&b, &mut |_| {}).expect("scores"));
     });
     group.bench_function("eap-ig", |bench| {
-        let rule = eap_ig::Rule::Left;
+        let rule = method::Rule::Left;
         bench.iter(|| eap_ig::scores(&b, 5, rule, &mut |_| {}).expect("scores"));
     });
     group.finish();

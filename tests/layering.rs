@@ -256,6 +256,35 @@ fn modules_use_only_what_lies_below_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Adding a method of attribution touches its file and one table.
+#[test]
+fn methods_of_attribution_are_named_by_their_file_and_the_table() {
+    let folder = "attribution/method/";
+    let all = files();
+    let table = &all.iter().find(|f| f.0 == format!("{folder}mod.rs")).expect("the table").1;
+    // Lines such as `Ifr = "ifr" in ifr,`.
+    let row = |line: &str| Some(line.trim().strip_suffix(',')?.split_once(" = \"")?.0.to_string());
+    let methods: Vec<String> =
+        table.lines().filter(|l| l.contains("\" in ")).filter_map(row).collect();
+    assert!(methods.len() >= 9, "{methods:?}");
+    // The task knows of methods of tuning, some of which have the same names.
+    let outside = |path: &str| !path.starts_with(folder) && !path.starts_with("experiments/tune/");
+    for (path, text) in all.iter().filter(|f| outside(&f.0)) {
+        let code = code(text);
+        for method in &methods {
+            let named = code.split("Method::").skip(1).any(|rest| {
+                rest.split(|c: char| !c.is_alphanumeric()).next() == Some(method.as_str())
+            });
+            assert!(!named, "{path} names Method::{method}: ask the method instead");
+        }
+    }
+    // One whose name is no other word.
+    let word =
+        |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|w| w == "ifr" || w == "Ifr");
+    let naming: Vec<&str> = all.iter().filter(|f| word(&f.1)).map(|f| f.0.as_str()).collect();
+    assert_eq!(naming, [format!("{folder}ifr.rs"), format!("{folder}mod.rs")]);
+}
+
 #[test]
 fn unsafe_stays_where_it_is_argued_for() {
     let may = |path: &str| MAY_BE_UNSAFE.iter().any(|p| path.starts_with(p));

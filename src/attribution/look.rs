@@ -4,7 +4,7 @@
 //! It is what the explorer's page draws over the tokens. Edges are scored at each position by
 //! [`eap`], against the corrupted run.
 
-use super::eap;
+use super::method::eap;
 use crate::checkpoints::{AnyModel, Words};
 use crate::error::{Error, Result};
 use crate::formats::look::{Both, Look, Patterns, ScoredEdge, TokenLogits};

@@ -3,9 +3,8 @@
 use crate::cli::Dtype;
 use crate::cli::question::{Asked, bar, named, names};
 use clap::Args;
-use edgegrad::attribution::eap_ig::Rule;
-use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::{Completeness, Scores, exact, verify};
+use edgegrad::attribution::method::{Method, Options, Rule, Steps};
+use edgegrad::attribution::{Completeness, Scores, verify};
 use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
@@ -20,6 +19,7 @@ use std::time::Instant;
 
 /// Score every edge of a model by its contribution to a behaviour
 #[derive(Debug, Args)]
+#[command(after_help = about_methods())]
 pub(super) struct Attribute {
     #[command(flatten)]
     asked: Asked,
@@ -31,9 +31,12 @@ pub(super) struct Attribute {
         value_name = names::<Method>(),
     )]
     method: Method,
-    /// Steps of eap-ig and eap-ig-activations (5 unless given), first nodes of mask-ig (4), random
-    /// orders of shapley (32)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000),
+        help = about_steps(),
+    )]
     steps: Option<u64>,
     /// Where eap-ig takes its steps; EAP-IG's own choice unless given: 0 to m-1 (left), along
     /// activations 1 to m (right)
@@ -42,8 +45,7 @@ pub(super) struct Attribute {
     /// mask-ig: the largest residual, as a share of the metric's difference
     #[arg(long, value_name = "X", default_value_t = 1e-8)]
     tol: f64,
-    /// The seed of random and shapley
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, help = about_seed())]
     seed: u64,
     /// Compute the scores of K random edges again by another way
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -60,6 +62,29 @@ pub(super) struct Attribute {
     /// Where to write the scores, in EAP-IG's layout
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
+}
+
+/// What each method computes, for the help.
+fn about_methods() -> String {
+    let line = |(name, method): &(&str, Method)| format!("  {name:18}  {}\n", method.about());
+    format!("Methods:\n{}", Method::ALL.iter().map(line).collect::<String>())
+}
+
+/// What `--steps` is, for the help.
+fn about_steps() -> String {
+    let of = |(name, method): &(&str, Method)| {
+        let Steps { usual, what, grows } = method.steps()?;
+        Some(format!("{usual} {what}{} for {name}", if grows { " at first" } else { "" }))
+    };
+    let all: Vec<String> = Method::ALL.iter().filter_map(of).collect();
+    format!("Steps of a method that takes any; unless given {}", all.join(", "))
+}
+
+/// What `--seed` is, for the help.
+fn about_seed() -> String {
+    let seeded = Method::ALL.iter().filter(|(_, method)| method.seeded());
+    let names: Vec<&str> = seeded.map(|(name, _)| *name).collect();
+    format!("The seed of {}", names.join(" and "))
 }
 
 /// What a day is, in seconds.
@@ -84,13 +109,13 @@ impl Attribute {
         let b = self.asked.behaviour(&model, &pairs)?;
         let (clean, corrupted) = self.asked.headline(&b)?.means();
         self.affordable(&b)?;
-        let steps = self.steps.map(|n| n as usize).or(self.method.default_steps());
+        let usual = self.method.options();
         let options = Options {
-            steps: steps.unwrap_or(0),
-            rule: self.rule.unwrap_or(self.method.default_rule()),
+            steps: self.steps.map_or(usual.steps, |n| n as usize),
+            rule: self.rule.unwrap_or(usual.rule),
             tol: self.tol,
             seed: self.seed,
-            ..self.method.options()
+            ..usual
         };
 
         let start = Instant::now();
@@ -105,8 +130,7 @@ impl Attribute {
                 "the model's activations are too large for it; try --dtype f64",
             ));
         }
-        let knows_metric = !matches!(self.method, Method::Ifr | Method::Random);
-        if knows_metric && scores.completeness.is_none() {
+        if self.method.knows_metric() && scores.completeness.is_none() {
             let nothing = match self.asked.baseline {
                 // Every edge with the corrupted run's activations is the corrupted run.
                 Baseline::Resample => corrupted,
@@ -116,12 +140,13 @@ impl Attribute {
         }
         self.table(&b.graph, &scores);
         println!("{} edges in {seconds:.2} s", b.graph.edges());
-        match (self.method, scores.steps, scores.parts) {
-            (Method::MaskIg, Some(nodes), None) => println!("{nodes} nodes"),
-            (Method::MaskIg, Some(nodes), Some(parts)) => {
-                println!("at most {nodes} nodes and {parts} parts of the path for a pair");
+        let grown = self.method.steps().filter(|steps| steps.grows).zip(scores.steps);
+        match (grown, scores.parts) {
+            (Some((Steps { what, .. }, n)), None) => println!("{n} {what}"),
+            (Some((Steps { what, .. }, n)), Some(parts)) => {
+                println!("at most {n} {what} and {parts} parts of the path for a pair");
             }
-            _ => {}
+            (None, _) => {}
         }
         if let Some(c) = scores.completeness {
             let share = 100.0 * c.residual().abs() / c.delta.abs();
@@ -136,22 +161,21 @@ impl Attribute {
         if let Some(count) = self.verify {
             self.verify(&b, &options, &scores, count as usize)?;
         }
-        self.write(&b, &scores, steps)?;
+        self.write(&b, &scores, options.steps)?;
         println!("scores: {}", self.out.display());
         Ok(())
     }
 
     /// Refuses what takes more than a day, unless told to go on.
     fn affordable<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<()> {
-        if self.method != Method::Exact || self.yes {
+        if self.yes {
             return Ok(());
         }
-        let seconds = exact::estimate(b)?;
-        if seconds < DAY {
+        let Some(seconds) = self.method.seconds(b)?.filter(|&seconds| seconds >= DAY) else {
             return Ok(());
-        }
+        };
         Err(Error::input(
-            "--method exact",
+            format!("--method {}", self.method.name()),
             format!("{} edges would take about {:.1} days", b.graph.edges(), seconds / DAY),
             "add --yes to go on, ask fewer pairs with --limit, or use --method mask-ig",
         ))
@@ -213,7 +237,7 @@ impl Attribute {
         let apart = |(&e, &again): (&usize, &f64)| (e, (scores.values[e] - again).abs());
         let worst = edges.iter().zip(&again).map(apart).max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((e, apart)) = worst else { return Ok(()) };
-        let way = if self.method == Method::Exact { "one by one" } else { "by differences" };
+        let way = self.method.other_way().expect("it was taken");
         println!(
             "verify: {} edges again {way}: at most {apart:.2e} apart \
              ({:.2e} of the largest score), at {}",
@@ -224,20 +248,14 @@ impl Attribute {
         Ok(())
     }
 
-    fn write<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        scores: &Scores,
-        steps: Option<usize>,
-    ) -> Result<()> {
+    fn write<T: Element>(&self, b: &Behaviour<'_, T>, scores: &Scores, steps: usize) -> Result<()> {
         let values: Vec<f64> =
             scores.values.iter().map(|&s| self.asked.convention.and_ours(s)).collect();
         let completeness = scores.completeness.map(|c| Completeness {
             sum: self.asked.convention.and_ours(c.sum),
             delta: self.asked.convention.and_ours(c.delta),
         });
-        let steps = scores.steps.or(steps.filter(|_| self.method.default_steps().is_some()));
-        let seeded = matches!(self.method, Method::Random | Method::Shapley);
+        let steps = scores.steps.or(self.method.steps().map(|_| steps));
         let meta = Meta {
             method: Some(self.method.name().into()),
             metric: Some(self.asked.metric.name().into()),
@@ -248,7 +266,7 @@ impl Attribute {
             model: Some(checkpoints::hash(&self.asked.model)?),
             pairs: Some(b.pairs.len() as u64),
             dtype: Some(T::NAME.into()),
-            seed: seeded.then_some(self.seed),
+            seed: self.method.seeded().then_some(self.seed),
         };
         let mut file = b.graph.scores_file(&values, &meta);
         if let Some(errors) = &scores.standard_errors {

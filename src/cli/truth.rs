@@ -3,8 +3,8 @@
 use crate::cli::Dtype;
 use crate::cli::question::{bar, named, names, on_threads};
 use clap::Args;
+use edgegrad::attribution::mask_ig;
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::{mask_ig, shapley};
 use edgegrad::discovery::acdc;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::case;
@@ -107,30 +107,17 @@ impl Finder {
     /// The metric under which it shows most; `None` if it has none.
     fn usual_metric(self) -> Option<Metric> {
         match self {
-            Finder::Attribution(Method::Ifr | Method::Random) => None,
-            // They look at sets of edges that lie between the clean and the corrupted run: any
-            // change of any output counts.
-            Finder::Acdc
-            | Finder::Attribution(Method::MaskIg | Method::Exact | Method::Shapley) => {
-                Some(Metric::L2)
-            }
-            // A squared distance from the clean run has no slope there.
-            Finder::Attribution(
-                Method::Eap | Method::EapIg | Method::CleanCorrupted | Method::EapIgActivations,
-            ) => Some(Metric::LogitDiff),
+            Finder::Attribution(method) => method.usual_metric(),
+            // It looks at sets of edges, as exact attribution does.
+            Finder::Acdc => Some(Metric::L2),
         }
     }
 
     /// How many runs of the model on a pair it takes, where that grows with the edges.
     fn runs(self, edges: usize, pairs: usize) -> Option<u128> {
-        let sets: u128 = match self {
-            Finder::Acdc | Finder::Attribution(Method::Exact) => edges as u128,
-            Finder::Attribution(Method::Shapley) if edges <= shapley::EXACT => 1 << edges,
-            Finder::Attribution(Method::Shapley) => {
-                let orders = Method::Shapley.default_steps().unwrap_or(1);
-                orders as u128 * (edges as u128 + 1)
-            }
-            Finder::Attribution(_) => return None,
+        let sets = match self {
+            Finder::Attribution(method) => method.sets(edges)?,
+            Finder::Acdc => edges as u128,
         };
         Some(sets * pairs as u128)
     }

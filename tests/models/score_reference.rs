@@ -1,6 +1,6 @@
 //! Scores of a small GPT-2 against those of EAP-IG on TransformerLens, in double precision.
 
-use edgegrad::attribution::eap_ig::Rule;
+use edgegrad::attribution::method::Rule;
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;

@@ -1,16 +1,46 @@
 //! The mean of the derivatives at both ends of the way from the clean to the corrupted sequence
 //! (EAP-IG's `clean-corrupted`): two points of a trapezoid where [`eap`](super::eap) has one.
 
-use super::{Progress, Scores};
+use super::again::Again;
+use super::options::Options;
+use super::scorer::Scorer;
+use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::patching::probe::difference;
 use crate::simd::Element;
+
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct CleanCorrupted;
+
+impl Scorer for CleanCorrupted {
+    // A squared distance from the clean run has no slope there.
+    const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
+    const OTHER_WAY: Option<&'static str> = Some("by differences");
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        _: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, progress)
+    }
+
+    fn again<T: Element>(again: &mut Again<'_, T>) {
+        again.direct();
+        again.slopes(0.5, 1.0, &[]);
+        again.probe.run_corrupted(again.pairs);
+        again.direct();
+        again.slopes(0.5, 1.0, &[]);
+    }
+}
 
 /// The scores of all edges, `[E]`.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;

@@ -8,11 +8,16 @@
 //! clean run, each with a mask of 0 on an edge of its own; groups of readers are taken one after the
 //! other, and for each only what depends on it is computed again.
 
-use super::{Progress, Scores};
+use super::again::Again;
+use super::options::Options;
+use super::scorer::Scorer;
+use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
@@ -49,10 +54,40 @@ impl<'a, T: Element> Copies<'a, T> {
     }
 }
 
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct Exact;
+
+impl Scorer for Exact {
+    // It looks at sets of edges between the clean and the corrupted run: any change of any output
+    // counts.
+    const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
+    const OTHER_WAY: Option<&'static str> = Some("one by one");
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        _: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, progress)
+    }
+
+    fn sets(edges: usize) -> Option<u128> {
+        Some(edges as u128)
+    }
+
+    fn seconds<T: Element>(b: &Behaviour<'_, T>) -> Result<Option<f64>> {
+        estimate(b).map(Some)
+    }
+
+    fn again<T: Element>(again: &mut Again<'_, T>) {
+        again.ablations();
+    }
+}
+
 /// The scores of all edges, `[E]`.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0.0;

@@ -8,17 +8,52 @@
 //!
 //! The part that is led is a constant: readers before it only matter past it.
 
-use super::eap_ig::Rule;
-use super::{Progress, Scores};
+use super::again::Again;
+use super::options::Options;
+use super::rule::Rule;
+use super::scorer::{Scorer, Steps};
+use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::patching::probe::difference;
 use crate::simd::Element;
+
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct EapIgActivations;
+
+impl Scorer for EapIgActivations {
+    // A squared distance from the clean run has no slope there.
+    const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
+    const STEPS: Option<Steps> = Some(Steps { usual: 5, what: "steps", grows: false });
+    // As EAP-IG does: with the clean end, which it leaves out along the embedding.
+    const RULE: Rule = Rule::Right;
+    const OTHER_WAY: Option<&'static str> = Some("by differences");
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        options: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, options.steps, options.rule, progress)
+    }
+
+    fn again<T: Element>(again: &mut Again<'_, T>) {
+        let parts = again.probe.recorded.graph.sources.len();
+        for w in 0..parts {
+            again.probe.run_clean(again.pairs);
+            again.lead(&[w], |again, weight, fixed| {
+                again.slopes(weight / parts as f64, 1.0, fixed);
+            });
+        }
+    }
+}
 
 /// The scores of all edges, `[E]`, from `steps` steps for each part.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 ///
 /// # Panics
 /// If there are no steps.

@@ -10,50 +10,46 @@
 //! the scores of edges into the logits are not an integral along their own way and nothing makes
 //! all scores add up. [`mask_ig`](super::mask_ig) has a way where they do.
 
-use super::{Progress, Scores};
+use super::again::Again;
+use super::options::Options;
+use super::rule::Rule;
+use super::scorer::{Scorer, Steps};
+use crate::attribution::scores::Scores;
 use crate::error::Result;
-use crate::named::named;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::patching::probe::difference;
 use crate::simd::Element;
 use crate::tape::Var;
 
-named! {
-    /// At which points of [0, 1] the derivative is taken, and with which weights.
-    Rule {
-        /// `0, 1/m, .., (m-1)/m`: with the baseline and without the clean end, as EAP-IG does.
-        #[default]
-        Left = "left",
-        /// `1/m, .., 1`: with the clean end.
-        Right = "right",
-        /// `1/2m, 3/2m, ..`.
-        Midpoint = "midpoint",
-        /// `0, 1/m, .., 1`, both ends by half.
-        Trapezoid = "trapezoid",
-    }
-}
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct EapIg;
 
-impl Rule {
-    /// The points of `steps` steps with their weights, which add up to 1.
-    pub fn points(self, steps: usize) -> Vec<(f64, f64)> {
-        let (m, weight) = (steps as f64, 1.0 / steps as f64);
-        let even = |shift: f64| (0..steps).map(|k| ((k as f64 + shift) / m, weight)).collect();
-        match self {
-            Rule::Left => even(0.0),
-            Rule::Right => even(1.0),
-            Rule::Midpoint => even(0.5),
-            Rule::Trapezoid => {
-                let end = |k: usize| if k == 0 || k == steps { 0.5 } else { 1.0 };
-                (0..=steps).map(|k| (k as f64 / m, weight * end(k))).collect()
-            }
-        }
+impl Scorer for EapIg {
+    // A squared distance from the clean run has no slope there.
+    const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
+    const STEPS: Option<Steps> = Some(Steps { usual: 5, what: "steps", grows: false });
+    const OTHER_WAY: Option<&'static str> = Some("by differences");
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        options: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, options.steps, options.rule, progress)
+    }
+
+    fn again<T: Element>(again: &mut Again<'_, T>) {
+        let all: Vec<usize> = (0..again.probe.recorded.graph.inputs()).collect();
+        again.lead(&all, |again, weight, _| again.slopes(weight, 1.0, &[]));
     }
 }
 
 /// The scores of all edges, `[E]`, from `steps` steps.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 ///
 /// # Panics
 /// If there are no steps.

@@ -11,9 +11,14 @@
 //! subsets are computed; beyond, orders are drawn at random, and each score comes with its standard
 //! error.
 
-use super::{Completeness, Progress, Scores};
+use super::options::Options;
+use super::scorer::{Scorer, Steps};
+use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::formats::Completeness;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::patching::subsets::values;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
@@ -21,10 +26,36 @@ use crate::simd::Element;
 /// The most edges whose subsets are all computed.
 pub const EXACT: usize = 20;
 
+/// Random orders unless told otherwise.
+const ORDERS: usize = 32;
+
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct Shapley;
+
+impl Scorer for Shapley {
+    // It looks at sets of edges between the clean and the corrupted run: any change of any output
+    // counts.
+    const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
+    const SEEDED: bool = true;
+    const STEPS: Option<Steps> = Some(Steps { usual: ORDERS, what: "random orders", grows: false });
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        options: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, options.steps, options.seed, progress)
+    }
+
+    fn sets(edges: usize) -> Option<u128> {
+        Some(if edges <= EXACT { 1 << edges } else { ORDERS as u128 * (edges as u128 + 1) })
+    }
+}
+
 /// The scores of all edges, `[E]`; beyond [`EXACT`] edges from `orders` random orders.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 ///
 /// # Panics
 /// If there are no orders.
@@ -62,7 +93,7 @@ fn all_subsets<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) ->
 /// their standard errors, which a single order does not have.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 ///
 /// # Panics
 /// If there are no orders.

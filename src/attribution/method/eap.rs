@@ -8,16 +8,42 @@
 //! It is exact for what is linear, and blind where the metric is flat at the clean run: behind a
 //! saturated softmax, or where either of two edges suffices.
 
-use super::{Progress, Scores};
+use super::again::Again;
+use super::options::Options;
+use super::scorer::Scorer;
+use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::patching::probe::difference;
 use crate::simd::Element;
+
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct Eap;
+
+impl Scorer for Eap {
+    // A squared distance from the clean run has no slope there.
+    const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
+    const OTHER_WAY: Option<&'static str> = Some("by differences");
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        _: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, progress)
+    }
+
+    fn again<T: Element>(again: &mut Again<'_, T>) {
+        again.slopes(1.0, 1.0, &[]);
+    }
+}
 
 /// The scores of all edges, `[E]`.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;

@@ -22,11 +22,17 @@
 //! from both ends meet, up to the square of the part's length; cutting closely on both sides of it
 //! leaves a small part around the kink and smooth ones beside it.
 
-use super::{Completeness, Progress, Scores};
+use super::again::Again;
+use super::options::Options;
+use super::scorer::{Scorer, Steps};
+use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::formats::Completeness;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
 use crate::simd::Element;
 
@@ -44,6 +50,34 @@ const NEAR: f64 = 1.0 / 64.0;
 
 /// Parts that are shorter are not divided: their ends would hardly differ.
 const SHORTEST: f64 = 1e-12;
+
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct MaskIg;
+
+impl Scorer for MaskIg {
+    // It looks at sets of edges between the clean and the corrupted run: any change of any output
+    // counts.
+    const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
+    const STEPS: Option<Steps> = Some(Steps { usual: 4, what: "nodes", grows: true });
+    const OTHER_WAY: Option<&'static str> = Some("by differences");
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        options: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, options.steps, options.tol, options.most_nodes, progress)
+    }
+
+    fn again<T: Element>(again: &mut Again<'_, T>) {
+        for (alpha, weight) in gauss_legendre(again.nodes.unwrap_or(again.options.steps)) {
+            again.probe.set_masks(T::from_f64(alpha));
+            again.probe.program.forward();
+            again.slopes(weight, alpha, &[]);
+        }
+        again.probe.set_masks(T::ONE);
+    }
+}
 
 /// The scores of all edges, `[E]`: `first` nodes, doubled until the residual is at most `tol` times
 /// the difference of the metric, or as small as rounding allows; then the way is divided, with at

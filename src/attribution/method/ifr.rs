@@ -6,15 +6,34 @@
 //! score[r, u] = mean over t of p[r, u, t] / sum over u of p[r, u, t]
 //! ```
 
-use super::{Progress, Scores};
+use super::options::Options;
+use super::scorer::Scorer;
+use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
 use crate::simd::Element;
+
+/// [`scores`] as a value of [`Method`](super::Method).
+pub(super) struct Ifr;
+
+impl Scorer for Ifr {
+    const USUAL_METRIC: Option<Metric> = None;
+
+    fn scores<T: Element>(
+        b: &Behaviour<'_, T>,
+        _: &Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Scores> {
+        scores(b, progress)
+    }
+}
 
 /// The scores of all edges, `[E]`.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;

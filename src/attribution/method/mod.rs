@@ -1,0 +1,190 @@
+//! All methods: a file for each, and one table.
+//!
+//! | method | what it computes | passes | error |
+//! | --- | --- | --- | --- |
+//! | [`exact`] | `M(1) - M(1 without e)` | E | none; but edges that stand in for each other both get 0 |
+//! | [`eap`] | `dM/dm_e` at 1 | 2 forward, 1 backward | curvature of `M` between 1 and `1 - e` |
+//! | [`clean_corrupted`] | mean of the derivatives at both ends | 4 | the same, halved by the other end |
+//! | [`eap_ig`] | mean derivative along the input's embedding | `steps` | of another path than the masks' |
+//! | [`eap_ig_activations`] | the same along each part's output | `steps` x parts | likewise |
+//! | [`mask_ig`] | integral of `dM/dm_e` along the diagonal | nodes | the residual of completeness, reported |
+//! | [`shapley`] | mean contribution over all orders | 2^E, or orders x E | none, or a standard error for each edge |
+//! | [`ifr`] | proximity of what is written to what is read | 1 | knows no metric |
+//! | [`random`] | nothing | 0 | the control |
+//!
+//! What is true of a method is said in its file, as a [`Scorer`], and asked of its [`Method`].
+
+pub mod clean_corrupted;
+pub mod eap;
+pub mod eap_ig;
+pub mod eap_ig_activations;
+pub mod exact;
+pub mod ifr;
+pub mod mask_ig;
+pub mod random;
+pub mod shapley;
+
+mod again;
+mod options;
+mod rule;
+mod scorer;
+
+pub use again::Again;
+pub use options::Options;
+pub use rule::Rule;
+pub use scorer::{Scorer, Steps};
+
+use super::scores::Scores;
+use crate::error::Result;
+use crate::named::named;
+use crate::patching::Progress;
+use crate::patching::behaviour::Behaviour;
+use crate::patching::metric::Metric;
+use crate::simd::Element;
+
+/// Makes of the table the type [`Method`], and asks the file of each method.
+macro_rules! methods {
+    ($(
+        #[doc = $about:literal] $(#[$more:meta])* $method:ident = $name:literal in $file:ident
+    ),+ $(,)?) => {
+        named! {
+            /// How edges get their scores; see the [table](self).
+            Method { $(#[doc = $about] $(#[$more])* $method = $name),+ }
+        }
+
+        impl Method {
+            /// What its scores are, on one line.
+            pub fn about(self) -> &'static str {
+                match self { $(Method::$method => $about.trim()),+ }
+            }
+
+            fn facts(self) -> Facts {
+                match self { $(Method::$method => Facts::of::<$file::$method>()),+ }
+            }
+
+            /// The scores of all edges of a behaviour, `[E]`.
+            ///
+            /// # Errors
+            /// Those of the behaviour's runs.
+            ///
+            /// # Panics
+            /// If it takes steps and there are none.
+            pub fn scores<T: Element>(
+                self,
+                b: &Behaviour<'_, T>,
+                options: &Options,
+                progress: &mut Progress<'_>,
+            ) -> Result<Scores> {
+                match self {
+                    $(Method::$method => <$file::$method as Scorer>::scores(b, options, progress)),+
+                }
+            }
+
+            /// How many seconds it will take, if that can be long.
+            ///
+            /// # Errors
+            /// Those of the behaviour's runs.
+            pub fn seconds<T: Element>(self, b: &Behaviour<'_, T>) -> Result<Option<f64>> {
+                match self { $(Method::$method => $file::$method::seconds(b)),+ }
+            }
+
+            /// Computes the scores of some edges by the other way.
+            pub(super) fn again<T: Element>(self, again: &mut Again<'_, T>) {
+                match self { $(Method::$method => $file::$method::again(again)),+ }
+            }
+        }
+    };
+}
+
+methods! {
+    /// The derivative by the edge's mask at the clean run.
+    #[default]
+    Eap = "eap" in eap,
+    /// The mean derivative along the input's embedding.
+    EapIg = "eap-ig" in eap_ig,
+    /// The mean of the derivatives at the clean and at the corrupted run.
+    CleanCorrupted = "clean-corrupted" in clean_corrupted,
+    /// The mean derivative along each part's output.
+    EapIgActivations = "eap-ig-activations" in eap_ig_activations,
+    /// The derivative integrated along the diagonal of the masks.
+    MaskIg = "mask-ig" in mask_ig,
+    /// What the metric falls by if the edge is ablated.
+    Exact = "exact" in exact,
+    /// The mean contribution over all orders, or over random ones.
+    Shapley = "shapley" in shapley,
+    /// Information-flow routes: how close what is written is to what is read; knows no metric.
+    Ifr = "ifr" in ifr,
+    /// Random scores, the control.
+    Random = "random" in random,
+}
+
+/// What a [`Scorer`] says of itself.
+struct Facts {
+    usual_metric: Option<Metric>,
+    seeded: bool,
+    steps: Option<Steps>,
+    rule: Rule,
+    other_way: Option<&'static str>,
+    sets: fn(usize) -> Option<u128>,
+}
+
+impl Facts {
+    fn of<S: Scorer>() -> Facts {
+        Facts {
+            usual_metric: S::USUAL_METRIC,
+            seeded: S::SEEDED,
+            steps: S::STEPS,
+            rule: S::RULE,
+            other_way: S::OTHER_WAY,
+            sets: S::sets,
+        }
+    }
+}
+
+impl Method {
+    /// Whether its scores depend on a metric.
+    pub fn knows_metric(self) -> bool {
+        self.usual_metric().is_some()
+    }
+
+    /// The metric that shows most of it; `None` if it knows no metric.
+    pub fn usual_metric(self) -> Option<Metric> {
+        self.facts().usual_metric
+    }
+
+    /// Whether it draws at random, by the seed of its options.
+    pub fn seeded(self) -> bool {
+        self.facts().seeded
+    }
+
+    /// Its steps; `None` if it takes none.
+    pub fn steps(self) -> Option<Steps> {
+        self.facts().steps
+    }
+
+    /// The rule it takes its steps by unless told otherwise.
+    pub fn default_rule(self) -> Rule {
+        self.facts().rule
+    }
+
+    /// By what other way [`verify`](super::verify) computes its scores; `None` if there is none.
+    pub fn other_way(self) -> Option<&'static str> {
+        self.facts().other_way
+    }
+
+    /// How many sets of edges it runs a pair with, if that grows with `edges`.
+    pub fn sets(self, edges: usize) -> Option<u128> {
+        (self.facts().sets)(edges)
+    }
+
+    /// What it is told unless told otherwise.
+    pub fn options(self) -> Options {
+        Options {
+            steps: self.steps().map_or(0, |steps| steps.usual),
+            rule: self.default_rule(),
+            tol: 1e-8,
+            most_nodes: mask_ig::MOST_NODES,
+            seed: 0,
+        }
+    }
+}
