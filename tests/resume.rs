@@ -240,7 +240,9 @@ fn a_log_that_a_power_cut_left_empty_costs_no_checkpoint() {
 #[test]
 fn other_data_under_the_same_name_is_refused() {
     let place = Place::new(CONFIG);
-    place.succeed("train c.toml --out first --set train.steps=20 --set train.checkpoint_every=10");
+    place.succeed(
+        "train c.toml --out first --set stages.0.steps=20 --set train.checkpoint_every=10",
+    );
     let init = "--set model.init=w.safetensors --set train.checkpoint_every=10";
     let weights = std::fs::read(place.path("first/checkpoints/final/model.safetensors"));
     place.write("w.safetensors", weights.expect("weights"));
@@ -257,14 +259,14 @@ fn other_data_under_the_same_name_is_refused() {
 #[test]
 fn a_folder_has_one_writer() {
     let place = Place::new(CONFIG);
-    let mut command = place.command("train c.toml --out run --set train.steps=3000000");
+    let mut command = place.command("train c.toml --out run --set stages.0.steps=3000000");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
     let limit = Instant::now() + Duration::from_secs(60);
     while checkpoints(&place, "run") == 0 {
         assert!(Instant::now() < limit, "no checkpoint after a minute");
         sleep(Duration::from_millis(1));
     }
-    for more in ["--force", "--resume --set train.steps=3000000"] {
+    for more in ["--force", "--resume --set stages.0.steps=3000000"] {
         let second = place.run(&format!("train c.toml --out run {more}"));
         let parts = ["run: another process is writing here: process ", &child.id().to_string()];
         second.failed(2, &parts, "another folder");

@@ -98,11 +98,11 @@ fn record(config: &Config) -> Result<RunRecord> {
     let mut inputs = BTreeMap::new();
     for (i, stage) in config.stages.iter().enumerate() {
         if let Some(path) = &stage.task.data {
-            inputs.insert(config.place_in(i, "task.data"), hash(path)?);
+            inputs.insert(format!("stages.{i}.task.data"), hash(path)?);
         }
     }
     if let Some(path) = &config.stages[0].model.init {
-        inputs.insert(config.place("model.init"), hash(path)?);
+        inputs.insert("model.init".into(), hash(path)?);
     }
     Ok(RunRecord {
         edgegrad: env!("CARGO_PKG_VERSION").into(),
