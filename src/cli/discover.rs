@@ -243,7 +243,8 @@ impl Discover {
             order
         });
         let options = minimal::MinimalOptions {
-            time: self.time.map(Duration::from_secs_f64),
+            // More seconds than a clock can count are no limit.
+            time: self.time.and_then(|s| Duration::try_from_secs_f64(s).ok()),
             candidates,
             ..minimal::MinimalOptions::within(tol)
         };

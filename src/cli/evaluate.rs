@@ -44,8 +44,8 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "FILE.json")]
     truth: Option<PathBuf>,
     /// Compare with N random circuits matched by edge type
-    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "curve")]
-    null: usize,
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "curve", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    null: u32,
     /// Ablate each edge of the circuit even if there are more than 200
     #[arg(long, conflicts_with = "curve")]
     minimality: bool,
@@ -138,7 +138,7 @@ impl Evaluate {
         };
         let mut circuits = vec![kept.to_vec(), kept.iter().map(|kept| !kept).collect()];
         circuits.extend(members[..one_less].iter().map(without));
-        circuits.extend(controls::random_circuits(&b.graph, kept, self.null, self.seed));
+        circuits.extend(controls::random_circuits(&b.graph, kept, self.null as usize, self.seed));
         let (shown, mut progress) = bar("evaluate");
         let values = running::circuits(b, &circuits, &mut progress)?;
         shown.finish_and_clear();

@@ -28,7 +28,7 @@ static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 pub(crate) fn out(text: Arguments<'_>, end: &str) {
     let mut failed = FAILED.lock().expect("nobody panics with the lock");
     if failed.is_none() {
-        *failed = write!(io::stdout(), "{}{end}", printable(&text.to_string())).err();
+        *failed = write!(io::stdout(), "{}{end}", unsigned(&printable(&text.to_string()))).err();
     }
 }
 
@@ -56,4 +56,40 @@ pub(crate) fn finish() -> Result<()> {
 pub(crate) fn printable(text: &str) -> String {
     let safe = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c };
     text.chars().map(safe).collect()
+}
+
+/// The same text with `0.000` for a `-0.000` that rounding has left, and all columns where they were.
+fn unsigned(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = String::with_capacity(text.len());
+    for (i, c) in text.char_indices() {
+        let number = text[i..].strip_prefix("-0.").map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != 'e').unwrap_or(rest.len());
+            &rest[..end]
+        });
+        let zero =
+            number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b == b'0'));
+        // Not the exponent or the end of a name such as `a-0.0`.
+        let alone = i == 0 || !bytes[i - 1].is_ascii_alphanumeric();
+        match c {
+            '-' if zero && alone && (i == 0 || bytes[i - 1] == b' ') => out.push(' '),
+            '-' if zero && alone => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_and_signs_of_zero_are_not_printed() {
+        assert_eq!(printable("a\u{1b}[31m\tb\n\u{9b}"), "a?[31m\tb\n?");
+        assert_eq!(unsigned("x  -0.0000  [-0.00, 1.0]"), "x   0.0000  [0.00, 1.0]");
+        for same in ["-0.0001", "1e-0.0", "-0.", "run-0.0", "0.0 - 0.0", "-0.0000e-5"] {
+            assert_eq!(unsigned(same), same);
+        }
+    }
 }

@@ -5,18 +5,21 @@ use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::{AnyModel, Family};
 use edgegrad::error::{Error, Result};
+use edgegrad::files::input;
 use edgegrad::files::safetensors;
 use edgegrad::files::safetensors::{Pushed, Tensor};
 use edgegrad::nn::pooled;
 use edgegrad::nn::pooled::Pooled;
 use edgegrad::nn::stream::Sum;
 use edgegrad::nn::transformer::{Model, Transformer};
-use edgegrad::tape::{Program, Tape, Var};
+use edgegrad::patching::memory;
+use edgegrad::tape::{Tape, Var};
 use edgegrad::tensor::Element;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Compute a model's logits for sequences of token ids
 #[derive(Debug, Args)]
@@ -102,18 +105,43 @@ impl Run {
                 lengths.iter().flat_map(named).collect()
             }
         };
+        let longest = lengths.keys().max().copied().unwrap_or(0);
+        memory::check(
+            &format!("1 x {longest} tokens"),
+            record(model, 1, longest).2.bytes(),
+            || "run shorter sequences, or use --dtype f32".into(),
+        )?;
+        let not_finite = AtomicUsize::new(0);
         safetensors::write_computed(&self.out, &tensors, |out| {
             // In the pool, so that the threads are awake between one product and the next.
             rayon::scope(|_| {
-                lengths.iter().try_for_each(|(&len, of)| same_length(model, len, of, &rows, out))
+                lengths
+                    .iter()
+                    .try_for_each(|(&len, of)| same_length(model, len, of, &rows, out, &not_finite))
             })
         })?;
         match &tensors[..] {
             [(name, shape)] => println!("{}: {name} {shape:?}", self.out.display()),
             many => println!("{}: logits of {} sequences", self.out.display(), many.len()),
         }
-        Ok(())
+        match not_finite.into_inner() {
+            0 => Ok(()),
+            count => Err(Error::failed(
+                self.out.display(),
+                format!("{count} logits are NaN or infinite"),
+                "check the weights; f32 may overflow where --dtype f64 does not",
+            )),
+        }
     }
+}
+
+/// The forward pass of `batch` sequences of length `len`, and its logits.
+fn record<T: Element>(model: &Model<T>, batch: usize, len: usize) -> (Transformer, Var, Tape<T>) {
+    let mut tape = Tape::new();
+    let recorded = Transformer::record(&mut tape, &model.config, batch, len, &mut Sum::default());
+    let logits = recorded.logits(&mut tape, recorded.last);
+    tape.keep_only(&[logits]);
+    (recorded, logits, tape)
 }
 
 /// Pushes the logits of the sequences `of` in `rows`, all of length `len`.
@@ -123,19 +151,13 @@ fn same_length<T: Element>(
     of: &[usize],
     rows: &[Vec<u32>],
     out: &mut Pushed<'_, T>,
+    not_finite: &AtomicUsize,
 ) -> io::Result<()> {
-    let record = |batch: usize| -> (Transformer, Var, Program<T>) {
-        let mut tape = Tape::new();
-        let recorded =
-            Transformer::record(&mut tape, &model.config, batch, len, &mut Sum::default());
-        let logits = recorded.logits(&mut tape, recorded.last);
-        tape.keep_only(&[logits]);
-        (recorded, logits, tape.finish())
-    };
     // Memory that is not used yet costs nothing: weights come last.
-    let (one, two) = (record(1).2.bytes(), record(2).2.bytes());
-    let batch = (BATCH_BYTES / (two - one).max(1)).clamp(1, of.len());
-    let (recorded, logits, mut program) = record(batch);
+    let bytes = |batch| usize::try_from(record(model, batch, len).2.bytes()).unwrap_or(usize::MAX);
+    let batch = (BATCH_BYTES / (bytes(2) - bytes(1)).max(1)).clamp(1, of.len());
+    let (recorded, logits, tape) = record(model, batch, len);
+    let mut program = tape.finish();
     recorded.set_weights(&mut program, &model.weights);
     for part in of.chunks(batch) {
         program.fill_ids(recorded.tokens, |ids| {
@@ -145,14 +167,17 @@ fn same_length<T: Element>(
         });
         program.forward();
         let each = program.value(logits).len() / batch;
-        out.push(&program.value(logits)[..part.len() * each])?;
+        let values = &program.value(logits)[..part.len() * each];
+        let count = values.iter().filter(|x| !x.to_f64().is_finite()).count();
+        not_finite.fetch_add(count, Ordering::Relaxed);
+        out.push(values)?;
     }
     Ok(())
 }
 
 /// Reads lists of ids below `vocab`, one a line; blank lines are passed over.
 fn read_tokens(path: &Path, lengths: RangeInclusive<usize>, vocab: usize) -> Result<Vec<Vec<u32>>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+    let text = input::text(path, input::DATA)?;
     let mut rows = vec![];
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("{}: line {}", path.display(), i + 1);
