@@ -54,7 +54,7 @@ fn configurations() {
         ("steps = \"many\"".into(), &["train.steps", "whole number", "\"many\""], "steps ="),
         ("d_mlp = 0".into(), &["model.d_mlp", "at least 1"], "d_mlp = 1"),
         ("batch = 41".into(), &["train.batch", "at most task.train = 40"], "\"full\""),
-        (format!("d_model = {}", u64::MAX / 2), &["model.d_model", "at most"], "size"),
+        (format!("d_model = {}", u64::MAX / 2), &["model.d_model", "at most"], "smaller d_model"),
         ("eval_every = -1".into(), &["train.eval_every", "got -1"], "eval_every ="),
     ];
     for (line, parts, help) in cases {
@@ -188,13 +188,13 @@ fn arguments_of_pretrain() {
     std::fs::create_dir(place.path("mine")).expect("a folder");
     std::fs::write(place.path("mine/notes.txt"), "").expect("a file");
     for (arguments, parts, help) in [
-        ("--steps 0 --out run", &["--steps", "from 1 to", "got 0"][..], "leave it out"),
+        ("--steps 0 --out run", &["--steps", "at least 1, got 0"][..], "leave it out"),
         (
             "--steps 1 --out run --heads 3",
             &["--heads", "3 heads do not divide --d-model 64"],
             "multiple",
         ),
-        ("--steps 1 --out run --lr nan", &["--lr", "above 0, got NaN"], "--lr 4e-3"),
+        ("--steps 1 --out run --lr nan", &["--lr", "above 0, got nan"], "leave it out"),
         ("--steps 1 --out c.toml/run", &["c.toml"], ""),
         ("--steps 1 --out mine", &["mine", "is there already"], "--force"),
         (

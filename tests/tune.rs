@@ -184,13 +184,13 @@ fn bad_input() {
     let tune = |rest: &str| format!("tune --model base --task E1 {rest} --out out");
     for (arguments, parts, help) in [
         (tune("--edges 100000"), &["edges", "there are 46"][..], "fewer"),
-        (tune("--every 0"), &["every", "at least 1, got 0"], "larger"),
+        (tune("--every 0"), &["--every", "at least 1, got 0"], "every = 1"),
         (tune("--method lora --rank 50"), &["rank", "50"], ""),
-        (tune("--lr 0"), &["lr", "above 0"], "number"),
-        (tune("--lr nan"), &["lr", "above 0"], "number"),
-        (tune("--set speed=3"), &["speed"], "keys"),
-        (tune("--set edges"), &["--set", "`edges`"], "lr=1e-3"),
-        (tune("--set method=\"best\""), &["best", "circuit, static"], "keys"),
+        (tune("--lr 0"), &["--lr", "above 0"], "lr = 0.001"),
+        (tune("--lr nan"), &["--lr", "above 0"], "lr = 0.001"),
+        (tune("--set speed=3"), &["--set speed", "unknown key"], "GUIDE.md"),
+        (tune("--set edges"), &["--set edges", "has no `=`"], "lr=1e-3"),
+        (tune("--set method=\"best\""), &["best", "circuit, static"], "GUIDE.md"),
         (tune("--set beta=0.1"), &["beta", "E2"], "leave"),
         (tune("--set masked=true"), &["masked", "baseline"], "mean"),
         ("tune --model nowhere --task E1 --out out".into(), &["nowhere"], ""),
@@ -208,9 +208,9 @@ fn bad_input() {
         (("seeds = 2", "seeds = 0"), &["grid.toml", "seeds"][..]),
         (("name = \"random\"", "name = \"circuit\""), &["methods.1", "twice"]),
         (("name = \"random\"", "name = \"../up\""), &["methods.1", "name"]),
-        (("edges = 9", "edgess = 9"), &["edgess"]),
+        (("edges = 9", "edgess = 9"), &["grid.toml: common.edgess", "unknown key"]),
         (("[1e-3, 1e-2]", "[0.0]"), &["learning_rates"]),
-        (("[common]", "[commons]"), &["commons"]),
+        (("[common]", "[commons]"), &["commons", "unknown key"]),
     ] {
         place.write("grid.toml", GRID.replacen(change.0, change.1, 1));
         place.run("tune-compare grid.toml --out out").failed(2, parts, "");

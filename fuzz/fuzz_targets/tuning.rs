@@ -3,6 +3,7 @@
 #![no_main]
 
 use edgegrad::error::Error;
+use edgegrad::experiments::Given;
 use edgegrad::experiments::tune::grid::Grid;
 use edgegrad::experiments::tune::{Report, Settings};
 use edgegrad::tuning::lora::Saved;
@@ -15,7 +16,8 @@ fn refused(e: &Error) {
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let (file, change) = text.rsplit_once('\n').unwrap_or((&text, ""));
-    match Settings::with_changes("s.toml", file, &[change.to_string()]) {
+    let change = Given::set(change);
+    match change.and_then(|change| Settings::with_changes("s.toml", file, vec![change])) {
         Ok(settings) => settings.check().expect("settings that were read are valid"),
         Err(e) => refused(&e),
     }

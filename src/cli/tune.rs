@@ -3,12 +3,13 @@
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::tune::{Goal, Judge, Method, Settings, Tuned, files, run};
-use edgegrad::experiments::{Progress, available_threads, side_by_side};
+use edgegrad::experiments::{Given, Progress, available_threads, side_by_side};
 use edgegrad::formats::tuning_report::Judgement;
 use edgegrad::named::Named;
 use edgegrad::tasks::language::Part;
 use edgegrad::tuning::Select;
 use std::path::{Path, PathBuf};
+use toml::Value;
 
 use crate::cli::question::{named, names};
 
@@ -127,36 +128,34 @@ impl Tune {
             table = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
             place = path.display().to_string();
         }
-        let mut sets = self.sets.clone();
-        let mut text = |key: &str, value: Option<&str>| {
-            sets.extend(value.map(|v| format!("{key}=\"{v}\"")));
-        };
-        text("task", self.task.map(Named::name));
+        let mut changes =
+            self.sets.iter().map(|set| Given::set(set)).collect::<Result<Vec<_>>>()?;
         let method = self.method.or(self.circuit.as_ref().map(|_| Method::Static));
-        text("method", method.map(Named::name));
-        text("select", self.select.map(Named::name));
-        let mut number = |key: &str, value: Option<String>| {
-            sets.extend(value.map(|v| format!("{key}={v}")));
-        };
-        number("edges", self.edges.map(|x| toml::Value::from(x).to_string()));
-        number("every", self.every.map(|n| n.to_string()));
-        number("rank", self.rank.map(|n| n.to_string()));
-        number("lr", self.lr.map(|x| toml::Value::from(x).to_string()));
-        number("steps", self.steps.map(|n| n.to_string()));
-        if let Some(path) = &self.circuit {
-            sets.push(format!("circuit={}", toml_string(path)?));
-        }
-        Settings::with_changes(&place, &table, &sets)
+        let circuit = self.circuit.as_deref().map(text).transpose()?;
+        let whole = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+        let options = [
+            ("task", self.task.map(|task| task.name().into())),
+            ("method", method.map(|method| method.name().into())),
+            ("select", self.select.map(|select| select.name().into())),
+            ("edges", self.edges.map(Value::from)),
+            ("every", self.every.map(whole)),
+            ("rank", self.rank.map(whole)),
+            ("lr", self.lr.map(Value::from)),
+            ("steps", self.steps.map(whole)),
+            ("circuit", circuit.map(Value::from)),
+        ];
+        let given = options.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        changes.extend(given.map(|(key, value)| Given::option(key, value)));
+        Settings::with_changes(&place, &table, changes)
     }
 }
 
-/// A path as TOML writes it.
-fn toml_string(path: &Path) -> Result<String> {
-    let text = path.to_str().ok_or_else(|| {
+/// A path as settings have it.
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
         let message = "is no text in UTF-8, as settings have to be";
         Error::input(path.display(), message, "give the file another name")
-    })?;
-    Ok(toml::Value::from(text).to_string())
+    })
 }
 
 /// The heads of columns of [`line`].

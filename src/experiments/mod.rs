@@ -10,9 +10,11 @@
 
 pub mod pretrain;
 mod progress;
+mod settings;
 mod sweep;
 pub mod train;
 pub mod tune;
 
 pub use progress::{Progress, Steps};
+pub use settings::Given;
 pub use sweep::{Job, available_threads, run_all, side_by_side};

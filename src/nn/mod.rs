@@ -9,5 +9,5 @@ pub mod stream;
 pub mod transformer;
 
 pub use activation::Activation;
-pub use optimizer::{Optimizer, Rule, clip_factor, squared_norm};
+pub use optimizer::{Optimizer, OptimizerKind, Rule, clip_factor, squared_norm};
 pub use schedule::{Schedule, Shape as ScheduleShape};

@@ -1,5 +1,6 @@
 //! Optimizers: how a gradient changes a parameter.
 
+use crate::named::named;
 use crate::simd::rows::{self, By, EXP, RUN};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tensor::Buffer;
@@ -40,6 +41,30 @@ impl Rule {
         match self {
             Rule::Adam { .. } | Rule::AdamW { .. } => 2,
             Rule::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
+        }
+    }
+}
+
+named! {
+    /// The names of update rules.
+    OptimizerKind {
+        /// [`Rule::Adam`].
+        #[default]
+        Adam = "adam",
+        /// [`Rule::AdamW`].
+        AdamW = "adamw",
+        /// [`Rule::Sgd`].
+        Sgd = "sgd",
+    }
+}
+
+impl OptimizerKind {
+    /// The rule of this name, with those of the constants that it has.
+    pub fn rule(self, betas: [f64; 2], eps: f64, momentum: f64, weight_decay: f64) -> Rule {
+        match self {
+            OptimizerKind::Adam => Rule::Adam { betas, eps, weight_decay },
+            OptimizerKind::AdamW => Rule::AdamW { betas, eps, weight_decay },
+            OptimizerKind::Sgd => Rule::Sgd { momentum, weight_decay },
         }
     }
 }

@@ -15,6 +15,7 @@ use super::panel::{Measured, Panel};
 use crate::checkpoints as files;
 use crate::error::{Error, Result};
 use crate::experiments::Steps;
+use crate::experiments::settings::{Keyed, settings};
 use crate::experiments::train::Existing;
 use crate::files::atomic;
 use crate::formats::metrics::{EvalLine, Line, Number, StepLine, VERSION};
@@ -38,39 +39,34 @@ use std::path::Path;
 pub const FILES: [&str; 5] =
     ["config.json", "metrics.jsonl", "model.safetensors", "pretrain.json", "vocab.json"];
 
-/// How to pre-train a base model.
-///
-/// ```
-/// use edgegrad::experiments::pretrain::Pretraining;
-/// let config = Pretraining::default().config()?;
-/// assert_eq!((config.vocab, config.context, config.tied), (378, 32, false));
-/// assert!(Pretraining { heads: 5, ..Pretraining::default() }.config().is_err());
-/// # Ok::<(), edgegrad::error::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Pretraining {
-    /// What decides the weights to begin with and all batches.
-    pub seed: u64,
-    /// Steps.
-    pub steps: usize,
-    /// Examples in a batch.
-    pub batch: usize,
-    /// The largest learning rate; it ends at a hundredth of it.
-    pub lr: f64,
-    /// Layers.
-    pub layers: usize,
-    /// Heads of a layer.
-    pub heads: usize,
-    /// Width of the residual stream.
-    pub d_model: usize,
-    /// Neurons of a layer.
-    pub d_mlp: usize,
-}
-
-impl Default for Pretraining {
-    fn default() -> Pretraining {
-        let (seed, steps, batch, lr) = (0, 7_500, 64, 4e-3);
-        Pretraining { seed, steps, batch, lr, layers: 4, heads: 4, d_model: 64, d_mlp: 256 }
+settings! {
+    /// How to pre-train a base model.
+    ///
+    /// ```
+    /// use edgegrad::experiments::pretrain::Pretraining;
+    /// let config = Pretraining::default().config()?;
+    /// assert_eq!((config.vocab, config.context, config.tied), (378, 32, false));
+    /// assert!(Pretraining { heads: 5, ..Pretraining::default() }.config().is_err());
+    /// # Ok::<(), edgegrad::error::Error>(())
+    /// ```
+    #[derive(Serialize)]
+    pub struct Pretraining {
+        /// What decides the initial weights and all batches.
+        seed: u64;
+        /// Steps.
+        steps: usize = 7_500, whole(1, 100_000_000);
+        /// Examples in a batch.
+        batch: usize = 64, whole(1, 1 << 16);
+        /// The largest learning rate; it ends at a hundredth of it.
+        lr: f64 = 4e-3, ABOVE_0;
+        /// Layers.
+        layers: usize = 4, whole(1, 100);
+        /// Heads of a layer.
+        heads: usize = 4, whole(1, 1 << 10);
+        /// Width of the residual stream.
+        d_model: usize = 64, whole(1, 1 << 14);
+        /// Neurons of a layer.
+        d_mlp: usize = 256, whole(1, 1 << 16);
     }
 }
 
@@ -98,23 +94,10 @@ impl Pretraining {
     /// # Errors
     /// If a setting cannot be; the place is its option on the command line.
     pub fn config(&self) -> Result<Config> {
-        for (option, n, least, most) in [
-            ("--steps", self.steps, 1, 100_000_000),
-            ("--batch", self.batch, 1, 1 << 16),
-            ("--layers", self.layers, 1, 100),
-            ("--heads", self.heads, 1, 1 << 10),
-            ("--d-model", self.d_model, 1, 1 << 14),
-            ("--d-mlp", self.d_mlp, 1, 1 << 16),
-        ] {
-            if n < least || n > most {
-                let message = format!("must be from {least} to {most}, got {n}");
-                return Err(Error::input(option, message, "leave it out for the usual one"));
-            }
-        }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            let message = format!("must be a number above 0, got {}", self.lr);
-            return Err(Error::input("--lr", message, "write for example --lr 4e-3"));
-        }
+        self.check("").map_err(|broken| {
+            let option = format!("--{}", broken.key.replace('_', "-"));
+            Error::input(option, broken.message, "leave it out for the usual one")
+        })?;
         if !self.d_model.is_multiple_of(self.heads) {
             let message = format!("{} heads do not divide --d-model {}", self.heads, self.d_model);
             return Err(Error::input("--heads", message, "make --d-model a multiple of --heads"));

@@ -31,12 +31,14 @@
 mod read;
 
 use crate::error::{Error, Result};
+use crate::experiments::settings::{
+    Bounds, Broken, Checked, Keyed, Kind, ensure, settings, write_section,
+};
 use crate::named::{Named, named};
 use crate::nn::Rule;
-pub use crate::nn::{Activation, ScheduleShape};
+pub use crate::nn::{Activation, OptimizerKind, ScheduleShape};
 use crate::tasks::{MAX_TOKENS, modular_addition::MAX_P};
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use toml::Value;
 
 /// The most numbers one tensor of a run may hold.
@@ -47,7 +49,7 @@ pub const MAX_WIDTH: usize = 1 << 24;
 /// every reader of a metrics file can hold exactly.
 pub const MAX_STEPS: u64 = 1 << 53;
 /// The most pairs by which a circuit is judged.
-pub const MAX_PROBE: u64 = 1 << 16;
+pub const MAX_PROBE: usize = 1 << 16;
 /// The most stages of a run.
 pub const MAX_STAGES: usize = 1 << 16;
 
@@ -75,18 +77,6 @@ named! {
         /// One attention layer with a single learned query, then one MLP.
         #[default]
         Pooled = "pooled",
-    }
-}
-named! {
-    /// The optimisers there are.
-    OptimizerKind {
-        /// Adam; weight decay is added to the gradient.
-        #[default]
-        Adam = "adam",
-        /// Adam with decoupled weight decay.
-        AdamW = "adamw",
-        /// Gradient descent, with momentum if asked for.
-        Sgd = "sgd",
     }
 }
 named! {
@@ -144,95 +134,138 @@ pub struct Stage {
     pub train: TrainConfig,
 }
 
-/// The `[task]` section.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TaskConfig {
-    /// Which task.
-    pub kind: TaskKind,
-    /// The modulus.
-    pub p: usize,
-    /// L, tokens in a row.
-    pub seq_len: usize,
-    /// How many leading tokens are added.
-    pub k: usize,
-    /// Rows to learn from; with `data` the file decides.
-    pub train: usize,
-    /// Rows to be judged by, 0 for none; with `data` the file decides.
-    pub test: usize,
-    /// Whether test rows may be train rows too.
-    pub overlap: bool,
-    /// A safetensors file with the rows instead of drawn ones.
-    pub data: Option<PathBuf>,
+const STEPS: Bounds = Bounds::Whole(1, MAX_STEPS);
+const PAUSE: Bounds = Bounds::Whole(0, MAX_STEPS);
+
+settings! {
+    /// The keys that stand above all sections.
+    struct Run {
+        /// What all random numbers come from.
+        seed: u64;
+        /// The numbers the run computes with.
+        dtype: DtypeKind;
+        /// What a reader may call the run, or one of its stages.
+        name: Option<String>;
+    }
 }
 
-/// The `[model]` section.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelConfig {
-    /// Which model.
-    pub kind: ModelKind,
-    /// V, token embeddings and output classes; at least p of every stage.
-    pub vocab: usize,
-    /// D, the width of the residual stream.
-    pub d_model: usize,
-    /// F, the neurons of the MLP.
-    pub d_mlp: usize,
-    /// Their non-linearity.
-    pub activation: Activation,
-    /// Whether the MLP has biases.
-    pub mlp_bias: bool,
-    /// The share of the MLP's output that is dropped in training.
-    pub dropout: f64,
-    /// A safetensors file with the first weights instead of drawn ones.
-    pub init: Option<PathBuf>,
-    /// What comes before a weight's name in that file.
-    pub init_prefix: String,
+settings! {
+    /// The `[task]` section.
+    pub struct TaskConfig {
+        /// Which task.
+        kind: TaskKind;
+        /// The modulus.
+        p: usize = 2, whole(2, MAX_P) => REQUIRED;
+        /// Tokens in a row; the same in all stages.
+        seq_len: usize = 12, whole(1, MAX_TOKENS);
+        /// How many leading tokens are added; at most `seq_len`.
+        k: usize = 5, whole(1, MAX_TOKENS);
+        /// Rows to learn from; with `data` the file decides.
+        train: usize = 2048, whole(1, MAX_TOKENS);
+        /// Rows to be judged by, 0 for none; with `data` the file decides.
+        test: usize = 2048;
+        /// Whether test rows may be train rows too.
+        overlap: bool;
+        /// A safetensors file with the rows, instead of drawn ones; its path starts at the
+        /// configuration.
+        data: Option<PathBuf>;
+    }
 }
 
-/// The `[train]` section.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainConfig {
-    /// Which optimiser.
-    pub optimizer: OptimizerKind,
-    /// The learning rate.
-    pub lr: f64,
-    /// Adam's two decay rates.
-    pub betas: [f64; 2],
-    /// What Adam adds to the root of the second moment.
-    pub eps: f64,
-    /// The momentum of gradient descent.
-    pub momentum: f64,
-    /// Weight decay, coupled or not as the optimiser says.
-    pub weight_decay: f64,
-    /// The MLP learns with `lr` divided by this.
-    pub mlp_lr_discount: f64,
-    /// Rows in a step.
-    pub batch: Batch,
-    /// Steps in the stage.
-    pub steps: u64,
-    /// Whether each pass takes the rows in a new order.
-    pub shuffle: bool,
-    /// How the learning rate falls.
-    pub schedule: ScheduleShape,
-    /// Steps over which it first rises from 0 to `lr`.
-    pub warmup: u64,
-    /// Where it ends.
-    pub min_lr: f64,
-    /// The largest norm of the whole gradient; longer ones are scaled down to it.
-    pub clip: Option<f64>,
-    /// Steps between two recorded losses.
-    pub log_every: u64,
-    /// Steps between two evaluations; 0: only at the end of the stage.
-    pub eval_every: u64,
-    /// Steps between two checkpoints; 0: only the final one.
-    pub checkpoint_every: u64,
-    /// Steps between two snapshots of the weights for the report; 0: none.
-    pub snapshot_every: u64,
-    /// Steps between two looks at the [circuit](super::circuits); 0: none.
-    pub circuit_every: u64,
-    /// Pairs of sequences by which the circuit is judged.
-    pub circuit_probe: usize,
-    /// What the optimiser remembers at the start of the stage.
-    pub optimizer_state: OptimizerState,
+settings! {
+    /// The `[model]` section; stages may change only `dropout`.
+    pub struct ModelConfig {
+        /// Which model.
+        kind: ModelKind;
+        /// V, token embeddings and output classes; at least `p` of every stage.
+        vocab: usize = 2, whole(2, MAX_ELEMENTS) => "the largest `p`";
+        /// D, the width of the residual stream.
+        d_model: usize = 2, whole(1, MAX_WIDTH);
+        /// F, the neurons of the MLP.
+        d_mlp: usize = 8, whole(1, MAX_ELEMENTS) => "4 times `d_model`";
+        /// The nonlinearity of the MLP.
+        activation: Activation;
+        /// Whether the MLP has biases.
+        mlp_bias: bool = true;
+        /// The share of the MLP's output that is dropped in training.
+        dropout: f64 = 0.0, BELOW_1;
+        /// A safetensors file with the initial weights, instead of drawn ones; its path starts at
+        /// the configuration.
+        init: Option<PathBuf>;
+        /// What comes before a weight's name in that file.
+        init_prefix: String;
+    }
+}
+
+settings! {
+    /// The `[train]` section.
+    pub struct TrainConfig {
+        /// Which optimizer.
+        optimizer: OptimizerKind;
+        /// The learning rate.
+        lr: f64 = 3e-3, ABOVE_0;
+        /// Adam's two decay rates.
+        betas: [f64; 2] = [0.9, 0.999], BELOW_1;
+        /// What Adam adds to the root of the second moment.
+        eps: f64 = 1e-8, ABOVE_0;
+        /// The momentum of `sgd`.
+        momentum: f64 = 0.0, BELOW_1;
+        /// Weight decay, coupled or not as the optimizer says.
+        weight_decay: f64 = 0.0, FROM_0;
+        /// The MLP learns with `lr` divided by this.
+        mlp_lr_discount: f64 = 1.0, ABOVE_0;
+        /// Rows in a step; `"full"` for all train rows.
+        batch: Batch = Batch::Size(32), whole(1, MAX_ELEMENTS);
+        /// Steps in the stage.
+        steps: u64 = 1000, STEPS => REQUIRED;
+        /// Whether each pass takes the rows in a new order.
+        shuffle: bool = true;
+        /// How the learning rate falls.
+        schedule: ScheduleShape;
+        /// Steps over which it first rises from 0 to `lr`; at most `steps`.
+        warmup: u64;
+        /// Where it ends; at most `lr`.
+        min_lr: f64 = 0.0, FROM_0;
+        /// The largest norm of the whole gradient; longer ones are scaled down to it.
+        clip: Option<f64>, ABOVE_0;
+        /// Steps between two recorded losses.
+        log_every: u64 = 1, STEPS;
+        /// Steps between two evaluations; 0: only at the end of the stage.
+        eval_every: u64 = 50, PAUSE;
+        /// Steps between two checkpoints; 0: only the final one.
+        checkpoint_every: u64 = 0, PAUSE;
+        /// Steps between two snapshots of the weights for the report; 0: none.
+        snapshot_every: u64 = 0, PAUSE;
+        /// Steps between two looks at the circuit; 0: none.
+        circuit_every: u64 = 0, PAUSE;
+        /// Pairs of sequences by which the circuit is judged.
+        circuit_probe: usize = Batch::Size(32).default_probe(), whole(1, MAX_PROBE)
+            => "a quarter of `batch`, 8 to 64";
+        /// What the optimizer remembers at the start of the stage.
+        optimizer_state: OptimizerState;
+    }
+}
+
+impl Kind for Batch {
+    const EXAMPLE: &'static str = "32";
+
+    fn expected() -> String {
+        "a whole number from 0 on or \"full\"".into()
+    }
+
+    fn read(value: &Value, bare: bool) -> Option<Batch> {
+        match value.as_str() {
+            Some("full") => Some(Batch::Full),
+            _ => usize::read(value, bare).map(Batch::Size),
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        match self {
+            Batch::Size(n) => n.write(),
+            Batch::Full => Some("full".into()),
+        }
+    }
 }
 
 impl Batch {
@@ -255,146 +288,21 @@ impl Default for Config {
     }
 }
 
-impl Default for TaskConfig {
-    /// The authors' task, with the test set apart from the train set.
-    fn default() -> TaskConfig {
-        TaskConfig {
-            kind: TaskKind::default(),
-            p: 2,
-            seq_len: 12,
-            k: 5,
-            train: 2048,
-            test: 2048,
-            overlap: false,
-            data: None,
-        }
-    }
-}
-
-impl Default for ModelConfig {
-    /// The authors' model in the plane.
-    fn default() -> ModelConfig {
-        ModelConfig {
-            kind: ModelKind::default(),
-            vocab: 2,
-            d_model: 2,
-            d_mlp: 8,
-            activation: Activation::default(),
-            mlp_bias: true,
-            dropout: 0.0,
-            init: None,
-            init_prefix: String::new(),
-        }
-    }
-}
-
-impl Default for TrainConfig {
-    /// The authors' Adam for 1,000 steps; a file has to say how many itself.
-    fn default() -> TrainConfig {
-        TrainConfig {
-            optimizer: OptimizerKind::default(),
-            lr: 3e-3,
-            betas: [0.9, 0.999],
-            eps: 1e-8,
-            momentum: 0.0,
-            weight_decay: 0.0,
-            mlp_lr_discount: 1.0,
-            batch: Batch::Size(32),
-            steps: 1000,
-            shuffle: true,
-            schedule: ScheduleShape::default(),
-            warmup: 0,
-            min_lr: 0.0,
-            clip: None,
-            log_every: 1,
-            eval_every: 50,
-            checkpoint_every: 0,
-            snapshot_every: 0,
-            circuit_every: 0,
-            circuit_probe: Batch::Size(32).default_probe(),
-            optimizer_state: OptimizerState::default(),
-        }
-    }
-}
-
 /// The name of stage `i`, counted from 0, when the file gives none.
 fn stage_name(i: usize) -> String {
     format!("stage-{}", i + 1)
 }
 
-/// The three sections of a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Section {
-    Task,
-    Model,
-    Train,
-}
+/// What is wrong with a key, as `section.key`, and of which stage; of none if it stands above.
+type Problem = (Option<usize>, Broken);
 
-impl Section {
-    const ALL: [Section; 3] = [Section::Task, Section::Model, Section::Train];
-
-    fn name(self) -> &'static str {
-        match self {
-            Section::Task => "task",
-            Section::Model => "model",
-            Section::Train => "train",
-        }
-    }
-}
-
-/// A value that cannot be, and where: the stage and section, or the top level.
-struct Problem {
-    place: Option<(usize, Section)>,
-    key: &'static str,
-    message: String,
-    help: String,
-}
-
-type Checked = std::result::Result<(), Problem>;
-
-/// The keys of one section of one stage.
-struct Check(usize, Section);
-
-impl Check {
-    fn that(&self, good: bool, key: &'static str, rule: &str, help: impl Into<String>) -> Checked {
-        let (message, help) = (rule.to_string(), help.into());
-        let place = Some((self.0, self.1));
-        if good { Ok(()) } else { Err(Problem { place, key, message, help }) }
-    }
-
-    /// `from <= got <= to`.
-    fn count(&self, key: &'static str, got: u64, from: u64, to: u64) -> Checked {
-        self.that(
-            got >= from,
-            key,
-            &format!("must be at least {from}, got {got}"),
-            format!("write `{key} = {from}` or more"),
-        )?;
-        self.that(
-            got <= to,
-            key,
-            &format!("must be at most {to}, got {got}"),
-            "choose a size that a computer can hold",
-        )
-    }
-
-    /// A finite number that `good` accepts, which `rule` says in words.
-    fn number(&self, key: &'static str, got: f64, good: bool, rule: &str, eg: f64) -> Checked {
-        self.that(
-            good && got.is_finite(),
-            key,
-            &format!("must be {rule}, got {got}"),
-            format!("write for example `{key} = {eg:?}`"),
-        )
-    }
-
-    /// A tensor with these sides must not be too large.
-    fn size(&self, key: &'static str, sides: &[(&str, usize)], limit: usize) -> Checked {
-        let product = sides.iter().fold(1usize, |n, &(_, side)| n.saturating_mul(side));
-        let names: Vec<_> = sides.iter().map(|(name, side)| format!("{name} ({side})")).collect();
-        let message = format!("{} is more than {limit} numbers", names.join(" * "));
-        self.that(product <= limit, key, &message, format!("lower `{key}`"))
-    }
+/// A tensor with these sides must not be too large.
+fn size(key: &str, sides: &[(&str, usize)], limit: usize) -> Checked {
+    let product = sides.iter().fold(1usize, |n, &(_, side)| n.saturating_mul(side));
+    let names: Vec<_> = sides.iter().map(|(name, side)| format!("{name} ({side})")).collect();
+    let message = format!("{} is more than {limit} numbers", names.join(" * "));
+    let help = format!("lower `{}`", key.rsplit('.').next().unwrap_or(key));
+    if product <= limit { Ok(()) } else { Err(Broken { key: key.into(), message, help }) }
 }
 
 impl Config {
@@ -408,15 +316,14 @@ impl Config {
 
     /// Checks what depends on the number of train rows of stage `i`, once they have been read.
     pub(super) fn check_rows(&self, i: usize, rows: usize) -> Result<()> {
-        self.stages[i].check_rows(i, rows).map_err(|problem| self.error(problem))
+        self.stages[i].check_rows(rows).map_err(|broken| self.error((Some(i), broken)))
     }
 
-    fn error(&self, problem: Problem) -> Error {
-        let place = match problem.place {
-            None => self.place(problem.key),
-            Some((i, s)) => self.place_in(i, &format!("{}.{}", s.name(), problem.key)),
-        };
-        Error::input(place, problem.message, problem.help)
+    fn error(&self, (stage, broken): Problem) -> Error {
+        broken.at(&match stage {
+            None => self.place(&broken.key),
+            Some(i) => self.place_in(i, &broken.key),
+        })
     }
 
     /// What errors call `key`: with the file, if there is one.
@@ -433,81 +340,71 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Checked {
-        let top = |good: bool, key, message: String, help: &str| {
-            let problem = || Problem { place: None, key, message, help: help.into() };
-            if good { Ok(()) } else { Err(problem()) }
-        };
-        let largest = i64::MAX as u64;
-        top(
-            self.seed <= largest,
-            "seed",
-            format!("must be at most {largest}, got {}", self.seed),
-            "choose a smaller seed; any number will do",
-        )?;
-        top(
-            (1..=MAX_STAGES).contains(&self.stages.len()),
-            "stages",
-            format!("must be 1 to {MAX_STAGES} stages, got {}", self.stages.len()),
-            "remove `stages` to train in one stage",
-        )?;
-        let Stage { model: first, task: first_task, .. } = &self.stages[0];
+    /// The keys above all sections.
+    fn run(&self) -> Run {
+        Run { seed: self.seed, dtype: self.dtype, name: self.name.clone() }
+    }
+
+    fn check(&self) -> Checked<Problem> {
+        self.check_top().map_err(|broken| (None, broken))?;
+        let [first, ..] = &self.stages[..] else { return Ok(()) };
         for (i, stage) in self.stages.iter().enumerate() {
-            stage.task.check(&Check(i, Section::Task))?;
-            stage.model.check(&Check(i, Section::Model))?;
-            stage.train.check(&Check(i, Section::Train))?;
-            stage.check(i)?;
-            let same = ModelConfig { dropout: first.dropout, ..stage.model.clone() } == *first;
-            Check(i, Section::Model).that(
-                same,
-                "kind",
-                "a stage cannot change the model, only its dropout",
-                "give all stages the same model",
-            )?;
-            let (got, first) = (stage.task.seq_len, first_task.seq_len);
-            Check(i, Section::Task).that(
-                got == first,
-                "seq_len",
-                &format!("must be {first} as in the first stage, got {got}"),
-                "the model has an embedding for each position: write one `seq_len` in `[task]`",
-            )?;
-            let before = &self.stages[i.saturating_sub(1)].train;
-            let keeps = stage.train.optimizer_state == OptimizerState::Keep;
-            Check(i, Section::Train).that(
-                !keeps || stage.train.rule().moments() == before.rule().moments(),
-                "optimizer_state",
-                "cannot keep what another kind of optimizer remembers",
-                "write `optimizer_state = \"fresh\"`, or give both stages the same optimizer",
-            )?;
+            let before = &self.stages[i.saturating_sub(1)];
+            stage.check(first, before).map_err(|broken| (Some(i), broken))?;
         }
+        Ok(())
+    }
+
+    fn check_top(&self) -> Checked {
+        let (seed, stages, largest) = (self.seed, self.stages.len(), i64::MAX);
+        ensure!(seed <= largest as u64, "seed": "must be at most {largest}, got {seed}";
+            "choose a smaller seed; any number will do");
+        ensure!((1..=MAX_STAGES).contains(&stages), "stages":
+            "must be 1 to {MAX_STAGES} stages, got {stages}";
+            "remove `stages` to train in one stage");
         Ok(())
     }
 }
 
 impl Stage {
-    /// What sections have to agree on.
-    fn check(&self, i: usize) -> Checked {
-        let Stage { task, model, .. } = self;
-        let in_model = Check(i, Section::Model);
-        in_model.that(
-            model.vocab >= task.p,
-            "vocab",
-            &format!("must be at least p = {} of every stage, got {}", task.p, model.vocab),
-            format!("write `vocab = {}`, or leave it out", task.p),
-        )?;
-        let (v, d, f) = (model.vocab, model.d_model, model.d_mlp);
-        let embeddings = [("vocab", v), ("seq_len", task.seq_len), ("d_model", d)];
-        in_model.size("d_model", &embeddings, MAX_ELEMENTS)?;
-        in_model.size("d_mlp", &[("d_mlp", f), ("d_model", d)], MAX_ELEMENTS)?;
-        match task.data {
-            // Only the file knows how many rows there are.
-            Some(_) => Ok(()),
-            None => self.check_rows(i, task.train),
+    /// Checks the keys of the sections, and what they have to agree on with each other, with those
+    /// of the first stage and with those of the stage before.
+    fn check(&self, first: &Stage, before: &Stage) -> Checked {
+        let Stage { task, model, train, .. } = self;
+        task.check("task")?;
+        task.agrees()?;
+        model.check("model")?;
+        in_utf8("model.init", &model.init)?;
+        train.check("train")?;
+        train.agrees()?;
+        let (vocab, p, seq_len, first_len) =
+            (model.vocab, task.p, task.seq_len, first.task.seq_len);
+        ensure!(vocab >= p, "model.vocab": "must be at least p = {p} of every stage, got {vocab}";
+            "write `vocab = {p}`, or leave it out");
+        let (d_model, d_mlp) = (("d_model", model.d_model), ("d_mlp", model.d_mlp));
+        let embeddings = [("vocab", vocab), ("seq_len", seq_len), d_model];
+        size("model.d_model", &embeddings, MAX_ELEMENTS)?;
+        size("model.d_mlp", &[d_mlp, d_model], MAX_ELEMENTS)?;
+        // Only the file knows how many rows there are.
+        if task.data.is_none() {
+            self.check_rows(task.train)?;
         }
+        let same = ModelConfig { dropout: first.model.dropout, ..model.clone() } == first.model;
+        ensure!(same, "model.kind": "a stage cannot change the model, only its dropout";
+            "give all stages the same model");
+        ensure!(seq_len == first_len, "task.seq_len":
+            "must be {first_len} as in the first stage, got {seq_len}";
+            "the model has an embedding for each position: write one `seq_len` in `[task]`");
+        let keeps = train.optimizer_state == OptimizerState::Keep;
+        let alike = train.rule().moments() == before.train.rule().moments();
+        ensure!(!keeps || alike, "train.optimizer_state":
+            "cannot keep what another kind of optimizer remembers";
+            "write `optimizer_state = \"fresh\"`, or give both stages the same optimizer");
+        Ok(())
     }
 
     /// What depends on the number of train rows.
-    fn check_rows(&self, i: usize, rows: usize) -> Checked {
+    fn check_rows(&self, rows: usize) -> Checked {
         let Stage { task, model, train, .. } = self;
         let batch = match train.batch {
             Batch::Full => rows,
@@ -517,197 +414,56 @@ impl Stage {
             Some(file) => format!("the {rows} train rows of {}", file.display()),
             None => format!("task.train = {rows}"),
         };
-        let on = Check(i, Section::Train);
-        on.that(
-            batch <= rows,
-            "batch",
-            &format!("must be at most {limit}, got {batch}"),
-            "lower it, or write `batch = \"full\"`",
-        )?;
+        ensure!(batch <= rows, "train.batch": "must be at most {limit}, got {batch}";
+            "lower it, or write `batch = \"full\"`");
         let widest = model.d_mlp.max(model.d_model).max(model.vocab).max(task.seq_len);
-        on.size("batch", &[("batch", batch), ("widest layer", widest)], MAX_ELEMENTS)?;
+        let widest = ("widest layer", widest);
+        size("train.batch", &[("batch", batch), widest], MAX_ELEMENTS)?;
         let circuits = if train.circuit_every > 0 { 2 * task.seq_len + 3 } else { 0 };
-        let probe = ("circuit_probe", train.circuit_probe);
-        let probe = [probe, ("circuits", circuits), ("widest layer", widest)];
-        on.size("circuit_probe", &probe, MAX_ELEMENTS)
+        let probe = [("circuit_probe", train.circuit_probe), ("circuits", circuits), widest];
+        size("train.circuit_probe", &probe, MAX_ELEMENTS)
     }
 }
 
 impl TaskConfig {
-    fn check(&self, on: &Check) -> Checked {
-        on.count("p", self.p as u64, 2, MAX_P as u64)?;
-        on.count("seq_len", self.seq_len as u64, 1, MAX_TOKENS as u64)?;
-        on.count("k", self.k as u64, 1, MAX_TOKENS as u64)?;
-        on.that(
-            self.k <= self.seq_len,
-            "k",
-            &format!("must be at most seq_len = {}, got {}", self.seq_len, self.k),
-            "lower `k` or raise `seq_len`",
-        )?;
-        on.count("train", self.train as u64, 1, MAX_TOKENS as u64)?;
-        on.size("train", &[("train", self.train), ("seq_len", self.seq_len)], MAX_TOKENS)?;
-        on.size("test", &[("test", self.test), ("seq_len", self.seq_len)], MAX_TOKENS)?;
-        check_path(on, "data", self.data.as_deref())
-    }
-}
-
-impl ModelConfig {
-    fn check(&self, on: &Check) -> Checked {
-        let most = MAX_ELEMENTS as u64;
-        on.count("vocab", self.vocab as u64, 2, most)?;
-        on.count("d_model", self.d_model as u64, 1, MAX_WIDTH as u64)?;
-        on.count("d_mlp", self.d_mlp as u64, 1, most)?;
-        let x = self.dropout;
-        on.number("dropout", x, (0.0..1.0).contains(&x), "in [0, 1)", 0.1)?;
-        check_path(on, "init", self.init.as_deref())
+    /// What its keys have to agree on.
+    fn agrees(&self) -> Checked {
+        let &TaskConfig { seq_len, k, train, test, .. } = self;
+        ensure!(k <= seq_len, "task.k": "must be at most seq_len = {seq_len}, got {k}";
+            "lower `k` or raise `seq_len`");
+        size("task.train", &[("train", train), ("seq_len", seq_len)], MAX_TOKENS)?;
+        size("task.test", &[("test", test), ("seq_len", seq_len)], MAX_TOKENS)?;
+        in_utf8("task.data", &self.data)
     }
 }
 
 impl TrainConfig {
-    /// The optimiser's update rule.
+    /// The optimizer's update rule.
     pub(super) fn rule(&self) -> Rule {
-        let &Self { betas, eps, weight_decay, momentum, .. } = self;
-        match self.optimizer {
-            OptimizerKind::Adam => Rule::Adam { betas, eps, weight_decay },
-            OptimizerKind::AdamW => Rule::AdamW { betas, eps, weight_decay },
-            OptimizerKind::Sgd => Rule::Sgd { momentum, weight_decay },
-        }
+        self.optimizer.rule(self.betas, self.eps, self.momentum, self.weight_decay)
     }
 
-    fn check(&self, on: &Check) -> Checked {
-        let positive = |key, x: f64, eg| on.number(key, x, x > 0.0, "a number above 0", eg);
-        let at_least_0 = |key, x: f64, eg| on.number(key, x, x >= 0.0, "a number from 0 on", eg);
-        positive("lr", self.lr, 3e-3)?;
-        let good = self.betas.iter().all(|b| (0.0..1.0).contains(b));
-        on.that(
-            good,
-            "betas",
-            &format!("must both be in [0, 1), got {:?}", self.betas),
-            "write for example `betas = [0.9, 0.999]`",
-        )?;
-        positive("eps", self.eps, 1e-8)?;
-        let m = self.momentum;
-        on.number("momentum", m, (0.0..1.0).contains(&m), "in [0, 1)", 0.9)?;
-        on.that(
-            m == 0.0 || self.optimizer == OptimizerKind::Sgd,
-            "momentum",
-            &format!("has no effect with the optimizer \"{}\"", self.optimizer.name()),
-            "remove it, or write `optimizer = \"sgd\"`; Adam has `betas`",
-        )?;
-        at_least_0("weight_decay", self.weight_decay, 0.01)?;
-        positive("mlp_lr_discount", self.mlp_lr_discount, 1.0)?;
-        if let Batch::Size(n) = self.batch {
-            on.count("batch", n as u64, 1, MAX_ELEMENTS as u64)?;
-        }
-        on.count("steps", self.steps, 1, MAX_STEPS)?;
-        on.that(
-            self.warmup <= self.steps,
-            "warmup",
-            &format!("must be at most steps = {}, got {}", self.steps, self.warmup),
-            "lower `warmup` or raise `steps`",
-        )?;
-        at_least_0("min_lr", self.min_lr, 0.0)?;
-        on.that(
-            self.min_lr <= self.lr,
-            "min_lr",
-            &format!("must be at most lr = {}, got {}", self.lr, self.min_lr),
-            "lower `min_lr` or raise `lr`",
-        )?;
-        if let Some(clip) = self.clip {
-            positive("clip", clip, 1.0)?;
-        }
-        on.count("log_every", self.log_every, 1, MAX_STEPS)?;
-        on.count("eval_every", self.eval_every, 0, MAX_STEPS)?;
-        on.count("checkpoint_every", self.checkpoint_every, 0, MAX_STEPS)?;
-        on.count("snapshot_every", self.snapshot_every, 0, MAX_STEPS)?;
-        on.count("circuit_every", self.circuit_every, 0, MAX_STEPS)?;
-        on.count("circuit_probe", self.circuit_probe as u64, 1, MAX_PROBE)
+    /// What its keys have to agree on.
+    fn agrees(&self) -> Checked {
+        let &TrainConfig { momentum, steps, warmup, lr, min_lr, .. } = self;
+        let (sgd, name) = (self.optimizer == OptimizerKind::Sgd, self.optimizer.name());
+        ensure!(momentum == 0.0 || sgd, "train.momentum":
+            "has no effect with the optimizer \"{name}\"";
+            "remove it, or write `optimizer = \"sgd\"`; Adam has `betas`");
+        ensure!(warmup <= steps, "train.warmup": "must be at most steps = {steps}, got {warmup}";
+            "lower `warmup` or raise `steps`");
+        ensure!(min_lr <= lr, "train.min_lr": "must be at most lr = {lr}, got {min_lr}";
+            "lower `min_lr` or raise `lr`");
+        Ok(())
     }
 }
 
 /// A path has to survive being written as text.
-fn check_path(on: &Check, key: &'static str, path: Option<&Path>) -> Checked {
-    let good = path.is_none_or(|p| p.to_str().is_some_and(|p| !p.is_empty()));
-    on.that(good, key, "must be a path in UTF-8 that is not empty", "rename the file")
-}
-
-/// Every key of a section in the order of files, with its value if it has one.
-type Entries = Vec<(&'static str, Option<Value>)>;
-
-/// A number that was checked to fit; an unchecked one is cut off rather than wrapped.
-fn whole(n: impl TryInto<i64>) -> Option<Value> {
-    Some(Value::Integer(n.try_into().unwrap_or(i64::MAX)))
-}
-
-fn text(s: impl Into<String>) -> Option<Value> {
-    Some(Value::String(s.into()))
-}
-
-fn path(p: &Option<PathBuf>) -> Option<Value> {
-    p.as_ref().map(|p| Value::String(p.to_string_lossy().into_owned()))
-}
-
-impl TaskConfig {
-    fn entries(&self) -> Entries {
-        vec![
-            ("kind", text(self.kind.name())),
-            ("p", whole(self.p)),
-            ("seq_len", whole(self.seq_len)),
-            ("k", whole(self.k)),
-            ("train", whole(self.train)),
-            ("test", whole(self.test)),
-            ("overlap", Some(self.overlap.into())),
-            ("data", path(&self.data)),
-        ]
-    }
-}
-
-impl ModelConfig {
-    fn entries(&self) -> Entries {
-        vec![
-            ("kind", text(self.kind.name())),
-            ("vocab", whole(self.vocab)),
-            ("d_model", whole(self.d_model)),
-            ("d_mlp", whole(self.d_mlp)),
-            ("activation", text(self.activation.name())),
-            ("mlp_bias", Some(self.mlp_bias.into())),
-            ("dropout", Some(self.dropout.into())),
-            ("init", path(&self.init)),
-            ("init_prefix", text(&self.init_prefix)),
-        ]
-    }
-}
-
-impl TrainConfig {
-    fn entries(&self) -> Entries {
-        let batch = match self.batch {
-            Batch::Size(n) => whole(n),
-            Batch::Full => text("full"),
-        };
-        vec![
-            ("optimizer", text(self.optimizer.name())),
-            ("lr", Some(self.lr.into())),
-            ("betas", Some(self.betas.to_vec().into())),
-            ("eps", Some(self.eps.into())),
-            ("momentum", Some(self.momentum.into())),
-            ("weight_decay", Some(self.weight_decay.into())),
-            ("mlp_lr_discount", Some(self.mlp_lr_discount.into())),
-            ("batch", batch),
-            ("steps", whole(self.steps)),
-            ("shuffle", Some(self.shuffle.into())),
-            ("schedule", text(self.schedule.name())),
-            ("warmup", whole(self.warmup)),
-            ("min_lr", Some(self.min_lr.into())),
-            ("clip", self.clip.map(Value::from)),
-            ("log_every", whole(self.log_every)),
-            ("eval_every", whole(self.eval_every)),
-            ("checkpoint_every", whole(self.checkpoint_every)),
-            ("snapshot_every", whole(self.snapshot_every)),
-            ("circuit_every", whole(self.circuit_every)),
-            ("circuit_probe", whole(self.circuit_probe)),
-            ("optimizer_state", text(self.optimizer_state.name())),
-        ]
-    }
+fn in_utf8(key: &str, path: &Option<PathBuf>) -> Checked {
+    let good = |path: &PathBuf| path.to_str().is_some_and(|path| !path.is_empty());
+    let message = "must be a path in UTF-8 that is not empty".into();
+    let broken = || Broken { key: key.into(), message, help: "rename the file".into() };
+    if path.as_ref().is_none_or(good) { Ok(()) } else { Err(broken()) }
 }
 
 impl Config {
@@ -715,47 +471,38 @@ impl Config {
     /// Reading it again gives an equal configuration.
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
-        let name = self.name.as_ref().and_then(text);
-        write_entries(
-            &mut out,
-            "",
-            &[
-                ("seed", whole(self.seed)),
-                ("dtype", Some(self.dtype.name().into())),
-                ("name", name),
-            ],
-        );
+        let mut write = |title: &str, entries| write_section(&mut out, title, &entries);
+        write("", self.run().entries());
         match &self.stages[..] {
             [only] if only.name == stage_name(0) => {
-                write_entries(&mut out, "[task]", &only.task.entries());
-                write_entries(&mut out, "[model]", &only.model.entries());
-                write_entries(&mut out, "[train]", &only.train.entries());
+                write("[task]", only.task.entries());
+                write("[model]", only.model.entries());
+                write("[train]", only.train.entries());
             }
             stages => {
                 if let Some(first) = stages.first() {
-                    write_entries(&mut out, "[model]", &first.model.entries());
+                    write("[model]", first.model.entries());
                 }
                 for stage in stages {
-                    write_entries(&mut out, "[[stages]]", &[("name", text(&stage.name))]);
-                    write_entries(&mut out, "[stages.task]", &stage.task.entries());
-                    let dropout = ("dropout", Some(stage.model.dropout.into()));
-                    write_entries(&mut out, "[stages.model]", &[dropout]);
-                    write_entries(&mut out, "[stages.train]", &stage.train.entries());
+                    write("[[stages]]", vec![("name", stage.name.write())]);
+                    write("[stages.task]", stage.task.entries());
+                    write("[stages.model]", vec![("dropout", stage.model.dropout.write())]);
+                    write("[stages.train]", stage.train.entries());
                 }
             }
         }
         out
     }
-}
 
-fn write_entries(out: &mut String, title: &str, entries: &[(&str, Option<Value>)]) {
-    if !title.is_empty() {
-        let _ = writeln!(out, "\n{title}");
-    }
-    for (key, value) in entries {
-        if let Some(value) = value {
-            let _ = writeln!(out, "{key} = {value}");
-        }
+    /// The tables of keys in `GUIDE.md`.
+    pub fn key_tables() -> String {
+        let tables = [
+            ("Above all sections:", Run::table()),
+            ("In `[task]`:", TaskConfig::table()),
+            ("In `[model]`; a stage can change only `dropout`:", ModelConfig::table()),
+            ("In `[train]`:", TrainConfig::table()),
+        ];
+        tables.map(|(title, table)| format!("{title}\n\n{table}")).join("\n")
     }
 }
 

@@ -16,15 +16,16 @@ use super::settings::Settings;
 use super::table;
 use crate::error::{Error, Result};
 use crate::experiments::Steps;
+use crate::experiments::settings::{self, Broken, Given, Keyed, Keys, dotted, ensure, settings};
 use crate::experiments::side_by_side;
 use crate::files::atomic;
 use crate::formats::comparison::Comparison;
 use crate::named::Named;
 use crate::nn::transformer::Model;
 use crate::tasks::language::Part;
-use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
+use toml::{Table, Value};
 
 /// Which methods are compared on what.
 ///
@@ -72,20 +73,24 @@ pub struct Arm {
     pub rates: Vec<f64>,
 }
 
-/// A grid as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    model: PathBuf,
-    #[serde(default = "five")]
-    seeds: u64,
-    #[serde(default)]
-    common: toml::Table,
-    methods: Vec<toml::Table>,
+settings! {
+    /// What a grid's file says beside `[common]` and `[[methods]]`.
+    struct Top {
+        /// The folder of the base model; its path starts at the grid.
+        model: PathBuf => REQUIRED;
+        /// Runs of each method at its best learning rate.
+        seeds: u64 = 5, whole(1, 1000);
+    }
 }
 
-fn five() -> u64 {
-    5
+settings! {
+    /// What a method says beside its [`Settings`].
+    struct Own {
+        /// What it is called in the table and in the names of files: up to 40 letters and digits.
+        name: String => REQUIRED;
+        /// The learning rates it is tried with, instead of `lr`.
+        learning_rates: Option<Vec<f64>>, ABOVE_0 => "`lr` alone";
+    }
 }
 
 /// The seed of the runs that choose a learning rate, which no other run has.
@@ -110,55 +115,35 @@ impl Grid {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(place: &str, text: &str) -> Result<Grid> {
-        let help = "write model, seeds, [common] and [[methods]] with a name and settings";
-        let fail = |message: String| Error::input(place, message, help);
-        let file: File = toml::from_str(text).map_err(|e| fail(e.message().into()))?;
-        if file.seeds == 0 || file.seeds > 1000 {
-            return Err(fail(format!("seeds: must be from 1 to 1000, got {}", file.seeds)));
-        }
-        let mut arms: Vec<Arm> = vec![];
-        for (i, method) in file.methods.into_iter().enumerate() {
-            let mut table = file.common.clone();
-            table.extend(method);
-            let place = format!("{place}: methods.{i}");
-            let name = match table.remove("name") {
-                Some(toml::Value::String(name)) if is_name(&name) => name,
-                Some(other) => {
-                    let message =
-                        format!("name: {other} is no name of up to 40 letters and digits");
-                    return Err(Error::input(place, message, "it names files, too"));
-                }
-                None => return Err(Error::input(place, "name: is missing", help)),
-            };
-            if arms.iter().any(|arm| arm.name == name) {
-                return Err(Error::input(place, format!("name: {name:?} is there twice"), help));
-            }
-            let rates = table.remove("learning_rates").map(|v| v.try_into::<Vec<f64>>());
-            let settings = Settings::from_toml(&place, &table.to_string())?;
-            let rates = match rates {
-                None => vec![settings.lr],
-                Some(Ok(rates)) if !rates.is_empty() => rates,
-                Some(_) => {
-                    let message = "learning_rates: must be a list of numbers";
-                    return Err(Error::input(place, message, "write [3e-4, 1e-3, 3e-3]"));
-                }
-            };
-            if let Some(bad) = rates.iter().find(|lr| !(lr.is_finite() && **lr > 0.0)) {
-                let message = format!("learning_rates: must be above 0, got {bad}");
-                return Err(Error::input(place, message, "write [3e-4, 1e-3, 3e-3]"));
-            }
-            if let Some(first) = arms.first()
-                && first.settings.task != settings.task
+        let mut table = settings::parse(place, text)?;
+        let mut take = |key, absent| Given::new("", key, table.remove(key).unwrap_or(absent));
+        let common = take("common", Table::new().into());
+        let methods = take("methods", Value::Array(vec![]));
+        let read = || -> Result<Grid> {
+            let top = settings::by_key(settings::inside("", table));
+            let sections = ["common", "methods"];
+            if let Some(Given { key, .. }) = top.values().find(|g| !Top::names().contains(&&*g.key))
             {
-                let message = "task: is another than that of the first method";
-                return Err(Error::input(place, message, "compare methods on one task"));
+                return Err(settings::unknown(key, key, &[&Top::names()[..], &sections].concat()));
             }
-            arms.push(Arm { name, settings, rates });
-        }
-        if arms.is_empty() {
-            return Err(fail("methods: there is none".into()));
-        }
-        Ok(Grid { model: file.model, seeds: file.seeds, arms })
+            let top = Top::default().with("", "", &top)?;
+            top.check("").map_err(|broken| broken.at(&broken.key))?;
+            let common = common.table("{ task = \"E1\" }")?;
+            let mut arms: Vec<Arm> = vec![];
+            for (place, method) in methods.tables("{ name = \"all\", method = \"full\" }")? {
+                let common = settings::inside("common", common.clone());
+                let keys = settings::by_key(common.chain(settings::inside(&place, method)));
+                arms.push(Arm::read(&place, keys, &arms)?);
+            }
+            Ok(Grid { model: top.model, seeds: top.seeds, arms })
+        };
+        read().map_err(|e| e.within(place))
+    }
+
+    /// The tables of keys in `GUIDE.md`.
+    pub fn key_tables() -> String {
+        let (top, own) = (Top::table(), Own::table());
+        format!("Above all sections:\n\n{top}\nIn `[[methods]]`, beside those of `tune`:\n\n{own}")
     }
 
     /// The task.
@@ -173,6 +158,31 @@ impl Grid {
             (choosing + self.seeds) * arm.settings.steps as u64
         };
         self.arms.iter().map(of_arm).sum()
+    }
+}
+
+impl Arm {
+    /// The method at `place`, which follows those `before`.
+    fn read(place: &str, mut keys: Keys, before: &[Arm]) -> Result<Arm> {
+        let own = Own::names().into_iter().filter_map(|key| keys.remove_entry(key)).collect();
+        let own = Own::default().with(place, " below `[[methods]]`", &own)?;
+        let settings = Settings::given(&keys)?;
+        let first = before.first().map_or(settings.task, |arm| arm.settings.task);
+        let (name, rates) = (&own.name, own.learning_rates.clone().unwrap_or(vec![settings.lr]));
+        let checked = || {
+            own.check("")?;
+            ensure!(is_name(name), "name": "{name:?} is no name of up to 40 letters and digits";
+                "it names files, too");
+            ensure!(before.iter().all(|arm| arm.name != *name), "name": "{name:?} is there twice";
+                "give each method a name of its own");
+            ensure!(!rates.is_empty(), "learning_rates": "holds no number";
+                "write [3e-4, 1e-3, 3e-3]");
+            ensure!(settings.task == first, "task": "is another than that of the first method";
+                "compare methods on one task");
+            Ok(())
+        };
+        checked().map_err(|broken: Broken| broken.at(&dotted(place, &broken.key)))?;
+        Ok(Arm { name: own.name, settings, rates })
     }
 }
 

@@ -16,6 +16,6 @@ mod task;
 pub use goal::Goal;
 pub use judge::Judge;
 pub use run::{Report, Tuned, block_numbers, run};
-pub use settings::{Method, Optimiser, Settings};
+pub use settings::{Method, Settings};
 pub use table::table;
 pub use task::LanguageTask;
