@@ -108,8 +108,9 @@ pub struct Meta {
 impl Meta {
     /// As the file has it, with the version of this crate.
     pub fn to_object(&self) -> Map<String, Value> {
-        // Keys are strings: nothing of it can fail.
-        let Ok(Value::Object(mut object)) = serde_json::to_value(self) else { return Map::new() };
+        let Ok(Value::Object(mut object)) = serde_json::to_value(self) else {
+            unreachable!("a struct is an object")
+        };
         object.retain(|_, value| !value.is_null());
         if let (Some(c), Some(written)) = (self.completeness, object.get_mut("completeness")) {
             written["residual"] = c.residual().into();

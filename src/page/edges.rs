@@ -9,6 +9,7 @@ use super::pack::{Bits, Pack, Packed};
 use crate::formats::EdgeFile;
 use crate::formats::curves::Curve;
 use crate::formats::dynamics::Trend;
+use crate::formats::edge_name::Parts;
 use crate::formats::interactions::Interaction;
 use crate::results::{EdgeGroup, EdgeSet, Series};
 
@@ -92,7 +93,7 @@ impl<'a> SetData<'a> {
             method: word("method"),
             metric: word("metric"),
             baseline: word("baseline"),
-            positions: names.iter().any(|name| name.contains('@')),
+            positions: names.iter().filter_map(|n| Parts::of(n)).any(|e| e.to.position.is_some()),
             completeness: word("completeness"),
             scores: scores.iter().any(|score| score.is_finite()).then(|| pack.exact(&scores)),
             kept: kept.contains(&true).then(|| pack.bits(&kept)),

@@ -10,6 +10,7 @@ use crate::files::json;
 use crate::formats::circuit_pairs::CircuitPairs;
 use crate::formats::comparison::Comparison;
 use crate::formats::edge_file::HELP as EDGES_HELP;
+use crate::formats::edge_name::{Edge, Input, Node, Port};
 use crate::formats::metrics::Metrics;
 use crate::formats::run_config::RunConfig;
 use crate::formats::{EdgeFile, Entry, Meta};
@@ -98,11 +99,16 @@ fn edge_names(folder: &Path, stage: usize, count: usize) -> Result<Vec<String>> 
             "both files must be of one run; give the folder that training wrote",
         ));
     }
-    let reads =
-        (0..positions).flat_map(|t| ["k", "v"].map(|port| format!("input@{t}->a0.h0<{port}>@{t}")));
-    let up = (0..neurons).map(|j| format!("a0.h0->m0.n{j}"));
-    let out = (0..neurons).map(|j| format!("m0.n{j}->logits"));
-    Ok(reads.chain(up).chain(["a0.h0->logits".to_string()]).chain(out).collect())
+    let (head, neuron) =
+        (Node::Head { layer: 0, head: 0 }, |neuron| Node::Neuron { layer: 0, neuron });
+    let edge =
+        |from, node, port, position| Edge { from, to: Input { node, port }, position }.to_string();
+    let ports = [Port::K, Port::V];
+    let reads = (0..positions).flat_map(|t| ports.map(|p| edge(Node::Input, head, p, Some(t))));
+    let up = (0..neurons).map(|j| edge(head, neuron(j), Port::Whole, None));
+    let out = (0..neurons).map(|j| edge(neuron(j), Node::Logits, Port::Whole, None));
+    let skip = edge(head, Node::Logits, Port::Whole, None);
+    Ok(reads.chain(up).chain([skip]).chain(out).collect())
 }
 
 /// A `comparison.json`, the methods that have a run.
