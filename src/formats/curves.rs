@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! {"metric": "kl",
-//!  "curve": {"abs": {"fraction": [0.001, ..], "edges": [32, ..], "faithfulness": [0.1, ..]}, "signed": {..}},
+//!  "curve": {"abs": {"fraction": [0.001, ..], "edges": [32, ..], "faithfulness": [0.1, ..]},
+//!            "signed": {..}},
 //!  "cmd": 0.1, "cpr": 0.9, "anchored": {"cmd": 0.1, "cpr": 0.9, "clipped_cpr": 0.9}, ..}
 //! ```
 

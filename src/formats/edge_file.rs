@@ -7,9 +7,9 @@
 //!  "meta": {"method": "eap", ..}}
 //! ```
 //!
-//! `meta` is ours and says where the scores come from. Whatever else a file holds is kept, and nodes
-//! and edges keep their order. An edge without a score is written `"score": null`, which is JSON;
-//! Python's `NaN`, which is not, is read as the same.
+//! `meta` is ours and says where the scores come from. Whatever else a file holds is kept, and
+//! nodes and edges keep their order. An edge without a score is written `"score": null`, which is
+//! JSON; Python's `NaN`, which is not, is read as the same.
 
 use std::fmt;
 use std::io::Write;
@@ -90,8 +90,8 @@ pub struct Meta {
     pub baseline: Option<String>,
     /// Steps of a quadrature, or samples.
     pub steps: Option<u64>,
-    /// Sign and normalisation: `ours` (a mean over pairs; positive where removing the edge lowers the
-    /// metric) or `eap-ig` (a mean over pairs; positive where removing the edge raises the metric).
+    /// Sign and normalisation: `ours` (a mean over pairs; positive where removing the edge lowers
+    /// the metric) or `eap-ig` (a mean over pairs; positive where removing the edge raises it).
     pub convention: Option<String>,
     /// Whether the scores add up.
     pub completeness: Option<Completeness>,
@@ -159,12 +159,14 @@ impl EdgeFile {
             Err(e) => Err(Error::input(
                 place,
                 format!("is no file of scores or of a circuit: {e}"),
-                r#"it should read {"cfg": {..}, "nodes": {..}, "edges": {"input->m0": {"score": 0.5, "in_graph": true}, ..}}"#,
+                r#"it should read {"cfg": {..}, "nodes": {..}, "edges": "#.to_owned()
+                    + r#"{"input->m0": {"score": 0.5, "in_graph": true}, ..}}"#,
             )),
         }
     }
 
-    /// The edges in `value`, the content of `file`, in the order of their names; none if it has none.
+    /// The edges in `value`, the content of `file`, in the order of their names; none if it has
+    /// none.
     ///
     /// # Errors
     /// When it has, but not in the right form; the error names the key.

@@ -10,7 +10,6 @@
 //! | [`edge_file`] | scores of edges, a circuit, or both | `attribute`, `discover`, `tune` |
 //! | [`curves`] | faithfulness of the first edges by score | `evaluate --curve` |
 //! | [`interactions`] | second derivatives and patches of pairs of edges | `interactions` |
-//! | [`dynamics`] | scores of edges through tuning | `tune` |
 //! | [`metrics`], [`domain_scores`] | `metrics.jsonl` of a run | `train`, `pretrain` |
 //! | [`run_config`] | `config.toml` of a run: the keys that a report reads | `train` |
 //! | [`run_record`] | `run.json` of a run | `train` |
