@@ -7,7 +7,6 @@ use edgegrad::attribution::method::{Method, Options, Rule, Steps};
 use edgegrad::attribution::{Completeness, Scores, verify};
 use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
-use edgegrad::files::atomic;
 use edgegrad::formats::Meta;
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
@@ -96,8 +95,15 @@ impl Attribute {
             let message = format!("must be above 0, got {}", self.tol);
             return Err(Error::input("--tol", message, "give a share such as 1e-8"));
         }
+        if self.method.at_clean() && self.asked.metric.needs_reference() {
+            let (method, metric) = (self.method.name(), self.asked.metric.name());
+            let message =
+                format!("`{metric}` is flat at the clean run, where `{method}` scores edges");
+            let help = "use --method eap-ig, mask-ig or exact, or a metric of the answer";
+            return Err(Error::input("--metric", message, help));
+        }
         // Before hours of work that could not be kept.
-        atomic::check_file(&self.out)?;
+        self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),

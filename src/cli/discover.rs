@@ -12,7 +12,6 @@ use edgegrad::discovery::select;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
 use edgegrad::error::{Error, Result};
-use edgegrad::files::atomic;
 use edgegrad::formats::Meta;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::Behaviour;
@@ -97,7 +96,7 @@ impl Discover {
     pub(super) fn run(&self) -> Result<()> {
         let size = self.size()?;
         // Before hours of work that could not be kept.
-        atomic::check_file(&self.out)?;
+        self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(size),
             Dtype::F64 => self.run_as::<f64>(size),
@@ -165,7 +164,9 @@ impl Discover {
         let (model, pairs) = self.asked.read::<T>()?;
         let b = self.asked.behaviour(&model, &pairs)?;
         let scored = match &self.scores {
-            Some(path) => Some(Scored::read(path, &b.graph, self.asked.convention)?),
+            Some(path) => {
+                Some(Scored::read(path, &b.graph, self.asked.convention, &self.asked.model)?)
+            }
             None if !self.scored() => None,
             None => Some(self.attribute(&b)?),
         };

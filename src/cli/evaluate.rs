@@ -76,7 +76,7 @@ impl Evaluate {
             return Err(Error::input("--fractions", message, "give a list such as 0.01,0.1,1"));
         }
         // Before hours of work that could not be kept.
-        atomic::check_file(&self.out)?;
+        self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
@@ -103,7 +103,7 @@ impl Evaluate {
                 report.insert("truth".into(), compared(&Confusion::of(&kept, truth)));
             }
         } else if let Some(path) = &self.scores {
-            let scores = Scored::read(path, &b.graph, self.asked.convention)?;
+            let scores = Scored::read(path, &b.graph, self.asked.convention, &self.asked.model)?;
             let extremes = self.asked.headline(&b)?;
             let ends = Ends::new(&b, &extremes)?;
             self.curves(&b, &extremes, &ends, &scores.ours, &mut report)?;

@@ -6,7 +6,6 @@ use edgegrad::attribution::interactions::{Patched, hessian, patched};
 use edgegrad::attribution::{eap, exact};
 use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
-use edgegrad::files::atomic;
 use edgegrad::formats;
 use edgegrad::formats::interactions::{Interaction, Row};
 use edgegrad::named::Named;
@@ -48,7 +47,7 @@ impl Interactions {
             return Err(Error::input("--threshold", message, "give a share such as 0.1"));
         }
         // Before hours of work that could not be kept.
-        atomic::check_file(&self.out)?;
+        self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| self.run_here())
     }
 

@@ -1,13 +1,12 @@
 //! `edgegrad look`.
 
 use crate::cli::Dtype;
-use crate::cli::question::{named, names};
+use crate::cli::question::{check_out, named, names};
 use clap::Args;
 use edgegrad::attribution::look::look;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::{AnyModel, Words};
 use edgegrad::error::{Error, Result};
-use edgegrad::files::atomic;
 use edgegrad::formats::look::{Look as Seen, ScoredEdge};
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::patching::metric::Metric;
@@ -53,7 +52,7 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn run(&self) -> Result<()> {
-        atomic::check_file(&self.out)?;
+        check_out(&self.out, &self.model, [&self.pairs])?;
         match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),

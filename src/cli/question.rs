@@ -6,6 +6,7 @@ use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
+use edgegrad::files::atomic;
 use edgegrad::files::safetensors::Tensors;
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::{Granularity, Source, Start};
@@ -16,7 +17,7 @@ use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A model, the pairs and metric of a behaviour, and how finely the graph divides the model.
 #[derive(Debug, Args)]
@@ -91,6 +92,33 @@ pub(super) struct Asked {
     threads: Option<u64>,
 }
 
+/// Whether `out` can be written, and is neither one of `inputs` nor a file of the model.
+pub(super) fn check_out<'a>(
+    out: &Path,
+    model: &Path,
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<()> {
+    // Through links and whatever names there are for one file; one that is not there is no input.
+    if let Ok(found) = out.canonicalize() {
+        let is = |input: &Path| input.canonicalize().is_ok_and(|input| input == found);
+        let model_file = found.parent().is_some_and(|folder| is_folder(folder, model))
+            && MODEL_FILES.iter().any(|ending| found.to_string_lossy().ends_with(ending));
+        if model_file || inputs.into_iter().any(|input| is(input)) {
+            let message = "is read by this command, so it is not overwritten";
+            return Err(Error::input(out.display(), message, "choose another --out"));
+        }
+    }
+    atomic::check_file(out)
+}
+
+/// How the names of a model folder's files end.
+const MODEL_FILES: [&str; 5] =
+    [".safetensors", ".safetensors.index.json", "config.json", "vocab.json", "tokenizer.json"];
+
+fn is_folder(folder: &Path, model: &Path) -> bool {
+    model.canonicalize().is_ok_and(|model| model == folder)
+}
+
 /// Reads the name of a value.
 pub(super) fn named<T: Named>(name: &str) -> std::result::Result<T, String> {
     T::from_name(name).ok_or_else(|| format!("one of {}", names::<T>().replace('|', ", ")))
@@ -107,6 +135,12 @@ impl Asked {
     /// Runs `work` on the threads asked for.
     pub(super) fn on_threads<R: Send>(&self, work: impl FnOnce() -> Result<R> + Send) -> Result<R> {
         on_threads(self.threads, work)
+    }
+
+    /// Whether the file of results can be written, and is none of what is read.
+    pub(super) fn check_out(&self, out: &Path) -> Result<()> {
+        let files = [Some(&self.pairs), self.constants.as_ref()];
+        check_out(out, &self.model, files.into_iter().flatten())
     }
 
     /// Reads the model and the pairs.

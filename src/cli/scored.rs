@@ -1,6 +1,7 @@
 //! Files of scores and circuits as arguments.
 
 use edgegrad::attribution::Convention;
+use edgegrad::checkpoints;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::EdgeFile;
@@ -23,9 +24,15 @@ pub(super) struct Scored {
 impl Scored {
     /// Reads scores, and says how many are missing. A file that does not name its convention is
     /// taken to be in the one `assumed`.
-    pub(super) fn read(path: &Path, graph: &Graph, assumed: Convention) -> Result<Scored> {
+    pub(super) fn read(
+        path: &Path,
+        graph: &Graph,
+        assumed: Convention,
+        model: &Path,
+    ) -> Result<Scored> {
         let file = EdgeFile::read(path)?;
         let given = graph.scores_in(&file)?;
+        warn_other_model(&file, path, model)?;
         let convention = match file.meta_text("convention") {
             None => assumed,
             Some(name) => Convention::from_name(name).ok_or_else(|| {
@@ -45,6 +52,20 @@ impl Scored {
         let ours = given.iter().map(|&s| convention.and_ours(s)).collect();
         Ok(Scored { given, ours, convention, origin: path.display().to_string() })
     }
+}
+
+/// Warns if a file says that it was made with another model.
+pub(super) fn warn_other_model(file: &EdgeFile, path: &Path, model: &Path) -> Result<()> {
+    if let Some(hash) = file.meta_text("model")
+        && hash != checkpoints::hash(model)?
+    {
+        eprintln!(
+            "warning: {}: its scores are of another model than {}",
+            path.display(),
+            model.display()
+        );
+    }
+    Ok(())
 }
 
 /// Warns of edges that are on no path from the input to the logits.

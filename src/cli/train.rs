@@ -57,6 +57,8 @@ impl Train {
             PathBuf::from("runs").join(self.config.file_stem().unwrap_or("run".as_ref()))
         });
         let jobs = self.jobs(&config, &out)?;
+        // All of them before the first begins.
+        jobs.iter().try_for_each(|job| job.config.validate())?;
         let existing = match (self.resume, self.force) {
             (true, _) => Existing::Resume,
             (_, true) => Existing::Replace,

@@ -82,6 +82,18 @@ pub fn regular(path: &Path, limit: u64) -> Result<Vec<u8>> {
     bytes(path, limit)
 }
 
+/// As [`regular`], for a file that a run should have left: `help` says what to do without it.
+///
+/// # Errors
+/// As [`regular`]; one that is not there is `missing`.
+pub(crate) fn of_run(path: &Path, help: &str) -> Result<Vec<u8>> {
+    match std::fs::metadata(path) {
+        Err(e) => Err(Error::unreadable(path, &e, help)),
+        Ok(found) if !found.is_file() => Err(Error::input(path.display(), "is not a file", help)),
+        Ok(_) => bytes(path, DATA).map_err(|e| e.with_help(help)),
+    }
+}
+
 /// A byte order mark, which is no part of a text.
 pub const MARK: &[u8] = b"\xef\xbb\xbf";
 

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::domain_scores::DomainScores;
 use crate::error::{Error, Result, at_line};
+use crate::files::input;
 use crate::files::json::nans_for_nulls;
 
 /// The version of the format, in its first line.
@@ -236,7 +237,7 @@ impl Metrics {
     /// When the file cannot be read at all.
     pub fn read(file: &Path) -> Result<(Self, Vec<Error>)> {
         let help = "a run writes this file from its first step; check that the run was started";
-        let bytes = std::fs::read(file).map_err(|e| Error::unreadable(file, &e, help))?;
+        let bytes = input::of_run(file, help)?;
         let (mut metrics, mut damage) = (Metrics::default(), vec![]);
         let (mut damaged, mut schema) = (0, false);
         let mut lines = bytes.split(|&byte| byte == b'\n').zip(1..).peekable();

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{Error, Result, at_line};
+use crate::files::input;
 
 /// What the run was asked to do. Unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -86,8 +87,8 @@ impl RunConfig {
     pub fn read(file: &Path) -> Result<Self> {
         let help = "the run folder's resolved configuration is written when a run starts; \
                     copy it from another seed of the same arm or run again";
-        let text =
-            std::fs::read_to_string(file).map_err(|error| Error::unreadable(file, &error, help))?;
+        let text = String::from_utf8(input::of_run(file, help)?)
+            .map_err(|error| Error::input(file.display(), error, help))?;
         toml::from_str(&text).map_err(|error| {
             let place = match error.span() {
                 Some(span) => {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
+use crate::files::input;
 
 /// The folder of a run that holds them.
 pub const FOLDER: &str = "snapshots";
@@ -68,7 +69,7 @@ impl Snapshot {
     /// # Errors
     /// When the file is missing or damaged, or a tensor is of another type.
     pub fn read(file: &Path) -> Result<Self> {
-        let bytes = std::fs::read(file).map_err(|error| Error::unreadable(file, &error, HELP))?;
+        let bytes = input::of_run(file, HELP)?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|error| Error::input(file.display(), error, HELP))?;
         let mut snapshot = Snapshot::default();

@@ -124,6 +124,7 @@ struct Facts {
     seeded: bool,
     steps: Option<Steps>,
     rule: Rule,
+    at_clean: bool,
     other_way: Option<&'static str>,
     sets: fn(usize) -> Option<u128>,
 }
@@ -135,6 +136,7 @@ impl Facts {
             seeded: S::SEEDED,
             steps: S::STEPS,
             rule: S::RULE,
+            at_clean: S::AT_CLEAN,
             other_way: S::OTHER_WAY,
             sets: S::sets,
         }
@@ -165,6 +167,13 @@ impl Method {
     /// The rule it takes its steps by unless told otherwise.
     pub fn default_rule(self) -> Rule {
         self.facts().rule
+    }
+
+    /// Whether all it sees of the metric is its slope at the clean run.
+    ///
+    /// A metric that compares with the clean run has none there: its scores are rounding noise.
+    pub fn at_clean(self) -> bool {
+        self.facts().at_clean
     }
 
     /// By what other way [`verify`](super::verify) computes its scores; `None` if there is none.

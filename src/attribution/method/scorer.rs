@@ -31,6 +31,8 @@ pub trait Scorer {
     const STEPS: Option<Steps> = None;
     /// The rule it takes steps by unless told otherwise.
     const RULE: Rule = Rule::Left;
+    /// Whether all it sees of the metric is its slope at the clean run.
+    const AT_CLEAN: bool = false;
     /// By what other way [`again`](Self::again) computes its scores; `None` if there is none.
     const OTHER_WAY: Option<&'static str> = None;
 
