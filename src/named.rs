@@ -1,5 +1,5 @@
-//! Enumerations whose values have names in files and on the command line, and the known name that an
-//! unknown one was probably meant to be.
+//! Enumerations whose values have names in files and on the command line, and the known name that
+//! an unknown one was probably meant to be.
 #![forbid(unsafe_code)]
 
 /// An enumeration whose values have names.

@@ -5,8 +5,8 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The median of `values [n]` in any order, the midpoint of the middle two if `n` is even; `None` if
-/// empty.
+/// The median of `values [n]` in any order, the midpoint of the middle two if `n` is even; `None`
+/// if empty.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

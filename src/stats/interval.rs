@@ -91,7 +91,8 @@ const Z: f64 = 1.959_963_984_540_054;
 /// With `r = successes / n` and `z` the 0.975 normal quantile its ends are
 /// `(r + z²/2n ± z √(r(1-r)/n + z²/4n²)) / (1 + z²/n)`.
 /// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-/// JASA 22 (1927) 209-212. Unlike `r ± z √(r(1-r)/n)` it is right for few runs and for `r` of 0 or 1.
+/// JASA 22 (1927) 209-212. Unlike `r ± z √(r(1-r)/n)` it is right for few runs and for `r` of 0 or
+/// 1.
 ///
 /// ```
 /// let (low, high) = edgegrad::stats::wilson(19, 20);
@@ -140,8 +141,8 @@ mod tests {
         assert_eq!(Bootstrap::fixed(2).interval(mean), Some([0.0, 1.0]));
     }
 
-    /// Of `k` ones among `n` a resample's sum is binomial: for 50 of 100 its deviation is 5, so that
-    /// 95 % of the means lie within .402 and .598.
+    /// Of `k` ones among `n` a resample's sum is binomial: for 50 of 100 its deviation is 5, so
+    /// that 95 % of the means lie within .402 and .598.
     #[test]
     fn intervals_are_those_of_the_binomial() {
         let mean = |drawn: &[usize]| drawn.iter().filter(|i| *i % 2 == 0).count() as f64 / 100.0;

@@ -1,7 +1,7 @@
 //! What could be chance: p-values of random draws, and false discovery rates over many of them.
 
-/// The p-value of a test by `draws` at random, `as_extreme` of which were at least as extreme as what
-/// was seen: `(1 + as_extreme) / (1 + draws)`, so that no test claims more than it has drawn.
+/// The p-value of a test by `draws` at random, `as_extreme` of which were at least as extreme as
+/// what was seen: `(1 + as_extreme) / (1 + draws)`, so that no test claims more than it has drawn.
 ///
 /// ```
 /// assert_eq!(edgegrad::stats::p_value(0, 999), 0.001);
