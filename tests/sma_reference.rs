@@ -2,6 +2,7 @@
 //! first logits, attention and gradients, the losses of 200 Adam steps, and the final weights.
 
 use edgegrad::files::safetensors::Tensors;
+use edgegrad::named::Named;
 use edgegrad::nn::pooled::{Config, Pooled};
 use edgegrad::nn::{Activation, Optimizer, Rule};
 use edgegrad::tape::Tape;
@@ -94,4 +95,49 @@ fn doubles_agree_with_the_authors() {
 fn floats_agree_with_the_authors() {
     let (first, losses, last) = replay::<f32>();
     assert!(first < 1e-5 && losses < 1e-3 && last < 1e-3, "{first:e} {losses:e} {last:e}");
+}
+
+/// The values that `tests/page-js` holds the page's own forward pass to.
+#[test]
+fn the_forward_pass_gives_what_the_page_is_tested_with() {
+    let text = include_str!("fixtures/pooled.json");
+    let fixture: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let list = |value: &serde_json::Value| -> Vec<f64> {
+        serde_json::from_value(value.clone()).expect("numbers")
+    };
+    let tokens: Vec<Vec<u32>> = serde_json::from_value(fixture["tokens"].clone()).expect("ids");
+    let size = |name: &str| fixture["shape"][name].as_u64().expect("a size") as usize;
+    let expected = fixture["expected"].as_object().expect("activations");
+    assert_eq!(expected.len(), 5, "all activations");
+    for (name, wanted) in expected {
+        let config = Config {
+            vocab: size("vocab"),
+            seq_len: size("seq_len"),
+            d_model: size("d_model"),
+            d_mlp: size("d_mlp"),
+            activation: Activation::from_name(name).expect("an activation"),
+            mlp_bias: true,
+            dropout: 0.0,
+        };
+        let mut tape = Tape::<f64>::new();
+        let model = Pooled::record(&mut tape, &config, tokens.len());
+        let mut program = tape.finish();
+        let parameters: Vec<Vec<f64>> =
+            config.parameters().iter().map(|p| list(&fixture["parameters"][p.name])).collect();
+        model.set_parameters(&mut program, &parameters);
+        model.set_batch(&mut program, tokens.iter().map(|row| (&row[..], 0)));
+        program.forward();
+        let places = [
+            ("attention", model.attention),
+            ("sequence", model.sequence),
+            ("logits", model.logits),
+        ];
+        for (part, value) in places {
+            let (got, want) = (program.value(value), list(&wanted[part]));
+            assert_eq!(got.len(), want.len(), "{name}, {part}");
+            for (got, want) in got.iter().zip(&want) {
+                assert!((got - want).abs() <= 1e-12, "{name}, {part}: {got} for {want}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `data`, `edges`, `look`, `pretraining`, `spikes`, `tuning`, `weights`, `thin`, `pack` | what the page carries, as JSON and as packed numbers |
-//! | `page`, `digest` | the page around them, its content policy |
+//! | `page`, `script`, `digest` | the page around them, its script linked from modules, its content policy |
 //! | `watch`, `request`, `fingerprint` | the page of a running training: served, asked for, out of date |
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ mod pack;
 mod page;
 mod pretraining;
 mod request;
+mod script;
 mod spikes;
 mod thin;
 mod tuning;

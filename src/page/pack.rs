@@ -1,6 +1,6 @@
 //! The page's block of numbers: 16 or 32 bits each, deflated, in base64.
 //!
-//! What the JSON beside it says of an array is where it stands and how it was packed; `decode.js`
+//! What the JSON beside it says of an array is where it stands and how it was packed; `packing.js`
 //! reads it back. A page with the weights of two runs through time and the circuits of 24 is five
 //! times smaller than with digits.
 
@@ -113,8 +113,9 @@ pub(crate) fn inflated(text: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde::Deserialize;
 
-    /// As `decode.js` reads them.
+    /// As `packing.js` reads them.
     fn unpack(pack: &Pack, packed: &Packed) -> Vec<f32> {
         let &Packed { at, len, stride, scale } = packed;
         let byte = |plane: usize, i: usize| pack.bytes[at + plane * len + i];
@@ -158,5 +159,51 @@ mod tests {
         assert_eq!(pack.bits(&bits), Bits { at, len: 9 });
         assert_eq!(pack.bytes[at..], [0b1001, 1]);
         assert_eq!(inflated(&pack.text()), pack.bytes);
+    }
+
+    /// The same bytes that the page's tests read with `packing.js`.
+    #[test]
+    fn arrays_are_packed_as_the_shared_fixture_says() {
+        #[derive(Deserialize)]
+        struct Fixture {
+            bytes: Vec<u8>,
+            arrays: Vec<Array>,
+            bits: Flags,
+        }
+        #[derive(Deserialize)]
+        struct Array {
+            numbers: Vec<Option<f32>>,
+            stride: usize,
+            packed: serde_json::Value,
+            values: Vec<Option<f32>>,
+        }
+        #[derive(Deserialize)]
+        struct Flags {
+            bits: Vec<u8>,
+            packed: serde_json::Value,
+        }
+        let text = include_str!("../../tests/fixtures/packing.json");
+        let Fixture { bytes, arrays, bits } = serde_json::from_str(text).unwrap();
+        let mut pack = Pack::default();
+        let f32s = |list: &[Option<f32>]| -> Vec<f32> {
+            list.iter().map(|x| x.unwrap_or(f32::NAN)).collect()
+        };
+        for array in &arrays {
+            let numbers = f32s(&array.numbers);
+            let packed = match array.stride {
+                0 => pack.exact(&numbers),
+                stride => pack.rounded(&numbers, stride),
+            };
+            let said = |key: &str| array.packed[key].as_f64().unwrap();
+            let place = [packed.at, packed.len, packed.stride].map(|x| x as f64);
+            assert_eq!(place, ["at", "len", "stride"].map(said));
+            assert_eq!(packed.scale, said("scale") as f32);
+            for (got, want) in unpack(&pack, &packed).into_iter().zip(f32s(&array.values)) {
+                assert!(got == want || (got.is_nan() && want.is_nan()), "{got} for {want}");
+            }
+        }
+        let flags: Vec<bool> = bits.bits.iter().map(|&bit| bit == 1).collect();
+        assert_eq!(serde_json::to_value(pack.bits(&flags)).unwrap(), bits.packed);
+        assert_eq!(pack.bytes, bytes);
     }
 }

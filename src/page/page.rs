@@ -12,6 +12,7 @@ use std::path::Path;
 use super::data::PageData;
 use super::digest::policy_source;
 use super::pack::{Pack, deflated};
+use super::script::script;
 use crate::error::{Error, Result};
 use crate::results::sources::Sources;
 use crate::results::summary::{ArmSummary, HEADER, cells, headline};
@@ -26,81 +27,6 @@ const STYLE: &str = concat!(
     include_str!("assets/seeds/seeds.css"),
     include_str!("assets/tuning/tuning.css"),
     include_str!("assets/language/language.css"),
-);
-const SCRIPT: &str = concat!(
-    include_str!("assets/vendor/uPlot.iife.min.js"),
-    "\n",
-    include_str!("assets/vendor/d3-array.min.js"),
-    include_str!("assets/vendor/d3-color.min.js"),
-    include_str!("assets/vendor/d3-format.min.js"),
-    include_str!("assets/vendor/d3-interpolate.min.js"),
-    include_str!("assets/vendor/d3-time.min.js"),
-    include_str!("assets/vendor/d3-time-format.min.js"),
-    include_str!("assets/vendor/d3-scale.min.js"),
-    include_str!("assets/vendor/d3-path.min.js"),
-    include_str!("assets/vendor/d3-shape.min.js"),
-    include_str!("assets/vendor/d3-contour.min.js"),
-    "\n(async function () {\n\"use strict\";\n",
-    include_str!("assets/decode.js"),
-    include_str!("assets/state.js"),
-    include_str!("assets/theme.js"),
-    include_str!("assets/figure.js"),
-    include_str!("assets/table.js"),
-    include_str!("assets/curves.js"),
-    include_str!("assets/attention.js"),
-    include_str!("assets/pretraining.js"),
-    include_str!("assets/explorer/arm.js"),
-    include_str!("assets/explorer/controls.js"),
-    include_str!("assets/explorer/explorer.js"),
-    include_str!("assets/explorer/matrix.js"),
-    include_str!("assets/explorer/model.js"),
-    include_str!("assets/explorer/neurons.js"),
-    include_str!("assets/explorer/palette.js"),
-    include_str!("assets/explorer/panels.js"),
-    include_str!("assets/explorer/plane-fit.js"),
-    include_str!("assets/explorer/plane.js"),
-    include_str!("assets/explorer/points.js"),
-    include_str!("assets/explorer/regions.js"),
-    include_str!("assets/explorer/samples.js"),
-    include_str!("assets/explorer/simplex.js"),
-    include_str!("assets/explorer/slice.js"),
-    include_str!("assets/circuits/chart.js"),
-    include_str!("assets/circuits/circuits.js"),
-    include_str!("assets/circuits/compare.js"),
-    include_str!("assets/circuits/controls.js"),
-    include_str!("assets/circuits/detail.js"),
-    include_str!("assets/circuits/interactions.js"),
-    include_str!("assets/circuits/layout.js"),
-    include_str!("assets/circuits/legend.js"),
-    include_str!("assets/circuits/list.js"),
-    include_str!("assets/circuits/names.js"),
-    include_str!("assets/circuits/nodes.js"),
-    include_str!("assets/circuits/numbers.js"),
-    include_str!("assets/circuits/partners.js"),
-    include_str!("assets/circuits/patched.js"),
-    include_str!("assets/circuits/picture.js"),
-    include_str!("assets/circuits/scatter.js"),
-    include_str!("assets/circuits/scene.js"),
-    include_str!("assets/circuits/sources.js"),
-    include_str!("assets/circuits/threshold.js"),
-    include_str!("assets/seeds/seeds.js"),
-    include_str!("assets/tuning/control.js"),
-    include_str!("assets/tuning/details.js"),
-    include_str!("assets/tuning/figures.js"),
-    include_str!("assets/tuning/labels.js"),
-    include_str!("assets/tuning/path.js"),
-    include_str!("assets/tuning/plane.js"),
-    include_str!("assets/tuning/tuning.js"),
-    include_str!("assets/language/edges.js"),
-    include_str!("assets/language/flow.js"),
-    include_str!("assets/language/heads.js"),
-    include_str!("assets/language/logits.js"),
-    include_str!("assets/language/look.js"),
-    include_str!("assets/language/names.js"),
-    include_str!("assets/language/pattern.js"),
-    include_str!("assets/language/strip.js"),
-    include_str!("assets/page.js"),
-    "})();\n",
 );
 const LICENCES: &str = concat!(
     include_str!("assets/vendor/uPlot.LICENSE"),
@@ -171,7 +97,7 @@ fn render_as(sources: &Sources, seed: Option<u64>, live: Option<&str>) -> String
         ("version", env!("CARGO_PKG_VERSION").into()),
         ("data", deflated(&serde_json::to_vec(&data).unwrap_or_default())),
         ("numbers", pack.text()),
-        ("script", SCRIPT.into()),
+        ("script", script().into()),
     ];
     fill(TEMPLATE, &parts)
 }
@@ -215,7 +141,7 @@ fn policy(live: bool) -> String {
     format!(
         "default-src 'none'; script-src {}{more}; style-src {}; img-src data: blob:; base-uri 'none'; \
          form-action 'none'",
-        policy_source(SCRIPT),
+        policy_source(script()),
         policy_source(STYLE)
     )
 }

@@ -1,76 +1,124 @@
 // A table that can be filtered, sorted and copied.
+
+import { el } from "./dom.js";
+import { number } from "./numbers.js";
+
 const TABLE_STEP = 200;
 
-/// Columns are `{title, value(row), text(row), number}`; `pick(row)` is called when a row is chosen.
-function table(parent, { columns, rows, name, pick }) {
-  let list = rows, order = null, falling = false, limit = TABLE_STEP;
-  const text = (column, row) => (column.text ? column.text(row) : shownValue(column.value(row)));
-  const filter = el("input", { type: "search", placeholder: "filter", "aria-label": "Filter " + (name || "table") });
+/// Columns are `{title, value(row), text(row), number}`; `pick(row)` is called when a row is
+/// chosen.
+export function table(parent, { columns, rows, name, pick }) {
+  const parts = tableParts(columns, name);
+  const { filter, copy, more, heads } = parts;
+  const shown = { ...parts, columns, pick };
+  Object.assign(shown, { rows, order: null, falling: false, limit: TABLE_STEP });
+  parent.append(parts.box);
+  heads.forEach((head, i) => {
+    head.firstChild.addEventListener("click", () => {
+      const column = columns[i];
+      shown.falling = shown.order === column ? !shown.falling : Boolean(column.number);
+      shown.order = column;
+      draw(shown);
+    });
+  });
+  filter.addEventListener("input", () => draw(shown));
+  more.addEventListener("click", () => {
+    shown.limit *= 5;
+    draw(shown);
+  });
+  copy.addEventListener("click", () => {
+    const titles = columns.map((column) => column.title);
+    const cells = found(shown).map((row) => columns.map((column) => cellText(column, row)));
+    copyText([titles, ...cells].map((line) => line.join("\t")).join("\n"));
+    copy.textContent = "Copied";
+    setTimeout(() => {
+      copy.textContent = "Copy";
+    }, 1500);
+  });
+  draw(shown);
+  return {
+    update(rows) {
+      Object.assign(shown, { rows, limit: TABLE_STEP });
+      draw(shown);
+    },
+  };
+}
+
+function tableParts(columns, name) {
+  const label = "Filter " + (name || "table");
+  const filter = el("input", { type: "search", placeholder: "filter", "aria-label": label });
   const copy = el("button", { type: "button" }, "Copy");
   const count = el("span", { class: "quiet", role: "status" });
   const more = el("button", { type: "button" }, "More rows");
   const heads = columns.map((column) => {
     const button = el("button", { type: "button", class: "head" }, column.title);
-    button.addEventListener("click", () => {
-      falling = order === column ? !falling : Boolean(column.number);
-      order = column;
-      draw();
-    });
     return el("th", { scope: "col", class: column.number && "number" }, button);
   });
   const body = el("tbody", {});
-  const box = el("div", { class: "table" },
+  const area = {
+    class: "scroll tall",
+    tabindex: "0",
+    role: "region",
+    "aria-label": name || "table",
+  };
+  const box = el(
+    "div",
+    { class: "table" },
     el("div", { class: "row" }, filter, copy, count),
-    el("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": name || "table" },
-      el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body)),
-    more);
-  parent.append(box);
-
-  function found() {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const matches = (row) => {
-      const all = columns.map((column) => text(column, row)).join(" ").toLowerCase();
-      return words.every((word) => all.includes(word));
-    };
-    const kept = words.length ? list.filter(matches) : [...list];
-    if (!order) return kept;
-    const sign = falling ? -1 : 1;
-    // What is missing comes last, whichever way round.
-    return kept.sort((a, b) => {
-      const [x, y] = [order.value(a), order.value(b)];
-      if (x == null || y == null) return (x == null) - (y == null);
-      return x < y ? -sign : x > y ? sign : 0;
-    });
-  }
-  function draw() {
-    const kept = found();
-    heads.forEach((head, i) => {
-      if (columns[i] === order) head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-      else head.removeAttribute("aria-sort");
-    });
-    body.replaceChildren(...kept.slice(0, limit).map((row) => {
-      const cells = columns.map((column) => el("td", { class: column.number && "number" }, text(column, row)));
-      const line = el("tr", pick ? { tabindex: "0", role: "button" } : {}, ...cells);
-      if (pick) {
-        line.addEventListener("click", () => pick(row));
-        line.addEventListener("keydown", (event) => { if (event.key === "Enter") pick(row); });
-      }
-      return line;
-    }));
-    more.hidden = kept.length <= limit;
-    count.textContent = kept.length + (kept.length < list.length ? " of " + list.length : "") + " rows";
-  }
-  filter.addEventListener("input", draw);
-  more.addEventListener("click", () => { limit *= 5; draw(); });
-  copy.addEventListener("click", () => {
-    const lines = [columns.map((column) => column.title), ...found().map((row) => columns.map((column) => text(column, row)))];
-    copyText(lines.map((line) => line.join("\t")).join("\n"));
-    copy.textContent = "Copied";
-    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-  });
-  draw();
-  return { update(rows) { list = rows; limit = TABLE_STEP; draw(); } };
+    el("div", area, el("table", {}, el("thead", {}, el("tr", {}, ...heads)), body)),
+    more,
+  );
+  return { box, filter, copy, count, more, heads, body };
 }
+
+function cellText(column, row) {
+  return column.text ? column.text(row) : shownValue(column.value(row));
+}
+
+/// The rows that the filter lets through, in their order.
+function found({ rows, columns, filter, order, falling }) {
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = (row) => {
+    const all = columns.map((column) => cellText(column, row)).join(" ");
+    return words.every((word) => all.toLowerCase().includes(word));
+  };
+  const kept = words.length ? rows.filter(matches) : [...rows];
+  if (!order) return kept;
+  const sign = falling ? -1 : 1;
+  // What is missing comes last, whichever way round.
+  return kept.sort((a, b) => {
+    const [x, y] = [order.value(a), order.value(b)];
+    if (x == null || y == null) return (x == null) - (y == null);
+    return x < y ? -sign : x > y ? sign : 0;
+  });
+}
+
+function draw(shown) {
+  const { rows, columns, heads, body, more, count, order, falling, limit } = shown;
+  const kept = found(shown);
+  heads.forEach((head, i) => {
+    if (columns[i] !== order) head.removeAttribute("aria-sort");
+    else head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+  });
+  body.replaceChildren(...kept.slice(0, limit).map((row) => tableRow(shown, row)));
+  more.hidden = kept.length <= limit;
+  const of = kept.length < rows.length ? " of " + rows.length : "";
+  count.textContent = kept.length + of + " rows";
+}
+
+function tableRow({ columns, pick }, row) {
+  const cells = columns.map((column) =>
+    el("td", { class: column.number && "number" }, cellText(column, row)),
+  );
+  const line = el("tr", pick ? { tabindex: "0", role: "button" } : {}, ...cells);
+  if (!pick) return line;
+  line.addEventListener("click", () => pick(row));
+  line.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") pick(row);
+  });
+  return line;
+}
+
 function shownValue(value) {
   return value == null ? "" : typeof value === "number" ? number(value) : String(value);
 }

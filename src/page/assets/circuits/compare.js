@@ -1,5 +1,8 @@
 // Two circuits side by side: what was gained, lost, kept; how alike their scores are.
 
+import { circuitGraph } from "./graph.js";
+import { circuitShare } from "./order.js";
+
 /// For each edge of `names` its number in `others`, -1 if it is not there.
 const circuitMaps = new WeakMap();
 function circuitMap(names, others) {
@@ -16,10 +19,10 @@ function circuitMap(names, others) {
   return known.get(others);
 }
 
-/// Whether two lists of names are of one graph: at least half of the shorter one is in the other. Only the first is
-/// parsed for it.
+/// Whether two lists of names are of one graph: at least half of the shorter one is in the other.
+/// Only the first is parsed for it.
 const circuitAlike = new WeakMap();
-function circuitShared(names, others) {
+export function circuitShared(names, others) {
   if (names === others) return true;
   const known = circuitAlike.get(names) ?? new WeakMap();
   circuitAlike.set(names, known);
@@ -31,10 +34,11 @@ function circuitShared(names, others) {
   return known.get(others);
 }
 
-/// `edges` of `view` against `otherEdges` of `other`. `status[e]` is "gained", "lost" or "kept" for edges of either
-/// circuit (by the numbers of `view`), `grew` and `shrank` hold those kept whose share of all |score| changed by more
-/// than a tenth; `beyond` counts edges of the other circuit that this graph does not have.
-function circuitCompare(view, edges, other, otherEdges) {
+/// `edges` of `view` against `otherEdges` of `other`. `status[e]` is "gained", "lost" or "kept" for
+/// edges of either circuit (by the numbers of `view`), `grew` and `shrank` hold those kept whose
+/// share of all |score| changed by more than a tenth; `beyond` counts edges of the other circuit
+/// that this graph does not have.
+export function circuitCompare(view, edges, other, otherEdges) {
   const map = circuitMap(view.names, other.names),
     back = circuitMap(other.names, view.names);
   const there = (e) => (map ? map[e] : e);
@@ -79,7 +83,7 @@ function circuitCompare(view, edges, other, otherEdges) {
 }
 
 /// Spearman's correlation of |score| over the edges that both have a score for.
-function circuitRankCorrelation(view, other) {
+export function circuitRankCorrelation(view, other) {
   const map = circuitMap(view.names, other.names),
     back = circuitMap(other.names, view.names);
   const first = circuitRanks(view, (e) => other.rank[map ? map[e] : e] >= 0);
@@ -96,19 +100,24 @@ function circuitRankCorrelation(view, other) {
   return circuitPearson(x, y);
 }
 
-/// Ranks by falling |score| of the edges that `has` accepts, equals share the mean of theirs; -1 for the others.
+/// Ranks by falling |score| of the edges that `has` accepts, equals share the mean of theirs; -1
+/// for the others.
 function circuitRanks(view, has) {
   const ranks = new Float64Array(view.scores.length).fill(-1);
   const list = view.order.filter(has);
   for (let first = 0, last; first < list.length; first = last) {
     const size = Math.abs(view.scores[list[first]]);
-    for (last = first + 1; last < list.length && Math.abs(view.scores[list[last]]) === size; last++);
+    for (
+      last = first + 1;
+      last < list.length && Math.abs(view.scores[list[last]]) === size;
+      last++
+    );
     for (let i = first; i < last; i++) ranks[list[i]] = (first + last - 1) / 2;
   }
   return ranks;
 }
 
-function circuitPearson(x, y) {
+export function circuitPearson(x, y) {
   const n = x.length;
   let mx = 0,
     my = 0,
@@ -130,12 +139,16 @@ function circuitPearson(x, y) {
   return xx > 0 && yy > 0 ? xy / Math.sqrt(xx * yy) : null;
 }
 /// Spearman's of plain numbers, equal ones sharing the mean of their ranks.
-function circuitSpearman(x, y) {
+export function circuitSpearman(x, y) {
   const ranks = (list) => {
     const order = Int32Array.from(list, (_, i) => i).sort((a, b) => list[a] - list[b]);
     const result = new Float64Array(list.length);
     for (let first = 0, last; first < order.length; first = last) {
-      for (last = first + 1; last < order.length && list[order[last]] === list[order[first]]; last++);
+      for (
+        last = first + 1;
+        last < order.length && list[order[last]] === list[order[first]];
+        last++
+      );
       for (let i = first; i < last; i++) result[order[i]] = (first + last - 1) / 2;
     }
     return result;

@@ -1,15 +1,17 @@
 // Pairs of edges of the pooled model, removed for real.
 
-/// What removing edge `i` and any other edge together takes from M beyond what each takes alone: a list of
-/// `{j, without_i, without_j, without_both, interaction, relation}`, the strongest first.
-function patchedInteractions(probe, i) {
+import { patchedMetric, patchedSetting } from "./patched.js";
+
+/// What removing edge `i` and any other edge together takes from M beyond what each takes alone: a
+/// list of `{j, without_i, without_j, without_both, interaction, relation}`, the strongest first.
+export function patchedInteractions(probe, i) {
   const { L, F } = probe.model,
     { roles, full } = probe;
   const without = (...edges) => {
     const keep = { k: new Uint8Array(L).fill(1), v: new Uint8Array(L).fill(1) },
       neurons = new Uint8Array(F).fill(1);
-    let direct = 1,
-      moved = [];
+    const moved = [];
+    let direct = 1;
     for (const e of edges) {
       const [role, at] = roles[e];
       if (role === "direct") direct = 0;

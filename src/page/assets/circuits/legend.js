@@ -1,7 +1,11 @@
 // What the drawing of a circuit says in words: the legend below it, the texts of edges and nodes.
 
+import { svg } from "../figure.js";
+import { number, percent } from "../numbers.js";
+import { circuitShare } from "./order.js";
+
 /// Items `{sample, text, x, row}` in as many rows as they need.
-function circuitLegend({ view, drawn, colour, compare, terms }, wide) {
+export function circuitLegend({ view, drawn, colour, compare, terms }, wide) {
   const has = (test) => drawn.some(test),
     items = [];
   const most = Math.max(0, ...drawn.map((edge) => Math.abs(edge.score)));
@@ -19,9 +23,12 @@ function circuitLegend({ view, drawn, colour, compare, terms }, wide) {
     if (has((edge) => edge.status === "gained")) items.push(["circuit-halo", terms.gained]);
     if (has((edge) => edge.ghost)) items.push(["circuit-edge ghost lost", terms.lost]);
   }
-  if (has((edge) => edge.kind === "useful")) items.push(["circuit-edge useful", "position counts (useful)"]);
-  if (has((edge) => edge.kind === "spurious"))
+  if (has((edge) => edge.kind === "useful")) {
+    items.push(["circuit-edge useful", "position counts (useful)"]);
+  }
+  if (has((edge) => edge.kind === "spurious")) {
     items.push(["circuit-edge spurious", "position does not count (spurious)"]);
+  }
   items.push(
     view.unscored
       ? ["circuit-edge kept", "in the circuit (it came without scores)"]
@@ -40,7 +47,7 @@ function circuitLegend({ view, drawn, colour, compare, terms }, wide) {
     return item;
   });
 }
-function circuitLegendItem({ sample, text, x, row }, top) {
+export function circuitLegendItem({ sample, text, x, row }, top) {
   const y = top + 18 * row,
     width = sample === "circuit-halo" ? 8 : sample.endsWith("widest") ? 9.8 : 3;
   return svg(
@@ -49,26 +56,49 @@ function circuitLegendItem({ sample, text, x, row }, top) {
     svg("line", { class: sample, x1: x, x2: x + 26, y1: y, y2: y, "stroke-width": width }),
     sample !== "circuit-halo"
       ? null
-      : svg("line", { class: "circuit-edge positive", x1: x, x2: x + 26, y1: y, y2: y, "stroke-width": 2.5 }),
+      : svg("line", {
+          class: "circuit-edge positive",
+          x1: x,
+          x2: x + 26,
+          y1: y,
+          y2: y,
+          "stroke-width": 2.5,
+        }),
     svg("text", { class: "axis", x: x + 31, y: y + 4 }, text),
   );
 }
 
 /// One drawn edge in words.
-function circuitTell({ view, compare, terms }, edge) {
+export function circuitTell({ view, compare, terms }, edge) {
   const [e] = edge.members,
     lines = [edge.name];
   if (edge.members.length > 1 || edge.name !== view.names[e]) {
-    const list = edge.members.filter((x) => view.rank[x] >= 0).sort((a, b) => view.rank[a] - view.rank[b]);
+    const list = edge.members
+      .filter((x) => view.rank[x] >= 0)
+      .sort((a, b) => view.rank[a] - view.rank[b]);
     lines.push("folded: " + edge.members.length + " edges, sum " + number(edge.score));
-    for (const x of list.slice(0, 3)) lines.push("  " + view.names[x] + " " + number(view.scores[x]));
+    for (const x of list.slice(0, 3)) {
+      lines.push("  " + view.names[x] + " " + number(view.scores[x]));
+    }
     if (list.length > 3) lines.push("  \u2026");
   } else if (!view.unscored && view.rank[e] >= 0) {
-    lines.push("score " + number(view.scores[e]) + ", rank " + (view.rank[e] + 1) + " of " + view.order.length);
+    lines.push(
+      "score " +
+        number(view.scores[e]) +
+        ", rank " +
+        (view.rank[e] + 1) +
+        " of " +
+        view.order.length,
+    );
     lines.push(percent(circuitShare(view, e)) + " of all |score|");
   }
-  if (edge.kind)
-    lines.push(edge.kind === "useful" ? "useful: its position counts" : "spurious: its position does not count");
+  if (edge.kind) {
+    lines.push(
+      edge.kind === "useful"
+        ? "useful: its position counts"
+        : "spurious: its position does not count",
+    );
+  }
   if (compare) {
     const count = (name) => edge.members.filter((x) => compare.status.get(x) === name).length;
     if (edge.members.length === 1) {
@@ -76,20 +106,23 @@ function circuitTell({ view, compare, terms }, edge) {
         was = o < 0 ? null : compare.view.scores[o];
       lines.push(
         terms[compare.status.get(e) ?? "kept"] +
-          (was == null || Number.isNaN(was) || compare.view.unscored ? "" : "; there: " + number(was)),
+          (was == null || Number.isNaN(was) || compare.view.unscored
+            ? ""
+            : "; there: " + number(was)),
       );
-    } else
+    } else {
       lines.push(
         ["gained", "kept", "lost"]
           .filter(count)
           .map((name) => count(name) + " " + terms[name])
           .join(", "),
       );
+    }
   }
   return lines.join("\n");
 }
 
-function circuitTellNode({ drawn, view }, node) {
+export function circuitTellNode({ drawn, view }, node) {
   const lines = [node.name];
   for (const [word, side] of [
     ["read", "to"],

@@ -1,63 +1,26 @@
 // The table of the shown edges beside their picture.
-function circuitList(parent) {
+
+import { el } from "../dom.js";
+import { percent } from "../numbers.js";
+import { set } from "../state.js";
+import { table } from "../table.js";
+import { CIRCUIT_WORDS } from "./picture.js";
+import { circuitKind, circuitShare } from "./order.js";
+
+export function circuitList(parent) {
   const box = el("div", { class: "circuit-list" });
   parent.append(box);
   let shape = null,
     list = null,
-    scene = null;
-
-  function columns() {
-    const { view, compare } = scene,
-      result = [
-        { title: "edge", value: (e) => view.names[e] },
-        { title: "rank", value: (e) => (view.rank[e] < 0 ? null : view.rank[e] + 1), number: true },
-      ];
-    if (!view.unscored) {
-      result.push(
-        { title: "score", value: (e) => (view.rank[e] < 0 ? null : view.scores[e]), number: true },
-        {
-          title: "share",
-          value: (e) => (view.rank[e] < 0 ? null : circuitShare(view, e)),
-          text: (e) => (view.rank[e] < 0 ? "" : percent(circuitShare(view, e))),
-          number: true,
-        },
-      );
-    }
-    if (view.k != null) result.push({ title: "kind", value: (e) => circuitKind(view, e) });
-    if (compare) {
-      const there = (e) => {
-        const o = compare.there(e);
-        return o < 0 || compare.view.rank[o] < 0 ? null : o;
-      };
-      result.push({ title: "change", value: (e) => circuitChange(scene, e) });
-      if (!compare.view.unscored)
-        result.push({
-          title: scene.terms === CIRCUIT_WORDS.time ? "before" : "there",
-          value: (e) => (there(e) == null ? null : compare.view.scores[there(e)]),
-          number: true,
-        });
-    }
-    const sets = view.source.files?.sets.filter((set) => set.scores && set !== view.source.set) ?? [];
-    for (const set of sets.slice(0, 12)) {
-      result.push({
-        title: set.label,
-        value: (e) => (Number.isNaN(set.scores[e]) ? null : set.scores[e]),
-        number: true,
-      });
-    }
-    return result;
-  }
-  function mark() {
-    const name = scene.focus;
-    for (const row of box.querySelectorAll("tbody tr"))
-      row.classList.toggle("picked", row.firstChild?.textContent === name);
-  }
-  // Columns look at `view` through what they were made with: another source, kind of comparison or time makes new ones.
+    scene = null,
+    live = [];
+  // The table's columns look at the scene through `live`; only other columns make another table.
   function update(next) {
     scene = next;
-    const live = columns(),
-      key = live.map((column) => column.title).join("|");
-    if (key !== shape) {
+    live = circuitColumnsOf(scene);
+    const key = live.map((column) => column.title).join("|");
+    if (key === shape) list.update(scene.listed);
+    else {
       shape = key;
       box.replaceChildren();
       list = table(box, {
@@ -67,28 +30,65 @@ function circuitList(parent) {
         columns: live.map((column, i) => ({
           title: column.title,
           number: column.number,
-          value: (e) => now[i].value(e),
-          text: column.text && ((e) => now[i].text(e)),
+          value: (e) => live[i].value(e),
+          text: column.text && ((e) => live[i].text(e)),
         })),
       });
-    } else {
-      now = live;
-      list.update(scene.listed);
     }
-    mark();
+    mark(next);
   }
-  let now = [];
-  return {
-    update(next) {
-      scene = next;
-      now = columns();
-      update(next);
-    },
-    mark(next) {
-      scene = next;
-      mark();
-    },
+  function mark({ focus }) {
+    for (const row of box.querySelectorAll("tbody tr")) {
+      row.classList.toggle("picked", row.firstChild?.textContent === focus);
+    }
+  }
+  return { update, mark };
+}
+
+function circuitColumnsOf(scene) {
+  const { view, compare } = scene;
+  const ranked = (value) => (e) => (view.rank[e] < 0 ? null : value(e));
+  const column = (title, value) => ({ title, value, number: true });
+  const columns = [
+    { title: "edge", value: (e) => view.names[e] },
+    column(
+      "rank",
+      ranked((e) => view.rank[e] + 1),
+    ),
+  ];
+  if (!view.unscored) {
+    const share = ranked((e) => circuitShare(view, e));
+    const text = (e) => (share(e) == null ? "" : percent(share(e)));
+    columns.push(
+      column(
+        "score",
+        ranked((e) => view.scores[e]),
+      ),
+      { ...column("share", share), text },
+    );
+  }
+  if (view.k != null) columns.push({ title: "kind", value: (e) => circuitKind(view, e) });
+  if (compare) columns.push(...comparedColumns(scene));
+  const { files, set: own } = view.source;
+  const sets = files?.sets.filter((set) => set.scores && set !== own) ?? [];
+  for (const { label, scores } of sets.slice(0, 12)) {
+    columns.push(column(label, (e) => (Number.isNaN(scores[e]) ? null : scores[e])));
+  }
+  return columns;
+}
+
+function comparedColumns(scene) {
+  const { compare } = scene,
+    { view: other } = compare;
+  const there = (e) => {
+    const o = compare.there(e);
+    return o < 0 || other.rank[o] < 0 ? null : other.scores[o];
   };
+  const title = scene.terms === CIRCUIT_WORDS.time ? "before" : "there";
+  return [
+    { title: "change", value: (e) => circuitChange(scene, e) },
+    ...(other.unscored ? [] : [{ title, value: there, number: true }]),
+  ];
 }
 
 function circuitChange({ compare }, e) {

@@ -1,6 +1,15 @@
 // Methods of attribution against exact patches: a panel for each, a point for each edge.
 
-function circuitScatter(parent) {
+/* global d3 */
+import { el, hideTip, showTip } from "../dom.js";
+import { axes, figure, svg } from "../figure.js";
+import { number, steps } from "../numbers.js";
+import { set } from "../state.js";
+import { circuitCell } from "./chart.js";
+import { circuitPearson, circuitSpearman } from "./compare.js";
+import { circuitRound } from "./picture.js";
+
+export function circuitScatter(parent) {
   const box = el("div", {});
   parent.append(box);
   let shownGroup = null,
@@ -33,65 +42,78 @@ function circuitScatter(parent) {
 }
 
 function circuitScatterPanel(grid, names, exact, method) {
-  const edges = Int32Array.from(names, (_, e) => e).filter(
-    (e) => !Number.isNaN(exact.scores[e]) && !Number.isNaN(method.scores[e]),
-  );
+  const both = (e) => !Number.isNaN(exact.scores[e]) && !Number.isNaN(method.scores[e]);
+  const edges = Int32Array.from(names, (_, e) => e).filter(both);
   const xs = Array.from(edges, (e) => exact.scores[e]),
     ys = Array.from(edges, (e) => method.scores[e]);
-  const { cell, width: size } = circuitCell(grid, 380),
-    tall = Math.round(0.85 * size),
-    side = { left: 54, top: 8, width: size - 70, height: tall - 46 };
-  const drawing = figure(cell, {
+  const { cell, width } = circuitCell(grid, 380),
+    height = Math.round(0.85 * width),
+    box = { left: 54, top: 8, width: width - 70, height: height - 46 };
+  const [pearson, spearman] = [circuitPearson, circuitSpearman].map((f) => circuitOr(f(xs, ys)));
+  const alike = `Pearson ${pearson}, Spearman ${spearman}, ${steps(edges.length)} edges`;
+  const { root } = figure(cell, {
     title: method.label,
-    width: size,
-    height: tall,
+    width,
+    height,
     name: "scatter-" + method.label,
-    note: edges.length
-      ? "Pearson " +
-        circuitOr(circuitPearson(xs, ys)) +
-        ", Spearman " +
-        circuitOr(circuitSpearman(xs, ys)) +
-        ", " +
-        steps(edges.length) +
-        " edges"
-      : "no edge in common",
+    note: edges.length ? alike : "no edge in common",
   });
-  const { root } = drawing,
-    span = (list) => {
-      const [low, high] = [list.reduce((a, b) => Math.min(a, b), 0), list.reduce((a, b) => Math.max(a, b), 0)];
-      const pad = (high - low || 1) * 0.05;
-      return [low - pad, high + pad];
-    };
-  const x = d3.scaleLinear(span(xs), [side.left, side.left + side.width]),
-    y = d3.scaleLinear(span(ys), [side.top + side.height, side.top]);
-  axes(root, {
-    x,
-    y,
-    xLabel: "exact score (metric)",
-    yLabel: method.label.length > 24 ? "score" : method.label + " score",
-    box: side,
-    ticks: 4,
-  });
-  const [low, high] = [Math.max(x.domain()[0], y.domain()[0]), Math.min(x.domain()[1], y.domain()[1])];
-  const px = Float32Array.from(xs, x),
-    py = Float32Array.from(ys, y);
-  let d = "";
-  for (let i = 0; i < edges.length; i++) d += "M" + circuitRound(px[i]) + "," + circuitRound(py[i]) + "h0";
+  const x = d3.scaleLinear(span(xs), [box.left, box.left + box.width]),
+    y = d3.scaleLinear(span(ys), [box.top + box.height, box.top]);
+  const yLabel = method.label.length > 24 ? "score" : method.label + " score";
+  axes(root, { x, y, xLabel: "exact score (metric)", yLabel, box, ticks: 4 });
+  const points = { px: Float32Array.from(xs, x), py: Float32Array.from(ys, y) };
   const mark = svg("circle", { class: "circuit-here", r: 6, visibility: "hidden" });
-  root.append(
+  root.append(...scatterMarks(x, y, box, points), mark);
+  const said = (i) =>
+    `${names[edges[i]]}\nexact ${number(xs[i])}\n${method.label} ${number(ys[i])}`;
+  onPointer(root, { ...points, width, height }, said, (i) => set("edge", names[edges[i]]));
+  return {
+    choose(e) {
+      const i = e === undefined ? -1 : edges.indexOf(e);
+      mark.setAttribute("visibility", i < 0 ? "hidden" : "visible");
+      if (i < 0) return;
+      mark.setAttribute("cx", points.px[i]);
+      mark.setAttribute("cy", points.py[i]);
+    },
+  };
+}
+
+function span(list) {
+  const low = list.reduce((a, b) => Math.min(a, b), 0),
+    high = list.reduce((a, b) => Math.max(a, b), 0);
+  const pad = (high - low || 1) * 0.05;
+  return [low - pad, high + pad];
+}
+
+/// The line of equality, the zeros, the points.
+function scatterMarks(x, y, { left, top, width, height }, { px, py }) {
+  const low = Math.max(x.domain()[0], y.domain()[0]),
+    high = Math.min(x.domain()[1], y.domain()[1]);
+  let d = "";
+  for (let i = 0; i < px.length; i++) {
+    d += "M" + circuitRound(px[i]) + "," + circuitRound(py[i]) + "h0";
+  }
+  const [upright, level] = [
+    { x1: x(0), x2: x(0), y1: top, y2: top + height },
+    { x1: left, x2: left + width, y1: y(0), y2: y(0) },
+  ];
+  return [
     svg("line", { class: "circuit-level", x1: x(low), y1: y(low), x2: x(high), y2: y(high) }),
-    svg("line", { class: "circuit-zero", x1: x(0), x2: x(0), y1: side.top, y2: side.top + side.height }),
-    svg("line", { class: "circuit-zero", x1: side.left, x2: side.left + side.width, y1: y(0), y2: y(0) }),
-    svg("path", { class: "circuit-points" + (edges.length > 3000 ? " many" : ""), d }),
-    mark,
-  );
+    svg("line", { class: "circuit-zero", ...upright }),
+    svg("line", { class: "circuit-zero", ...level }),
+    svg("path", { class: "circuit-points" + (px.length > 3000 ? " many" : ""), d }),
+  ];
+}
+
+function onPointer(root, { px, py, width, height }, said, pick) {
   const at = (event) => {
     const rect = root.getBoundingClientRect(),
-      mx = ((event.clientX - rect.left) * size) / rect.width,
-      my = ((event.clientY - rect.top) * tall) / rect.height;
+      mx = ((event.clientX - rect.left) * width) / rect.width,
+      my = ((event.clientY - rect.top) * height) / rect.height;
     let best = -1,
       distance = 100;
-    for (let i = 0; i < edges.length; i++) {
+    for (let i = 0; i < px.length; i++) {
       const near = (px[i] - mx) ** 2 + (py[i] - my) ** 2;
       if (near < distance) [best, distance] = [i, near];
     }
@@ -101,24 +123,15 @@ function circuitScatterPanel(grid, names, exact, method) {
   root.addEventListener("pointermove", (event) => {
     const i = at(event);
     if (i < 0) hideTip();
-    else showTip(event, names[edges[i]] + "\nexact " + number(xs[i]) + "\n" + method.label + " " + number(ys[i]));
+    else showTip(event, said(i));
   });
   root.addEventListener("pointerleave", hideTip);
   root.addEventListener("click", (event) => {
     const i = at(event);
-    if (i >= 0) set("edge", names[edges[i]]);
+    if (i >= 0) pick(i);
   });
-  return {
-    choose(e) {
-      const i = e === undefined ? -1 : edges.indexOf(e);
-      mark.setAttribute("visibility", i < 0 ? "hidden" : "visible");
-      if (i >= 0) {
-        mark.setAttribute("cx", px[i]);
-        mark.setAttribute("cy", py[i]);
-      }
-    },
-  };
 }
-function circuitOr(x) {
+
+export function circuitOr(x) {
   return x == null ? "none" : number(x);
 }

@@ -1,5 +1,13 @@
 // How many edges are shown, and all of them in a table.
-function lookSlider(place, scene) {
+
+/* global d3 */
+import { el } from "../dom.js";
+import { number, percent } from "../numbers.js";
+import { table } from "../table.js";
+import { lookPick } from "./flow.js";
+import { lookShown } from "./words.js";
+
+export function lookSlider(place, scene) {
   const count = scene.edges.length;
   const slider = el("input", {
     type: "range",
@@ -17,7 +25,9 @@ function lookSlider(place, scene) {
       kept = scene.edges.slice(0, n);
     slider.value = n;
     const share = percent(d3.sum(kept, (edge) => Math.abs(edge.score)) / all);
-    const least = n ? `, |score| from ${number(Math.abs(kept[n - 1].score))} up, ${share} of all listed` : "";
+    const least = n
+      ? `, |score| from ${number(Math.abs(kept[n - 1].score))} up, ${share} of all listed`
+      : "";
     output.textContent = ` ${n} of ${count}${least}`;
     slider.setAttribute("aria-valuetext", output.textContent);
   }
@@ -25,7 +35,7 @@ function lookSlider(place, scene) {
   show();
 }
 
-function lookEdgeTable(place, scene) {
+export function lookEdgeTable(place, scene) {
   const { look } = scene;
   const holder = el("div", {});
   place.append(holder);
@@ -37,17 +47,25 @@ function lookEdgeTable(place, scene) {
       el(
         "span",
         { class: "quiet" },
-        look.method + ", " + look.metric + "; positive: removing the edge lowers it; click a row to find it above",
+        look.method +
+          ", " +
+          look.metric +
+          "; positive: removing the edge lowers it; click a row to find it above",
       ),
     ),
   );
-  const token = (edge, run) => (edge.position == null ? "" : lookShown(look.tokens[run][edge.position] ?? ""));
+  const token = (edge, run) =>
+    edge.position < 0 ? "" : lookShown(look.tokens[run][edge.position] ?? "");
   const list = table(holder, {
     columns: [
       { title: "edge", value: (edge) => edge.name },
       { title: "score (" + lookUnit(look.metric) + ")", number: true, value: (edge) => edge.score },
       { title: "|score|", number: true, value: (edge) => Math.abs(edge.score) },
-      { title: "position", number: true, value: (edge) => edge.position },
+      {
+        title: "position",
+        number: true,
+        value: (edge) => (edge.position < 0 ? null : edge.position),
+      },
       { title: "clean token", value: (edge) => token(edge, "clean") },
       { title: "corrupted token", value: (edge) => token(edge, "corrupted") },
     ],
@@ -60,7 +78,12 @@ function lookEdgeTable(place, scene) {
 
 function lookUnit(metric) {
   return (
-    { "logit-diff": "logits", nll: "nats", kl: "nats", "prob-diff": "probability", l2: "logits\u00b2" }[metric] ??
-    metric
+    {
+      "logit-diff": "logits",
+      nll: "nats",
+      kl: "nats",
+      "prob-diff": "probability",
+      l2: "logits\u00b2",
+    }[metric] ?? metric
   );
 }

@@ -1,5 +1,19 @@
 // Every seed of the picked method.
-function tuningDetails(place, t, view) {
+
+import { el } from "../dom.js";
+import { number } from "../numbers.js";
+import { table } from "../table.js";
+import {
+  TUNING_FIGURES,
+  TUNING_NAMES,
+  tuningBytes,
+  tuningFixed,
+  tuningMean,
+  tuningRate,
+  tuningShare,
+} from "./figures.js";
+
+export function tuningDetails(place, t, view) {
   const box = el("div", { class: "card tuning-details" });
   place.append(box);
   function draw() {
@@ -17,7 +31,9 @@ function tuningDetails(place, t, view) {
         "h4",
         {},
         row.name,
-        row.method && row.method !== row.name ? el("span", { class: "quiet" }, " (" + row.method + ")") : null,
+        row.method && row.method !== row.name
+          ? el("span", { class: "quiet" }, " (" + row.method + ")")
+          : null,
       ),
       el(
         "p",
@@ -34,7 +50,10 @@ function tuningDetails(place, t, view) {
       title: TUNING_FIGURES[name].short(t),
       number: true,
       value: (run) => run[name],
-      text: (run) => (Number.isFinite(run[name]) ? tuningFixed(run[name], TUNING_FIGURES[name].digits + 1) : "none"),
+      text: (run) =>
+        Number.isFinite(run[name])
+          ? tuningFixed(run[name], TUNING_FIGURES[name].digits + 1)
+          : "none",
     }));
     const ever = {
       title: "ever trained",

@@ -1,5 +1,30 @@
 // Methods of tuning: one block for each comparison.
-function tunings(place) {
+
+/* global d3 */
+import { data } from "../data.js";
+import { byId, el } from "../dom.js";
+import { svg } from "../figure.js";
+import { on, set, state } from "../state.js";
+import { table } from "../table.js";
+import { tuningControl } from "./control.js";
+import { tuningDetails } from "./details.js";
+import {
+  TUNING_FAMILIES,
+  TUNING_FIGURES,
+  TUNING_NAMES,
+  tuningBytes,
+  tuningFamily,
+  tuningFixed,
+  tuningMean,
+  tuningRate,
+  tuningShare,
+  tuningSymbol,
+  tuningText,
+} from "./figures.js";
+import { tuningPath } from "./path.js";
+import { tuningPlane, tuningRadius } from "./plane.js";
+
+export function tunings(place) {
   for (const [i, t] of data.tunings.entries()) {
     const block = el("div", { class: "tuning" });
     byId(place).append(block);
@@ -8,7 +33,6 @@ function tunings(place) {
 }
 
 function tuningBlock(place, t, prefix) {
-  const name = (part) => prefix + part;
   const view = {
     x: "target",
     y: "retention",
@@ -16,61 +40,71 @@ function tuningBlock(place, t, prefix) {
     zoom: null,
     picked: () => (state[prefix] == null ? null : String(state[prefix])),
   };
-  for (const axis of ["x", "y"]) if (TUNING_NAMES.includes(state[name(axis)])) view[axis] = state[name(axis)];
+  for (const axis of ["x", "y"]) {
+    if (TUNING_NAMES.includes(state[prefix + axis])) view[axis] = state[prefix + axis];
+  }
   const pick = (row) => set(prefix, row.name);
-
+  const controls = el("div", { class: "row" }),
+    left = el("div", {}),
+    right = el("div", {});
   place.append(
     el("h3", {}, t.title ? t.name + ": " + t.title : t.name),
     el("p", { class: "quiet" }, tuningIntroduction(t)),
+    controls,
+    el("div", { class: "grid tuning-pictures" }, left, right),
   );
-  const controls = el("div", { class: "row" });
-  place.append(controls);
-  const left = el("div", {}),
-    right = el("div", {});
-  place.append(el("div", { class: "grid tuning-pictures" }, left, right));
   const plane = tuningPlane(left, t, view, pick);
   left.append(tuningLegend(t));
   const ways = ["x", "y"].map((which) => tuningPath(right, t, view, which, pick));
   tuningTable(place, t, pick);
   const below = el("div", { class: "grid tuning-below" });
   place.append(below);
-  const details = tuningDetails(below, t, view);
+  const draws = [plane, ...ways, tuningDetails(below, t, view)];
   tuningControl(below, t);
+  const draw = () => draws.forEach((part) => part.draw());
+  controls.append(
+    tuningAxis(t, view, prefix, "x", "Across ", draw),
+    tuningAxis(t, view, prefix, "y", "Up ", draw),
+    ...tuningButtons(view, plane),
+  );
+  on(prefix, draw);
+  draw();
+}
 
-  const draws = [plane, ...ways, details];
-  const selects = {};
-  for (const [axis, label] of [
-    ["x", "Across "],
-    ["y", "Up "],
-  ]) {
-    const select = el(
-      "select",
-      {},
-      ...TUNING_NAMES.map((name) => el("option", { value: name }, TUNING_FIGURES[name].short(t))),
-    );
-    select.value = view[axis];
-    select.addEventListener("change", () => set(name(axis), select.value));
-    on(name(axis), () => {
-      if (!TUNING_NAMES.includes(state[name(axis)])) return;
-      select.value = view[axis] = state[name(axis)];
-      view.zoom = null;
-      draws.forEach((part) => part.draw());
-    });
-    selects[axis] = select;
-    controls.append(el("label", {}, label, select));
-  }
+/// Which figure an axis shows.
+function tuningAxis(t, view, prefix, axis, label, draw) {
+  const options = TUNING_NAMES.map((name) =>
+    el("option", { value: name }, TUNING_FIGURES[name].short(t)),
+  );
+  const select = el("select", {}, ...options);
+  select.value = view[axis];
+  select.addEventListener("change", () => set(prefix + axis, select.value));
+  on(prefix + axis, () => {
+    const name = state[prefix + axis];
+    if (!TUNING_NAMES.includes(name)) return;
+    select.value = view[axis] = name;
+    view.zoom = null;
+    draw();
+  });
+  return el("label", {}, label, select);
+}
+
+function tuningButtons(view, plane) {
+  const whole = () => {
+    view.zoom = null;
+    plane.draw();
+  };
   const base = el("input", { type: "checkbox" });
   base.addEventListener("change", () => {
     view.base = base.checked;
-    view.zoom = null;
-    plane.draw();
+    whole();
   });
   const button = (text, label, act) => {
     const node = el("button", { type: "button", "aria-label": label, title: label }, text);
     node.addEventListener("click", act);
     return node;
   };
-  controls.append(
+  return [
     el("label", {}, base, " with the model before tuning"),
     el(
       "span",
@@ -79,20 +113,16 @@ function tuningBlock(place, t, prefix) {
       " ",
       button("\u2212", "Further", () => plane.zoomBy(2)),
       " ",
-      button("All", "Show all methods", () => {
-        view.zoom = null;
-        plane.draw();
-      }),
+      button("All", "Show all methods", whole),
     ),
-  );
-  on(prefix, () => draws.forEach((part) => part.draw()));
-  draws.forEach((part) => part.draw());
+  ];
 }
 
 function tuningIntroduction(t) {
   const count = (n, word) => n + " " + word + (n === 1 ? "" : "s");
   const before = ["target", "transfer", "retention"].map(
-    (name) => TUNING_FIGURES[name].short(t) + " " + tuningFixed(t.base[name], TUNING_FIGURES[name].digits),
+    (name) =>
+      TUNING_FIGURES[name].short(t) + " " + tuningFixed(t.base[name], TUNING_FIGURES[name].digits),
   );
   return (
     `${count(t.rows.length, "method")}, ${count(t.seeds, "seed")} each, each at the learning rate that was chosen. ` +
@@ -122,9 +152,20 @@ function tuningLegend(t) {
   );
   const sizes = [0.05, 0.25, 1].map((ever) => {
     const r = tuningRadius({ ever });
-    return el("span", {}, symbol(d3.symbol(d3.symbolCircle, Math.PI * r * r)(), "size", r + 1), 100 * ever + " %");
+    return el(
+      "span",
+      {},
+      symbol(d3.symbol(d3.symbolCircle, Math.PI * r * r)(), "size", r + 1),
+      100 * ever + " %",
+    );
   });
-  return el("p", { class: "tuning-legend quiet" }, ...shapes, el("span", {}, "ever trained:"), ...sizes);
+  return el(
+    "p",
+    { class: "tuning-legend quiet" },
+    ...shapes,
+    el("span", {}, "ever trained:"),
+    ...sizes,
+  );
 }
 
 function tuningTable(place, t, pick) {
@@ -152,7 +193,9 @@ function tuningTable(place, t, pick) {
       ...figures,
       plain("trained", "trained", tuningShare),
       plain("ever", "ever", tuningShare),
-      plain("ms / step", "step_ms", (figure) => (tuningMean(figure) == null ? "none" : tuningMean(figure).toFixed(1))),
+      plain("ms / step", "step_ms", (figure) =>
+        tuningMean(figure) == null ? "none" : tuningMean(figure).toFixed(1),
+      ),
       plain("memory", "bytes", tuningBytes),
       {
         title: "diverged",
@@ -160,7 +203,11 @@ function tuningTable(place, t, pick) {
         value: (row) => row.diverged ?? 0,
         text: (row) => (row.diverged ?? 0) + " of " + t.seeds,
       },
-      { title: "front", value: (row) => (row.pareto ? 0 : 1), text: (row) => (row.pareto ? "*" : "") },
+      {
+        title: "front",
+        value: (row) => (row.pareto ? 0 : 1),
+        text: (row) => (row.pareto ? "*" : ""),
+      },
     ],
     rows: t.rows,
     name: t.name + ", methods",
