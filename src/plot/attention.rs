@@ -125,7 +125,7 @@ fn positions(rows: usize) -> Axis {
     let every = rows.div_ceil(8).next_power_of_two().max(1);
     let every = if rows <= 12 { rows.div_ceil(6) } else { every };
     let middle = |t: usize| (rows - t) as f64 - 0.5;
-    let ticks = (0..rows).step_by(every.max(1)).map(|t| (middle(t), (t + 1).to_string()));
+    let ticks = (0..rows).step_by(every.max(1)).map(|t| (middle(t), t.to_string()));
     Axis::linear(0.0, rows as f64, 4, "position").with_ticks(ticks.collect())
 }
 
@@ -233,7 +233,7 @@ mod tests {
         for rows in [1, 2, 12, 13, 64, 1000] {
             let ticks = positions(rows).ticks;
             assert!((1..=9).contains(&ticks.len()), "{rows}: {}", ticks.len());
-            assert_eq!(ticks[0], (rows as f64 - 0.5, "1".to_string()));
+            assert_eq!(ticks[0], (rows as f64 - 0.5, "0".to_string()));
         }
     }
 }

@@ -106,7 +106,7 @@ function drawAxes(ctx, { rows, cell, w, h, x, first, last, span }) {
   ctx.textAlign = "right";
   const every = Math.ceil(13 / cell);
   for (let r = 0; r < rows; r += every) {
-    ctx.fillText(String(r + 1), EDGE.left - 6, EDGE.top + (r + 0.5) * cell);
+    ctx.fillText(String(r), EDGE.left - 6, EDGE.top + (r + 0.5) * cell);
   }
   ctx.save();
   ctx.translate(10, EDGE.top + h / 2);
@@ -193,7 +193,7 @@ function onPointer(canvas, layoutNow) {
       { run, step, rows, value } = layout;
     const counts = run.k ? (r < run.k ? " (counts)" : " (does not count)") : "";
     const weight = number(value[i * rows + r]);
-    showTip(event, `step ${steps(step[i])}\nposition ${r + 1}${counts}\nattention ${weight}`);
+    showTip(event, `step ${steps(step[i])}\nposition ${r}${counts}\nattention ${weight}`);
   });
   canvas.addEventListener("mouseleave", hideTip);
   canvas.addEventListener("click", (event) => {

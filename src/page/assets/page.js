@@ -47,6 +47,7 @@ byId("main").hidden = false;
 section("main", startTheme);
 if (runs.length) {
   byId("training").hidden = false;
+  byId("bar").hidden = false;
   section("seeds", startSeeds);
   if (!keys.includes(state.key)) set("key", keys.includes(data.chosen) ? data.chosen : keys[0]);
   else tell("key");

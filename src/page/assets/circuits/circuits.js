@@ -96,7 +96,7 @@ function draw(section) {
 function settle({ scene, list, threshold, detail, scatter, body }) {
   list.update(scene);
   threshold.settle(circuitRivals(scene));
-  detail(scene);
+  detail.update(scene);
   scatter(scene);
   body.classList.remove("waiting");
 }
@@ -107,7 +107,8 @@ function chooseEdge(section) {
   section.scene = scene;
   section.picture.choose(scene.outlined);
   section.list.mark(scene);
-  section.detail(scene);
+  section.detail.update(scene);
+  if (scene.focus) section.detail.show();
   section.scatter(scene);
 }
 

@@ -21,7 +21,7 @@ export function circuitDetail(parent) {
     "aria-live": "off",
   });
   parent.append(box);
-  return function update(scene) {
+  function update(scene) {
     const { view, focus } = scene;
     box.replaceChildren();
     if (!focus) {
@@ -49,7 +49,8 @@ export function circuitDetail(parent) {
     circuitScoreThroughTime(charts, view, members, focus);
     circuitByMethod(charts, view, members, focus);
     circuitPartners(grid, view, members);
-  };
+  }
+  return { update, show: () => box.scrollIntoView({ block: "nearest" }) };
 }
 
 function circuitMembers(view, name, unfold) {

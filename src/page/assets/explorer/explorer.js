@@ -206,6 +206,7 @@ function noWeights(parent, chosen) {
       " of " +
       without.join(", ") +
       " has no weights in this page. " +
+      "`edgegrad report --seed N` puts those of seed N into it. " +
       (able.length ? "Seeds that have: " : "No seed has."),
   );
   for (const key of able) {

@@ -54,7 +54,7 @@ export function matrixAxes(task, rows, byPrefix, most) {
     group.append(svg("text", { class: "axis", "text-anchor": "middle", ...place }, text));
   const every = Math.ceil((task.length * 17) / width);
   for (let t = 0; t < task.length; t += every) {
-    name(String(t + 1), { x: left + (t + 0.5) * cell, y: low + 13 });
+    name(String(t), { x: left + (t + 0.5) * cell, y: low + 13 });
   }
   name("position", { x: left + width / 2, y: low + 29 });
   name(`class (rows: ${byPrefix ? "prefixes" : "sequences"} by sum)`, {

@@ -83,7 +83,7 @@ function draw({ picture, rows, view, top }) {
     counting = d3.range(task.k);
   const on = d3.mean(means, (row) => d3.sum(counting, (t) => weightOf(view, row, t)));
   picture.say(
-    `On the positions that count (1 to k): ${number(on)} on average (even attention: ` +
+    `On the positions that count (the first k): ${number(on)} on average (even attention: ` +
       `${number(task.k / task.length)}). Scale: 0 to ${number(most)} for all arms and steps.`,
   );
 }
@@ -126,7 +126,7 @@ function onPointer(matrix) {
     if (!row || t < 0 || t >= view.task.length) return;
     const weight = number(weightOf(view, row, t));
     const name = rowName(view.task, row, options.byPrefix);
-    showTip(event, `${name}\nposition ${t + 1}, attention ${weight}`);
+    showTip(event, `${name}\nposition ${t}, attention ${weight}`);
     take(row, false);
   });
 }

@@ -61,7 +61,7 @@ function embeddingPanels() {
       title: "Token embeddings E",
       rows: embeddings,
       origin: true,
-      labels: (arm) => numbered(arm.V, 0),
+      labels: (arm) => numbered(arm.V),
       note: "One point per token, which is also a class; grey ones are tokens the task does not use.",
       layers: [
         {
@@ -82,7 +82,7 @@ function embeddingPanels() {
       title: "Position embeddings P",
       rows: (view) => view.weights.P,
       origin: true,
-      labels: (arm) => numbered(arm.positions, 1),
+      labels: (arm) => numbered(arm.positions),
       note: "Filled: the first k positions, which count; hollow: the rest.",
       layers: [
         {
@@ -90,7 +90,7 @@ function embeddingPanels() {
           count: (arm) => arm.positions,
           rows: (view) => view.weights.P,
           describe: ({ view }, i) =>
-            "position " + (i + 1) + (i < view.task.k ? " (counts)" : " (does not count)"),
+            "position " + i + (i < view.task.k ? " (counts)" : " (does not count)"),
           marks: ({ arm, view }) =>
             Array.from({ length: arm.positions }, (_, t) => {
               const { ink, paper } = explorerPalette();
@@ -214,8 +214,8 @@ function outputPanels() {
   ];
 }
 
-function numbered(n, first) {
-  return n > 64 ? [] : Array.from({ length: n }, (_, i) => String(i + first));
+function numbered(n) {
+  return n > 64 ? [] : Array.from({ length: n }, (_, i) => String(i));
 }
 
 function cellMarks({ arm, view }) {
@@ -229,11 +229,7 @@ function describeCell({ arm, view }, row, short) {
   const v = Math.floor(row / arm.positions),
     t = row % arm.positions;
   const text =
-    "token " +
-    v +
-    " at position " +
-    (t + 1) +
-    (t < view.task.k ? " (counts)" : " (does not count)");
+    "token " + v + " at position " + t + (t < view.task.k ? " (counts)" : " (does not count)");
   return short
     ? text
     : text + "\nattention score q \u00b7 z / \u221ad: " + number(view.tables.score[row]);

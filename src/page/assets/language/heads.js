@@ -106,7 +106,7 @@ function lookHeadSaid(scene, layer, head) {
 /// A function from weights to `[r, g, b, 255]`: from the page's panel to a colour, or to two for
 /// differences.
 export function lookShade(signed) {
-  const [empty, positive, negative] = ["panel", signed ? "positive" : "arm1", "negative"].map(
+  const [empty, positive, negative] = ["panel", signed ? "positive" : "group0", "negative"].map(
     (name) => d3.rgb(color(name)),
   );
   const count = 64;

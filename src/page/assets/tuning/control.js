@@ -75,7 +75,10 @@ function differenceRow(t, one, other, { name, difference }) {
 
 /// Better, worse or neither, by whether the interval leaves 0 out.
 function tuningVerdict(name, difference) {
-  if (!difference?.interval) return { kind: "quiet", word: "not known", sign: 0 };
+  // The interval of two seeds is their two differences: it leaves out 0 in half of all cases.
+  if (!difference?.interval || difference.seeds < 3) {
+    return { kind: "quiet", word: "not known", sign: 0 };
+  }
   const [low, high] = difference.interval,
     better = TUNING_FIGURES[name].better;
   if (low <= 0 && high >= 0) return { kind: "quiet", word: "not told apart", sign: 0 };

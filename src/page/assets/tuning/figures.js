@@ -56,7 +56,12 @@ export function tuningText(figure, digits) {
   );
 }
 export function tuningFixed(x, digits) {
-  return x == null ? "none" : x.toFixed(digits).replace(/^-/, "\u2212");
+  return x == null
+    ? "none"
+    : x
+        .toFixed(digits)
+        .replace(/^-(?=[0.]*$)/, "")
+        .replace(/^-/, "\u2212");
 }
 export function tuningShare(figure) {
   const mean = tuningMean(figure);
