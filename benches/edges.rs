@@ -29,7 +29,7 @@ fn bench(c: &mut Criterion) {
         bench.iter(|| eap::scores(&b, &mut |_| {}).expect("scores"));
     });
     group.bench_function("eap-ig", |bench| {
-        let rule = method::Rule::Left;
+        let rule = method::Quadrature::Left;
         bench.iter(|| eap_ig::scores(&b, 5, rule, &mut |_| {}).expect("scores"));
     });
     group.finish();

@@ -1,17 +1,18 @@
-//! Second order: what two edges do together that neither does alone.
+//! Second-order interactions: the joint effect of two edges beyond the sum of their own.
 //!
 //! ```text
 //! H[i, j] = d2 metric / d m_i d m_j     at masks of 1
 //! I[i, j] = M - M(without i) - M(without j) + M(without both)
 //! ```
 //!
-//! `H` is the derivative of `I` as both edges begin to be removed. It comes from dual numbers run
-//! through the reverse pass: with the tangent 1 on mask `i`, the tangent of the gradient is row `i` of
-//! `H`, exactly. `I` comes from real patches.
+//! `H` is the limit of `I` for small changes of both masks. It comes from dual numbers in the
+//! reverse pass: with tangent 1 on mask `i`, the tangent of the gradient is row `i` of `H`,
+//! exactly. `I` comes from activation patching.
 //!
-//! With `D = M - M(without both)`: if both edges are needed, removing either costs `D`, and `I = D`;
-//! if either suffices, removing one costs nothing, and `I = -D`; if each does its part, `I = 0`. So a
-//! pair is *joint* if `I / D` is above a threshold and *redundant* if it is below the negative one.
+//! Let `L` be the effect of largest magnitude among `M - M(without i)`, `M - M(without j)` and
+//! `M - M(without both)`. If both edges are needed, all three are equal and `I = L`. If either
+//! suffices, the first two are 0 and `I = -L`. If their effects add up, `I = 0`. So a pair is
+//! *joint* if `I / L` is above a threshold and *redundant* if it is below the negative threshold.
 
 use super::Progress;
 use crate::checkpoints::AnyModel;
@@ -23,14 +24,14 @@ use crate::patching::probe::Probe;
 use crate::patching::subsets::values;
 use crate::tensor::{Buffer, Dual, Element};
 
-/// How two edges depend on each other.
+/// The relation of two edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
     /// Both are needed.
     Joint,
     /// Either suffices.
     Redundant,
-    /// Neither.
+    /// Their effects add up.
     Additive,
 }
 
@@ -45,7 +46,7 @@ impl Relation {
     }
 }
 
-/// Two edges, by real patches.
+/// The effects of ablating two edges, each alone and both.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Patched {
     /// The first edge.
@@ -56,7 +57,7 @@ pub struct Patched {
     pub without_i: f64,
     /// `M - M(without j)`.
     pub without_j: f64,
-    /// `M - M(without both)`, D.
+    /// `M - M(without both)`.
     pub without_both: f64,
 }
 
@@ -70,7 +71,7 @@ impl Patched {
     pub fn relation(&self, threshold: f64) -> Relation {
         let effects = [self.without_i, self.without_j, self.without_both];
         let largest = effects.into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs()));
-        // -I: what both cost together beyond the sum of what each costs.
+        // -I: the effect of both together beyond the sum of their own.
         let beyond = -self.interaction() / largest.unwrap_or(0.0);
         if beyond > threshold {
             Relation::Redundant
@@ -139,10 +140,10 @@ fn dual(model: &AnyModel<f64>) -> AnyModel<Dual<f64>> {
     }
 }
 
-/// Pairs of edges, removed for real: each alone, and both.
+/// The effects of pairs of edges by activation patching: each alone, and both.
 ///
 /// # Errors
-/// None of its own.
+/// Those of the behaviour's runs.
 pub fn patched<T: Element>(
     b: &Behaviour<'_, T>,
     pairs: &[(usize, usize)],

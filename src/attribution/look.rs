@@ -1,8 +1,8 @@
-//! One pair through a transformer, in full: where its heads look, what it says at every position,
-//! and which edges carry the difference where.
+//! One pair through a transformer in full: attention patterns, predictions at every position, and
+//! scores of edges at each position.
 //!
-//! It is what the explorer's page draws over the tokens. Edges are scored at each position by
-//! [`eap`], against the corrupted run.
+//! The explorer's page draws it over the tokens. Edges are scored at each position by [`eap`],
+//! against the corrupted run.
 
 use super::method::eap;
 use crate::checkpoints::{AnyModel, Words};
@@ -20,15 +20,15 @@ use crate::simd::Element;
 use crate::tape::Tape;
 use std::collections::BTreeSet;
 
-/// How many of the largest logits of each sequence are told.
+/// How many of the largest logits of each sequence are listed.
 const TOP: usize = 8;
 
-/// Looks at the one pair in `pairs`; tells the `edges` largest scores of `metric`. The names of the
+/// Runs the one pair in `pairs`, and lists the `edges` largest scores of `metric`. The names of the
 /// model and of the pair are left empty.
 ///
 /// # Errors
-/// If the model is no transformer or has no attention, the pair does not ask for tokens, the metric is
-/// a distance from the clean run, or there is not enough memory.
+/// If the model is not a transformer or has no attention, the pair does not ask for tokens, the
+/// metric is a distance from the clean run, or there is not enough memory.
 ///
 /// # Panics
 /// If there is more than one pair.
@@ -69,7 +69,7 @@ pub fn look<T: Element>(
         };
         logits.chunks_exact(v).map(|row| mean(row, answer) - mean(row, distractor)).collect()
     };
-    // Labels are no tokens.
+    // Labels are not tokens.
     let none = Words::default();
     let outputs = if v == config.vocab { words } else { &none };
     let list = |words: &Words, ids: &[u32]| ids.iter().map(|&id| words.word(id)).collect();
@@ -101,13 +101,13 @@ fn not_finite(what: String) -> Error {
     Error::failed(what, "is not a number", help)
 }
 
-/// The patterns of all heads, and the logits `[T, V]`, on both sequences.
+/// The attention patterns of all heads, and the logits `[T, V]`, on both sequences.
 fn run<T: Element>(model: &Model<T>, pair: &Pair) -> Result<(Both<Patterns>, Both<Vec<T>>)> {
     let (config, time) = (&model.config, pair.clean.len());
     let mut tape = Tape::new();
     let recorded = Transformer::record(&mut tape, config, 2, time, &mut Sum::default());
     let logits = recorded.logits(&mut tape, recorded.last);
-    // Patterns as they are kept, as they are told, and as text.
+    // Patterns in the program, in the result, and as text.
     let told = (config.layers * config.heads * time * time) as u128 * 2 * 32;
     memory::check(&format!("a pair of {time} tokens"), tape.bytes() + told, || {
         "give a pair of shorter sequences".into()
@@ -164,7 +164,7 @@ fn scored<T: Element>(
     Ok(order.into_iter().map(score).collect())
 }
 
-/// The largest of `logits [V]` of each sequence and those of `asked`, by falling clean logit.
+/// The largest of `logits [V]` of each sequence and those of `asked`, by decreasing clean logit.
 fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<TokenLogits> {
     let mut told: BTreeSet<usize> = asked.iter().map(|&id| id as usize).collect();
     for row in [&logits.clean, &logits.corrupted] {

@@ -8,7 +8,7 @@ use crate::patching::behaviour::Behaviour;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 
-/// `count` edges drawn at random, each one once.
+/// `count` distinct edges drawn at random.
 pub fn sample(edges: usize, count: usize, seed: u64) -> Vec<usize> {
     let mut rng = Rng::new(seed, Purpose::Sample, 2);
     let mut all: Vec<usize> = (0..edges).collect();

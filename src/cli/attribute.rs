@@ -3,7 +3,7 @@
 use crate::cli::Dtype;
 use crate::cli::question::{Asked, bar, named, names};
 use clap::Args;
-use edgegrad::attribution::method::{Method, Options, Rule, Steps};
+use edgegrad::attribution::method::{Method, Options, Quadrature, Steps};
 use edgegrad::attribution::{Completeness, Scores, verify};
 use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
@@ -39,8 +39,8 @@ pub(super) struct Attribute {
     steps: Option<u64>,
     /// Where eap-ig takes its steps; EAP-IG's own choice unless given: 0 to m-1 (left), along
     /// activations 1 to m (right)
-    #[arg(long, value_parser = named::<Rule>, value_name = names::<Rule>())]
-    rule: Option<Rule>,
+    #[arg(long, value_parser = named::<Quadrature>, value_name = names::<Quadrature>())]
+    rule: Option<Quadrature>,
     /// mask-ig: the largest residual, as a share of the metric's difference
     #[arg(long, value_name = "X", default_value_t = 1e-8)]
     tol: f64,

@@ -1,5 +1,5 @@
-//! A behaviour run over all its pairs, a batch at a time: the means that some baselines are, and the
-//! metric of the clean and the corrupted runs.
+//! A behaviour run over all its pairs, a batch at a time: mean ablation values, and the metric of
+//! the clean and the corrupted runs.
 
 use super::behaviour::{Baseline, Behaviour};
 use super::metric;
@@ -11,17 +11,17 @@ use crate::formats::pairs::{Pair, Pairs};
 use crate::graph::{Graph, MaskShape};
 use crate::simd::Element;
 
-/// The metric of all pairs with nothing removed and on the corrupted sequences, in their order.
+/// The metric of all pairs in the clean and in the corrupted run, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extremes {
-    /// With nothing removed.
+    /// With every edge: the model on the clean sequences.
     pub clean: Vec<f64>,
-    /// On the corrupted sequences.
+    /// The model on the corrupted sequences.
     pub corrupted: Vec<f64>,
 }
 
 impl Extremes {
-    /// The means over pairs.
+    /// The means over pairs, clean and corrupted.
     pub fn means(&self) -> (f64, f64) {
         let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
         (mean(&self.clean), mean(&self.corrupted))
@@ -29,10 +29,10 @@ impl Extremes {
 }
 
 impl<'a, T: Element> Behaviour<'a, T> {
-    /// A behaviour; means are taken where the baseline needs them.
+    /// A behaviour; the means that its baseline needs are computed here.
     ///
     /// # Errors
-    /// If a graph of positions meets sequences of several lengths, the sequences are not those of a
+    /// If a graph with positions meets sequences of several lengths, the sequences do not fit a
     /// pooled model, or there are more edges than memory.
     pub fn new(
         model: &'a AnyModel<T>,
@@ -48,11 +48,11 @@ impl<'a, T: Element> Behaviour<'a, T> {
         Ok(b)
     }
 
-    /// Runs `each` on batches of pairs that together are all, each with a recording of the model in
-    /// which the metric is asked of the batch and nothing is computed yet.
+    /// Calls `each` on batches that together are all pairs, each with a recording of the model
+    /// whose metric is set to the batch; nothing is computed yet.
     ///
     /// # Errors
-    /// Those of `each`.
+    /// Those of the recording and of `each`.
     pub fn batches(
         &self,
         masks: Option<MaskShape>,
@@ -73,7 +73,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
     /// The metric of every pair on its clean and on its corrupted sequence.
     ///
     /// # Errors
-    /// If one is not a number, or if both are equal on average: then there is nothing to divide.
+    /// If one is not finite, or if both are equal on average: then faithfulness is undefined.
     pub fn extremes(&self) -> Result<Extremes> {
         let mut found = Extremes::default();
         found.clean.resize(self.pairs.len(), 0.0);
@@ -97,7 +97,8 @@ impl<'a, T: Element> Behaviour<'a, T> {
     fn take_means(&self) -> Result<Vec<Vec<T>>> {
         let longest = self.pairs.longest();
         let placed = self.baseline == Baseline::MeanPerPosition;
-        // Sums in double precision by output, position and channel; streams of one position have one.
+        // Sums in double precision by output, position and channel; streams of one position have
+        // one.
         let mut sums: Vec<Vec<f64>> = vec![];
         let mut counts: Vec<Vec<f64>> = vec![];
         let mut widths = vec![];

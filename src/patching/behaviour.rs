@@ -1,5 +1,5 @@
-//! A behaviour of a model: what it is asked, on which pairs, in which graph, against which
-//! baseline. Every method is a function of one.
+//! A behaviour of a model: its pairs, its metric, its graph and its ablation values. Every method
+//! is a function of one.
 
 use super::memory;
 use super::metric::{Metric, Positions, Question};
@@ -12,29 +12,30 @@ use crate::nn::stream::Writer;
 use crate::simd::Element;
 
 named! {
-    /// What stands in for a writer whose edge is removed.
+    /// The ablation value of a writer's edges.
     Baseline {
-        /// What it writes on the corrupted sequence of the same pair (resample ablation).
+        /// Its output on the corrupted sequence of the same pair (resample ablation).
         #[default]
         Resample = "resample",
-        /// Nothing.
+        /// Zero.
         Zero = "zero",
-        /// What it writes on average over all positions of all clean sequences.
+        /// Its mean output over all positions of all clean sequences.
         Mean = "mean",
-        /// What it writes on average at the same position of all clean sequences.
+        /// Its mean output at the same position of all clean sequences.
         MeanPerPosition = "mean-per-position",
         /// A constant of its own: zero unless [set](Behaviour::set_constants).
         Constant = "constant",
-        /// The constant that harms the model least (optimal ablation), set in the same way.
+        /// The constant that minimises the ablated model's loss (optimal ablation), set in the same
+        /// way.
         Optimal = "optimal",
     }
 }
 
-/// Rows (examples times positions) that are computed at a time unless told otherwise: enough to keep
-/// the matrix products busy.
+/// Rows (examples times positions) that are computed at once by default: enough for efficient
+/// matrix products.
 pub const ROWS: usize = 512;
 
-/// What a model is asked, and how it is looked into.
+/// A model with the pairs, the metric and the graph by which it is studied.
 pub struct Behaviour<'a, T: Element> {
     /// The model.
     pub model: &'a AnyModel<T>,
@@ -42,19 +43,19 @@ pub struct Behaviour<'a, T: Element> {
     pub graph: Graph,
     /// The pairs.
     pub pairs: &'a Pairs,
-    /// What is asked of each.
+    /// The metric and its positions.
     pub question: Question,
-    /// What stands in for a removed edge.
+    /// The ablation values.
     pub baseline: Baseline,
-    /// The most rows (examples times positions) to compute at a time.
+    /// The most rows (examples times positions) to compute at once.
     pub rows: usize,
-    /// With [`Baseline::Mean`] and constants: of each output, one row; with [`Baseline::MeanPerPosition`] one for
-    /// each position.
+    /// With [`Baseline::Mean`] and constants: one row of each output; with
+    /// [`Baseline::MeanPerPosition`]: one row for each position.
     pub(super) fixed: Vec<Vec<T>>,
 }
 
 impl<'a, T: Element> Behaviour<'a, T> {
-    /// A behaviour whose baseline is known without a run of the model; constants are zero.
+    /// A behaviour whose ablation values are known without a run of the model; constants are zero.
     ///
     /// # Errors
     /// Those of [`Behaviour::new`].
@@ -102,9 +103,9 @@ impl<'a, T: Element> Behaviour<'a, T> {
         Ok(b)
     }
 
-    /// How many numbers each part of the model writes at a position, in the order of the graph's
-    /// sources: D for embeddings and whole MLPs, the values `H K` of all heads before `W_O`, the
-    /// activations F of neurons.
+    /// The width of each part's output at a position, in the order of the graph's sources: D for
+    /// embeddings and whole MLPs, `H K` for the values of all heads before `W_O`, F for the
+    /// activations of neurons.
     pub fn widths(&self) -> impl Iterator<Item = usize> + '_ {
         let (d, heads, neurons) = match self.model {
             AnyModel::Transformer(m) => {
@@ -119,11 +120,11 @@ impl<'a, T: Element> Behaviour<'a, T> {
         })
     }
 
-    /// What stands in for each part with [`Baseline::Constant`] or [`Baseline::Optimal`], in the shapes of
-    /// [`widths`](Self::widths); the same at all positions.
+    /// Sets the ablation values of each part for [`Baseline::Constant`] or [`Baseline::Optimal`],
+    /// in the [`widths`](Self::widths) of the parts; the same at all positions.
     ///
     /// # Panics
-    /// If the baseline is another, or the shapes are.
+    /// If the baseline is another, or the widths differ.
     pub fn set_constants(&mut self, constants: Vec<Vec<T>>) {
         let constant = matches!(self.baseline, Baseline::Constant | Baseline::Optimal);
         assert!(constant, "constants for another baseline");
@@ -131,7 +132,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         self.fixed = constants;
     }
 
-    /// What stands in for each part with constants or [`Baseline::Mean`].
+    /// The ablation values of each part with constants or [`Baseline::Mean`].
     pub fn constants(&self) -> &[Vec<T>] {
         &self.fixed
     }
@@ -154,7 +155,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
     }
 }
 
-/// Checks that pairs ask a model that gives one answer for the whole sequence.
+/// Checks that the pairs suit a model with one output for the whole sequence.
 fn one_answer(pairs: &Pairs, question: &Question) -> Result<()> {
     let help = "give each pair an answer and a distractor, without a position";
     if question.metric() == Metric::Nll && question.positions() == Positions::All {

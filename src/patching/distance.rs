@@ -1,5 +1,5 @@
-//! How far masked runs are from the model, one number for each pair, with its derivatives: what
-//! masks and constants are learned by.
+//! The distance of masked runs from the model, one value for each pair, with its derivatives: the
+//! loss by which masks and constants are learned.
 //!
 //! With `M[p]` the metric of pair `p` and `C[p]` its value on the clean run with every edge,
 //!
@@ -8,11 +8,10 @@
 //! d[p] = (M[p] - C[p])^2      for all others
 //! ```
 //!
-//! The metric decides, and not always the divergence `kl`, because circuits are judged by it, and
-//! because a model that gives a number has no probabilities. Squares rather than differences: a
-//! circuit that answers better than the model is as far from it as one that answers worse, and the
-//! derivative vanishes where both agree. Ask for `kl` to learn by what Edge Pruning and optimal
-//! ablation learn by.
+//! It is the metric and not always `kl`, because circuits are judged by the metric, and because a
+//! model with a numeric output has no probabilities. It is a square because a circuit that exceeds
+//! the model is as far from it as one that falls short, and so that the derivative vanishes where
+//! both agree. Use `kl` for the losses of the Edge Pruning and optimal ablation papers.
 
 use super::behaviour::Behaviour;
 use super::probe::Probe;
@@ -22,12 +21,12 @@ use crate::graph::MaskShape;
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, Var};
 
-/// A behaviour in batches of pairs, each of which is loaded before it is run; masks are shared by all
-/// pairs of a batch.
+/// A behaviour in batches of pairs, each of which is loaded before it is run; all pairs of a batch
+/// share their masks.
 pub(crate) struct Distance<'b, 'a, T: Element> {
     b: &'b Behaviour<'a, T>,
     lengths: Vec<Length<'a, T>>,
-    /// Of each batch, its length's number and the number of its first pair there.
+    /// Of each batch, the index of its length and that of its first pair there.
     batches: Vec<(usize, usize)>,
     loaded: Option<usize>,
     /// The metric of the loaded pairs with every edge.
@@ -44,7 +43,7 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
     /// Records `b` with masks, once for each length of its sequences; nothing is loaded.
     ///
     /// # Errors
-    /// If there is not enough memory for it.
+    /// If there is not enough memory.
     pub(crate) fn new(b: &'b Behaviour<'a, T>) -> Result<Self> {
         let (mut lengths, mut batches) = (vec![], vec![]);
         for pairs in b.lengths() {
@@ -57,7 +56,7 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
         Ok(Distance { b, lengths, batches, loaded: None, clean: vec![] })
     }
 
-    /// How many batches there are.
+    /// The number of batches.
     pub(crate) fn batches(&self) -> usize {
         self.batches.len()
     }
@@ -67,8 +66,8 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
         self.lengths.iter().map(|length| &length.probe)
     }
 
-    /// Plans the reverse pass from the metric of every pair to what `wanted` names, in the recording of
-    /// each length.
+    /// Plans the reverse pass from the metric of every pair to the variables `wanted`, in the
+    /// recording of each length.
     pub(crate) fn plans(&mut self, wanted: impl Fn(&Probe<T>) -> Vec<Var>) -> Vec<BackwardPlan> {
         let plan = |length: &mut Length<'_, T>| {
             let probe = &mut length.probe;
@@ -78,8 +77,8 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
         self.lengths.iter_mut().map(plan).collect()
     }
 
-    /// Asks about the pairs of a batch, computes their baselines and the run with every edge, and
-    /// returns true; leaves the batch that is loaded already as it is.
+    /// Loads a batch: sets the metric to its pairs, computes their ablation values and the run with
+    /// every edge, and returns true. Returns false if the batch is already loaded.
     pub(crate) fn load(&mut self, batch: usize) -> bool {
         if self.loaded == Some(batch) {
             return false;
@@ -95,7 +94,7 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
         true
     }
 
-    /// The number of the loaded batch's length.
+    /// The index of the loaded batch's length.
     ///
     /// # Panics
     /// If none is loaded.
@@ -109,7 +108,7 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
         &mut self.lengths[length].probe
     }
 
-    /// How many pairs are loaded.
+    /// The number of loaded pairs.
     pub(crate) fn pairs(&self) -> usize {
         self.clean.len()
     }
@@ -131,7 +130,7 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
 
     /// The reverse pass of `weight` times [`sum`](Self::sum), by the `plan` for the loaded length.
     pub(crate) fn backward(&mut self, plan: &BackwardPlan, weight: f64) {
-        // Where a batch has room for more pairs, the rest of it counts nothing.
+        // Rows of a batch beyond its pairs have weight 0.
         let mut weights = vec![T::ZERO; self.lengths[self.length()].probe.batch];
         for (w, (_, slope)) in weights.iter_mut().zip(self.measure()) {
             *w = T::from_f64(weight * slope);

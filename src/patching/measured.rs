@@ -1,7 +1,7 @@
 //! A recorded [metric](super::metric): from the last norm of the stream to one value for each pair.
 //!
-//! Logits are computed for the rows that are asked and no others; `logit-diff` computes only those of
-//! the tokens it compares.
+//! Logits are computed for the rows that the metric reads and no others; `logit-diff` computes only
+//! those of the tokens it compares.
 
 use super::metric::{Ask, Metric, Positions, Question};
 use crate::formats::pairs::Pair;
@@ -9,7 +9,7 @@ use crate::ops;
 use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape, Var};
 
-/// What turns the last norm of the stream into logits: `x w' + bias`.
+/// The unembedding, which maps the last norm of the stream to logits: `x w' + bias`.
 #[derive(Clone, Copy, Debug)]
 pub struct Unembedding {
     /// `[V, D]`.
@@ -20,13 +20,13 @@ pub struct Unembedding {
 
 /// A recorded metric of a batch of B pairs.
 ///
-/// Before a pass, [`set_pairs`](Self::set_pairs), and for a metric that [is a distance from the clean
-/// run](Metric::needs_reference) [`set_reference`](Self::set_reference).
+/// Before a pass, call [`set_pairs`](Self::set_pairs), and for a metric that [is a distance from
+/// the clean run](Metric::needs_reference) [`set_reference`](Self::set_reference).
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// `[B]`, the metric of each pair; 0 where the batch has no pair.
+    /// `[B]`, the metric of each pair; 0 for rows without a pair.
     pub per_example: Var,
-    /// `[]`, the sum over the pairs of each one's weight times its metric.
+    /// `[]`, the weighted sum over the pairs.
     pub total: Var,
     question: Question,
     /// B.
@@ -37,12 +37,12 @@ pub struct Measured {
     rows: usize,
     /// `[B]`.
     weights: Var,
-    /// `[B P]`, which rows of `last` are looked at; not there if all are.
+    /// `[B P]`, the rows of `last` that are read; `None` if all are.
     places: Option<Ids>,
     form: Form,
 }
 
-/// The leaves of each metric, and the logits where all of a row are computed.
+/// The leaves of each metric, and the logits if they are needed for whole rows.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     /// `[B P, J]`: chosen logits, and the factor of each.
@@ -60,7 +60,7 @@ impl Measured {
     /// Records `question` of `last [B, T, D]`, the last norm of the stream.
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match.
     #[track_caller]
     pub fn record<T: Element>(
         tape: &mut Tape<T>,
@@ -131,12 +131,12 @@ impl Measured {
         Measured { per_example, total, question, batch, length, rows, weights, places, form }
     }
 
-    /// What was recorded.
+    /// The metric that was recorded.
     pub fn question(&self) -> &Question {
         &self.question
     }
 
-    /// All its leaves: what [`plan_forward`](Program::plan_forward) has to be told if they are set
+    /// All its leaves: those to pass to [`plan_forward`](Program::plan_forward) if they are set
     /// between two passes.
     pub fn leaves(&self) -> Vec<Var> {
         let mut leaves = vec![self.weights];
@@ -150,16 +150,16 @@ impl Measured {
         leaves
     }
 
-    /// Sets what is asked, and the weight of each pair in the total. Pairs may be fewer than the
-    /// batch and shorter than its sequences (they then stand at the beginning); what is left over
-    /// counts 0. Where the stream has one position for the whole sequence, as in the pooled model,
-    /// that is where a pair asks.
+    /// Sets the pairs and the weight of each in the total. There may be fewer pairs than B, and
+    /// they may be shorter than T (they then start at position 0); the remaining rows have weight
+    /// 0. If the stream has one position for the whole sequence, as in the pooled model, each pair
+    /// is asked there.
     ///
     /// A mean over more pairs than a batch holds is the sum of the totals of all batches, each pair
     /// with the weight `1 / pairs`.
     ///
     /// # Panics
-    /// If a pair is none of those that the question was made for, there are more than B, or not a
+    /// If a pair is not one that the question was made for, there are more than B, or not one
     /// weight for each.
     #[track_caller]
     pub fn set_pairs<T: Element>(
@@ -175,12 +175,12 @@ impl Measured {
         for (weight, &w) in all.iter_mut().zip(weights) {
             *weight = T::from_f64(w);
         }
-        // Each row that is looked at: its number among all rows, and what is taken there.
+        // Each row that is read: its index, and what is read there.
         let mut asked: Vec<(usize, Ask)> = vec![];
         for (b, pair) in pairs.iter().enumerate() {
             let mut asks = self.question.asks(pair);
             if self.length == 1 && pair.clean.len() > 1 {
-                // One answer for the whole sequence, which is what the last position asks for.
+                // The output for the whole sequence is that of its last position.
                 asks.drain(..asks.len().saturating_sub(1));
                 for ask in &mut asks {
                     (ask.position, ask.factor) = (0, if ask.factor == 0.0 { 0.0 } else { 1.0 });
@@ -197,7 +197,7 @@ impl Measured {
         }
         if let Some(places) = self.places {
             program.fill_ids(places, |ids| {
-                // Rows that nobody asks for look at what is there in any case.
+                // Rows without a pair read row 0, with weight 0.
                 ids.fill(0);
                 for (row, ask) in &asked {
                     ids[*row] = (row / self.rows * self.length + ask.position) as u32;
@@ -244,7 +244,7 @@ impl Measured {
         }
     }
 
-    /// The logits `[B P, V]` of the last pass at the rows that are asked: the reference of `kl` and
+    /// The logits `[B P, V]` of the last pass at the rows that are read: the reference of `kl` and
     /// `l2`, if that pass was the clean run of the same pairs. Empty for the other metrics.
     pub fn reference<T: Element>(&self, program: &Program<T>) -> Vec<T> {
         match self.form {
@@ -255,10 +255,11 @@ impl Measured {
         }
     }
 
-    /// Sets the clean run's logits, as [`reference`](Self::reference) gave them. They are a constant:
-    /// of dual numbers the value alone counts.
+    /// Sets the clean run's logits `[B P, V]` as returned by [`reference`](Self::reference). They
+    /// are a constant: the tangents of dual numbers are ignored.
     ///
     /// # Panics
+    /// If the length differs.
     /// If the length differs.
     #[track_caller]
     pub fn set_reference<T: Element>(&self, program: &mut Program<T>, reference: &[T]) {
@@ -281,7 +282,7 @@ impl Measured {
                     "the reference of another batch"
                 );
                 for (row, x) in reference.chunks_exact(width).enumerate() {
-                    // In double precision, whatever the model computes in.
+                    // In double precision, whatever the model's precision.
                     let largest = x.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
                     let total: f64 = x.iter().map(|x| (x.to_f64() - largest).exp()).sum();
                     let mut sum = 0.0;
@@ -297,8 +298,8 @@ impl Measured {
         }
     }
 
-    /// Takes the last pass, which has to be the clean run, for the reference; does nothing for a
-    /// metric without one. What depends on it is as before until the next pass.
+    /// Takes the last pass, which must be the clean run, as the reference; does nothing for a
+    /// metric without one. Variables that depend on it change in the next pass.
     pub fn capture_reference<T: Element>(&self, program: &mut Program<T>) {
         let reference = self.reference(program);
         self.set_reference(program, &reference);

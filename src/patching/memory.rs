@@ -1,13 +1,13 @@
-//! Whether a computation fits in memory, asked before it starts.
+//! Whether a computation fits in memory, checked before it starts.
 
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Checks that `bytes` more fit in the memory that is free, as far as the system says what is.
+/// Checks that `bytes` more fit in the free memory, if the system tells how much is free.
 ///
 /// # Errors
-/// If they do not; `help` says what to do about it.
+/// If they do not fit; `help` gives the help line.
 pub fn check(what: &str, bytes: u128, help: impl FnOnce() -> String) -> Result<()> {
     match free() {
         Some(free) if bytes > u128::from(free) => Err(Error::failed(
@@ -19,9 +19,8 @@ pub fn check(what: &str, bytes: u128, help: impl FnOnce() -> String) -> Result<(
     }
 }
 
-/// Bytes that this process could still take: the least of what the machine has without pushing
-/// anything out, what its control group leaves it, and what `ulimit -v` does; `None` where none of
-/// them is known.
+/// Bytes that this process can still allocate: the least of what the system has available without
+/// swapping, of what its control groups allow, and of `ulimit -v`; `None` if none of these is known.
 pub fn free() -> Option<u64> {
     [available(), of_group(Path::new("/sys/fs/cgroup")), of_address_space()]
         .into_iter()

@@ -1,23 +1,28 @@
-//! What is asked of a model, as one number for each pair: the function whose derivatives,
+//! The metric computed from the output, as one value for each pair: the function whose derivatives,
 //! differences and integrals are the scores of edges.
 //!
-//! With `x[t, v]` the logits at position `t`, `p` their softmax, and for a pair that asks for tokens
-//! its answers `A` and distractors `C` at position `t`:
+//! Let `x[t, v]` be the logits at position `t` and `p` their softmax. A pair of tokens has the
+//! answers `A` and the distractors `C` at position `t`; a pair of outputs has a clean and a
+//! corrupted label `a_t`, `c_t` at each position `t`, and `S` are the positions where these differ:
 //!
-//! | metric | a pair that asks for tokens | a pair that asks for outputs |
+//! | metric | pair of tokens | pair of outputs |
 //! | --- | --- | --- |
-//! | `logit-diff` | mean of `x[t, A]` - mean of `x[t, C]` | sum over the positions where the labels differ of `x[t, clean label] - x[t, corrupted label]` |
-//! | `prob-diff` | mean of `p[t, A]` - mean of `p[t, C]` | the same sum of `p` |
-//! | `nll` | mean over `A` of `-log p[t, a]` | mean over the asked positions of `-log p[t, clean label]` |
-//! | `kl` | `sum over v of q[t, v] log (q[t, v] / p[t, v])`, `q` the clean run's probabilities | its mean over the asked positions |
-//! | `l2` | `sum over v of (x[t, v] - c[t, v])^2`, `c` the clean run's logits | its mean over the asked positions |
+//! | `logit-diff` | mean of `x[t, A]` - mean of `x[t, C]` | sum over `S` of `x[t, a_t] - x[t, c_t]`
+//! |
+//! | `prob-diff` | mean of `p[t, A]` - mean of `p[t, C]` | sum over `S` of `p[t, a_t] - p[t, c_t]`
+//! |
+//! | `nll` | mean over `A` of `-log p[t, a]` | mean over `t` of `-log p[t, a_t]` |
+//! | `kl` | `sum over v of q[t, v] log (q[t, v] / p[t, v])` | its mean over `t` |
+//! | `l2` | `sum over v of (x[t, v] - c[t, v])^2` | its mean over `t` |
 //!
-//! Where the model gives one number instead of labels, `logit-diff` is the sum of that number over
-//! the positions where the outputs differ, and only `l2` is there beside it. With
-//! [`Positions::All`], `kl` and `l2` are means over all positions of the sequence, and `nll` of a pair
-//! that asks for tokens is that of the clean sequence itself: the mean over all positions but the
-//! last of `-log p[t, clean token t + 1]`. A pair whose outputs differ nowhere has the `logit-diff`
-//! and the `prob-diff` 0.
+//! where `q` are the probabilities and `c` the logits of the clean run.
+//!
+//! If the model has a numeric output instead of labels, `logit-diff` is the sum of that output over
+//! the positions where the pair's outputs differ, and only `l2` is defined besides. With
+//! [`Positions::All`], `kl` and `l2` are means over all positions of the sequence, and `nll` of a
+//! pair of tokens is that of the clean sequence itself: the mean over all positions but the last of
+//! `-log p[t, clean token t + 1]`. A pair whose outputs differ nowhere has `logit-diff` and
+//! `prob-diff` 0.
 //!
 //! [`Measured`](super::measured::Measured) computes it.
 
@@ -26,26 +31,26 @@ use crate::formats::pairs::{Asked, Pair, Pairs};
 use crate::named::{Named, named};
 
 named! {
-    /// What a model's answer to a pair is worth.
+    /// A metric of a model's output for a pair.
     Metric {
-        /// How far the logits of the answers stand above those of the distractors.
+        /// The logits of the answers minus those of the distractors.
         #[default]
         LogitDiff = "logit-diff",
-        /// How surprised the model is by the answers, in nats; it falls as the model gets better.
+        /// The negative log-likelihood of the answers in nats; smaller for a better model.
         Nll = "nll",
-        /// How much more probable the answers are than the distractors.
+        /// The probability of the answers minus that of the distractors.
         ProbDiff = "prob-diff",
-        /// How far the probabilities are from the clean run's, in nats; 0 for the clean run.
+        /// The KL divergence from the clean run in nats; 0 for the clean run.
         Kl = "kl",
-        /// How far the logits are from the clean run's, squared; 0 for the clean run.
+        /// The squared distance of the logits from the clean run's; 0 for the clean run.
         L2 = "l2",
     }
 }
 
 named! {
-    /// Where a metric looks.
+    /// The positions that a metric reads.
     Positions {
-        /// At the positions where the pair asks.
+        /// The positions that the pair names.
         #[default]
         Asked = "asked",
         /// At every position of the sequence.
@@ -54,13 +59,12 @@ named! {
 }
 
 impl Metric {
-    /// Whether it is a distance from the clean run, whose logits have to be there first.
+    /// Whether it is a distance from the clean run, whose logits must be set first.
     pub fn needs_reference(self) -> bool {
         matches!(self, Metric::Kl | Metric::L2)
     }
 
-    /// What multiplies it into something to keep small: 1 if it measures how wrong the model is
-    /// (`nll`, `kl`, `l2`), -1 if it measures how right it is.
+    /// The sign that makes it a loss: 1 for errors (`nll`, `kl`, `l2`), -1 for the others.
     pub fn sign(self) -> f64 {
         match self {
             Metric::LogitDiff | Metric::ProbDiff => -1.0,
@@ -68,40 +72,40 @@ impl Metric {
         }
     }
 
-    /// A value of it as something to keep small: `sign * value`.
+    /// A value of it as a loss: `sign * value`.
     pub fn loss(self, value: f64) -> f64 {
         self.sign() * value
     }
 }
 
-/// A metric of certain pairs, and the room that a program needs to ask any of them.
+/// A metric for certain pairs, with the sizes that a program for any of them needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     metric: Metric,
     positions: Positions,
-    /// The most positions it looks at in one pair (P); with [`Positions::All`] all there are.
+    /// The most positions read in one pair (P); with [`Positions::All`] all positions.
     pub(super) rows: usize,
-    /// The most logits it compares at one position (J).
+    /// The most logits compared at one position (J).
     pub(super) each: usize,
-    /// Whether the model gives a number instead of labels.
+    /// Whether the model has a numeric output instead of labels.
     pub(super) numeric: bool,
 }
 
-/// What a metric takes at one position.
+/// What a metric reads at one position.
 pub(super) struct Ask {
     pub(super) position: usize,
-    /// For `logit-diff` and `prob-diff` what is summed, for `nll` what is summed of `-log p`: an
-    /// output and its factor.
+    /// The outputs in the sum and their factors: of logits or probabilities for `logit-diff` and
+    /// `prob-diff`, of `-log p` for `nll`.
     pub(super) taken: Vec<(u32, f64)>,
     /// For `kl` and `l2`: the factor of the position.
     pub(super) factor: f64,
 }
 
 impl Question {
-    /// The question `metric` for `pairs` and a model whose output has `vocab_out` numbers.
+    /// The question `metric` for `pairs` and a model with `vocab_out` outputs.
     ///
     /// # Errors
-    /// When the metric says nothing about such pairs.
+    /// If the metric is undefined for such pairs.
     pub fn new(
         metric: Metric,
         positions: Positions,
@@ -127,7 +131,7 @@ impl Question {
             }
         }
         if metric == Nll && positions == Positions::All && !outputs {
-            // The tokens of the sequence are what is predicted.
+            // The tokens of the sequence are the targets.
             let foreign = |p: &Pair| p.clean.iter().skip(1).any(|&id| id as usize >= vocab_out);
             let wrong = |p: &&Pair| p.clean.len() < 2 || foreign(p);
             if let Some(pair) = pairs.iter().find(wrong) {
@@ -154,12 +158,12 @@ impl Question {
         self.metric
     }
 
-    /// Where it looks.
+    /// The positions it reads.
     pub fn positions(&self) -> Positions {
         self.positions
     }
 
-    /// What it takes of `pair`, by position in increasing order.
+    /// What it reads for `pair`, by increasing position.
     pub(super) fn asks(&self, pair: &Pair) -> Vec<Ask> {
         let take = |position: usize, taken| Ask { position, taken, factor: 0.0 };
         let even = |tokens: &[u32], total: f64| -> Vec<(u32, f64)> {
@@ -206,12 +210,11 @@ impl Question {
     }
 }
 
-/// Checks that a metric can tell a circuit from nothing: `clean` and `corrupted` are its values with
-/// every edge and with none, one for each of `pairs`.
+/// Checks that a metric separates the model from the empty circuit: `clean [pairs]` and
+/// `corrupted [pairs]` are its values with every edge and with none.
 ///
 /// # Errors
-/// When one of them is not a number, or their means are equal: the share of the difference that a
-/// circuit keeps is undefined then.
+/// If a value is not finite, or if the means are equal: then faithfulness is undefined.
 ///
 /// # Panics
 /// If there is not one value for each pair.
@@ -233,7 +236,7 @@ pub fn check(pairs: &Pairs, metric: Metric, clean: &[f64], corrupted: &[f64]) ->
     if !same(a, b) {
         return Ok(());
     }
-    // The first pair stands for all if none differs.
+    // If no pair differs, the first is named.
     let every = clean.iter().zip(corrupted).all(|(&a, &b)| same(a, b));
     let place = if every { pairs.place_of(&pairs[0]) } else { pairs.place().to_string() };
     let which = if every { "of every pair" } else { "on average" };

@@ -1,16 +1,19 @@
-//! Runs of a model with edges replaced: what is asked, on which pairs, and what it is worth.
+//! Runs of a model with ablated edges: the behaviour that is studied, and its metric.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`behaviour`] | a model, its pairs, a metric, a graph, a baseline: what every method is a function of |
-//! | [`batches`] | that, run over all its pairs: means for baselines, the clean and the corrupted metric |
-//! | [`probe`] | that, recorded for batches of one length: runs, masks, baselines, outputs |
-//! | [`metric`] | what is asked of the output, as one value for each pair |
-//! | [`measured`] | that, recorded on a tape |
+//! | [`behaviour`] | a model, its pairs, metric, graph and ablation values: what methods are a
+//! function of |
+//! | [`batches`] | a behaviour over all its pairs: mean ablation values, the clean and corrupted
+//! metric |
+//! | [`probe`] | a behaviour recorded for batches of one length: runs, masks, ablation values,
+//! outputs |
+//! | [`metric`] | the metric of the output, one value for each pair |
+//! | [`measured`] | the metric recorded on a tape |
 //! | [`subsets`] | the metric of sets of edges |
 //! | [`running`] | a circuit as a specialised program with the metric |
-//! | [`distance`] | how far masked runs are from the model, with derivatives |
-//! | [`memory`] | whether a computation fits, asked before it starts |
+//! | [`distance`] | the distance of masked runs from the model, with derivatives |
+//! | [`memory`] | whether a computation fits in memory, checked before it starts |
 #![forbid(unsafe_code)]
 
 pub mod batches;
@@ -23,5 +26,5 @@ pub mod probe;
 pub mod running;
 pub mod subsets;
 
-/// Told how much of the work is done, from 0 to 1.
+/// Called with the share of the work that is done, from 0 to 1.
 pub type Progress<'a> = dyn FnMut(f64) + 'a;

@@ -1,5 +1,5 @@
-//! A behaviour recorded for batches of pairs of one length: runs of the model, its masks, baselines and
-//! outputs. Every method drives one.
+//! A behaviour recorded for batches of pairs of one length: runs of the model, its masks, ablation
+//! values and outputs. Every method drives one.
 
 use super::behaviour::{Baseline, Behaviour};
 use super::measured::{Measured, Unembedding};
@@ -29,23 +29,23 @@ pub struct Probe<T> {
     tokens: Ids,
     /// Rows of masks: B if each example has its own, 1 if all share them, 0 without masks.
     mask_rows: usize,
-    /// For few rows.
+    /// The clean and corrupted runs as one batch, for few rows.
     both: Option<Both<T>>,
     /// The reverse pass to [`Recorded::wanted`], or to the masks.
     plan: BackwardPlan,
 }
 
-/// Up to this many rows a pass takes as long as reading the weights does, and two passes are better
-/// done at once.
+/// Up to this many rows a pass takes as long as reading the weights, so the two runs are faster as
+/// one batch.
 const FEW_ROWS: usize = 64;
 
-/// The model without the metric on the clean and then on the corrupted sequences of a batch.
+/// The model without the metric, on the clean and then on the corrupted sequences of a batch.
 struct Both<T> {
     program: Program<T>,
     tokens: Ids,
-    /// What the parts write.
+    /// The outputs of the parts.
     outputs: Vec<Var>,
-    /// Whether its numbers are with the probe.
+    /// Whether the probe has its memory.
     lent: bool,
 }
 
@@ -69,7 +69,7 @@ impl<T: Element> Probe<T> {
     /// Records `behaviour` for `batch` pairs of `time` tokens.
     ///
     /// # Errors
-    /// If there is not enough memory for it.
+    /// If there is not enough memory.
     pub fn new(
         behaviour: &Behaviour<'_, T>,
         batch: usize,
@@ -96,11 +96,12 @@ impl<T: Element> Probe<T> {
         };
         let measured = Measured::record(&mut tape, behaviour.question, last, unembedding);
         let recorded = Recorded::from(recorder);
-        // Weights are there already, and the gradients that are kept take about as much as values.
+        // Weights are allocated already, and the gradients that are kept take about as much as
+        // values.
         let weights_bytes: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
         let needed = 2 * (tape.bytes() - weights_bytes * size_of::<T>() as u128);
         let help = || {
-            // Half of what is free: what else is there grows a little with it.
+            // Half of the free memory: other allocations grow a little too.
             let share = memory::free().map_or(0.0, |free| free as f64 / (2 * needed) as f64);
             match (batch as f64 * share) as usize {
                 0 => "give shorter sequences, or a coarser graph".into(),
@@ -141,8 +142,8 @@ impl<T: Element> Probe<T> {
         }
     }
 
-    /// Sets the mask of edge `edge` of example `example`; where all examples share their masks, that is
-    /// example 0. Nothing is computed: [`plan_for`](Self::plan_for) says what depends on it.
+    /// Sets the mask of edge `edge` for example `example`, which is 0 if all examples share their
+    /// masks. Nothing is computed: [`plan_for`](Self::plan_for) plans what depends on it.
     ///
     /// # Panics
     /// If there is no such edge or example, or the recording has no masks.
@@ -153,11 +154,10 @@ impl<T: Element> Probe<T> {
         self.program.value_mut(x)[example * edges.len() + (edge - edges.start)] = mask;
     }
 
-    /// Sets the masks of the first `examples` examples, each to what `mask` says of an example and an
-    /// edge.
+    /// Sets the masks of the first `examples` examples to `mask(example, edge)`.
     ///
     /// # Panics
-    /// If there are fewer examples with masks of their own, or the recording has no masks.
+    /// If fewer examples have masks of their own, or the recording has no masks.
     pub fn set_masks_by(&mut self, examples: usize, mask: impl Fn(usize, usize) -> T) {
         assert!(examples <= self.mask_rows, "masks of {examples} examples");
         for g in 0..self.recorded.graph.groups.len() {
@@ -171,7 +171,7 @@ impl<T: Element> Probe<T> {
         }
     }
 
-    /// What depends on the masks of a group of readers.
+    /// The operations that depend on the masks of a group of readers.
     ///
     /// # Panics
     /// If there is no such group, or the recording has no masks.
@@ -179,8 +179,8 @@ impl<T: Element> Probe<T> {
         self.program.plan_forward(&[self.mask(group)])
     }
 
-    /// Asks the metric of `pairs`; nothing is computed yet but what the metric refers to. With fewer
-    /// pairs than the batch has room for, the first is repeated and counts nothing.
+    /// Sets the metric to `pairs`; only the reference that the metric needs is computed. If there
+    /// are fewer pairs than the batch holds, the first is repeated with weight 0.
     pub fn ask(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) {
         let weights = vec![behaviour.weight(); pairs.len()];
         self.measured.set_pairs(&mut self.program, pairs, &weights);
@@ -196,14 +196,14 @@ impl<T: Element> Probe<T> {
         self.program.forward();
     }
 
-    /// The tokens of a whole batch; with fewer pairs, the first is repeated.
+    /// The tokens of a whole batch, `[B, T]`; if there are fewer pairs, the first is repeated.
     pub fn list(&self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) -> Vec<u32> {
         let pair = |i: usize| pairs.get(i).unwrap_or(&pairs[0]);
         (0..self.batch).flat_map(|i| tokens(pair(i))).copied().collect()
     }
 
-    /// Computes the model on the clean sequences; returns what stands in for all parts, as
-    /// [`baselines`](Self::baselines) does.
+    /// Runs the model on the clean sequences; returns the ablation values of all parts like
+    /// [`baselines`](Self::baselines).
     pub fn run_clean_beside_baselines(
         &mut self,
         behaviour: &Behaviour<'_, T>,
@@ -230,12 +230,12 @@ impl<T: Element> Probe<T> {
         baselines
     }
 
-    /// Computes the model on the clean sequences.
+    /// Runs the model on the clean sequences.
     pub fn run_clean(&mut self, pairs: &[&Pair]) {
         self.run(pairs, |p| &p.clean);
     }
 
-    /// Computes the model on the corrupted sequences.
+    /// Runs the model on the corrupted sequences.
     pub fn run_corrupted(&mut self, pairs: &[&Pair]) {
         self.run(pairs, |p| &p.corrupted);
     }
@@ -250,14 +250,14 @@ impl<T: Element> Probe<T> {
         self.program.value(self.measured.total)[0].to_f64()
     }
 
-    /// What all parts wrote, in the order of the graph's sources.
+    /// The outputs of all parts, in the order of the graph's sources.
     pub fn outputs(&self) -> Vec<Vec<T>> {
         let outputs = self.recorded.outputs.iter();
         outputs.map(|o| self.program.value(o.var()).to_vec()).collect()
     }
 
-    /// What stands in for all parts. For [`Baseline::Resample`] the model is then computed on the
-    /// corrupted sequences; otherwise nothing changes.
+    /// The ablation values of all parts. For [`Baseline::Resample`] this runs the model on the
+    /// corrupted sequences; otherwise nothing is computed.
     pub fn baselines(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) -> Vec<Vec<T>> {
         if behaviour.baseline == Baseline::Resample {
             self.run_corrupted(pairs);
@@ -280,15 +280,16 @@ impl<T: Element> Probe<T> {
             .collect()
     }
 
-    /// Puts source `w` at the point `alpha` of the way from its baseline to what it adds `beyond`; what
-    /// depends on it is not computed again.
+    /// Sets the output of source `w` to its baseline plus `alpha` times `beyond`: a point on the
+    /// path to the clean output. What depends on it is not recomputed.
     pub fn lead(&mut self, w: usize, alpha: f64, baselines: &[Vec<T>], beyond: &[Vec<T>]) {
         let x = self.recorded.outputs[w].var();
         let led = self.program.value_mut(x).iter_mut().zip(&baselines[w]).zip(&beyond[w]);
         led.for_each(|((x, &b), &d)| *x = T::from_f64(alpha).mul_add(d, b));
     }
 
-    /// Computes all baselines into the recording's leaves, and then the clean run with its masks.
+    /// Computes all ablation values into the recording's leaves, and then the clean run with its
+    /// masks.
     pub fn set_baselines(&mut self, behaviour: &Behaviour<'_, T>, pairs: &[&Pair]) {
         let numbers = self.baselines(behaviour, pairs);
         for (i, numbers) in numbers.iter().enumerate() {
@@ -298,14 +299,14 @@ impl<T: Element> Probe<T> {
         self.run_clean(pairs);
     }
 
-    /// The reverse pass from the weighted sum of the metrics: to what readers see or, in a
+    /// The reverse pass from the weighted sum of the metrics: to what readers read or, in a
     /// recording with masks, to the masks.
     pub fn backward(&mut self) {
         self.program.backward(&self.plan);
     }
 
-    /// The gradients of the masks of one example, or of those that all share: for each group of
-    /// readers its edges and a gradient for each.
+    /// The gradients of the masks of one example, or of the shared ones: for each group of readers
+    /// the range of its edges and a gradient for each.
     pub fn mask_gradients_of(&self, example: usize) -> impl Iterator<Item = (Range<usize>, &[T])> {
         self.recorded.graph.groups.iter().zip(self.masks()).map(move |(group, x)| {
             let edges = group.edges();
@@ -314,7 +315,7 @@ impl<T: Element> Probe<T> {
         })
     }
 
-    /// The gradients `[E]` of all masks, summed over examples where each has its own.
+    /// The gradients `[E]` of all masks, summed over examples with masks of their own.
     pub fn mask_gradients(&self) -> Vec<f64> {
         let mut sums = vec![0.0; self.recorded.graph.edges()];
         for example in 0..self.mask_rows {

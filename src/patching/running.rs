@@ -1,8 +1,8 @@
-//! Running a circuit for real: only what it uses.
+//! Circuits as smaller programs.
 //!
 //! [`Runner`] is the [specialised](crate::graph::specialise) program of a circuit with the metric
-//! of a behaviour, for batches of pairs of one length. Its numbers are those of the masked model
-//! ([`subsets`]) but for the order of summation.
+//! of a behaviour, for batches of pairs of one length. Its results are those of the masked model
+//! ([`subsets`]) up to the order of summation.
 
 use super::Progress;
 use super::behaviour::{Baseline, Behaviour};
@@ -28,8 +28,8 @@ pub struct Runner<'b, T: Element> {
 }
 
 impl<'b, T: Element> Runner<'b, T> {
-    /// The program of the edges `kept [E]` for `batch` pairs of `time` tokens; `None` for models that
-    /// are no transformers.
+    /// The program of the edges `kept [E]` for `batch` pairs of `time` tokens; `None` if the model
+    /// is not a transformer.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
@@ -54,8 +54,8 @@ impl<'b, T: Element> Runner<'b, T> {
         Some(Runner { model, specialised, program, measured, tokens: t.tokens })
     }
 
-    /// Asks the metric of `pairs`; `dense`, for as large a batch, has computed the model on their clean sequences, and
-    /// `baselines` are what stands in for its parts.
+    /// Sets the metric to `pairs`. `dense`, with the same batch, has run the model on their clean
+    /// sequences; `baselines` are the ablation values of its parts.
     pub fn ask(
         &mut self,
         b: &Behaviour<'_, T>,
@@ -79,11 +79,11 @@ impl<'b, T: Element> Runner<'b, T> {
     }
 }
 
-/// The metric of every pair, in their order, with the edges `kept [E]`; `None` for models that are no
-/// transformers.
+/// The metric of every pair, in their order, with the edges `kept [E]`; `None` if the model is not
+/// a transformer.
 ///
 /// # Errors
-/// If there is not enough memory for it.
+/// If there is not enough memory.
 pub fn per_pair<T: Element>(b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Option<Vec<f64>>> {
     let mut values = vec![0.0; b.pairs.len()];
     for group in b.lengths() {
@@ -106,20 +106,22 @@ pub fn per_pair<T: Element>(b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Optio
     Ok(Some(values))
 }
 
-/// The numbers of the residual stream of all pairs, from which on it pays to record a program for one
-/// circuit: GPT-2-small's breaks even at 60 tokens.
+/// From this many elements of the residual streams of all pairs on, recording a program for one
+/// circuit pays: GPT-2-small's breaks even at 60 tokens.
 const STREAM: usize = 1 << 15;
 
-/// The most of all edges that a circuit may have for it, one of so many.
+/// A circuit of at most one edge in this many is run as its own program.
 const SHARE: usize = 8;
 
-/// The metric of every pair, in their order, of each of `circuits`, `[circuits][pairs]`: by programs of
-/// their own where that is faster, or else by masks. What is chosen depends on the sizes alone.
+/// The metric of every pair, in their order, for each of `circuits`, `[circuits][pairs]`: by
+/// programs of their own where that is faster, else by masks. The choice depends on the sizes
+/// alone.
 ///
 /// # Errors
-/// If there is not enough memory for it.
+/// If there is not enough memory.
 ///
 /// # Panics
+/// If one of `circuits` is not `[E]`.
 /// If one of `circuits` is not `[E]`.
 pub fn circuits<T: Element>(
     b: &Behaviour<'_, T>,

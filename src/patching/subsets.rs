@@ -1,4 +1,4 @@
-//! The metric of sets of edges: those in a set carry the model, all others the baseline.
+//! The metric of sets of edges: edges in a set carry the model, all others the ablation values.
 
 use super::Progress;
 use super::behaviour::Behaviour;
@@ -8,10 +8,11 @@ use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
 use crate::simd::Element;
 
-/// The metric, averaged over all pairs, of `count` sets of edges: `member(s, e)` says whether edge `e`
-/// is in set `s`.
+/// The metric of `count` sets of edges, averaged over all pairs: `[count]`; `member(s, e)` tells
+/// whether edge `e` is in set `s`.
 ///
 /// # Errors
+/// If there is not enough memory.
 /// If there is not enough memory for it.
 pub fn values<T: Element>(
     b: &Behaviour<'_, T>,
@@ -23,10 +24,10 @@ pub fn values<T: Element>(
     Ok(of_pairs.iter().map(|values| values.iter().sum::<f64>() * b.weight()).collect())
 }
 
-/// The metric of every pair, in their order, of `count` sets of edges: `[count][pairs]`.
+/// The metric of every pair, in their order, for `count` sets of edges: `[count][pairs]`.
 ///
 /// # Errors
-/// If there is not enough memory for it.
+/// If there is not enough memory.
 pub fn per_pair<T: Element>(
     b: &Behaviour<'_, T>,
     count: usize,
@@ -35,7 +36,7 @@ pub fn per_pair<T: Element>(
 ) -> Result<Vec<Vec<f64>>> {
     let mut values = vec![vec![0.0; b.pairs.len()]; count];
     let mut done = 0.0;
-    // One length after the other, so that one recording at a time takes memory.
+    // One length after the other, so that only one recording takes memory.
     for pairs in b.lengths() {
         let share = pairs.len() as f64 * b.weight();
         let places = pairs.iter().map(|p| b.pairs.index(p)).collect();
@@ -46,8 +47,8 @@ pub fn per_pair<T: Element>(
     Ok(values)
 }
 
-/// The metric of sets of edges on some pairs, for those who ask again and again: the model is
-/// recorded once, and where the pairs fit into one batch their baselines are computed once.
+/// The metric of sets of edges on some pairs, for repeated use: the model is recorded once, and if
+/// the pairs fit into one batch their ablation values are computed once.
 pub struct Sets<'b, 'a, T: Element> {
     b: &'b Behaviour<'a, T>,
     /// One of each length.
@@ -56,10 +57,11 @@ pub struct Sets<'b, 'a, T: Element> {
 }
 
 impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
-    /// Of `pairs`, some of the behaviour's, with room for `most` sets at a time; more are computed one
-    /// after the other.
+    /// For `pairs`, some of the behaviour's, with at most `most` sets at once; more are computed
+    /// one after the other.
     ///
     /// # Errors
+    /// If there is not enough memory.
     /// If there is not enough memory for it.
     pub fn new(b: &'b Behaviour<'a, T>, pairs: &[&'b Pair], most: usize) -> Result<Self> {
         let mut lengths: Vec<(Vec<&'b Pair>, Vec<usize>)> = vec![];
@@ -77,14 +79,13 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
         Ok(Sets { b, recordings, pairs: pairs.len() })
     }
 
-    /// How many sets are computed at a time.
+    /// The number of sets computed at once.
     pub fn at_once(&self) -> usize {
         let at_once = |r: &Recording<'_, T>| r.probe.batch / r.together;
         self.recordings.iter().map(at_once).min().unwrap_or(1)
     }
 
-    /// The metric of every pair, in the order in which they were given, of `count` sets of edges:
-    /// `[count][pairs]`.
+    /// The metric of every pair, in the given order, for `count` sets of edges: `[count][pairs]`.
     pub fn per_pair(
         &mut self,
         count: usize,
@@ -98,16 +99,16 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
     }
 }
 
-/// A recording for pairs of one length, in which every example has masks of its own if there is room
-/// for several sets at a time.
+/// A recording for pairs of one length, in which every example has masks of its own if there is
+/// room for several sets at once.
 struct Recording<'p, T: Element> {
     probe: Probe<T>,
     pairs: Vec<&'p Pair>,
-    /// Where the numbers of each pair belong.
+    /// The index of each pair in the result.
     places: Vec<usize>,
-    /// Pairs at a time.
+    /// Pairs at once.
     together: usize,
-    /// The block of pairs whose baselines are there.
+    /// The block of pairs whose ablation values are loaded.
     loaded: Option<usize>,
 }
 
@@ -128,8 +129,8 @@ impl<'p, T: Element> Recording<'p, T> {
         Ok(Recording { probe, pairs, places, together, loaded: None })
     }
 
-    /// Computes the metric of all pairs in `count` sets into their places of `values [count][..]`;
-    /// tells `progress` the share that is done.
+    /// Computes the metric of all pairs for `count` sets into their columns of
+    /// `values [count][..]`, and reports the share that is done to `progress`.
     fn run(
         &mut self,
         b: &Behaviour<'_, T>,

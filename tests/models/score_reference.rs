@@ -1,6 +1,6 @@
 //! Scores of a small GPT-2 against those of EAP-IG on TransformerLens, in double precision.
 
-use edgegrad::attribution::method::Rule;
+use edgegrad::attribution::method::Quadrature;
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
@@ -38,7 +38,8 @@ fn check<T: Element>(tolerance: f64) {
         let want: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let want = want["edges"].as_object().expect("edges");
         let b = Behaviour::new(&model, graph.clone(), &pairs, question, baseline).expect("fits");
-        let rule = if method == Method::EapIgActivations { Rule::Right } else { Rule::Left };
+        let rule =
+            if method == Method::EapIgActivations { Quadrature::Right } else { Quadrature::Left };
         let options = Options { steps: 5, rule, ..method.options() };
         let got = method.scores(&b, &options, &mut |_| {}).expect("scores").values;
         assert_eq!(got.len(), want.len());

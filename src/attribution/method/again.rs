@@ -1,5 +1,5 @@
-//! Scores by another way: single edges of a masked model, moved or ablated, without a reverse pass and
-//! without copies side by side.
+//! Scores by an independent method: single edges of a masked model, moved or ablated, without a
+//! reverse pass and without parallel copies.
 
 use super::options::Options;
 use crate::formats::pairs::Pair;
@@ -8,22 +8,22 @@ use crate::patching::probe::{Probe, difference};
 use crate::simd::Element;
 use crate::tape::Var;
 
-/// A batch of pairs, the edges whose scores are computed again, and what was found so far.
+/// A batch of pairs, the edges whose scores are computed again, and the scores so far.
 pub struct Again<'p, T: Element> {
     /// The recording, with masks that all examples share.
     pub(super) probe: &'p mut Probe<T>,
     /// The pairs of the batch.
     pub(super) pairs: &'p [&'p Pair],
-    /// What the method was told.
+    /// The options of the method.
     pub(super) options: &'p Options,
-    /// The steps it took, where that was not told.
+    /// The steps it took, if they were not given.
     pub(super) nodes: Option<usize>,
     edges: &'p [usize],
     /// `[edges]`.
     found: &'p mut [f64],
-    /// What stands in for all parts.
+    /// The ablation values of all parts.
     baselines: Vec<Vec<T>>,
-    /// What parts add to it in the clean run.
+    /// What parts add to them in the clean run.
     beyond: Vec<Vec<T>>,
 }
 
@@ -44,7 +44,7 @@ impl<'p, T: Element> Again<'p, T> {
         Again { probe, pairs, options, nodes, edges, found, baselines, beyond }
     }
 
-    /// Adds what the metric falls by if an edge is ablated.
+    /// Adds the decrease of the metric when an edge is ablated.
     pub(super) fn ablations(&mut self) {
         let all = self.probe.total();
         for (&e, found) in self.edges.iter().zip(&mut *self.found) {
@@ -55,22 +55,21 @@ impl<'p, T: Element> Again<'p, T> {
         }
     }
 
-    /// Adds `weight` times the slope of the metric by the edge's mask at `mask`. What writers add
-    /// beyond their baselines and the variables `fixed` stay as they are, unless masks of 1 are not
-    /// what is asked for.
+    /// Adds `weight` times the slope of the metric by the edge's mask at `mask`. For masks of 1,
+    /// what writers add beyond their baselines and the variables `fixed` are held constant.
     pub(super) fn slopes(&mut self, weight: f64, mask: f64, fixed: &[Var]) {
         for (&e, found) in self.edges.iter().zip(&mut *self.found) {
             *found += weight * slope(self.probe, e, mask, fixed);
         }
     }
 
-    /// Puts the directions of the clean run in the place of what writers add beyond their baselines.
+    /// Replaces what writers add beyond their baselines by the directions of the clean run.
     pub(super) fn direct(&mut self) {
         direct(self.probe, &self.beyond);
     }
 
-    /// Leads the outputs of the sources `led` from their baselines to their clean values, as the
-    /// options say, and shows each point with its weight and the variables that are led.
+    /// Moves the outputs of the sources `led` from their baselines to their clean values, at the
+    /// points of the options, and calls `point` at each with its weight and the moved variables.
     pub(super) fn lead(&mut self, led: &[usize], mut point: impl FnMut(&mut Self, f64, &[Var])) {
         let vars: Vec<Var> = led.iter().map(|&w| self.probe.recorded.outputs[w].var()).collect();
         let plan = self.probe.program.plan_forward(&vars);
@@ -83,7 +82,7 @@ impl<'p, T: Element> Again<'p, T> {
     }
 }
 
-/// Puts fixed directions in the place of what writers add beyond their baselines.
+/// Replaces what writers add beyond their baselines by fixed directions.
 fn direct<T: Element>(probe: &mut Probe<T>, beyond: &[Vec<T>]) {
     let graph = &probe.recorded.graph;
     for (i, beyond) in beyond.iter().enumerate() {
@@ -109,16 +108,15 @@ fn direct<T: Element>(probe: &mut Probe<T>, beyond: &[Vec<T>]) {
     }
 }
 
-/// The slope of the metric by the mask of edge `e` at `mask`, by a difference of fourth order. What
-/// writers add beyond their baselines and the variables `fixed` stay as they are, unless masks of 1
-/// are not what is asked for.
+/// The slope of the metric by the mask of edge `e` at `mask`, by a difference of fourth order. For
+/// masks of 1, what writers add beyond their baselines and the variables `fixed` are held constant.
 fn slope<T: Element>(probe: &mut Probe<T>, e: usize, mask: f64, fixed: &[Var]) -> f64 {
     let (group, ..) = probe.recorded.graph.place(e);
     let mut plan = probe.plan_for(group).without(&probe.program, fixed);
     if mask == 1.0 {
         plan = plan.without(&probe.program, &probe.recorded.idle);
     }
-    // The fifth root of the rounding error, as a balance with the error of order h^4.
+    // The fifth root of the rounding error balances it with the error of order h^4.
     let h = T::EPSILON.powf(0.2);
     let mut at = |shift: f64| {
         probe.set_mask(0, e, T::from_f64(mask + shift));

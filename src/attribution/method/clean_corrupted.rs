@@ -1,4 +1,4 @@
-//! The mean of the derivatives at both ends of the way from the clean to the corrupted sequence
+//! The mean of the derivatives at both ends of the path from the clean to the corrupted sequence
 //! (EAP-IG's `clean-corrupted`): two points of a trapezoid where [`eap`](super::eap) has one.
 
 use super::again::Again;

@@ -5,8 +5,8 @@
 //! score[r, u] = <d metric / d x_r, o_u - b_u>
 //! ```
 //!
-//! It is exact for what is linear, and blind where the metric is flat at the clean run: behind a
-//! saturated softmax, or where either of two edges suffices.
+//! It is exact where the model is linear, and blind where the metric is flat at the clean run:
+//! behind a saturated softmax, or where either of two edges suffices.
 
 use super::again::Again;
 use super::options::Options;

@@ -1,18 +1,18 @@
 //! EAP with integrated gradients (Hanna, Pezzelle and Belinkov 2024): the derivative averaged along
-//! the straight way of the input's embedding from the baseline to the clean sequence.
+//! the straight path of the input's embedding from the baseline to the clean sequence.
 //!
 //! ```text
 //! input(k)    = b + alpha_k (clean - b)
 //! score[r, u] = mean over k of <d metric / d x_r at input(k), o_u - b_u>
 //! ```
 //!
-//! The direction is the full difference at every point while the way leads through the embedding, so
-//! the scores of edges into the logits are not an integral along their own way and nothing makes
-//! all scores add up. [`mask_ig`](super::mask_ig) has a way where they do.
+//! The direction is the full difference at every point while the path leads through the embedding.
+//! So the scores of edges into the logits are not an integral along their own path, and nothing
+//! makes all scores sum to the total effect. [`mask_ig`](super::mask_ig) has a path where they do.
 
 use super::again::Again;
 use super::options::Options;
-use super::rule::Rule;
+use super::quadrature::Quadrature;
 use super::scorer::{Scorer, Steps};
 use crate::attribution::scores::Scores;
 use crate::error::Result;
@@ -56,7 +56,7 @@ impl Scorer for EapIg {
 pub fn scores<T: Element>(
     b: &Behaviour<'_, T>,
     steps: usize,
-    rule: Rule,
+    rule: Quadrature,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     assert!(steps > 0, "no steps");

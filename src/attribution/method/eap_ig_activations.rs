@@ -1,16 +1,17 @@
-//! EAP-IG along activations: what the input, the heads of a layer or an MLP write is led from the
-//! baseline to its clean value, one after the other, and the derivatives at all points are averaged.
+//! EAP-IG along activations: the outputs of the input, of the heads of a layer and of each MLP are
+//! moved in turn from the baseline to their clean value, and the derivatives at all points are
+//! averaged.
 //!
 //! ```text
 //! o_w(k)      = b_w + k/m (o_w - b_w)                                   for one part w at a time
 //! score[r, u] = mean over w, k = 1..m of <d metric / d x_r at o_w(k), o_u - b_u>
 //! ```
 //!
-//! The part that is led is a constant: readers before it only matter past it.
+//! The part that is moved is a constant: readers before it only matter through other paths.
 
 use super::again::Again;
 use super::options::Options;
-use super::rule::Rule;
+use super::quadrature::Quadrature;
 use super::scorer::{Scorer, Steps};
 use crate::attribution::scores::Scores;
 use crate::error::Result;
@@ -28,7 +29,7 @@ impl Scorer for EapIgActivations {
     const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
     const STEPS: Option<Steps> = Some(Steps { usual: 5, what: "steps", grows: false });
     // As EAP-IG does: with the clean end, which it leaves out along the embedding.
-    const RULE: Rule = Rule::Right;
+    const RULE: Quadrature = Quadrature::Right;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(
@@ -60,7 +61,7 @@ impl Scorer for EapIgActivations {
 pub fn scores<T: Element>(
     b: &Behaviour<'_, T>,
     steps: usize,
-    rule: Rule,
+    rule: Quadrature,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     assert!(steps > 0, "no steps");
@@ -84,7 +85,7 @@ pub fn scores<T: Element>(
                 probe.recorded.contract(&probe.program, &beyond, &mut part);
                 scores.iter_mut().zip(part).for_each(|(s, p)| *s += weight * p / parts as f64);
             }
-            // Leaves the clean run behind.
+            // Restores the clean run.
             probe.run_clean(pairs);
             done += pairs.len() as f64 * b.weight() / parts as f64;
             progress(done);

@@ -1,12 +1,12 @@
-//! Every edge removed for real, one at a time.
+//! Activation patching of every edge, one at a time.
 //!
 //! ```text
 //! score[e] = metric - metric with the baseline on edge e alone
 //! ```
 //!
-//! Removing an edge changes its reader and what comes after. So the batch holds many copies of the
-//! clean run, each with a mask of 0 on an edge of its own; groups of readers are taken one after the
-//! other, and for each only what depends on it is computed again.
+//! Ablating an edge changes its reader and what comes after. So the batch holds many copies of the
+//! clean run, each with a mask of 0 on another edge. Groups of readers are taken one after the
+//! other, and for each only what depends on it is recomputed.
 
 use super::again::Again;
 use super::options::Options;
@@ -23,13 +23,13 @@ use crate::simd::Element;
 use crate::tape::ForwardPlan;
 use std::time::Instant;
 
-/// Copies of clean runs, whose edges can be removed one by one.
+/// Copies of clean runs, in each of which one edge can be ablated.
 struct Copies<'a, T: Element> {
     probe: Probe<T>,
     /// For each group of readers, what depends on its masks.
     plans: Vec<ForwardPlan>,
     pairs: Vec<&'a Pair>,
-    /// Pairs at a time.
+    /// Pairs at once.
     together: usize,
 }
 
@@ -47,7 +47,7 @@ impl<'a, T: Element> Copies<'a, T> {
         Ok(Copies { probe, plans, pairs, together })
     }
 
-    /// How many pairs and how many edges of a group are done at a time, and in how many steps.
+    /// The numbers of pairs and of edges of a group in a step, and of steps.
     fn steps(&self, edges: usize) -> usize {
         let at_once = self.probe.batch / self.together;
         self.pairs.len().div_ceil(self.together) * edges.div_ceil(at_once)
@@ -58,8 +58,7 @@ impl<'a, T: Element> Copies<'a, T> {
 pub(super) struct Exact;
 
 impl Scorer for Exact {
-    // It looks at sets of edges between the clean and the corrupted run: any change of any output
-    // counts.
+    // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
     const OTHER_WAY: Option<&'static str> = Some("one by one");
 
@@ -107,7 +106,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
             probe.ask(b, &list);
             probe.set_baselines(b, &list);
             let clean = probe.results(block.len());
-            // From the last group to the first, so that most steps are short ones first.
+            // From the last group to the first, so that most of the first steps are short.
             for (g, group) in b.graph.groups.iter().enumerate().rev() {
                 let all: Vec<usize> = group.edges().collect();
                 for chunk in all.chunks(at_once) {
@@ -130,7 +129,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
                     done += step;
                     progress(done);
                 }
-                // Leaves the clean run behind.
+                // Restores the clean run.
                 probe.program.forward_from(&copies.plans[g]);
             }
         }
@@ -138,10 +137,11 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
     Ok(Scores::of(scores))
 }
 
-/// How long [`scores`] will take, in seconds: a step is timed, and the others are counted by the
-/// operations they run.
+/// An estimate of the seconds that [`scores`] will take: one step is timed, and the others are
+/// extrapolated by the operations they run.
 ///
 /// # Errors
+/// If there is not enough memory.
 /// If there is not enough memory for it.
 pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> Result<f64> {
     let one = |pairs: Vec<&Pair>| {

@@ -1,5 +1,5 @@
-//! Information-flow routes (Ferrando and Voita 2024): how much of what a reader reads comes from each
-//! writer, by the proximity of the sum to it. No metric, no counterfactual, never negative.
+//! Information-flow routes (Ferrando and Voita 2024): the share of each writer in what a reader
+//! reads, by the proximity of the sum to it. No metric, no counterfactual, never negative.
 //!
 //! ```text
 //! p[r, u, t]  = max(0, |x_t|_1 - |x_t - o_u,t|_1)
@@ -54,7 +54,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
                 1 => b.weight() / place.time as f64,
                 _ => b.weight(),
             };
-            // Padding examples stand behind the pairs.
+            // Padding examples come after the pairs.
             if sum > 0.0 && place.example < pairs.len() {
                 for r in 0..group.readers.len() {
                     let t = place.position % group.positions;

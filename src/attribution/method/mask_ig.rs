@@ -1,26 +1,28 @@
-//! Integrated gradients along the diagonal of the masks: all edges go from the baseline to the
-//! model together, and the derivative by each mask is integrated.
+//! Integrated gradients along the diagonal of the masks: all edges move from the ablation value to
+//! the model together, and the derivative by each mask is integrated.
 //!
 //! ```text
 //! score[e] = integral over alpha from 0 to 1 of d metric / d m_e at m = (alpha, .., alpha)
 //! ```
 //!
-//! By the chain rule the scores add up to `metric(1) - metric(0)`, exactly: *completeness*. What a
-//! quadrature leaves of it, the residual, is therefore the error of the result, known without knowing
-//! the result. Gauss-Legendre nodes converge faster than any power where the metric is smooth in
-//! `alpha`; their number is doubled until the residual is small enough.
+//! By the chain rule the scores sum to `metric(1) - metric(0)`, exactly: *completeness*. So the
+//! residual of a quadrature is the error of the result, known without knowing the result.
+//! Gauss-Legendre nodes converge faster than any power where the metric is smooth in `alpha`; their
+//! number is doubled until the residual is small enough.
 //!
-//! Where it is not smooth (rectifiers have kinks, attention that is nearly hard switches at once), no
-//! number of nodes is enough, but completeness holds on every part `[a, b]` of the way:
+//! Where it is not smooth (rectified linear units have kinks, attention that is nearly hard
+//! switches at once), doubling does not converge. But completeness holds on every part `[a, b]` of
+//! the path:
 //!
 //! ```text
 //! sum over e of (integral over [a, b] of d metric / d m_e) = metric(b) - metric(a)
 //! ```
 //!
-//! So each part knows its own residual. The way of each pair is then divided where residuals are
-//! large, until what all parts leave is small enough. A kink at `k` in a part is where the tangents
-//! from both ends meet, up to the square of the part's length; cutting closely on both sides of it
-//! leaves a small part around the kink and smooth ones beside it.
+//! So each part knows its own residual, and the path of each pair is divided where residuals are
+//! large, until the sum of them is small enough. Bisection would take log2(1 / tol) steps for each
+//! kink. But the tangents from both ends of a part meet at its kink, up to the square of the part's
+//! length; cutting closely on both sides of it leaves a small part around the kink and smooth ones
+//! beside it.
 
 use super::again::Again;
 use super::options::Options;
@@ -36,27 +38,26 @@ use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
 use crate::simd::Element;
 
-/// The most nodes on the undivided way.
+/// The most nodes on the undivided path.
 const WHOLE: usize = 256;
 
-/// Nodes on each part of a divided way.
+/// Nodes on each part of a divided path.
 const NODES: usize = 8;
 
-/// The most nodes on the divided way of one pair, unless less is asked for.
+/// The default of the most nodes on the divided path of one pair.
 pub const MOST_NODES: usize = 1 << 16;
 
-/// How near to a kink the way is cut, as a share of the part's length.
+/// How near to a kink the path is cut, as a share of the part's length.
 const NEAR: f64 = 1.0 / 64.0;
 
-/// Parts that are shorter are not divided: their ends would hardly differ.
+/// Shorter parts are not divided: their ends would hardly differ.
 const SHORTEST: f64 = 1e-12;
 
 /// [`scores`] as a value of [`Method`](super::Method).
 pub(super) struct MaskIg;
 
 impl Scorer for MaskIg {
-    // It looks at sets of edges between the clean and the corrupted run: any change of any output
-    // counts.
+    // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
     const STEPS: Option<Steps> = Some(Steps { usual: 4, what: "nodes", grows: true });
     const OTHER_WAY: Option<&'static str> = Some("by differences");
@@ -80,11 +81,11 @@ impl Scorer for MaskIg {
 }
 
 /// The scores of all edges, `[E]`: `first` nodes, doubled until the residual is at most `tol` times
-/// the difference of the metric, or as small as rounding allows; then the way is divided, with at
+/// the difference of the metric, or as small as rounding allows; then the path is divided, with at
 /// most `most_nodes` nodes for each pair.
 ///
 /// # Errors
-/// If there is not enough memory for it; a residual above `tol` is reported in the result.
+/// If there is not enough memory; a residual above `tol` is reported in the result.
 ///
 /// # Panics
 /// If there are no nodes.
@@ -115,7 +116,7 @@ pub fn scores<T: Element>(
     }
 }
 
-/// What a rule on the undivided way gives.
+/// The result of a quadrature on the undivided path.
 struct Whole {
     scores: Vec<f64>,
     /// `metric(1) - metric(0)`.
@@ -155,8 +156,8 @@ fn integrate<T: Element>(
     Ok(Whole { scores, delta, size })
 }
 
-/// The integrals of each pair on parts of its way, which leave at most `target` of the sum over all
-/// pairs unless there are too many of them.
+/// The integrals of each pair on parts of its path, whose residuals sum to at most `target` over
+/// all pairs, unless that takes too many nodes.
 fn divided<T: Element>(
     b: &Behaviour<'_, T>,
     delta: f64,
@@ -168,7 +169,7 @@ fn divided<T: Element>(
     let (mut steps, mut parts, mut done) = (0, 0, 0);
     for pairs in b.lengths() {
         let time = pairs[0].clean.len();
-        // Divided ways have a few points at a time, and unused room costs as much as used.
+        // Divided paths have a few points at a time, and unused room costs as much as used.
         let batch = (b.rows / time.max(1)).clamp(1, 4 * NODES);
         let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
         let mut way = Way { probe, weight: b.weight(), nodes: 0, most_nodes };
@@ -184,17 +185,17 @@ fn divided<T: Element>(
     Ok(Scores { steps: Some(steps), parts: Some(parts), completeness, ..Scores::of(scores) })
 }
 
-/// The way of one pair, many points of it at a time.
+/// The path of one pair, many points of it at once.
 struct Way<T: Element> {
     probe: Probe<T>,
-    /// Of a pair in the mean.
+    /// The weight of a pair in the mean.
     weight: f64,
     /// Points computed so far.
     nodes: usize,
     most_nodes: usize,
 }
 
-/// A point of the way: the metric and its slope along the way.
+/// A point of the path: the metric and its slope along the path.
 #[derive(Clone, Copy)]
 struct Point {
     alpha: f64,
@@ -202,19 +203,19 @@ struct Point {
     slope: f64,
 }
 
-/// A part of the way.
-struct Part {
+/// A part of the path.
+struct Interval {
     from: Point,
     to: Point,
     /// The integrals of all edges' derivatives.
     integrals: Vec<f64>,
-    /// How far their sum is from the difference of the metric, absolutely.
+    /// The absolute difference between their sum and that of the metric.
     residual: f64,
 }
 
-impl Part {
-    /// Where to cut it: on both sides of the kink that the tangents from both ends show, or else in
-    /// the middle.
+impl Interval {
+    /// Where to cut it: on both sides of the kink at which the tangents from both ends meet, or
+    /// else in the middle.
     fn cuts(&self) -> Vec<f64> {
         let (a, b) = (self.from, self.to);
         let length = b.alpha - a.alpha;
@@ -224,7 +225,7 @@ impl Part {
             |x: &f64| a.alpha + 0.5 * NEAR * length < *x && *x < b.alpha - 0.5 * NEAR * length;
         let around = [kink - NEAR * length, kink + NEAR * length];
         let cuts: Vec<f64> = around.into_iter().filter(inside).collect();
-        // Not a number where both slopes are equal.
+        // NaN if both slopes are equal.
         if cuts.is_empty() || !inside(&kink) {
             return vec![a.alpha + 0.5 * length];
         }
@@ -241,7 +242,7 @@ impl<T: Element> Way<T> {
         self.nodes = 0;
     }
 
-    /// Shows `each` the points `alphas` in order, with the derivatives by all masks.
+    /// Calls `each` at the points `alphas` in order, with the derivatives by all masks.
     fn visit(&mut self, alphas: &[f64], mut each: impl FnMut(usize, Point, &[f64])) {
         self.nodes += alphas.len();
         let probe = &mut self.probe;
@@ -262,15 +263,16 @@ impl<T: Element> Way<T> {
         }
     }
 
-    /// Divides the way until all parts together leave at most `budget`, adds the integrals to
-    /// `scores` and returns how many parts there are.
+    /// Divides the path until the residuals of all parts sum to at most `budget`, adds the
+    /// integrals to `scores` and returns the number of parts.
     fn divide(&mut self, mut budget: f64, scores: &mut [f64]) -> usize {
         let mut ends = vec![];
         self.visit(&[0.0, 1.0], |_, point, _| ends.push(point));
         let mut parts = self.compute(&[(ends[0], ends[1])]);
         let mut count = 0;
         loop {
-            // The good ones are done with, as long as they leave half of the budget to the others.
+            // Parts with small residuals are final, as long as they leave half of the budget to the
+            // others.
             parts.sort_by(|a, b| a.residual.total_cmp(&b.residual));
             let all: f64 = parts.iter().map(|p| p.residual).sum();
             let last = all <= budget || self.nodes > self.most_nodes;
@@ -290,9 +292,9 @@ impl<T: Element> Way<T> {
                 return count;
             }
             budget = (budget - spent).max(0.0);
-            // In the order of the way, so that sums are the same in every run.
+            // In the order of the path, so that sums are the same in every run.
             left.sort_by(|a, b| a.from.alpha.total_cmp(&b.from.alpha));
-            let cuts: Vec<Vec<f64>> = left.iter().map(Part::cuts).collect();
+            let cuts: Vec<Vec<f64>> = left.iter().map(Interval::cuts).collect();
             let mut points = vec![];
             self.visit(&cuts.concat(), |_, point, _| points.push(point));
             let mut points = points.into_iter();
@@ -309,18 +311,18 @@ impl<T: Element> Way<T> {
         }
     }
 
-    /// The integrals on parts of the way between these points.
-    fn compute(&mut self, pieces: &[(Point, Point)]) -> Vec<Part> {
+    /// The integrals on the parts of the path between these points.
+    fn compute(&mut self, pieces: &[(Point, Point)]) -> Vec<Interval> {
         let rule = gauss_legendre(NODES);
         let edges = self.probe.recorded.graph.edges();
-        let part = |&(from, to): &(Point, Point)| Part {
+        let part = |&(from, to): &(Point, Point)| Interval {
             from,
             to,
             integrals: vec![0.0; edges],
             residual: 0.0,
         };
-        let mut parts: Vec<Part> = pieces.iter().map(part).collect();
-        let inside = |p: &Part| {
+        let mut parts: Vec<Interval> = pieces.iter().map(part).collect();
+        let inside = |p: &Interval| {
             let (from, length) = (p.from.alpha, p.to.alpha - p.from.alpha);
             rule.iter().map(move |(x, _)| from + length * x).collect::<Vec<f64>>()
         };
@@ -339,7 +341,7 @@ impl<T: Element> Way<T> {
 }
 
 /// Nodes and weights of the Gauss-Legendre rule on [0, 1]: the roots of the Legendre polynomial
-/// `P_n` by Newton's method, and `w = 2 / ((1 - x^2) P_n'(x)^2)`, moved from [-1, 1].
+/// `P_n` by Newton's method, and `w = 2 / ((1 - x^2) P_n'(x)^2)`, mapped from [-1, 1].
 pub fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
     // P_n and its derivative by the three-term recurrence.
     let legendre = |x: f64| {

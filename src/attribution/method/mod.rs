@@ -1,18 +1,19 @@
 //! All methods: a file for each, and one table.
 //!
-//! | method | what it computes | passes | error |
+//! | method | scores | passes | error |
 //! | --- | --- | --- | --- |
-//! | [`exact`] | `M(1) - M(1 without e)` | E | none; but edges that stand in for each other both get 0 |
-//! | [`eap`] | `dM/dm_e` at 1 | 2 forward, 1 backward | curvature of `M` between 1 and `1 - e` |
-//! | [`clean_corrupted`] | mean of the derivatives at both ends | 4 | the same, halved by the other end |
-//! | [`eap_ig`] | mean derivative along the input's embedding | `steps` | of another path than the masks' |
+//! | [`exact`] | `M(1) - M(1 without e)` | E | none; but redundant edges both get 0 |
+//! | [`eap`] | `dM/dm_e` at 1 | 2 forward, 1 backward | curvature of `M` from 1 to `1 - e` |
+//! | [`clean_corrupted`] | mean of the derivatives at both ends | 4 | half of that |
+//! | [`eap_ig`] | mean derivative along the input's embedding | `steps` | of another path |
 //! | [`eap_ig_activations`] | the same along each part's output | `steps` x parts | likewise |
-//! | [`mask_ig`] | integral of `dM/dm_e` along the diagonal | nodes | the residual of completeness, reported |
-//! | [`shapley`] | mean contribution over all orders | 2^E, or orders x E | none, or a standard error for each edge |
+//! | [`mask_ig`] | integral of `dM/dm_e` along the diagonal | nodes | the residual, reported |
+//! | [`shapley`] | mean contribution over all orders | 2^E, or orders x E | none, or standard
+//! errors |
 //! | [`ifr`] | proximity of what is written to what is read | 1 | knows no metric |
-//! | [`random`] | nothing | 0 | the control |
+//! | [`random`] | none | 0 | the control |
 //!
-//! What is true of a method is said in its file, as a [`Scorer`], and asked of its [`Method`].
+//! What is true of a method is declared in its file, as a [`Scorer`], and asked of its [`Method`].
 
 pub mod clean_corrupted;
 pub mod eap;
@@ -26,12 +27,12 @@ pub mod shapley;
 
 mod again;
 mod options;
-mod rule;
+mod quadrature;
 mod scorer;
 
 pub use again::Again;
 pub use options::Options;
-pub use rule::Rule;
+pub use quadrature::Quadrature;
 pub use scorer::{Scorer, Steps};
 
 use super::scores::Scores;
@@ -42,7 +43,7 @@ use crate::patching::behaviour::Behaviour;
 use crate::patching::metric::Metric;
 use crate::simd::Element;
 
-/// Makes of the table the type [`Method`], and asks the file of each method.
+/// Defines the type [`Method`] from the table, and dispatches to the file of each method.
 macro_rules! methods {
     ($(
         #[doc = $about:literal] $(#[$more:meta])* $method:ident = $name:literal in $file:ident
@@ -123,7 +124,7 @@ struct Facts {
     usual_metric: Option<Metric>,
     seeded: bool,
     steps: Option<Steps>,
-    rule: Rule,
+    rule: Quadrature,
     at_clean: bool,
     other_way: Option<&'static str>,
     sets: fn(usize) -> Option<u128>,
@@ -149,12 +150,12 @@ impl Method {
         self.usual_metric().is_some()
     }
 
-    /// The metric that shows most of it; `None` if it knows no metric.
+    /// The metric that shows most of its scores; `None` if it knows no metric.
     pub fn usual_metric(self) -> Option<Metric> {
         self.facts().usual_metric
     }
 
-    /// Whether it draws at random, by the seed of its options.
+    /// Whether it draws random numbers, by the seed of its options.
     pub fn seeded(self) -> bool {
         self.facts().seeded
     }
@@ -164,8 +165,8 @@ impl Method {
         self.facts().steps
     }
 
-    /// The rule it takes its steps by unless told otherwise.
-    pub fn default_rule(self) -> Rule {
+    /// The default points of its steps.
+    pub fn default_rule(self) -> Quadrature {
         self.facts().rule
     }
 
@@ -176,17 +177,18 @@ impl Method {
         self.facts().at_clean
     }
 
-    /// By what other way [`verify`](super::verify) computes its scores; `None` if there is none.
+    /// The independent method by which [`verify`](super::verify) computes its scores; `None` if
+    /// there is none.
     pub fn other_way(self) -> Option<&'static str> {
         self.facts().other_way
     }
 
-    /// How many sets of edges it runs a pair with, if that grows with `edges`.
+    /// The number of sets of edges it runs for each pair, if that grows with `edges`.
     pub fn sets(self, edges: usize) -> Option<u128> {
         (self.facts().sets)(edges)
     }
 
-    /// What it is told unless told otherwise.
+    /// Its default options.
     pub fn options(self) -> Options {
         Options {
             steps: self.steps().map_or(0, |steps| steps.usual),

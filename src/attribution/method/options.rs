@@ -1,19 +1,18 @@
-//! What some methods need to be told.
+//! The options of methods.
 
-use super::rule::Rule;
+use super::quadrature::Quadrature;
 
-/// What some methods need to be told.
+/// The options of methods; each uses some of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// Steps, of methods that take any; [`Method::steps`](super::Method::steps) says what they
-    /// are.
+    /// Steps, for methods that take any; [`Method::steps`](super::Method::steps) describes them.
     pub steps: usize,
-    /// Where steps are taken on a path.
-    pub rule: Rule,
+    /// The points of the steps on a path.
+    pub rule: Quadrature,
     /// The residual of `mask-ig`, relative to the difference of the metric.
     pub tol: f64,
     /// The most nodes of `mask-ig` on the divided path of one pair.
     pub most_nodes: usize,
-    /// Of methods that draw at random.
+    /// The seed of methods that draw random numbers.
     pub seed: u64,
 }

@@ -1,4 +1,4 @@
-//! Scores drawn from U(0, 1): the control that a method has to beat.
+//! Scores drawn from U(0, 1): the control that a method must beat.
 
 use super::options::Options;
 use super::scorer::Scorer;

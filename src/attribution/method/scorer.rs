@@ -1,8 +1,8 @@
-//! What is asked of every method of attribution.
+//! The trait of attribution methods.
 
 use super::again::Again;
 use super::options::Options;
-use super::rule::Rule;
+use super::quadrature::Quadrature;
 use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
@@ -13,27 +13,28 @@ use crate::simd::Element;
 /// The steps of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// How many it takes unless told otherwise.
+    /// Their default number.
     pub usual: usize,
     /// What they are.
     pub what: &'static str,
-    /// Whether it takes more until its result is good enough, and says how many.
+    /// Whether it takes more until its result is accurate enough, and reports how many.
     pub grows: bool,
 }
 
 /// A method: what is true of it, and its scores.
 pub trait Scorer {
-    /// The metric that shows most of it; `None` if it knows no metric.
+    /// The metric that shows most of its scores; `None` if it knows no metric.
     const USUAL_METRIC: Option<Metric>;
-    /// Whether it draws at random, by the seed of its options.
+    /// Whether it draws random numbers, by the seed of its options.
     const SEEDED: bool = false;
     /// Its steps; `None` if it takes none.
     const STEPS: Option<Steps> = None;
-    /// The rule it takes steps by unless told otherwise.
-    const RULE: Rule = Rule::Left;
+    /// The default points of its steps.
+    const RULE: Quadrature = Quadrature::Left;
     /// Whether all it sees of the metric is its slope at the clean run.
     const AT_CLEAN: bool = false;
-    /// By what other way [`again`](Self::again) computes its scores; `None` if there is none.
+    /// The independent method by which [`again`](Self::again) computes its scores; `None` if there
+    /// is none.
     const OTHER_WAY: Option<&'static str> = None;
 
     /// The scores of all edges of a behaviour, `[E]`.
@@ -46,12 +47,12 @@ pub trait Scorer {
         progress: &mut Progress<'_>,
     ) -> Result<Scores>;
 
-    /// How many sets of edges it runs a pair with, if that grows with `edges`.
+    /// The number of sets of edges it runs for each pair, if that grows with `edges`.
     fn sets(_edges: usize) -> Option<u128> {
         None
     }
 
-    /// How many seconds it will take, if that can be long.
+    /// The estimated seconds it takes, if that can be long.
     ///
     /// # Errors
     /// Those of the behaviour's runs.
@@ -59,6 +60,6 @@ pub trait Scorer {
         Ok(None)
     }
 
-    /// Computes the scores of some edges by the other way.
+    /// Computes the scores of some edges by the independent method.
     fn again<T: Element>(_again: &mut Again<'_, T>) {}
 }

@@ -1,15 +1,15 @@
-//! Shapley values: each edge's contribution, averaged over all orders in which edges can come in.
+//! Shapley values: each edge's contribution, averaged over all orders in which edges can be added.
 //!
-//! With `v(S)` the metric when the edges of `S` carry the model and all others the baseline,
+//! With `v(S)` the metric when the edges of `S` carry the model and all others the ablation values,
 //!
 //! ```text
 //! score[e] = sum over S without e of |S|! (E - |S| - 1)! / E!  (v(S + e) - v(S))
 //! ```
 //!
-//! They add up to `v(all) - v(none)` exactly, treat edges that do the same alike, and give either of
-//! two edges that suffice alone its half, where patching gives both nothing. Up to [`EXACT`] edges all
-//! subsets are computed; beyond, orders are drawn at random, and each score comes with its standard
-//! error.
+//! They sum to `v(all) - v(none)` exactly, give equal scores to edges with equal contributions, and
+//! half of the effect to either of two redundant edges, where ablation gives both 0. Up to
+//! [`EXACT`] edges all subsets are computed; beyond, orders are sampled, and each score has a
+//! standard error.
 
 use super::options::Options;
 use super::scorer::{Scorer, Steps};
@@ -26,15 +26,14 @@ use crate::simd::Element;
 /// The most edges whose subsets are all computed.
 pub const EXACT: usize = 20;
 
-/// Random orders unless told otherwise.
+/// The default number of random orders.
 const ORDERS: usize = 32;
 
 /// [`scores`] as a value of [`Method`](super::Method).
 pub(super) struct Shapley;
 
 impl Scorer for Shapley {
-    // It looks at sets of edges between the clean and the corrupted run: any change of any output
-    // counts.
+    // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
     const SEEDED: bool = true;
     const STEPS: Option<Steps> = Some(Steps { usual: ORDERS, what: "random orders", grows: false });
@@ -89,7 +88,7 @@ fn all_subsets<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) ->
     Ok(scores)
 }
 
-/// The scores of all edges, `[E]`, from `orders` random orders, however many edges there are; with
+/// The scores of all edges, `[E]`, from `orders` random orders, however many edges there are, with
 /// their standard errors, which a single order does not have.
 ///
 /// # Errors

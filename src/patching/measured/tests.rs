@@ -71,7 +71,7 @@ fn measure(metric: Metric, positions: Positions, text: &str, vocab_out: usize) -
     let both: Vec<&Pair> = pairs.iter().collect();
     measured.set_pairs(&mut program, &both, &[0.5, 2.0]);
     if metric.needs_reference() {
-        // The clean run: all numbers of the last norm are half as large.
+        // The clean run: all elements of the last norm are half as large.
         let now = program.value(last).to_vec();
         let clean: Vec<f64> = now.iter().map(|x| x / 2.0).collect();
         program.set(last, &clean);
@@ -170,7 +170,7 @@ fn distances_from_the_clean_run() {
     }
 }
 
-/// Every metric's gradient against differences, and its dual numbers against both.
+/// Every metric's gradient against finite differences, and its dual numbers against both.
 #[test]
 fn derivatives() {
     for &(name, metric) in Metric::ALL {

@@ -4,7 +4,7 @@ use crate::named::named;
 
 named! {
     /// At which points of [0, 1] the derivative is taken, and with which weights.
-    Rule {
+    Quadrature {
         /// `0, 1/m, .., (m-1)/m`: with the baseline and without the clean end, as EAP-IG does.
         #[default]
         Left = "left",
@@ -17,16 +17,16 @@ named! {
     }
 }
 
-impl Rule {
+impl Quadrature {
     /// The points of `steps` steps with their weights, which add up to 1.
     pub fn points(self, steps: usize) -> Vec<(f64, f64)> {
         let (m, weight) = (steps as f64, 1.0 / steps as f64);
         let even = |shift: f64| (0..steps).map(|k| ((k as f64 + shift) / m, weight)).collect();
         match self {
-            Rule::Left => even(0.0),
-            Rule::Right => even(1.0),
-            Rule::Midpoint => even(0.5),
-            Rule::Trapezoid => {
+            Quadrature::Left => even(0.0),
+            Quadrature::Right => even(1.0),
+            Quadrature::Midpoint => even(0.5),
+            Quadrature::Trapezoid => {
                 let end = |k: usize| if k == 0 || k == steps { 0.5 } else { 1.0 };
                 (0..=steps).map(|k| (k as f64 / m, weight * end(k))).collect()
             }
