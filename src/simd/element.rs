@@ -14,7 +14,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 /// [`Dual`](crate::tensor::Dual) carries a derivative beside the value.
 ///
 /// The scalar functions are the plain definitions; kernels get the fast ones through
-/// [`Lanes`](super::Lanes).
+/// [`Lanes`].
 pub trait Element:
     Copy
     + Debug
