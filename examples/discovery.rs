@@ -5,7 +5,7 @@
 
 use edgegrad::attribution::{eap, exact, mask_ig};
 use edgegrad::discovery::connect::connected;
-use edgegrad::discovery::faithfulness::Ends;
+use edgegrad::discovery::faithfulness::Span;
 use edgegrad::discovery::select::{Rank, first};
 use edgegrad::discovery::truth::Confusion;
 use edgegrad::discovery::truth::case::Case;
@@ -50,10 +50,10 @@ fn main() -> Result<()> {
         ("minimal", proof.circuit.expect("all edges hold")),
     ];
 
-    let ends = Ends::new(b, &b.extremes()?)?;
+    let span = Span::new(b, &b.extremes()?)?;
     let faithful = |kept: &[bool], inside: bool| -> Result<f64> {
         let values = subsets::per_pair(b, 1, |_, e| kept[e] == inside, &mut |_| {})?;
-        Ok(ends.faithfulness(&values[0]))
+        Ok(span.faithfulness(&values[0]))
     };
     println!("{edges} edges, {n} of them true; {} pairs", case.pairs.len());
     println!(
@@ -81,7 +81,7 @@ fn main() -> Result<()> {
     let kept = &found[3].1;
     let random = controls::random_circuits(graph, kept, 999, 0);
     let values = subsets::per_pair(b, random.len(), |s, e| random[s][e], silent)?;
-    let of_random: Vec<f64> = values.iter().map(|v| ends.faithfulness(v)).collect();
+    let of_random: Vec<f64> = values.iter().map(|v| span.faithfulness(v)).collect();
     let best = of_random.iter().fold(f64::NEG_INFINITY, |m, &f| m.max(f));
     println!(
         "999 random circuits with as many edges of each type: the best has {best:.4}; p = {:.3}",

@@ -1,8 +1,8 @@
-//! How much two files of scores, or two circuits, agree.
+//! The agreement of two files of scores, or of two circuits.
 //!
 //! Files are matched by the names of their edges, so they may come from different tools, and from
-//! graphs that share only a part. Only edges with a score in both count for scores. With `a` and `b`
-//! the scores:
+//! graphs that share only some edges. Scores are compared for edges with a score in both files. With
+//! `a` and `b` the scores:
 //!
 //! - Pearson: the correlation of `a` and `b`;
 //! - Spearman: that of their ranks, where equal scores share the mean of their ranks;
@@ -19,7 +19,7 @@ use crate::stats;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
-/// What two files say about the edges that they share.
+/// The agreement of two files on the edges that they share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// Edges in both files.
@@ -28,7 +28,7 @@ pub struct Comparison {
     pub only_a: usize,
     /// Edges in the second file alone.
     pub only_b: usize,
-    /// Of those in both, the ones that have a score in both.
+    /// Edges with a score in both files.
     pub scored: usize,
     /// Their correlation; `None` where one file gives all edges the same score.
     pub pearson: Option<f64>,
@@ -49,7 +49,7 @@ pub struct Comparison {
 /// How many of the largest scores two files share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Top {
-    /// How many of each file's largest are looked at.
+    /// The number of each file's largest scores compared.
     pub k: usize,
     /// How many of them are in both lists.
     pub shared: usize,
@@ -91,18 +91,18 @@ impl Overlap {
         Overlap { a: a.len(), b: b.len(), both: a.intersection(b).count() }
     }
 
-    /// What both share over what either has.
+    /// The size of the intersection over that of the union.
     pub fn jaccard(&self) -> f64 {
         self.both as f64 / (self.a + self.b - self.both).max(1) as f64
     }
 }
 
-/// Compares two files; with `top`, that k too and as many differences (10 otherwise).
+/// Compares two files; with `top`, at that k too and with as many differences (10 otherwise).
 ///
-/// An edge that a file has more than once counts as its last entry says.
+/// For an edge that a file has more than once, the last entry counts.
 pub fn compare(a: &EdgeFile, b: &EdgeFile, top: Option<usize>) -> Comparison {
     let names = |file: &EdgeFile| -> Vec<usize> {
-        // The last place of each name, in the order of these places.
+        // The last entry of each name, in the order of the entries.
         let last: HashMap<&str, usize> =
             file.edges.iter().enumerate().map(|(i, (name, _))| (name.as_str(), i)).collect();
         let mut places: Vec<usize> = last.into_values().collect();
@@ -129,7 +129,7 @@ pub fn compare(a: &EdgeFile, b: &EdgeFile, top: Option<usize>) -> Comparison {
         [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
             .into_iter()
             .chain(top)
-            // All of them are shared by all of them.
+            // At the full length all are shared.
             .filter(|&k| k > 0 && k < x.len())
             .collect();
     sizes.sort_unstable();
@@ -185,14 +185,14 @@ impl Comparison {
     }
 }
 
-/// The numbers of the scores, the largest absolute value first; equal ones in order.
+/// The indices of the scores by decreasing absolute value; equal ones in order.
 fn by_size(x: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&i, &j| x[j].abs().total_cmp(&x[i].abs()).then(i.cmp(&j)));
     order
 }
 
-/// The factor that takes `x` nearest to `y`.
+/// The factor that brings `x` nearest to `y`.
 fn scale(x: &[f64], y: &[f64]) -> Option<f64> {
     let largest = x.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     let (mut both, mut square) = (0.0, 0.0);

@@ -7,7 +7,7 @@ use clap::Args;
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::checkpoints;
 use edgegrad::discovery::connect::Flow;
-use edgegrad::discovery::faithfulness::{Ends, smallest};
+use edgegrad::discovery::faithfulness::{Span, smallest};
 use edgegrad::discovery::select;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
@@ -176,7 +176,7 @@ impl Discover {
             let message = format!("{n} of {} edges", b.graph.edges());
             return Err(Error::input("--edges", message, "ask for no more than there are"));
         }
-        let ends = Ends::new(&b, &self.asked.headline(&b)?)?;
+        let span = Span::new(&b, &self.asked.headline(&b)?)?;
         let flow = Flow::new(&b.graph);
         let pruned = |kept: Vec<bool>| if self.connected { flow.connected(&kept) } else { kept };
         let (kept, scored) = match (scored, size) {
@@ -185,7 +185,7 @@ impl Discover {
                 (pruned(self.smallest(&b, tol, ours)?), scored)
             }
             (Some(scored), size) => {
-                (self.select(&b, &ends, &scored.ours, size, &pruned)?, Some(scored))
+                (self.select(&b, &span, &scored.ours, size, &pruned)?, Some(scored))
             }
             (None, Size::Tau(tau)) => {
                 let (shown, mut progress) = bar("acdc");
@@ -214,7 +214,7 @@ impl Discover {
             }
             (None, Size::Faithfulness(_)) => unreachable!("refused"),
         };
-        self.tell(&b, &flow, &ends, &kept)?;
+        self.tell(&b, &flow, &span, &kept)?;
         self.write(&b, &kept, scored.as_ref())?;
         println!("circuit: {}", self.out.display());
         Ok(())
@@ -272,7 +272,7 @@ impl Discover {
     fn select<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
-        ends: &Ends,
+        span: &Span,
         scores: &[f64],
         size: Size,
         pruned: &dyn Fn(Vec<bool>) -> Vec<bool>,
@@ -290,7 +290,7 @@ impl Discover {
                 let sizes = sizes(order.len());
                 let circuit = |i: usize| pruned(select::first(&order, sizes[i], count));
                 let (shown, mut progress) = bar("smallest");
-                let found = smallest(b, ends, sizes.len(), circuit, target, &mut progress)?;
+                let found = smallest(b, span, sizes.len(), circuit, target, &mut progress)?;
                 shown.finish_and_clear();
                 match found {
                     Ok((i, _)) => Ok(circuit(i)),
@@ -312,7 +312,7 @@ impl Discover {
         &self,
         b: &Behaviour<'_, T>,
         flow: &Flow<'_>,
-        ends: &Ends,
+        span: &Span,
         kept: &[bool],
     ) -> Result<()> {
         let values = running::circuits(b, &[kept.to_vec()], &mut |_| {})?.remove(0);
@@ -323,7 +323,7 @@ impl Discover {
         println!(
             "{edges} edges, {nodes} nodes; {} {mean:.6}, faithfulness {:.4}",
             self.asked.metric.name(),
-            ends.faithfulness(&values),
+            span.faithfulness(&values),
         );
         warn_disconnected(flow, kept);
         Ok(())

@@ -6,7 +6,7 @@ use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::controls;
-use edgegrad::discovery::faithfulness::{Ends, FRACTIONS, curves};
+use edgegrad::discovery::faithfulness::{FRACTIONS, Span, curves};
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
@@ -97,16 +97,16 @@ impl Evaluate {
         if let Some(path) = &self.circuit {
             let kept = b.graph.circuit_in(&EdgeFile::read(path)?)?;
             let extremes = self.asked.headline(&b)?;
-            let ends = Ends::new(&b, &extremes)?;
-            self.judge(&b, &extremes, &ends, &kept, &mut report)?;
+            let span = Span::new(&b, &extremes)?;
+            self.judge(&b, &extremes, &span, &kept, &mut report)?;
             if let Some(truth) = &truth {
                 report.insert("truth".into(), compared(&Confusion::of(&kept, truth)));
             }
         } else if let Some(path) = &self.scores {
             let scores = Scored::read(path, &b.graph, self.asked.convention, &self.asked.model)?;
             let extremes = self.asked.headline(&b)?;
-            let ends = Ends::new(&b, &extremes)?;
-            self.curves(&b, &extremes, &ends, &scores.ours, &mut report)?;
+            let span = Span::new(&b, &extremes)?;
+            self.curves(&b, &extremes, &span, &scores.ours, &mut report)?;
             if let Some(truth) = &truth {
                 report.insert("truth".into(), ranked(&b.graph, &scores.ours, truth));
             }
@@ -122,7 +122,7 @@ impl Evaluate {
         &self,
         b: &Behaviour<'_, T>,
         extremes: &Extremes,
-        ends: &Ends,
+        span: &Span,
         kept: &[bool],
         report: &mut Map<String, Value>,
     ) -> Result<()> {
@@ -145,8 +145,8 @@ impl Evaluate {
         let (circuit, complement) = (&values[0], &values[1]);
         let (less, random) = values[2..].split_at(one_less);
         let mean = |values: &[f64]| values.iter().sum::<f64>() * b.weight();
-        let f = ends.faithfulness(circuit);
-        let interval = ends.interval(circuit, self.seed);
+        let f = span.faithfulness(circuit);
+        let interval = span.interval(circuit, self.seed);
 
         println!(
             "\n{:<22} {:>10} {:>14} {:>13}",
@@ -156,13 +156,13 @@ impl Evaluate {
             "faithfulness"
         );
         let line = |name: &str, edges: usize, values: &[f64]| {
-            let f = ends.faithfulness(values);
+            let f = span.faithfulness(values);
             println!("{name:<22} {edges:>10} {:>14.6} {f:>13.4}", mean(values));
         };
-        line("model", all, &ends.clean);
+        line("model", all, &span.clean);
         line("circuit", members.len(), circuit);
         line("complement", all - members.len(), complement);
-        line("nothing", 0, &ends.nothing);
+        line("nothing", 0, &span.nothing);
         if let Some([low, high]) = interval {
             println!("faithfulness {f:.4}, 95 % interval over pairs [{low:.4}, {high:.4}]");
         }
@@ -174,13 +174,13 @@ impl Evaluate {
                 "corrupted": pairs(&extremes.corrupted),
                 "circuit": pairs(circuit),
                 "complement": pairs(complement),
-                "nothing": pairs(&ends.nothing),
+                "nothing": pairs(&span.nothing),
             }),
         );
         report.insert("edges".into(), members.len().into());
         report.insert("faithfulness".into(), f.into());
         report.insert("faithfulness_interval".into(), json!(interval));
-        report.insert("complement_faithfulness".into(), ends.faithfulness(complement).into());
+        report.insert("complement_faithfulness".into(), span.faithfulness(complement).into());
 
         if one_less < members.len() {
             println!(
@@ -204,7 +204,7 @@ impl Evaluate {
             }
         }
         if !random.is_empty() {
-            let of_random: Vec<f64> = random.iter().map(|r| ends.faithfulness(r)).collect();
+            let of_random: Vec<f64> = random.iter().map(|r| span.faithfulness(r)).collect();
             let p = controls::p_value(f, &of_random);
             let mut sorted = of_random.clone();
             sorted.sort_by(f64::total_cmp);
@@ -226,13 +226,13 @@ impl Evaluate {
         &self,
         b: &Behaviour<'_, T>,
         extremes: &Extremes,
-        ends: &Ends,
+        span: &Span,
         scores: &[f64],
         report: &mut Map<String, Value>,
     ) -> Result<()> {
         let fractions = self.fractions.clone().unwrap_or(FRACTIONS.to_vec());
         let (shown, mut progress) = bar("curve");
-        let [abs, signed] = curves(b, ends, scores, &fractions, &mut progress)?;
+        let [abs, signed] = curves(b, span, scores, &fractions, &mut progress)?;
         shown.finish_and_clear();
         println!("\n{:>9} {:>12} {:>13} {:>12} {:>13}", "", "|score|", "", "score", "");
         let heads = ["fraction", "edges", "faithfulness", "edges", "faithfulness"];

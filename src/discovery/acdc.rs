@@ -1,12 +1,12 @@
-//! ACDC: removes one edge after the other where nobody misses it (arXiv 2304.14997).
+//! ACDC (arXiv 2304.14997): visits edges in reverse order and removes each whose ablation raises the
+//! loss by less than tau.
 //!
-//! From the logits backwards, each edge is removed for good if that makes the [loss] of the
-//! mean metric grow by less than `tau`; otherwise it stays. Each step computes again only what
-//! depends on the reader. An edge whose reader no longer reaches the logits is removed without a
-//! run: what that reader computes is read by nobody.
+//! The loss is the [loss] of the mean metric; an edge that is removed is not visited again. Each step
+//! recomputes only what depends on the reader. An edge whose reader no longer reaches the logits is
+//! removed without a run.
 //!
-//! What ACDC finds depends on the order. Here it is: readers from the last to the first, and of each
-//! the writers from the last to the first, as in the authors' code.
+//! The result depends on the order, which is that of the authors' code: readers from the last to the
+//! first, and for each reader the writers from the last to the first.
 //!
 //! [loss]: crate::patching::metric::Metric::loss
 
@@ -20,7 +20,7 @@ use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
 
-/// A batch of pairs under the masks that are decided so far.
+/// A batch of pairs under the masks decided so far.
 struct Batch<T> {
     probe: Probe<T>,
     /// For each group of readers, what depends on its masks.
@@ -49,12 +49,12 @@ impl<T: Element> Batch<T> {
     }
 }
 
-/// The edges `[E]` that stay.
+/// The edges that stay, `[E]`.
 ///
-/// All pairs are held at once, as every step asks all of them.
+/// All pairs are held in memory, as every step runs all of them.
 ///
 /// # Errors
-/// If there is not enough memory for it.
+/// If there is not enough memory.
 pub fn search<T: Element>(
     b: &Behaviour<'_, T>,
     tau: f64,

@@ -38,27 +38,27 @@ use crate::stats::Bootstrap;
 /// MIB's fractions of all edges.
 pub const FRACTIONS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 
-/// The metric of all pairs with all edges and with none.
+/// The metric of all pairs with all edges and with none: what faithfulness is a share of.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ends {
+pub struct Span {
     /// With all edges: the model on the clean sequences.
     pub clean: Vec<f64>,
-    /// With none.
+    /// With no edge.
     pub nothing: Vec<f64>,
 }
 
-impl Ends {
+impl Span {
     /// Runs the model without any edge, unless that is the run on the corrupted sequences.
     ///
     /// # Errors
     /// If there is not enough memory.
-    pub fn new<T: Element>(b: &Behaviour<'_, T>, extremes: &Extremes) -> Result<Ends> {
+    pub fn new<T: Element>(b: &Behaviour<'_, T>, extremes: &Extremes) -> Result<Span> {
         let nothing = if b.baseline == Baseline::Resample {
             extremes.corrupted.clone()
         } else {
             running::circuits(b, &[vec![false; b.graph.edges()]], &mut |_| {})?.remove(0)
         };
-        Ok(Ends { clean: extremes.clean.clone(), nothing })
+        Ok(Span { clean: extremes.clean.clone(), nothing })
     }
 
     /// `f` of a circuit whose metric is `values [pairs]`.
@@ -81,13 +81,14 @@ impl Ends {
     }
 }
 
-/// The curves of `scores [E]` by falling `|score|` and by falling score, at `fractions` of all edges.
+/// The curves of `scores [E]` by decreasing `|score|` and by decreasing score, at `fractions` of all
+/// edges.
 ///
 /// # Errors
 /// If there is not enough memory.
 pub fn curves<T: Element>(
     b: &Behaviour<'_, T>,
-    ends: &Ends,
+    span: &Span,
     scores: &[f64],
     fractions: &[f64],
     progress: &mut Progress<'_>,
@@ -114,7 +115,7 @@ pub fn curves<T: Element>(
     Ok(places.map(|places| Curve {
         fraction: fractions.to_vec(),
         edges: places.iter().map(size).collect(),
-        faithfulness: places.iter().map(|&i| ends.faithfulness(&values[i])).collect(),
+        faithfulness: places.iter().map(|&i| span.faithfulness(&values[i])).collect(),
     }))
 }
 
@@ -127,7 +128,7 @@ pub fn curves<T: Element>(
 /// If there is not enough memory.
 pub fn smallest<T: Element>(
     b: &Behaviour<'_, T>,
-    ends: &Ends,
+    span: &Span,
     circuits: usize,
     circuit: impl Fn(usize) -> Vec<bool>,
     target: f64,
@@ -140,7 +141,7 @@ pub fn smallest<T: Element>(
         let list: Vec<Vec<bool>> = (first..first + count).map(&circuit).collect();
         let values = running::circuits(b, &list, &mut |_| {})?;
         for (i, values) in values.iter().enumerate() {
-            let f = ends.faithfulness(values);
+            let f = span.faithfulness(values);
             if f >= target {
                 return Ok(Ok((first + i, f)));
             }

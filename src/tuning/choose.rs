@@ -4,7 +4,7 @@ use super::slices::{Ends, Extras, Slices};
 use crate::attribution::method::{Method, Options};
 use crate::checkpoints::AnyModel;
 use crate::discovery::faithfulness;
-use crate::discovery::faithfulness::Ends as Extremes;
+use crate::discovery::faithfulness::Span;
 use crate::discovery::select;
 use crate::discovery::select::Rank;
 use crate::error::{Error, Result};
@@ -243,18 +243,12 @@ impl Finder {
             }
             Select::Share => return Ok((None, self.within(sizes, amount))),
             Select::Faithfulness => {
-                let extremes = Extremes::new(b, &b.extremes()?)?;
+                let span = Span::new(b, &b.extremes()?)?;
                 let more = |&n: &usize| Some((n + (n / 8).max(1)).min(all)).filter(|_| n < all);
                 let counts: Vec<usize> = std::iter::successors(Some(1), more).collect();
                 let circuit = |i: usize| select::first(&order, counts[i], all);
-                let found = faithfulness::smallest(
-                    b,
-                    &extremes,
-                    counts.len(),
-                    circuit,
-                    amount,
-                    &mut |_| {},
-                )?;
+                let found =
+                    faithfulness::smallest(b, &span, counts.len(), circuit, amount, &mut |_| {})?;
                 // If no circuit reaches it, all edges are selected: the target may be above the
                 // model's own.
                 found.map_or_else(|_| vec![true; all], |(i, _)| circuit(i))

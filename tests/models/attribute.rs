@@ -1,4 +1,4 @@
-//! Scores of edges: what all methods have to obey, on models that are small or known by hand.
+//! Scores of edges: the laws of all methods, on models that are small or set by hand.
 
 use crate::common::Place;
 use edgegrad::attribution::interactions::{Relation, hessian, patched};
@@ -148,7 +148,7 @@ fn size(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |m, x| m.max(x.abs()))
 }
 
-/// Both lists are the same up to `tolerance` of the largest number, which is one.
+/// Both lists are equal up to `tolerance` of the largest value, which is not tiny.
 #[track_caller]
 fn alike(a: &[f64], b: &[f64], tolerance: f64) {
     assert_eq!(a.len(), b.len());
@@ -246,8 +246,8 @@ fn conventions_differ_by_the_sign() {
     assert!(largest > 1e-2, "{largest}");
 }
 
-/// First-order scores are linear in what writers write and in what readers read: those of parts add
-/// up to that of the whole.
+/// First-order scores are linear in the outputs of writers and in the inputs of readers: those of
+/// parts sum to that of the whole.
 #[test]
 fn scores_of_parts_add_up() {
     let setting = Setting::fixture("gpt2-tiny", 2);
@@ -336,8 +336,8 @@ fn shared_keys_and_values_are_the_sum_of_their_heads() {
     }
 }
 
-/// The integral adds up to the difference that the masks make, for every baseline and metric, also
-/// where rectifiers and nearly hard attention leave no smooth function of the masks.
+/// Scores sum to the total effect for every ablation value and metric, even where rectified linear
+/// units and nearly hard attention make a function of the masks that is not smooth.
 #[test]
 fn integrals_along_the_masks_are_complete() {
     use Baseline::{Mean, MeanPerPosition, Resample, Zero};
@@ -378,7 +378,7 @@ fn integrals_along_the_masks_are_complete() {
     }
 }
 
-/// Constants that are the means do what the means do; others do something else.
+/// Constants equal to the means give the scores of the means; others give other scores.
 #[test]
 fn constants_stand_in_as_means_do() {
     let setting = Setting::fixture("gpt2-tiny", 4);
@@ -402,8 +402,8 @@ fn constants_stand_in_as_means_do() {
     }
 }
 
-/// Kinks at which no rule on the whole way converges: the way is divided, and what is found is the
-/// integral of each edge, not just of their sum.
+/// Kinks at which no quadrature on the whole path converges: the path is divided, and the result is
+/// the integral of each edge, not just of their sum.
 #[test]
 fn a_divided_way_finds_the_integrals() {
     let mut setting = Setting::two_heads(-5.0);
@@ -429,7 +429,7 @@ fn a_divided_way_finds_the_integrals() {
     }
 }
 
-/// The attention of compiled models is nearly hard, and their neurons are rectifiers.
+/// The attention of compiled models is nearly hard, and their neurons are rectified linear units.
 #[test]
 fn compiled_models_are_integrated() {
     let setting = Setting::fixture("tracr/alternation", 1);
@@ -481,8 +481,8 @@ fn orders(n: usize) -> Vec<Vec<usize>> {
     orders(n - 1).into_iter().flat_map(insert).collect()
 }
 
-/// Shapley values by their definition, over all orders of the eight edges of a compiled model; and
-/// what samples say is as near as their standard errors promise.
+/// Shapley values by their definition, over all orders of the eight edges of a compiled model;
+/// samples are within their standard errors of them.
 #[test]
 fn shapley_values_are_means_over_all_orders() {
     let setting = Setting::fixture("tracr/trend", 1);
@@ -514,7 +514,7 @@ fn shapley_values_are_means_over_all_orders() {
     assert_eq!(shapley::sampled(&b, 1, 7, &mut |_| {}).expect("scores").standard_errors, None);
 }
 
-/// Either of two heads suffices, or both are needed: patches of one see one or the other, Shapley
+/// Either of two heads suffices, or both are needed: single patches see only the latter, Shapley
 /// values see both alike, and second-order patches tell which it is.
 #[test]
 fn redundant_and_joint_heads() {

@@ -6,7 +6,7 @@ use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::acdc;
 use edgegrad::discovery::connect::{Flow, connected};
-use edgegrad::discovery::faithfulness::{Ends, FRACTIONS, curves};
+use edgegrad::discovery::faithfulness::{FRACTIONS, Span, curves};
 use edgegrad::discovery::select::{Rank, first, greedy};
 use edgegrad::formats::EdgeFile;
 use edgegrad::formats::pairs::Pairs;
@@ -107,14 +107,14 @@ fn curves_are_those_of_mib() {
     let reference = json("gpt2-tiny/mib.json");
     let (model, pairs) = setting("gpt2-tiny");
     let b = ask(&model, &pairs, Metric::LogitDiff, Baseline::Resample, Start::Joint);
-    let ends = Ends::new(&b, &b.extremes().expect("differ")).expect("memory");
+    let span = Span::new(&b, &b.extremes().expect("differ")).expect("memory");
     let by_name = [
         ("EAP", eap::scores(&b, &mut |_| {}).expect("scores")),
         ("exact", exact::scores(&b, &mut |_| {}).expect("scores")),
     ];
     for (name, scores) in by_name {
         let [abs, signed] =
-            curves(&b, &ends, &scores.values, &FRACTIONS, &mut |_| {}).expect("memory");
+            curves(&b, &span, &scores.values, &FRACTIONS, &mut |_| {}).expect("memory");
         for (rank, curve) in [("abs", &abs), ("signed", &signed)] {
             let want = &reference["methods"][name][rank];
             let edges: Vec<f64> = curve.edges.iter().map(|&n| n as f64).collect();
