@@ -1,6 +1,7 @@
 //! `edgegrad run`.
 
 use crate::cli::Dtype;
+use crate::cli::question::check_out;
 use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::{AnyModel, Family};
@@ -49,6 +50,7 @@ const BATCH_BYTES: usize = 256 << 20;
 
 impl Run {
     pub(super) fn run(&self) -> Result<()> {
+        check_out(&self.out, &self.model, [&self.tokens])?;
         match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),

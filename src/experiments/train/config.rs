@@ -384,6 +384,7 @@ impl Stage {
         let (d_model, d_mlp) = (("d_model", model.d_model), ("d_mlp", model.d_mlp));
         let embeddings = [("vocab", vocab), ("seq_len", seq_len), d_model];
         size("model.d_model", &embeddings, MAX_ELEMENTS)?;
+        size("model.d_model", &[d_model, d_model], MAX_ELEMENTS)?;
         size("model.d_mlp", &[d_mlp, d_model], MAX_ELEMENTS)?;
         // Only the file knows how many rows there are.
         if task.data.is_none() {

@@ -3,7 +3,7 @@
 use super::checkpoint;
 use super::checkpoint::{Restored, State};
 use super::circuits::History;
-use super::config::Config;
+use super::config::{Batch, Config};
 use super::work::{Work, model_config};
 use crate::checkpoints::pooled::read_weights;
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::formats::run_record::{self, RunRecord};
 use crate::formats::snapshot::SnapshotFile;
 use crate::interrupt;
 use crate::nn::Optimizer;
+use crate::patching::memory;
 use crate::rng::{Purpose, Rng};
 use crate::simd::{Element, backend};
 use crate::tasks::Split;
@@ -69,6 +70,7 @@ pub fn run<T: Element>(
     }
     let data: Vec<Split> =
         (0..config.stages.len()).map(|i| data(config, i)).collect::<Result<_>>()?;
+    fits::<T>(config, &data)?;
     let weights = initial_weights(config)?;
     let record = record(config)?;
     let lock = FolderLock::take(folder)?;
@@ -88,6 +90,26 @@ pub fn run<T: Element>(
 fn finished(config: &Config, progress: &dyn Steps) -> Outcome {
     progress.skip(config.stages.iter().map(|s| s.train.steps).sum());
     Outcome { last: None }
+}
+
+/// Whether the weights, what the optimizer keeps of each, and one row of each layer by the rows of a
+/// batch fit in memory; asked before any of it is taken.
+fn fits<T: Element>(config: &Config, data: &[Split]) -> Result<()> {
+    for (i, stage) in config.stages.iter().enumerate() {
+        let model = model_config(stage);
+        let weights: u128 = model.parameters().iter().map(|p| p.shape.len() as u128).sum();
+        // Beside each weight its initial value in double precision, its gradient and two moments.
+        let kept = weights * (4 * size_of::<T>() + size_of::<f64>()) as u128;
+        let rows = match stage.train.batch {
+            Batch::Full => data[i].train.n,
+            Batch::Size(rows) => rows.min(data[i].train.n),
+        };
+        let row = 3 * model.d_mlp + model.seq_len * 2 + 8 * model.d_model;
+        let help = || "lower model.d_model, model.d_mlp or train.batch".into();
+        let activations = (rows * size_of::<T>()) as u128 * row as u128;
+        memory::check(&config.place_in(i, "model"), kept + activations, help)?;
+    }
+    Ok(())
 }
 
 /// How to go on with a run that was stopped.
