@@ -139,9 +139,12 @@ impl Key {
                 let good = |v: &Value| v.as_float().is_some_and(|x| x.is_finite() && has(x));
                 let all =
                     value.as_array().map_or_else(|| good(value), |list| list.iter().all(good));
-                let example = usual.map_or("1.0".into(), |usual| usual.to_string());
-                let help = format!("write for example `{key} = {example}`");
-                (!all).then(|| (format!("must be {}, got {value}", self.words()), help))
+                let words = self.words();
+                let help = match usual {
+                    Some(usual) => format!("write for example `{key} = {usual}`"),
+                    None => format!("choose {words}, or leave it out"),
+                };
+                (!all).then(|| (format!("must be {words}, got {value}"), help))
             }
             _ => None,
         }

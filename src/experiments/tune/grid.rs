@@ -77,7 +77,7 @@ settings! {
     /// What a grid's file says beside `[common]` and `[[methods]]`.
     struct Top {
         /// The folder of the base model; its path starts at the grid.
-        model: PathBuf => REQUIRED;
+        model: PathBuf = "base".into() => REQUIRED;
         /// Runs of each method at its best learning rate.
         seeds: u64 = 5, whole(1, 1000);
     }
@@ -87,7 +87,7 @@ settings! {
     /// What a method says beside its [`Settings`].
     struct Own {
         /// What it is called in the table and in the names of files: up to 40 letters and digits.
-        name: String => REQUIRED;
+        name: String = "circuit".into() => REQUIRED;
         /// The learning rates it is tried with, instead of `lr`.
         learning_rates: Option<Vec<f64>>, ABOVE_0 => "`lr` alone";
     }
