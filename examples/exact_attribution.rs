@@ -5,22 +5,11 @@
 //! scores and a page of them to `runs/exact-attribution`.
 
 use edgegrad::attribution::{eap, exact, mask_ig, shapley};
-use edgegrad::checkpoints::AnyModel;
-use edgegrad::error::{Error, Result};
-use edgegrad::formats::Meta;
-use edgegrad::formats::pairs::{Bounds, Pairs};
-use edgegrad::graph::{Granularity, Graph};
-use edgegrad::nn::pooled::{Config, Pooled};
-use edgegrad::nn::{Activation, Optimizer, Rule};
-use edgegrad::page;
-use edgegrad::patching::behaviour::{Baseline, Behaviour};
-use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::nn::{Activation, Optimizer, Rule, pooled::Config, pooled::Pooled};
 use edgegrad::rng::{Purpose, Rng};
-use edgegrad::tape::Tape;
-use edgegrad::tasks::modular_addition::ModularAddition;
-use std::fs;
-use std::path::Path;
+use edgegrad::{page, prelude::*, tape::Tape, tasks::modular_addition::ModularAddition};
 
+const BOUNDS: Bounds = Bounds { vocab: 3, vocab_out: 3, context: 6 };
 const TASK: ModularAddition = ModularAddition { p: 3, seq_len: 6, k: 2 };
 #[rustfmt::skip]
 const SHAPE: Config = Config { vocab: 3, seq_len: 6, d_model: 8, d_mlp: 16,
@@ -53,14 +42,12 @@ fn train() -> Result<Vec<Vec<f64>>> {
 fn main() -> Result<()> {
     let model = AnyModel::Pooled { config: SHAPE, weights: train()? };
     // The question: another first token gives another sum. What carries the difference?
-    let text = r#"{"clean": [1, 2, 0, 1, 2, 0], "corrupted": [2, 2, 0, 1, 2, 0], "answer": 0, "distractor": 1}
+    let text = br#"{"clean": [1, 2, 0, 1, 2, 0], "corrupted": [2, 2, 0, 1, 2, 0], "answer": 0, "distractor": 1}
         {"clean": [0, 1, 1, 2, 0, 2], "corrupted": [2, 1, 1, 2, 0, 2], "answer": 1, "distractor": 0}"#;
-    let bounds = Bounds { vocab: 3, vocab_out: 3, context: 6 };
-    let pairs = Pairs::parse("pairs", text.as_bytes(), &bounds, None, None)?;
+    let pairs = Pairs::parse("pairs", &text[..], &BOUNDS, None, None)?;
     let question = Question::new(Metric::LogitDiff, Positions::Asked, 3, &pairs)?;
     let graph = Graph::of_pooled(&SHAPE, Granularity::default());
     let b = Behaviour::new(&model, graph, &pairs, question, Baseline::Resample)?;
-
     // The derivative at the model, its integral on the way from the corrupted run, real patches, and
     // the mean over all orders in which edges can be put back.
     let found = [
@@ -81,12 +68,10 @@ fn main() -> Result<()> {
     let sums = found.each_ref().map(|scores| scores.iter().sum::<f64>());
     println!("sum             {}  (the metric falls by {:.6})", text(sums), clean - corrupted);
     println!("residual        {}", text(sums.map(|sum| sum - (clean - corrupted))));
-
-    let folder = Path::new("runs/exact-attribution");
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
-    for (name, scores) in names.iter().zip(&found) {
-        let meta = Meta { method: Some((*name).into()), ..Default::default() };
-        b.graph.scores_file(scores, &meta).write(folder.join(name).with_extension("json"))?;
+    let folder = std::path::Path::new("runs/exact-attribution");
+    for (name, scores) in names.into_iter().zip(&found) {
+        let meta = Meta { method: Some(name.into()), ..Default::default() };
+        b.graph.scores_file(scores, &meta).write_into(folder, name)?;
     }
     let page = folder.join("report.html");
     page::write_page(&[folder.into()], None, &page)?;

@@ -7,6 +7,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::path::{Path, is_separator};
+use std::process::ExitCode;
 
 /// The result of everything that reads or checks input, or runs on it.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -161,6 +162,14 @@ impl Error {
             Some(rest) => rest.trim_start_matches(is_separator).into(),
             None => text,
         }
+    }
+
+    /// What `main` returns: success, or the error's code after two lines on standard error, `error:`
+    /// and `help:`.
+    pub fn exit(result: Result<()>) -> ExitCode {
+        let Err(e) = result else { return ExitCode::SUCCESS };
+        eprintln!("error: {e}\nhelp: {}", e.help());
+        ExitCode::from(e.exit_code())
     }
 
     /// What is wrong, without the place and the help.

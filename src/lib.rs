@@ -3,6 +3,25 @@
 //! Every edge of a model carries a mask that is a leaf of the tape, so finding, attributing and
 //! tuning a circuit are operations on one graph. `GUIDE.md` teaches the command line by tasks.
 //!
+//! ```
+//! use edgegrad::discovery::{connect::connected, select};
+//! use edgegrad::{attribution::eap, patching::subsets, prelude::*};
+//! # fn main() -> Result<()> {
+//! // A model that sorts four tokens, its pairs, and the 7 of its 46 edges that are known to do it.
+//! let case = Case::<f64>::read("tests/fixtures/tracr/sort".as_ref())?;
+//! let behaviour = case.behaviour(Metric::LogitDiff, Baseline::Resample)?;
+//! // Score every edge, and keep the first of those that lead to the logits.
+//! let scores = eap::scores(&behaviour, &mut |_| {})?.values;
+//! let order = select::Rank::Abs.order(&scores);
+//! let kept = connected(&case.graph, &select::first(&order, 16, scores.len()));
+//! // Run the circuit alone: all other edges carry what they carry in the corrupted sequence.
+//! let values = subsets::per_pair(&behaviour, 1, |_, edge| kept[edge], &mut |_| {})?;
+//! let faithfulness = Span::new(&behaviour, &behaviour.extremes()?)?.faithfulness(&values[0]);
+//! assert!(faithfulness > 0.9, "{faithfulness}");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! From the bottom up; a room uses rooms above it in this table and none below:
 //!
 //! | room | holds |
@@ -26,6 +45,10 @@
 //! | [`experiments`] | training, pre-training and tuning runs with their settings, over seeds |
 //! | [`results`] | run folders read back: runs, arms, summaries |
 //! | [`page`], [`plot`], [`export`] | the page, figures, circuits for other programs |
+//! | [`prelude`] | what most programs name |
+//!
+//! Features, all on by default: `experiments` and `page` (with `plot`, `export` and `results`) are
+//! the rooms of these names, `cli` is the command.
 //!
 //! Start with [`tape`], whose example is a whole program, then [`nn::pooled`].
 
@@ -33,7 +56,9 @@ pub mod attribution;
 pub mod checkpoints;
 pub mod discovery;
 pub mod error;
+#[cfg(feature = "experiments")]
 pub mod experiments;
+#[cfg(feature = "page")]
 pub mod export;
 pub mod files;
 pub mod formats;
@@ -43,9 +68,13 @@ pub mod interrupt;
 pub mod named;
 pub mod nn;
 pub mod ops;
+#[cfg(feature = "page")]
 pub mod page;
 pub mod patching;
+#[cfg(feature = "page")]
 pub mod plot;
+pub mod prelude;
+#[cfg(feature = "page")]
 pub mod results;
 pub mod rng;
 pub mod simd;

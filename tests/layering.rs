@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
 /// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no engine,
 /// so that a page of an old run needs nothing that has computed it.
-const MAY_USE: [(&str, &[&str]); 27] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     ("error", &[]),
     ("named", &[]),
     ("interrupt", &["error"]),
@@ -155,6 +155,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
     ("page", &["results", "formats", "files", "error", "named"]),
     ("plot", &["results", "formats", "files", "stats", "error", "named"]),
     ("export", &["plot", "results", "formats", "files", "error", "named"]),
+    ("prelude", &["discovery", "patching", "graph", "checkpoints", "formats", "error"]),
     ("cli", &[]),  // Uses the library from outside, as `edgegrad::x`.
     ("main", &[]), // The same.
 ];

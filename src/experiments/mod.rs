@@ -6,8 +6,12 @@
 //! | [`pretrain`] | a base model on generated language, and what a language model can do |
 //! | [`tune`] | a base model tuned by a circuit and by everything it is compared with |
 //! | [`run_all`], [`side_by_side`] | many runs at once |
+//! | [`Curriculum`] | modular addition from scratch against a curriculum of smaller moduli |
+//! | [`median_seconds`], [`peak_bytes`] | what a computation costs |
 #![forbid(unsafe_code)]
 
+mod cost;
+mod curriculum;
 pub mod pretrain;
 mod progress;
 mod settings;
@@ -15,6 +19,8 @@ mod sweep;
 pub mod train;
 pub mod tune;
 
+pub use cost::{answer_of, median_seconds, peak_bytes};
+pub use curriculum::Curriculum;
 pub use progress::{Progress, Steps};
 pub use settings::Given;
 pub use sweep::{Job, available_threads, run_all, side_by_side};

@@ -207,6 +207,16 @@ impl EdgeFile {
         })
     }
 
+    /// [Writes](Self::write) the file `NAME.json` in a folder, which is made unless it is there.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and if the folder cannot be made.
+    pub fn write_into(&self, folder: impl AsRef<Path>, name: &str) -> Result<()> {
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
+        self.write(folder.join(name).with_extension("json"))
+    }
+
     /// The text of the file.
     pub fn to_json(&self) -> String {
         // Keys are strings and numbers are written as they are: nothing of it can fail.

@@ -33,6 +33,7 @@ pub mod interactions;
 pub mod look;
 pub mod metrics;
 pub mod pairs;
+#[cfg(feature = "page")]
 pub mod run_config;
 pub mod run_record;
 pub mod snapshot;

@@ -1,16 +1,13 @@
 //! The one font of all figures, which the binary carries, so that every machine draws the same.
 
-use std::sync::LazyLock;
-
-use ttf_parser::{Face, GlyphId, OutlineBuilder};
+use super::truetype::Font;
 
 /// The file; `fonts/README.md` says where it comes from.
 pub(super) const FILE: &[u8] = include_bytes!("fonts/Arimo-Regular.subset.ttf");
 /// What the file calls itself.
 pub(super) const NAME: &str = "Arimo";
 
-static FACE: LazyLock<Face<'static>> =
-    LazyLock::new(|| Face::parse(FILE, 0).expect("a test holds the file to its checksum"));
+const FONT: Font = Font(FILE);
 
 /// A part of an outline, in font units with y upwards.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,21 +29,20 @@ pub(super) struct Glyph {
 
 /// Font units of an em.
 pub(super) fn em() -> f64 {
-    f64::from(FACE.units_per_em())
+    f64::from(FONT.em())
 }
 
 /// The glyphs of a text; U+FFFD stands for what the font has not.
 pub(super) fn glyphs(text: &str) -> impl Iterator<Item = Glyph> + '_ {
     text.chars().map(|character| {
-        let id = FACE.glyph_index(character).or_else(|| FACE.glyph_index('\u{fffd}'));
-        let id = id.unwrap_or(GlyphId(0));
-        Glyph { id: id.0, character, advance: advance(id.0) }
+        let id = FONT.glyph(character).or_else(|| FONT.glyph('\u{fffd}')).unwrap_or(0);
+        Glyph { id, character, advance: advance(id) }
     })
 }
 
 /// How far the next glyph is, in font units.
 pub(super) fn advance(glyph: u16) -> f64 {
-    f64::from(FACE.glyph_hor_advance(GlyphId(glyph)).unwrap_or(0))
+    f64::from(FONT.advance(glyph))
 }
 
 /// How wide a text is at `size`.
@@ -56,9 +52,7 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
 
 /// The outline of a glyph; nothing for a space.
 pub(super) fn outline(glyph: u16) -> Vec<Segment> {
-    let mut outline = Outline(vec![]);
-    FACE.outline_glyph(GlyphId(glyph), &mut outline);
-    outline.0
+    FONT.outline(glyph)
 }
 
 /// What a document that carries the file has to say about it, in thousandths of an em.
@@ -72,39 +66,9 @@ pub(super) struct Measures {
 
 /// See [`Measures`].
 pub(super) fn measures() -> Measures {
-    let part = |x: i16| f32::from(x) * 1000.0 / f32::from(FACE.units_per_em());
-    let b = FACE.global_bounding_box();
-    Measures {
-        bounds: [b.x_min, b.y_min, b.x_max, b.y_max].map(part),
-        ascent: part(FACE.ascender()),
-        descent: part(FACE.descender()),
-        capital: part(FACE.capital_height().unwrap_or(FACE.ascender())),
-    }
-}
-
-struct Outline(Vec<Segment>);
-
-impl OutlineBuilder for Outline {
-    fn move_to(&mut self, x: f32, y: f32) {
-        self.0.push(Segment::Move([x, y]));
-    }
-
-    fn line_to(&mut self, x: f32, y: f32) {
-        self.0.push(Segment::Line([x, y]));
-    }
-
-    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        self.0.push(Segment::Curve([x1, y1], [x, y]));
-    }
-
-    // Glyphs of this kind of file are quadratic.
-    fn curve_to(&mut self, _: f32, _: f32, _: f32, _: f32, x: f32, y: f32) {
-        self.0.push(Segment::Line([x, y]));
-    }
-
-    fn close(&mut self) {
-        self.0.push(Segment::Close);
-    }
+    let part = |x: i16| f32::from(x) * 1000.0 / f32::from(FONT.em());
+    let [ascent, descent, capital] = FONT.heights().map(part);
+    Measures { bounds: FONT.bounds().map(part), ascent, descent, capital }
 }
 
 #[cfg(test)]

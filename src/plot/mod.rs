@@ -7,10 +7,10 @@
 //! | file | concept |
 //! | --- | --- |
 //! | `scene` | a picture: lines, polygons, circles, text |
-//! | `svg`, `png`, `pdf`, `font` | how it is written |
+//! | `svg`, `png`, `pdf`, `font`, `truetype` | how it is written |
 //! | `axis`, `palette`, `centre` | axes and legends, colours, intervals |
 //! | `read`, `arms`, `network`, `layout`, `tuned` | what is drawn: files, runs, circuits and where their parts are, methods of tuning |
-//! | `curves`, `attention`, `circuit`, `faithfulness`, `ablations`, `tradeoff`, `scores` | a figure each |
+//! | `curves`, `attention`, `circuit`, `faithfulness`, `ablations`, `tradeoff`, `scores`, `growth` | a figure each |
 #![forbid(unsafe_code)]
 
 mod ablations;
@@ -22,6 +22,7 @@ mod circuit;
 mod curves;
 mod faithfulness;
 mod font;
+mod growth;
 mod layout;
 pub(crate) mod network;
 mod palette;
@@ -32,12 +33,14 @@ mod scene;
 mod scores;
 mod svg;
 mod tradeoff;
+mod truetype;
 mod tuned;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 pub use centre::Centre;
+pub use growth::{Line, exponent, growth};
 
 /// What a figure shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

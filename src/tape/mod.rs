@@ -216,6 +216,11 @@ impl<T: Element> Tape<T> {
         ids: &[Ids],
         shape: impl Into<Shape>,
     ) -> Var {
+        self.push_boxed(Box::new(op), inputs, ids, shape.into())
+    }
+
+    /// [`push`](Self::push), compiled once for all operations.
+    fn push_boxed(&mut self, op: Box<dyn Op<T>>, inputs: &[Var], ids: &[Ids], shape: Shape) -> Var {
         let mut slots: Vec<Slot> = Vec::with_capacity(inputs.len());
         for &x in inputs {
             let mut slot = self.vars[x.0 as usize].slot;
@@ -225,11 +230,10 @@ impl<T: Element> Tape<T> {
             }
             slots.push(slot);
         }
-        let shape = shape.into();
         let (len, saves) = (shape.len(), op.saves());
         let out = self.add(None, shape, None);
         self.nodes.push(Node {
-            op: Box::new(op),
+            op,
             inputs: slots,
             ids: ids.iter().map(|i| i.0).collect(),
             out: self.vars[out.0 as usize].slot,

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::formats::EdgeFile;
 use crate::formats::pairs::Pairs;
 use crate::graph::{Granularity, Graph};
+use crate::patching::behaviour::{Baseline, Behaviour};
+use crate::patching::metric::{Metric, Positions, Question};
 use crate::simd::Element;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +48,16 @@ impl<T: Element> Case<T> {
             return Err(Error::input(file.place(), message, help));
         }
         Ok(Case { name: name(folder), model, pairs, graph, truth })
+    }
+
+    /// The model asked by `metric` at the answers of the pairs, against `baseline`.
+    ///
+    /// # Errors
+    /// If the pairs do not have what the metric or the baseline needs.
+    pub fn behaviour(&self, metric: Metric, baseline: Baseline) -> Result<Behaviour<'_, T>> {
+        let question =
+            Question::new(metric, Positions::Asked, self.model.vocab_out(), &self.pairs)?;
+        Behaviour::new(&self.model, self.graph.clone(), &self.pairs, question, baseline)
     }
 
     /// The number of true edges.
