@@ -1,17 +1,17 @@
 //! The agreement of two files of scores, or of two circuits.
 //!
 //! Files are matched by the names of their edges, so they may come from different tools, and from
-//! graphs that share only some edges. Scores are compared for edges with a score in both files. With
-//! `a` and `b` the scores:
+//! graphs that share only some edges. Scores are compared for edges with a score in both files.
+//! With `a` and `b` the scores:
 //!
 //! - Pearson: the correlation of `a` and `b`;
 //! - Spearman: that of their ranks, where equal scores share the mean of their ranks;
 //! - scale: the `s` that makes `sum of (b - s a)^2` least; a factor between two conventions;
 //! - signs: the share of edges whose scores have the same sign, of those where neither is 0;
-//! - top k: how many of the k largest `|a|` are among the k largest `|b|` (equal ones in the order of
-//!   the first file; for every k up to which neither score is 0);
-//! - circuits: the edges of both over the edges of either (Jaccard), and the same for the nodes that
-//!   these edges touch.
+//! - top k: how many of the k largest `|a|` are among the k largest `|b|` (equal ones in the order
+//!   of the first file; for every k up to which neither score is 0);
+//! - circuits: the edges of both over the edges of either (Jaccard), and the same for the nodes
+//!   that these edges touch.
 
 use crate::formats::EdgeFile;
 use crate::formats::edge_name::Parts;

@@ -3,10 +3,10 @@
 //! | file | what |
 //! | --- | --- |
 //! | `vocab.json` | a list in the order of the ids (ours), or an object from word to id (GPT-2's) |
-//! | `tokenizer.json` | Hugging Face's: `added_tokens`, and `model.vocab`: an object or a scored list |
+//! | `tokenizer.json` | Hugging Face's: `added_tokens`, and `model.vocab`, an object or a list |
 //!
-//! Words are shown as text: the letters that a byte-level vocabulary has for bytes are decoded. They are
-//! for display only.
+//! Words are shown as text: the letters that a byte-level vocabulary has for bytes are decoded.
+//! They are for display only.
 
 use crate::error::{Error, Result};
 use serde_json::Value;

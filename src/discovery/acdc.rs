@@ -1,12 +1,12 @@
-//! ACDC (arXiv 2304.14997): visits edges in reverse order and removes each whose ablation raises the
-//! loss by less than tau.
+//! ACDC (arXiv 2304.14997): visits edges in reverse order and removes each whose ablation raises
+//! the loss by less than tau.
 //!
-//! The loss is the [loss] of the mean metric; an edge that is removed is not visited again. Each step
-//! recomputes only what depends on the reader. An edge whose reader no longer reaches the logits is
-//! removed without a run.
+//! The loss is the [loss] of the mean metric; an edge that is removed is not visited again. Each
+//! step recomputes only what depends on the reader. An edge whose reader no longer reaches the
+//! logits is removed without a run.
 //!
-//! The result depends on the order, which is that of the authors' code: readers from the last to the
-//! first, and for each reader the writers from the last to the first.
+//! The result depends on the order, which is that of the authors' code: readers from the last to
+//! the first, and for each reader the writers from the last to the first.
 //!
 //! [loss]: crate::patching::metric::Metric::loss
 

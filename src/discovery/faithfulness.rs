@@ -81,8 +81,8 @@ impl Span {
     }
 }
 
-/// The curves of `scores [E]` by decreasing `|score|` and by decreasing score, at `fractions` of all
-/// edges.
+/// The curves of `scores [E]` by decreasing `|score|` and by decreasing score, at `fractions` of
+/// all edges.
 ///
 /// # Errors
 /// If there is not enough memory.

@@ -29,7 +29,7 @@ impl<T> Addend<T> {
     /// `len` elements of row `i`.
     ///
     /// # Safety
-    /// They must be readable, and nobody may write them while they are borrowed.
+    /// They must be readable, and must not be written while they are borrowed.
     #[inline(always)]
     pub(super) unsafe fn row<'a>(self, i: usize, len: usize) -> &'a [T] {
         // SAFETY: as the caller promises.

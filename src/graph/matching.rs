@@ -17,8 +17,8 @@ impl Graph {
         self.edge_file(Some(scores), None, meta)
     }
 
-    /// The file of the circuit of the edges that are `kept [E]`, and the nodes that they touch, with
-    /// scores `[E]` if there are any.
+    /// The file of the circuit of the edges that are `kept [E]`, and the nodes that they touch,
+    /// with scores `[E]` if there are any.
     ///
     /// # Panics
     /// If there is not one for each edge.

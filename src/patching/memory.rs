@@ -20,7 +20,8 @@ pub fn check(what: &str, bytes: u128, help: impl FnOnce() -> String) -> Result<(
 }
 
 /// Bytes that this process can still allocate: the least of what the system has available without
-/// swapping, of what its control groups allow, and of `ulimit -v`; `None` if none of these is known.
+/// swapping, of what its control groups allow, and of `ulimit -v`; `None` if none of these is
+/// known.
 pub fn free() -> Option<u64> {
     [available(), of_group(Path::new("/sys/fs/cgroup")), of_address_space()]
         .into_iter()
@@ -36,7 +37,8 @@ fn available() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// What the control groups of this process leave it, from its own up to the root, in either version.
+/// What the control groups of this process leave it, from its own up to the root, in either
+/// version.
 fn of_group(root: &Path) -> Option<u64> {
     let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;

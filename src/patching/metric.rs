@@ -226,7 +226,8 @@ pub fn check(pairs: &Pairs, metric: Metric, clean: &[f64], corrupted: &[f64]) ->
             return Err(Error::failed(
                 pairs.place_of(&pairs[i]),
                 format!("the `{name}` of the {run} run is {}", values[i]),
-                "the model's numbers are too large or broken; try --dtype f64, or check its weights",
+                "the model's numbers are too large or broken; \
+                 try --dtype f64, or check its weights",
             ));
         }
     }
