@@ -16,7 +16,7 @@ pub fn listen() {
 }
 
 /// The signal that has asked this process to stop, if any.
-pub fn requested() -> Option<Signal> {
+pub(crate) fn requested() -> Option<Signal> {
     #[cfg(unix)]
     return unix::requested();
     #[cfg(not(unix))]

@@ -83,7 +83,7 @@ pub(super) fn config(place: &str, text: &[u8]) -> Result<Config> {
 ///
 /// # Errors
 /// If a tensor is missing, has another shape, or is not one of the model's.
-pub fn read_weights<T: Element>(
+pub(crate) fn read_weights<T: Element>(
     file: &Tensors,
     prefix: &str,
     config: &Config,

@@ -201,7 +201,7 @@ pub fn clean(folder: impl AsRef<Path>) -> Result<()> {
 }
 
 /// Forces the names in a folder to the disk: a file that was made there lasts through a power cut.
-pub fn sync_folder(folder: &Path) {
+pub(crate) fn sync_folder(folder: &Path) {
     // Windows cannot open a folder, and its renames need no such help.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
@@ -253,7 +253,7 @@ fn partial_name(path: &Path) -> Result<PathBuf> {
 }
 
 /// Whether a path is one of the temporary names under which files and folders are written.
-pub fn is_partial(path: &Path) -> bool {
+pub(crate) fn is_partial(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     name.starts_with(b".") && name.ends_with(b".partial") && name.len() > b"..partial".len()
 }

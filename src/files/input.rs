@@ -95,7 +95,7 @@ pub(crate) fn of_run(path: &Path, help: &str) -> Result<Vec<u8>> {
 }
 
 /// A byte order mark, which is no part of a text.
-pub const MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[cfg(unix)]
 fn is_pipe(found: &std::fs::Metadata) -> bool {

@@ -39,7 +39,7 @@ const OTHERS: [(&[u8], &str, &str); 4] = [
 ];
 
 /// The way out for weights that PyTorch has pickled.
-pub const SAVE_AS_SAFETENSORS: &str = "pickles are not read, as they can run code; save the model \
+pub(crate) const SAVE_AS_SAFETENSORS: &str = "pickles are not read, as they can run code; save the model \
     as safetensors: `model.save_pretrained(FOLDER)` in transformers";
 
 /// Numbers with their shape, row-major.
@@ -190,7 +190,7 @@ impl Tensors {
     ///
     /// # Errors
     /// As [`get`](Tensors::get), and when the shape is another.
-    pub fn get_shaped<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
+    pub(crate) fn get_shaped<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
         let (_, got, _) = self.raw(name)?;
         if got != shape {
             let message = format!("expected shape {shape:?}, got {got:?}");

@@ -107,7 +107,7 @@ pub struct Meta {
 
 impl Meta {
     /// As the file has it, with the version of this crate.
-    pub fn to_object(&self) -> Map<String, Value> {
+    pub(crate) fn to_object(&self) -> Map<String, Value> {
         let Ok(Value::Object(mut object)) = serde_json::to_value(self) else {
             unreachable!("a struct is an object")
         };

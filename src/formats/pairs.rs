@@ -212,7 +212,7 @@ impl Pairs {
     }
 
     /// Whether they ask for outputs at each position instead of tokens at one.
-    pub fn ask_outputs(&self) -> bool {
+    pub(crate) fn ask_outputs(&self) -> bool {
         matches!(self.list[0].asked, Asked::Outputs { .. })
     }
 

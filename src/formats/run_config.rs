@@ -102,17 +102,17 @@ impl RunConfig {
     }
 
     /// How many stages the run has, at least one.
-    pub fn stage_count(&self) -> usize {
+    pub(crate) fn stage_count(&self) -> usize {
         self.stages.len().max(1)
     }
 
     /// The task of the last stage: the one whose test accuracy counts.
-    pub fn last_task(&self) -> TaskConfig {
+    pub(crate) fn last_task(&self) -> TaskConfig {
         self.stage_task(self.stages.len().saturating_sub(1))
     }
 
     /// The task of a stage.
-    pub fn stage_task(&self, stage: usize) -> TaskConfig {
+    pub(crate) fn stage_task(&self, stage: usize) -> TaskConfig {
         let base = self.task.clone();
         let Some(over) = self.stages.get(stage).map(|stage| stage.task.clone()) else {
             return base;
@@ -128,7 +128,7 @@ impl RunConfig {
     }
 
     /// Updates over all stages, when every stage states its own or there is a common number.
-    pub fn total_steps(&self) -> Option<u64> {
+    pub(crate) fn total_steps(&self) -> Option<u64> {
         if self.stages.is_empty() {
             return self.train.steps;
         }

@@ -77,7 +77,7 @@ impl<'g> Flow<'g> {
     }
 
     /// The edges into a node, by index.
-    pub fn edges_into(&self, node: usize) -> Vec<usize> {
+    pub(crate) fn edges_into(&self, node: usize) -> Vec<usize> {
         let graph = self.graph;
         if node == self.logits() {
             let logits = |g: &&Group| g.part == Reader::Logits;
@@ -123,7 +123,7 @@ impl<'g> Flow<'g> {
 
     /// Whether the logits depend on each reader of group `g`, at each position, through the
     /// `kept [E]` edges after it: `[T or 1, R]`.
-    pub fn readers_that_matter(&self, kept: &[bool], g: usize) -> Vec<bool> {
+    pub(crate) fn readers_that_matter(&self, kept: &[bool], g: usize) -> Vec<bool> {
         let group = &self.graph.groups[g];
         let mut matters = vec![false; self.nodes()];
         matters[self.logits()] = true;

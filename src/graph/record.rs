@@ -92,7 +92,7 @@ impl<'g> Recorder<'g> {
     }
 
     /// Starts a new stream, for a model whose parts do not all share one.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.sum = Sum::default();
     }
 

@@ -158,7 +158,7 @@ impl<T: Element> Probe<T> {
     ///
     /// # Panics
     /// If fewer examples have masks of their own, or the recording has no masks.
-    pub fn set_masks_by(&mut self, examples: usize, mask: impl Fn(usize, usize) -> T) {
+    pub(crate) fn set_masks_by(&mut self, examples: usize, mask: impl Fn(usize, usize) -> T) {
         assert!(examples <= self.mask_rows, "masks of {examples} examples");
         for g in 0..self.recorded.graph.groups.len() {
             let (x, edges) = (self.mask(g), self.recorded.graph.groups[g].edges());
@@ -204,7 +204,7 @@ impl<T: Element> Probe<T> {
 
     /// Runs the model on the clean sequences; returns the ablation values of all parts like
     /// [`baselines`](Self::baselines).
-    pub fn run_clean_beside_baselines(
+    pub(crate) fn run_clean_beside_baselines(
         &mut self,
         behaviour: &Behaviour<'_, T>,
         pairs: &[&Pair],
@@ -236,7 +236,7 @@ impl<T: Element> Probe<T> {
     }
 
     /// Runs the model on the corrupted sequences.
-    pub fn run_corrupted(&mut self, pairs: &[&Pair]) {
+    pub(crate) fn run_corrupted(&mut self, pairs: &[&Pair]) {
         self.run(pairs, |p| &p.corrupted);
     }
 
@@ -307,7 +307,10 @@ impl<T: Element> Probe<T> {
 
     /// The gradients of the masks of one example, or of the shared ones: for each group of readers
     /// the range of its edges and a gradient for each.
-    pub fn mask_gradients_of(&self, example: usize) -> impl Iterator<Item = (Range<usize>, &[T])> {
+    pub(crate) fn mask_gradients_of(
+        &self,
+        example: usize,
+    ) -> impl Iterator<Item = (Range<usize>, &[T])> {
         self.recorded.graph.groups.iter().zip(self.masks()).map(move |(group, x)| {
             let edges = group.edges();
             let row = &self.program.grad(x)[example * edges.len()..][..edges.len()];

@@ -80,7 +80,7 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
     }
 
     /// The number of sets computed at once.
-    pub fn at_once(&self) -> usize {
+    pub(crate) fn at_once(&self) -> usize {
         let at_once = |r: &Recording<'_, T>| r.probe.batch / r.together;
         self.recordings.iter().map(at_once).min().unwrap_or(1)
     }

@@ -55,17 +55,17 @@ impl EdgeGroups {
     }
 
     /// Adds curves of the file of scores that `label`, the name of theirs, speaks of.
-    pub fn add_curves(&mut self, label: String, curves: Curves) {
+    pub(crate) fn add_curves(&mut self, label: String, curves: Curves) {
         self.curves.push((label, curves.by_size));
     }
 
     /// Adds interactions.
-    pub fn add_interactions(&mut self, file: Interactions) {
+    pub(crate) fn add_interactions(&mut self, file: Interactions) {
         self.interactions.extend(file.pairs);
     }
 
     /// Adds the scores of a tuned run.
-    pub fn add_series(&mut self, label: String, dynamics: Dynamics) {
+    pub(crate) fn add_series(&mut self, label: String, dynamics: Dynamics) {
         let names = dynamics.edges.keys().cloned().collect();
         self.group(names).series.push(Series { label, dynamics });
     }
@@ -88,7 +88,7 @@ impl EdgeGroups {
 
     /// Gives curves to the sets they name (`eval-eap` is that of `eap`, of several the longest) or
     /// else to the only set there is, and interactions to the graph they are of; says what is left.
-    pub fn settle(&mut self) -> Vec<String> {
+    pub(crate) fn settle(&mut self) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, curve) in std::mem::take(&mut self.curves) {
             let sets = self.groups.iter().flat_map(|g| g.sets.iter().map(|s| s.label.as_str()));

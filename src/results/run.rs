@@ -78,13 +78,13 @@ impl Run {
 
     /// The stage whose test accuracy counts: the last one configured, or the last one seen when the
     /// configuration is missing.
-    pub fn last_stage(&self) -> usize {
+    pub(crate) fn last_stage(&self) -> usize {
         let seen = self.metrics.evals.iter().map(|eval| eval.stage);
         seen.max().unwrap_or(0).max(self.config.stage_count() - 1)
     }
 
     /// Updates before a stage's first one, if the run got there.
-    pub fn stage_start(&self, stage: usize) -> Option<u64> {
+    pub(crate) fn stage_start(&self, stage: usize) -> Option<u64> {
         if stage == 0 {
             return Some(0);
         }
@@ -115,7 +115,7 @@ impl Run {
     }
 
     /// The last evaluation, if the run got to its last stage.
-    pub fn final_eval(&self) -> Option<&EvalLine> {
+    pub(crate) fn final_eval(&self) -> Option<&EvalLine> {
         self.metrics.evals.last().filter(|eval| eval.stage == self.last_stage())
     }
 
@@ -125,7 +125,7 @@ impl Run {
     }
 
     /// Whether the run ended with a test accuracy of at least [`SUCCESS`] on the last stage's task.
-    pub fn succeeded(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         !self.diverged()
             && self
                 .final_eval()
@@ -135,7 +135,7 @@ impl Run {
 
     /// Updates until an evaluation of the last stage first showed [`SUCCESS`], counted from that
     /// stage's start and from the run's.
-    pub fn steps_to_success(&self) -> Option<(u64, u64)> {
+    pub(crate) fn steps_to_success(&self) -> Option<(u64, u64)> {
         let last = self.last_stage();
         let start = self.stage_start(last)?;
         let mut evals = self.metrics.evals.iter().filter(|eval| eval.stage == last);

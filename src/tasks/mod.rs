@@ -5,7 +5,7 @@ pub mod language;
 pub mod modular_addition;
 
 /// The most token ids that one set of examples may hold, `n * seq_len`.
-pub const MAX_TOKENS: usize = 1 << 30;
+pub(crate) const MAX_TOKENS: usize = 1 << 30;
 
 /// Rows of token ids, each with one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

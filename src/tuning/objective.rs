@@ -122,7 +122,7 @@ impl<T: Element> Objective<T> {
     /// # Panics
     /// If the program was recorded with another number of gaps.
     #[track_caller]
-    pub fn set_gaps(&mut self, rows: &[u32], tokens: &[[u32; 2]], beta: f64) {
+    pub(crate) fn set_gaps(&mut self, rows: &[u32], tokens: &[[u32; 2]], beta: f64) {
         let (at, of, weight) = self.gaps.expect("recorded with gaps");
         self.program.set_ids(at, rows);
         self.program.set_ids(of, tokens.as_flattened());

@@ -105,7 +105,7 @@ pub struct Circuit<'a> {
 
 impl Circuit<'_> {
     /// Whether it is found before update `step`.
-    pub fn due(&self, step: usize) -> bool {
+    pub(crate) fn due(&self, step: usize) -> bool {
         self.every.map_or(step == 0, |every| step.is_multiple_of(every))
     }
 

@@ -86,7 +86,7 @@ impl Ends {
     ///
     /// # Panics
     /// If an index is too large.
-    pub fn numbered(graph: &Graph, numbers: &[usize]) -> Ends {
+    pub(crate) fn numbered(graph: &Graph, numbers: &[usize]) -> Ends {
         let mut ends = Ends::none(graph);
         let mut all: Vec<&mut bool> =
             ends.readers.iter_mut().flatten().chain(&mut ends.writers).collect();
@@ -165,7 +165,7 @@ impl Slices {
     ///
     /// # Panics
     /// If the graph is not one of such a model.
-    pub fn of_ends(graph: &Graph, config: &Config, ends: &Ends, extras: Extras) -> Slices {
+    pub(crate) fn of_ends(graph: &Graph, config: &Config, ends: &Ends, extras: Extras) -> Slices {
         let mut owned = Owned::new(config);
         for (group, readers) in graph.groups.iter().zip(&ends.readers) {
             let (w, bias, norm) = match group.part {
@@ -241,7 +241,7 @@ impl Slices {
     /// The parameters with trained slices, with the windows in which their gradient is needed:
     /// disjoint windows around the slices, or the whole parameter if its elements are scattered, if
     /// it is a vector, or if it cannot be `divided`.
-    pub fn by_parameter(
+    pub(crate) fn by_parameter(
         &self,
         shapes: &[[usize; 2]],
         divided: impl Fn(usize) -> bool,

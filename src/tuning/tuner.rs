@@ -261,7 +261,7 @@ impl<T: Element> Tuner<T> {
     }
 
     /// The norm of the gradient of the trained slices.
-    pub fn gradient_norm(&self) -> f64 {
+    pub(crate) fn gradient_norm(&self) -> f64 {
         let squares = |&x: &Var| -> f64 {
             let gradient = self.objective.program.grad(x);
             let of_leaf = || self.slices.iter().filter(|s| s.leaf == x);
@@ -319,7 +319,7 @@ impl<T: Element> Tuner<T> {
     ///
     /// # Panics
     /// If their number or sizes differ.
-    pub fn set_values(&mut self, values: &[Vec<T>]) {
+    pub(crate) fn set_values(&mut self, values: &[Vec<T>]) {
         assert_eq!(values.len(), self.leaves.len(), "parameters");
         for (&x, numbers) in self.leaves.iter().zip(values) {
             self.objective.program.set(x, numbers);

@@ -342,7 +342,7 @@ impl<T: Element> Way<T> {
 
 /// Nodes and weights of the Gauss-Legendre rule on [0, 1]: the roots of the Legendre polynomial
 /// `P_n` by Newton's method, and `w = 2 / ((1 - x^2) P_n'(x)^2)`, mapped from [-1, 1].
-pub fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
+pub(crate) fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
     // P_n and its derivative by the three-term recurrence.
     let legendre = |x: f64| {
         let (mut before, mut p) = (1.0, x);

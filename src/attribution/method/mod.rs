@@ -166,7 +166,7 @@ impl Method {
     }
 
     /// The default points of its steps.
-    pub fn default_rule(self) -> Quadrature {
+    pub(crate) fn default_rule(self) -> Quadrature {
         self.facts().rule
     }
 

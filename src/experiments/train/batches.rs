@@ -56,7 +56,7 @@ impl Batches {
     }
 
     /// Fills `batch` with the next row numbers.
-    pub fn next_into(&mut self, batch: &mut [u32]) {
+    pub(crate) fn next_into(&mut self, batch: &mut [u32]) {
         let mut filled = 0;
         while filled < batch.len() {
             if self.at == self.order.len() {

@@ -198,7 +198,7 @@ pub fn folder(run: &Path, step: u64) -> PathBuf {
 }
 
 /// The folder of the final weights.
-pub fn final_folder(run: &Path) -> PathBuf {
+pub(crate) fn final_folder(run: &Path) -> PathBuf {
     run.join("checkpoints").join("final")
 }
 

@@ -42,16 +42,16 @@ use std::path::PathBuf;
 use toml::Value;
 
 /// The most numbers one tensor of a run may hold.
-pub const MAX_ELEMENTS: usize = 1 << 30;
+pub(crate) const MAX_ELEMENTS: usize = 1 << 30;
 /// The widest layer: two of them multiplied, and the four-fold default of the MLP, still fit.
-pub const MAX_WIDTH: usize = 1 << 24;
+pub(crate) const MAX_WIDTH: usize = 1 << 24;
 /// The most steps of a stage, and the longest interval between two records: the whole numbers that
 /// every reader of a metrics file can hold exactly.
-pub const MAX_STEPS: u64 = 1 << 53;
+pub(crate) const MAX_STEPS: u64 = 1 << 53;
 /// The most pairs by which a circuit is judged.
-pub const MAX_PROBE: usize = 1 << 16;
+pub(crate) const MAX_PROBE: usize = 1 << 16;
 /// The most stages of a run.
-pub const MAX_STAGES: usize = 1 << 16;
+pub(crate) const MAX_STAGES: usize = 1 << 16;
 
 named! {
     /// The tasks there are.

@@ -60,7 +60,7 @@ impl<'a> LanguageTask<'a> {
     }
 
     /// Pairs of tokens that are to be equally likely, in a part: one for each row.
-    pub fn gaps(&self) -> usize {
+    pub(crate) fn gaps(&self) -> usize {
         if self.settings.beta > 0.0 { self.rows() } else { 0 }
     }
 

@@ -23,10 +23,10 @@ use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, c
 use crate::rng::Rng;
 
 /// The share of sentences that state the gender.
-pub const EXPLICIT: f64 = 0.3;
+pub(crate) const EXPLICIT: f64 = 0.3;
 
 /// The share of pronouns that agree with the stereotype, in pre-training and in tuning.
-pub const BIAS: (f64, f64) = (0.9, 0.5);
+pub(crate) const BIAS: (f64, f64) = (0.9, 0.5);
 
 /// Sentences: `X` is the person, `P` is he or she, `S` his or her, `A` an adjective, `B` a thing,
 /// `D` a day or nothing.

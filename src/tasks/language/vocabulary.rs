@@ -10,13 +10,13 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// The id of `<pad>`, which pads rows and never counts in a loss.
-pub const PAD: u32 = 0;
+pub(crate) const PAD: u32 = 0;
 
 /// The id of `<bos>`, the first token of every example.
-pub const BOS: u32 = 1;
+pub(crate) const BOS: u32 = 1;
 
 /// Numbers are residues of this modulus, and each is a word.
-pub const MODULUS: u32 = 31;
+pub(crate) const MODULUS: u32 = 31;
 
 const MARKS: &[&str] = &["<pad>", "<bos>", ".", ",", "?", ":", "#", "[none]"];
 

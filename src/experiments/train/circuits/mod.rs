@@ -75,7 +75,7 @@ use std::fs;
 use std::path::Path;
 
 /// The share of the metric that a circuit keeps.
-pub const FAITHFULNESS: f64 = 0.95;
+pub(crate) const FAITHFULNESS: f64 = 0.95;
 
 /// Pairs of a row and another one with another label; none if all labels are equal.
 fn pairs(data: &Dataset, n: usize, rng: &mut Rng) -> Vec<LabelledPair> {
