@@ -7,14 +7,12 @@ use edgegrad::experiments::{answer_of, median_seconds, peak_bytes};
 use edgegrad::plot::{Format, Line, exponent, growth};
 use edgegrad::{attribution::eap, nn::transformer::Config, nn::transformer::Model, prelude::*};
 
-/// Width, layers, pairs and tokens.
-type Size = [usize; 4];
 const ASKED: &str = r#""answer": 11, "distractor": 12"#;
 const HEAD: &str = "  edges    forward  EAP    EAP / forward  memory of EAP
                        ms     ms                   MB";
 
-/// Calls `then` with a model of this size, all pairs at a time.
-fn with_model<R>(size: Size, then: impl FnOnce(&Behaviour<'_, f32>) -> Result<R>) -> Result<R> {
+/// Calls `then` with a model of this width, layers, pairs and tokens, all pairs at a time.
+fn with<R>(size: [usize; 4], then: impl FnOnce(&Behaviour<'_, f32>) -> Result<R>) -> Result<R> {
     let ([d_model, layers, batch, time], vocab, vocab_out) = (size, 1000, 1000);
     let (d_head, d_mlp, gpt2) = (d_model.div_ceil(12), 4 * d_model, Config::gpt2_small());
     let config = Config { vocab, vocab_out, layers, d_model, d_head, d_mlp, ..gpt2 };
@@ -39,27 +37,32 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.len() == 4 {
         let size = std::array::from_fn(|i| arguments[i].parse().expect("a part of a size"));
-        let peak = with_model(size, |b| peak_bytes(|| eap::scores(b, &mut |_| {}).map(drop)))?;
-        return Ok(peak.into_iter().for_each(|bytes| println!("{bytes}")));
+        let peak = with(size, |b| peak_bytes(|| eap::scores(b, &mut |_| {}).map(drop)))?;
+        peak.into_iter().for_each(|bytes| println!("{bytes}"));
+        return Ok(());
     }
     let (d, scale) = if arguments.contains(&"--small".into()) { (48, 16) } else { (768, 1) };
-    let series: [(&str, &[usize], &dyn Fn(usize) -> Size); 3] = [
-        ("tokens", &[64, 128, 256, 512, 1024].map(|n| n / scale), &|n| [d, 12, 1, n]),
-        ("pairs", &[1, 2, 4, 8, 16], &|n| [d, 12, n, 64]),
-        ("layers", &[3, 6, 12, 24], &|n| [d, n, 1, 64]),
+    // 0 stands for what grows.
+    let series = [
+        ("tokens", [64, 128, 256, 512, 1024].map(|n| n / scale).to_vec(), [d, 12, 1, 0]),
+        ("pairs", vec![1, 2, 4, 8, 16], [d, 12, 0, 64]),
+        ("layers", vec![3, 6, 12, 24], [d, 0, 1, 64]),
     ];
     let mut panels: Vec<(String, Vec<Line>)> = vec![];
     for (name, sizes, of) in series {
         println!("{name:>8}{HEAD}");
         let mut lines = ["forward, ms", "EAP, ms", "memory, MB"].map(|l| (l.to_string(), vec![]));
-        for (n, size) in sizes.iter().map(|&n| (n, of(n))) {
-            let (edges, f, e) = with_model(size, |b| {
+        for n in sizes {
+            let size = of.map(|part| if part == 0 { n } else { part });
+            let (edges, f, e) = with(size, |b| {
                 let mut f = 0.0;
-                b.batches(None, |probe, pairs| Ok(f = median_seconds(|| probe.run_clean(pairs))))?;
+                b.batches(None, |probe, pairs| {
+                    f = median_seconds(|| probe.run_clean(pairs));
+                    Ok(())
+                })?;
                 let e = median_seconds(|| drop(eap::scores(b, &mut |_| {})));
                 Ok((b.graph.edges(), f * 1e3, e * 1e3))
             })?;
-            // In a process of its own: what this one has freed would count or not by chance.
             let mb = answer_of(size.map(|n| n.to_string())).map(|bytes| bytes / 1e6);
             let (ratio, memory) = (e / f, mb.map_or("?".into(), |mb| format!("{mb:.1}")));
             println!("{n:>8} {edges:>6} {f:>10.1} {e:>6.0} {ratio:>14.1} {memory:>14}");
