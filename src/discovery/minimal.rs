@@ -2,9 +2,9 @@
 //!
 //! A circuit *holds* if it changes the metric of no pair by more than `tol`:
 //! `|M[p](circuit) - M[p](all edges)| <= tol` for every pair `p`. Sizes are tried from 0 upwards,
-//! and of Sizes are tried from 0 upwards, and of each size every set of the candidate edges that is
-//! not known to be equivalent to a smaller one. So the first one found is smallest, and nothing is
-//! assumed about the metric: adding edges may make a circuit worse.
+//! and of each size every set of the candidate edges that is not known to be equivalent to a
+//! smaller one. So the first one found is smallest, and nothing is assumed about the metric: adding
+//! edges may make a circuit worse.
 //!
 //! # Which sets are skipped
 //!
@@ -38,13 +38,11 @@
 //! Before the walk, edges are removed one at a time as long as the circuit holds, each time the one
 //! that changes the metric least. That gives a circuit if the time runs out, and an upper bound for
 //! the search.
-//! changes the metric least. That gives a circuit for when the time runs out, and the size that the
-//! search has to stay below.
 
 use super::connect::Flow;
 use crate::attribution::Progress;
 use crate::error::{Error, Result};
-use crate::formats::pairs::Pair;
+use crate::formats::pairs::{Pair, Pairs};
 use crate::graph::Graph;
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::subsets::Sets;
@@ -109,12 +107,67 @@ pub fn minimal<T: Element>(
     options: &MinimalOptions,
     progress: &mut Progress<'_>,
 ) -> Result<Minimal> {
-    let end = options.time.map(|time| Instant::now() + time);
-    let mut candidates: Vec<usize> = match &options.candidates {
-        Some(list) => list.clone(),
-        None => (0..b.graph.edges()).collect(),
+    let deadline = Deadline::after(options.time);
+    let edges = b.graph.edges();
+    let candidates = candidates_from_last(options, edges)?;
+    let mut trial = Trial::new(b, &candidates, options.tol)?;
+    trial.check_clean(&b.pairs)?;
+    let walk = Walk::new(&b.graph, &candidates, b.baseline == Baseline::Resample);
+
+    let mut best = trial.prune(&walk, deadline);
+    trial.look_first(b)?;
+    let limit = best.map_or(candidates.len() + 1, |(set, _)| set.count_ones() as usize);
+    let (mut lower, mut proven) = (0, true);
+    while lower < limit {
+        match trial.try_size(lower, &walk, deadline) {
+            Outcome::Holds(set) => {
+                best = Some(set);
+                break;
+            }
+            Outcome::OutOfTime => {
+                proven = false;
+                break;
+            }
+            Outcome::Refuted => lower += 1,
+        }
+        progress(lower as f64 / limit as f64);
+        if lower < limit && deadline.passed() {
+            proven = false;
+            break;
+        }
+    }
+    let kept = |set: u64| {
+        let mut kept = vec![false; edges];
+        let members = candidates.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+        members.for_each(|(_, &e)| kept[e] = true);
+        kept
     };
-    // From the logits back.
+    Ok(Minimal {
+        circuit: best.map(|(set, _)| kept(set)),
+        proven,
+        lower,
+        change: best.map(|(_, change)| change),
+        tried: trial.tried,
+    })
+}
+
+/// When the search must end, if it must.
+#[derive(Clone, Copy)]
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    fn after(time: Option<Duration>) -> Deadline {
+        Deadline(time.map(|time| Instant::now() + time))
+    }
+
+    fn passed(self) -> bool {
+        self.0.is_some_and(|end| Instant::now() >= end)
+    }
+}
+
+/// The candidates of `options` without repetitions, from the logits back.
+fn candidates_from_last(options: &MinimalOptions, edges: usize) -> Result<Vec<usize>> {
+    let mut candidates = options.candidates.clone().unwrap_or_else(|| (0..edges).collect());
     candidates.sort_unstable_by(|a, b| b.cmp(a));
     candidates.dedup();
     let fail = |message: String, help| Err(Error::input("minimal", message, help));
@@ -122,90 +175,21 @@ pub fn minimal<T: Element>(
         let message = format!("{} candidate edges, {MOST} are the most", candidates.len());
         return fail(message, "choose those that matter most, such as with --candidates 24");
     }
-    if let Some(&e) = candidates.first().filter(|&&e| e >= b.graph.edges()) {
-        let message = format!("edge {e} of a graph of {}", b.graph.edges());
+    if let Some(&e) = candidates.first().filter(|&&e| e >= edges) {
+        let message = format!("edge {e} of a graph of {edges}");
         return fail(message, "edges are numbered from 0");
     }
-    let all: Vec<&Pair> = b.pairs.iter().collect();
-    let mut trial = Trial::new(b, &candidates, options.tol)?;
-    if let Some(i) = trial.clean.iter().position(|x| !x.is_finite()) {
-        let message = format!("the metric of the clean run is {}", trial.clean[i]);
-        let help = "the model's numbers are too large or broken; try --dtype f64";
-        return Err(Error::failed(b.pairs.place_of(all[i]), message, help));
-    }
-    let walk = Walk::new(&b.graph, &candidates, b.baseline == Baseline::Resample);
-    let late = || end.is_some_and(|end| Instant::now() >= end);
+    Ok(candidates)
+}
 
-    // An upper bound, by removing one edge after the other.
-    let whole = u64::MAX.checked_shr((MOST - candidates.len()) as u32).unwrap_or(0);
-    let mut best = None;
-    let mut next = vec![walk.connected(whole)];
-    while let Some((set, change)) = trial.best(&next) {
-        best = Some((set, change));
-        if late() {
-            break;
-        }
-        next = (0..candidates.len())
-            .filter(|i| set >> i & 1 == 1)
-            .map(|i| walk.connected(set & !(1 << i)))
-            .collect();
-    }
-
-    // The smallest, by refuting all smaller ones.
-    trial.look_first(b)?;
-    // The clock is read between chunks of as many sets as are computed at once.
-    let chunk = trial.at_once();
-    let size = |best: Option<(u64, f64)>| best.map(|(set, _)| set.count_ones() as usize);
-    let limit = size(best).unwrap_or(candidates.len() + 1);
-    let (mut lower, mut stopped) = (0, false);
-    while lower < limit {
-        let mut sets = Vec::with_capacity(chunk);
-        let mut found = None;
-        let mut try_all = |sets: &mut Vec<u64>| {
-            found = trial.first(sets);
-            sets.clear();
-            stopped = found.is_none() && late();
-            match found.is_some() || stopped {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        };
-        let walked = walk.sets(lower, &mut |set| {
-            sets.push(set);
-            if sets.len() < chunk { ControlFlow::Continue(()) } else { try_all(&mut sets) }
-        });
-        if walked.is_continue() && !sets.is_empty() {
-            // If this is the last chunk, a time limit that passes after it does not matter.
-            _ = try_all(&mut sets);
-            stopped = false;
-        }
-        if found.is_some() {
-            best = found;
-            break;
-        }
-        if stopped {
-            break;
-        }
-        lower += 1;
-        progress(lower as f64 / limit as f64);
-        if lower < limit && late() {
-            stopped = true;
-            break;
-        }
-    }
-    let kept = |set: u64| {
-        let mut kept = vec![false; b.graph.edges()];
-        let members = candidates.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
-        members.for_each(|(_, &e)| kept[e] = true);
-        kept
-    };
-    Ok(Minimal {
-        circuit: best.map(|(set, _)| kept(set)),
-        proven: !stopped,
-        lower,
-        change: best.map(|(_, change)| change),
-        tried: trial.tried,
-    })
+/// What trying all sets of one size came to.
+enum Outcome {
+    /// The first set that holds, with its change.
+    Holds((u64, f64)),
+    /// No set of this size holds.
+    Refuted,
+    /// The time ran out before all were tried.
+    OutOfTime,
 }
 
 /// Tries sets of candidates.
@@ -232,6 +216,66 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
         candidates.iter().enumerate().for_each(|(i, &e)| place[e] = Some(i));
         let refuted = vec![0; pairs.len()];
         Ok(Trial { sets, first: None, place, clean, refuted, tol, tried: 0 })
+    }
+
+    /// That the metric of every pair is finite with every edge.
+    fn check_clean(&self, pairs: &Pairs) -> Result<()> {
+        let Some(i) = self.clean.iter().position(|x| !x.is_finite()) else {
+            return Ok(());
+        };
+        let message = format!("the metric of the clean run is {}", self.clean[i]);
+        let help = "the model's numbers are too large or broken; try --dtype f64";
+        Err(Error::failed(pairs.place_of(&pairs[i]), message, help))
+    }
+
+    /// Removes edges from all candidates, each time the one that changes the metric least, as long
+    /// as the circuit holds; the last set that holds, with its change. `None` if not even all
+    /// candidates hold.
+    fn prune(&mut self, walk: &Walk, deadline: Deadline) -> Option<(u64, f64)> {
+        let candidates = walk.source.len();
+        let whole = u64::MAX.checked_shr((MOST - candidates) as u32).unwrap_or(0);
+        let mut best = None;
+        let mut next = vec![walk.connected(whole)];
+        while let Some((set, change)) = self.best(&next) {
+            best = Some((set, change));
+            if deadline.passed() {
+                break;
+            }
+            next = (0..candidates)
+                .filter(|i| set >> i & 1 == 1)
+                .map(|i| walk.connected(set & !(1 << i)))
+                .collect();
+        }
+        best
+    }
+
+    /// Tries the sets of `size` candidates until one holds. The clock is read between chunks of as
+    /// many sets as are computed at once.
+    fn try_size(&mut self, size: usize, walk: &Walk, deadline: Deadline) -> Outcome {
+        let chunk = self.at_once();
+        let mut sets = Vec::with_capacity(chunk);
+        let mut found = None;
+        let walked = walk.sets(size, &mut |set| {
+            sets.push(set);
+            if sets.len() < chunk {
+                return ControlFlow::Continue(());
+            }
+            found = self.first(&sets);
+            sets.clear();
+            match found.is_some() || deadline.passed() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        if walked.is_continue() && !sets.is_empty() {
+            // The last chunk: a time limit that passes after it does not matter.
+            found = self.first(&sets);
+        }
+        match found {
+            Some(set) => Outcome::Holds(set),
+            None if walked.is_break() => Outcome::OutOfTime,
+            None => Outcome::Refuted,
+        }
     }
 
     /// From now on tries sets first on the pairs that have refuted most sets so far.

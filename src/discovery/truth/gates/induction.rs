@@ -16,6 +16,8 @@ use crate::rng::Rng;
 
 /// Letters; one more token begins each sequence.
 const LETTERS: usize = 6;
+/// The letters and `begin`.
+const VOCAB: usize = LETTERS + 1;
 /// The first token of a sequence.
 const BEGIN: usize = LETTERS;
 /// `begin`, five letters, and the one that is asked for.
@@ -37,17 +39,17 @@ fn sequence(rng: &mut Rng) -> (Vec<usize>, usize) {
     (tokens, next)
 }
 
-pub(super) fn gate(rng: &mut Rng) -> Gate {
-    let vocab = LETTERS + 1;
-    let tokens = 0..vocab;
+/// The two heads of the circuit, and beside each a head that copies tokens to idle channels.
+fn weights() -> Weights {
+    let tokens = 0..VOCAB;
     let positions = tokens.end..tokens.end + LENGTH;
-    let previous = positions.end..positions.end + vocab;
-    let answer = previous.end..previous.end + vocab;
-    let idle = answer.end..answer.end + vocab;
+    let previous = positions.end..positions.end + VOCAB;
+    let answer = previous.end..previous.end + VOCAB;
+    let idle = answer.end..answer.end + VOCAB;
     // Tokens and positions are both this many.
-    let channels = 0..vocab.max(LENGTH);
+    let channels = 0..VOCAB.max(LENGTH);
     let mut w = Weights::zeros(Sizes {
-        vocab: (vocab, vocab),
+        vocab: (VOCAB, VOCAB),
         context: (LENGTH, true),
         layers: 2,
         heads: 2,
@@ -60,24 +62,28 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
     let before = &mut w.attention[0][0];
     before.q.join(positions.clone(), 0..LENGTH, HARD);
     before.k.join(positions.start..positions.end - 1, 1..LENGTH, 1.0);
-    before.v.join(tokens.clone(), 0..vocab, 1.0);
-    before.o.join(0..vocab, previous.clone(), 1.0);
+    before.v.join(tokens.clone(), 0..VOCAB, 1.0);
+    before.o.join(0..VOCAB, previous.clone(), 1.0);
 
     let induction = &mut w.attention[1][0];
-    induction.q.join(tokens.clone(), 0..vocab, SHARP);
-    induction.k.join(previous, 0..vocab, 1.0);
-    induction.v.join(tokens.clone(), 0..vocab, 1.0);
-    induction.o.join(0..vocab, answer.clone(), 1.0);
+    induction.q.join(tokens.clone(), 0..VOCAB, SHARP);
+    induction.k.join(previous, 0..VOCAB, 1.0);
+    induction.v.join(tokens.clone(), 0..VOCAB, 1.0);
+    induction.o.join(0..VOCAB, answer.clone(), 1.0);
 
     for layer in &mut w.attention {
         let copy = &mut layer[1];
         copy.q.join(positions.clone(), 0..LENGTH, HARD);
         copy.k.join(positions.clone(), 0..LENGTH, 1.0);
-        copy.v.join(tokens.clone(), 0..vocab, 1.0);
-        copy.o.join(0..vocab, idle.clone(), 1.0);
+        copy.v.join(tokens.clone(), 0..VOCAB, 1.0);
+        copy.o.join(0..VOCAB, idle.clone(), 1.0);
     }
-    w.w_u.join(answer, 0..vocab, 1.0);
+    w.w_u.join(answer, 0..VOCAB, 1.0);
+    w
+}
 
+/// Pairs of sequences with different answers.
+fn pairs(rng: &mut Rng) -> Vec<GatePair> {
     let mut pairs = vec![];
     while pairs.len() < PAIRS {
         let ((clean, answer), (corrupted, distractor)) = (sequence(rng), sequence(rng));
@@ -85,10 +91,14 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
             pairs.push(GatePair { clean, corrupted, answer, distractor });
         }
     }
+    pairs
+}
+
+pub(super) fn gate(rng: &mut Rng) -> Gate {
     let mut names: Vec<String> = ('a'..).take(LETTERS).map(String::from).collect();
     names.push("begin".into());
     Gate {
-        weights: w,
+        weights: weights(),
         description: "Says what followed the last token before: a0.h0 writes the token before each \
                       position, a1.h0 looks from the last token for the position whose token \
                       before is the same. Every true edge is needed, so that removing it alone \
@@ -96,7 +106,7 @@ pub(super) fn gate(rng: &mut Rng) -> Gate {
                       too. a0.h1 and a1.h1 write to channels that nobody reads.",
         vocab: names.clone(),
         labels: names,
-        pairs,
+        pairs: pairs(rng),
         truth: &[
             "input->a0.h0<v>",
             "a0.h0->a1.h0<k>",
