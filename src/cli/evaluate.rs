@@ -126,28 +126,49 @@ impl Evaluate {
         kept: &[bool],
         report: &mut Map<String, Value>,
     ) -> Result<()> {
-        let all = kept.len();
-        let members: Vec<usize> = (0..all).filter(|&e| kept[e]).collect();
         warn_disconnected(&Flow::new(&b.graph), kept);
-        // The circuit, what it leaves out, the circuit without each of its edges, random ones.
-        let one_less = if members.len() <= FEW || self.minimality { members.len() } else { 0 };
+        let runs = self.runs(b, kept)?;
+        self.faithfulness(b, extremes, span, &runs, report);
+        minimality(b, &runs, report);
+        if !runs.random.is_empty() {
+            against_random(span, &runs, report);
+        }
+        Ok(())
+    }
+
+    /// Runs the circuit `kept` and those it is compared with.
+    fn runs<T: Element>(&self, b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Runs> {
+        let members: Vec<usize> = (0..kept.len()).filter(|&e| kept[e]).collect();
+        let ablated = if members.len() <= FEW || self.minimality { &members[..] } else { &[] };
         let without = |&e: &usize| {
             let mut less = kept.to_vec();
             less[e] = false;
             less
         };
         let mut circuits = vec![kept.to_vec(), kept.iter().map(|kept| !kept).collect()];
-        circuits.extend(members[..one_less].iter().map(without));
+        circuits.extend(ablated.iter().map(without));
         circuits.extend(controls::random_circuits(&b.graph, kept, self.null as usize, self.seed));
         let (shown, mut progress) = bar("evaluate");
-        let values = running::circuits(b, &circuits, &mut progress)?;
+        let mut values = running::circuits(b, &circuits, &mut progress)?.into_iter();
         shown.finish_and_clear();
-        let (circuit, complement) = (&values[0], &values[1]);
-        let (less, random) = values[2..].split_at(one_less);
-        let mean = |values: &[f64]| values.iter().sum::<f64>() * b.weight();
+        let mut next = || values.next().expect("values of each circuit");
+        let (circuit, complement) = (next(), next());
+        let one_less = values.by_ref().take(ablated.len()).collect();
+        Ok(Runs { members, circuit, complement, one_less, random: values.collect() })
+    }
+
+    /// The metric and faithfulness of the circuit, its complement, all edges and none.
+    fn faithfulness<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        extremes: &Extremes,
+        span: &Span,
+        runs: &Runs,
+        report: &mut Map<String, Value>,
+    ) {
+        let Runs { members, circuit, complement, .. } = runs;
         let f = span.faithfulness(circuit);
         let interval = span.interval(circuit, self.seed);
-
         println!(
             "\n{:<22} {:>10} {:>14} {:>13}",
             "",
@@ -156,9 +177,10 @@ impl Evaluate {
             "faithfulness"
         );
         let line = |name: &str, edges: usize, values: &[f64]| {
-            let f = span.faithfulness(values);
-            println!("{name:<22} {edges:>10} {:>14.6} {f:>13.4}", mean(values));
+            let (mean, f) = (mean(b, values), span.faithfulness(values));
+            println!("{name:<22} {edges:>10} {mean:>14.6} {f:>13.4}");
         };
+        let all = b.graph.edges();
         line("model", all, &span.clean);
         line("circuit", members.len(), circuit);
         line("complement", all - members.len(), complement);
@@ -166,59 +188,20 @@ impl Evaluate {
         if let Some([low, high]) = interval {
             println!("faithfulness {f:.4}, 95 % interval over pairs [{low:.4}, {high:.4}]");
         }
-        let pairs = |values: &[f64]| Value::from(values.to_vec());
         report.insert(
             "per_pair".into(),
             json!({
-                "clean": pairs(&extremes.clean),
-                "corrupted": pairs(&extremes.corrupted),
-                "circuit": pairs(circuit),
-                "complement": pairs(complement),
-                "nothing": pairs(&span.nothing),
+                "clean": extremes.clean,
+                "corrupted": extremes.corrupted,
+                "circuit": circuit,
+                "complement": complement,
+                "nothing": span.nothing,
             }),
         );
         report.insert("edges".into(), members.len().into());
         report.insert("faithfulness".into(), f.into());
         report.insert("faithfulness_interval".into(), json!(interval));
         report.insert("complement_faithfulness".into(), span.faithfulness(complement).into());
-
-        if one_less < members.len() {
-            println!(
-                "minimality: {} edges would be a run each; ask with --minimality",
-                members.len()
-            );
-        } else if !members.is_empty() {
-            let name = |e: usize| b.graph.edge(e).to_string();
-            let mut drops: Vec<(usize, f64)> = members
-                .iter()
-                .zip(less)
-                .map(|(&e, values)| (e, mean(circuit) - mean(values)))
-                .collect();
-            let in_file: Map<String, Value> =
-                drops.iter().map(|&(e, drop)| (name(e), drop.into())).collect();
-            report.insert("minimality".into(), Value::Object(in_file));
-            drops.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()).then(a.0.cmp(&b.0)));
-            println!("\n{:<32} {:>14}", "edges of least effect", "metric falls by");
-            for &(e, drop) in drops.iter().take(5) {
-                println!("{:<32} {drop:>14.6}", name(e));
-            }
-        }
-        if !random.is_empty() {
-            let of_random: Vec<f64> = random.iter().map(|r| span.faithfulness(r)).collect();
-            let p = controls::p_value(f, &of_random);
-            let mut sorted = of_random.clone();
-            sorted.sort_by(f64::total_cmp);
-            let median = stats::median(&sorted).expect("circuits were drawn");
-            println!(
-                "\n{} random circuits with as many edges of each type: faithfulness \
-                 {:.4} to {:.4}, median {median:.4}; p = {p:.4}",
-                sorted.len(),
-                sorted[0],
-                sorted[sorted.len() - 1],
-            );
-            report.insert("null".into(), json!({ "faithfulness": of_random, "p": p }));
-        }
-        Ok(())
     }
 
     /// The curves of scores.
@@ -269,6 +252,65 @@ impl Evaluate {
         );
         Ok(())
     }
+}
+
+/// The metric of each pair under a circuit and those it is compared with, `[pairs]` each.
+struct Runs {
+    /// The edges of the circuit, rising.
+    members: Vec<usize>,
+    circuit: Vec<f64>,
+    /// With all other edges.
+    complement: Vec<f64>,
+    /// `[members]`, without each edge of the circuit; empty if these are not asked for.
+    one_less: Vec<Vec<f64>>,
+    /// Of random circuits matched by edge type.
+    random: Vec<Vec<f64>>,
+}
+
+/// The mean over pairs.
+fn mean<T: Element>(b: &Behaviour<'_, T>, values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() * b.weight()
+}
+
+/// By how much the metric falls without each edge of the circuit.
+fn minimality<T: Element>(b: &Behaviour<'_, T>, runs: &Runs, report: &mut Map<String, Value>) {
+    let members = &runs.members;
+    if runs.one_less.len() < members.len() {
+        println!("minimality: {} edges would be a run each; ask with --minimality", members.len());
+        return;
+    }
+    if members.is_empty() {
+        return;
+    }
+    let name = |e: usize| b.graph.edge(e).to_string();
+    let whole = mean(b, &runs.circuit);
+    let falls = runs.one_less.iter().map(|values| whole - mean(b, values));
+    let mut drops: Vec<(usize, f64)> = members.iter().copied().zip(falls).collect();
+    let in_file: Map<String, Value> =
+        drops.iter().map(|&(e, drop)| (name(e), drop.into())).collect();
+    report.insert("minimality".into(), Value::Object(in_file));
+    drops.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()).then(a.0.cmp(&b.0)));
+    println!("\n{:<32} {:>14}", "edges of least effect", "metric falls by");
+    for &(e, drop) in drops.iter().take(5) {
+        println!("{:<32} {drop:>14.6}", name(e));
+    }
+}
+
+/// The circuit's faithfulness against that of random circuits, of which there are some.
+fn against_random(span: &Span, runs: &Runs, report: &mut Map<String, Value>) {
+    let of_random: Vec<f64> = runs.random.iter().map(|r| span.faithfulness(r)).collect();
+    let p = controls::p_value(span.faithfulness(&runs.circuit), &of_random);
+    let mut sorted = of_random.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median = stats::median(&sorted).expect("circuits were drawn");
+    println!(
+        "\n{} random circuits with as many edges of each type: faithfulness \
+         {:.4} to {:.4}, median {median:.4}; p = {p:.4}",
+        sorted.len(),
+        sorted[0],
+        sorted[sorted.len() - 1],
+    );
+    report.insert("null".into(), json!({ "faithfulness": of_random, "p": p }));
 }
 
 /// A circuit against the true one: prints a line, returns the entries of the file.

@@ -9,6 +9,7 @@ use edgegrad::error::{Error, Result};
 use edgegrad::formats;
 use edgegrad::formats::interactions::{Interaction, Row};
 use edgegrad::named::Named;
+use edgegrad::patching::behaviour::Behaviour;
 use std::path::PathBuf;
 
 /// Find pairs of edges that are redundant (either suffices) or joint (both are needed)
@@ -56,68 +57,16 @@ impl Interactions {
         let (model, pairs) = self.asked.read::<f64>()?;
         let b = self.asked.behaviour(&model, &pairs)?;
         self.asked.headline(&b)?;
-        let edges = b.graph.edges();
-        let first = eap::scores(&b, &mut |_| {})?.values;
-        // On small graphs ablation is cheap, and sees what is flat at the clean run.
-        let sizes = if edges <= SMALL { exact::scores(&b, &mut |_| {})?.values } else { first };
-        let mut order: Vec<usize> = (0..edges).collect();
-        order.sort_by(|&i, &j| sizes[j].abs().total_cmp(&sizes[i].abs()).then(i.cmp(&j)));
-        let unasked = if edges <= SMALL { edges } else { 20 };
-        let mut rows = order.clone();
-        rows.truncate(self.rows_of.map_or(unasked, |n| n as usize));
-        rows.sort_unstable();
-
+        let rows = self.rows(&b)?;
         let (shown, mut progress) = bar("second derivatives");
         let matrix = hessian(&b, &rows, &mut progress)?;
         shown.finish_and_clear();
-        let mut couples: Vec<(usize, usize, f64)> = vec![];
-        for (&i, row) in rows.iter().zip(&matrix) {
-            let others = row.iter().enumerate();
-            let once =
-                others.filter(|&(j, _)| j != i && (j > i || rows.binary_search(&j).is_err()));
-            couples.extend(once.map(|(j, &h)| (i.min(j), i.max(j), h)));
-        }
-        couples.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()).then((a.0, a.1).cmp(&(b.0, b.1))));
+        let mut couples = couples(&rows, &matrix);
         couples.truncate(self.patches as usize);
-
-        let (shown, mut progress) = bar("patches");
-        let list: Vec<(usize, usize)> = couples.iter().map(|&(i, j, _)| (i, j)).collect();
-        let found = patched(&b, &list, &mut progress)?;
-        shown.finish_and_clear();
+        let interactions = self.patch(&b, &couples)?;
+        self.print(&interactions);
 
         let name = |e: usize| b.graph.edge(e).to_string();
-        let wide = list.iter().flat_map(|&(i, j)| [i, j]).map(|e| name(e).len()).max().unwrap_or(4);
-        println!(
-            "\n{:wide$}  {:wide$}  d2M/dmi dmj  interaction  without i  without j  without both",
-            "edge i", "edge j"
-        );
-        for (p, (_, _, h)) in found.iter().zip(&couples) {
-            println!(
-                "{:wide$}  {:wide$}  {h:>11.5}  {:>11.5}  {:>9.5}  {:>9.5}  {:>12.5}  {}",
-                name(p.i),
-                name(p.j),
-                p.interaction(),
-                p.without_i,
-                p.without_j,
-                p.without_both,
-                p.relation(self.threshold).name(),
-            );
-        }
-        println!(
-            "\njoint: both are needed; redundant: either suffices; \
-             at an interaction of at least {} of the largest effect",
-            self.threshold
-        );
-        let pair = |(p, &(_, _, h)): (&Patched, &(usize, usize, f64))| Interaction {
-            i: name(p.i),
-            j: name(p.j),
-            second_derivative: h,
-            interaction: p.interaction(),
-            without_i: p.without_i,
-            without_j: p.without_j,
-            without_both: p.without_both,
-            relation: p.relation(self.threshold).name().into(),
-        };
         let meta = [
             ("metric", self.asked.metric.name().into()),
             ("baseline", self.asked.baseline.name().into()),
@@ -128,13 +77,100 @@ impl Interactions {
         ];
         let file = formats::interactions::Interactions {
             meta: meta.map(|(key, value)| (key.into(), value)).into_iter().collect(),
-            pairs: found.iter().zip(&couples).map(pair).collect(),
+            pairs: interactions,
             rows: rows.iter().map(|&e| name(e)).collect(),
-            columns: (0..edges).map(name).collect(),
+            columns: (0..b.graph.edges()).map(name).collect(),
             second_derivatives: matrix.into_iter().map(Row).collect(),
         };
         file.write(&self.out)?;
         println!("interactions: {}", self.out.display());
         Ok(())
     }
+
+    /// The edges whose rows are computed, rising: those with the largest scores.
+    fn rows(&self, b: &Behaviour<'_, f64>) -> Result<Vec<usize>> {
+        let edges = b.graph.edges();
+        let first = eap::scores(b, &mut |_| {})?.values;
+        // On small graphs ablation is cheap, and sees what is flat at the clean run.
+        let sizes = if edges <= SMALL { exact::scores(b, &mut |_| {})?.values } else { first };
+        let mut rows: Vec<usize> = (0..edges).collect();
+        rows.sort_by(|&i, &j| sizes[j].abs().total_cmp(&sizes[i].abs()).then(i.cmp(&j)));
+        let unasked = if edges <= SMALL { edges } else { 20 };
+        rows.truncate(self.rows_of.map_or(unasked, |n| n as usize));
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// Ablates the edges of each couple, one, the other and both.
+    fn patch(&self, b: &Behaviour<'_, f64>, couples: &[Couple]) -> Result<Vec<Interaction>> {
+        let (shown, mut progress) = bar("patches");
+        let list: Vec<(usize, usize)> = couples.iter().map(|couple| (couple.i, couple.j)).collect();
+        let found = patched(b, &list, &mut progress)?;
+        shown.finish_and_clear();
+        let name = |e: usize| b.graph.edge(e).to_string();
+        let interaction = |(p, couple): (&Patched, &Couple)| Interaction {
+            i: name(p.i),
+            j: name(p.j),
+            second_derivative: couple.second_derivative,
+            interaction: p.interaction(),
+            without_i: p.without_i,
+            without_j: p.without_j,
+            without_both: p.without_both,
+            relation: p.relation(self.threshold).name().into(),
+        };
+        Ok(found.iter().zip(couples).map(interaction).collect())
+    }
+
+    fn print(&self, interactions: &[Interaction]) {
+        let wide = interactions.iter().flat_map(|p| [p.i.len(), p.j.len()]).max().unwrap_or(4);
+        println!(
+            "\n{:wide$}  {:wide$}  d2M/dmi dmj  interaction  without i  without j  without both",
+            "edge i", "edge j"
+        );
+        for p in interactions {
+            println!(
+                "{:wide$}  {:wide$}  {:>11.5}  {:>11.5}  {:>9.5}  {:>9.5}  {:>12.5}  {}",
+                p.i,
+                p.j,
+                p.second_derivative,
+                p.interaction,
+                p.without_i,
+                p.without_j,
+                p.without_both,
+                p.relation,
+            );
+        }
+        println!(
+            "\njoint: both are needed; redundant: either suffices; \
+             at an interaction of at least {} of the largest effect",
+            self.threshold
+        );
+    }
+}
+
+/// Two edges, the first before the second, and the metric's second derivative by their masks.
+struct Couple {
+    i: usize,
+    j: usize,
+    second_derivative: f64,
+}
+
+/// Every couple with an edge of `rows`, once, the largest second derivative first; `matrix` is
+/// `[rows][E]`.
+fn couples(rows: &[usize], matrix: &[Vec<f64>]) -> Vec<Couple> {
+    let mut couples = vec![];
+    for (&i, row) in rows.iter().zip(matrix) {
+        let others = row.iter().enumerate();
+        let once = others.filter(|&(j, _)| j != i && (j > i || rows.binary_search(&j).is_err()));
+        couples.extend(once.map(|(j, &second_derivative)| Couple {
+            i: i.min(j),
+            j: i.max(j),
+            second_derivative,
+        }));
+    }
+    couples.sort_by(|a, b| {
+        let sizes = b.second_derivative.abs().total_cmp(&a.second_derivative.abs());
+        sizes.then((a.i, a.j).cmp(&(b.i, b.j)))
+    });
+    couples
 }

@@ -198,60 +198,14 @@ impl Truth {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
-        let mut cases = vec![];
-        for dir in &self.cases {
-            for folder in case::folders(dir)? {
-                cases.push(Case::<T>::read(&folder)?);
-            }
+        let cases = self.read_cases::<T>()?;
+        let methods = self.distinct_methods();
+        let rows = self.judge_all(&cases, &methods);
+        if let Some(e) = failure_of_all(&rows) {
+            return Err(e);
         }
-        let wide = cases.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).max(5);
-        println!(
-            "{:wide$}  edges  true  {:18}  {:10}   AUROC     MIB      F1   seconds",
-            "model", "method", "metric"
-        );
-        let mut methods: Vec<Finder> = vec![];
-        for &finder in &self.methods {
-            if !methods.contains(&finder) {
-                methods.push(finder);
-            }
-        }
-        let mut rows = vec![];
-        for case in &cases {
-            for &finder in &methods {
-                let row = self.judge(case, finder);
-                print(&row, wide);
-                rows.push(row);
-            }
-        }
-        let judged = |row: &&Row| matches!(row.end, End::Judged(_));
-        if !rows.iter().any(|row| judged(&row) && row.metric.is_some()) {
-            // Nothing but controls: the first failure stands for all.
-            let failed = rows.iter().find_map(|row| match &row.end {
-                End::Failed(e) => Some(e.clone().within(&row.case)),
-                _ => None,
-            });
-            if let Some(e) = failed {
-                return Err(e);
-            }
-        }
-        let all: Vec<Summary> = methods.iter().map(|&f| summary(f, &rows)).collect();
-        println!(
-            "\n{:18}  models  mean AUROC  mean MIB  mean F1   found  seconds in all",
-            "method"
-        );
-        for s in &all {
-            println!(
-                "{:18}  {:>6}  {:>10}  {:>8}  {:>7}  {:>6}  {:>14.2}",
-                s.finder.name(),
-                s.cases,
-                number(s.auroc),
-                number(s.mib),
-                number(s.f1),
-                s.found,
-                s.seconds
-            );
-        }
-        println!("found: on how many models the edges of largest score are the true ones");
+        let summaries: Vec<Summary> = methods.iter().map(|&f| summary(f, &rows)).collect();
+        print_summaries(&summaries);
         if let Some(out) = &self.out {
             let file = json!({
                 "meta": {
@@ -259,12 +213,51 @@ impl Truth {
                     "tolerance": TOLERANCE, "version": env!("CARGO_PKG_VERSION"),
                 },
                 "rows": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
-                "methods": all.iter().map(Summary::to_json).collect::<Vec<_>>(),
+                "methods": summaries.iter().map(Summary::to_json).collect::<Vec<_>>(),
             });
             atomic::write_bytes(out, format!("{file:#}\n").as_bytes())?;
             println!("figures: {}", out.display());
         }
         Ok(())
+    }
+
+    fn read_cases<T: Element>(&self) -> Result<Vec<Case<T>>> {
+        let mut cases = vec![];
+        for dir in &self.cases {
+            for folder in case::folders(dir)? {
+                cases.push(Case::read(&folder)?);
+            }
+        }
+        Ok(cases)
+    }
+
+    /// The methods asked for, in their order, each once.
+    fn distinct_methods(&self) -> Vec<Finder> {
+        let mut methods = vec![];
+        for &finder in &self.methods {
+            if !methods.contains(&finder) {
+                methods.push(finder);
+            }
+        }
+        methods
+    }
+
+    /// Judges every method on every case, and prints each row once it is known.
+    fn judge_all<T: Element>(&self, cases: &[Case<T>], methods: &[Finder]) -> Vec<Row> {
+        let wide = cases.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).max(5);
+        println!(
+            "{:wide$}  edges  true  {:18}  {:10}   AUROC     MIB      F1   seconds",
+            "model", "method", "metric"
+        );
+        let mut rows = vec![];
+        for case in cases {
+            for &finder in methods {
+                let row = self.judge(case, finder);
+                print(&row, wide);
+                rows.push(row);
+            }
+        }
+        rows
     }
 
     fn judge<T: Element>(&self, case: &Case<T>, finder: Finder) -> Row {
@@ -338,6 +331,35 @@ fn print(row: &Row, wide: usize) {
         End::LeftOut(why) => println!("{start}  left out: {why}"),
         End::Failed(e) => println!("{start}  failed: {e} ({})", e.help()),
     }
+}
+
+/// The first failure, if nothing but controls could be judged: it stands for all.
+fn failure_of_all(rows: &[Row]) -> Option<Error> {
+    let judged = |row: &Row| matches!(row.end, End::Judged(_));
+    if rows.iter().any(|row| judged(row) && row.metric.is_some()) {
+        return None;
+    }
+    rows.iter().find_map(|row| match &row.end {
+        End::Failed(e) => Some(e.clone().within(&row.case)),
+        _ => None,
+    })
+}
+
+fn print_summaries(summaries: &[Summary]) {
+    println!("\n{:18}  models  mean AUROC  mean MIB  mean F1   found  seconds in all", "method");
+    for s in summaries {
+        println!(
+            "{:18}  {:>6}  {:>10}  {:>8}  {:>7}  {:>6}  {:>14.2}",
+            s.finder.name(),
+            s.cases,
+            number(s.auroc),
+            number(s.mib),
+            number(s.f1),
+            s.found,
+            s.seconds
+        );
+    }
+    println!("found: on how many models the edges of largest score are the true ones");
 }
 
 fn summary(finder: Finder, rows: &[Row]) -> Summary {
