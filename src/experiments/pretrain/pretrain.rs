@@ -19,6 +19,7 @@ use crate::experiments::settings::{Keyed, settings};
 use crate::experiments::train::Existing;
 use crate::files::atomic;
 use crate::formats::metrics::{EvalLine, Line, Number, StepLine, VERSION};
+use crate::interrupt;
 use crate::nn::stream::Sum;
 use crate::nn::transformer::{Config, Model, Parameter};
 use crate::nn::{Optimizer, Rule, Schedule, ScheduleShape, clip_factor, squared_norm};
@@ -273,16 +274,18 @@ pub fn pretrain(
         .build()
         .map_err(|e| Error::failed("threads", e, "lower --threads, or free some memory"))?;
     let Trained { model, log, last } = pool.install(|| train(settings, config, progress))?;
-    if existing == Existing::Replace {
-        remove(folder)?;
-    }
-    atomic::write_folder(folder, |folder| {
+    let fill = |folder: &Path| {
         files::put_transformer(folder, &model)?;
         files::write_words(folder, Vocabulary::get().words())?;
         let settings = format!("{:#}\n", json!(settings));
         atomic::write_bytes(folder.join("pretrain.json"), settings.as_bytes())?;
         atomic::write_bytes(folder.join("metrics.jsonl"), log.as_bytes())
-    })?;
+    };
+    match existing {
+        // The old one stays until the new one is whole.
+        Existing::Replace => atomic::replace_folder(folder, fill)?,
+        _ => atomic::write_folder(folder, fill)?,
+    }
     Ok(last)
 }
 
@@ -329,6 +332,9 @@ fn train(settings: &Pretraining, config: Config, progress: &dyn Steps) -> Result
             last = Some(measured);
         }
         progress.add(1);
+        if done < steps {
+            interrupt::check("pretrain", format!("at step {done} of {steps}"), "begin again")?;
+        }
     }
     let last = last.expect("the last step is always measured");
     Ok(Trained { model: learner.model, log, last })
@@ -363,19 +369,6 @@ fn check_folder(folder: &Path, existing: Existing) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes the base model in `folder`, and nothing else.
-fn remove(folder: &Path) -> Result<()> {
-    if folder.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    for path in FILES.map(|file| folder.join(file)) {
-        if path.exists() {
-            fs::remove_file(&path).map_err(|e| Error::io(&path, &e, "remove"))?;
-        }
-    }
-    fs::remove_dir(folder).map_err(|e| Error::io(folder, &e, "remove"))
 }
 
 #[cfg(test)]

@@ -422,12 +422,7 @@ impl<'a, T: Element> Run<'a, T> {
         let data = &self.data[index];
         let mut work = Work::new(self.config, index, data, &self.weights, kept, state.as_ref());
         if state.is_none() {
-            let mut begins = event("stage", self.step, index);
-            begins.name = Some(stage.name.clone());
-            self.log.write(&Line::Event(begins))?;
-            if let Some(watch) = &work.watch {
-                watch.write_probe(self.folder, index)?;
-            }
+            self.begin_stage(&work)?;
         }
         let is_due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         // Where the run has just begun, or gone on from, there is nothing to keep.
@@ -439,18 +434,9 @@ impl<'a, T: Element> Run<'a, T> {
             let last = step == t.steps;
             // Before the batch of this step is drawn, and not where the run has just begun. At the
             // very end the final one takes its place.
-            let end = last && index + 1 == self.config.stages.len();
-            if is_due(t.checkpoint_every, step) && step > begun && !end {
-                self.checkpoint(&work, step, checkpoint::folder(self.folder, self.step))?;
-            }
-            if let Some(signal) = interrupt::requested()
-                && !end
-            {
-                if self.step != kept {
-                    self.checkpoint(&work, step, checkpoint::folder(self.folder, self.step))?;
-                }
-                let place = self.folder.display();
-                return Err(Error::stopped(signal, place, format!("at step {}", self.step), GO_ON));
+            if !(last && index + 1 == self.config.stages.len()) {
+                let due = is_due(t.checkpoint_every, step) && step > begun;
+                self.keep(&work, step, due, self.step != kept)?;
             }
             if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
                 self.snapshot(&work)?;
@@ -486,17 +472,42 @@ impl<'a, T: Element> Run<'a, T> {
             }
         }
         progress.add(self.step - told);
-        if !work.is_finite() {
-            return Err(self.diverged(index, "a weight is no longer finite"));
+        self.end_stage(work, t.steps)?;
+        Ok(evaluated.expect("the last step is always evaluated"))
+    }
+
+    /// Logs that a stage begins, and the pairs by which its circuits are judged.
+    fn begin_stage(&mut self, work: &Work<'_, T>) -> Result<()> {
+        let mut begins = event("stage", self.step, work.index);
+        begins.name = Some(self.config.stages[work.index].name.clone());
+        self.log.write(&Line::Event(begins))?;
+        work.watch.as_ref().map_or(Ok(()), |watch| watch.write_probe(self.folder, work.index))
+    }
+
+    /// Writes a checkpoint if one is `due`; if the process was asked to stop, writes one unless this
+    /// step is already kept (`new` is false) and ends the run.
+    fn keep(&mut self, work: &Work<'_, T>, step: u64, due: bool, new: bool) -> Result<()> {
+        let asked = interrupt::requested();
+        if due || (asked.is_some() && new) {
+            self.checkpoint(work, step, checkpoint::folder(self.folder, self.step))?;
         }
-        if index + 1 == self.config.stages.len() {
+        let (place, done) = (self.folder.display(), format!("at step {}", self.step));
+        asked.map_or(Ok(()), |signal| Err(Error::stopped(signal, place, done, GO_ON)))
+    }
+
+    /// Hands the weights on to the next stage, or writes what a finished run leaves.
+    fn end_stage(&mut self, work: Work<'_, T>, steps: u64) -> Result<()> {
+        if !work.is_finite() {
+            return Err(self.diverged(work.index, "a weight is no longer finite"));
+        }
+        if work.index + 1 == self.config.stages.len() {
             let ks: Vec<usize> = self.config.stages.iter().map(|s| s.task.k).collect();
             self.history.summarize(self.folder, &work.model_config, &ks)?;
-            self.log.write(&Line::Event(event("stop", self.step, index)))?;
-            self.checkpoint(&work, t.steps, checkpoint::final_folder(self.folder))?;
+            self.log.write(&Line::Event(event("stop", self.step, work.index)))?;
+            self.checkpoint(&work, steps, checkpoint::final_folder(self.folder))?;
         }
         (self.weights, self.optimizer) = work.into_parts();
-        Ok(evaluated.expect("the last step is always evaluated"))
+        Ok(())
     }
 
     fn checkpoint(&mut self, work: &Work<'_, T>, stage_step: u64, folder: PathBuf) -> Result<()> {
