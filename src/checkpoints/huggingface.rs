@@ -291,128 +291,135 @@ fn positions(
     })
 }
 
+/// The tensor of a `gpt2` that holds a parameter of layer `l`.
+fn gpt2_part(pre: &str, config: &Config, l: usize, part: &str) -> StridedCopy {
+    let &Config { vocab, context, d_model: d, d_mlp: f, .. } = config;
+    let (q, width) = (config.heads * config.d_head, config.d_qkv());
+    let name = |rest: &str| format!("{pre}h.{l}.{rest}");
+    match part {
+        "embed.W_E" => StridedCopy::whole(format!("{pre}wte.weight"), &[vocab, d]),
+        "pos_embed.W_pos" => StridedCopy::whole(format!("{pre}wpe.weight"), &[context, d]),
+        "ln1.w" => StridedCopy::whole(name("ln_1.weight"), &[d]),
+        "ln1.b" => StridedCopy::whole(name("ln_1.bias"), &[d]),
+        "attn.W_QKV" => StridedCopy::whole(name("attn.c_attn.weight"), &[d, width]),
+        "attn.b_QKV" => StridedCopy::whole(name("attn.c_attn.bias"), &[width]),
+        "attn.W_O" => StridedCopy::whole(name("attn.c_proj.weight"), &[q, d]),
+        "attn.b_O" => StridedCopy::whole(name("attn.c_proj.bias"), &[d]),
+        "ln2.w" => StridedCopy::whole(name("ln_2.weight"), &[d]),
+        "ln2.b" => StridedCopy::whole(name("ln_2.bias"), &[d]),
+        "mlp.W_in" => StridedCopy::whole(name("mlp.c_fc.weight"), &[d, f]),
+        "mlp.b_in" => StridedCopy::whole(name("mlp.c_fc.bias"), &[f]),
+        "mlp.W_out" => StridedCopy::whole(name("mlp.c_proj.weight"), &[f, d]),
+        "mlp.b_out" => StridedCopy::whole(name("mlp.c_proj.bias"), &[d]),
+        "ln_final.w" => StridedCopy::whole(format!("{pre}ln_f.weight"), &[d]),
+        "ln_final.b" => StridedCopy::whole(format!("{pre}ln_f.bias"), &[d]),
+        "unembed.W_U" => StridedCopy::whole("lm_head.weight", &[vocab, d]),
+        other => unreachable!("parameter {other}"),
+    }
+}
+
+/// The tensors of a `gpt_neox` that hold a parameter of layer `l`.
+fn neox_parts(pre: &str, config: &Config, l: usize, part: &str) -> Vec<StridedCopy> {
+    let &Config { vocab, d_model: d, d_mlp: f, .. } = config;
+    let q = config.heads * config.d_head;
+    let name = |rest: &str| format!("{pre}layers.{l}.{rest}");
+    vec![match part {
+        "embed.W_E" => StridedCopy::whole(format!("{pre}embed_in.weight"), &[vocab, d]),
+        "ln1.w" => StridedCopy::whole(name("input_layernorm.weight"), &[d]),
+        "ln1.b" => StridedCopy::whole(name("input_layernorm.bias"), &[d]),
+        "attn.W_QKV" | "attn.b_QKV" => {
+            return neox_qkv(&name("attention.query_key_value"), config, part);
+        }
+        "attn.W_O" => StridedCopy::transposed(name("attention.dense.weight"), d, q),
+        "attn.b_O" => StridedCopy::whole(name("attention.dense.bias"), &[d]),
+        "ln2.w" => StridedCopy::whole(name("post_attention_layernorm.weight"), &[d]),
+        "ln2.b" => StridedCopy::whole(name("post_attention_layernorm.bias"), &[d]),
+        "mlp.W_in" => StridedCopy::transposed(name("mlp.dense_h_to_4h.weight"), f, d),
+        "mlp.b_in" => StridedCopy::whole(name("mlp.dense_h_to_4h.bias"), &[f]),
+        "mlp.W_out" => StridedCopy::transposed(name("mlp.dense_4h_to_h.weight"), d, f),
+        "mlp.b_out" => StridedCopy::whole(name("mlp.dense_4h_to_h.bias"), &[d]),
+        "ln_final.w" => StridedCopy::whole(format!("{pre}final_layer_norm.weight"), &[d]),
+        "ln_final.b" => StridedCopy::whole(format!("{pre}final_layer_norm.bias"), &[d]),
+        "unembed.W_U" => StridedCopy::whole("embed_out.weight", &[vocab, d]),
+        other => unreachable!("parameter {other}"),
+    }]
+}
+
+/// The queries, keys and values of the fused tensors at `place`: in the file by head, then query,
+/// key, value; in ours by query, key, value, then head.
+fn neox_qkv(place: &str, config: &Config, part: &str) -> Vec<StridedCopy> {
+    let &Config { d_model: d, heads, d_head, .. } = config;
+    let (q, width) = (heads * d_head, config.d_qkv());
+    let copy = |i: usize| match part {
+        "attn.W_QKV" => {
+            let start = (i * d_head * d, i * q);
+            let by_head = (heads, 3 * d_head * d, d_head);
+            let axes = [by_head, (d, 1, width), (d_head, d, 1)];
+            StridedCopy::strided(format!("{place}.weight"), &[width, d], start, axes)
+        }
+        _ => {
+            let axes = [(1, 0, 0), (heads, 3 * d_head, d_head), (d_head, 1, 1)];
+            let name = format!("{place}.bias");
+            StridedCopy::strided(name, &[width], (i * d_head, i * q), axes)
+        }
+    };
+    (0..3).map(copy).collect()
+}
+
+/// The tensors of a `llama` or its kind that hold a parameter of layer `l`.
+fn llama_parts(pre: &str, config: &Config, l: usize, part: &str) -> Vec<StridedCopy> {
+    let &Config { vocab, d_model: d, d_mlp: f, .. } = config;
+    let q = config.heads * config.d_head;
+    let name = |rest: &str| format!("{pre}layers.{l}.{rest}");
+    vec![match part {
+        "embed.W_E" => StridedCopy::whole(format!("{pre}embed_tokens.weight"), &[vocab, d]),
+        "ln1.w" => StridedCopy::whole(name("input_layernorm.weight"), &[d]),
+        "attn.W_QKV" | "attn.b_QKV" => {
+            return llama_qkv(&name("self_attn"), config, part);
+        }
+        "attn.W_O" => StridedCopy::transposed(name("self_attn.o_proj.weight"), d, q),
+        "attn.b_O" => StridedCopy::whole(name("self_attn.o_proj.bias"), &[d]),
+        "ln2.w" => StridedCopy::whole(name("post_attention_layernorm.weight"), &[d]),
+        "mlp.W_in" => {
+            let (gate, up) = (name("mlp.gate_proj.weight"), name("mlp.up_proj.weight"));
+            return vec![
+                StridedCopy::transposed_into(gate, f, d, 0, 2 * f),
+                StridedCopy::transposed_into(up, f, d, f, 2 * f),
+            ];
+        }
+        "mlp.b_in" => {
+            return vec![
+                StridedCopy::list(name("mlp.gate_proj.bias"), &[f], 0),
+                StridedCopy::list(name("mlp.up_proj.bias"), &[f], f),
+            ];
+        }
+        "mlp.W_out" => StridedCopy::transposed(name("mlp.down_proj.weight"), d, f),
+        "mlp.b_out" => StridedCopy::whole(name("mlp.down_proj.bias"), &[d]),
+        "ln_final.w" => StridedCopy::whole(format!("{pre}norm.weight"), &[d]),
+        "unembed.W_U" => StridedCopy::whole("lm_head.weight", &[vocab, d]),
+        other => unreachable!("parameter {other}"),
+    }]
+}
+
+/// The queries, keys and values of the tensors below `place`, one after the other.
+fn llama_qkv(place: &str, config: &Config, part: &str) -> Vec<StridedCopy> {
+    let (d, width) = (config.d_model, config.d_qkv());
+    let (q, kv) = (config.heads * config.d_head, config.kv_heads * config.d_head);
+    let copy = |(x, n, at)| match part {
+        "attn.W_QKV" => {
+            StridedCopy::transposed_into(format!("{place}.{x}_proj.weight"), n, d, at, width)
+        }
+        _ => StridedCopy::list(format!("{place}.{x}_proj.bias"), &[n], at),
+    };
+    [("q", q, 0), ("k", kv, q), ("v", kv, q + kv)].map(copy).into()
+}
+
 impl Dialect for HuggingFace {
     fn parts(&self, config: &Config, l: usize, part: &str) -> Vec<StridedCopy> {
-        let &Config { vocab, context, d_model: d, heads, kv_heads, d_head, d_mlp: f, .. } = config;
-        let (q, kv, width) = (heads * d_head, kv_heads * d_head, config.d_qkv());
-        let pre = self.prefix;
-        let one = |part: StridedCopy| vec![part];
         match self.kind {
-            Kind::Gpt2 => {
-                let name = |rest: &str| format!("{pre}h.{l}.{rest}");
-                one(match part {
-                    "embed.W_E" => StridedCopy::whole(format!("{pre}wte.weight"), &[vocab, d]),
-                    "pos_embed.W_pos" => {
-                        StridedCopy::whole(format!("{pre}wpe.weight"), &[context, d])
-                    }
-                    "ln1.w" => StridedCopy::whole(name("ln_1.weight"), &[d]),
-                    "ln1.b" => StridedCopy::whole(name("ln_1.bias"), &[d]),
-                    "attn.W_QKV" => StridedCopy::whole(name("attn.c_attn.weight"), &[d, width]),
-                    "attn.b_QKV" => StridedCopy::whole(name("attn.c_attn.bias"), &[width]),
-                    "attn.W_O" => StridedCopy::whole(name("attn.c_proj.weight"), &[q, d]),
-                    "attn.b_O" => StridedCopy::whole(name("attn.c_proj.bias"), &[d]),
-                    "ln2.w" => StridedCopy::whole(name("ln_2.weight"), &[d]),
-                    "ln2.b" => StridedCopy::whole(name("ln_2.bias"), &[d]),
-                    "mlp.W_in" => StridedCopy::whole(name("mlp.c_fc.weight"), &[d, f]),
-                    "mlp.b_in" => StridedCopy::whole(name("mlp.c_fc.bias"), &[f]),
-                    "mlp.W_out" => StridedCopy::whole(name("mlp.c_proj.weight"), &[f, d]),
-                    "mlp.b_out" => StridedCopy::whole(name("mlp.c_proj.bias"), &[d]),
-                    "ln_final.w" => StridedCopy::whole(format!("{pre}ln_f.weight"), &[d]),
-                    "ln_final.b" => StridedCopy::whole(format!("{pre}ln_f.bias"), &[d]),
-                    "unembed.W_U" => StridedCopy::whole("lm_head.weight", &[vocab, d]),
-                    other => unreachable!("parameter {other}"),
-                })
-            }
-            Kind::NeoX => {
-                let name = |rest: &str| format!("{pre}layers.{l}.{rest}");
-                one(match part {
-                    "embed.W_E" => StridedCopy::whole(format!("{pre}embed_in.weight"), &[vocab, d]),
-                    "ln1.w" => StridedCopy::whole(name("input_layernorm.weight"), &[d]),
-                    "ln1.b" => StridedCopy::whole(name("input_layernorm.bias"), &[d]),
-                    // In the file by head, then query, key, value; in ours by query, key, value,
-                    // then head.
-                    "attn.W_QKV" => {
-                        return (0..3)
-                            .map(|i| {
-                                let name = name("attention.query_key_value.weight");
-                                let start = (i * d_head * d, i * q);
-                                let by_head = (heads, 3 * d_head * d, d_head);
-                                let axes = [by_head, (d, 1, width), (d_head, d, 1)];
-                                StridedCopy::strided(name, &[width, d], start, axes)
-                            })
-                            .collect();
-                    }
-                    "attn.b_QKV" => {
-                        return (0..3)
-                            .map(|i| {
-                                let name = name("attention.query_key_value.bias");
-                                let by_head = (heads, 3 * d_head, d_head);
-                                let axes = [(1, 0, 0), by_head, (d_head, 1, 1)];
-                                StridedCopy::strided(name, &[width], (i * d_head, i * q), axes)
-                            })
-                            .collect();
-                    }
-                    "attn.W_O" => StridedCopy::transposed(name("attention.dense.weight"), d, q),
-                    "attn.b_O" => StridedCopy::whole(name("attention.dense.bias"), &[d]),
-                    "ln2.w" => StridedCopy::whole(name("post_attention_layernorm.weight"), &[d]),
-                    "ln2.b" => StridedCopy::whole(name("post_attention_layernorm.bias"), &[d]),
-                    "mlp.W_in" => StridedCopy::transposed(name("mlp.dense_h_to_4h.weight"), f, d),
-                    "mlp.b_in" => StridedCopy::whole(name("mlp.dense_h_to_4h.bias"), &[f]),
-                    "mlp.W_out" => StridedCopy::transposed(name("mlp.dense_4h_to_h.weight"), d, f),
-                    "mlp.b_out" => StridedCopy::whole(name("mlp.dense_4h_to_h.bias"), &[d]),
-                    "ln_final.w" => {
-                        StridedCopy::whole(format!("{pre}final_layer_norm.weight"), &[d])
-                    }
-                    "ln_final.b" => StridedCopy::whole(format!("{pre}final_layer_norm.bias"), &[d]),
-                    "unembed.W_U" => StridedCopy::whole("embed_out.weight", &[vocab, d]),
-                    other => unreachable!("parameter {other}"),
-                })
-            }
-            Kind::Llama => {
-                let name = |rest: &str| format!("{pre}layers.{l}.{rest}");
-                one(match part {
-                    "embed.W_E" => {
-                        StridedCopy::whole(format!("{pre}embed_tokens.weight"), &[vocab, d])
-                    }
-                    "ln1.w" => StridedCopy::whole(name("input_layernorm.weight"), &[d]),
-                    "attn.W_QKV" => {
-                        let parts = [("q", q, 0), ("k", kv, q), ("v", kv, q + kv)];
-                        let transposed = |(x, n, at)| {
-                            let name = name(&format!("self_attn.{x}_proj.weight"));
-                            StridedCopy::transposed_into(name, n, d, at, width)
-                        };
-                        return parts.map(transposed).into();
-                    }
-                    "attn.b_QKV" => {
-                        let parts = [("q", q, 0), ("k", kv, q), ("v", kv, q + kv)];
-                        let list = |(x, n, at)| {
-                            StridedCopy::list(name(&format!("self_attn.{x}_proj.bias")), &[n], at)
-                        };
-                        return parts.map(list).into();
-                    }
-                    "attn.W_O" => StridedCopy::transposed(name("self_attn.o_proj.weight"), d, q),
-                    "attn.b_O" => StridedCopy::whole(name("self_attn.o_proj.bias"), &[d]),
-                    "ln2.w" => StridedCopy::whole(name("post_attention_layernorm.weight"), &[d]),
-                    "mlp.W_in" => {
-                        let (gate, up) = (name("mlp.gate_proj.weight"), name("mlp.up_proj.weight"));
-                        return vec![
-                            StridedCopy::transposed_into(gate, f, d, 0, 2 * f),
-                            StridedCopy::transposed_into(up, f, d, f, 2 * f),
-                        ];
-                    }
-                    "mlp.b_in" => {
-                        return vec![
-                            StridedCopy::list(name("mlp.gate_proj.bias"), &[f], 0),
-                            StridedCopy::list(name("mlp.up_proj.bias"), &[f], f),
-                        ];
-                    }
-                    "mlp.W_out" => StridedCopy::transposed(name("mlp.down_proj.weight"), d, f),
-                    "mlp.b_out" => StridedCopy::whole(name("mlp.down_proj.bias"), &[d]),
-                    "ln_final.w" => StridedCopy::whole(format!("{pre}norm.weight"), &[d]),
-                    "unembed.W_U" => StridedCopy::whole("lm_head.weight", &[vocab, d]),
-                    other => unreachable!("parameter {other}"),
-                })
-            }
+            Kind::Gpt2 => vec![gpt2_part(self.prefix, config, l, part)],
+            Kind::NeoX => neox_parts(self.prefix, config, l, part),
+            Kind::Llama => llama_parts(self.prefix, config, l, part),
         }
     }
 

@@ -70,36 +70,17 @@ const KEYS: [(&str, &str); 11] = [
 /// The configuration from the fields and from the tensors that are there.
 pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, TransformerLens)> {
     fields.refuse(&REFUSED)?;
-    if source.contains("embed.weight") && !source.contains("embed.W_E") {
-        let message = "is the state dict of a TransformerBridge, as TransformerLens has it from \
-                       version 3 on; W_E and its kind are read";
-        let help = "save the Hugging Face model that it wraps: \
-                    `bridge.original_model.save_pretrained(FOLDER)`";
-        return Err(source.file("embed.weight").error("embed.weight", message, help));
-    }
+    refuse_bridge(source)?;
     let (d_model, heads) = (fields.size("d_model")?, fields.size("n_heads")?);
     let d_head = match fields.optional_size("d_head")? {
         Some(d_head) => d_head,
         None => huggingface::head(fields, d_model, heads, "d_model", "n_heads")?,
     };
-    let attn_only = fields.flag("attn_only", false)?;
-    let d_mlp = match fields.optional_size("d_mlp")? {
-        _ if attn_only => 0,
-        Some(d_mlp) => d_mlp,
-        None => d_model.saturating_mul(4),
-    };
-    if d_mlp > 0 && !fields.has("act_fn") {
-        return Err(fields.missing("act_fn"));
-    }
+    let d_mlp = neurons(fields, d_model)?;
     let vocab = fields.size("d_vocab")?;
-    // -1 stands for "the same", or "the usual", in its files.
-    let unset = |key: &str| -> Result<bool> { Ok(fields.number(key, -1.0)? == -1.0) };
-    let vocab_out = if unset("d_vocab_out")? { vocab } else { fields.size("d_vocab_out")? };
-    let attn_scale = match fields.flag("use_attn_scale", true)? {
-        false => 1.0,
-        true if unset("attn_scale")? => (d_head as f64).sqrt(),
-        true => fields.number("attn_scale", 1.0)?,
-    };
+    let vocab_out =
+        if is_unset(fields, "d_vocab_out")? { vocab } else { fields.size("d_vocab_out")? };
+    let attn_scale = attn_scale(fields, d_head)?;
     let (norm, norm_affine) = norm(fields)?;
     let named =
         |part: &'static str| move |name: &str| name.starts_with("blocks.") && name.ends_with(part);
@@ -117,13 +98,7 @@ pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, Transf
         d_mlp,
         activation: huggingface::activation(fields, "act_fn", Activation::Gelu)?,
         gated: fields.flag("gated_mlp", false)?,
-        causal: match fields.text("attention_dir")? {
-            None | Some("causal") => true,
-            Some("bidirectional") => false,
-            Some(other) => {
-                return Err(fields.unknown("attention_dir", other, &["causal", "bidirectional"]));
-            }
-        },
+        causal: causal(fields)?,
         attn_scale,
         positions: positions(fields, source, d_head)?,
         norm,
@@ -138,6 +113,55 @@ pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, Transf
     let config = fields.checked(config, &KEYS)?;
     let shared = if source.any(named(".attn._W_K")) { "_" } else { "" };
     Ok((config, TransformerLens { shared }))
+}
+
+/// Refuses weights under the names that TransformerLens gives from version 3 on.
+fn refuse_bridge(source: &Source) -> Result<()> {
+    if source.contains("embed.weight") && !source.contains("embed.W_E") {
+        let message = "is the state dict of a TransformerBridge, as TransformerLens has it from \
+                       version 3 on; W_E and its kind are read";
+        let help = "save the Hugging Face model that it wraps: \
+                    `bridge.original_model.save_pretrained(FOLDER)`";
+        return Err(source.file("embed.weight").error("embed.weight", message, help));
+    }
+    Ok(())
+}
+
+/// The width of the MLPs, 0 if the model has none.
+fn neurons(fields: &Fields, d_model: usize) -> Result<usize> {
+    let attn_only = fields.flag("attn_only", false)?;
+    let d_mlp = match fields.optional_size("d_mlp")? {
+        _ if attn_only => 0,
+        Some(d_mlp) => d_mlp,
+        None => d_model.saturating_mul(4),
+    };
+    if d_mlp > 0 && !fields.has("act_fn") {
+        return Err(fields.missing("act_fn"));
+    }
+    Ok(d_mlp)
+}
+
+/// Whether a number is not given, or -1: "the same", or "the usual", in these files.
+fn is_unset(fields: &Fields, key: &str) -> Result<bool> {
+    Ok(fields.number(key, -1.0)? == -1.0)
+}
+
+/// What attention scores are divided by.
+fn attn_scale(fields: &Fields, d_head: usize) -> Result<f64> {
+    Ok(match fields.flag("use_attn_scale", true)? {
+        false => 1.0,
+        true if is_unset(fields, "attn_scale")? => (d_head as f64).sqrt(),
+        true => fields.number("attn_scale", 1.0)?,
+    })
+}
+
+/// Whether positions see only what is before them.
+fn causal(fields: &Fields) -> Result<bool> {
+    match fields.text("attention_dir")? {
+        None | Some("causal") => Ok(true),
+        Some("bidirectional") => Ok(false),
+        Some(other) => Err(fields.unknown("attention_dir", other, &["causal", "bidirectional"])),
+    }
 }
 
 fn norm(fields: &Fields) -> Result<(Norm, bool)> {

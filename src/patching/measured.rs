@@ -56,35 +56,18 @@ enum Form {
     Distance { logits: Var, clean: Var, factors: Var },
 }
 
-impl Measured {
-    /// Records `question` of `last [B, T, D]`, the last norm of the stream.
-    ///
-    /// # Panics
-    /// If the shapes do not match.
-    #[track_caller]
-    pub fn record<T: Element>(
+impl Form {
+    /// Records the metric of the rows `x [B P, D]`: its parts `[B P]` or `[B P, ..]`, which are
+    /// summed for each example, and its leaves.
+    fn record<T: Element>(
         tape: &mut Tape<T>,
-        question: Question,
-        last: Var,
+        question: &Question,
+        x: Var,
         unembedding: Unembedding,
-    ) -> Measured {
-        let shape = tape.shape(last).clone();
-        let &[batch, length, d] = shape.dims() else { panic!("a metric of {shape}") };
+    ) -> (Var, Form) {
         let Unembedding { w, bias } = unembedding;
-        let width = tape.shape(w).rows();
-        assert!(question.numeric == (width == 1), "a question for another model");
-        let mut x = tape.reshape(last, [batch * length, d]);
-        let (rows, places) = match question.positions() {
-            Positions::All => (length, None),
-            Positions::Asked => {
-                let ids = tape.ids([batch * question.rows], batch * length);
-                x = ops::gather(tape, x, ids);
-                (question.rows, Some(ids))
-            }
-        };
-        let n = batch * rows;
-        // [B P] or [B P, ..]: what is summed for each example.
-        let (parts, form) = match question.metric() {
+        let (n, width) = (tape.shape(x).rows(), tape.shape(w).rows());
+        match question.metric() {
             Metric::LogitDiff => {
                 let ids = tape.ids([n, question.each], width);
                 let factors = tape.leaf("metric.factors", [n, question.each]);
@@ -121,7 +104,36 @@ impl Measured {
                 let square = ops::sum_axis(tape, square, 1);
                 (ops::mul(tape, square, factors), Form::Distance { logits, clean, factors })
             }
+        }
+    }
+}
+
+impl Measured {
+    /// Records `question` of `last [B, T, D]`, the last norm of the stream.
+    ///
+    /// # Panics
+    /// If the shapes do not match.
+    #[track_caller]
+    pub fn record<T: Element>(
+        tape: &mut Tape<T>,
+        question: Question,
+        last: Var,
+        unembedding: Unembedding,
+    ) -> Measured {
+        let shape = tape.shape(last).clone();
+        let &[batch, length, d] = shape.dims() else { panic!("a metric of {shape}") };
+        let width = tape.shape(unembedding.w).rows();
+        assert!(question.numeric == (width == 1), "a question for another model");
+        let mut x = tape.reshape(last, [batch * length, d]);
+        let (rows, places) = match question.positions() {
+            Positions::All => (length, None),
+            Positions::Asked => {
+                let ids = tape.ids([batch * question.rows], batch * length);
+                x = ops::gather(tape, x, ids);
+                (question.rows, Some(ids))
+            }
         };
+        let (parts, form) = Form::record(tape, &question, x, unembedding);
         let each = tape.shape(parts).len() / batch.max(1);
         let parts = tape.reshape(parts, [batch, each]);
         let per_example = ops::sum_axis(tape, parts, 1);
@@ -175,8 +187,23 @@ impl Measured {
         for (weight, &w) in all.iter_mut().zip(weights) {
             *weight = T::from_f64(w);
         }
-        // Each row that is read: its index, and what is read there.
-        let mut asked: Vec<(usize, Ask)> = vec![];
+        let asked = self.asked(pairs);
+        if let Some(places) = self.places {
+            program.fill_ids(places, |ids| {
+                // Rows without a pair read row 0, with weight 0.
+                ids.fill(0);
+                for (row, ask) in &asked {
+                    ids[*row] = (row / self.rows * self.length + ask.position) as u32;
+                }
+            });
+        }
+        self.set_factors(program, &asked);
+    }
+
+    /// What the pairs ask: each row that is read, by its index, and what is read there.
+    #[track_caller]
+    fn asked(&self, pairs: &[&Pair]) -> Vec<(usize, Ask)> {
+        let mut asked = vec![];
         for (b, pair) in pairs.iter().enumerate() {
             let mut asks = self.question.asks(pair);
             if self.length == 1 && pair.clean.len() > 1 {
@@ -195,15 +222,12 @@ impl Measured {
             });
             asked.extend(rows);
         }
-        if let Some(places) = self.places {
-            program.fill_ids(places, |ids| {
-                // Rows without a pair read row 0, with weight 0.
-                ids.fill(0);
-                for (row, ask) in &asked {
-                    ids[*row] = (row / self.rows * self.length + ask.position) as u32;
-                }
-            });
-        }
+        asked
+    }
+
+    /// Sets the factors of the rows that are asked for, and those of all others to 0.
+    #[track_caller]
+    fn set_factors<T: Element>(&self, program: &mut Program<T>, asked: &[(usize, Ask)]) {
         match self.form {
             Form::Picked { ids, factors } => {
                 let each = self.question.each;
@@ -211,7 +235,7 @@ impl Measured {
                 assert!(fits, "a pair of another question");
                 program.fill_ids(ids, |ids| {
                     ids.fill(0);
-                    for (row, ask) in &asked {
+                    for (row, ask) in asked {
                         for (id, &(taken, _)) in ids[row * each..].iter_mut().zip(&ask.taken) {
                             *id = taken;
                         }
@@ -219,7 +243,7 @@ impl Measured {
                 });
                 let factors = program.value_mut(factors);
                 factors.fill(T::ZERO);
-                for (row, ask) in &asked {
+                for (row, ask) in asked {
                     let taken = ask.taken.iter().map(|&(_, factor)| T::from_f64(factor));
                     factors[row * each..].iter_mut().zip(taken).for_each(|(f, x)| *f = x);
                 }
@@ -228,7 +252,7 @@ impl Measured {
                 let width = program.shape(factors).last();
                 let factors = program.value_mut(factors);
                 factors.fill(T::ZERO);
-                for (row, ask) in &asked {
+                for (row, ask) in asked {
                     for &(id, factor) in &ask.taken {
                         factors[row * width + id as usize] += T::from_f64(factor);
                     }
@@ -237,7 +261,7 @@ impl Measured {
             Form::Divergence { factors, .. } | Form::Distance { factors, .. } => {
                 let factors = program.value_mut(factors);
                 factors.fill(T::ZERO);
-                for (row, ask) in &asked {
+                for (row, ask) in asked {
                     factors[*row] = T::from_f64(ask.factor);
                 }
             }
@@ -259,7 +283,6 @@ impl Measured {
     /// are a constant: the tangents of dual numbers are ignored.
     ///
     /// # Panics
-    /// If the length differs.
     /// If the length differs.
     #[track_caller]
     pub fn set_reference<T: Element>(&self, program: &mut Program<T>, reference: &[T]) {
