@@ -3,7 +3,7 @@
 use super::batches::Batches;
 use super::checkpoint::State;
 use super::circuits::Watch;
-use super::config::{Batch, Config, OptimizerState, Stage};
+use super::config::{Batch, Config, OptimizerState, Stage, TrainConfig};
 use super::measure::{Evaluator, Measured};
 use crate::formats::metrics::EvalLine;
 use crate::nn::pooled;
@@ -65,6 +65,29 @@ fn part_rows<T>(config: &pooled::Config, batch: usize) -> usize {
     batch.div_ceil(batch.div_ceil(most))
 }
 
+/// The optimizer of a stage: a fresh one, or one that goes on by this stage's rule.
+fn optimizer<T: Element>(
+    train: &TrainConfig,
+    parameters: &[Parameter],
+    kept: Option<Optimizer<T>>,
+) -> Optimizer<T> {
+    let sizes = parameters.iter().map(|p| p.shape.len());
+    let mut optimizer = kept.unwrap_or_else(|| Optimizer::new(train.rule(), sizes));
+    optimizer.follow(train.rule());
+    optimizer
+}
+
+/// The learning rates of a stage.
+fn schedule(train: &TrainConfig) -> Schedule {
+    Schedule {
+        shape: train.schedule,
+        peak: train.lr,
+        floor: train.min_lr,
+        warmup: train.warmup as usize,
+        steps: train.steps as usize,
+    }
+}
+
 impl<'a, T: Element> Work<'a, T> {
     /// For stage `index`, from its beginning with these weights, or from `state`; `kept` is the
     /// optimizer as the stage before, or the checkpoint, left it.
@@ -81,10 +104,7 @@ impl<'a, T: Element> Work<'a, T> {
         let model_config = model_config(stage);
         let parameters = model_config.parameters();
         let train_rows = data.train.n;
-        let batch = match t.batch {
-            Batch::Full => train_rows,
-            Batch::Size(n) => n,
-        };
+        let batch = if let Batch::Size(n) = t.batch { n } else { train_rows };
         let mut tape = Tape::new();
         let part = part_rows::<T>(&model_config, batch);
         let model = Pooled::record(&mut tape, &model_config, part);
@@ -93,22 +113,18 @@ impl<'a, T: Element> Work<'a, T> {
         let others = first.accumulating(&program);
         model.set_parameters(&mut program, weights);
 
-        let sizes = parameters.iter().map(|p| p.shape.len());
         let keep = state.is_some() || t.optimizer_state == OptimizerState::Keep;
-        let mut optimizer =
-            kept.filter(|_| keep).unwrap_or_else(|| Optimizer::new(t.rule(), sizes));
-        optimizer.follow(t.rule());
+        let optimizer = optimizer(t, &parameters, kept.filter(|_| keep));
         let in_order = !t.shuffle || batch == train_rows;
+        let fresh = |purpose| Rng::new(config.seed, purpose, index as u32);
+        let shuffle = (!in_order).then(|| fresh(Purpose::Shuffle));
         let batches = match state {
             Some(state) => Batches::resume(train_rows, state.batches),
-            None => {
-                let rng = Rng::new(config.seed, Purpose::Shuffle, index as u32);
-                Batches::new(train_rows, (!in_order).then_some(rng))
-            }
+            None => Batches::new(train_rows, shuffle),
         };
         let dropout = match state {
             Some(state) => Rng::from_state(&state.dropout),
-            None => Rng::new(config.seed, Purpose::Dropout, index as u32),
+            None => fresh(Purpose::Dropout),
         };
         let watch = (t.circuit_every > 0).then(|| {
             Watch::new(&model_config, &data.train, t.circuit_probe, config.seed, &stage.task)
@@ -127,13 +143,7 @@ impl<'a, T: Element> Work<'a, T> {
             plans: [first, others],
             part,
             optimizer,
-            schedule: Schedule {
-                shape: t.schedule,
-                peak: t.lr,
-                floor: t.min_lr,
-                warmup: t.warmup as usize,
-                steps: t.steps as usize,
-            },
+            schedule: schedule(t),
             batches,
             rows: vec![0; batch],
             dropout,

@@ -19,7 +19,7 @@ use crate::experiments::Steps;
 use crate::experiments::settings::{self, Broken, Given, Keyed, Keys, dotted, ensure, settings};
 use crate::experiments::side_by_side;
 use crate::files::atomic;
-use crate::formats::comparison::Comparison;
+use crate::formats::comparison::{Comparison, TuningRow};
 use crate::named::Named;
 use crate::nn::transformer::Model;
 use crate::tasks::language::Part;
@@ -200,6 +200,26 @@ struct Job<'a> {
     file: PathBuf,
 }
 
+impl<'a> Job<'a> {
+    /// A run of a method at a learning rate: with a seed, judged on test examples, or else one that
+    /// chooses, judged on development examples.
+    fn new(
+        arm: &Arm,
+        lr: f64,
+        seed: Option<u64>,
+        judges: &'a [Judge; 2],
+        folder: &Path,
+    ) -> Job<'a> {
+        let run = seed.map_or_else(|| format!("lr-{lr:e}"), |seed| format!("seed-{seed:02}"));
+        Job {
+            settings: Settings { lr, ..arm.settings.clone() },
+            seed: seed.unwrap_or(CHOOSING),
+            judge: &judges[usize::from(seed.is_some())],
+            file: folder.join(&arm.name).join(format!("{run}.json")),
+        }
+    }
+}
+
 /// Runs a grid on `threads` threads, with the reports in `folder`; calls `progress` with the number of
 /// updates done since the last call.
 ///
@@ -215,15 +235,7 @@ pub fn compare(
 ) -> Result<Comparison<Settings>> {
     let examples = grid.arms.iter().map(|arm| arm.settings.examples).max().unwrap_or(1);
     let judges = [Part::Dev, Part::Test].map(|part| Judge::new(grid.task(), part, examples, base));
-    let job = |arm: &Arm, lr: f64, seed: Option<u64>| {
-        let run = seed.map_or_else(|| format!("lr-{lr:e}"), |seed| format!("seed-{seed:02}"));
-        Job {
-            settings: Settings { lr, ..arm.settings.clone() },
-            seed: seed.unwrap_or(CHOOSING),
-            judge: &judges[usize::from(seed.is_some())],
-            file: folder.join(&arm.name).join(format!("{run}.json")),
-        }
-    };
+    let job = |arm: &Arm, lr: f64, seed| Job::new(arm, lr, seed, &judges, folder);
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
 
     let several = |arm: &&Arm| arm.rates.len() > 1;
@@ -250,9 +262,25 @@ pub fn compare(
         .flat_map(|(arm, &lr)| seeds.clone().map(move |seed| (arm, lr, seed)))
         .map(|(arm, lr, seed)| job(arm, lr, Some(seed)))
         .collect();
-    let mut results = all(&jobs, base, threads, progress)?.into_iter();
+    let mut rows = rows(grid, &best, all(&jobs, base, threads, progress)?);
+    table::mark_pareto(&mut rows);
+    let task = grid.task();
+    Ok(Comparison {
+        name: String::new(),
+        task: task.name().into(),
+        title: task.title(),
+        target: task.target_name().into(),
+        seeds: grid.seeds,
+        base: judges[1].base(),
+        rows,
+    })
+}
+
+/// The rows of the methods at their `best` learning rates, from the runs of all their seeds.
+fn rows(grid: &Grid, best: &[f64], results: Vec<Result<Report>>) -> Vec<TuningRow<Settings>> {
+    let mut results = results.into_iter();
     let mut rows = vec![];
-    for (arm, &lr) in grid.arms.iter().zip(&best) {
+    for (arm, &lr) in grid.arms.iter().zip(best) {
         let (mut reports, mut failures) = (vec![], vec![]);
         for result in results.by_ref().take(grid.seeds as usize) {
             match result {
@@ -265,17 +293,7 @@ pub fn compare(
         let at_the_edge = arm.rates.len() > 1 && beyond(lr);
         rows.push(table::row(&arm.name, (lr, at_the_edge), reports, failures));
     }
-    table::mark_pareto(&mut rows);
-    let task = grid.task();
-    Ok(Comparison {
-        name: String::new(),
-        task: task.name().into(),
-        title: task.title(),
-        target: task.target_name().into(),
-        seeds: grid.seeds,
-        base: judges[1].base(),
-        rows,
-    })
+    rows
 }
 
 /// The learning rate of the best balance; of equals, and where all have failed, the smallest.

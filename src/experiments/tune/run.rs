@@ -6,7 +6,7 @@ use super::settings::Settings;
 use super::task::LanguageTask;
 use crate::error::Result;
 use crate::experiments::Steps;
-use crate::formats::tuning_report::{Graft, Point, TuningReport};
+use crate::formats::tuning_report::{Graft, Judgement, Point, TuningReport};
 use crate::formats::{EdgeFile, Meta};
 use crate::graph::Graph;
 use crate::named::Named;
@@ -39,6 +39,53 @@ pub struct Tuned {
 /// A loss that is so many times the first one has diverged.
 const DIVERGED: f64 = 10.0;
 
+/// What the looks at a run have seen.
+#[derive(Default)]
+struct Looks {
+    path: Vec<Point>,
+    /// The ends of edges of each circuit.
+    ends: Vec<usize>,
+    /// The first and the last.
+    circuits: Vec<Found>,
+}
+
+impl Looks {
+    fn add(&mut self, look: &Observed<'_, f32>, judgement: Judgement) {
+        let edges = look.circuit.map(|c| c.kept.iter().filter(|&&k| k).count());
+        self.ends.extend(look.circuit.map(|c| c.ends.count()));
+        if let Some(circuit) = look.circuit {
+            self.circuits.truncate(1);
+            self.circuits.push(circuit.clone());
+        }
+        let loss = look.loss.is_finite().then_some(look.loss);
+        self.path.push(Point { step: look.step, loss, trained: look.trained, edges, judgement });
+    }
+
+    /// Ends of edges of a circuit, in the mean over looks.
+    fn mean_ends(&self) -> f64 {
+        self.ends.iter().sum::<usize>() as f64 / self.ends.len().max(1) as f64
+    }
+
+    /// The first and the last circuit.
+    fn circuit_files(&self, config: &Config, settings: &Settings) -> Option<[EdgeFile; 2]> {
+        let file = |found: &Found| file(config, settings, found);
+        match &self.circuits[..] {
+            [] => None,
+            [one] => Some([file(one), file(one)]),
+            [first, .., last] => Some([file(first), file(last)]),
+        }
+    }
+}
+
+fn plan(settings: &Settings) -> Plan {
+    Plan {
+        schedule: settings.rates(),
+        clip: (settings.clip > 0.0).then_some(settings.clip),
+        diverged: DIVERGED,
+        look: settings.look,
+    }
+}
+
 /// Tunes `base`; calls `progress` with the number of updates done since the last call.
 ///
 /// # Errors
@@ -53,39 +100,25 @@ pub fn run(
     settings.check()?;
     let task = LanguageTask::new(settings, &base.config, seed);
     let Prepared { mut tuner, mut policy, adapters } = Prepared::new(settings, base, &task, seed)?;
-    let plan = Plan {
-        schedule: settings.rates(),
-        clip: (settings.clip > 0.0).then_some(settings.clip),
-        diverged: DIVERGED,
-        look: settings.look,
-    };
-    let (mut path, mut ends, mut circuits): (Vec<Point>, Vec<usize>, Vec<Found>) =
-        (vec![], vec![], vec![]);
-    let (mut done, mut track) = (0, Track::default());
+    let (mut looks, mut done, mut track) = (Looks::default(), 0, Track::default());
     let probe = Settings { pairs: settings.probe.max(1), ..settings.clone() };
     let probe = task.with(&probe);
-    let outcome = tune(&mut tuner, &task, &mut *policy, &plan, &mut |look: Observed<'_, f32>| {
-        let model = adapters.model(base, look.tuner)?;
-        let judgement = if look.step == 0 { judge.base() } else { judge.judge(&model) };
-        if settings.probe > 0 {
-            // Pairs that no update sees.
-            let (found, _) = named_by_circuit(settings, &model, &probe, seed, settings.steps)?;
-            track.push(look.step, found.scores);
-        }
-        let edges = look.circuit.map(|c| c.kept.iter().filter(|&&k| k).count());
-        ends.extend(look.circuit.map(|c| c.ends.count()));
-        if let Some(circuit) = look.circuit {
-            circuits.truncate(1);
-            circuits.push(circuit.clone());
-        }
-        let loss = look.loss.is_finite().then_some(look.loss);
-        path.push(Point { step: look.step, loss, trained: look.trained, edges, judgement });
-        progress.add((look.step - done) as u64);
-        done = look.step;
-        Ok(())
-    })?;
+    let outcome =
+        tune(&mut tuner, &task, &mut *policy, &plan(settings), &mut |look: Observed<'_, f32>| {
+            let model = adapters.model(base, look.tuner)?;
+            let judgement = if look.step == 0 { judge.base() } else { judge.judge(&model) };
+            if settings.probe > 0 {
+                // Pairs that no update sees.
+                let (found, _) = named_by_circuit(settings, &model, &probe, seed, settings.steps)?;
+                track.push(look.step, found.scores);
+            }
+            looks.add(&look, judgement);
+            progress.add((look.step - done) as u64);
+            done = look.step;
+            Ok(())
+        })?;
     let model = adapters.model(base, &mut tuner)?;
-    let slices = match circuits.last() {
+    let slices = match looks.circuits.last() {
         Some(found) => slices_of(settings, base, found),
         None => named_by_circuit(settings, base, &task, seed, 0)?.1,
     };
@@ -94,7 +127,7 @@ pub fn run(
         share: share_inside(base, &model, &slices),
         judgement: judge.judge(&graft(base, &model, &slices)),
     };
-    let mean = |list: &[usize]| list.iter().sum::<usize>() as f64 / list.len().max(1) as f64;
+    let circuits = looks.circuit_files(&base.config, settings);
     let report = Report {
         settings: settings.clone(),
         seed,
@@ -103,17 +136,11 @@ pub fn run(
         block_numbers: block_numbers(&base.config),
         trained: outcome.mean_trained,
         ever_trained: outcome.ever_trained,
-        ends: mean(&ends),
+        ends: looks.mean_ends(),
         step_ms: 1e3 * outcome.seconds / outcome.steps.max(1) as f64,
         bytes: outcome.bytes,
-        path,
+        path: looks.path,
         graft,
-    };
-    let files = |found: &Found| file(&base.config, settings, found);
-    let circuits = match &circuits[..] {
-        [] => None,
-        [one] => Some([files(one), files(one)]),
-        [first, .., last] => Some([files(first), files(last)]),
     };
     let (adapters, changes) = (adapters.fetched(&mut tuner), changes(base, &model));
     Ok(Tuned { report, model, adapters, circuits, changes, track })

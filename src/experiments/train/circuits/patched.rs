@@ -19,7 +19,7 @@
 
 use crate::formats::circuit_pairs::LabelledPair;
 use crate::gemm::{Mat, MatMut, Write, gemm};
-use crate::nn::pooled::{Config, EPS};
+use crate::nn::pooled::{Config, EPS, Parameter};
 use crate::ops;
 use crate::ops::MatMul;
 use crate::simd::Element;
@@ -59,6 +59,115 @@ pub(super) struct Patched<T> {
     labels: Vec<[u32; 2]>,
 }
 
+/// The parameters of a model on a tape.
+struct Leaves {
+    list: Vec<Parameter>,
+    /// In the same order.
+    vars: Vec<Var>,
+}
+
+impl Leaves {
+    fn record<T: Element>(tape: &mut Tape<T>, config: &Config) -> Leaves {
+        let list = config.parameters();
+        let vars = list.iter().map(|p| tape.leaf(p.name, p.shape.clone())).collect();
+        Leaves { list, vars }
+    }
+
+    fn at(&self, name: &str) -> Option<usize> {
+        self.list.iter().position(|p| p.name == name)
+    }
+
+    fn named(&self, name: &str) -> Option<Var> {
+        self.at(name).map(|i| self.vars[i])
+    }
+
+    fn get(&self, name: &str) -> Var {
+        self.named(name).expect("a parameter of every pooled model")
+    }
+}
+
+/// Every token at every position that occurs, once, in order.
+fn occurring(pairs: &[LabelledPair]) -> Vec<(u32, u32)> {
+    let both = |p: &LabelledPair| [p.clean.clone(), p.corrupted.clone()];
+    let mut table: Vec<(u32, u32)> =
+        pairs.iter().flat_map(both).flat_map(|tokens| tokens.into_iter().zip(0..)).collect();
+    table.sort_unstable();
+    table.dedup();
+    table
+}
+
+/// `[B, L]`, where each token of the clean and of the corrupted sequences stands in the table.
+fn places(table: &[(u32, u32)], pairs: &[LabelledPair]) -> [Vec<u32>; 2] {
+    let place = |tokens: &[u32]| -> Vec<u32> {
+        let at = |x: (u32, u32)| table.binary_search(&x).expect("listed") as u32;
+        tokens.iter().copied().zip(0..).map(at).collect()
+    };
+    [
+        pairs.iter().flat_map(|p| place(&p.clean)).collect(),
+        pairs.iter().flat_map(|p| place(&p.corrupted)).collect(),
+    ]
+}
+
+/// Records the score `[N]` and the value `[N, D]` of each of N tokens at their positions.
+fn record_head<T: Element>(
+    tape: &mut Tape<T>,
+    config: &Config,
+    leaves: &Leaves,
+    [tokens, positions]: [Ids; 2],
+) -> [Var; 2] {
+    let token = ops::gather(tape, leaves.get("token_emb.weight"), tokens);
+    let position = ops::gather(tape, leaves.get("pos_emb.weight"), positions);
+    let x = ops::add(tape, token, position);
+    let x = ops::rms_norm(tape, x, None, EPS);
+    let scale = 1.0 / (config.d_model as f64).sqrt();
+    let to_query = MatMul { transpose_b: true, scale, ..Default::default() };
+    let scores = ops::matmul(tape, x, leaves.get("softmax.query.weight"), to_query);
+    let n = tape.shape(scores).rows();
+    let scores = tape.reshape(scores, [n]);
+    let values = ops::linear(tape, x, leaves.get("softmax.value.weight"), None);
+    [scores, values]
+}
+
+/// The recorded MLP, whose neurons can be replaced.
+struct Mlp {
+    /// `[C B]`, the row that neurons are replaced from.
+    corrupted: Ids,
+    /// As in [`Patched`].
+    kept: [Var; 2],
+    /// As in [`Patched`].
+    z: Var,
+    /// `[C B, D]`.
+    out: Var,
+}
+
+impl Mlp {
+    /// Records the MLP of `sequence [C B, D]`.
+    fn record<T: Element>(
+        tape: &mut Tape<T>,
+        config: &Config,
+        leaves: &Leaves,
+        sequence: Var,
+        copies: usize,
+    ) -> Mlp {
+        let (rows, d_mlp) = (tape.shape(sequence).rows(), config.d_mlp);
+        let h = ops::rms_norm(tape, sequence, None, EPS);
+        let h = ops::linear(tape, h, leaves.get("mlp.fc1.weight"), leaves.named("mlp.fc1.bias"));
+        let z = config.activation.record(tape, h);
+        let corrupted = tape.ids([rows], rows);
+        let other = ops::gather(tape, z, corrupted);
+        let kept = ["kept", "replaced"].map(|name| tape.leaf(name, [copies, 1, d_mlp]));
+        let [own, other] = [(z, kept[0]), (other, kept[1])].map(|(z, factor)| {
+            let z = tape.reshape(z, [copies, rows / copies, d_mlp]);
+            ops::mul(tape, z, factor)
+        });
+        // One of both is 0, so that the sum has the bits of the other.
+        let h = ops::add(tape, own, other);
+        let h = tape.reshape(h, [rows, d_mlp]);
+        let out = ops::linear(tape, h, leaves.get("mlp.fc2.weight"), leaves.named("mlp.fc2.bias"));
+        Mlp { corrupted, kept, z, out }
+    }
+}
+
 impl<T: Element> Patched<T> {
     /// For a model of this shape and up to `at_once` circuits at a time, or fewer that fit in a
     /// cache.
@@ -66,46 +175,16 @@ impl<T: Element> Patched<T> {
     /// # Panics
     /// If there is no pair.
     pub(super) fn new(config: &Config, pairs: &[LabelledPair], at_once: usize) -> Self {
-        let &Config { vocab, seq_len, d_model, d_mlp, .. } = config;
+        let &Config { vocab, seq_len, d_mlp, .. } = config;
         let count = pairs.len();
         let copies = (ROWS / count).clamp(2, 1 + at_once.max(1));
         let rows = copies * count;
-        // Every token at every position that occurs, once.
-        let both = |p: &LabelledPair| [p.clean.clone(), p.corrupted.clone()];
-        let mut table: Vec<(u32, u32)> =
-            pairs.iter().flat_map(both).flat_map(|tokens| tokens.into_iter().zip(0..)).collect();
-        table.sort_unstable();
-        table.dedup();
-        let place = |tokens: &[u32]| -> Vec<u32> {
-            let at = |x: (u32, u32)| table.binary_search(&x).expect("listed") as u32;
-            tokens.iter().copied().zip(0..).map(at).collect()
-        };
-        let places = [
-            pairs.iter().flat_map(|p| place(&p.clean)).collect(),
-            pairs.iter().flat_map(|p| place(&p.corrupted)).collect(),
-        ];
-
+        let table = occurring(pairs);
         let mut tape = Tape::new();
-        let list = config.parameters();
-        let parameters: Vec<Var> =
-            list.iter().map(|p| tape.leaf(p.name, p.shape.clone())).collect();
-        let at = |name: &str| list.iter().position(|p| p.name == name);
-        let named = |name: &str| at(name).map(|i| parameters[i]);
-        let get = |name: &str| named(name).expect("a parameter of every pooled model");
-        let token_emb = get("token_emb.weight");
-
+        let leaves = Leaves::record(&mut tape, config);
         let tokens = tape.ids([table.len()], vocab);
         let positions = tape.ids([table.len()], seq_len);
-        let token = ops::gather(&mut tape, token_emb, tokens);
-        let position = ops::gather(&mut tape, get("pos_emb.weight"), positions);
-        let x = ops::add(&mut tape, token, position);
-        let x = ops::rms_norm(&mut tape, x, None, EPS);
-        let scale = 1.0 / (d_model as f64).sqrt();
-        let to_query = MatMul { transpose_b: true, scale, ..Default::default() };
-        let scores = ops::matmul(&mut tape, x, get("softmax.query.weight"), to_query);
-        let scores = tape.reshape(scores, [table.len()]);
-        let values = ops::linear(&mut tape, x, get("softmax.value.weight"), None);
-
+        let [scores, values] = record_head(&mut tape, config, &leaves, [tokens, positions]);
         let lookups = [(); 2].map(|()| tape.ids([rows, seq_len], table.len()));
         let scores = ops::gather(&mut tape, scores, lookups[0]);
         let attention = ops::softmax(&mut tape, scores);
@@ -113,23 +192,11 @@ impl<T: Element> Patched<T> {
         let direct = tape.ids([rows], rows);
         let seen = ops::gather(&mut tape, sequence, direct);
 
-        let h = ops::rms_norm(&mut tape, sequence, None, EPS);
-        let h = ops::linear(&mut tape, h, get("mlp.fc1.weight"), named("mlp.fc1.bias"));
-        let z = config.activation.record(&mut tape, h);
-        let corrupted = tape.ids([rows], rows);
-        let other = ops::gather(&mut tape, z, corrupted);
-        let kept = ["kept", "replaced"].map(|name| tape.leaf(name, [copies, 1, d_mlp]));
-        let [own, other] = [(z, kept[0]), (other, kept[1])].map(|(z, factor)| {
-            let z = tape.reshape(z, [copies, count, d_mlp]);
-            ops::mul(&mut tape, z, factor)
-        });
-        // One of both is 0, so that the sum has the bits of the other.
-        let h = ops::add(&mut tape, own, other);
-        let h = tape.reshape(h, [rows, d_mlp]);
-        let h = ops::linear(&mut tape, h, get("mlp.fc2.weight"), named("mlp.fc2.bias"));
-        let out = ops::add(&mut tape, seen, h);
+        let Mlp { corrupted, kept, z, out } =
+            Mlp::record(&mut tape, config, &leaves, sequence, copies);
+        let out = ops::add(&mut tape, seen, out);
         let labels = tape.ids([rows, 2], vocab);
-        let logits = ops::pick(&mut tape, out, token_emb, None, labels);
+        let logits = ops::pick(&mut tape, out, leaves.get("token_emb.weight"), None, labels);
 
         let mut program = tape.finish();
         program.set_ids(tokens, &table.iter().map(|x| x.0).collect::<Vec<_>>());
@@ -149,10 +216,10 @@ impl<T: Element> Patched<T> {
             copies,
             seq_len,
             neurons: d_mlp,
-            fc2: at("mlp.fc2.weight").expect("a parameter of every pooled model"),
-            parameters,
+            fc2: leaves.at("mlp.fc2.weight").expect("a parameter of every pooled model"),
+            parameters: leaves.vars,
             lookups,
-            places,
+            places: places(&table, pairs),
             direct,
             kept,
             z,
