@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::ablations::one;
+use super::ablations::{EDGE, heading, one, range};
 use super::axis::{Axis, Frame};
+use super::centre::Centre;
 use super::font;
-use super::palette::{BLACK, GREY, LIGHT, WHITE, series};
+use super::palette::{BLACK, LIGHT, WHITE, series};
 use super::scene::{Anchor, Point, SMALL, Scene, Stroke, cut, half_capital};
-use super::tuned;
-use super::tuned::{GAP, Measured, RETENTION, TARGET};
+use super::tuned::{Figure, GAP, Measured, RETENTION, TARGET};
 use super::{Drawing, Options, Reach};
 use crate::error::{Error, Result, at_key};
+use crate::formats::comparison::Comparison;
 
 /// A method by name, what it reaches, what it keeps.
 type Method = (String, Measured, Measured);
@@ -25,15 +26,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         Reach::Target => TARGET,
         Reach::Gap => GAP,
     };
-    let methods: Vec<Method> = all
-        .rows
-        .iter()
-        .filter_map(|row| {
-            let x = figure.measure(&all, row, options.centre)?;
-            let y = RETENTION.measure(&all, row, options.centre)?;
-            Some((row.name.clone(), x, y))
-        })
-        .collect();
+    let methods = measure(&all, figure, options.centre);
     if methods.is_empty() {
         return Err(Error::input(
             at_key(&inputs[0], "rows"),
@@ -43,40 +36,91 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     }
     let width = options.points(3.25);
     let mut scene = Scene::new(width, "What methods of tuning reach and what they keep");
-    let edge = 4.0;
-    let said = tuned::statement(&all, options.centre);
-    scene.text([edge, edge + SMALL], &said, SMALL, GREY, Anchor::Start);
-    let x = Axis::linear_around(methods.iter().map(|(_, x, _)| x), 4, figure.title);
-    let y = Axis::linear_around(methods.iter().map(|(_, _, y)| y), 4, RETENTION.title);
-    let left = edge + y.breadth();
-    let height = (0.75 * (width - left)).min(210.0);
-    let top = edge + 2.4 * SMALL;
-    let frame = Frame { left, top, width: width - left - 10.0, height, x, y };
+    let said = heading(&mut scene, &all, options.centre);
+    let frame = frame_around(&methods, width, figure.title);
     frame.draw(&mut scene);
 
     let centres: Vec<[f64; 2]> = methods.iter().map(|(_, x, y)| [x.centre, y.centre]).collect();
     let best = pareto(&centres);
     let places: Vec<Point> = centres.iter().map(|&[x, y]| frame.at(x, y)).collect();
+    let mut lines = draw_intervals(&mut scene, &frame, &methods);
+    lines.extend(draw_front(&mut scene, &places, &best));
+    draw_points(&mut scene, &places, &best);
+    let untold = draw_names(&mut scene, &frame, &methods, &places, &lines);
+    scene.height = frame.bottom() + frame.x.depth() + EDGE;
+    let caption = vec![format!(
+        "{said}; the line joins the methods that no other beats in both ({})",
+        best.iter().map(|&i| methods[i].0.as_str()).collect::<Vec<_>>().join(", ")
+    )];
+    let warnings = match untold {
+        0 => vec![],
+        n => vec![format!("{n} methods have no room for their names; try --width 6.75")],
+    };
+    Ok(Drawing { scene, caption, warnings })
+}
+
+/// The methods that have both figures.
+fn measure(all: &Comparison, figure: Figure, centre: Centre) -> Vec<Method> {
+    let both = all.rows.iter().filter_map(|row| {
+        let x = figure.measure(all, row, centre)?;
+        let y = RETENTION.measure(all, row, centre)?;
+        Some((row.name.clone(), x, y))
+    });
+    both.collect()
+}
+
+/// A frame below the heading that holds all centres and intervals.
+fn frame_around(methods: &[Method], width: f64, title: &str) -> Frame {
+    let x = Axis::linear_around(methods.iter().map(|(_, x, _)| x), 4, title);
+    let y = Axis::linear_around(methods.iter().map(|(_, _, y)| y), 4, RETENTION.title);
+    let left = EDGE + y.breadth();
+    let height = (0.75 * (width - left)).min(210.0);
+    let top = EDGE + 2.4 * SMALL;
+    Frame { left, top, width: width - left - 10.0, height, x, y }
+}
+
+/// Draws the intervals of all methods and returns their lines.
+fn draw_intervals(scene: &mut Scene, frame: &Frame, methods: &[Method]) -> Vec<[Point; 2]> {
     let mut lines: Vec<[Point; 2]> = vec![];
-    for (_, x, y) in &methods {
+    for (_, x, y) in methods {
         lines.extend(x.interval.map(|ends| ends.map(|x| frame.at(x, y.centre))));
         lines.extend(y.interval.map(|ends| ends.map(|y| frame.at(x.centre, y))));
     }
     for line in &lines {
         scene.line(line.to_vec(), Stroke::new(LIGHT, 0.7));
     }
+    lines
+}
+
+/// Joins the `best` points and returns the lines from each to the next.
+fn draw_front(scene: &mut Scene, places: &[Point], best: &[usize]) -> Vec<[Point; 2]> {
     let front: Vec<Point> = best.iter().map(|&i| places[i]).collect();
-    lines.extend(front.windows(2).map(|ends| [ends[0], ends[1]]));
+    let lines = front.windows(2).map(|ends| [ends[0], ends[1]]).collect();
     scene.line(front, Stroke::new(series(1), 1.0));
+    lines
+}
+
+/// Draws a point for each method; the `best` have the colour of their front.
+fn draw_points(scene: &mut Scene, places: &[Point], best: &[usize]) {
     for (i, &at) in places.iter().enumerate() {
         let ink = if best.contains(&i) { series(1) } else { series(0) };
         scene.circle(at, DOT, ink, None);
     }
+}
+
+/// Writes the methods' names where there is room and returns how many have none.
+fn draw_names(
+    scene: &mut Scene,
+    frame: &Frame,
+    methods: &[Method],
+    places: &[Point],
+    lines: &[[Point; 2]],
+) -> usize {
     let names: Vec<String> =
         methods.iter().map(|(name, ..)| cut(name, SMALL, 0.45 * frame.width)).collect();
-    let area = [frame.left + 1.0, frame.top - 6.0, width - 1.0, frame.bottom() - 1.0];
-    let named = label_places(&names, &places, &lines, area);
-    for ((name, &at), own) in names.iter().zip(&places).zip(&named) {
+    let area = [frame.left + 1.0, frame.top - 6.0, scene.width - 1.0, frame.bottom() - 1.0];
+    let named = label_places(&names, places, lines, area);
+    for ((name, &at), own) in names.iter().zip(places).zip(&named) {
         let Some([x, y, right, bottom]) = *own else { continue };
         let (middle, near) = (0.5 * (y + bottom), [at[0].clamp(x, right), at[1].clamp(y, bottom)]);
         // Away from its point a name needs a thread.
@@ -87,17 +131,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         let at = [x, middle + half_capital(SMALL)];
         scene.text(at, name, SMALL, BLACK, Anchor::Start);
     }
-    scene.height = frame.bottom() + frame.x.depth() + 4.0;
-    let caption = vec![format!(
-        "{said}; the line joins the methods that no other beats in both ({})",
-        best.iter().map(|&i| methods[i].0.as_str()).collect::<Vec<_>>().join(", ")
-    )];
-    let untold = named.iter().filter(|place| place.is_none()).count();
-    let warnings = match untold {
-        0 => vec![],
-        n => vec![format!("{n} methods have no room for their names; try --width 6.75")],
-    };
-    Ok(Drawing { scene, caption, warnings })
+    named.iter().filter(|place| place.is_none()).count()
 }
 
 /// The points that no other beats or equals in both, from left to right.
@@ -164,8 +198,7 @@ impl Axis {
         title: &str,
     ) -> Axis {
         let ends = all.flat_map(|m| m.interval.unwrap_or([m.centre; 2]));
-        let (low, high) = ends
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+        let (low, high) = range(ends);
         let room = 0.08 * (high - low);
         Axis::linear(low - room, high + room, wanted, title)
     }
