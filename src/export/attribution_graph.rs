@@ -55,16 +55,7 @@ struct Weight {
 /// The text of the file.
 pub(super) fn write(network: &Network, edges: &Edges) -> String {
     let tokens = tokens(network);
-    let scored = network.links.iter().any(|link| link.score.is_some());
-    let mut weights: BTreeMap<(usize, usize), Weight> = BTreeMap::new();
-    for link in &network.links {
-        let score = link.score.unwrap_or(if scored { 0.0 } else { 1.0 });
-        let weight = weights.entry((link.from, link.to)).or_default();
-        weight.sum += score;
-        if let Some(port) = link.port {
-            *weight.ports.entry(port).or_default() += score;
-        }
-    }
+    let weights = weights(network);
     let influence = influence(network, &weights);
     let others: Vec<&Node> = network.nodes.iter().filter(|n| n.part.is_none()).collect();
     let points: Vec<Point> = network
@@ -78,39 +69,10 @@ pub(super) fn write(network: &Network, edges: &Edges) -> String {
         .collect();
     let links: Vec<Value> = weights
         .iter()
-        .map(|((from, to), weight)| {
-            let mut link = json!({
-                "source": points[*from].node_id,
-                "target": points[*to].node_id,
-                "weight": weight.sum,
-            });
-            if !weight.ports.is_empty() {
-                let ports = weight.ports.iter().map(|(port, x)| (port.to_string(), (*x).into()));
-                link["ports"] = Value::Object(ports.collect());
-            }
-            link
-        })
+        .map(|((from, to), weight)| link(&points[*from], &points[*to], weight))
         .collect();
     let graph = json!({
-        "metadata": {
-            "slug": slug(&edges.label),
-            "scan": "edgegrad",
-            "transcoder_list": [],
-            "prompt_tokens": tokens,
-            "prompt": tokens.concat(),
-            "node_threshold": 1.0,
-            "schema_version": 1,
-            "info": {
-                "description": format!(
-                    "{} of {} edges by |score|; method: {}, metric: {}",
-                    network.links.len(),
-                    network.all,
-                    edges.method().unwrap_or("not said"),
-                    edges.metric().unwrap_or("not said"),
-                ),
-                "generator": { "name": "edgegrad", "version": env!("CARGO_PKG_VERSION") },
-            },
-        },
+        "metadata": metadata(network, edges, &tokens),
         "qParams": {
             "pinnedIds": [], "supernodes": [], "linkType": "both", "clickedId": "", "sg_pos": "",
         },
@@ -118,6 +80,56 @@ pub(super) fn write(network: &Network, edges: &Edges) -> String {
         "links": links,
     });
     format!("{graph}\n")
+}
+
+/// The weight of each pair of nodes, writer and reader: 1 a link in a circuit without scores.
+fn weights(network: &Network) -> BTreeMap<(usize, usize), Weight> {
+    let scored = network.links.iter().any(|link| link.score.is_some());
+    let mut weights: BTreeMap<(usize, usize), Weight> = BTreeMap::new();
+    for link in &network.links {
+        let score = link.score.unwrap_or(if scored { 0.0 } else { 1.0 });
+        let weight = weights.entry((link.from, link.to)).or_default();
+        weight.sum += score;
+        if let Some(port) = link.port {
+            *weight.ports.entry(port).or_default() += score;
+        }
+    }
+    weights
+}
+
+fn link(from: &Point, to: &Point, weight: &Weight) -> Value {
+    let mut link = json!({
+        "source": from.node_id,
+        "target": to.node_id,
+        "weight": weight.sum,
+    });
+    if !weight.ports.is_empty() {
+        let ports = weight.ports.iter().map(|(port, x)| (port.to_string(), (*x).into()));
+        link["ports"] = Value::Object(ports.collect());
+    }
+    link
+}
+
+fn metadata(network: &Network, edges: &Edges, tokens: &[String]) -> Value {
+    json!({
+        "slug": slug(&edges.label),
+        "scan": "edgegrad",
+        "transcoder_list": [],
+        "prompt_tokens": tokens,
+        "prompt": tokens.concat(),
+        "node_threshold": 1.0,
+        "schema_version": 1,
+        "info": {
+            "description": format!(
+                "{} of {} edges by |score|; method: {}, metric: {}",
+                network.links.len(),
+                network.all,
+                edges.method().unwrap_or("not said"),
+                edges.metric().unwrap_or("not said"),
+            ),
+            "generator": { "name": "edgegrad", "version": env!("CARGO_PKG_VERSION") },
+        },
+    })
 }
 
 /// A token for each position up to the last one used, and one for nodes without position.

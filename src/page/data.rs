@@ -239,10 +239,6 @@ impl RunData {
         notes.extend(damage.iter().map(|error| error.note(&run.folder)));
         let circuits = circuits(run, &probes, names, pack, &mut notes);
         let with_weights = shown_weights.is_some();
-        let stage = |(index, (step, name)): (usize, (u64, String))| {
-            let task = run.config.stage_task(index);
-            StageData { step, name, p: task.p, k: task.k, seq_len: task.seq_len }
-        };
         let data = RunData {
             key: run.label(),
             p: task.p,
@@ -253,18 +249,10 @@ impl RunData {
             train: rounded(last.and_then(|eval| eval.train_accuracy)),
             mod2: rounded(last.and_then(|eval| eval.test_accuracy_mod2)),
             solved: run.steps_to_success().filter(|_| run.succeeded()),
-            stages: run.stages().into_iter().enumerate().map(stage).collect(),
+            stages: stages(run),
             spikes: spikes(&run.metrics.steps),
             loss: loss(run),
-            evals: Evals {
-                step: shown.iter().map(|eval| eval.step).collect(),
-                stage: shown.iter().map(|eval| eval.stage).collect(),
-                curves: COLUMNS
-                    .iter()
-                    .map(|(name, value)| (*name, shown.iter().map(|e| rounded(value(e))).collect()))
-                    .filter(|(_, curve): &(_, Vec<Option<f64>>)| curve.iter().any(Option::is_some))
-                    .collect(),
-            },
+            evals: Evals::of(&shown),
             attention,
             gradient: gradient(&shown),
             model: run.config.model.activation.clone().map(|activation| ModelData { activation }),
@@ -278,6 +266,28 @@ impl RunData {
                 .collect(),
         };
         (data, notes)
+    }
+}
+
+fn stages(run: &Run) -> Vec<StageData> {
+    let stage = |(index, (step, name)): (usize, (u64, String))| {
+        let task = run.config.stage_task(index);
+        StageData { step, name, p: task.p, k: task.k, seq_len: task.seq_len }
+    };
+    run.stages().into_iter().enumerate().map(stage).collect()
+}
+
+impl Evals {
+    fn of(shown: &[&EvalLine]) -> Self {
+        Evals {
+            step: shown.iter().map(|eval| eval.step).collect(),
+            stage: shown.iter().map(|eval| eval.stage).collect(),
+            curves: COLUMNS
+                .iter()
+                .map(|(name, value)| (*name, shown.iter().map(|e| rounded(value(e))).collect()))
+                .filter(|(_, curve): &(_, Vec<Option<f64>>)| curve.iter().any(Option::is_some))
+                .collect(),
+        }
     }
 }
 

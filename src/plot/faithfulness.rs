@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::ablations::EDGE;
 use super::axis::{Axis, Frame, legend, number};
 use super::palette::{GREY, REFERENCE, series};
 use super::read::stem;
-use super::scene::{Scene, Stroke};
+use super::scene::{Ink, Point, Scene, Stroke};
 use super::{Drawing, Options};
 use crate::error::{Error, Result, at_key};
 use crate::formats::curves::{Curve, Curves};
@@ -14,64 +15,30 @@ const DASHED: &[f64] = &[3.0, 1.6];
 
 pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let all = inputs.iter().map(|path| Curves::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let points = |curve: &Curve| -> Vec<[f64; 2]> {
-        let pairs = curve.fraction.iter().zip(&curve.faithfulness);
-        // No edges have no place on a logarithmic axis.
-        pairs
-            .filter_map(|(&x, &y)| (!y.is_nan()).then_some([x, y]))
-            .filter(|[x, _]| *x > 0.0)
-            .collect()
-    };
-    let drawn = || all.iter().flat_map(|c| [Some(&c.by_size), c.by_score.as_ref()]).flatten();
-    let numbers: Vec<[f64; 2]> = drawn().flat_map(points).collect();
-    if numbers.is_empty() {
+    let drawn = all.iter().flat_map(|c| [Some(&c.by_size), c.by_score.as_ref()]).flatten();
+    let values: Vec<[f64; 2]> = drawn.flat_map(points).collect();
+    if values.is_empty() {
         return Err(Error::input(
             at_key(&inputs[0], "curve.abs.fraction"),
             "has no fraction above 0 with a value",
             "give `evaluate --curve` fractions such as 0.01,0.1,1",
         ));
     }
-    let low = numbers.iter().map(|p| p[0]).fold(1.0, f64::min);
-    let (down, up) = numbers.iter().fold((0.0f64, 1.0f64), |(a, b), p| (a.min(p[1]), b.max(p[1])));
-
     let width = options.points(3.25);
     let mut scene = Scene::new(width, "Faithfulness of the first edges, by the share of edges");
-    let mut entries: Vec<(Stroke, String)> = inputs
-        .iter()
-        .enumerate()
-        .map(|(i, path)| (Stroke::new(series(i), 1.4), stem(path)))
-        .collect();
     let both = all.iter().any(|curve| curve.by_score.is_some());
-    if both {
-        entries.push((Stroke::new(GREY, 1.2), "by |score|".into()));
-        entries.push((Stroke::new(GREY, 1.0).dashed(DASHED), "by score".into()));
-    }
-    let edge = 4.0;
-    let top = edge + legend(&mut scene, [edge, edge], width - 2.0 * edge, &entries) + 5.0;
-    let x = percent(Axis::log(low, 1.0, 4, "edges kept (% of all)"));
-    let room = 0.03 * (up - down);
-    let y = Axis::linear(down - room, up + room, 5, "faithfulness (1 = the model)");
-    let left = edge + y.breadth();
-    let frame = Frame { left, top, width: width - left - 12.0, height: 120.0, x, y };
+    let entries = entries(inputs, both);
+    let top = EDGE + legend(&mut scene, [EDGE, EDGE], width - 2.0 * EDGE, &entries) + 5.0;
+    let frame = frame_around(&values, top, width);
     frame.level(&mut scene, 1.0, REFERENCE);
     frame.level(&mut scene, 0.0, REFERENCE);
     frame.draw(&mut scene);
-    for (i, curve) in all.iter().enumerate() {
+    for (i, curves) in all.iter().enumerate() {
         // Of curves that lie on each other every one can be seen: the first are wider.
         let wide = 0.9 + 0.8 * (all.len() - 1 - i) as f64;
-        let mut line = |curve: &Curve, stroke: Stroke, dots: f64| {
-            let way: Vec<_> = points(curve).iter().map(|p| frame.at(p[0], p[1])).collect();
-            for &at in way.iter().filter(|_| dots > 0.0) {
-                scene.circle(at, dots, series(i), None);
-            }
-            scene.line(way, stroke);
-        };
-        if let Some(curve) = &curve.by_score {
-            line(curve, Stroke::new(series(i), 0.7 * wide).dashed(DASHED), 0.0);
-        }
-        line(&curve.by_size, Stroke::new(series(i), wide), 0.9 + 0.6 * wide);
+        draw_curves(&mut scene, &frame, curves, series(i), wide);
     }
-    scene.height = frame.bottom() + frame.x.depth() + 4.0;
+    scene.height = frame.bottom() + frame.x.depth() + EDGE;
     let mut metrics: Vec<&str> = all.iter().filter_map(|curve| curve.metric.as_deref()).collect();
     metrics.sort_unstable();
     metrics.dedup();
@@ -85,6 +52,51 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         warnings.push("the curves are of different metrics".into());
     }
     Ok(Drawing { scene, caption, warnings })
+}
+
+/// The points of a curve that can be drawn: `[fraction, faithfulness]`.
+fn points(curve: &Curve) -> Vec<[f64; 2]> {
+    let pairs = curve.fraction.iter().zip(&curve.faithfulness);
+    // No edges have no place on a logarithmic axis.
+    pairs.filter_map(|(&x, &y)| (!y.is_nan()).then_some([x, y])).filter(|[x, _]| *x > 0.0).collect()
+}
+
+/// The legend: a line for each file and, where curves of `both` orders are drawn, one for each order.
+fn entries(inputs: &[PathBuf], both: bool) -> Vec<(Stroke, String)> {
+    let files = inputs.iter().enumerate();
+    let mut entries: Vec<(Stroke, String)> =
+        files.map(|(i, path)| (Stroke::new(series(i), 1.4), stem(path))).collect();
+    if both {
+        entries.push((Stroke::new(GREY, 1.2), "by |score|".into()));
+        entries.push((Stroke::new(GREY, 1.0).dashed(DASHED), "by score".into()));
+    }
+    entries
+}
+
+/// A frame below `top` that holds all points, no edges kept and the whole model.
+fn frame_around(points: &[[f64; 2]], top: f64, width: f64) -> Frame {
+    let low = points.iter().map(|p| p[0]).fold(1.0, f64::min);
+    let (down, up) = points.iter().fold((0.0f64, 1.0f64), |(a, b), p| (a.min(p[1]), b.max(p[1])));
+    let x = percent(Axis::log(low, 1.0, 4, "edges kept (% of all)"));
+    let room = 0.03 * (up - down);
+    let y = Axis::linear(down - room, up + room, 5, "faithfulness (1 = the model)");
+    let left = EDGE + y.breadth();
+    Frame { left, top, width: width - left - 12.0, height: 120.0, x, y }
+}
+
+/// Draws the curves of one file: by score a dashed line, by |score| a line with its points.
+fn draw_curves(scene: &mut Scene, frame: &Frame, curves: &Curves, ink: Ink, wide: f64) {
+    let path = |curve: &Curve| -> Vec<Point> {
+        points(curve).iter().map(|p| frame.at(p[0], p[1])).collect()
+    };
+    if let Some(curve) = &curves.by_score {
+        scene.line(path(curve), Stroke::new(ink, 0.7 * wide).dashed(DASHED));
+    }
+    let path = path(&curves.by_size);
+    for &at in &path {
+        scene.circle(at, 0.9 + 0.6 * wide, ink, None);
+    }
+    scene.line(path, Stroke::new(ink, wide));
 }
 
 /// The same axis, its powers of ten as percentages.

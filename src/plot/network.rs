@@ -66,15 +66,8 @@ impl Network {
     pub(crate) fn new(file: &EdgeFile, limit: usize) -> Result<Self> {
         let path = Path::new(file.place());
         let chosen = file.edges.iter().any(|(_, edge)| edge.in_graph);
-        let belongs = |(_, edge): &&(String, Entry)| match chosen {
-            true => edge.in_graph,
-            false => edge.score.is_some(),
-        };
-        let mut list: Vec<&(String, Entry)> = file.edges.iter().filter(belongs).collect();
+        let mut list = by_size(file, chosen);
         let members = list.len();
-        let size = |(_, edge): &(String, Entry)| edge.score.map_or(-1.0, f64::abs);
-        // The list is in the order of names, which decides among equals.
-        list.sort_by(|a, b| size(b).total_cmp(&size(a)));
         list.truncate(limit);
         if list.is_empty() {
             return Err(Error::input(
@@ -83,24 +76,8 @@ impl Network {
                 "give a file of scores or of a circuit that is not empty",
             ));
         }
-        let mut parts = vec![];
-        for (name, _) in &list {
-            parts.push(Parts::of(name).ok_or_else(|| {
-                Error::input(
-                    at_key(path, format!("edges.{name:.60}")),
-                    "is no name of an edge",
-                    "edges are called WRITER->READER, such as a0.h2->m1",
-                )
-            })?);
-        }
-        // A part that writes without a position reads as one part, wherever it reads.
-        let writers: BTreeSet<Side<'_>> = parts.iter().map(|edge| edge.from).collect();
-        for edge in &mut parts {
-            let anywhere = Side { position: None, ..edge.to };
-            if writers.contains(&anywhere) {
-                edge.to = anywhere;
-            }
-        }
+        let mut parts = read_names(path, &list)?;
+        join_positions(&mut parts);
         let sides: BTreeSet<Side<'_>> =
             parts.iter().flat_map(|edge| [edge.from, edge.to]).collect();
         let mut nodes: Vec<(Side<'_>, Node)> =
@@ -118,18 +95,7 @@ impl Network {
                 score: entry.score,
             })
             .collect();
-        let all = file.edges.iter().filter_map(|(name, _)| Parts::of(name));
-        let all = all.flat_map(|edge| [edge.from, edge.to]);
-        let (mut layers, mut heads, mut shared) = (1, 0, 0);
-        for part in all.filter_map(|side| Part::of(side.node)) {
-            layers = layers.max(part.layer().map_or(0, |layer| layer + 1));
-            match part {
-                Part::Head { head, .. } => heads = heads.max(head + 1),
-                Part::KeyValue { head, .. } => shared = shared.max(head + 1),
-                _ => {}
-            }
-        }
-        let sharing = (shared > 0 && heads % shared == 0).then(|| heads / shared);
+        let (layers, sharing) = layers_and_sharing(file);
         let nodes = nodes.into_iter().map(|(_, node)| node).collect();
         Ok(Network { nodes, links, members, all: file.edges.len(), layers, sharing, chosen })
     }
@@ -163,6 +129,60 @@ impl Node {
             Some(_) => self.plain.split_once('.').map_or(&*self.plain, |(_, short)| short),
         }
     }
+}
+
+/// The edges of the circuit or, if none is `chosen`, those with a score; the largest |score| first.
+fn by_size(file: &EdgeFile, chosen: bool) -> Vec<&(String, Entry)> {
+    let belongs = |(_, edge): &&(String, Entry)| match chosen {
+        true => edge.in_graph,
+        false => edge.score.is_some(),
+    };
+    let mut list: Vec<&(String, Entry)> = file.edges.iter().filter(belongs).collect();
+    let size = |(_, edge): &(String, Entry)| edge.score.map_or(-1.0, f64::abs);
+    // The list is in the order of names, which decides among equals.
+    list.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    list
+}
+
+/// The writer, the reader and the port of each edge.
+fn read_names<'a>(path: &Path, list: &[&'a (String, Entry)]) -> Result<Vec<Parts<'a>>> {
+    let read = |&(name, _): &&'a (String, Entry)| {
+        Parts::of(name).ok_or_else(|| {
+            Error::input(
+                at_key(path, format!("edges.{name:.60}")),
+                "is no name of an edge",
+                "edges are called WRITER->READER, such as a0.h2->m1",
+            )
+        })
+    };
+    list.iter().map(read).collect()
+}
+
+/// Makes a part that writes without a position read as one part, wherever it reads.
+fn join_positions(edges: &mut [Parts<'_>]) {
+    let writers: BTreeSet<Side<'_>> = edges.iter().map(|edge| edge.from).collect();
+    for edge in edges {
+        let anywhere = Side { position: None, ..edge.to };
+        if writers.contains(&anywhere) {
+            edge.to = anywhere;
+        }
+    }
+}
+
+/// [`Network::layers`] and [`Network::sharing`], from all names of the file.
+fn layers_and_sharing(file: &EdgeFile) -> (usize, Option<usize>) {
+    let all = file.edges.iter().filter_map(|(name, _)| Parts::of(name));
+    let all = all.flat_map(|edge| [edge.from, edge.to]);
+    let (mut layers, mut heads, mut shared) = (1, 0, 0);
+    for part in all.filter_map(|side| Part::of(side.node)) {
+        layers = layers.max(part.layer().map_or(0, |layer| layer + 1));
+        match part {
+            Part::Head { head, .. } => heads = heads.max(head + 1),
+            Part::KeyValue { head, .. } => shared = shared.max(head + 1),
+            _ => {}
+        }
+    }
+    (layers, (shared > 0 && heads % shared == 0).then(|| heads / shared))
 }
 
 /// The place of each node in the list.

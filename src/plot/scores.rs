@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::ablations::EDGE;
 use super::axis::{Axis, Frame, number};
 use super::circuit::unit;
 use super::palette::{BLACK, GREY, REFERENCE, series};
@@ -18,16 +19,7 @@ const POINTS: usize = 4000;
 const DASHED: &[f64] = &[3.0, 2.0];
 
 pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
-    let mut all = inputs.iter().map(|path| read::edge_file(path)).collect::<Result<Vec<_>, _>>()?;
-    if all.len() < 2 {
-        return Err(Error::input(
-            inputs[0].display(),
-            "is the only file of scores",
-            "give two or more; the one of the method `exact`, or else the first, is the reference",
-        ));
-    }
-    let exact = all.iter().position(|edges| edges.method() == Some("exact")).unwrap_or(0);
-    let exact = all.remove(exact);
+    let (exact, all) = read_scores(inputs)?;
     let reference: BTreeMap<&str, f64> =
         exact.file.edges.iter().filter_map(|(name, e)| Some((name.as_str(), e.score?))).collect();
     let panels = all
@@ -37,55 +29,85 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
 
     let width = options.points(if all.len() > 1 { 6.75 } else { 3.25 });
     let mut scene = Scene::new(width, format!("Scores of edges against {}", exact.label));
-    let most = if width >= 5.0 * INCH { 3 } else { 1 + usize::from(all.len() > 1) };
-    let columns = all.len().min(most);
     let unit = unit(exact.metric());
-    let name = |edges: &Edges| edges.method().unwrap_or(&edges.label).to_string();
-    let (edge, gap, head) = (4.0, 8.0, 1.5 * LABEL);
-    let axes: Vec<(Axis, Axis)> = panels
+    let title = |edges: &Edges| format!("{} score{unit}", name(edges));
+    let axes = panels
         .iter()
         .zip(&all)
-        .map(|(panel, edges)| {
-            let along = format!("{} score{unit}", name(&exact));
-            (around(panel, 0, along), around(panel, 1, format!("{} score{unit}", name(edges))))
-        })
-        .collect();
-    let breadth = axes.iter().map(|(_, y)| y.breadth()).fold(0.0, f64::max);
-    let side = (width - edge - 8.0) / columns as f64 - breadth - gap;
-    let side = side.min(if columns == 1 { 190.0 } else { side });
+        .map(|(panel, edges)| (around(panel, 0, title(&exact)), around(panel, 1, title(edges))));
+    let frames = frames(axes.collect(), width);
     let mut caption = vec![];
-    for (i, ((panel, edges), (x, y))) in panels.iter().zip(&all).zip(axes).enumerate() {
-        let (column, row) = ((i % columns) as f64, (i / columns) as f64);
-        let frame = Frame {
-            left: edge + breadth + column * (side + breadth + gap),
-            top: edge + head + row * (side + x.depth() + head + 8.0),
-            width: side,
-            height: side,
-            x,
-            y,
-        };
-        identity(&mut scene, &frame, panel);
-        frame.draw(&mut scene);
-        for &[x, y] in thinned(panel).iter().rev() {
-            scene.circle(frame.at(x, y), 1.4, series(0).at(0.55), None);
-        }
-        let digits = |r: Option<f64>| r.map_or("–".into(), |r| number(r, 2));
-        let [x, y] = [0, 1].map(|k| panel.iter().map(|pair| pair[k]).collect::<Vec<_>>());
-        let (r, rho) = (digits(pearson(&x, &y)), digits(spearman(&x, &y)));
-        let text = format!("r = {r}, ρ = {rho}");
-        scene.text([frame.right(), frame.top - 3.0], &text, SMALL, GREY, Anchor::End);
-        let title = cut(&name(edges), LABEL, 0.45 * side);
-        scene.text([frame.left, frame.top - 3.0], title, LABEL, BLACK, Anchor::Start);
+    for ((panel, edges), frame) in panels.iter().zip(&all).zip(&frames) {
+        let [r, rho] = draw_panel(&mut scene, frame, panel, name(edges));
         caption.push(format!(
             "{} against {}: {} edges, Pearson {r}, Spearman {rho}",
             name(edges),
             name(&exact),
             panel.len()
         ));
-        scene.height = scene.height.max(frame.bottom() + frame.x.depth() + 4.0);
+        scene.height = scene.height.max(frame.bottom() + frame.x.depth() + EDGE);
     }
     caption.push("dashed: equal scores".into());
     Ok(Drawing { scene, caption, warnings: vec![] })
+}
+
+/// The reference and the others: the first file of the method `exact`, or else the first file.
+fn read_scores(inputs: &[PathBuf]) -> Result<(Edges, Vec<Edges>)> {
+    let mut all = inputs.iter().map(|path| read::edge_file(path)).collect::<Result<Vec<_>, _>>()?;
+    if all.len() < 2 {
+        return Err(Error::input(
+            inputs[0].display(),
+            "is the only file of scores",
+            "give two or more; the one of the method `exact`, or else the first, is the reference",
+        ));
+    }
+    let exact = all.iter().position(|edges| edges.method() == Some("exact")).unwrap_or(0);
+    Ok((all.remove(exact), all))
+}
+
+/// The method, or else what the file is called.
+fn name(edges: &Edges) -> &str {
+    edges.method().unwrap_or(&edges.label)
+}
+
+/// Square frames of one size for these axes, in lines of one to three.
+fn frames(axes: Vec<(Axis, Axis)>, width: f64) -> Vec<Frame> {
+    let (gap, head) = (8.0, 1.5 * LABEL);
+    let most = if width >= 5.0 * INCH { 3 } else { 1 + usize::from(axes.len() > 1) };
+    let columns = axes.len().min(most);
+    let breadth = axes.iter().map(|(_, y)| y.breadth()).fold(0.0, f64::max);
+    let side = (width - EDGE - 8.0) / columns as f64 - breadth - gap;
+    let side = side.min(if columns == 1 { 190.0 } else { side });
+    let frame = |(i, (x, y)): (usize, (Axis, Axis))| {
+        let (column, row) = ((i % columns) as f64, (i / columns) as f64);
+        Frame {
+            left: EDGE + breadth + column * (side + breadth + gap),
+            top: EDGE + head + row * (side + x.depth() + head + 8.0),
+            width: side,
+            height: side,
+            x,
+            y,
+        }
+    };
+    axes.into_iter().enumerate().map(frame).collect()
+}
+
+/// Draws a point for each edge and returns the correlations as they are written: Pearson's,
+/// Spearman's.
+fn draw_panel(scene: &mut Scene, frame: &Frame, panel: &[[f64; 2]], name: &str) -> [String; 2] {
+    identity(scene, frame, panel);
+    frame.draw(scene);
+    for &[x, y] in thinned(panel).iter().rev() {
+        scene.circle(frame.at(x, y), 1.4, series(0).at(0.55), None);
+    }
+    let digits = |r: Option<f64>| r.map_or("–".into(), |r| number(r, 2));
+    let [x, y] = [0, 1].map(|k| panel.iter().map(|pair| pair[k]).collect::<Vec<_>>());
+    let (r, rho) = (digits(pearson(&x, &y)), digits(spearman(&x, &y)));
+    let text = format!("r = {r}, ρ = {rho}");
+    scene.text([frame.right(), frame.top - 3.0], &text, SMALL, GREY, Anchor::End);
+    let title = cut(name, LABEL, 0.45 * frame.width);
+    scene.text([frame.left, frame.top - 3.0], title, LABEL, BLACK, Anchor::Start);
+    [r, rho]
 }
 
 /// The scores of edges that both have: `[reference, own]`.
