@@ -111,7 +111,7 @@ pub fn minimal<T: Element>(
     let edges = b.graph.edges();
     let candidates = candidates_from_last(options, edges)?;
     let mut trial = Trial::new(b, &candidates, options.tol)?;
-    trial.check_clean(&b.pairs)?;
+    trial.check_clean(b.pairs)?;
     let walk = Walk::new(&b.graph, &candidates, b.baseline == Baseline::Resample);
 
     let mut best = trial.prune(&walk, deadline);

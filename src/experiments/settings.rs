@@ -82,7 +82,8 @@ macro_rules! settings {
 /// Returns what is wrong with a key unless a condition holds.
 macro_rules! ensure {
     ($good:expr, $key:literal: $message:literal; $($help:tt)+) => {
-        if !$good {
+        let good: bool = $good;
+        if !good {
             let (key, message, help) = ($key.into(), format!($message), format!($($help)+));
             return Err($crate::experiments::settings::Broken { key, message, help });
         }
@@ -542,7 +543,7 @@ pub(crate) enum Bounds {
 
 pub(crate) const ABOVE_0: Bounds = Bounds::Numbers("above 0", |x| x > 0.0);
 pub(crate) const FROM_0: Bounds = Bounds::Numbers("from 0 on", |x| x >= 0.0);
-pub(crate) const BELOW_1: Bounds = Bounds::Numbers("in [0, 1)", |x| x >= 0.0 && x < 1.0);
+pub(crate) const BELOW_1: Bounds = Bounds::Numbers("in [0, 1)", |x| (0.0..1.0).contains(&x));
 
 /// Whole numbers from `least` on.
 pub(crate) const fn from(least: u64) -> Bounds {

@@ -11,9 +11,9 @@ mod data;
 mod digest;
 mod edges;
 mod fingerprint;
+mod html;
 mod look;
 mod pack;
-mod page;
 mod pretraining;
 mod request;
 mod script;
@@ -38,5 +38,5 @@ pub use watch::Watch;
 /// When a path is not there or holds nothing that is known, or when `out` cannot be written. Damaged
 /// parts of a run are no errors: the page lists them.
 pub fn write_page(paths: &[PathBuf], seed: Option<u64>, out: &Path) -> Result<()> {
-    page::write(&Sources::read(paths)?, seed, out)
+    html::write(&Sources::read(paths)?, seed, out)
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::fingerprint;
-use super::page;
+use super::html;
 use super::request;
 use super::request::{Asked, Hosts, Refusal, Request};
 use crate::error::{Error, Result};
@@ -155,7 +155,7 @@ impl Watch {
             return Ok(Arc::clone(page));
         }
         let page: Arc<str> =
-            page::render_live(&Sources::read(std::slice::from_ref(&self.root))?, &version).into();
+            html::render_live(&Sources::read(std::slice::from_ref(&self.root))?, &version).into();
         *kept = Some((version, Arc::clone(&page)));
         Ok(page)
     }

@@ -3,8 +3,8 @@
 mod groups;
 mod measure;
 mod panel;
-mod pretrain;
+mod training;
 
 pub use measure::measure;
 pub use panel::{Kept, Measured, Panel, Retention};
-pub use pretrain::{FILES, Pretraining, initial_weights, pretrain};
+pub use training::{FILES, Pretraining, initial_weights, pretrain};

@@ -284,8 +284,11 @@ fn make_ready(
 /// The files of a run.
 const RUN: [&str; 3] = ["config.toml", "metrics.jsonl", run_record::NAME];
 
+/// Whether a name is one that a run gives.
+type Belongs = fn(&str) -> bool;
+
 /// The folders of a run, and whether a name belongs in one.
-const PARTS: [(&str, fn(&str) -> bool); 3] = [
+const PARTS: [(&str, Belongs); 3] = [
     ("checkpoints", |name| name == "final" || name.starts_with("step-")),
     ("snapshots", |name| name.starts_with("step-") && name.ends_with(".safetensors")),
     (circuit_pairs::FOLDER, |name| name.ends_with(".json")),

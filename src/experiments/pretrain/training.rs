@@ -320,7 +320,7 @@ fn train(settings: &Pretraining, config: Config, progress: &dyn Steps) -> Result
             return Err(Error::failed(place, format!("the loss is {loss}"), "lower --lr"));
         }
         if step.is_multiple_of(LOG_EVERY) {
-            let loss = Some(Number::Double(loss.into()));
+            let loss = Some(Number::Double(loss));
             write(Line::Step(StepLine { step: step as u64, stage: 0, loss, lr: Some(lr) }));
         }
         let done = step + 1;
