@@ -61,7 +61,11 @@ pub fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
 pub fn text(path: &Path, limit: u64) -> Result<String> {
     String::from_utf8(bytes(path, limit)?).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        Error::input(path.display(), format!("is no UTF-8 text at byte {at}"), "save it as UTF-8")
+        Error::input(
+            path.display(),
+            format!("is no UTF-8 text at byte {at}"),
+            "check that it is the right file, saved as UTF-8",
+        )
     })
 }
 

@@ -400,7 +400,7 @@ fn what_fits_nothing_is_refused() {
         refused(&format!("evaluate --circuit {file}"), &[file, part], help);
         refused(&format!("evaluate --curve --scores {file}"), &[file, part], help);
     }
-    refused("discover", &["topn", "how large"], "--edges");
+    refused("discover", &["topn", "needs --edges"], "--edges");
     refused("discover --edges 5 --tau 1", &["two sizes"], "--edges");
     refused("discover --edges 9999", &["--edges", "9999 of"], "no more");
     refused("discover --method acdc --edges 5", &["acdc", "another kind"], "--tau");
