@@ -288,7 +288,7 @@ fn the_guide_shows_what_its_commands_print() {
 }
 
 #[test]
-#[ignore = "compiles examples and takes long at the level of tests: .ci/run asks for it"]
+#[ignore = "compiles examples and takes long at the level of tests: run it by hand"]
 fn the_guide_shows_what_its_slow_commands_print() {
     compare("GUIDE.md", |command| matches!(instead(command), Some(Instead::InCi)));
 }
