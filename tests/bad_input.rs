@@ -787,23 +787,23 @@ fn models_to_attribute() {
     place.write("p.jsonl", PAIR);
     let wrong = |parts: &[&str], help: &str| {
         for command in [ATTRIBUTE, INTERACTIONS] {
-            place.run(command).failed(2, &[&["m"], parts].concat(), help);
+            place.run(command).failed(2, parts, help);
             assert!(!place.path("s.json").exists());
         }
     };
-    wrong(&["there is no such folder"], "config.json and model.safetensors");
+    wrong(&["m: there is no such folder"], "config.json and model.safetensors");
     model_in(&place, "gpt2-tiny", |_| {});
     let config = std::fs::read(place.path("m/config.json")).expect("a fixture");
     place.write("m/config.json", &config[..config.len() / 2]);
-    wrong(&["config.json: "], "");
+    wrong(&["m/config.json: "], "");
     model_in(&place, "gpt2-tiny", |config| config["n_head"] = 5.into());
-    wrong(&["config.json: n_head: 5 does not divide"], "trained");
+    wrong(&["m/config.json: n_head: 5 does not divide"], "trained");
     model_in(&place, "gpt2-tiny", |_| {});
     let weights = std::fs::read(place.path("m/model.safetensors")).expect("a fixture");
     place.write("m/model.safetensors", &weights[..weights.len() - 1]);
-    wrong(&["model.safetensors: holds "], "whole .safetensors");
+    wrong(&["m/model.safetensors: holds "], "whole .safetensors");
     std::fs::remove_file(place.path("m/model.safetensors")).expect("there");
-    wrong(&["model.safetensors: cannot read it"], "check the path");
+    wrong(&["m/model.safetensors: cannot read it"], "check the path");
 }
 
 /// Logits above 3.4e38 are infinite in single precision and fine in double.

@@ -24,13 +24,13 @@ mod words;
 mod write;
 
 use crate::error::{Error, Result};
-use crate::files::input;
 use crate::files::safetensors::Tensors;
+use crate::files::{Digester, input};
 use crate::formats::pairs::Bounds;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
 use fields::Fields;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use source::Source;
 use std::fmt::Display;
 use std::fs::File;
@@ -198,29 +198,15 @@ fn kind(fields: &Fields) -> Result<(&str, Family)> {
 /// # Errors
 /// If a file cannot be read.
 pub fn hash(folder: &Path) -> Result<String> {
-    let mut digest = Sha256::new();
+    let mut digest = Digester::default();
     for path in [vec![folder.join("config.json")], source::paths(folder)?].concat() {
         let fail = |e| Error::io(&path, &e, "read");
         let mut file = File::open(&path).map_err(fail)?;
         // Lengths keep bytes at the end of one file from passing for the start of the next.
-        digest.update(file.metadata().map_err(fail)?.len().to_le_bytes());
-        std::io::copy(&mut file, &mut Hasher(&mut digest)).map_err(fail)?;
+        digest.0.update(file.metadata().map_err(fail)?.len().to_le_bytes());
+        std::io::copy(&mut file, &mut digest).map_err(fail)?;
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A digest as a writer.
-struct Hasher<'a>(&'a mut Sha256);
-
-impl std::io::Write for Hasher<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    Ok(digest.finish())
 }
 
 #[cfg(test)]

@@ -25,14 +25,22 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 /// If the file cannot be read.
 pub fn hash(path: &Path) -> Result<String> {
-    let mut digest = Digester(Sha256::new());
+    let mut digest = Digester::default();
     let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut digest));
     copied.map_err(|e| Error::io(path, &e, "read"))?;
-    Ok(hexadecimal(&digest.0.finalize()))
+    Ok(digest.finish())
 }
 
 /// A digest to write to.
-struct Digester(Sha256);
+#[derive(Default)]
+pub(crate) struct Digester(pub(crate) Sha256);
+
+impl Digester {
+    /// The digest in hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        hexadecimal(&self.0.finalize())
+    }
+}
 
 impl io::Write for Digester {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
