@@ -36,6 +36,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
+pub use source::NamedTensors;
 pub use words::Words;
 pub use write::{put_transformer, write_transformer, write_words};
 
@@ -138,8 +139,22 @@ pub fn read_transformer<T: Element>(folder: &Path) -> Result<transformer::Model<
 /// As [`read`].
 pub fn from_bytes<T: Element>(config: &[u8], weights: Vec<u8>) -> Result<AnyModel<T>> {
     interpret("config.json", config, || {
-        Ok(Source::new(vec![Tensors::from_bytes("model.safetensors", weights)?]))
+        Ok(Source::of(Tensors::from_bytes("model.safetensors", weights)?))
     })
+}
+
+/// Builds a model from a `config.json` as Hugging Face or TransformerLens write it and from its
+/// tensors under their names; `place` names the configuration in errors.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_tensors<T: Element>(
+    place: impl Display,
+    config: &serde_json::Value,
+    tensors: impl NamedTensors + 'static,
+) -> Result<AnyModel<T>> {
+    let text = config.to_string();
+    interpret(place, text.as_bytes(), || Ok(Source::Named(Box::new(tensors))))
 }
 
 fn interpret<T: Element>(
@@ -153,7 +168,12 @@ fn interpret<T: Element>(
     match family {
         Family::Pooled => {
             let config = pooled::config(&place, text)?;
-            let weights = pooled::read_weights(source()?.file(""), "", &config)?;
+            let source = source()?;
+            let Some(file) = source.file("") else {
+                let help = "give the folder of a run's checkpoint";
+                return Err(fields.error("model_type", "pooled models are safetensors", help));
+            };
+            let weights = pooled::read_weights(file, "", &config)?;
             Ok(AnyModel::Pooled { config, weights })
         }
         Family::TransformerLens => {

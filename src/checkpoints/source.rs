@@ -7,41 +7,118 @@ use crate::nn::transformer::{Config, Model, Parameter};
 use crate::simd::Element;
 use crate::tensor::Buffer;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+/// Tensors by name, read on demand: the weights of a model before they have our layout.
+///
+/// A model folder's safetensors are one source of them. Another kind of file implements this, and
+/// describes the model by a `config.json` of Hugging Face's: see [`from_tensors`].
+///
+/// [`from_tensors`]: super::from_tensors
+pub trait NamedTensors: Send + Sync {
+    /// What errors call the tensors: the path of their file.
+    fn place(&self) -> &str;
+
+    /// The names of all tensors.
+    fn names(&self) -> Vec<String>;
+
+    /// The shape of a tensor, or `None` if there is none of this name.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// The elements of a tensor, in row-major order.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or its data are damaged.
+    fn elements(&self, name: &str) -> Result<Vec<f32>>;
+}
+
 /// The tensors of a model, in one file or in several.
-pub(super) struct Source {
-    files: Vec<Tensors>,
-    /// Which of the files an index says to hold a tensor; empty without one.
-    index: BTreeMap<String, usize>,
+pub(super) enum Source {
+    /// Safetensors.
+    Files {
+        files: Vec<Tensors>,
+        /// Which of the files an index says to hold a tensor; empty without one.
+        index: BTreeMap<String, usize>,
+    },
+    /// Any other.
+    Named(Box<dyn NamedTensors>),
 }
 
 impl Source {
-    pub(super) fn new(files: Vec<Tensors>) -> Source {
-        Source { files, index: BTreeMap::new() }
+    /// One file of safetensors.
+    pub(super) fn of(file: Tensors) -> Source {
+        Source::Files { files: vec![file], index: BTreeMap::new() }
     }
 
     /// Reads `model.safetensors`, or the files that `model.safetensors.index.json` names.
     pub(super) fn read(folder: &Path) -> Result<Source> {
         let Shards { paths, index } = shards(folder)?;
         let files: Vec<Tensors> = paths.iter().map(Tensors::read).collect::<Result<_>>()?;
-        Ok(Source { files, index })
+        Ok(Source::Files { files, index })
     }
 
     /// The file that holds a tensor: the one that the index names, as a stale copy may lie in
-    /// another; or the first one, whose error then names the missing tensor.
-    pub(super) fn file(&self, name: &str) -> &Tensors {
-        let indexed = self.index.get(name).map(|&file| &self.files[file]);
-        indexed.or_else(|| self.files.iter().find(|f| f.contains(name))).unwrap_or(&self.files[0])
+    /// another; or the first one, whose error then names the missing tensor. `None` if the tensors
+    /// are not safetensors.
+    pub(super) fn file(&self, name: &str) -> Option<&Tensors> {
+        let Source::Files { files, index } = self else { return None };
+        let indexed = index.get(name).map(|&file| &files[file]);
+        Some(indexed.or_else(|| files.iter().find(|f| f.contains(name))).unwrap_or(&files[0]))
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.files.iter().any(|f| f.contains(name))
+        match self {
+            Source::Files { files, .. } => files.iter().any(|f| f.contains(name)),
+            Source::Named(tensors) => tensors.shape(name).is_some(),
+        }
     }
 
-    /// Whether any tensor's name satisfies `is`.
-    pub(super) fn any(&self, is: impl Fn(&str) -> bool) -> bool {
-        self.files.iter().any(|f| f.names().iter().any(|n| is(n)))
+    /// The names of all tensors.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self {
+            Source::Files { files, .. } => files.iter().flat_map(Tensors::names).collect(),
+            Source::Named(tensors) => tensors.names(),
+        }
+    }
+
+    /// The elements of a tensor, which must have this shape, in row-major order.
+    ///
+    /// # Errors
+    /// If it is missing or damaged, or has another shape.
+    pub(super) fn get<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
+        let tensors = match (self, self.file(name)) {
+            (_, Some(file)) => return file.get_shaped(name, shape),
+            (Source::Named(tensors), None) => tensors,
+            (Source::Files { .. }, None) => unreachable!("there is a first file"),
+        };
+        if let Some(got) = tensors.shape(name).filter(|got| got != shape) {
+            let message = format!("expected shape {shape:?}, got {got:?}");
+            return Err(self.error(name, message, "check the sizes in the configuration"));
+        }
+        let elements = tensors.elements(name)?;
+        if elements.len() != shape.iter().product::<usize>() {
+            let message = format!("holds {} elements of {shape:?}", elements.len());
+            return Err(self.error(name, message, "copy or download the file again"));
+        }
+        if let Some(at) = elements.iter().position(|x| !x.is_finite()) {
+            let message = format!("element {at} of {shape:?} is not finite");
+            let help = "the model it came from may have diverged; use an earlier checkpoint";
+            return Err(self.error(name, message, help));
+        }
+        Ok(elements.into_iter().map(|x| T::from_f64(x.into())).collect())
+    }
+
+    /// Bad input in a tensor.
+    pub(super) fn error(&self, name: &str, message: impl Display, help: impl Display) -> Error {
+        match (self, self.file(name)) {
+            (_, Some(file)) => file.error(name, message, help),
+            (Source::Named(tensors), _) => {
+                let place = format_args!("{}: tensor `{name}`", tensors.place());
+                Error::input(place, message, help)
+            }
+            (Source::Files { .. }, None) => unreachable!("there is a first file"),
+        }
     }
 }
 
@@ -231,13 +308,12 @@ pub(super) fn read<T: Element>(
             if part.optional && !source.contains(&part.tensor) {
                 continue;
             }
-            let file = source.file(&part.tensor);
-            if part.tensor == "lm_head.weight" && !file.contains(&part.tensor) {
+            if part.tensor == "lm_head.weight" && !source.contains(&part.tensor) {
                 let help = "set \"tie_word_embeddings\" to true in config.json if the unembedding \
                             is the token embedding";
-                return Err(file.error(&part.tensor, "is missing", help));
+                return Err(source.error(&part.tensor, "is missing", help));
             }
-            let from: Vec<T> = file.get_shaped(&part.tensor, &part.shape)?;
+            let from: Vec<T> = source.get(&part.tensor, &part.shape)?;
             let to = numbers.get_or_insert_with(|| Buffer::zeros(shape.len()));
             part.copy(&from, to);
             used.insert(part.tensor);
@@ -247,21 +323,18 @@ pub(super) fn read<T: Element>(
     }
     let again = dialect.repeats(&config).filter(|(name, _)| source.contains(name));
     if let Some((name, of)) = &again {
-        let file = source.file(name);
-        if file.get_f64(name)? != source.file(of).get_f64(of)? {
+        let shape = [config.vocab_out, config.d_model];
+        if source.get::<f64>(name, &shape)? != source.get::<f64>(of, &shape)? {
             let help = "the model's unembedding is its token embedding; make them equal, or set \
                         \"tie_word_embeddings\" to false in config.json";
-            return Err(file.error(name, format!("differs from {of}"), help));
+            return Err(source.error(name, format!("differs from {of}"), help));
         }
     }
-    for file in &source.files {
-        for name in file.names() {
-            let repeats = again.as_ref().is_some_and(|(again, _)| *again == name);
-            if !(used.contains(&name) || repeats || dialect.ignores(&name)) {
-                let help =
-                    "it would change what is computed; check that config.json is this model's";
-                return Err(file.error(&name, "is no parameter of this kind of model", help));
-            }
+    for name in source.names() {
+        let repeats = again.as_ref().is_some_and(|(again, _)| *again == name);
+        if !(used.contains(&name) || repeats || dialect.ignores(&name)) {
+            let help = "it would change what is computed; check that config.json is this model's";
+            return Err(source.error(&name, "is no parameter of this kind of model", help));
         }
     }
     Ok(Model { config, weights })
@@ -273,5 +346,72 @@ pub(super) fn in_layer(name: &str) -> (usize, &str) {
     match split.and_then(|(l, part)| Some((l.parse().ok()?, part))) {
         Some(found) => found,
         None => (0, name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{AnyModel, from_bytes, from_tensors};
+    use super::*;
+
+    /// The tensors of a file, in singles.
+    struct Singles(Tensors, Option<&'static str>);
+
+    impl NamedTensors for Singles {
+        fn place(&self) -> &str {
+            "model.other"
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.0.names()
+        }
+
+        fn shape(&self, name: &str) -> Option<Vec<usize>> {
+            self.0.shape(name).map(<[usize]>::to_vec)
+        }
+
+        fn elements(&self, name: &str) -> Result<Vec<f32>> {
+            let mut elements = self.0.get::<f32>(name)?.1;
+            match self.1.and_then(|how| how.strip_suffix(name)) {
+                Some("short ") => drop(elements.pop()),
+                Some("nan ") => elements[2] = f32::NAN,
+                _ => {}
+            }
+            Ok(elements)
+        }
+    }
+
+    #[test]
+    fn tensors_from_elsewhere_make_the_same_model_or_an_error() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama-tiny");
+        let config = std::fs::read(folder.join("config.json")).unwrap();
+        let weights = std::fs::read(folder.join("model.safetensors")).unwrap();
+        let file = || Tensors::from_bytes("file", weights.clone()).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        let built = |config: &serde_json::Value, how| {
+            from_tensors::<f64>("model.other", config, Singles(file(), how))
+        };
+        let wanted = from_bytes::<f64>(&config, weights.clone()).unwrap();
+        let (AnyModel::Transformer(a), AnyModel::Transformer(b)) =
+            (built(&json, None).unwrap(), wanted)
+        else {
+            panic!("transformers")
+        };
+        assert_eq!(a.config, b.config);
+        assert!(a.weights.iter().zip(&b.weights).all(|(a, b)| a[..] == b[..]));
+        for (how, message) in [
+            ("short model.norm.weight", "model.other: tensor `model.norm.weight`: holds"),
+            ("nan model.norm.weight", "element 2 of"),
+        ] {
+            let e = built(&json, Some(how)).unwrap_err();
+            assert!(e.to_string().contains(message) && e.exit_code() == 2, "{e}");
+        }
+        let mut wider = json.clone();
+        wider["intermediate_size"] = 7.into();
+        let e = built(&wider, None).unwrap_err().to_string();
+        assert!(
+            e.starts_with("model.other: tensor `model.layers.0.mlp.gate_proj.weight`: "),
+            "{e}"
+        );
     }
 }

@@ -82,9 +82,11 @@ pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, Transf
         if is_unset(fields, "d_vocab_out")? { vocab } else { fields.size("d_vocab_out")? };
     let attn_scale = attn_scale(fields, d_head)?;
     let (norm, norm_affine) = norm(fields)?;
+    let names = source.names();
     let named =
         |part: &'static str| move |name: &str| name.starts_with("blocks.") && name.ends_with(part);
-    let any = |parts: &[&'static str]| parts.iter().any(|part| source.any(named(part)));
+    let any =
+        |parts: &[&'static str]| parts.iter().any(|&part| names.iter().any(|n| named(part)(n)));
     let qkv_bias = any(&[".attn.b_Q", ".attn.b_K", ".attn.b_V", ".attn._b_K", ".attn._b_V"]);
     let config = Config {
         vocab,
@@ -111,7 +113,7 @@ pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, Transf
         unembed_bias: source.contains("unembed.b_U"),
     };
     let config = fields.checked(config, &KEYS)?;
-    let shared = if source.any(named(".attn._W_K")) { "_" } else { "" };
+    let shared = if any(&[".attn._W_K"]) { "_" } else { "" };
     Ok((config, TransformerLens { shared }))
 }
 
@@ -122,7 +124,7 @@ fn refuse_bridge(source: &Source) -> Result<()> {
                        version 3 on; W_E and its kind are read";
         let help = "save the Hugging Face model that it wraps: \
                     `bridge.original_model.save_pretrained(FOLDER)`";
-        return Err(source.file("embed.weight").error("embed.weight", message, help));
+        return Err(source.error("embed.weight", message, help));
     }
     Ok(())
 }
@@ -279,7 +281,7 @@ pub(super) fn fold<T: Element>(source: &Source, model: &mut Model<T>) -> Result<
         if !source.contains(&tensor) {
             continue;
         }
-        let b_in: Vec<f64> = source.file(&tensor).get_shaped(&tensor, &[d_mlp])?;
+        let b_in: Vec<f64> = source.get(&tensor, &[d_mlp])?;
         if b_in.iter().all(|&b| b == 0.0) {
             continue;
         }
