@@ -3,7 +3,6 @@
 
 mod cli;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,7 +13,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .event_format(cli::Plain)
         .init();
-    let command = cli::Cli::parse();
+    let command = cli::Cli::read();
     edgegrad::interrupt::listen();
     match command.run() {
         Ok(()) => ExitCode::SUCCESS,

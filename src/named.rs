@@ -7,6 +7,9 @@ pub trait Named: Copy + PartialEq + 'static {
     /// Every value with its name.
     const ALL: &'static [(&'static str, Self)];
 
+    /// What this value means, as its documentation says in the first paragraph.
+    fn about(self) -> String;
+
     /// The name of this value.
     fn name(self) -> &'static str {
         let named = Self::ALL.iter().find(|(_, value)| *value == self);
@@ -36,14 +39,30 @@ pub fn suggest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 /// Defines an enumeration with the names of its values; the one marked `#[default]` is the default.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident {
-        $($(#[$value_doc:meta])* $value:ident = $text:literal),+ $(,)?
+        $($(#[$($value_doc:tt)*])* $value:ident = $text:literal),+ $(,)?
     }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$value_doc])* $value),+ }
+        pub enum $name { $($(#[$($value_doc)*])* $value),+ }
         impl $crate::named::Named for $name {
             const ALL: &'static [(&'static str, Self)] = &[$(($text, $name::$value)),+];
+
+            fn about(self) -> String {
+                match self {
+                    $($name::$value => {
+                        $crate::named::paragraph(&[$(named!(@doc $($value_doc)*)),*])
+                    }),+
+                }
+            }
         }
     };
+    (@doc doc = $text:literal) => { $text };
+    (@doc $($other:tt)*) => { "" };
 }
 pub(crate) use named;
+
+/// The first paragraph of documentation, on one line; other attributes are empty lines before it.
+pub(crate) fn paragraph(lines: &[&str]) -> String {
+    let lines = lines.iter().map(|line| line.trim()).skip_while(|line| line.is_empty());
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}

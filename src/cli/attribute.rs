@@ -1,7 +1,9 @@
 //! `edgegrad attribute`.
 
 use crate::cli::Dtype;
-use crate::cli::question::{Asked, bar, named, names};
+use crate::cli::print::note;
+use crate::cli::question::{Asked, bar, choice};
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::method::{Method, Options, Quadrature, Steps};
 use edgegrad::attribution::{Completeness, Scores, verify};
@@ -13,12 +15,12 @@ use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::subsets;
 use edgegrad::tensor::Element;
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// Score every edge of a model by its contribution to a behaviour
 #[derive(Debug, Args)]
-#[command(after_help = about_methods())]
 pub(super) struct Attribute {
     #[command(flatten)]
     asked: Asked,
@@ -26,8 +28,7 @@ pub(super) struct Attribute {
     #[arg(
         long,
         default_value = "eap",
-        value_parser = named::<Method>,
-        value_name = names::<Method>(),
+        value_parser = choice::<Method>(),
     )]
     method: Method,
     #[arg(
@@ -39,7 +40,7 @@ pub(super) struct Attribute {
     steps: Option<u64>,
     /// Where eap-ig takes its steps; EAP-IG's own choice unless given: 0 to m-1 (left), along
     /// activations 1 to m (right)
-    #[arg(long, value_parser = named::<Quadrature>, value_name = names::<Quadrature>())]
+    #[arg(long, value_parser = choice::<Quadrature>())]
     rule: Option<Quadrature>,
     /// mask-ig: the largest residual, as a share of the metric's difference
     #[arg(long, value_name = "X", default_value_t = 1e-8)]
@@ -61,12 +62,6 @@ pub(super) struct Attribute {
     /// Where to write the scores, in EAP-IG's layout
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
-}
-
-/// What each method computes, for the help.
-fn about_methods() -> String {
-    let line = |(name, method): &(&str, Method)| format!("  {name:18}  {}\n", method.about());
-    format!("Methods:\n{}", Method::ALL.iter().map(line).collect::<String>())
 }
 
 /// What `--steps` is, for the help.
@@ -127,7 +122,7 @@ impl Attribute {
         let start = Instant::now();
         let (shown, mut progress) = bar(self.method.name());
         let mut scores = self.method.scores(&b, &options, &mut progress)?;
-        shown.finish_and_clear();
+        shown.finish();
         let seconds = start.elapsed().as_secs_f64();
         if let Some(e) = scores.values.iter().position(|s| !s.is_finite()) {
             return Err(Error::failed(
@@ -155,6 +150,7 @@ impl Attribute {
             (None, _) => {}
         }
         if let Some(c) = scores.completeness {
+            note("completeness", json!({ "sum": c.sum, "delta": c.delta }));
             let share = 100.0 * c.residual().abs() / c.delta.abs();
             println!(
                 "completeness: scores add up to {:.9}, the metric falls by {:.9}; \
@@ -193,27 +189,26 @@ impl Attribute {
         order.sort_by(|&a, &b| size(b).total_cmp(&size(a)).then(a.cmp(&b)));
         let all: f64 = (0..order.len()).map(size).sum();
         order.truncate(self.top);
-        let name = |&e: &usize| graph.edge(e).to_string();
-        let wide = order.iter().map(|e| name(e).len()).max().unwrap_or(0).max(4);
-        let error = if scores.standard_errors.is_some() { "   std error" } else { "" };
-        println!("\n{:wide$}         score  share of all{error}", "edge");
-        let mut so_far = 0.0;
-        for e in &order {
-            so_far += size(*e);
-            let error = scores.standard_errors.as_ref().map(|s| format!("   {:.3e}", s[*e]));
-            println!(
-                "{:wide$}  {:>12.6}  {:>10.1} %{}",
-                name(e),
-                self.asked.convention.and_ours(scores.values[*e]),
-                100.0 * size(*e) / all.max(f64::MIN_POSITIVE),
-                error.unwrap_or_default(),
-            );
+        let share = |size: f64| size / all.max(f64::MIN_POSITIVE);
+        let columns = [("edge", "edge"), ("score", "score"), ("share of all", "share")];
+        let mut table = Table::new("edges", columns);
+        if scores.standard_errors.is_some() {
+            table.column("std error", "standard_error");
         }
-        let count = order.len();
-        println!(
-            "{count} edges hold {:.1} % of all |score|",
-            100.0 * so_far / all.max(f64::MIN_POSITIVE)
-        );
+        for &e in &order {
+            let score = self.asked.convention.and_ours(scores.values[e]);
+            let error = scores.standard_errors.as_ref().map(|s| Cell::scientific(s[e], 3));
+            let row = [
+                Cell::text(graph.edge(e).to_string()),
+                Cell::real(score, 6),
+                Cell::percent(share(size(e)), 1),
+            ];
+            table.row(row.into_iter().chain(error));
+        }
+        println!();
+        table.print();
+        let held: f64 = order.iter().map(|&e| size(e)).sum();
+        println!("{} edges hold {:.1} % of all |score|", order.len(), 100.0 * share(held));
     }
 
     fn verify<T: Element>(
@@ -231,7 +226,7 @@ impl Attribute {
             Some(_) => None,
             None => verify::again(b, self.method, options, steps, &edges, &mut progress)?,
         };
-        shown.finish_and_clear();
+        shown.finish();
         let Some(again) = again else {
             println!(
                 "verify: there is no other way to compute these scores of `{}`",

@@ -1,5 +1,7 @@
 //! `edgegrad compare`.
 
+use crate::cli::print::note;
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::compare::{Comparison, Overlap, compare};
 use edgegrad::error::{Error, Result};
@@ -78,6 +80,8 @@ fn print(found: &Comparison) {
             Some(x) => format!("{x:.6}"),
             None => "undefined: all scores of one file are equal".into(),
         };
+        note("pearson", found.pearson);
+        note("spearman", found.spearman);
         println!("\n{:<12} {}", "Pearson", number(found.pearson));
         println!("{:<12} {}", "Spearman", number(found.spearman));
         if let Some(scale) = found.scale {
@@ -88,37 +92,49 @@ fn print(found: &Comparison) {
             let share = 100.0 * alike as f64 / signed as f64;
             println!("{:<12} {share:.1} % ({alike} of {signed})", "same sign");
         }
-        if !found.top.is_empty() {
-            println!("\n{:>12} {:>8} {:>8}", "top k by |.|", "in both", "share");
-        }
-        for t in &found.top {
-            let share = 100.0 * t.shared as f64 / t.k as f64;
-            println!("{:>12} {:>8} {share:>6.1} %", t.k, t.shared);
-        }
-        let apart: Vec<_> = found.differences.iter().filter(|d| d.a != d.b).collect();
-        let apart: Vec<_> = apart.iter().map(|d| (shown(&d.edge), d.a, d.b)).collect();
-        match apart.iter().map(|(edge, ..)| edge.chars().count()).max() {
-            None => println!("\nall scores are equal"),
-            Some(width) => {
-                let width = width.max(19);
-                println!(
-                    "\n{:<width$} {:>13} {:>13} {:>13}",
-                    "largest differences", "A", "B", "A - B"
-                );
-                for (edge, a, b) in apart {
-                    let [x, y, off] = [a, b, a - b].map(digits);
-                    println!("{edge:<width$} {x:>13} {y:>13} {off:>13}");
-                }
-            }
-        }
+        print_scores(found);
     }
     if let Some(circuits) = found.circuits {
-        println!("\n{:<8} {:>8} {:>8} {:>8} {:>8}", "circuits", "A", "B", "both", "Jaccard");
+        let columns =
+            [("circuits", "of"), ("A", "a"), ("B", "b"), ("both", "both"), ("Jaccard", "jaccard")];
+        let mut table = Table::new("circuits", columns);
         for (name, overlap) in [("edges", circuits.edges), ("nodes", circuits.nodes)] {
             let Overlap { a, b, both } = overlap;
-            println!("{name:<8} {a:>8} {b:>8} {both:>8} {:>8.4}", overlap.jaccard());
+            let counts = [a, b, both].map(Cell::count);
+            let jaccard = Cell::real(overlap.jaccard(), 4);
+            table.row([Cell::text(name)].into_iter().chain(counts).chain([jaccard]));
         }
+        println!();
+        table.print();
     }
+}
+
+/// The overlaps of the largest scores, and where scores differ most.
+fn print_scores(found: &Comparison) {
+    if !found.top.is_empty() {
+        let columns = [("top k by |.|", "k"), ("in both", "shared"), ("share", "share")];
+        let mut table = Table::new("top", columns);
+        for t in &found.top {
+            let share = t.shared as f64 / t.k as f64;
+            table.row([Cell::count(t.k), Cell::count(t.shared), Cell::percent(share, 1)]);
+        }
+        println!();
+        table.print();
+    }
+    let mut apart = found.differences.iter().filter(|d| d.a != d.b).peekable();
+    if apart.peek().is_none() {
+        println!("\nall scores are equal");
+        return;
+    }
+    let columns =
+        [("largest differences", "edge"), ("A", "a"), ("B", "b"), ("A - B", "difference")];
+    let mut table = Table::new("differences", columns);
+    for d in apart {
+        let numbers = [d.a, d.b, d.a - d.b].map(|x| Cell::real(x, 0).shown(digits(x)));
+        table.row([Cell::text(shown(&d.edge))].into_iter().chain(numbers));
+    }
+    println!();
+    table.print();
 }
 
 /// The name of an edge as a terminal can bear it: short, and without what could control it.

@@ -1,7 +1,7 @@
 //! `edgegrad discover`.
 
 use crate::cli::Dtype;
-use crate::cli::question::{Asked, bar, named, names};
+use crate::cli::question::{Asked, bar, choice};
 use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
 use edgegrad::attribution::method::{Method, Options};
@@ -29,8 +29,7 @@ pub(super) struct Discover {
     #[arg(
         long,
         default_value = "topn",
-        value_parser = named::<Search>,
-        value_name = names::<Search>(),
+        value_parser = choice::<Search>(),
     )]
     method: Search,
     /// For topn, greedy, threshold and --candidates: scores, as `attribute` writes them or EAP-IG
@@ -38,10 +37,10 @@ pub(super) struct Discover {
     #[arg(long, value_name = "FILE.json", conflicts_with = "attribution")]
     scores: Option<PathBuf>,
     /// For topn, greedy, threshold and --candidates: compute scores by this method
-    #[arg(long, value_parser = named::<Method>, value_name = names::<Method>())]
+    #[arg(long, value_parser = choice::<Method>())]
     attribution: Option<Method>,
     /// Which scores come first: the largest in size, or the largest
-    #[arg(long, default_value = "abs", value_parser = named::<Rank>, value_name = names::<Rank>())]
+    #[arg(long, default_value = "abs", value_parser = choice::<Rank>())]
     rank: Rank,
     /// How many edges to select
     #[arg(long, value_name = "N")]
@@ -190,7 +189,7 @@ impl Discover {
             (None, Size::Tau(tau)) => {
                 let (shown, mut progress) = bar("acdc");
                 let kept = acdc::search(&b, tau, &mut progress)?;
-                shown.finish_and_clear();
+                shown.finish();
                 (pruned(kept), None)
             }
             (None, Size::Edges(edges)) => {
@@ -201,7 +200,7 @@ impl Discover {
                 };
                 let (shown, mut progress) = bar("edge-pruning");
                 let found = edge_pruning::prune(&b, &options, &mut progress)?;
-                shown.finish_and_clear();
+                shown.finish();
                 // What a mask is kept by has no sign: it is the same in both conventions.
                 let convention = self.asked.convention;
                 let scored = Scored {
@@ -225,7 +224,7 @@ impl Discover {
         let options = Options { seed: self.seed, ..method.options() };
         let (shown, mut progress) = bar(method.name());
         let ours = method.scores(b, &options, &mut progress)?.values;
-        shown.finish_and_clear();
+        shown.finish();
         let convention = self.asked.convention;
         let given = ours.iter().map(|&s| convention.and_ours(s)).collect();
         Ok(Scored { given, ours, convention, origin: method.name().into() })
@@ -251,7 +250,7 @@ impl Discover {
         };
         let (shown, mut progress) = bar("minimal");
         let found = minimal::minimal(b, &options, &mut progress)?;
-        shown.finish_and_clear();
+        shown.finish();
         let Some(circuit) = found.circuit else {
             let message = format!("no circuit keeps every pair within {tol}");
             return Err(Error::input("--tol", message, "allow more, or more --time"));
@@ -291,7 +290,7 @@ impl Discover {
                 let circuit = |i: usize| pruned(select::first(&order, sizes[i], count));
                 let (shown, mut progress) = bar("smallest");
                 let found = smallest(b, span, sizes.len(), circuit, target, &mut progress)?;
-                shown.finish_and_clear();
+                shown.finish();
                 match found {
                     Ok((i, _)) => Ok(circuit(i)),
                     Err((i, f)) => Err(Error::input(

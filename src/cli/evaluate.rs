@@ -1,8 +1,10 @@
 //! `edgegrad evaluate`.
 
 use crate::cli::Dtype;
+use crate::cli::print::note;
 use crate::cli::question::{Asked, bar};
 use crate::cli::scored::{Scored, warn_disconnected};
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::controls;
@@ -150,7 +152,7 @@ impl Evaluate {
         circuits.extend(controls::random_circuits(&b.graph, kept, self.null as usize, self.seed));
         let (shown, mut progress) = bar("evaluate");
         let mut values = running::circuits(b, &circuits, &mut progress)?.into_iter();
-        shown.finish_and_clear();
+        shown.finish();
         let mut next = || values.next().expect("values of each circuit");
         let (circuit, complement) = (next(), next());
         let one_less = values.by_ref().take(ablated.len()).collect();
@@ -169,22 +171,27 @@ impl Evaluate {
         let Runs { members, circuit, complement, .. } = runs;
         let f = span.faithfulness(circuit);
         let interval = span.interval(circuit, self.seed);
-        println!(
-            "\n{:<22} {:>10} {:>14} {:>13}",
-            "",
-            "edges",
-            self.asked.metric.name(),
-            "faithfulness"
-        );
-        let line = |name: &str, edges: usize, values: &[f64]| {
-            let (mean, f) = (mean(b, values), span.faithfulness(values));
-            println!("{name:<22} {edges:>10} {mean:>14.6} {f:>13.4}");
-        };
         let all = b.graph.edges();
-        line("model", all, &span.clean);
-        line("circuit", members.len(), circuit);
-        line("complement", all - members.len(), complement);
-        line("nothing", 0, &span.nothing);
+        let metric = (self.asked.metric.name(), "metric");
+        let columns = [("", "of"), ("edges", "edges"), metric, ("faithfulness", "faithfulness")];
+        let mut table = Table::new("circuit", columns);
+        for (name, edges, values) in [
+            ("model", all, &span.clean),
+            ("circuit", members.len(), circuit),
+            ("complement", all - members.len(), complement),
+            ("nothing", 0, &span.nothing),
+        ] {
+            let (mean, f) = (mean(b, values), span.faithfulness(values));
+            table.row([
+                Cell::text(name),
+                Cell::count(edges),
+                Cell::real(mean, 6),
+                Cell::real(f, 4),
+            ]);
+        }
+        println!();
+        table.print();
+        note("faithfulness_interval", json!(interval));
         if let Some([low, high]) = interval {
             println!("faithfulness {f:.4}, 95 % interval over pairs [{low:.4}, {high:.4}]");
         }
@@ -216,23 +223,28 @@ impl Evaluate {
         let fractions = self.fractions.clone().unwrap_or(FRACTIONS.to_vec());
         let (shown, mut progress) = bar("curve");
         let [abs, signed] = curves(b, span, scores, &fractions, &mut progress)?;
-        shown.finish_and_clear();
-        println!("\n{:>9} {:>12} {:>13} {:>12} {:>13}", "", "|score|", "", "score", "");
-        let heads = ["fraction", "edges", "faithfulness", "edges", "faithfulness"];
-        println!(
-            "{:>9} {:>12} {:>13} {:>12} {:>13}",
-            heads[0], heads[1], heads[2], heads[3], heads[4]
-        );
-        for (i, k) in fractions.iter().enumerate() {
-            println!(
-                "{:>8.1}% {:>12} {:>13.4} {:>12} {:>13.4}",
-                100.0 * k,
-                abs.edges[i],
-                abs.faithfulness[i],
-                signed.edges[i],
-                signed.faithfulness[i],
-            );
+        shown.finish();
+        let columns = [
+            ("fraction", "fraction"),
+            ("edges by |score|", "edges_by_size"),
+            ("faithfulness", "faithfulness_by_size"),
+            ("edges by score", "edges_by_score"),
+            ("faithfulness", "faithfulness_by_score"),
+        ];
+        let mut table = Table::new("curve", columns);
+        for (i, &k) in fractions.iter().enumerate() {
+            table.row([
+                Cell::percent(k, 1),
+                Cell::count(abs.edges[i]),
+                Cell::real(abs.faithfulness[i], 4),
+                Cell::count(signed.edges[i]),
+                Cell::real(signed.faithfulness[i], 4),
+            ]);
         }
+        println!();
+        table.print();
+        note("cmd", abs.cmd());
+        note("cpr", signed.cpr());
         println!(
             "\nCMD {:.4} (0 is best; by |score|), CPR {:.4} (by score)",
             abs.cmd(),
@@ -290,10 +302,13 @@ fn minimality<T: Element>(b: &Behaviour<'_, T>, runs: &Runs, report: &mut Map<St
         drops.iter().map(|&(e, drop)| (name(e), drop.into())).collect();
     report.insert("minimality".into(), Value::Object(in_file));
     drops.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()).then(a.0.cmp(&b.0)));
-    println!("\n{:<32} {:>14}", "edges of least effect", "metric falls by");
+    let columns = [("edges of least effect", "edge"), ("metric falls by", "drop")];
+    let mut table = Table::new("minimality", columns);
     for &(e, drop) in drops.iter().take(5) {
-        println!("{:<32} {drop:>14.6}", name(e));
+        table.row([Cell::text(name(e)), Cell::real(drop, 6)]);
     }
+    println!();
+    table.print();
 }
 
 /// The circuit's faithfulness against that of random circuits, of which there are some.

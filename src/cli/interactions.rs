@@ -1,6 +1,7 @@
 //! `edgegrad interactions`.
 
 use crate::cli::question::{Asked, bar};
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::interactions::{Patched, hessian, patched};
 use edgegrad::attribution::{eap, exact};
@@ -60,7 +61,7 @@ impl Interactions {
         let rows = self.rows(&b)?;
         let (shown, mut progress) = bar("second derivatives");
         let matrix = hessian(&b, &rows, &mut progress)?;
-        shown.finish_and_clear();
+        shown.finish();
         let mut couples = couples(&rows, &matrix);
         couples.truncate(self.patches as usize);
         let interactions = self.patch(&b, &couples)?;
@@ -106,7 +107,7 @@ impl Interactions {
         let (shown, mut progress) = bar("patches");
         let list: Vec<(usize, usize)> = couples.iter().map(|couple| (couple.i, couple.j)).collect();
         let found = patched(b, &list, &mut progress)?;
-        shown.finish_and_clear();
+        shown.finish();
         let name = |e: usize| b.graph.edge(e).to_string();
         let interaction = |(p, couple): (&Patched, &Couple)| Interaction {
             i: name(p.i),
@@ -122,24 +123,26 @@ impl Interactions {
     }
 
     fn print(&self, interactions: &[Interaction]) {
-        let wide = interactions.iter().flat_map(|p| [p.i.len(), p.j.len()]).max().unwrap_or(4);
-        println!(
-            "\n{:wide$}  {:wide$}  d2M/dmi dmj  interaction  without i  without j  without both",
-            "edge i", "edge j"
-        );
+        let columns = [
+            ("edge i", "i"),
+            ("edge j", "j"),
+            ("d2M/dmi dmj", "second_derivative"),
+            ("interaction", "interaction"),
+            ("without i", "without_i"),
+            ("without j", "without_j"),
+            ("without both", "without_both"),
+            ("", "relation"),
+        ];
+        let mut table = Table::new("interactions", columns);
         for p in interactions {
-            println!(
-                "{:wide$}  {:wide$}  {:>11.5}  {:>11.5}  {:>9.5}  {:>9.5}  {:>12.5}  {}",
-                p.i,
-                p.j,
-                p.second_derivative,
-                p.interaction,
-                p.without_i,
-                p.without_j,
-                p.without_both,
-                p.relation,
-            );
+            let numbers =
+                [p.second_derivative, p.interaction, p.without_i, p.without_j, p.without_both];
+            let edges = [&p.i, &p.j].map(|edge| Cell::text(edge.clone()));
+            let numbers = numbers.map(|x| Cell::real(x, 5));
+            table.row(edges.into_iter().chain(numbers).chain([Cell::text(&p.relation)]));
         }
+        println!();
+        table.print();
         println!(
             "\njoint: both are needed; redundant: either suffices; \
              at an interaction of at least {} of the largest effect",

@@ -1,7 +1,9 @@
 //! `edgegrad look`.
 
 use crate::cli::Dtype;
-use crate::cli::question::{check_out, named, names};
+use crate::cli::print::note;
+use crate::cli::question::{check_out, choice, on_threads};
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::look::look;
 use edgegrad::checkpoints;
@@ -11,10 +13,13 @@ use edgegrad::formats::look::{Look as Seen, ScoredEdge};
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::patching::metric::Metric;
 use edgegrad::tensor::Element;
+use serde_json::json;
 use std::path::PathBuf;
 
-/// Run one pair through a transformer and write attention patterns, logits at every position and
-/// the scores of edges by position, for `edgegrad report`
+/// Run one pair and write what the page shows of it
+///
+/// That is: attention patterns, logits at every position, and the scores of edges by position. Give
+/// the file to `edgegrad report`.
 #[derive(Debug, Args)]
 pub(super) struct Look {
     /// A model folder; tokens are shown as words if it has a vocab.json or a tokenizer.json
@@ -38,13 +43,15 @@ pub(super) struct Look {
     #[arg(
         long,
         default_value = "logit-diff",
-        value_parser = named::<Metric>,
-        value_name = names::<Metric>(),
+        value_parser = choice::<Metric>(),
     )]
     metric: Metric,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
+    /// Threads; all cores unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
     /// Where to write the result
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
@@ -53,10 +60,10 @@ pub(super) struct Look {
 impl Look {
     pub(super) fn run(&self) -> Result<()> {
         check_out(&self.out, &self.model, [&self.pairs])?;
-        match self.dtype {
+        on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
-        }
+        })
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
@@ -87,9 +94,13 @@ impl Look {
             diff.corrupted[place],
         );
         println!("{} edges by {}, the largest:", seen.edges.len(), seen.method);
+        let mut table = Table::new("edges", [("edge", "edge"), ("score", "score")]);
         for ScoredEdge { name, score } in seen.edges.iter().take(10) {
-            println!("{name:32} {score:>12.6}");
+            table.row([Cell::text(name), Cell::real(*score, 6)]);
         }
+        table.print();
+        let logit_diff = json!({ "clean": diff.clean[place], "corrupted": diff.corrupted[place] });
+        note("logit_diff", logit_diff);
         println!("look: {}", self.out.display());
     }
 

@@ -9,6 +9,7 @@ mod compare;
 mod discover;
 mod evaluate;
 mod export;
+mod help;
 mod info;
 mod interactions;
 mod look;
@@ -18,14 +19,18 @@ mod question;
 mod report;
 mod run;
 mod scored;
+mod shell;
+mod table;
 mod train;
 mod truth;
 mod tune;
 mod tune_compare;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use edgegrad::error::{Error, Result};
+use edgegrad::experiments::Progress;
+use print::Mode;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -37,6 +42,15 @@ use tracing_subscriber::registry::LookupSpan;
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Print nothing but errors and warnings
+    #[arg(short, long, global = true, display_order = 1000)]
+    quiet: bool,
+    /// Print all tables and figures as one JSON object
+    #[arg(long, global = true, display_order = 1000, conflicts_with_all = ["quiet", "csv"])]
+    json: bool,
+    /// Print all tables as CSV
+    #[arg(long, global = true, display_order = 1000, conflicts_with = "quiet")]
+    csv: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,12 +72,28 @@ enum Command {
     Watch(watch::Watch),
     Plot(plot::Plot),
     Export(export::Export),
+    Completions(shell::Completions),
+    Man(shell::ManPages),
 }
 
 impl Cli {
+    /// Reads the command line; help and what cannot be read end the process.
+    pub(crate) fn read() -> Cli {
+        Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|e| e.exit())
+    }
+
     pub(crate) fn run(&self) -> Result<()> {
+        print::set_mode(match self {
+            Cli { quiet: true, .. } => Mode::Quiet,
+            Cli { json: true, .. } => Mode::Json,
+            Cli { csv: true, .. } => Mode::Csv,
+            _ => Mode::Text,
+        });
+        if self.quiet {
+            Progress::silence();
+        }
         // What went wrong is told before what could not be printed.
-        self.command().and(print::finish())
+        self.command().map(|()| print::json()).and(print::finish())
     }
 
     fn command(&self) -> Result<()> {
@@ -85,6 +115,8 @@ impl Cli {
             Command::Watch(command) => command.run(),
             Command::Plot(command) => command.run(),
             Command::Export(command) => command.run(),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     }
 }

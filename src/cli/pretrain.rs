@@ -1,5 +1,6 @@
 //! `edgegrad pretrain`.
 
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::experiments::pretrain::{Measured, Pretraining, pretrain};
@@ -56,7 +57,9 @@ impl Pretrain {
         let progress = Progress::new(steps as u64);
         let measured = pretrain(&settings, &self.out, existing, threads, &progress);
         progress.finish();
-        print!("{}", table(&measured?));
+        let measured = measured?;
+        print!("{}", table(&measured));
+        shares(&measured).print_for_programs();
         println!("{}: {steps} steps, seed {seed}", self.out.display());
         Ok(())
     }
@@ -76,6 +79,34 @@ fn table(measured: &Measured) -> String {
         lines.extend(notes(scores));
     }
     lines.concat()
+}
+
+/// The same without the notes, for programs.
+fn shares(measured: &Measured) -> Table {
+    let columns = [
+        ("domain", "domain"),
+        ("label", "label"),
+        ("value", "value"),
+        ("asked", "asked"),
+        ("accuracy", "accuracy"),
+        ("preferred", "preferred"),
+        ("exact", "exact"),
+        ("nll", "nll"),
+    ];
+    let mut table = Table::new("domains", columns);
+    for (source, scores) in &measured.sources {
+        let labelled = scores.labels.iter().flat_map(|(label, values)| {
+            values.iter().map(move |(value, share)| (&label[..], &value[..], share, None))
+        });
+        let all = std::iter::once(("", "", &scores.all, Some(scores.nll)));
+        for (label, value, share, nll) in all.chain(labelled) {
+            let names = [source.domain.name(), label, value].map(Cell::text);
+            let figures = [Some(share.accuracy), Some(share.preferred), share.exact, nll];
+            let figures = figures.map(|x| Cell::maybe(x, 4));
+            table.row(names.into_iter().chain([Cell::count(share.asked)]).chain(figures));
+        }
+    }
+    table
 }
 
 fn row(name: &str, share: &Share, nll: Option<f64>) -> String {

@@ -5,9 +5,10 @@
 //! work. Names come from files of others: their control characters never reach a terminal.
 
 use edgegrad::error::{Error, Result};
+use serde_json::{Map, Value};
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 macro_rules! print {
     ($($text:tt)*) => { $crate::cli::print::out(format_args!($($text)*), "") };
@@ -22,19 +23,71 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::cli::print::error(format_args!($($text)*)) };
 }
 
+/// What standard output is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Text for people.
+    #[default]
+    Text,
+    /// Nothing.
+    Quiet,
+    /// All tables and figures as one JSON object, at the end.
+    Json,
+    /// All tables as CSV.
+    Csv,
+}
+
+/// Set once, by the command line's options.
+static MODE: OnceLock<Mode> = OnceLock::new();
+
+/// What JSON is printed of at the end.
+static NOTES: Mutex<Option<Map<String, Value>>> = Mutex::new(None);
+
+/// Says what standard output is for; only the first time counts.
+pub(crate) fn set_mode(mode: Mode) {
+    let _ = MODE.set(mode);
+}
+
+pub(crate) fn mode() -> Mode {
+    MODE.get().copied().unwrap_or_default()
+}
+
+/// Keeps a figure or a table for the JSON at the end.
+pub(crate) fn note(key: &str, value: impl Into<Value>) {
+    if mode() == Mode::Json {
+        let mut notes = NOTES.lock().expect("nobody panics with the lock");
+        notes.get_or_insert_with(Map::new).insert(key.into(), value.into());
+    }
+}
+
 /// The first error of standard output, after which nothing more is written to it.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
 pub(crate) fn out(text: Arguments<'_>, end: &str) {
+    if mode() == Mode::Text {
+        raw(&format!("{}{end}", unsigned(&printable(&text.to_string()))));
+    }
+}
+
+/// Prints text of programs as it is.
+pub(crate) fn raw(text: &str) {
     let mut failed = FAILED.lock().expect("nobody panics with the lock");
     if failed.is_none() {
-        *failed = write!(io::stdout(), "{}{end}", unsigned(&printable(&text.to_string()))).err();
+        *failed = io::stdout().write_all(text.as_bytes()).err();
     }
 }
 
 pub(crate) fn error(text: Arguments<'_>) {
     // There is nowhere left to tell of an error here.
     let _ = writeln!(io::stderr(), "{}", printable(&text.to_string()));
+}
+
+/// Prints all figures and tables as JSON, if that was asked for.
+pub(crate) fn json() {
+    if mode() == Mode::Json {
+        let notes = NOTES.lock().expect("nobody panics with the lock").take();
+        raw(&format!("{:#}\n", Value::Object(notes.unwrap_or_default())));
+    }
 }
 
 /// Flushes standard output.

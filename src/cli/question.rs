@@ -1,11 +1,13 @@
 //! The options that commands about edges share: a model, pairs, a metric, a graph.
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgegrad::attribution::Convention;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
+use edgegrad::experiments::Progress;
 use edgegrad::files::atomic;
 use edgegrad::files::safetensors::Tensors;
 use edgegrad::formats::pairs::Pairs;
@@ -16,8 +18,8 @@ use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A model, the pairs and metric of a behaviour, and how finely the graph divides the model.
 #[derive(Debug, Args)]
@@ -32,24 +34,21 @@ pub(super) struct Asked {
     #[arg(
         long,
         default_value = "logit-diff",
-        value_parser = named::<Metric>,
-        value_name = names::<Metric>(),
+        value_parser = choice::<Metric>(),
     )]
     pub(super) metric: Metric,
     /// The positions at which the metric is computed
     #[arg(
         long,
         default_value = "asked",
-        value_parser = named::<Positions>,
-        value_name = names::<Positions>(),
+        value_parser = choice::<Positions>(),
     )]
     pub(super) at: Positions,
     /// The ablation value: what an ablated edge carries
     #[arg(
         long,
         default_value = "resample",
-        value_parser = named::<Baseline>,
-        value_name = names::<Baseline>(),
+        value_parser = choice::<Baseline>(),
     )]
     pub(super) baseline: Baseline,
     /// With --baseline constant: the ablation value of each part, tensors `input` (or `embed`,
@@ -60,8 +59,7 @@ pub(super) struct Asked {
     #[arg(
         long,
         default_value = "ours",
-        value_parser = named::<Convention>,
-        value_name = names::<Convention>(),
+        value_parser = choice::<Convention>(),
     )]
     pub(super) convention: Convention,
     /// Give every position edges of its own
@@ -119,16 +117,13 @@ fn is_folder(folder: &Path, model: &Path) -> bool {
     model.canonicalize().is_ok_and(|model| model == folder)
 }
 
-/// Reads the name of a value.
-pub(super) fn named<T: Named>(name: &str) -> std::result::Result<T, String> {
-    T::from_name(name).ok_or_else(|| format!("one of {}", names::<T>().replace('|', ", ")))
-}
-
-/// All names, for the help.
-pub(super) fn names<T: Named>() -> &'static str {
-    let all: Vec<&str> = T::ALL.iter().map(|(name, _)| *name).collect();
-    // Once for each kind and process: clap keeps names for as long as the program runs.
-    all.join("|").leak()
+/// Reads one of the names of an enumeration; the help says what each means.
+pub(super) fn choice<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    let value = |(name, value): &(&'static str, T)| {
+        PossibleValue::new(*name).help(value.about().trim_end_matches('.').to_string())
+    };
+    let known = PossibleValuesParser::new(T::ALL.iter().map(value));
+    known.map(|name| T::from_name(&name).expect("the parser knows the names"))
 }
 
 impl Asked {
@@ -197,7 +192,7 @@ impl Asked {
             (None, Baseline::Optimal) => {
                 let (shown, mut progress) = bar("optimal constants");
                 let learned = optimal::learn(&b, &Default::default(), &mut progress)?;
-                shown.finish_and_clear();
+                shown.finish();
                 b.set_constants(learned.constants);
             }
             (None, Baseline::Constant) => {
@@ -243,13 +238,9 @@ pub(super) fn on_threads<R: Send>(
     pool.install(work)
 }
 
-/// A progress bar for shares of the work, from 0 to 1; nothing where there is no terminal.
-pub(super) fn bar(what: &str) -> (ProgressBar, impl FnMut(f64) + use<>) {
-    const PARTS: u64 = 10_000;
-    let style = ProgressStyle::with_template("{msg}  {bar:32} {percent:>3} %  {eta} left");
-    let bar = ProgressBar::new(PARTS)
-        .with_style(style.expect("the template is well-formed"))
-        .with_message(what.to_string());
+/// Progress of `what` in shares of the work, from 0 to 1.
+pub(super) fn bar(what: &str) -> (Arc<Progress>, impl FnMut(f64) + use<>) {
+    let bar = Arc::new(Progress::of(what));
     let shown = bar.clone();
-    (bar, move |share: f64| shown.set_position((share * PARTS as f64) as u64))
+    (bar, move |share: f64| shown.reach(share))
 }

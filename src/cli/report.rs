@@ -5,7 +5,7 @@ use edgegrad::error::Result;
 use edgegrad::page;
 use std::path::PathBuf;
 
-/// Write one self-contained page that shows runs, circuits, comparisons of tuning and pairs
+/// Write one self-contained page of runs, circuits, comparisons and pairs
 ///
 /// The page needs no network and no other file. What is damaged or missing in a run folder is named
 /// on the page.

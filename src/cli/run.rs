@@ -1,7 +1,7 @@
 //! `edgegrad run`.
 
 use crate::cli::Dtype;
-use crate::cli::question::check_out;
+use crate::cli::question::{check_out, on_threads};
 use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::{AnyModel, Family};
@@ -39,6 +39,9 @@ pub(super) struct Run {
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
+    /// Threads; all cores unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
     /// With f64: compute Hugging Face's models in doubles throughout, instead of rounding norms
     /// and rotations to single precision where transformers does
     #[arg(long)]
@@ -51,10 +54,10 @@ const BATCH_BYTES: usize = 256 << 20;
 impl Run {
     pub(super) fn run(&self) -> Result<()> {
         check_out(&self.out, &self.model, [&self.tokens])?;
-        match self.dtype {
+        on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
-        }
+        })
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `edgegrad train`.
 
 use crate::cli::Dtype;
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::train::config::{Config, DtypeKind};
@@ -78,11 +79,14 @@ impl Train {
         let progress = Progress::new(jobs.iter().map(Job::steps).sum());
         let results = run_all(&jobs, existing, threads, &progress);
         progress.finish();
+        let mut table = Table::new("runs", FIGURES);
         for (job, result) in jobs.iter().zip(&results) {
             if let Ok(outcome) = result {
                 println!("{}", line(job, outcome));
+                table.row(row(job, outcome));
             }
         }
+        table.print_for_programs();
         // All failures are told, one that all runs share once; the last as the command's error.
         let mut failures: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
         failures.dedup();
@@ -107,6 +111,27 @@ impl Train {
         }
         Ok(jobs)
     }
+}
+
+/// What programs are told of a run.
+const FIGURES: [(&str, &str); 7] = [
+    ("folder", "folder"),
+    ("seed", "seed"),
+    ("steps", "steps"),
+    ("train loss", "train_loss"),
+    ("train accuracy", "train_accuracy"),
+    ("test loss", "test_loss"),
+    ("test accuracy", "test_accuracy"),
+];
+
+fn row(job: &Job, outcome: &Outcome) -> impl Iterator<Item = Cell> {
+    let last = outcome.last.as_ref();
+    let figures = last.map_or([None; 5], |l| {
+        let step = Some(l.step as f64);
+        [step, l.train_loss, l.train_accuracy, l.test_loss, l.test_accuracy]
+    });
+    let start = [Cell::text(job.folder.to_string_lossy()), Cell::count(job.config.seed)];
+    start.into_iter().chain(figures.map(|x| Cell::maybe(x, 4)))
 }
 
 fn line(job: &Job, outcome: &Outcome) -> String {

@@ -1,10 +1,13 @@
 //! `edgegrad truth`.
 
 use crate::cli::Dtype;
-use crate::cli::question::{bar, named, names, on_threads};
+use crate::cli::question::{bar, choice, on_threads};
+use crate::cli::table::{Cell, Table};
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgegrad::attribution::mask_ig;
 use edgegrad::attribution::method::{Method, Options};
+use edgegrad::discovery::Search;
 use edgegrad::discovery::acdc;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::case;
@@ -36,14 +39,14 @@ pub(super) struct Truth {
     #[arg(
         long,
         value_delimiter = ',',
-        value_parser = Finder::read,
+        value_parser = Finder::parser(),
         value_name = "METHOD,..",
         default_value = "eap,eap-ig,clean-corrupted,mask-ig,exact,shapley,acdc,random",
     )]
     methods: Vec<Finder>,
     /// The metric of all methods. Unless given, l2 for those that ablate sets of edges, and
     /// logit-diff for those that take derivatives at the clean run, where l2 is flat
-    #[arg(long, value_parser = named::<Metric>, value_name = names::<Metric>())]
+    #[arg(long, value_parser = choice::<Metric>())]
     metric: Option<Metric>,
     /// Leave out a method that would run the model on more than N pairs; mask-ig stops subdividing
     /// there
@@ -87,14 +90,16 @@ const TAU: f64 = 1e-6;
 const SEED: u64 = 0;
 
 impl Finder {
-    fn read(name: &str) -> std::result::Result<Finder, String> {
-        match name {
-            "acdc" => Ok(Finder::Acdc),
-            _ => match named::<Method>(name) {
-                Ok(method) => Ok(Finder::Attribution(method)),
-                Err(known) => Err(format!("{known}, acdc")),
-            },
-        }
+    /// Reads the name of one; the help says what each computes.
+    fn parser() -> impl TypedValueParser<Value = Finder> {
+        let acdc = PossibleValue::new("acdc").help(Search::Acdc.about());
+        let attribution = Method::ALL.iter();
+        let known =
+            attribution.map(|(name, method)| PossibleValue::new(*name).help(method.about()));
+        PossibleValuesParser::new(known.chain([acdc])).map(|name| match Method::from_name(&name) {
+            Some(method) => Finder::Attribution(method),
+            None => Finder::Acdc,
+        })
     }
 
     fn name(self) -> &'static str {
@@ -204,6 +209,7 @@ impl Truth {
         if let Some(e) = failure_of_all(&rows) {
             return Err(e);
         }
+        judged(&rows).print_for_programs();
         let summaries: Vec<Summary> = methods.iter().map(|&f| summary(f, &rows)).collect();
         print_summaries(&summaries);
         if let Some(out) = &self.out {
@@ -289,7 +295,7 @@ fn figures<T: Element>(
     let start = Instant::now();
     let scores = finder.scores(&b, most_runs, &mut progress);
     let seconds = start.elapsed().as_secs_f64();
-    shown.finish_and_clear();
+    shown.finish();
     let scores = scores?;
     if let Some(e) = scores.iter().position(|s| !s.is_finite()) {
         return Err(Error::failed(
@@ -345,20 +351,48 @@ fn failure_of_all(rows: &[Row]) -> Option<Error> {
     })
 }
 
-fn print_summaries(summaries: &[Summary]) {
-    println!("\n{:18}  models  mean AUROC  mean MIB  mean F1   found  seconds in all", "method");
-    for s in summaries {
-        println!(
-            "{:18}  {:>6}  {:>10}  {:>8}  {:>7}  {:>6}  {:>14.2}",
-            s.finder.name(),
-            s.cases,
-            number(s.auroc),
-            number(s.mib),
-            number(s.f1),
-            s.found,
-            s.seconds
-        );
+/// All that was judged.
+fn judged(rows: &[Row]) -> Table {
+    let columns = [
+        ("model", "model"),
+        ("method", "method"),
+        ("metric", "metric"),
+        ("AUROC", "auroc"),
+        ("MIB", "mib_auroc"),
+        ("F1", "f1"),
+        ("seconds", "seconds"),
+    ];
+    let mut table = Table::new("rows", columns);
+    for row in rows {
+        let figures = match &row.end {
+            End::Judged(f) => [f.auroc, f.mib, Some(f.f1), Some(f.seconds)],
+            End::LeftOut(_) | End::Failed(_) => [None; 4],
+        };
+        let names = [&row.case[..], row.finder.name(), row.metric.map_or("-", Named::name)];
+        table.row(names.map(Cell::text).into_iter().chain(figures.map(|x| Cell::maybe(x, 4))));
     }
+    table
+}
+
+fn print_summaries(summaries: &[Summary]) {
+    let columns = [
+        ("method", "method"),
+        ("models", "models"),
+        ("mean AUROC", "auroc"),
+        ("mean MIB", "mib_auroc"),
+        ("mean F1", "f1"),
+        ("found", "found"),
+        ("seconds in all", "seconds"),
+    ];
+    let mut table = Table::new("methods", columns);
+    for s in summaries {
+        let means = [s.auroc, s.mib, s.f1].map(|x| Cell::maybe(x, 4));
+        let start = [Cell::text(s.finder.name()), Cell::count(s.cases)];
+        let end = [Cell::count(s.found), Cell::real(s.seconds, 2)];
+        table.row(start.into_iter().chain(means).chain(end));
+    }
+    println!();
+    table.print();
     println!("found: on how many models the edges of largest score are the true ones");
 }
 

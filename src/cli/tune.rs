@@ -1,5 +1,6 @@
 //! `edgegrad tune`.
 
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::tune::{Goal, Judge, Method, Settings, Tuned, files, run};
@@ -11,7 +12,7 @@ use edgegrad::tuning::Select;
 use std::path::{Path, PathBuf};
 use toml::Value;
 
-use crate::cli::question::{named, names};
+use crate::cli::question::choice;
 
 /// Tune a base model for one task and write the tuned model
 #[derive(Debug, Args)]
@@ -21,10 +22,10 @@ pub(super) struct Tune {
     model: PathBuf,
     /// The task: E1 (verbs disagree), E2 (pronouns balance), E3 (longer chains), E4 (deeper
     /// formulas in stories), E5 (longer answers, or none)
-    #[arg(long, value_parser = named::<Goal>, value_name = names::<Goal>())]
+    #[arg(long, value_parser = choice::<Goal>())]
     task: Option<Goal>,
     /// Which parameters are trained
-    #[arg(long, value_parser = named::<Method>, value_name = names::<Method>())]
+    #[arg(long, value_parser = choice::<Method>())]
     method: Option<Method>,
     /// How many edges the circuit has; with --select, how many ends, how faithful it is, how large
     /// its scores are, or which share of the parameters it owns. Unless given, a quarter of them
@@ -34,7 +35,7 @@ pub(super) struct Tune {
     #[arg(long, value_name = "K")]
     every: Option<usize>,
     /// How the circuit is taken from scores
-    #[arg(long, value_parser = named::<Select>, value_name = names::<Select>())]
+    #[arg(long, value_parser = choice::<Select>())]
     select: Option<Select>,
     /// Train the circuit of this file; implies --method static
     #[arg(long, value_name = "FILE.json", conflicts_with_all = ["every", "select", "edges"])]
@@ -105,6 +106,9 @@ impl Tune {
         println!("{}", settings.task.title());
         println!("{}", heading(settings.task));
         println!("{}", line("base", &judge.base()));
+        let keys = judge.base().entries().map(|(name, _)| name);
+        let mut table = Table::new("seeds", [("seed", "seed"), ("folder", "folder")]);
+        keys.iter().for_each(|key| table.column(key, &key.replace(' ', "_")));
         let mut failure = None;
         for ((seed, folder), result) in jobs.iter().zip(results) {
             match result {
@@ -113,10 +117,14 @@ impl Tune {
                     println!("{}", line(&format!("seed {seed}"), r.after()));
                     println!("{}", cost(&tuned));
                     println!("  {}", folder.display());
+                    let figures = r.after().entries().map(|(_, x)| Cell::real(x, 4));
+                    let start = [Cell::count(*seed), Cell::text(folder.to_string_lossy())];
+                    table.row(start.into_iter().chain(figures));
                 }
                 Err(e) => failure = Some(e),
             }
         }
+        table.print_for_programs();
         failure.map_or(Ok(()), Err)
     }
 

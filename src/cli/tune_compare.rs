@@ -1,10 +1,12 @@
 //! `edgegrad tune-compare`.
 
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::experiments::tune::grid::{Grid, compare};
-use edgegrad::experiments::tune::{files, table};
+use edgegrad::experiments::tune::{Settings, files, table};
 use edgegrad::experiments::{Progress, available_threads};
+use edgegrad::formats::comparison::Comparison;
 use std::path::PathBuf;
 
 /// Compare methods of tuning, each at the best of its learning rates, over seeds
@@ -37,9 +39,33 @@ impl TuneCompare {
         progress.finish();
         let comparison = result?;
         print!("{}", table(&comparison));
+        figures(&comparison).print_for_programs();
         let file = out.join("comparison.json");
         comparison.write(&file)?;
         println!("figures: {}", file.display());
         Ok(())
     }
+}
+
+/// The means of all methods with their intervals, a row for each figure.
+fn figures(comparison: &Comparison<Settings>) -> Table {
+    let columns = [
+        ("method", "method"),
+        ("lr", "lr"),
+        ("figure", "figure"),
+        ("mean", "mean"),
+        ("low", "low"),
+        ("high", "high"),
+    ];
+    let mut table = Table::new("methods", columns);
+    for row in &comparison.rows {
+        for (name, mean) in &row.figures {
+            let interval = mean.as_ref().and_then(|m| m.interval);
+            let [low, high] = interval.map_or([None; 2], |[low, high]| [Some(low), Some(high)]);
+            let numbers = [mean.as_ref().map(|m| m.mean), low, high].map(|x| Cell::maybe(x, 4));
+            let start = [Cell::text(&row.name), Cell::scientific(row.lr, 0), Cell::text(name)];
+            table.row(start.into_iter().chain(numbers));
+        }
+    }
+    table
 }

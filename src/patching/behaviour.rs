@@ -23,7 +23,9 @@ named! {
         Mean = "mean",
         /// Its mean output at the same position of all clean sequences.
         MeanPerPosition = "mean-per-position",
-        /// A constant of its own: zero unless [set](Behaviour::set_constants).
+        /// A constant of its own, zero unless set.
+        ///
+        /// See [`Behaviour::set_constants`].
         Constant = "constant",
         /// The constant that minimises the ablated model's loss (optimal ablation), set in the same
         /// way.

@@ -23,7 +23,6 @@ named! {
     /// How a circuit is selected from scores.
     Select {
         /// The edges of largest `|score|`.
-        /// The edges of largest `|score|`.
         #[default]
         Edges = "edges",
         /// The ends with the largest sum of their edges' `|score|`, and all edges between them.

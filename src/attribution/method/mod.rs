@@ -46,19 +46,14 @@ use crate::simd::Element;
 /// Defines the type [`Method`] from the table, and dispatches to the file of each method.
 macro_rules! methods {
     ($(
-        #[doc = $about:literal] $(#[$more:meta])* $method:ident = $name:literal in $file:ident
+        $(#[$($attribute:tt)*])* $method:ident = $name:literal in $file:ident
     ),+ $(,)?) => {
         named! {
             /// How edges get their scores; see the [table](self).
-            Method { $(#[doc = $about] $(#[$more])* $method = $name),+ }
+            Method { $($(#[$($attribute)*])* $method = $name),+ }
         }
 
         impl Method {
-            /// What its scores are, on one line.
-            pub fn about(self) -> &'static str {
-                match self { $(Method::$method => $about.trim()),+ }
-            }
-
             fn facts(self) -> Facts {
                 match self { $(Method::$method => Facts::of::<$file::$method>()),+ }
             }

@@ -26,6 +26,16 @@ impl Named for Matrix {
         ("mlp.W_in", Matrix::MlpIn),
         ("mlp.W_out", Matrix::MlpOut),
     ];
+
+    fn about(self) -> String {
+        let part = match self {
+            Matrix::Qkv => "queries, keys and values of all heads",
+            Matrix::Output => "the heads' output projection",
+            Matrix::MlpIn => "the neurons' input projection",
+            Matrix::MlpOut => "the neurons' output projection",
+        };
+        part.into()
+    }
 }
 
 /// A matrix of a model.

@@ -1,0 +1,190 @@
+//! The help: commands in groups, an example for each, shells' completions and man pages.
+
+use clap::{Command, CommandFactory};
+use std::fmt::Write;
+
+/// Columns that help is wrapped at.
+const COLUMNS: usize = 100;
+
+/// Groups of commands, each command with examples of its use.
+const GROUPS: [(&str, &[(&str, &[&str])]); 5] = [
+    (
+        "Models",
+        &[
+            (
+                "train",
+                &[
+                    "edgegrad train examples/sma.toml --seeds 3",
+                    "edgegrad train examples/sma.toml --set train.lr=1e-3 --out runs/slow",
+                ],
+            ),
+            ("pretrain", &["edgegrad pretrain --out runs/base"]),
+            ("run", &["edgegrad run --model gpt2/ --tokens ids.jsonl --out logits.safetensors"]),
+            ("info", &["edgegrad info gpt2/"]),
+        ],
+    ),
+    (
+        "Circuits",
+        &[
+            (
+                "attribute",
+                &[
+                    "edgegrad attribute --model gpt2/ --pairs ioi.jsonl --out scores.json",
+                    "edgegrad attribute --model gpt2/ --pairs ioi.jsonl --method mask-ig --dtype f64 \
+                     --out scores.json",
+                ],
+            ),
+            (
+                "discover",
+                &[
+                    "edgegrad discover --model gpt2/ --pairs ioi.jsonl --scores scores.json \
+                     --edges 200 --out circuit.json",
+                    "edgegrad discover --model gpt2/ --pairs ioi.jsonl --scores scores.json \
+                     --faithfulness 0.9 --connected --out circuit.json",
+                ],
+            ),
+            (
+                "evaluate",
+                &[
+                    "edgegrad evaluate --model gpt2/ --pairs held-out.jsonl --circuit circuit.json \
+                     --null 100 --out judged.json",
+                    "edgegrad evaluate --model gpt2/ --pairs held-out.jsonl --scores scores.json \
+                     --curve --out curve.json",
+                ],
+            ),
+            ("compare", &["edgegrad compare eap.json exact.json --top 20"]),
+            (
+                "interactions",
+                &["edgegrad interactions --model gpt2/ --pairs ioi.jsonl --out interactions.json"],
+            ),
+            ("look", &["edgegrad look --model gpt2/ --pairs ioi.jsonl --out look.json"]),
+            ("truth", &["edgegrad truth compiled/ --methods eap,mask-ig,exact,random"]),
+        ],
+    ),
+    (
+        "Tuning",
+        &[
+            (
+                "tune",
+                &["edgegrad tune --model runs/base --task E1 --select share --out runs/tuned"],
+            ),
+            ("tune-compare", &["edgegrad tune-compare examples/grid.toml"]),
+        ],
+    ),
+    (
+        "Results",
+        &[
+            ("report", &["edgegrad report runs/sma scores.json --out report.html"]),
+            ("watch", &["edgegrad watch runs/sma"]),
+            ("plot", &["edgegrad plot runs/sma --figure curves --out curves.pdf"]),
+            ("export", &["edgegrad export circuit.json --format dot --out circuit.dot"]),
+        ],
+    ),
+    (
+        "Shell",
+        &[
+            ("completions", &["edgegrad completions bash > /etc/bash_completion.d/edgegrad"]),
+            ("man", &["edgegrad man --out /usr/local/share/man/man1", "edgegrad man | man -l -"]),
+        ],
+    ),
+];
+
+/// The command line with its examples and groups.
+pub(crate) fn command() -> Command {
+    let mut command = <super::Cli as CommandFactory>::command().max_term_width(COLUMNS);
+    let groups = groups(&command);
+    for (name, examples) in GROUPS.iter().flat_map(|(_, commands)| commands.iter()) {
+        command = command.mut_subcommand(name, |sub| {
+            let lines = examples.iter().map(|example| format!("\n  {}", folded(example)));
+            let more = sub.get_after_help().map(|more| format!("\n\n{more}"));
+            let examples = lines.collect::<String>();
+            sub.after_help(format!("Examples:{examples}{}", more.unwrap_or_default()))
+        });
+    }
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}\n\n\
+         `edgegrad COMMAND --help` says what each option and value means, with examples."
+    ))
+}
+
+/// The commands under the heads of their groups, each with what it does.
+fn groups(command: &Command) -> String {
+    let mut out = String::new();
+    for (head, commands) in GROUPS {
+        let _ = writeln!(out, "{head}:");
+        for (name, _) in commands {
+            let sub = command.find_subcommand(name).expect("a test finds all of them");
+            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(out, "  {name:12}  {about}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A command on lines that fit, those after the first continued as shells do; an option stays with
+/// its value.
+fn folded(example: &str) -> String {
+    let mut options = example.split(" --");
+    let mut lines = vec![options.next().unwrap_or_default().to_string()];
+    for option in options {
+        let last = lines.last_mut().expect("there is one");
+        match last.len() + option.len() + 11 > COLUMNS {
+            true => lines.push(format!("--{option}")),
+            false => *last += &format!(" --{option}"),
+        }
+    }
+    lines.join(" \\\n      ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::FromArgMatches;
+
+    fn examples() -> impl Iterator<Item = (&'static str, &'static &'static str)> {
+        let commands = GROUPS.iter().flat_map(|(_, commands)| commands.iter());
+        commands.flat_map(|(name, examples)| examples.iter().map(|example| (*name, example)))
+    }
+
+    #[test]
+    fn every_command_is_in_one_group_with_examples_that_parse() {
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, commands)| commands.iter().map(|(name, _)| *name))
+            .collect();
+        let mut known: Vec<String> = <super::super::Cli as CommandFactory>::command()
+            .get_subcommands()
+            .map(|c| c.get_name().into())
+            .collect();
+        grouped.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(grouped, known);
+        for (name, example) in examples() {
+            let typed = example.split(['>', '|']).next().expect("a command comes first");
+            let words: Vec<&str> = typed.split_whitespace().collect();
+            assert_eq!(words[1], name, "{example}");
+            let matches = command().try_get_matches_from(&words);
+            let read = matches.and_then(|matches| super::super::Cli::from_arg_matches(&matches));
+            assert!(read.is_ok(), "{example}: {}", read.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn no_line_of_help_is_wider_than_a_page() {
+        let mut all = command();
+        all.build();
+        let narrow = |text: String, name: &str| {
+            for line in text.lines() {
+                assert!(line.chars().count() <= COLUMNS, "{name}: {line}");
+            }
+        };
+        narrow(all.render_help().to_string(), "edgegrad");
+        for sub in all.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            let name = sub.get_name().to_string();
+            narrow(sub.render_help().to_string(), &name);
+            narrow(sub.render_long_help().to_string(), &name);
+            assert!(sub.render_help().to_string().contains("Examples:\n  edgegrad"), "{name}");
+        }
+    }
+}
