@@ -856,8 +856,14 @@ fn arguments_of_attribute() {
     place.write("c.safetensors", other_tensors());
     let done = attribute("--baseline constant --constants c.safetensors");
     done.failed(2, &["c.safetensors: ", "`input`"], "");
+    for (name, rules) in [("exact", "ln"), ("random", "gim"), ("shapley", "relp-ah")] {
+        let done = attribute(&format!("--method {name} --rules {rules}"));
+        let what = format!("--rules {rules}: `{name}` takes no derivative");
+        done.failed(2, &[&what], "eap, eap-ig, clean-corrupted");
+    }
     // The parser of the command line says what it expects, with a usage line of its own.
     for (more, parts) in [
+        ("--rules gimm", ["'gimm'", "--rules", "plain, ln, relp, relp-ah, gim"]),
         ("--method eap-gi", ["'eap-gi'", "--method", "eap, eap-ig,"]),
         ("--metric logits", ["'logits'", "--metric", "logit-diff, nll,"]),
         ("--baseline mean-at", ["'mean-at'", "--baseline", "zero, mean,"]),
@@ -922,6 +928,11 @@ fn pairs_of_a_pooled_model() {
     place.write("p.jsonl", pair);
     let done = place.run(&model(&format!("{ATTRIBUTE} --metric nll --at all")));
     done.failed(2, &["p.jsonl: `nll` at all positions", "one answer"], "asked positions");
+    for rules in ["relp-ah", "gim"] {
+        let done = place.run(&model(&format!("{ATTRIBUTE} --rules {rules}")));
+        done.failed(2, &[&format!("--rules {rules}: is about attention")], "ln or relp");
+    }
+    place.succeed(&model(&format!("{ATTRIBUTE} --rules relp")));
     for metric in ["logit-diff", "prob-diff", "nll", "kl --at all", "l2 --at all", "l2"] {
         place.succeed(&model(&format!("{ATTRIBUTE} --method exact --metric {metric}")));
     }

@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("simd", &[]),
     ("gemm", &["simd"]),
     ("tensor", &["simd", "gemm"]),
-    ("tape", &["tensor", "simd", "gemm"]),
+    ("tape", &["tensor", "simd", "gemm", "named"]),
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
     ("files", &["simd", "error", "named"]),

@@ -44,3 +44,6 @@ pub use crate::formats::Completeness;
 pub use crate::patching::Progress;
 pub use method::*;
 pub use scores::{Convention, Scores};
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use crate::graph::MaskShape;
 use crate::patching::behaviour::Behaviour;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
+use crate::tape::Rules;
 
 /// `count` distinct edges drawn at random.
 pub fn sample(edges: usize, count: usize, seed: u64) -> Vec<usize> {
@@ -18,7 +19,8 @@ pub fn sample(edges: usize, count: usize, seed: u64) -> Vec<usize> {
     all
 }
 
-/// The scores of `edges` by the [other way](Method::other_way) of a method; `None` if it has none.
+/// The scores of `edges` by the [other way](Method::other_way) of a method; `None` if it has none,
+/// or if the behaviour's rules are not those of the derivative, which differences measure.
 /// `nodes` are the steps that it took, where that was not told.
 ///
 /// # Errors
@@ -31,7 +33,8 @@ pub fn again<T: Element>(
     edges: &[usize],
     progress: &mut Progress<'_>,
 ) -> Result<Option<Vec<f64>>> {
-    if method.other_way().is_none() {
+    let derivative = b.rules == Rules::Plain || !method.derives();
+    if method.other_way().is_none() || !derivative {
         return Ok(None);
     }
     let mut found = vec![0.0; edges.len()];

@@ -8,12 +8,14 @@ use clap::Args;
 use edgegrad::attribution::method::{Method, Options, Quadrature, Steps};
 use edgegrad::attribution::{Completeness, Scores, verify};
 use edgegrad::checkpoints;
+use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::Meta;
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::subsets;
+use edgegrad::tape::Rules;
 use edgegrad::tensor::Element;
 use serde_json::json;
 use std::path::PathBuf;
@@ -42,6 +44,15 @@ pub(super) struct Attribute {
     /// activations 1 to m (right)
     #[arg(long, value_parser = choice::<Quadrature>())]
     rule: Option<Quadrature>,
+    /// What reverse passes follow in place of the derivative: constant divisors of norms (ln),
+    /// relevance patching (relp; relp-ah with constant attention), or GIM's rules
+    #[arg(
+        long,
+        default_value = "plain",
+        value_parser = named::<Rules>,
+        value_name = names::<Rules>(),
+    )]
+    rules: Rules,
     /// mask-ig: the largest residual, as a share of the metric's difference
     #[arg(long, value_name = "X", default_value_t = 1e-8)]
     tol: f64,
@@ -97,6 +108,13 @@ impl Attribute {
             let help = "use --method eap-ig, mask-ig or exact, or a metric of the answer";
             return Err(Error::input("--metric", message, help));
         }
+        if self.rules != Rules::Plain && !self.method.derives() {
+            let message = format!("`{}` takes no derivative", self.method.name());
+            let place = format!("--rules {}", self.rules.name());
+            let derive = Method::ALL.iter().filter(|(_, method)| method.derives());
+            let names: Vec<&str> = derive.map(|(name, _)| *name).collect();
+            return Err(Error::input(place, message, format!("{} do", names.join(", "))));
+        }
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
@@ -107,7 +125,13 @@ impl Attribute {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         let (model, pairs) = self.asked.read::<T>()?;
-        let b = self.asked.behaviour(&model, &pairs)?;
+        if matches!(model, AnyModel::Pooled { .. }) && !self.rules.plain_attention() {
+            let place = format!("--rules {}", self.rules.name());
+            let message = "is about attention between positions; a pooled model has one query";
+            return Err(Error::input(place, message, "use --rules ln or relp"));
+        }
+        let mut b = self.asked.behaviour(&model, &pairs)?;
+        b.rules = self.rules;
         let (clean, corrupted) = self.asked.headline(&b)?.means();
         self.affordable(&b)?;
         let usual = self.method.options();
@@ -260,6 +284,7 @@ impl Attribute {
         let meta = Meta {
             method: Some(self.method.name().into()),
             metric: Some(self.asked.metric.name().into()),
+            rules: (self.rules != Rules::Plain).then(|| self.rules.name().into()),
             baseline: Some(self.asked.baseline.name().into()),
             steps: steps.map(|n| n as u64),
             convention: Some(self.asked.convention.name().into()),

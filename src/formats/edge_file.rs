@@ -86,6 +86,8 @@ pub struct Meta {
     pub method: Option<String>,
     /// The metric.
     pub metric: Option<String>,
+    /// The rules of the reverse pass, if not those of the derivative.
+    pub rules: Option<String>,
     /// What removed edges carry.
     pub baseline: Option<String>,
     /// Steps of a quadrature, or samples.

@@ -278,7 +278,7 @@ impl<T: Element> Gradients<'_, T> {
     fn compute(&self, range: Range<usize>, gs: &mut [T]) {
         let Self { program, group, reading, at } = self;
         let read = &reading.read;
-        let width = program.shape(reading.x).last();
+        let (width, rules) = (program.shape(reading.x).last(), program.rules());
         let count = at.len();
         let rows = |x: &'_ [T], n: usize| x[at.start * n..at.end * n].to_vec();
         let x = &program.value(reading.x)[at.start * width..at.end * width];
@@ -291,11 +291,13 @@ impl<T: Element> Gradients<'_, T> {
         let n = program.shape(reading.y).last();
         if let (1, Some(normed)) = (group.readers.len(), reading.normed) {
             let dn = rows(program.grad(normed), width);
-            return read.norm.backward(width, x, gain, &stats, &dn, gs);
+            return read.norm.backward(rules, width, x, gain, &stats, &dn, gs);
         }
         let dy = &program.grad(reading.y)[at.start * n..at.end * n];
         gs.par_chunks_exact_mut(count * width).zip(range).for_each(|(g, r)| {
-            let Some(w) = w else { return read.norm.backward(width, x, gain, &stats, dy, g) };
+            let Some(w) = w else {
+                return read.norm.backward(rules, width, x, gain, &stats, dy, g);
+            };
             let mut dn = vec![T::ZERO; count * width];
             let mut write = Write::Store;
             for c in &group.columns[r] {
@@ -304,7 +306,7 @@ impl<T: Element> Gradients<'_, T> {
                 gemm(T::ONE, dy, w.t(), write, MatMut::new(&mut dn, count, width));
                 write = Write::Add;
             }
-            read.norm.backward(width, x, gain, &stats, &dn, g);
+            read.norm.backward(rules, width, x, gain, &stats, &dn, g);
         });
     }
 }

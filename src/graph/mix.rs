@@ -31,7 +31,7 @@ use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::nn::stream::Read;
 use crate::ops::{Norm, affine, sum_rows};
 use crate::simd::{Element, Kernel, Lanes, slice};
-use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Grad, Op, Rules, Tape, Var};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -361,7 +361,7 @@ impl<T: Element> Op<T> for Mix<T> {
         let seen = self.seen(|i| run.input(i));
         let (rows, width, stream) = (self.rows, self.width, self.rows * self.width);
         let (normed, stats) = run.saved.split_at(stream);
-        let dy = run.grad_out;
+        let (dy, rules) = (run.grad_out, run.rules);
         let at = &self.at;
         let grads = run.grads;
         // Readers add to all gradients one after the other.
@@ -410,7 +410,7 @@ impl<T: Element> Op<T> for Mix<T> {
                 self.norm_gradients(seen.x, stats, dn, grads);
             }
             if let Some(d) = &mut grads[0] {
-                self.norm.backward(width, seen.x, seen.gain, stats, dn, dx);
+                self.norm.backward(rules, width, seen.x, seen.gain, stats, dn, dx);
                 d.contribute(dx);
             }
             return;
@@ -434,7 +434,7 @@ impl<T: Element> Op<T> for Mix<T> {
                         .zip(rest.par_chunks_exact_mut(part - 2 * stream)),
                 )
                 .for_each(|(((r, own), xs), (gs, rest))| {
-                    self.pull(&seen, dy, r, own, xs, gs, rest, wants_w);
+                    self.pull(&seen, (dy, rules), r, own, xs, gs, rest, wants_w);
                 });
             for (i, r) in range.clone().enumerate() {
                 let xs = &xs[i * stream..][..stream];
@@ -456,7 +456,7 @@ impl<T: Element> Op<T> for Mix<T> {
                     }
                 }
                 if wants_w {
-                    self.norm.backward(width, xs, seen.gain, own_stats, dn, gs);
+                    self.norm.backward(rules, width, xs, seen.gain, own_stats, dn, gs);
                 }
                 if wants_norm {
                     self.norm_gradients(xs, own_stats, dn, grads);
@@ -514,7 +514,7 @@ impl<T: Element> Mix<T> {
     fn pull(
         &self,
         seen: &Seen<'_, T>,
-        dy: &[T],
+        (dy, rules): (&[T], Rules),
         r: usize,
         own: &[Range<usize>],
         xs: &mut [T],
@@ -544,7 +544,7 @@ impl<T: Element> Mix<T> {
             None => dn.copy_from_slice(dy),
         }
         if !keep_normed {
-            self.norm.backward(width, xs, seen.gain, stats, dn, gs);
+            self.norm.backward(rules, width, xs, seen.gain, stats, dn, gs);
         }
     }
 

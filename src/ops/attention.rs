@@ -13,6 +13,7 @@ use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::simd::rows::{self, All, By, First, Rows, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::tape::rules::Pattern;
 use crate::tape::{Backward, Forward, Op, Program, Tape, Var};
 
 /// The heads of an [`attention`].
@@ -198,10 +199,13 @@ impl<T: Element> Op<T> for Fused {
         });
     }
 
-    /// `dV = P' dz`, `dP = dz V'`, `dS = P (dP - <dP, P>)`, `dQ = scale dS K`, `dK = scale dS' Q`.
+    /// `dV = P' dz`, `dP = dz V'`, `dS = P (dP - <dP, P>)`, `dQ = scale dS K`, `dK = scale dS' Q`,
+    /// or what [rules](crate::tape::rules) put in their place.
     fn backward(&self, run: Backward<'_, T>) {
         let Attention { heads, kv_heads, d_head, scale, .. } = self.options;
-        let (seq, group, scale) = (self.seq, self.group(), T::from_f64(scale));
+        let [of_scores, of_values] = run.rules.of_attention();
+        let (scale, of_values) = (T::from_f64(scale * of_scores), T::from_f64(of_values));
+        let (seq, group, to_scores) = (self.seq, self.group(), run.rules.pattern());
         let [wide, narrow, square] = self.lengths();
         let (input, grad_out, saved) = (run.input(0), run.grad_out, run.saved);
         let [Some(dx), ..] = run.grads else { return };
@@ -224,13 +228,16 @@ impl<T: Element> Op<T> for Fused {
                 let pattern = &pattern[(head * seq + from) * seq..][..rows * seq];
                 let seen = Mat::strided(pattern, rows, keys, seq, 1);
                 let all = (0, d_head);
-                gemm(T::ONE, seen.t(), dz, Write::Add, dv.window((0, keys), all));
+                gemm(of_values, seen.t(), dz, Write::Add, dv.window((0, keys), all));
+                if to_scores == Pattern::Constant {
+                    continue;
+                }
                 let scores = &mut scratch[..rows * keys];
                 let v = self.window(qkv, 0, keys, heads + kv_heads + answers);
                 gemm(T::ONE, dz, v.t(), Write::Store, MatMut::new(scores, rows, keys));
                 let parts = (By(pattern, seq), By(&mut *scores, keys));
                 rows::run(rows, 2 * keys, parts, |(By(p, _), By(s, _))| {
-                    T::vectorize(PatternBackward { pattern: p, seq, keys, scores: s });
+                    T::vectorize(PatternBackward { pattern: p, seq, keys, scores: s, to_scores });
                 });
                 let scores = Mat::new(scores, rows, keys);
                 let k = self.window(qkv, 0, keys, heads + answers);
@@ -279,6 +286,8 @@ struct PatternBackward<'a, T> {
     keys: usize,
     /// `[rows, keys]`.
     scores: &'a mut [T],
+    /// By which rule.
+    to_scores: Pattern,
 }
 
 impl<T: Element> Kernel<T> for PatternBackward<'_, T> {
@@ -286,11 +295,15 @@ impl<T: Element> Kernel<T> for PatternBackward<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { pattern, seq, keys, scores } = self;
+        let Self { pattern, seq, keys, scores, to_scores } = self;
         let rows = scores.chunks_exact_mut(keys).zip(pattern.chunks_exact(seq));
         for (scores, pattern) in rows {
             // Keys that are not seen have a pattern of 0, so their gradient is 0.
             let pattern = &pattern[..keys];
+            if to_scores == Pattern::Flattened {
+                flattened::<L>(pattern, scores);
+                continue;
+            }
             let mean = L::splat(slice::dot::<L>(pattern, scores));
             slice::update::<L>(
                 scores,
@@ -300,6 +313,28 @@ impl<T: Element> Kernel<T> for PatternBackward<'_, T> {
             );
         }
     }
+}
+
+/// `g = P2 (g - <g, P2>)` for one row, `P2` the pattern at temperature 2: the roots of its weights
+/// over their sum, so that no score is needed.
+#[inline(always)]
+fn flattened<L: Lanes>(pattern: &[L::Elem], g: &mut [L::Elem]) {
+    let [total, sum] = slice::sums(
+        [pattern, g],
+        [L::Elem::ZERO; 2],
+        #[inline(always)]
+        |[total, sum]: [L; 2], [p, g]| {
+            let root = p.sqrt();
+            [total + root, root.mul_add(g, sum)]
+        },
+    );
+    let (mean, factor) = (L::splat(sum / total), L::splat(L::Elem::ONE / total));
+    slice::update::<L>(
+        g,
+        pattern,
+        #[inline(always)]
+        |g: L, p: L| p.sqrt() * factor * (g - mean),
+    );
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::gemm::Write;
 use crate::simd::rows::{self, By, First, RUN};
 use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
-use crate::tape::{Backward, Forward, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Rules, Tape, Var};
 use crate::tensor::Shape;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -19,6 +19,10 @@ pub(super) trait Binary: Send + Sync + 'static {
     fn grad_x<L: Lanes>(g: L, x: L, y: L) -> L;
     /// `g * df/dy`.
     fn grad_y<L: Lanes>(g: L, x: L, y: L) -> L;
+    /// The share of both gradients that is passed back.
+    fn share(_rules: Rules) -> f64 {
+        1.0
+    }
 }
 
 /// Records `z = f(x, y)`. Shapes are aligned at their last axes; an axis that is missing or 1 in
@@ -169,18 +173,19 @@ impl<T: Element, F: Binary> Op<T> for Zip<F> {
 
     fn backward(&self, run: Backward<'_, T>) {
         let (x, y, g) = (run.input(0), run.input(1), run.grad_out);
+        let share = T::from_f64(F::share(run.rules));
         let sides = run.grads.iter_mut().zip([Side::X, Side::Y]).zip(F::UNIT_SLOPE);
         for ((grad, side), unit_slope) in sides {
             let Some(grad) = grad else { continue };
             let len = grad.slice().len();
-            if unit_slope && len == g.len() {
+            if unit_slope && share == T::ONE && len == g.len() {
                 grad.contribute(g);
                 continue;
             }
             // An operand that is repeated accumulates a sum; any other gradient is written once.
             let write = if len == g.len() { grad.write } else { Write::Add };
             let some = |part, grad: &mut [T]| {
-                T::vectorize(BinaryBackward { zip: self, part, x, y, g, side, write, grad });
+                T::vectorize(BinaryBackward { zip: self, part, x, y, g, share, side, write, grad });
             };
             let loops = &self.loops;
             let step = |axis: &Axis| if let Side::X = side { axis.x } else { axis.y };
@@ -271,6 +276,8 @@ struct BinaryBackward<'a, T, F> {
     x: &'a [T],
     y: &'a [T],
     g: &'a [T],
+    /// A factor on `g`.
+    share: T,
     side: Side,
     write: Write,
     grad: &'a mut [T],
@@ -284,7 +291,8 @@ impl<T: Element, F: Binary> Kernel<T> for BinaryBackward<'_, T, F> {
         if L::N > 1 && self.zip.loops.inner.len <= NARROW {
             return self.run::<Scalar<T>>();
         }
-        let Self { zip, part, x, y, g, side, write, grad } = self;
+        let Self { zip, part, x, y, g, share, side, write, grad } = self;
+        let share = L::splat(share);
         let inner = Axis { len: part.columns.len(), ..zip.loops.inner };
         let zero = T::ZERO;
         zip.loops.each(
@@ -306,7 +314,7 @@ impl<T: Element, F: Binary> Kernel<T> for BinaryBackward<'_, T, F> {
                     let end = (k + L::N).min(n);
                     let x = if inner.x == 0 { L::splat(x1) } else { slice::load(&xs[k..end]) };
                     let y = if inner.y == 0 { L::splat(y1) } else { slice::load(&ys[k..end]) };
-                    let g = slice::load::<L>(&g[k..end]);
+                    let g = slice::load::<L>(&g[k..end]) * share;
                     let part = match side {
                         Side::X => F::grad_x(g, x, y),
                         Side::Y => F::grad_y(g, x, y),

@@ -73,6 +73,7 @@ fn registry() -> Vec<Check> {
         check!("sub: from a scalar", [[], [2, 5]], [], |t, x, i| sub(t, x[0], x[1])),
         check!("mul", [[3, 17], [3, 17]], [], |t, x, i| mul(t, x[0], x[1])),
         check!("mul: broadcast both ways", [[3, 1, 5], [4, 1]], [], |t, x, i| mul(t, x[0], x[1])),
+        check!("gated", [[3, 17], [3, 17]], [], |t, x, i| gated(t, x[0], x[1])),
         check!("mul: by itself, twice", [[3, 4]], [], |t, x, i| {
             let square = mul(t, x[0], x[0]);
             mul(t, square, x[0])

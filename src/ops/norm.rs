@@ -7,7 +7,8 @@
 //! `dx = r (h - mean(h) - u <h, u> p)`, `p = 1 / (D r s)`.
 //!
 //! `mean(h)` is the derivative through the mean and is left out without one. `p` is `1 / D` if the
-//! guard is under the root; if it is not, the division by `s` is the root's own slope.
+//! guard is under the root; if it is not, the division by `s` is the root's own slope. By
+//! [rules](crate::tape::rules) with a constant divisor, `p` counts as 0.
 //!
 //! **Why no reciprocal root.** The root and the division are both correctly rounded and cost at
 //! most 2 ulp in all. `vrsqrt14` with a Newton step would save time on one value of a row.
@@ -18,7 +19,7 @@ use super::{Eps, layer_norm, rms_norm};
 use crate::gemm::Write;
 use crate::simd::rows::{self, By};
 use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
-use crate::tape::{Backward, Forward, Grad, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Grad, Op, Rules, Tape, Var};
 use crate::tensor::Buffer;
 use std::sync::{Mutex, PoisonError};
 
@@ -41,7 +42,6 @@ impl Norm {
     ///
     /// # Panics
     /// If the parameters do not match: a layer norm has a gain and a bias or neither, a
-    /// root-mean-square norm has at most a gain.
     /// root-mean-square norm has at most a gain.
     #[track_caller]
     pub fn record<T: Element>(
@@ -97,8 +97,10 @@ impl Norm {
     }
 
     /// The gradient `[rows, width]` of the rows `x` from `dy`, that of the output.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a chain rule")]
     pub fn backward<T: Element>(
         self,
+        rules: Rules,
         width: usize,
         x: &[T],
         gain: Option<&[T]>,
@@ -112,7 +114,7 @@ impl Norm {
         let width = width.max(1);
         let parts = (By(x, width), By(saved, Self::SAVED), By(dy, width), By(dx, width));
         rows::run(x.len() / width, 4 * width, parts, |(By(x, _), By(saved, _), By(dy, _), dx)| {
-            let rows = NormBackward { norm: self, width, x, gain, saved, dy };
+            let rows = NormBackward { norm: self, rules, width, x, gain, saved, dy };
             T::vectorize(rows.with(Some((dx.0, Write::Store)), None, None));
         });
     }
@@ -128,7 +130,8 @@ impl Norm {
         d_bias: Option<&mut [T]>,
     ) {
         if self != Norm::None {
-            let rows = NormBackward { norm: self, width, x, gain: None, saved, dy };
+            let rules = Rules::Plain;
+            let rows = NormBackward { norm: self, rules, width, x, gain: None, saved, dy };
             T::vectorize(rows.with(None, d_gain, d_bias));
         }
     }
@@ -164,7 +167,7 @@ impl<T: Element> Op<T> for Normed<T> {
     }
 
     fn backward(&self, run: Backward<'_, T>) {
-        let (norm, width) = (self.norm, self.width.max(1));
+        let (norm, rules, width) = (self.norm, run.rules, self.width.max(1));
         let gain = run.has_input(1).then(|| run.input(1));
         let (x, saved, dy) = (run.input(0), run.saved, run.grad_out);
         let [dx, d_gain, d_bias, ..] = run.grads else { return };
@@ -173,7 +176,7 @@ impl<T: Element> Op<T> for Normed<T> {
         let d_gain = d_gain.as_mut().map(Grad::accumulator);
         let d_bias = d_bias.as_mut().map(Grad::accumulator);
         if x.len() < LARGE {
-            let rows = NormBackward { norm, width, x, gain, saved, dy };
+            let rows = NormBackward { norm, rules, width, x, gain, saved, dy };
             return T::vectorize(rows.with(dx.map(|dx| (dx, write)), d_gain, d_bias));
         }
         let wanted = [d_gain.is_some(), d_bias.is_some()];
@@ -191,7 +194,7 @@ impl<T: Element> Op<T> for Normed<T> {
         rows::each(chunks, 4 * part, (inputs, outputs), |(inputs, (dx, By(partial, _)))| {
             let (By(x, _), By(saved, _), By(dy, _)) = inputs;
             let (d_gain, d_bias) = partial.split_at_mut(width);
-            let rows = NormBackward { norm, width, x, gain, saved, dy };
+            let rows = NormBackward { norm, rules, width, x, gain, saved, dy };
             let [d_gain, d_bias] = [(d_gain, wanted[0]), (d_bias, wanted[1])]
                 .map(|(part, wanted)| wanted.then_some(part));
             T::vectorize(rows.with(dx.map(|dx| (dx.0, write)), d_gain, d_bias));
@@ -289,6 +292,7 @@ impl<T: Element> Kernel<T> for NormForward<'_, T> {
 /// Rows of the backward pass.
 struct NormBackward<'a, T> {
     norm: Norm,
+    rules: Rules,
     width: usize,
     x: &'a [T],
     gain: Option<&'a [T]>,
@@ -320,7 +324,7 @@ impl<T: Element> Kernel<T> for Wanted<'_, '_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let NormBackward { norm, width, x, gain, saved, dy } = self.rows;
+        let NormBackward { norm, rules, width, x, gain, saved, dy } = self.rows;
         if L::N > 1 && width <= NARROW {
             return self.run::<Scalar<T>>();
         }
@@ -344,7 +348,8 @@ impl<T: Element> Kernel<T> for Wanted<'_, '_, T> {
                     },
                 );
                 let mean = if matches!(norm, Norm::Layer(_)) { sum_h / n } else { T::ZERO };
-                let (mean, pull) = (L::splat(mean), L::splat(sum_hu * saved[2]));
+                let pull = if rules.constant_divisor() { T::ZERO } else { sum_hu * saved[2] };
+                let (mean, pull) = (L::splat(mean), L::splat(pull));
                 let add = *write == Write::Add;
                 slice::combine(
                     dx,

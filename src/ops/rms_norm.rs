@@ -41,6 +41,7 @@ pub(super) fn round<T: Element>(eps: f64, factor: T, x: &[T], gain: Option<&[T]>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tape::Rules;
     use crate::tape::gradcheck::Points;
 
     #[test]
@@ -52,7 +53,7 @@ mod tests {
             let (mut y, mut dx) = (vec![0.0; 74], vec![0.0; 74]);
             let mut saved = vec![0.0; 2 * Norm::SAVED];
             norm.forward::<f64>(37, &x, Some(&gain), None, &mut y, &mut saved);
-            norm.backward(37, &x, Some(&gain), &saved, &dy, &mut dx);
+            norm.backward(Rules::Plain, 37, &x, Some(&gain), &saved, &dy, &mut dx);
             (y, dx)
         };
         let ((exact, dx), (rounded, dx_rounded)) =

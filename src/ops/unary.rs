@@ -1,4 +1,6 @@
-//! What all elementwise functions of one variable share: `y = f(x)`.
+//! What all elementwise functions of one variable share: `y = f(x)`. All of them are activation
+//! functions of neurons, so [rules](crate::tape::rules) may put their ratio `y / x` in place of the
+//! slope.
 
 use crate::gemm::Write;
 use crate::simd::rows::{self, By, EXP, RUN};
@@ -54,8 +56,21 @@ impl<T: Element, F: Unary> Op<T> for Map<F> {
 
     fn backward(&self, run: Backward<'_, T>) {
         let x = run.input(0);
+        let ratio = run.rules.ratio().then(|| run.out());
         let [Some(dx), ..] = run.grads else { return };
         let write = dx.write;
+        if let Some(y) = ratio {
+            let parts = (By(dx.slice(), RUN), By(run.grad_out, RUN), By(x, RUN), By(y, RUN));
+            let runs = self.len.div_ceil(RUN);
+            return rows::run(
+                runs,
+                4 * RUN,
+                parts,
+                |(By(dx, _), By(dy, _), By(x, _), By(y, _))| {
+                    T::vectorize(RatioBackward { dx, write, dy, x, y });
+                },
+            );
+        }
         if self.len < LARGE {
             return times(dx.slice(), write, run.grad_out, run.saved);
         }
@@ -137,5 +152,37 @@ impl<T: Element> Kernel<T> for UnaryBackward<'_, T> {
                 |dx, dy, s| dy.mul_add(s, dx),
             ),
         }
+    }
+}
+
+/// How far the divisor of a ratio is moved away from 0: added, not clamped, as RelP does.
+const AWAY: f64 = 1e-6;
+
+/// `dx = dy y / x'` with `x' = x + 1e-6` from 0 on and `x - 1e-6` below, or adds it to `dx`.
+struct RatioBackward<'a, T> {
+    dx: &'a mut [T],
+    write: Write,
+    dy: &'a [T],
+    x: &'a [T],
+    y: &'a [T],
+}
+
+impl<T: Element> Kernel<T> for RatioBackward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let Self { dx, write, dy, x, y } = self;
+        let (zero, away) = (L::splat(T::ZERO), L::constant(AWAY));
+        let add = write == Write::Add;
+        slice::combine(
+            dx,
+            [dy, x, y],
+            #[inline(always)]
+            |dx: L, [dy, x, y]: [L; 3]| {
+                let ratio = y / (x + zero.select_gt(x, -away, away));
+                if add { dy.mul_add(ratio, dx) } else { dy * ratio }
+            },
+        );
     }
 }

@@ -10,6 +10,7 @@ use crate::graph::Graph;
 use crate::named::named;
 use crate::nn::stream::Writer;
 use crate::simd::Element;
+use crate::tape::Rules;
 
 named! {
     /// The ablation value of a writer's edges.
@@ -51,6 +52,8 @@ pub struct Behaviour<'a, T: Element> {
     pub baseline: Baseline,
     /// The most rows (examples times positions) to compute at once.
     pub rows: usize,
+    /// The [rules](crate::tape::rules) of reverse passes from the metric.
+    pub rules: Rules,
     /// With [`Baseline::Mean`] and constants: one row of each output; with
     /// [`Baseline::MeanPerPosition`]: one row for each position.
     pub(super) fixed: Vec<Vec<T>>,
@@ -97,8 +100,16 @@ impl<'a, T: Element> Behaviour<'a, T> {
         memory::check(&format!("{edges} edges"), edges as u128 * 200, || {
             "divide the model less finely: without --neurons or without --positions".into()
         })?;
-        let mut b =
-            Behaviour { model, graph, pairs, question, baseline, rows: ROWS, fixed: vec![] };
+        let mut b = Behaviour {
+            model,
+            graph,
+            pairs,
+            question,
+            baseline,
+            rows: ROWS,
+            rules: Rules::Plain,
+            fixed: vec![],
+        };
         if matches!(baseline, Baseline::Constant | Baseline::Optimal) {
             b.fixed = b.widths().map(|n| vec![T::ZERO; n]).collect();
         }

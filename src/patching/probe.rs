@@ -119,7 +119,7 @@ impl<T: Element> Probe<T> {
         }
         let masked = !vars.is_empty();
         let wanted = if !masked { recorded.wanted() } else { vars };
-        let plan = program.plan_backward(measured.total, &wanted);
+        let plan = program.plan_backward(measured.total, &wanted).by(behaviour.rules);
         let both = if masked { None } else { Both::record(behaviour, batch, time) };
         let mask_rows = masks.map_or(0, |shape| if shape.per_example { batch } else { 1 });
         Ok(Probe { program, recorded, measured, batch, tokens, mask_rows, both, plan })
@@ -299,8 +299,8 @@ impl<T: Element> Probe<T> {
         self.run_clean(pairs);
     }
 
-    /// The reverse pass from the weighted sum of the metrics: to what readers read or, in a
-    /// recording with masks, to the masks.
+    /// The reverse pass from the weighted sum of the metrics, by the behaviour's rules: to what
+    /// readers read or, in a recording with masks, to the masks.
     pub fn backward(&mut self) {
         self.program.backward(&self.plan);
     }

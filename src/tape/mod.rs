@@ -36,12 +36,14 @@ mod op;
 mod plan;
 mod program;
 mod reuse;
+pub mod rules;
 mod window;
 
 pub use op::{Backward, Forward, Grad, Op, Windows};
 pub use plan::{BackwardPlan, ForwardPlan};
 pub use program::Program;
 use reuse::{Place, Places};
+pub use rules::Rules;
 pub use window::Window;
 
 use crate::tensor::{Buffer, Element, Shape};

@@ -1,5 +1,6 @@
 //! The interface between the tape and an operation.
 
+use super::rules::Rules;
 use super::window::Window;
 use super::{Node, Slot};
 use crate::gemm::Write;
@@ -157,6 +158,8 @@ pub struct Backward<'a, T> {
     pub(super) inputs: &'a [Slot],
     pub(super) ids: &'a [u32],
     pub(super) out: Slot,
+    /// What it passes back in place of the derivative, if anything.
+    pub rules: Rules,
     /// The gradient of the output.
     pub grad_out: &'a [T],
     /// What the forward pass saved.

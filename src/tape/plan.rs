@@ -1,7 +1,7 @@
 //! Plans: the operations that a pass has to run, determined once and used at every replay.
 
 use super::reuse::{Place, Places};
-use super::{Node, Program, Slot, Var, Window};
+use super::{Node, Program, Rules, Slot, Var, Window};
 use crate::gemm::Write;
 use crate::tensor::Element;
 use std::sync::Arc;
@@ -44,6 +44,7 @@ pub struct BackwardPlan {
     pub(super) unreached: Vec<Place>,
     wanted: Vec<Slot>,
     output_slot: Slot,
+    pub(super) rules: Rules,
     /// The epoch of the gradient memory it was made for.
     pub(super) epoch: u32,
 }
@@ -76,6 +77,13 @@ impl BackwardPlan {
     /// Whether it runs no operation.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The same pass by other [rules](super::rules).
+    #[must_use]
+    pub fn by(mut self, rules: Rules) -> BackwardPlan {
+        self.rules = rules;
+        self
     }
 
     /// The same pass, adding to the gradients of the requested variables instead of replacing them:
@@ -217,7 +225,17 @@ impl<T: Element> Program<T> {
         let GradientMemory { pool, kept, .. } = memory;
         self.keep_gradients(pool, kept);
         let (output_len, epoch) = (self.lens()[output_slot as usize], self.epoch());
-        BackwardPlan { output_len, output_place, steps, unreached, wanted, output_slot, epoch }
+        let rules = Rules::Plain;
+        BackwardPlan {
+            output_len,
+            output_place,
+            steps,
+            unreached,
+            wanted,
+            output_slot,
+            rules,
+            epoch,
+        }
     }
 
     pub(super) fn marks(&self, vars: &[Var]) -> Vec<bool> {

@@ -4,7 +4,8 @@ use super::op::GRADS;
 use super::plan::Target;
 use super::reuse::{Place, Places};
 use super::{
-    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Slot, Tape, Var, VarInfo,
+    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Rules, Slot, Tape, Var,
+    VarInfo,
 };
 use crate::tensor::{Buffer, Element, Shape};
 use std::mem::{swap, take};
@@ -37,6 +38,8 @@ pub struct Program<T> {
     ids: Vec<Vec<u32>>,
     /// Gradients while an operation writes them.
     in_hand: Vec<Option<Grad<T>>>,
+    /// Those of the last reverse pass.
+    rules: Rules,
 }
 
 impl<T: Element> Program<T> {
@@ -68,6 +71,7 @@ impl<T: Element> Program<T> {
                 tape.nodes.iter().map(|n| n.inputs.len()).max().unwrap_or(0).max(GRADS),
             ),
             nodes: tape.nodes,
+            rules: Rules::Plain,
             forward_only: tape.forward_only,
             vars: tape.vars,
             ids_info: tape.ids,
@@ -309,6 +313,7 @@ impl<T: Element> Program<T> {
     pub fn backward_from(&mut self, plan: &BackwardPlan, weights: &[T]) {
         assert_eq!(plan.epoch, self.epoch, "a plan that was forgotten");
         assert_eq!(weights.len(), plan.output_len, "weights of the output");
+        self.rules = plan.rules;
         if let Some(place) = plan.output_place {
             self.grads[place as usize].set_len(weights.len());
             self.grads[place as usize].copy_from_slice(weights);
@@ -338,6 +343,7 @@ impl<T: Element> Program<T> {
                 inputs: &node.inputs,
                 ids: &node.ids,
                 out: node.out,
+                rules: plan.rules,
                 grad_out: step.out.map_or(weights, |place| &self.grads[place as usize]),
                 saved: &self.saved[node.saved as usize],
                 grads: &mut self.in_hand,
@@ -348,6 +354,11 @@ impl<T: Element> Program<T> {
                 }
             }
         }
+    }
+
+    /// The [rules](super::rules) of the last reverse pass.
+    pub fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// What the operation of this name that computed `x` saved for the reverse pass.

@@ -26,6 +26,7 @@ impl Scorer for Eap {
     // A squared distance from the clean run has no slope there.
     const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
     const AT_CLEAN: bool = true;
+    const DERIVES: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(

@@ -30,6 +30,7 @@ impl Scorer for EapIgActivations {
     const STEPS: Option<Steps> = Some(Steps { usual: 5, what: "steps", grows: false });
     // As EAP-IG does: with the clean end, which it leaves out along the embedding.
     const RULE: Quadrature = Quadrature::Right;
+    const DERIVES: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(
@@ -76,7 +77,7 @@ pub fn scores<T: Element>(
             let x = probe.recorded.outputs[w].var();
             let forward = probe.program.plan_forward(&[x]);
             let total = probe.measured.total;
-            let backward = probe.program.plan_backward_above(total, &wanted, &[x]);
+            let backward = probe.program.plan_backward_above(total, &wanted, &[x]).by(b.rules);
             for (alpha, weight) in rule.points(steps) {
                 probe.lead(w, alpha, &baselines, &beyond);
                 probe.program.forward_from(&forward);

@@ -23,6 +23,9 @@
 //! kink. But the tangents from both ends of a part meet at its kink, up to the square of the part's
 //! length; cutting closely on both sides of it leaves a small part around the kink and smooth ones
 //! beside it.
+//!
+//! By [rules](crate::tape::rules) other than the derivative's the integrals have no such sum. Then
+//! the number of nodes is doubled until the scores settle.
 
 use super::again::Again;
 use super::options::Options;
@@ -37,6 +40,7 @@ use crate::patching::behaviour::Behaviour;
 use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
 use crate::simd::Element;
+use crate::tape::Rules;
 
 /// The most nodes on the undivided path.
 const WHOLE: usize = 256;
@@ -60,6 +64,7 @@ impl Scorer for MaskIg {
     // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
     const STEPS: Option<Steps> = Some(Steps { usual: 4, what: "nodes", grows: true });
+    const DERIVES: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(
@@ -96,6 +101,9 @@ pub fn scores<T: Element>(
     most_nodes: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
+    if b.rules != Rules::Plain {
+        return settled(b, first, tol, progress);
+    }
     let mut nodes = first;
     loop {
         let whole = integrate(b, nodes, progress)?;
@@ -113,6 +121,28 @@ pub fn scores<T: Element>(
             return divided(b, *delta, target, most_nodes, progress);
         }
         nodes *= 2;
+    }
+}
+
+/// The integrals from so many nodes that twice as many move no score by more than `tol` of the
+/// largest, or from [`WHOLE`].
+fn settled<T: Element>(
+    b: &Behaviour<'_, T>,
+    first: usize,
+    tol: f64,
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    let mut nodes = first;
+    let mut scores = integrate(b, nodes, progress)?.scores;
+    loop {
+        let before = scores;
+        nodes *= 2;
+        scores = integrate(b, nodes, progress)?.scores;
+        let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+        let moved = scores.iter().zip(&before).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
+        if moved <= tol.max(8.0 * T::EPSILON) * largest || 2 * nodes > WHOLE {
+            return Ok(Scores { steps: Some(nodes), ..Scores::of(scores) });
+        }
     }
 }
 

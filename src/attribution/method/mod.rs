@@ -121,6 +121,7 @@ struct Facts {
     steps: Option<Steps>,
     rule: Quadrature,
     at_clean: bool,
+    derives: bool,
     other_way: Option<&'static str>,
     sets: fn(usize) -> Option<u128>,
 }
@@ -133,6 +134,7 @@ impl Facts {
             steps: S::STEPS,
             rule: S::RULE,
             at_clean: S::AT_CLEAN,
+            derives: S::DERIVES,
             other_way: S::OTHER_WAY,
             sets: S::sets,
         }
@@ -170,6 +172,11 @@ impl Method {
     /// A metric that compares with the clean run has none there: its scores are rounding noise.
     pub fn at_clean(self) -> bool {
         self.facts().at_clean
+    }
+
+    /// Whether it takes a derivative, by the rules of its behaviour.
+    pub fn derives(self) -> bool {
+        self.facts().derives
     }
 
     /// The independent method by which [`verify`](super::verify) computes its scores; `None` if

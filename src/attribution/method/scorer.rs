@@ -33,6 +33,8 @@ pub trait Scorer {
     const RULE: Quadrature = Quadrature::Left;
     /// Whether all it sees of the metric is its slope at the clean run.
     const AT_CLEAN: bool = false;
+    /// Whether it follows the [rules](crate::tape::rules) of its behaviour: it takes a derivative.
+    const DERIVES: bool = false;
     /// The independent method by which [`again`](Self::again) computes its scores; `None` if there
     /// is none.
     const OTHER_WAY: Option<&'static str> = None;

@@ -265,7 +265,7 @@ impl Config {
         let gate = ops::columns(tape, h, 0..neurons);
         let value = ops::columns(tape, h, neurons..2 * neurons);
         let gate = self.activation.record(tape, gate);
-        ops::mul(tape, gate, value)
+        ops::gated(tape, gate, value)
     }
 }
 

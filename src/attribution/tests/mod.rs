@@ -1,0 +1,3 @@
+//! Laws that methods share.
+
+mod rules;
