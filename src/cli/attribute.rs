@@ -46,12 +46,7 @@ pub(super) struct Attribute {
     rule: Option<Quadrature>,
     /// What reverse passes follow in place of the derivative: constant divisors of norms (ln),
     /// relevance patching (relp; relp-ah with constant attention), or GIM's rules
-    #[arg(
-        long,
-        default_value = "plain",
-        value_parser = named::<Rules>,
-        value_name = names::<Rules>(),
-    )]
+    #[arg(long, default_value = "plain", value_parser = choice::<Rules>())]
     rules: Rules,
     /// mask-ig: the largest residual, as a share of the metric's difference
     #[arg(long, value_name = "X", default_value_t = 1e-8)]
