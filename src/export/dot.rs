@@ -111,7 +111,7 @@ mod tests {
                 edge("m0@2", "logits@2")
             ]
         );
-        assert!(text.contains(r##"[color="#0072b2", penwidth=5.00, tooltip="score -4.000"]"##));
+        assert!(text.contains(r##"[color="#3f7d20", penwidth=5.00, tooltip="score -4.000"]"##));
         assert!(text.contains("headlabel=\"k\""));
     }
 

@@ -95,7 +95,7 @@ mod tests {
         let want: Vec<_> = network.links.iter().map(|link| [link.from, link.to]).collect();
         assert_eq!(links, want);
         assert!(text.contains("-->|\"k 2.000\"|"));
-        assert!(text.contains("linkStyle 0 stroke:#0072b2,stroke-width:6.0px"));
+        assert!(text.contains("linkStyle 0 stroke:#3f7d20,stroke-width:6.0px"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::plot::network::{Link, Network};
-use crate::plot::read;
+use crate::plot::{palette, read};
 
 /// What a circuit is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,14 +70,9 @@ pub fn export(input: &Path, format: Format, limit: usize) -> Result<Exported> {
 }
 
 /// The colour of a link's sign, as the figures have it, and how wide it is, from `thin` to `wide`.
-fn look(link: &Link, largest: f64, thin: f64, wide: f64) -> (&'static str, f64) {
-    match link.score {
-        Some(score) if largest > 0.0 => {
-            let colour = if score < 0.0 { "#0072b2" } else { "#d55e00" };
-            (colour, thin + (wide - thin) * score.abs() / largest)
-        }
-        _ => ("#595959", thin),
-    }
+fn look(link: &Link, largest: f64, thin: f64, wide: f64) -> (String, f64) {
+    let share = link.score.filter(|_| largest > 0.0).map_or(0.0, |score| score.abs() / largest);
+    (palette::sign(link.score).hex(), thin + (wide - thin) * share)
 }
 
 /// A score of three digits, in the letters of every format.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::axis::{Axis, Frame, brief};
-use super::palette::{AXIS, BLACK, NEGATIVE, shade};
+use super::palette::{AXIS, BLACK, series, shade};
 use super::scene::{Anchor, INCH, LABEL, Scene, Stroke, cut, half_capital};
 use super::{Drawing, Options, arms};
 use crate::error::{Error, Result, at_key};
@@ -159,7 +159,7 @@ fn relevant(scene: &mut Scene, frame: &Frame, run: &Run, rows: usize, last: f64)
         let of_stage = run.config.stages.get(j).and_then(|stage| stage.task.k);
         if let Some(k) = of_stage.or(run.config.task.k).filter(|&k| k < rows) {
             let line = [*step as f64, end].map(|x| frame.at(x, (rows - k) as f64));
-            scene.line(line.to_vec(), Stroke::new(NEGATIVE, 1.2));
+            scene.line(line.to_vec(), Stroke::new(series(0), 1.2));
         }
         if j > 0 {
             frame.upright(scene, *step as f64, Stroke::new(BLACK, 0.7).dashed(SWITCH));

@@ -69,7 +69,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         ));
     }
     let caption = vec![format!(
-        "{said}; width: |score|, the fall of the metric without the edge; blue: below 0"
+        "{said}; width: |score|, the fall of the metric without the edge; green: below 0"
     )];
     Ok(Drawing { scene, caption, warnings })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::font;
 use super::network::{Link, Network};
-use super::palette::{GREY, NEGATIVE, POSITIVE};
+use super::palette::{GREY, sign};
 use super::scene::{Ink, LABEL, Point, vertical_curve};
 
 /// The widest and the thinnest link.
@@ -250,8 +250,7 @@ pub(super) fn ports(network: &Network, node: usize) -> Vec<char> {
 /// A link's colour and width.
 pub(super) fn look(score: Option<f64>, largest: f64) -> (Ink, f64) {
     let Some(score) = score.filter(|_| largest > 0.0) else { return (GREY, 2.0 * THINNEST) };
-    let ink = if score < 0.0 { NEGATIVE } else { POSITIVE };
-    (ink, (WIDEST * score.abs() / largest).max(THINNEST))
+    (sign(Some(score)), (WIDEST * score.abs() / largest).max(THINNEST))
 }
 
 #[cfg(test)]

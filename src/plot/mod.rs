@@ -25,7 +25,7 @@ mod font;
 mod growth;
 mod layout;
 pub(crate) mod network;
-mod palette;
+pub(crate) mod palette;
 mod pdf;
 mod png;
 pub(crate) mod read;

@@ -1,8 +1,8 @@
-//! Colours that those who confuse red and green tell apart, and that differ in lightness on paper
-//! without colour.
+//! The page's colours on white: those who confuse red and green tell them apart, they contrast with
+//! paper by at least 3.6, and signs have colours of their own.
 //!
-//! Source of the eight: M. Okabe and K. Ito, "Color universal design" (2008). Its yellow is left
-//! out: thin lines of it cannot be seen on white.
+//! Source of the order: M. Okabe and K. Ito, "Color universal design" (2008), darkened where thin
+//! lines could not be seen on white.
 
 use super::scene::{Ink, Stroke};
 
@@ -14,18 +14,18 @@ pub(super) const GREY: Ink = Ink::new(0x59_5959);
 pub(super) const LIGHT: Ink = Ink::new(0xb0_b0b0);
 /// Paper.
 pub(super) const WHITE: Ink = Ink::new(0xff_ffff);
-/// Scores above 0, as on the page.
-pub(super) const POSITIVE: Ink = Ink::new(0xd5_5e00);
+/// Scores above 0.
+pub(super) const POSITIVE: Ink = Ink::new(0x7a_3e9d);
 /// Scores below 0.
-pub(super) const NEGATIVE: Ink = Ink::new(0x00_72b2);
+pub(super) const NEGATIVE: Ink = Ink::new(0x3f_7d20);
 
 const ORDER: [Ink; 6] = [
     Ink::new(0x00_72b2),
-    Ink::new(0xd5_5e00),
-    Ink::new(0x00_9e73),
-    Ink::new(0xcc_79a7),
-    Ink::new(0xe6_9f00),
-    Ink::new(0x56_b4e9),
+    Ink::new(0xb8_4f00),
+    Ink::new(0x00_8060),
+    Ink::new(0xb1_447f),
+    Ink::new(0x8a_6500),
+    Ink::new(0x2a_8fc4),
 ];
 
 /// Axes.
@@ -39,6 +39,15 @@ pub(super) const GUIDE: Stroke = Stroke::new(Ink::new(0xe6_e6e6), 0.4);
 /// The colour of the `i`-th of several things.
 pub(super) fn series(i: usize) -> Ink {
     ORDER[i % ORDER.len()]
+}
+
+/// The colour of a score's sign; grey where there is none.
+pub(crate) fn sign(score: Option<f64>) -> Ink {
+    match score {
+        Some(score) if score > 0.0 => POSITIVE,
+        Some(score) if score < 0.0 => NEGATIVE,
+        _ => GREY,
+    }
 }
 
 /// From white for 0 to a dark blue for 1, darker all the way.
@@ -59,6 +68,21 @@ mod tests {
     fn lightness(ink: Ink) -> f64 {
         let [r, g, b] = ink.rgb.map(f64::from);
         0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    #[test]
+    fn figures_and_page_have_one_palette() {
+        let css = include_str!("../page/assets/page.css");
+        let light = |name: &str| {
+            let value = css.split(&format!("--{name}: ")).nth(1).expect("the page has it");
+            value.split(';').next().expect("it ends").to_string()
+        };
+        for i in 0..ORDER.len() {
+            assert_eq!(series(i).hex(), light(&format!("arm{i}")));
+        }
+        assert_eq!(sign(Some(0.5)).hex(), light("positive"));
+        assert_eq!(sign(Some(-0.5)).hex(), light("negative"));
+        assert_eq!((sign(Some(0.0)), sign(None)), (GREY, GREY));
     }
 
     #[test]

@@ -55,6 +55,11 @@ pub(crate) fn edge_file(path: &Path) -> Result<Edges> {
 /// The last circuit that a run logged.
 fn last_circuit(folder: &Path) -> Result<Edges> {
     let help = "train with `--set train.circuit_every=100`, or give a circuit's JSON file";
+    if folder.join("comparison.json").exists() {
+        let message = "compares methods of tuning, it is not one circuit";
+        let help = "tune with one of them, `edgegrad tune --out DIR`, and give DIR/circuit.json";
+        return Err(Error::input(folder.display(), message, help));
+    }
     let file = folder.join("metrics.jsonl");
     let (metrics, _) = Metrics::read(&file).map_err(|error| error.with_help(help))?;
     let line = metrics.circuits.iter().rfind(|line| !line.scores.is_empty());

@@ -17,7 +17,7 @@ pub(super) const SMALL: f64 = 7.0;
 
 /// A colour and how much it covers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Ink {
+pub(crate) struct Ink {
     /// Red, green, blue.
     pub(super) rgb: [u8; 3],
     /// From 0, nothing, to 1, all.
@@ -28,6 +28,12 @@ impl Ink {
     /// `0xRRGGBB`, opaque.
     pub(super) const fn new(hex: u32) -> Self {
         Ink { rgb: [(hex >> 16) as u8, (hex >> 8) as u8, hex as u8], opacity: 1.0 }
+    }
+
+    /// `#rrggbb`, without its opacity.
+    pub(crate) fn hex(self) -> String {
+        let [r, g, b] = self.rgb;
+        format!("#{r:02x}{g:02x}{b:02x}")
     }
 
     /// The same colour, covering less.
