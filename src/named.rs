@@ -36,6 +36,16 @@ pub fn suggest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     nearest.filter(|(alike, _)| *alike > 0.8).map(|(_, known)| known)
 }
 
+/// `1 pair`, `8 pairs`: a number of things whose plural ends in s.
+///
+/// ```
+/// use edgegrad::named::counted;
+/// assert_eq!(counted(1, "pair") + " and " + &counted(0, "edge"), "1 pair and 0 edges");
+/// ```
+pub fn counted(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Defines an enumeration with the names of its values; the one marked `#[default]` is the default.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident {

@@ -13,7 +13,7 @@ use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::Meta;
-use edgegrad::named::Named;
+use edgegrad::named::{Named, counted};
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::running;
 use edgegrad::tensor::Element;
@@ -320,7 +320,9 @@ impl Discover {
         let nodes = nodes.iter().filter(|(_, node)| node.in_graph).count();
         let mean = values.iter().sum::<f64>() * b.weight();
         println!(
-            "{edges} edges, {nodes} nodes; {} {mean:.6}, faithfulness {:.4}",
+            "{}, {}; {} {mean:.6}, faithfulness {:.4}",
+            counted(edges, "edge"),
+            counted(nodes, "node"),
             self.asked.metric.name(),
             span.faithfulness(&values),
         );

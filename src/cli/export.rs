@@ -5,6 +5,7 @@ use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::export::{Format, export};
 use edgegrad::files::atomic;
+use edgegrad::named::counted;
 use std::path::PathBuf;
 
 /// Write a circuit for other programs
@@ -40,10 +41,10 @@ impl Export {
             eprintln!("warning: Mermaid draws at most {MERMAID} edges; try --edges {MERMAID}");
         }
         println!(
-            "{} of {} edges, {} nodes: {}",
+            "{} of {}, {}: {}",
             written.edges,
-            written.members,
-            written.nodes,
+            counted(written.members, "edge"),
+            counted(written.nodes, "node"),
             self.out.display()
         );
         Ok(())

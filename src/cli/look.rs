@@ -11,6 +11,7 @@ use edgegrad::checkpoints::{AnyModel, Words};
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::look::{Look as Seen, ScoredEdge};
 use edgegrad::formats::pairs::Pairs;
+use edgegrad::named::counted;
 use edgegrad::patching::metric::Metric;
 use edgegrad::tensor::Element;
 use serde_json::json;
@@ -72,7 +73,7 @@ impl Look {
         let words = Words::read(&self.model, bounds.vocab)?;
         let pairs = Pairs::read(&self.pairs, &bounds, None, Some(self.pair.saturating_add(1)))?;
         let Some(pair) = pairs.only(self.pair) else {
-            let message = format!("--pair {}: there are {} pairs", self.pair, pairs.len());
+            let message = format!("--pair {} of {}", self.pair, counted(pairs.len(), "pair"));
             let help = format!("count from 0 to {}", pairs.len() - 1);
             return Err(Error::input(self.pairs.display(), message, help));
         };

@@ -12,7 +12,7 @@ use edgegrad::files::atomic;
 use edgegrad::files::safetensors::Tensors;
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::{Granularity, Source, Start};
-use edgegrad::named::Named;
+use edgegrad::named::{Named, counted};
 use edgegrad::nn::stream::Writer;
 use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
@@ -214,10 +214,10 @@ impl Asked {
         let extremes = b.extremes()?;
         let (clean, corrupted) = extremes.means();
         println!(
-            "{}: {} pairs, {} edges; {} {clean:.6} clean, {corrupted:.6} corrupted",
+            "{}: {}, {}; {} {clean:.6} clean, {corrupted:.6} corrupted",
             self.model.display(),
-            b.pairs.len(),
-            b.graph.edges(),
+            counted(b.pairs.len(), "pair"),
+            counted(b.graph.edges(), "edge"),
             self.metric.name(),
         );
         Ok(extremes)
