@@ -757,7 +757,7 @@ fn pairs_and_models_to_look_at() {
     };
     model_in(&place, "gpt2-tiny", |_| {});
     place.write("p.jsonl", format!("{PAIR}\n\n{PAIR}\n"));
-    wrong("--pair 2", &["p.jsonl: --pair 2: there are 2 pairs"], "count from 0 to 1");
+    wrong("--pair 2", &["p.jsonl: --pair 2 of 2 pairs"], "count from 0 to 1");
     wrong("--pair 18446744073709551615", &["p.jsonl: --pair 1844", "2 pairs"], "from 0 to 1");
     for metric in ["kl", "l2"] {
         wrong(&format!("--metric {metric}"), &["metric: ", "flat at the clean run"], "logit-diff");
