@@ -76,6 +76,11 @@ impl<'g> Flow<'g> {
         self.first[u] + t
     }
 
+    /// The writers whose output depends on what reader `r` of group `g` reads.
+    pub(crate) fn writers_of(&self, g: usize, r: usize) -> &[usize] {
+        &self.writers[g][r]
+    }
+
     /// The edges into a node, by index.
     pub(crate) fn edges_into(&self, node: usize) -> Vec<usize> {
         let graph = self.graph;

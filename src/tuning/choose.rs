@@ -1,5 +1,8 @@
 //! Finding the circuit to train next.
 
+use super::connected;
+use super::connected::{Beginnings, Sides};
+use super::control::Moved;
 use super::slices::{Ends, Extras, Slices};
 use crate::attribution::method::{Method, Options};
 use crate::checkpoints::AnyModel;
@@ -9,30 +12,32 @@ use crate::discovery::select;
 use crate::discovery::select::Rank;
 use crate::error::{Error, Result};
 use crate::formats::pairs::Pairs;
-use crate::graph::{Graph, Node, Port};
+use crate::graph::connect::Flow;
+use crate::graph::{Graph, Node};
 use crate::named::named;
 use crate::nn::transformer::Config;
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::metric::{Metric, Positions, Question};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 named! {
     /// How a circuit is selected from scores.
     Select {
-        /// The edges of largest `|score|`.
+        /// The edges of largest `|score|` that lie on paths from the input to the logits.
         #[default]
         Edges = "edges",
-        /// The ends with the largest sum of their edges' `|score|`, and all edges between them.
+        /// The ends with the largest sum of their edges' `|score|` that are on paths, and all edges
+        /// between them.
         Nodes = "nodes",
         /// The fewest edges whose circuit reaches a given faithfulness.
         Faithfulness = "faithfulness",
-        /// The edges whose `|score|` reaches a threshold.
+        /// The edges on paths whose `|score|` reaches a threshold.
         Threshold = "threshold",
-        /// The ends with the largest sum of their edges' `|score|` per parameter they own, as long
-        /// as together they own at most a share of what all ends own; and all edges between them.
+        /// The ends on paths with the largest sum of their edges' `|score|` per parameter they own,
+        /// as long as together they own at most a share of what all ends own; and all edges between
+        /// them.
         Share = "share",
     }
 }
@@ -132,8 +137,9 @@ pub struct Finder {
     discovery: Discovery,
     /// The averages of [`Discovery::smoothing`].
     averages: Option<[Vec<f64>; 2]>,
-    /// The number of parameters that each end owns: of readers, then of writers.
-    owned: Vec<usize>,
+    sides: Sides,
+    /// What each end counts against the amount: 1, or the parameters it owns for a share of them.
+    costs: Vec<usize>,
     rng: Rng,
 }
 
@@ -167,12 +173,13 @@ impl Finder {
             let message = format!("must be at least 0, got {}", discovery.random);
             return Err(Error::input("random", message, "give a share such as 0.1"));
         }
-        let owned = match discovery.select {
+        let costs = match discovery.select {
             Select::Share => numbers_owned(config, &graph, extras),
-            _ => vec![],
+            _ => vec![1; ends_of(&graph)],
         };
         let rng = Rng::new(seed, Purpose::Null, 0);
-        Ok(Finder { graph, discovery, averages: None, owned, rng })
+        let sides = Sides::new(&graph);
+        Ok(Finder { graph, discovery, averages: None, sides, costs, rng })
     }
 
     /// The settings of the discovery.
@@ -185,11 +192,13 @@ impl Finder {
         &self.graph
     }
 
-    /// The circuit of `model` at update `step`, on these pairs.
+    /// The circuit of `model` at update `step`, on these pairs: every edge is on a path from the input
+    /// to the logits, and its ends are those that are trained, but for what
+    /// [`layers`](Discovery::layers) leaves out and [`random`](Discovery::random) adds.
     ///
     /// # Errors
-    /// If the metric is undefined for such pairs, there is not enough memory, or no circuit is as
-    /// faithful as asked.
+    /// If the metric is undefined for such pairs, there is not enough memory, or the amount allows no
+    /// path: then the least that does.
     pub fn find<T: Element>(
         &mut self,
         model: &AnyModel<T>,
@@ -202,8 +211,8 @@ impl Finder {
         let b = Behaviour::new(model, self.graph.clone(), pairs, question, d.baseline)?;
         let scores = d.method.scores(&b, &d.options, &mut |_| {})?.values;
         let ranked = self.smooth(&scores);
-        let (edges, mut ends) = self.select(&b, &ranked, self.discovery.amount.at(step))?;
-        let kept = edges.unwrap_or_else(|| between(&self.graph, &ends));
+        let kept = self.select(&b, &ranked, self.discovery.amount.at(step))?;
+        let mut ends = Ends::of(&self.graph, &kept);
         let extra = (self.discovery.random * ends.count() as f64).round() as usize;
         self.add_random(&mut ends, extra);
         self.restrict(&mut ends);
@@ -224,52 +233,77 @@ impl Finder {
         .collect()
     }
 
-    /// The selected edges, or `None` for all between the selected ends; and these ends.
+    /// The selected edges: all of them on paths from the input to the logits.
     fn select<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
         sizes: &[f64],
         amount: f64,
-    ) -> Result<(Option<Vec<bool>>, Ends)> {
+    ) -> Result<Vec<bool>> {
         let (graph, all) = (&self.graph, sizes.len());
+        let flow = Flow::new(graph);
         let order = Rank::Abs.order(sizes);
-        let kept = match self.discovery.select {
-            Select::Edges => select::first(&order, amount.round() as usize, all),
-            Select::Threshold => select::threshold(sizes, Rank::Abs, amount),
-            Select::Nodes => {
-                let best = Rank::Abs.order(&sums(graph, sizes));
-                return Ok((None, Ends::numbered(graph, &best[..amount.round() as usize])));
+        let beginnings = Beginnings { flow: &flow, order: &order };
+        match self.discovery.select {
+            Select::Edges => {
+                let found = beginnings.largest(amount.round() as usize);
+                found.map_err(|least| too_few(amount, format!("{least} edges")))
             }
-            Select::Share => return Ok((None, self.within(sizes, amount))),
+            Select::Threshold => {
+                let kept = flow.connected(&select::threshold(sizes, Rank::Abs, amount));
+                if kept.contains(&true) {
+                    return Ok(kept);
+                }
+                let most = sizes[order[beginnings.first_path().saturating_sub(1)]];
+                Err(too_few(amount, format!("|score| of {most:.6} or below")))
+            }
+            Select::Nodes | Select::Share => {
+                let ends = self.within(&sums(graph, sizes), amount)?;
+                Ok(connected::between(&flow, graph, &ends))
+            }
             Select::Faithfulness => {
                 let span = Span::new(b, &b.extremes()?)?;
                 let more = |&n: &usize| Some((n + (n / 8).max(1)).min(all)).filter(|_| n < all);
                 let counts: Vec<usize> = std::iter::successors(Some(1), more).collect();
-                let circuit = |i: usize| select::first(&order, counts[i], all);
+                let circuit = |i: usize| beginnings.connected(counts[i]);
                 let found =
                     faithfulness::smallest(b, &span, counts.len(), circuit, amount, &mut |_| {})?;
                 // If no circuit reaches it, all edges are selected: the target may be above the
                 // model's own.
-                found.map_or_else(|_| vec![true; all], |(i, _)| circuit(i))
+                Ok(found.map_or_else(|_| vec![true; all], |(i, _)| circuit(i)))
             }
-        };
-        let ends = Ends::of(graph, &kept);
-        Ok((Some(kept), ends))
+        }
     }
 
-    /// The ends with the largest score per parameter that together own at most a share.
-    fn within(&self, sizes: &[f64], share: f64) -> Ends {
-        let each = sums(&self.graph, sizes).into_iter().zip(&self.owned);
-        let density: Vec<f64> =
-            each.map(|(s, &n)| if n > 0 { s / n as f64 } else { 0.0 }).collect();
-        let mut left = (share * self.owned.iter().sum::<usize>() as f64).round() as usize;
-        let mut best = Rank::Abs.order(&density);
-        best.retain(|&end| {
-            let fits = self.owned[end] <= left && self.owned[end] > 0;
-            left -= if fits { self.owned[end] } else { 0 };
-            fits
-        });
-        Ends::numbered(&self.graph, &best)
+    /// The ends of the largest `values` that are within the amount: a number of them, or a share of
+    /// the parameters.
+    fn within(&self, values: &[f64], amount: f64) -> Result<Ends> {
+        let whole: usize = self.costs.iter().sum();
+        let share = self.discovery.select == Select::Share;
+        let budget = if share { amount * whole as f64 } else { amount }.round() as usize;
+        let ends = connected::grow(&self.sides, values, &self.costs, budget);
+        let ends = ends.map_err(|least| {
+            let least = match share {
+                true => format!("{:.4} of the parameters", least as f64 / whole as f64),
+                false => format!("{least} ends"),
+            };
+            too_few(amount, least)
+        })?;
+        Ok(Ends::numbered(&self.graph, &ends))
+    }
+
+    /// A random control of `circuit`: the same ends at the nodes that `moved` says, or at others drawn
+    /// now, and all edges between them.
+    pub fn matched(&mut self, circuit: &Found, moved: Option<&Moved>) -> Found {
+        let drawn = moved.cloned().unwrap_or_else(|| self.draw());
+        let ends = drawn.of(&self.graph, &circuit.ends);
+        let kept = connected::between(&Flow::new(&self.graph), &self.graph, &ends);
+        Found { scores: circuit.scores.clone(), kept, ends }
+    }
+
+    /// Draws where a random control is.
+    pub fn draw(&mut self) -> Moved {
+        Moved::draw(&self.graph, &mut self.rng)
     }
 
     /// Adds random ends that are not among them yet.
@@ -298,51 +332,12 @@ impl Finder {
         }
         self.graph.writers.iter().zip(&mut ends.writers).for_each(|(&w, is)| *is &= inside(w));
     }
-
-    /// A random control: as many random ends of each type (heads' queries, keys, values and
-    /// outputs, MLPs' inputs and outputs, ..) as `ends` has.
-    pub fn matched(&mut self, ends: &Ends) -> Ends {
-        let mut types: BTreeMap<EndType, (Vec<End>, usize)> = BTreeMap::new();
-        let mut note = |kind, place, is: bool| {
-            let (places, taken) = types.entry(kind).or_default();
-            places.push(place);
-            *taken += usize::from(is);
-        };
-        for (g, (group, readers)) in self.graph.groups.iter().zip(&ends.readers).enumerate() {
-            for (r, (input, &is)) in group.readers.iter().zip(readers).enumerate() {
-                note((kind(input.node), Some(input.port)), (Some(g), r), is);
-            }
-        }
-        for (w, (&node, &is)) in self.graph.writers.iter().zip(&ends.writers).enumerate() {
-            note((kind(node), None), (None, w), is);
-        }
-        let mut drawn = Ends::none(&self.graph);
-        for (mut places, taken) in types.into_values() {
-            for _ in 0..taken {
-                let (group, i) = places.swap_remove(self.rng.below(places.len() as u64) as usize);
-                match group {
-                    Some(g) => drawn.readers[g][i] = true,
-                    None => drawn.writers[i] = true,
-                }
-            }
-        }
-        drawn
-    }
 }
 
-/// The type of an end: its kind of node, and the port through which it reads, if it reads.
-type EndType = (u8, Option<Port>);
-
-/// A reader of a group, or a writer.
-type End = (Option<usize>, usize);
-
-fn kind(node: Node) -> u8 {
-    match node {
-        Node::Input | Node::Embed | Node::Pos => 0,
-        Node::Head { .. } | Node::KeyValue { .. } => 1,
-        Node::Mlp { .. } | Node::Neuron { .. } => 2,
-        Node::Logits => 3,
-    }
+/// An amount that no connected circuit is within.
+fn too_few(amount: f64, least: String) -> Error {
+    let message = format!("{amount}: no path from the input to the logits is within it");
+    Error::input("edges", message, format!("the least that holds one is {least}"))
 }
 
 /// The number of ends of a graph's edges.
@@ -376,13 +371,4 @@ fn numbers_owned(config: &Config, graph: &Graph, extras: Extras) -> Vec<usize> {
     let of =
         |end: usize| Slices::of_ends(graph, config, &Ends::numbered(graph, &[end]), extras).count();
     (0..ends_of(graph)).map(of).collect()
-}
-
-/// All edges from one of the ends to another.
-fn between(graph: &Graph, ends: &Ends) -> Vec<bool> {
-    let both = |e| {
-        let (group, _, reader, writer) = graph.place(e);
-        ends.readers[group][reader] && ends.writers[writer]
-    };
-    (0..graph.edges()).map(both).collect()
 }

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`slices`] | the elements of the parameters that a circuit names |
 //! | `tuner` | training slices and nothing else |
-//! | `choose` | finding the circuit, and random controls |
+//! | `choose` | finding the circuit to train |
+//! | `connected` | circuits from scores: all edges on paths |
+//! | `control` | random circuits in its place |
 //! | `run` | the loop |
 //! | `objective` | the loss |
 //! | [`change`] | what tuning has changed, and grafts of it |
@@ -14,6 +16,8 @@
 
 pub mod change;
 mod choose;
+mod connected;
+mod control;
 pub mod dynamics;
 pub mod lora;
 mod objective;
@@ -25,6 +29,7 @@ mod tuner;
 mod tests;
 
 pub use choose::{Amount, Discovery, Finder, Found, Ramp, Select, ends_of};
+pub use control::{Drawn, Moved};
 pub use objective::Objective;
 pub use run::{Circuit, Fixed, Given, Observed, Outcome, Plan, Policy, Task, tune};
 pub use slices::{Ends, Extras, Slices, Union};

@@ -15,6 +15,7 @@
 //! the slices they ask for.
 
 use super::choose::{Finder, Found};
+use super::control::{Drawn, Moved};
 use super::slices::{Extras, Slices, Union};
 use super::tuner::{Batch, Tuner};
 use crate::checkpoints::AnyModel;
@@ -97,8 +98,10 @@ pub struct Circuit<'a> {
     pub every: Option<usize>,
     /// What is trained in addition to what its ends own.
     pub extras: Extras,
-    /// Whether random ends of the same types are trained instead: the control.
-    pub random: bool,
+    /// Whether a random circuit is trained in its place, and when it is drawn: the control.
+    pub control: Option<Drawn>,
+    /// Where a control that is drawn once is.
+    pub moved: Option<Moved>,
     /// The latest circuit.
     pub found: Option<Found>,
 }
@@ -118,8 +121,11 @@ impl Circuit<'_> {
         let model = AnyModel::Transformer(tuner.model(self.config));
         let pairs = task.pairs(step)?;
         let mut found = self.finder.find(&model, self.config.vocab_out, &pairs, step)?;
-        if self.random {
-            found.ends = self.finder.matched(&found.ends);
+        if let Some(drawn) = self.control {
+            if drawn != Drawn::Redrawn && self.moved.is_none() {
+                self.moved = Some(self.finder.draw());
+            }
+            found = self.finder.matched(&found, self.moved.as_ref());
         }
         let graph = self.finder.graph();
         let slices = Slices::of_ends(graph, self.config, &found.ends, self.extras);

@@ -94,6 +94,12 @@ impl Ends {
         ends
     }
 
+    /// The indices of its ends: readers first, group by group, then writers.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        let all = self.readers.iter().flatten().chain(&self.writers).enumerate();
+        all.filter(|(_, is)| **is).map(|(i, _)| i).collect()
+    }
+
     /// The number of ends in the set.
     pub fn count(&self) -> usize {
         self.readers.iter().flatten().chain(&self.writers).filter(|&&is| is).count()

@@ -129,9 +129,10 @@ impl<'a> Preparation<'a, '_> {
         Ok(Circuit {
             config: self.config(),
             finder: finder(s, self.config(), self.seed)?,
-            every: (s.method != Method::Static).then_some(s.every),
+            every: s.every_discovery(),
             extras: s.extras(),
-            random: s.method == Method::Random,
+            control: (s.method == Method::Random).then_some(s.drawn),
+            moved: None,
             found: None,
         })
     }

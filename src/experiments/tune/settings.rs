@@ -10,7 +10,7 @@ use crate::nn::{OptimizerKind, Rule, Schedule, ScheduleShape};
 use crate::patching::behaviour::Baseline;
 use crate::patching::metric::{Metric, Positions};
 use crate::tasks::language::Counted;
-use crate::tuning::{Amount, Discovery, Extras, Leaving, Ramp, Select};
+use crate::tuning::{Amount, Discovery, Drawn, Extras, Leaving, Ramp, Select};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 
@@ -22,8 +22,7 @@ named! {
         Circuit = "circuit",
         /// The same, found once.
         Static = "static",
-        /// Random ends of the same types as the circuit's, drawn again whenever it is found: the
-        /// control.
+        /// The circuit's ends at random other nodes of their kind: the control; see `drawn`.
         Random = "random",
         /// All parameters.
         Full = "full",
@@ -128,6 +127,8 @@ settings! {
         layers: Option<[usize; 2]> => "all";
         /// Random ends that are trained as well, as a share of the circuit's.
         random_share: f64 = 0.0, FROM_0;
+        /// When the circuit of `random` is drawn.
+        drawn: Drawn;
         /// What of a slice that leaves stays in the optimizer.
         leaving: Leaving;
         /// Whether biases are trained with a circuit.
@@ -239,6 +240,13 @@ impl Settings {
     pub fn rates(&self) -> Schedule {
         let &Settings { schedule: shape, lr: peak, warmup, steps, .. } = self;
         Schedule { shape, peak, floor: 0.0, warmup, steps }
+    }
+
+    /// Updates between two discoveries; none if there is a single one.
+    pub(super) fn every_discovery(&self) -> Option<usize> {
+        let once = self.method == Method::Static
+            || self.method == Method::Random && self.drawn == Drawn::Once;
+        (!once).then_some(self.every)
     }
 
     /// What is trained beside what a circuit's ends own.
