@@ -205,10 +205,10 @@ fn scale(x: &[f64], y: &[f64]) -> Option<f64> {
 }
 
 fn circuits(a: &EdgeFile, b: &EdgeFile) -> Option<Circuits> {
-    let (a, b) = (circuit(a), circuit(b));
-    if a.is_empty() || b.is_empty() {
+    if !(a.has_circuit() && b.has_circuit()) {
         return None;
     }
+    let (a, b) = (circuit(a), circuit(b));
     let nodes = Overlap::of(&touched(&a), &touched(&b));
     Some(Circuits { edges: Overlap::of(&a, &b), nodes })
 }

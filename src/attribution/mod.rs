@@ -41,9 +41,10 @@ pub mod scores;
 pub mod verify;
 
 pub use crate::formats::Completeness;
+pub use crate::formats::Convention;
 pub use crate::patching::Progress;
 pub use method::*;
-pub use scores::{Convention, Scores};
+pub use scores::Scores;
 
 #[cfg(test)]
 mod tests;

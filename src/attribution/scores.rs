@@ -1,29 +1,6 @@
-//! The scores of a method, and their sign.
+//! The scores of a method.
 
 use crate::formats::Completeness;
-use crate::named::named;
-
-named! {
-    /// The sign of scores, and the nodes that the stream starts with.
-    Convention {
-        /// Positive if ablating the edge lowers the metric; `input` is the whole start of the
-        /// stream.
-        #[default]
-        Ours = "ours",
-        /// Positive if it raises the metric; `input` is the token embedding alone.
-        EapIg = "eap-ig",
-    }
-}
-
-impl Convention {
-    /// Converts a score of this convention to ours, or one of ours to this convention.
-    pub fn and_ours(self, score: f64) -> f64 {
-        match self {
-            Convention::Ours => score,
-            Convention::EapIg => -score,
-        }
-    }
-}
 
 /// The result of a method.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -215,7 +215,7 @@ impl Attribute {
             table.column("std error", "standard_error");
         }
         for &e in &order {
-            let score = self.asked.convention.and_ours(scores.values[e]);
+            let score = self.asked.convention().and_ours(scores.values[e]);
             let error = scores.standard_errors.as_ref().map(|s| Cell::scientific(s[e], 3));
             let row = [
                 Cell::text(graph.edge(e).to_string()),
@@ -270,10 +270,10 @@ impl Attribute {
 
     fn write<T: Element>(&self, b: &Behaviour<'_, T>, scores: &Scores, steps: usize) -> Result<()> {
         let values: Vec<f64> =
-            scores.values.iter().map(|&s| self.asked.convention.and_ours(s)).collect();
+            scores.values.iter().map(|&s| self.asked.convention().and_ours(s)).collect();
         let completeness = scores.completeness.map(|c| Completeness {
-            sum: self.asked.convention.and_ours(c.sum),
-            delta: self.asked.convention.and_ours(c.delta),
+            sum: self.asked.convention().and_ours(c.sum),
+            delta: self.asked.convention().and_ours(c.delta),
         });
         let steps = scores.steps.or(self.method.steps().map(|_| steps));
         let meta = Meta {
@@ -282,7 +282,7 @@ impl Attribute {
             rules: (self.rules != Rules::Plain).then(|| self.rules.name().into()),
             baseline: Some(self.asked.baseline.name().into()),
             steps: steps.map(|n| n as u64),
-            convention: Some(self.asked.convention.name().into()),
+            convention: Some(self.asked.convention().name().into()),
             completeness,
             model: Some(checkpoints::hash(&self.asked.model)?),
             pairs: Some(b.pairs.len() as u64),

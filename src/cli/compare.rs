@@ -1,12 +1,13 @@
 //! `edgegrad compare`.
 
 use crate::cli::print::note;
+use crate::cli::question::choice;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::compare::{Comparison, Overlap, compare};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
-use edgegrad::formats::EdgeFile;
+use edgegrad::formats::{Convention, EdgeFile};
 use std::path::PathBuf;
 
 /// Compare two files of scores or circuits
@@ -16,6 +17,12 @@ pub(super) struct Compare {
     a: PathBuf,
     /// The other file
     b: PathBuf,
+    /// The sign of scores in a file that names none; EAP-IG's unless given
+    #[arg(
+        long,
+        value_parser = choice::<Convention>(),
+    )]
+    convention: Option<Convention>,
     /// How many differences to list; the overlap of that many largest scores is printed as well
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     top: Option<u64>,
@@ -26,7 +33,22 @@ pub(super) struct Compare {
 
 impl Compare {
     pub(super) fn run(&self) -> Result<()> {
-        let (a, b) = (EdgeFile::read(&self.a)?, EdgeFile::read(&self.b)?);
+        let (mut a, mut b) = (EdgeFile::read(&self.a)?, EdgeFile::read(&self.b)?);
+        for file in [&a, &b] {
+            file.warn_neurons();
+        }
+        let turned = match (a.convention(self.convention)?, b.convention(self.convention)?) {
+            (Convention::EapIg, Convention::Ours) => Some(("A", &mut a)),
+            (Convention::Ours, Convention::EapIg) => Some(("B", &mut b)),
+            _ => None,
+        };
+        let turned = match turned {
+            Some((name, file)) => {
+                *file = std::mem::take(file).ours(Some(Convention::EapIg))?;
+                Some(name)
+            }
+            None => None,
+        };
         let found = compare(&a, &b, self.top.map(|k| k as usize));
         if found.common == 0 {
             let (one, other) = (&a.edges[0].0, &b.edges[0].0);
@@ -43,12 +65,8 @@ impl Compare {
             println!("{name}: {}{}", path.display(), origin(file));
         }
         print(&found);
-        if let (Some(x), Some(y)) = (a.meta_text("convention"), b.meta_text("convention"))
-            && x != y
-        {
-            println!(
-                "\nA is in the convention `{x}`, B in `{y}`: signs and sizes mean different things"
-            );
+        if let Some(name) = turned {
+            println!("\n{name} is in the convention `eap-ig`: its signs are turned into `ours`");
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use edgegrad::discovery::select;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
 use edgegrad::error::{Error, Result};
-use edgegrad::formats::Meta;
+use edgegrad::formats::{Convention, Meta};
 use edgegrad::named::{Named, counted};
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::running;
@@ -201,12 +201,11 @@ impl Discover {
                 let (shown, mut progress) = bar("edge-pruning");
                 let found = edge_pruning::prune(&b, &options, &mut progress)?;
                 shown.finish();
-                // What a mask is kept by has no sign: it is the same in both conventions.
-                let convention = self.asked.convention;
                 let scored = Scored {
                     given: found.scores.clone(),
                     ours: found.scores,
-                    convention,
+                    // A mask is kept where the metric needs the edge.
+                    convention: Convention::Ours,
                     origin: "the probability that the edge's mask is kept".into(),
                 };
                 (pruned(found.circuit), Some(scored))
@@ -225,7 +224,7 @@ impl Discover {
         let (shown, mut progress) = bar(method.name());
         let ours = method.scores(b, &options, &mut progress)?.values;
         shown.finish();
-        let convention = self.asked.convention;
+        let convention = self.asked.convention();
         let given = ours.iter().map(|&s| convention.and_ours(s)).collect();
         Ok(Scored { given, ours, convention, origin: method.name().into() })
     }
@@ -336,7 +335,7 @@ impl Discover {
         kept: &[bool],
         scored: Option<&Scored>,
     ) -> Result<()> {
-        let convention = scored.map_or(self.asked.convention, |s| s.convention);
+        let convention = scored.map_or(self.asked.convention(), |s| s.convention);
         let meta = Meta {
             method: Some(self.method.name().into()),
             metric: Some(self.asked.metric.name().into()),

@@ -55,13 +55,13 @@ pub(super) struct Asked {
     /// `pos`) [D], `a0` [H, K] (values before W_O), `m0` [D], or [F] with --neurons
     #[arg(long, value_name = "FILE.safetensors")]
     constants: Option<PathBuf>,
-    /// The sign of scores: `ours` is positive where the metric falls without the edge
+    /// The sign of scores: `ours` (unless given) is positive where the metric falls without the
+    /// edge. A file of scores that names none is taken to be in it, or, unless given, in EAP-IG's
     #[arg(
         long,
-        default_value = "ours",
         value_parser = choice::<Convention>(),
     )]
-    pub(super) convention: Convention,
+    pub(super) convention: Option<Convention>,
     /// Give every position edges of its own
     #[arg(long)]
     positions: bool,
@@ -146,13 +146,18 @@ impl Asked {
         Ok((model, pairs))
     }
 
+    /// The convention of the graph and of the scores that are written.
+    pub(super) fn convention(&self) -> Convention {
+        self.convention.unwrap_or_default()
+    }
+
     /// The behaviour: the model, its graph, and the metric on the pairs.
     pub(super) fn behaviour<'a, T: Element>(
         &self,
         model: &'a AnyModel<T>,
         pairs: &'a Pairs,
     ) -> Result<Behaviour<'a, T>> {
-        let start = match (self.split_input, self.convention) {
+        let start = match (self.split_input, self.convention()) {
             (true, _) => Start::Split,
             (false, Convention::Ours) => Start::Joint,
             (false, Convention::EapIg) => Start::TokensOnly,

@@ -6,7 +6,6 @@ use edgegrad::discovery::connect::Flow;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::EdgeFile;
 use edgegrad::graph::Graph;
-use edgegrad::named::Named;
 use std::path::Path;
 
 /// Scores as they were found, and as they are ranked.
@@ -22,25 +21,19 @@ pub(super) struct Scored {
 }
 
 impl Scored {
-    /// Reads scores, and says how many are missing. A file that does not name its convention is
-    /// taken to be in the one `assumed`.
+    /// Reads scores, and says how many are missing; `told` is the convention of a file that does not
+    /// name its own.
     pub(super) fn read(
         path: &Path,
         graph: &Graph,
-        assumed: Convention,
+        told: Option<Convention>,
         model: &Path,
     ) -> Result<Scored> {
         let file = EdgeFile::read(path)?;
         let given = graph.scores_in(&file)?;
         warn_other_model(&file, path, model)?;
-        let convention = match file.meta_text("convention") {
-            None => assumed,
-            Some(name) => Convention::from_name(name).ok_or_else(|| {
-                let place = format!("{}: meta.convention", path.display());
-                let help = "it should be `ours` or `eap-ig`";
-                Error::input(place, format!("`{name:.40}` is unknown"), help)
-            })?,
-        };
+        let convention = file.convention(told)?;
+        file.warn_neurons();
         let unscored = given.iter().filter(|s| s.is_nan()).count();
         if unscored == given.len() {
             let help = "give a file that `attribute` wrote, or a circuit with scores";

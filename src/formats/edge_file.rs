@@ -9,7 +9,8 @@
 //!
 //! `meta` is ours and says where the scores come from. Whatever else a file holds is kept, and
 //! nodes and edges keep their order. An edge without a score is written `"score": null`, which is
-//! JSON; Python's `NaN`, which is not, is read as the same.
+//! JSON; Python's `NaN` and `-Infinity`, which are not, are read as the same. A node may be `true`
+//! or `false` alone, as EAP-IG wrote it until February 2025.
 
 use std::fmt;
 use std::io::Write;
@@ -26,6 +27,9 @@ use crate::files::{atomic, json};
 /// What to give instead of something else.
 pub(crate) const HELP: &str = "give a file of scores or of a circuit, as `edgegrad attribute` and \
                                `edgegrad discover` write it, with an object `edges`";
+
+/// The key of `meta` that counts the edges of a circuit.
+pub(crate) const KEPT: &str = "kept";
 
 /// What a file says of a node or an edge.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,8 +96,7 @@ pub struct Meta {
     pub baseline: Option<String>,
     /// Steps of a quadrature, or samples.
     pub steps: Option<u64>,
-    /// Sign and normalisation: `ours` (a mean over pairs; positive where removing the edge lowers
-    /// the metric) or `eap-ig` (a mean over pairs; positive where removing the edge raises it).
+    /// Sign and normalisation: the name of a [`Convention`](super::Convention) of means over pairs.
     pub convention: Option<String>,
     /// Whether the scores add up.
     pub completeness: Option<Completeness>,
@@ -186,16 +189,31 @@ impl EdgeFile {
         Ok(Some(found.at(file)))
     }
 
-    /// The same with scores that are positive where removing the edge lowers the metric: those of
-    /// EAP-IG's own convention are turned.
-    pub fn ours(mut self) -> EdgeFile {
-        if self.meta_text("convention") == Some("eap-ig") {
-            self.meta.insert("convention".into(), "ours".into());
-            for (_, edge) in &mut self.edges {
-                edge.score = edge.score.map(|score| -score);
-            }
+    /// Whether it says which edges belong to a circuit, which may be none of them.
+    pub fn has_circuit(&self) -> bool {
+        self.meta.contains_key(KEPT)
+            || self.meta.contains_key("connected")
+            || self.edges.iter().any(|(_, edge)| edge.in_graph)
+    }
+
+    /// Warns that the circuit divides nodes, if it does, which what is done with it does not.
+    pub fn warn_neurons(&self) {
+        if let Some(what) = self.divided_nodes() {
+            tracing::warn!("{}: {what}; neurons are passed over", self.place);
         }
-        self
+    }
+
+    /// The nodes of the circuit of which only some outputs (EAP-IG's `neurons`) belong to it, in
+    /// words.
+    pub(crate) fn divided_nodes(&self) -> Option<String> {
+        let outside = |entry: &Entry| {
+            let neurons = entry.rest.get("neurons").and_then(Value::as_array);
+            let kept = neurons.map(|list| list.iter().filter(|n| **n == Value::Bool(true)).count());
+            kept.zip(neurons).map(|(kept, all)| (kept, all.len())).filter(|(kept, all)| kept < all)
+        };
+        let mut divided = self.nodes.iter().filter(|(_, node)| node.in_graph);
+        let (name, (kept, all)) = divided.find_map(|(name, node)| Some((name, outside(node)?)))?;
+        Some(format!("keeps {kept} of the {all} neurons of node `{name:.60}`"))
     }
 
     /// Writes the file, replacing what was there.
@@ -318,11 +336,14 @@ impl<'de> Deserialize<'de> for Entry {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object such as {\"score\": 0.5, \"in_graph\": true}")
             }
+            fn visit_bool<E>(self, in_graph: bool) -> Result<Entry, E> {
+                Ok(Entry { in_graph, ..Entry::default() })
+            }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
                 let mut entry = Entry::default();
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
-                        "score" => entry.score = map.next_value()?,
+                        "score" => entry.score = map.next_value::<Score>()?.0,
                         "in_graph" => entry.in_graph = map.next_value()?,
                         _ => drop(entry.rest.insert(key, map.next_value()?)),
                     }
@@ -330,7 +351,31 @@ impl<'de> Deserialize<'de> for Entry {
                 Ok(entry)
             }
         }
-        d.deserialize_map(Keys)
+        d.deserialize_any(Keys)
+    }
+}
+
+/// A number, or nothing: `null`, or the lowest score there is, as EAP-IG marks edges outside of a
+/// circuit.
+struct Score(Option<f64>);
+
+impl<'de> Deserialize<'de> for Score {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(Option<f64>),
+            Word(String),
+        }
+        const WANT: &str = "a score: a number, or null or -Infinity for none";
+        match Written::deserialize(d).map_err(|_| de::Error::custom(format!("expected {WANT}")))? {
+            Written::Number(score) => Ok(Score(score)),
+            // What `json::strict` makes of Python's word.
+            Written::Word(word) if word == "-Infinity" => Ok(Score(None)),
+            Written::Word(word) => {
+                Err(de::Error::invalid_value(de::Unexpected::Str(&format!("{word:.40}")), &WANT))
+            }
+        }
     }
 }
 
@@ -395,6 +440,47 @@ mod tests {
     }
 
     #[test]
+    fn files_of_other_years_and_tools_are_read() {
+        let text = br#"{"nodes": {"input": true, "m0": false},
+            "edges": {"a->b": {"score": -Infinity, "in_graph": true}, "a->c": {"score": 1}}}"#;
+        let file = EdgeFile::parse("f", text).expect("good");
+        let inside: Vec<bool> = file.nodes.iter().map(|(_, node)| node.in_graph).collect();
+        assert_eq!(inside, [true, false]);
+        let scores: Vec<Option<f64>> = file.edges.iter().map(|(_, e)| e.score).collect();
+        assert_eq!(scores, [None, Some(1.0)], "minus infinity is no score");
+        for wrong in ["Infinity", "\"much\"", "[1]", "true"] {
+            let text = format!(r#"{{"edges": {{"a->b": {{"score": {wrong}}}}}}}"#);
+            let error = EdgeFile::parse("f", text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("a score: a number, or null"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn nodes_may_be_divided() {
+        let node = |neurons: &str, inside: bool| {
+            let edges = r#""edges": {"a->b": {}}"#;
+            let node = format!(r#"{{"in_graph": {inside}, "neurons": {neurons}}}"#);
+            let text = format!(r#"{{{edges}, "nodes": {{"m0": {node}}}}}"#);
+            EdgeFile::parse("f", text.as_bytes()).expect("good").divided_nodes()
+        };
+        assert_eq!(node("[true, true]", true), None, "all of it");
+        assert_eq!(node("[false, false]", false), None, "nothing of it");
+        let said = node("[true, false, true]", true);
+        assert_eq!(said.as_deref(), Some("keeps 2 of the 3 neurons of node `m0`"));
+    }
+
+    #[test]
+    fn circuits_may_be_empty() {
+        let has = |meta: &str, inside: bool| {
+            let text =
+                format!(r#"{{"edges": {{"a->b": {{"in_graph": {inside}}}}}, "meta": {{{meta}}}}}"#);
+            EdgeFile::parse("f", text.as_bytes()).expect("good").has_circuit()
+        };
+        assert!(has("", true) && has(r#""kept": 0"#, false) && has(r#""connected": true"#, false));
+        assert!(!has(r#""method": "eap""#, false), "scores alone");
+    }
+
+    #[test]
     fn files_that_are_something_else() {
         let said = |text: &str| {
             let e = EdgeFile::parse("f.json", text.as_bytes()).expect_err("bad");
@@ -407,7 +493,7 @@ mod tests {
         assert!(said(r#"{"edges": {}, "edges": {}}"#).contains("`edges` is there twice"));
         assert!(said(r#"{"edges": {"a->b": 0.5}}"#).contains("an object such as"));
         assert!(said(r#"{"edges": {"a->b": {"score": "big"}}}"#).contains("\"big\""));
-        assert!(said(r#"{"edges": {"a->b": {"score": -Infinity}}}"#).contains("-Infinity"));
+        assert!(said(r#"{"edges": {"a->b": {"score": Infinity}}}"#).contains("\"Infinity\""));
         assert!(said(r#"{"edges": {"a->b": {"score": 1}"#).contains("EOF"));
         said("{\"edges\": {\"\\");
         said(&format!("{{\"x\": {}", "[".repeat(100_000)));

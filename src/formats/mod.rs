@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | [`pairs`] | pairs of a clean and a corrupted sequence | people |
 //! | [`edge_name`] | the names of edges in all other files | `graph` |
+//! | [`convention`] | the sign of scores in such a file | |
 //! | [`edge_file`] | scores of edges, a circuit, or both | `attribute`, `discover`, `tune` |
 //! | [`curves`] | faithfulness of the first edges by score | `evaluate --curve` |
 //! | [`interactions`] | second derivatives and patches of pairs of edges | `interactions` |
@@ -24,6 +25,7 @@
 pub mod circuit_pairs;
 pub mod circuit_summary;
 pub mod comparison;
+pub mod convention;
 pub mod curves;
 pub mod domain_scores;
 pub mod dynamics;
@@ -41,4 +43,5 @@ pub mod snapshot;
 mod tests;
 pub mod tuning_report;
 
+pub use convention::Convention;
 pub use edge_file::{Completeness, EdgeFile, Entry, Meta};

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::{Edge, Graph, Node, Port};
+use super::{Edge, Graph, Input, Node, Port};
 use crate::error::{Error, Result};
+use crate::formats::edge_file::KEPT;
 use crate::formats::{EdgeFile, Entry, Meta};
 
 impl Graph {
@@ -49,27 +50,59 @@ impl Graph {
         };
         let nodes = self.nodes().map(node).collect();
         let cfg = self.architecture().map(|(key, value)| (key.into(), value)).into_iter().collect();
-        EdgeFile::new(cfg, nodes, edges, meta)
+        let mut file = EdgeFile::new(cfg, nodes, edges, meta);
+        if let Some(kept) = kept {
+            let count = kept.iter().filter(|&&kept| kept).count();
+            file.meta.insert(KEPT.into(), count.into());
+        }
+        file
     }
 
     /// The scores `[E]` that a file has of the edges of this graph, NaN for those that have none.
     ///
+    /// A file may have an edge to the keys or values of each head where heads share them, as
+    /// EAP-IG's do: the score of the shared edge is their sum, as of every first-order score.
+    ///
     /// # Errors
     /// When the file is for another architecture, lacks edges, has others, or has one twice.
     pub fn scores_in(&self, file: &EdgeFile) -> Result<Vec<f64>> {
-        Ok(self.entries(file)?.into_iter().map(|e| e.score.unwrap_or(f64::NAN)).collect())
+        let score = |entries: Vec<&Entry>| {
+            let scores = entries.into_iter().filter_map(|entry| entry.score);
+            scores.reduce(|sum, score| sum + score).unwrap_or(f64::NAN)
+        };
+        Ok(self.entries(file)?.into_iter().map(score).collect())
     }
 
     /// Which edges `[E]` of this graph belong to the circuit in a file.
     ///
     /// # Errors
-    /// As [`scores_in`](Self::scores_in).
+    /// As [`scores_in`](Self::scores_in), and when the file divides what is one here: the outputs
+    /// of a node, or the heads that share keys and values.
     pub fn circuit_in(&self, file: &EdgeFile) -> Result<Vec<bool>> {
-        Ok(self.entries(file)?.into_iter().map(|e| e.in_graph).collect())
+        let fail = |message: String, help: &str| Err(Error::input(file.place(), message, help));
+        if let Some(what) = file.divided_nodes() {
+            let help = "neurons of a node cannot be kept apart here: give a circuit of whole nodes";
+            return fail(what, help);
+        }
+        let mut kept = vec![];
+        for (e, entries) in self.entries(file)?.into_iter().enumerate() {
+            let inside = entries.iter().filter(|entry| entry.in_graph).count();
+            if (1..entries.len()).contains(&inside) {
+                let (all, edge) = (entries.len(), self.edge(e));
+                return fail(
+                    format!(
+                        "keeps {inside} of the {all} edges that are the one edge `{edge}` here"
+                    ),
+                    "the heads of a group share keys and values: keep all of them, or none",
+                );
+            }
+            kept.push(inside > 0);
+        }
+        Ok(kept)
     }
 
-    /// The entries by the numbers of the edges.
-    fn entries<'a>(&self, file: &'a EdgeFile) -> Result<Vec<&'a Entry>> {
+    /// The entries of each edge `[E]`: one, or one for each head of a group.
+    fn entries<'a>(&self, file: &'a EdgeFile) -> Result<Vec<Vec<&'a Entry>>> {
         let fail = |message: String, help: &str| Err(Error::input(file.place(), message, help));
         for (key, want) in self.architecture() {
             if let Some(got) = file.cfg.get(key)
@@ -79,20 +112,18 @@ impl Graph {
                 return fail(message, "give the file that was made with this model");
             }
         }
-        let number: HashMap<String, usize> =
-            (0..self.edges()).map(|e| (self.edge(e).to_string(), e)).collect();
-        let mut found: Vec<Option<&'a Entry>> = vec![None; self.edges()];
+        let names: Vec<[Vec<String>; 2]> = (0..self.edges()).map(|e| self.names(e)).collect();
+        let by_name: HashMap<&str, usize> = (0..names.len())
+            .flat_map(|e| names[e].iter().flatten().map(move |name| (name.as_str(), e)))
+            .collect();
+        let mut found: HashMap<&str, &'a Entry> = HashMap::new();
         let mut unknown: Vec<&str> = vec![];
         for (name, entry) in &file.edges {
-            match number.get(name) {
-                None => unknown.push(name),
-                Some(&e) if found[e].is_some() => {
-                    return fail(
-                        format!("has the edge `{}` twice", brief(name)),
-                        "remove one of the two lines",
-                    );
-                }
-                Some(&e) => found[e] = Some(entry),
+            if !by_name.contains_key(name.as_str()) {
+                unknown.push(name);
+            } else if found.insert(name, entry).is_some() {
+                let message = format!("has the edge `{}` twice", brief(name));
+                return fail(message, "remove one of the two lines");
             }
         }
         if let Some(name) = unknown.first() {
@@ -102,15 +133,36 @@ impl Graph {
                 &self.granularity_help(file),
             );
         }
-        let missing = found.iter().filter(|e| e.is_none()).count();
-        if let Some(e) = found.iter().position(Option::is_none) {
+        let of_edge = |names: &[Vec<String>; 2]| -> Option<Vec<&'a Entry>> {
+            let all =
+                |names: &Vec<String>| names.iter().map(|n| found.get(&**n).copied()).collect();
+            names.iter().filter(|names| !names.is_empty()).find_map(all)
+        };
+        let list: Vec<Option<Vec<&Entry>>> = names.iter().map(of_edge).collect();
+        let missing = list.iter().filter(|entries| entries.is_none()).count();
+        if let Some(e) = list.iter().position(Option::is_none) {
             let (all, edge) = (self.edges(), self.edge(e));
             return fail(
                 format!("lacks {missing} of the graph's {all} edges, such as `{edge}`"),
                 &self.granularity_help(file),
             );
         }
-        Ok(found.into_iter().flatten().collect())
+        Ok(list.into_iter().flatten().collect())
+    }
+
+    /// What files call an edge: its name and, if it is read by a group of heads, those of the edges
+    /// to each of them.
+    fn names(&self, e: usize) -> [Vec<String>; 2] {
+        let edge = self.edge(e);
+        let Node::KeyValue { layer, head: group } = edge.to.node else {
+            return [vec![edge.to_string()], vec![]];
+        };
+        let size = self.heads / self.kv_heads;
+        let to_head = |head| {
+            let to = Input { node: Node::Head { layer, head }, ..edge.to };
+            Edge { to, ..edge }.to_string()
+        };
+        [vec![edge.to_string()], (group * size..(group + 1) * size).map(to_head).collect()]
     }
 
     /// Edges that do not fit are most often those of a graph that divides the model differently.
@@ -220,6 +272,47 @@ mod tests {
         assert_eq!(inside(&file.nodes), ["input", "a1.h1", "logits"]);
         assert_eq!(inside(&file.edges), ["input->a1.h1<k>", "a1.h1->logits"]);
         assert_eq!(graph.circuit_in(&file), Ok(kept));
+    }
+
+    /// EAP-IG names keys and values by head where heads share them.
+    #[test]
+    fn edges_to_each_head_of_a_group_are_the_shared_edge() {
+        let grouped = Config { heads: 4, kv_heads: 2, ..config() };
+        let graph = Graph::of_transformer(&grouped, Granularity::default());
+        let own = graph.scores_file(&numbers(&graph), &Meta::default());
+        let mut file = own.clone();
+        let each = |(name, entry): &(String, Entry)| match name.split_once("kv") {
+            None => vec![(name.clone(), entry.clone())],
+            Some((start, end)) => {
+                let group: usize = end[..1].parse().expect("one digit");
+                let to =
+                    |h: usize| (format!("{start}h{}{}", 2 * group + h, &end[1..]), entry.clone());
+                vec![to(0), to(1)]
+            }
+        };
+        file.edges = own.edges.iter().flat_map(each).collect();
+        assert!(file.edges.len() > own.edges.len());
+        let (sums, ours) = (graph.scores_in(&file).expect("fits"), graph.scores_in(&own));
+        for (e, (sum, one)) in sums.into_iter().zip(ours.expect("fits")).enumerate() {
+            let shared = matches!(graph.edge(e).to.node, Node::KeyValue { .. });
+            assert_eq!(sum, if shared { 2.0 * one } else { one }, "{}", graph.edge(e));
+        }
+        let at = |file: &EdgeFile, name: &str| {
+            file.edges.iter().position(|(n, _)| n == name).expect("there")
+        };
+        let (first, second) = (at(&file, "input->a0.h2<k>"), at(&file, "input->a0.h3<k>"));
+        file.edges[first].1.in_graph = true;
+        let error = graph.circuit_in(&file).expect_err("half of a group").to_string();
+        assert!(error.contains("keeps 1 of the 2 edges that are the one edge"), "{error}");
+        file.edges[second].1.in_graph = true;
+        let kept = graph.circuit_in(&file).expect("a whole group");
+        let kept: Vec<String> =
+            (0..kept.len()).filter(|&e| kept[e]).map(|e| graph.edge(e).to_string()).collect();
+        assert_eq!(kept, ["input->a0.kv1<k>"]);
+        file.edges.remove(second);
+        assert!(
+            graph.circuit_in(&file).expect_err("one is missing").to_string().contains("lacks 1")
+        );
     }
 
     #[test]

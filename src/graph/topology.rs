@@ -92,6 +92,8 @@ pub struct Graph {
     pub layers: usize,
     /// Heads of a layer.
     pub heads: usize,
+    /// Heads of keys and values of a layer, each for as many of the heads.
+    pub kv_heads: usize,
     /// Width of the stream.
     pub d_model: usize,
     /// Whether attention and MLP of a layer read the same stream.
@@ -183,6 +185,7 @@ impl Graph {
         Graph {
             layers,
             heads,
+            kv_heads: heads,
             d_model,
             parallel: false,
             causal: false,
@@ -202,6 +205,7 @@ impl Graph {
     pub fn of_transformer(config: &Config, granularity: Granularity) -> Graph {
         let &Config { layers, heads, kv_heads, d_head, d_mlp, d_model, .. } = config;
         let mut graph = Graph::empty(layers, heads, d_model, granularity);
+        graph.kv_heads = kv_heads;
         graph.parallel = config.parallel;
         graph.causal = config.causal;
         let mut b = Builder { graph };

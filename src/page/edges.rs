@@ -96,7 +96,7 @@ impl<'a> SetData<'a> {
             positions: names.iter().filter_map(|n| Parts::of(n)).any(|e| e.to.position.is_some()),
             completeness: word("completeness"),
             scores: scores.iter().any(|score| score.is_finite()).then(|| pack.exact(&scores)),
-            kept: kept.contains(&true).then(|| pack.bits(&kept)),
+            kept: set.file.has_circuit().then(|| pack.bits(&kept)),
             curve: set
                 .curve
                 .as_ref()

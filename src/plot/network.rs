@@ -65,16 +65,17 @@ impl Network {
     /// When a name is no edge's, or nothing is left.
     pub(crate) fn new(file: &EdgeFile, limit: usize) -> Result<Self> {
         let path = Path::new(file.place());
-        let chosen = file.edges.iter().any(|(_, edge)| edge.in_graph);
+        let chosen = file.has_circuit();
         let mut list = by_size(file, chosen);
         let members = list.len();
         list.truncate(limit);
         if list.is_empty() {
-            return Err(Error::input(
-                at_key(path, "edges"),
-                "has no edge with a score or in the circuit",
-                "give a file of scores or of a circuit that is not empty",
-            ));
+            let message = match chosen {
+                true => format!("is an empty circuit: none of {} edges is in it", file.edges.len()),
+                false => "has no edge with a score".into(),
+            };
+            let help = "give a file of scores or of a circuit that is not empty";
+            return Err(Error::input(at_key(path, "edges"), message, help));
         }
         let mut parts = read_names(path, &list)?;
         join_positions(&mut parts);

@@ -49,7 +49,9 @@ pub(crate) fn edges(path: &Path) -> Result<Edges> {
 pub(crate) fn edge_file(path: &Path) -> Result<Edges> {
     let file = EdgeFile::of(path, &json::read(path, EDGES_HELP)?)?;
     let none = || wrong(path, "edges", "is no object of edges by name", EDGES_HELP);
-    Ok(Edges { label: stem(path), file: file.ok_or_else(none)?.ours(), faithfulness: None })
+    let file = file.ok_or_else(none)?;
+    file.warn_neurons();
+    Ok(Edges { label: stem(path), file: file.ours(None)?, faithfulness: None })
 }
 
 /// The last circuit that a run logged.
@@ -79,8 +81,12 @@ fn last_circuit(folder: &Path) -> Result<Edges> {
     };
     let mut edges: Vec<(String, Entry)> = names.into_iter().enumerate().map(entry).collect();
     edges.sort_by(|a, b| a.0.cmp(&b.0));
-    let meta =
-        Meta { method: Some("exact".into()), metric: Some("logit-diff".into()), ..Meta::default() };
+    let meta = Meta {
+        method: Some("exact".into()),
+        metric: Some("logit-diff".into()),
+        convention: Some("ours".into()),
+        ..Meta::default()
+    };
     let circuit = EdgeFile::new(Map::new(), vec![], edges, &meta).at(&file);
     Ok(Edges { label: stem(folder), file: circuit, faithfulness: line.faithfulness })
 }

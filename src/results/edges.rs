@@ -1,5 +1,6 @@
 //! Files of scores, circuits, curves and interactions, gathered by the graph they belong to.
 
+use crate::error::Result;
 use crate::formats::EdgeFile;
 use crate::formats::curves::{Curve, Curves};
 use crate::formats::dynamics::Dynamics;
@@ -49,9 +50,14 @@ pub struct EdgeGroups {
 
 impl EdgeGroups {
     /// Adds a file of scores or a circuit.
-    pub fn add(&mut self, label: String, file: EdgeFile) {
+    ///
+    /// # Errors
+    /// When it names a convention that is unknown.
+    pub fn add(&mut self, label: String, file: EdgeFile) -> Result<()> {
         let names = file.edges.iter().map(|(name, _)| name.clone()).collect();
-        self.group(names).sets.push(EdgeSet { label, file: file.ours(), curve: None });
+        let file = file.ours(None)?;
+        self.group(names).sets.push(EdgeSet { label, file, curve: None });
+        Ok(())
     }
 
     /// Adds curves of the file of scores that `label`, the name of theirs, speaks of.
@@ -125,13 +131,18 @@ pub(crate) mod tests {
     use serde_json::{Value, json};
 
     pub(crate) fn file(edges: Value) -> EdgeFile {
-        EdgeFile::of(Path::new("x.json"), &json!({ "edges": edges })).unwrap().unwrap()
+        EdgeFile::of(
+            Path::new("x.json"),
+            &json!({ "edges": edges, "meta": { "convention": "ours" } }),
+        )
+        .unwrap()
+        .unwrap()
     }
 
     /// Two files of one graph and one of another, the first with a curve.
     pub(crate) fn groups() -> EdgeGroups {
         let mut groups = EdgeGroups::default();
-        let mut add = |label: &str, edges: Value| groups.add(label.into(), file(edges));
+        let mut add = |label: &str, edges: Value| groups.add(label.into(), file(edges)).unwrap();
         add("eap", json!({ "a->b": { "score": 1.0 }, "b->c": { "score": null } }));
         add("acdc", json!({ "b->c": { "in_graph": true }, "a->b": { "score": 0.5 } }));
         add("other", json!({ "a->b": { "score": 1.0 } }));

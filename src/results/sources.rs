@@ -126,7 +126,7 @@ impl Sources {
             if path.is_file()
                 && let Some(edges) = EdgeFile::of(&path, &json::read(&path, HELP)?)?
             {
-                self.edges.add(format!("{name}, {when}"), edges);
+                self.edges.add(format!("{name}, {when}"), edges)?;
                 known += 1;
             }
         }
@@ -146,7 +146,8 @@ impl Sources {
             _ => {
                 let label = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 if let Some(edges) = EdgeFile::of(file, value)? {
-                    self.edges.add(label, edges);
+                    edges.warn_neurons();
+                    self.edges.add(label, edges)?;
                 } else if let Some(curves) = Curves::of(file, value)? {
                     self.edges.add_curves(label, curves);
                 } else if let Some(interactions) = Interactions::of(file, value)? {

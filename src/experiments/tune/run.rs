@@ -7,7 +7,7 @@ use super::task::LanguageTask;
 use crate::error::Result;
 use crate::experiments::Steps;
 use crate::formats::tuning_report::{Graft, Judgement, Point, TuningReport};
-use crate::formats::{EdgeFile, Meta};
+use crate::formats::{Convention, EdgeFile, Meta};
 use crate::graph::Graph;
 use crate::named::Named;
 use crate::nn::transformer::{Config, Model};
@@ -162,6 +162,7 @@ fn file(config: &Config, settings: &Settings, found: &Found) -> EdgeFile {
     let meta = Meta {
         method: Some(settings.attribution.name().into()),
         metric: Some(settings.metric.name().into()),
+        convention: Some(Convention::Ours.name().into()),
         ..Meta::default()
     };
     // A circuit out of a file has none.
