@@ -57,11 +57,11 @@ fn main() -> Result<()> {
         progress.finish();
     }
     let grid = Grid::parse("METHODS", METHODS)?;
-    let (model, _) = files::read_base(&base)?;
+    let (model, hash) = files::read_base(&base)?;
     let progress = Progress::new(grid.updates());
     // Only the figures are kept: times are of this machine, today.
     let runs = std::env::temp_dir().join(format!("edgegrad-tuning-{}", std::process::id()));
-    let comparison = compare(&grid, &model, &runs, threads, &progress);
+    let comparison = compare(&grid, (&model, &hash), &runs, threads, &progress);
     progress.finish();
     let _ = std::fs::remove_dir_all(&runs);
     let comparison = comparison?;

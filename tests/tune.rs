@@ -176,6 +176,33 @@ fn grids_go_on_where_they_were() {
     place.write("grid.toml", GRID.replace("edges = 9", "edges = 8"));
     let help = "another --out";
     place.run("tune-compare grid.toml --out grid").failed(2, &["other settings"], help);
+    // Nor are runs of another base model in the same folder.
+    place.write("grid.toml", GRID);
+    place.succeed(&format!("{TINY} --seed 1 --force"));
+    let parts = ["circuit/lr-1e-3.json", "`model` is another file"];
+    place.run("tune-compare grid.toml --out grid").failed(2, &parts, help);
+}
+
+/// The first circuit is the one before any update, however often it is found again until the first
+/// look.
+#[test]
+fn the_first_circuit_is_that_of_the_base_model() {
+    let place = place();
+    let tune = format!("tune {SHORT} --task E1 --lr 0.1 --set look=4 --method");
+    place.succeed(&format!("{tune} circuit --set every=1 --out again"));
+    place.succeed(&format!("{tune} static --out once"));
+    let scores = |file: &str| json(&place, file)["edges"].clone();
+    assert_eq!(scores("again/circuit-first.json"), scores("once/circuit.json"));
+    assert_ne!(scores("again/circuit.json"), scores("once/circuit.json"));
+}
+
+/// As of a training, the exit code tells; what was good before is kept.
+#[test]
+fn a_run_that_diverges_fails() {
+    let place = place();
+    let done = place.run(&format!("tune {SHORT} --task E1 --method full --lr 1e30 --out out"));
+    done.failed(1, &["out: seed 0 diverged at update"], "--lr");
+    assert!(json(&place, "out/report.json")["diverged"].is_u64());
 }
 
 #[test]

@@ -54,6 +54,10 @@ pub fn look<T: Element>(
         let help = "give a pair with an answer and a distractor";
         return Err(Error::input(pairs.place_of(pair), message, help));
     };
+    if answer.is_empty() || distractor.is_empty() {
+        let help = "give a pair with an answer and a distractor";
+        return Err(Error::input(pairs.place_of(pair), "compares no tokens", help));
+    }
     if metric.needs_reference() {
         let message =
             format!("`{}` is flat at the clean run, where edges are scored", metric.name());

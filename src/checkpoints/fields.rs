@@ -28,6 +28,11 @@ impl Fields {
         Ok(Fields { place: place.to_string(), outer: String::new(), map })
     }
 
+    /// Where it came from.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Bad input at a key.
     pub(super) fn error(&self, key: &str, message: impl Display, help: impl Display) -> Error {
         Error::input(format_args!("{}: {}{key}", self.place, self.outer), message, help)

@@ -185,7 +185,14 @@ fn llama(fields: &Fields, model_type: &str) -> Result<Config> {
     let mut context = fields.size("max_position_embeddings")?;
     if windowed && let Some(window) = fields.optional_size("sliding_window")? {
         // A sliding window changes nothing for sequences up to its length; longer ones are refused.
-        context = context.min(window);
+        if window < context {
+            tracing::warn!(
+                "{}: sliding_window: attention of {window} positions is not computed: sequences \
+                 of more tokens are refused, though max_position_embeddings is {context}",
+                fields.place()
+            );
+            context = window;
+        }
     }
     Ok(Config {
         vocab,

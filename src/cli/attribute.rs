@@ -96,13 +96,7 @@ impl Attribute {
             let message = format!("must be above 0, got {}", self.tol);
             return Err(Error::input("--tol", message, "give a share such as 1e-8"));
         }
-        if self.method.at_clean() && self.asked.metric.needs_reference() {
-            let (method, metric) = (self.method.name(), self.asked.metric.name());
-            let message =
-                format!("`{metric}` is flat at the clean run, where `{method}` scores edges");
-            let help = "use --method eap-ig, mask-ig or exact, or a metric of the answer";
-            return Err(Error::input("--metric", message, help));
-        }
+        self.method.check(self.asked.metric)?;
         if self.rules != Rules::Plain && !self.method.derives() {
             let message = format!("`{}` takes no derivative", self.method.name());
             let place = format!("--rules {}", self.rules.name());

@@ -94,6 +94,9 @@ enum Size {
 impl Discover {
     pub(super) fn run(&self) -> Result<()> {
         let size = self.size()?;
+        if self.scored() && self.scores.is_none() {
+            self.attribution.unwrap_or_default().check(self.asked.metric)?;
+        }
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {

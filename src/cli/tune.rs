@@ -120,6 +120,13 @@ impl Tune {
                     let figures = r.after().entries().map(|(_, x)| Cell::real(x, 4));
                     let start = [Cell::count(*seed), Cell::text(folder.to_string_lossy())];
                     table.row(start.into_iter().chain(figures));
+                    if let Some(step) = r.diverged {
+                        failure = Some(Error::failed(
+                            folder.display(),
+                            format!("seed {seed} diverged at update {step}"),
+                            "lower --lr; the folder holds the model of the last look before",
+                        ));
+                    }
                 }
                 Err(e) => failure = Some(e),
             }

@@ -29,13 +29,13 @@ pub(super) struct TuneCompare {
 impl TuneCompare {
     pub(super) fn run(&self) -> Result<()> {
         let grid = Grid::read(&self.config)?;
-        let (base, _) = files::read_base(&grid.model)?;
+        let (base, hash) = files::read_base(&grid.model)?;
         let out = self.out.clone().unwrap_or_else(|| {
             PathBuf::from("runs").join(self.config.file_stem().unwrap_or("grid".as_ref()))
         });
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(grid.updates());
-        let result = compare(&grid, &base, &out, threads, &progress);
+        let result = compare(&grid, (&base, &hash), &out, threads, &progress);
         progress.finish();
         let comparison = result?;
         print!("{}", table(&comparison));

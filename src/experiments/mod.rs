@@ -19,8 +19,18 @@ mod sweep;
 pub mod train;
 pub mod tune;
 
+use crate::formats::run_record::RunRecord;
+use crate::simd::backend;
+use std::collections::BTreeMap;
+
 pub use cost::{answer_of, median_seconds, peak_bytes};
 pub use curriculum::Curriculum;
 pub use progress::{Progress, Steps};
 pub use settings::Given;
 pub use sweep::{Job, available_threads, run_all, side_by_side};
+
+/// What a run begins with that reads files of these hashes.
+fn record(inputs: BTreeMap<String, String>) -> RunRecord {
+    let (edgegrad, set) = (env!("CARGO_PKG_VERSION").into(), backend().name().into());
+    RunRecord { edgegrad, instruction_set: set, inputs }
+}

@@ -28,8 +28,11 @@ impl<F: Fn(u64) + Sync> Steps for F {
 /// Where there is no terminal, a line is printed for this share of the work ..
 const LINES: u64 = 10;
 
-/// .. and after this time at the latest.
+/// .. and after this time at the latest ..
 const QUIET: Duration = Duration::from_secs(60);
+
+/// .. but the first one as soon as the rate is known.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// Whether nobody wants to see progress.
 static SILENT: AtomicBool = AtomicBool::new(false);
@@ -103,11 +106,13 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// Whether a line is due where there is no terminal: each tenth of the steps, each minute.
+    /// Whether a line is due where there is no terminal: each tenth of the steps, each minute, and of
+    /// steps also after a second.
     fn due(&self, state: &State, steps: u64) -> bool {
         let tenth = |n: u64| n * LINES / self.total.max(1);
-        let tenths = self.what.is_none() && tenth(state.done + steps) > tenth(state.done);
-        tenths || state.printed.elapsed() > QUIET
+        let tenths = tenth(state.done + steps) > tenth(state.done);
+        let first = state.printed == self.started && self.started.elapsed() > FIRST;
+        self.what.is_none() && (tenths || first) || state.printed.elapsed() > QUIET
     }
 }
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The first asks at one position which of two answers is more likely; `position` counts from 0, or
-//! back from the end if it is negative, and is the last one unless given. Where there is an
+//! back from the end if it is negative, and is the last one unless given. Metrics that compare with
+//! the clean run ask for no answer: both may be left out. Where there is an
 //! [`Encode`]r, sequences and answers may be text. The second kind asks for an output at each
 //! position: a label, a number for models that give one number, or `null` where nothing is asked.
 //! Blank lines and other keys are passed over.
@@ -44,9 +45,9 @@ pub struct Pair {
 pub enum Asked {
     /// How much more likely some tokens are than others, at one position.
     Tokens {
-        /// Tokens that are right; at least one.
+        /// Tokens that are right; none if the file names none.
         answer: Vec<u32>,
-        /// Tokens that are wrong; at least one, and none of the answer.
+        /// Tokens that are wrong, none of the answer; none if the file names none.
         distractor: Vec<u32>,
         /// Where, from 0.
         position: usize,
@@ -285,8 +286,8 @@ impl Line<'_> {
     }
 
     fn tokens(&self, object: &Object, length: usize) -> Result<Asked> {
-        let answer = self.choice(object, "answer")?;
-        let distractor = self.choice(object, "distractor")?;
+        let [answer, distractor] =
+            [self.choice(object, "answer")?, self.choice(object, "distractor")?];
         if let Some(both) = answer.iter().find(|id| distractor.contains(id)) {
             let message = format!("token {both} is in `answer` and in `distractor`");
             return self.fail(message, "the difference between them would be nothing; change one");
@@ -325,9 +326,17 @@ impl Line<'_> {
 
     /// What `key` holds, or that it is missing.
     fn get<'o>(&self, object: &'o Object, key: &str) -> Result<&'o Value> {
-        if let Some(value) = object.get(key) {
-            return Ok(value);
+        match object.get(key) {
+            Some(value) => Ok(value),
+            None => self.fail(
+                format!("`{key}` is missing"),
+                self.misspelt(object, key).unwrap_or(SYNTAX.into()),
+            ),
         }
+    }
+
+    /// What to do about a key that is called something like `key`, if there is one.
+    fn misspelt(&self, object: &Object, key: &str) -> Option<String> {
         const KNOWN: [&str; 7] = [
             "clean",
             "corrupted",
@@ -339,11 +348,7 @@ impl Line<'_> {
         ];
         let others = object.keys().map(String::as_str);
         let others = others.filter(|k| !KNOWN.contains(k) && k.len() < 40);
-        let help = match suggest(key, others) {
-            Some(near) => format!("it has `{near}`; did you mean `{key}`?"),
-            None => SYNTAX.into(),
-        };
-        self.fail(format!("`{key}` is missing"), help)
+        suggest(key, others).map(|near| format!("it has `{near}`; did you mean `{key}`?"))
     }
 
     /// A sequence: ids, or text.
@@ -366,7 +371,7 @@ impl Line<'_> {
         Ok(ids)
     }
 
-    /// One token or several.
+    /// One token or several; none if the key is not there, nor one like it.
     fn choice(&self, object: &Object, key: &str) -> Result<Vec<u32>> {
         let one = |value: &Value| match value {
             Value::String(text) => match self.encode(key, text, false)?[..] {
@@ -382,6 +387,9 @@ impl Line<'_> {
             },
             _ => self.id(key, value, self.bounds.vocab_out),
         };
+        if !object.contains_key(key) && self.misspelt(object, key).is_none() {
+            return Ok(vec![]);
+        }
         match self.get(object, key)? {
             Value::Array(list) if list.is_empty() => {
                 self.fail(format!("`{key}` has no tokens"), "give at least one token")
@@ -394,7 +402,9 @@ impl Line<'_> {
     fn encode(&self, key: &str, text: &str, whole: bool) -> Result<Vec<u32>> {
         let Some(encode) = self.encode else {
             let message = format!("`{key}` is text, but there is no tokenizer to read it with");
-            return self.fail(message, "give token ids, or a model folder with a tokenizer.json");
+            let help =
+                "write token ids, as in [5, 0, 3]; text needs a tokenizer in the model's folder";
+            return self.fail(message, help);
         };
         let place = format!("{}: `{key}`", self.place);
         let ids =
@@ -521,6 +531,13 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_may_be_left_out() {
+        let line = r#"{"clean": [1, 2], "corrupted": [1, 9], "position": 0}"#;
+        let none = Asked::Tokens { answer: vec![], distractor: vec![], position: 0 };
+        assert_eq!(parse(line, &TOKENS).expect("good")[0].asked, none);
+    }
+
+    #[test]
     fn bad_lines_are_named() {
         let good = r#"{"clean": [1, 2], "corrupted": [1, 9], "answer": 5, "distractor": 6}"#;
         let outputs = r#"{"clean": [1, 2], "corrupted": [1, 9], "clean_output": [null, 1], "corrupted_output": [null, 2]}"#;
@@ -539,7 +556,7 @@ mod tests {
         check("[1, 9]", "[1, 4294967297]", &["id 4294967297"], "from 0 to 9");
         check("[1, 9]", "[1, -1]", &["`corrupted`", "got -1"], "whole numbers");
         check("[1, 9]", "[1, 1.5]", &["got 1.5"], "whole numbers");
-        check("[1, 9]", "\"one\"", &["`corrupted` is text", "no tokenizer"], "tokenizer.json");
+        check("[1, 9]", "\"one\"", &["`corrupted` is text", "no tokenizer"], "write token ids");
         check("[1, 9]", "{}", &["expected a list of ids, got an object"], "[5, 0, 3]");
         check("[1, 2], \"corrupted\": [1, 9]", "[], \"corrupted\": []", &["`clean` has no"], "one");
         let long = "[1, 2, 3, 4, 5]";
@@ -556,7 +573,6 @@ mod tests {
             &["`distractor` is missing"],
             "it has `distracter`; did you",
         );
-        check("\"answer\": 5, ", "", &["`answer` is missing"], "\"answer\": id");
         for (at, said) in [("2", "2"), ("-3", "-3"), ("0.5", "0.5"), ("\"end\"", "\"end\"")] {
             let to = format!(": 5, \"position\": {at}");
             check(": 5", &to, &["`position`", said, "none of 2"], "0 to 1");

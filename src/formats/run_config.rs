@@ -1,5 +1,6 @@
 //! `config.toml` of a run folder: the few keys a report needs, all of them optional.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -21,6 +22,10 @@ pub struct RunConfig {
     pub train: TrainConfig,
     /// The stages in order; empty means one stage without overrides.
     pub stages: Vec<StageConfig>,
+    /// Every key but the seed that has a part in what is computed, such as `stages.1.task.p`, and
+    /// its value: runs that have the same are seeds of each other.
+    #[serde(skip)]
+    pub computed: BTreeMap<String, String>,
 }
 
 /// The task: predict the sum of the first `k` of `seq_len` tokens modulo `p`.
@@ -89,7 +94,12 @@ impl RunConfig {
                     copy it from another seed of the same arm or run again";
         let text = String::from_utf8(input::of_run(file, help)?)
             .map_err(|error| Error::input(file.display(), error, help))?;
-        toml::from_str(&text).map_err(|error| {
+        let config = toml::from_str::<RunConfig>(&text).and_then(|config| {
+            let mut computed = BTreeMap::new();
+            flatten(String::new(), &toml::Value::Table(toml::from_str(&text)?), &mut computed);
+            Ok(RunConfig { computed, ..config })
+        });
+        config.map_err(|error| {
             let place = match error.span() {
                 Some(span) => {
                     let before = text.bytes().take(span.start);
@@ -138,9 +148,35 @@ impl RunConfig {
     }
 }
 
+/// Whether a key only says what is written down on the way.
+fn is_record(key: &str) -> bool {
+    key.ends_with("_every") || key == "circuit_probe"
+}
+
+/// Adds the leaves of `value`, which is at `path`.
+fn flatten(path: String, value: &toml::Value, leaves: &mut BTreeMap<String, String>) {
+    let below = |key: &str| if path.is_empty() { key.into() } else { format!("{path}.{key}") };
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                if !(is_record(key) || path.is_empty() && key == "seed") {
+                    flatten(below(key), value, leaves);
+                }
+            }
+        }
+        toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
+            for (i, value) in list.iter().enumerate() {
+                flatten(below(&i.to_string()), value, leaves);
+            }
+        }
+        leaf => drop(leaves.insert(path, leaf.to_string())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiments::train::config::Config;
 
     #[test]
     fn stages_override_and_add_up() {
@@ -162,7 +198,7 @@ mod tests {
         let file = folder.path().join("config.toml");
         let text = "seed = 7\n[task]\np = 4\nseq_len = 9\n[train]\nsteps = 30\nlr = 0.02\n\
                     [[stages]]\nname = 'first'\ntask = { p = 2 }\n[[stages]]\nname = 'last'\n";
-        let config = crate::experiments::train::config::Config::parse(text, &file, &[]).unwrap();
+        let config = Config::parse(text, &file, &[]).unwrap();
         std::fs::write(&file, config.to_toml()).unwrap();
         let read = RunConfig::read(&file).unwrap();
         assert_eq!((read.seed, read.total_steps()), (Some(7), Some(60)));
@@ -172,6 +208,11 @@ mod tests {
         let stage = &config.stages[1];
         let t = read.last_task();
         assert_eq!((t.k, t.train), (Some(stage.task.k), Some(stage.task.train as u64)));
+        assert!(!read.computed.contains_key("seed"), "{:?}", read.computed);
+        assert_eq!(read.computed["stages.0.name"], "\"first\"");
+        let later = Config::parse(&text.replace("seed = 7", "seed = 8"), &file, &[]).unwrap();
+        std::fs::write(&file, later.to_toml() + "\n[other]\nlog_every = 3\n").unwrap();
+        assert_eq!(RunConfig::read(&file).unwrap().computed, read.computed, "but for the seed");
         let lr = read.stages[1].train.lr.or(read.train.lr);
         assert_eq!(lr, Some(stage.train.lr));
     }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::run_record::RunRecord;
 use crate::error::{Error, Result};
 use crate::files::atomic;
 
@@ -58,6 +59,9 @@ pub struct TuningReport<S = Value> {
     /// What it was told.
     #[serde(default)]
     pub settings: S,
+    /// What it began with; none in reports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<RunRecord>,
     /// What decides its batches, its pairs and everything that is random.
     pub seed: u64,
     /// Updates done.
@@ -194,6 +198,7 @@ mod tests {
         let point = Point { step: 8, loss: Some(0.1), trained: 20, edges: Some(3), judgement };
         let report = TuningReport {
             settings: serde_json::json!({ "lr": 0.001 }),
+            began: None,
             seed: 3,
             steps: 8,
             diverged: None,

@@ -23,7 +23,7 @@ mod tuning;
 mod watch;
 mod weights;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::results::Sources;
 use std::path::{Path, PathBuf};
 
@@ -35,8 +35,21 @@ pub use watch::Watch;
 /// The file appears under its name only when it is whole: it is written beside it and renamed.
 ///
 /// # Errors
-/// When a path is not there or holds nothing that is known, or when `out` cannot be written. Damaged
-/// parts of a run are no errors: the page lists them.
+/// When a path is not there or holds nothing that is known, when no run has the seed, or when `out`
+/// cannot be written. Damaged parts of a run are no errors: the page lists them.
 pub fn write_page(paths: &[PathBuf], seed: Option<u64>, out: &Path) -> Result<()> {
-    html::write(&Sources::read(paths)?, seed, out)
+    let sources = Sources::read(paths)?;
+    let mut seeds: Vec<u64> =
+        sources.arms.iter().flat_map(|arm| &arm.runs).filter_map(|run| run.seed).collect();
+    if let Some(seed) = seed.filter(|seed| !seeds.contains(seed)) {
+        seeds.sort_unstable();
+        seeds.dedup();
+        let help = match seeds[..] {
+            [] => "leave it out: there are no runs of training here".into(),
+            [one] => format!("the only seed here is {one}"),
+            [first, .., last] => format!("there are {} seeds, from {first} to {last}", seeds.len()),
+        };
+        return Err(Error::input("--seed", format!("no run has seed {seed}"), help));
+    }
+    html::write(&sources, seed, out)
 }

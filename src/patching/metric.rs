@@ -120,6 +120,7 @@ impl Question {
             let message = format!("`{name}` needs probabilities, but the model gives one number");
             return fail(message, "use logit-diff (the number itself) or l2");
         }
+        check_answers(metric, positions, pairs)?;
         if matches!(metric, LogitDiff | ProbDiff) {
             if positions == Positions::All && !outputs {
                 let message = format!("`{name}` at all positions: each pair asks at one position");
@@ -208,6 +209,26 @@ impl Question {
             }
         }
     }
+}
+
+/// Checks that every pair of tokens has the tokens that the metric compares.
+fn check_answers(metric: Metric, positions: Positions, pairs: &Pairs) -> Result<()> {
+    let (right, wrong) = match (metric, positions) {
+        (Metric::LogitDiff | Metric::ProbDiff, _) => (true, true),
+        (Metric::Nll, Positions::Asked) => (true, false),
+        (Metric::Nll, Positions::All) | (Metric::Kl | Metric::L2, _) => (false, false),
+    };
+    for pair in pairs.iter() {
+        let Asked::Tokens { answer, distractor, .. } = &pair.asked else { continue };
+        let lists = [("answer", right, answer), ("distractor", wrong, distractor)];
+        if let Some((key, ..)) = lists.iter().find(|(_, needed, ids)| *needed && ids.is_empty()) {
+            let message = format!("`{key}` is missing: `{}` is a metric of it", metric.name());
+            let help =
+                format!("write \"{key}\": id, or use kl or l2, which compare with the clean run");
+            return Err(Error::input(pairs.place_of(pair), message, help));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a metric separates the model from the empty circuit: `clean [pairs]` and

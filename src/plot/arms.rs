@@ -7,7 +7,7 @@ use crate::results::run::{Arm, Experiment, Run};
 
 /// The arms in the folders given: experiments, arms, or runs, those of one folder together.
 pub(super) fn read(inputs: &[PathBuf]) -> Result<Vec<Arm>> {
-    let mut arms: Vec<(PathBuf, Arm)> = vec![];
+    let mut found: Vec<(PathBuf, Arm)> = vec![];
     for input in inputs {
         if input.is_file() {
             return Err(Error::input(
@@ -18,20 +18,24 @@ pub(super) fn read(inputs: &[PathBuf]) -> Result<Vec<Arm>> {
         }
         for mut arm in Experiment::read(input)?.arms {
             let folder = arm.runs.first().map_or(input.clone(), |run| home(&run.folder));
-            if let Some((_, known)) = arms.iter_mut().find(|(known, _)| *known == folder) {
+            if let Some((_, known)) = found.iter_mut().find(|(known, _)| *known == folder) {
                 known.runs.append(&mut arm.runs);
                 continue;
             }
             arm.name = name(&folder).unwrap_or(arm.name);
-            arms.push((folder, arm));
+            found.push((folder, arm));
         }
     }
+    // Runs that were given one by one may differ in more than their seed.
+    let split = |(folder, arm): (PathBuf, Arm)| {
+        let arms = Arm::split(&arm.name, arm.runs);
+        arms.into_iter().map(move |arm| (folder.clone(), arm))
+    };
+    let mut arms: Vec<(PathBuf, Arm)> = found.into_iter().flat_map(split).collect();
     let doubled: Vec<bool> = (0..arms.len())
         .map(|i| (0..arms.len()).any(|j| j != i && arms[j].1.name == arms[i].1.name))
         .collect();
     for ((folder, arm), doubled) in arms.iter_mut().zip(doubled) {
-        arm.runs.sort_by_key(|run| (run.seed.unwrap_or(u64::MAX), run.folder.clone()));
-        arm.runs.dedup_by(|a, b| a.folder == b.folder);
         if let Some(outer) = folder.parent().and_then(name).filter(|_| doubled) {
             arm.name = format!("{outer}/{}", arm.name);
         }

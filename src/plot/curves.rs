@@ -217,7 +217,7 @@ fn early_ends(arms: &[Arm]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::svg;
+    use super::super::{Figure, svg};
     use super::*;
     use crate::results::synthetic::Synthetic;
 
@@ -257,6 +257,14 @@ mod tests {
         assert!(text.contains("mean of 3 seeds; band: 95 % bootstrap interval"));
         assert_eq!(text, svg::write(&draw(&[root.path().into()], &options).unwrap().scene));
         assert!(drawing.warnings.is_empty(), "{:?}", drawing.warnings);
+        let name = |arm: &'static str| {
+            let root = tempfile::tempdir().unwrap();
+            Synthetic { arms: vec![(arm, false)], ..Synthetic::small() }.write(root.path());
+            super::super::draw(Figure::Curves, &[root.path().into()], &options).unwrap().warnings
+        };
+        let warnings = name("模型 µ");
+        assert!(warnings[0].contains("no glyph for 型模:"), "{warnings:?}");
+        assert!(name("lr é µ").is_empty());
         let wide = Options { width: Some(6.75), ..options };
         assert_eq!(draw(&[root.path().into()], &wide).unwrap().scene.width, 486.0);
     }

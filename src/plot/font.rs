@@ -40,6 +40,11 @@ pub(super) fn glyphs(text: &str) -> impl Iterator<Item = Glyph> + '_ {
     })
 }
 
+/// The characters of a text that the font has no glyph for.
+pub(super) fn missing(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars().filter(|&character| FONT.glyph(character).is_none())
+}
+
 /// How far the next glyph is, in font units.
 pub(super) fn advance(glyph: u16) -> f64 {
     f64::from(FONT.advance(glyph))

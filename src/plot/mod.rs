@@ -36,6 +36,7 @@ mod tradeoff;
 mod truetype;
 mod tuned;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -196,7 +197,7 @@ pub fn draw(figure: Figure, inputs: &[PathBuf], options: &Options) -> Result<Dra
         let help = "name run folders or files";
         return Err(Error::input("plot", "has no input", help));
     }
-    match figure {
+    let mut drawing = match figure {
         Figure::Curves => curves::draw(inputs, options),
         Figure::Attention => attention::draw(inputs, options),
         Figure::Circuit => circuit::draw(inputs, options),
@@ -204,7 +205,25 @@ pub fn draw(figure: Figure, inputs: &[PathBuf], options: &Options) -> Result<Dra
         Figure::Ablations => ablations::draw(inputs, options),
         Figure::Tradeoff => tradeoff::draw(inputs, options),
         Figure::Scores => scores::draw(inputs, options),
-    }
+    }?;
+    drawing.warnings.extend(without_glyphs(&drawing.scene));
+    Ok(drawing)
+}
+
+/// Characters that a warning lists.
+const LISTED: usize = 10;
+
+/// A warning of characters for which the font of figures has no glyph.
+fn without_glyphs(scene: &scene::Scene) -> Option<String> {
+    let missing: BTreeSet<char> = scene.texts().flat_map(font::missing).collect();
+    let listed: String = missing.iter().take(LISTED).collect();
+    let more = if missing.len() > LISTED { " .." } else { "" };
+    (!missing.is_empty()).then(|| {
+        format!(
+            "the font of figures has no glyph for {listed}{more}: U+FFFD is drawn instead; call \
+             folders and files by Latin or Greek letters"
+        )
+    })
 }
 
 #[cfg(test)]

@@ -97,6 +97,14 @@ impl Scene {
         Scene { width, height: 0.0, title: title.into(), marks: vec![] }
     }
 
+    /// All texts, in the order they are drawn.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.marks.iter().filter_map(|mark| match mark {
+            Mark::Text { text, .. } => Some(&**text),
+            _ => None,
+        })
+    }
+
     /// A line; nothing where there are not two points.
     pub(super) fn line(&mut self, points: Vec<Point>, stroke: Stroke) {
         if points.len() > 1 && points.iter().flatten().all(|x| x.is_finite()) {

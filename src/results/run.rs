@@ -1,10 +1,12 @@
 //! A run folder, an arm (runs that differ in their seed) and an experiment (arms to compare).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::formats::metrics::{EvalLine, Metrics};
 use crate::formats::run_config::RunConfig;
+use crate::formats::run_record::RunRecord;
 use crate::formats::snapshot::SnapshotFile;
 
 /// A run succeeds when its final test accuracy is at least this.
@@ -44,10 +46,15 @@ impl Run {
         }
         let name = name_of(folder);
         let mut notes = Vec::new();
-        let config = RunConfig::read(&folder.join("config.toml")).unwrap_or_else(|error| {
+        let mut config = RunConfig::read(&folder.join("config.toml")).unwrap_or_else(|error| {
             notes.push(error.note(folder));
             RunConfig::default()
         });
+        // Paths that are equal may lead to files that are not.
+        match RunRecord::read(folder) {
+            Ok(record) => config.computed.extend(record.unwrap_or_default().inputs),
+            Err(error) => notes.push(error.note(folder)),
+        }
         let metrics = match Metrics::read(&folder.join("metrics.jsonl")) {
             Ok((metrics, damage)) => {
                 notes.extend(damage.iter().map(|error| error.note(folder)));
@@ -207,11 +214,11 @@ impl Experiment {
         } else {
             let (runs, others): (Vec<_>, Vec<_>) =
                 folders(root)?.into_iter().partition(|folder| is_run(folder));
-            arms.extend(Arm::of(name.clone(), &runs)?);
+            arms.extend(Arm::read(&name, &runs)?);
             for folder in others {
                 let runs: Vec<_> =
                     folders(&folder)?.into_iter().filter(|folder| is_run(folder)).collect();
-                arms.extend(Arm::of(name_of(&folder), &runs)?);
+                arms.extend(Arm::read(&name_of(&folder), &runs)?);
             }
         }
         if arms.is_empty() {
@@ -229,15 +236,88 @@ impl Experiment {
 }
 
 impl Arm {
-    fn of(name: String, folders: &[PathBuf]) -> Result<Option<Self>> {
-        if folders.is_empty() {
-            return Ok(None);
-        }
-        let mut runs =
-            folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>, _>>()?;
-        runs.sort_by_cached_key(|run| (run.seed.unwrap_or(u64::MAX), run.name.clone()));
-        Ok(Some(Arm { name, runs }))
+    fn read(name: &str, folders: &[PathBuf]) -> Result<Vec<Self>> {
+        let runs: Result<Vec<Run>> = folders.iter().map(|folder| Run::read(folder)).collect();
+        Ok(Arm::split(name, runs?))
     }
+
+    /// The arms of runs that are found together: those that differ in more than their seed are apart,
+    /// and each seed counts once. What has no readable configuration is taken to be like the first.
+    pub(crate) fn split(name: &str, mut runs: Vec<Run>) -> Vec<Arm> {
+        runs.sort_by_cached_key(|run| (run.seed.unwrap_or(u64::MAX), run.name.clone()));
+        let mut groups: Vec<Vec<Run>> = vec![];
+        for run in runs {
+            let like = |group: &Vec<Run>| {
+                let settings = |run: &Run| run.config.computed.clone();
+                run.config.computed.is_empty()
+                    || group
+                        .iter()
+                        .map(settings)
+                        .find(|s| !s.is_empty())
+                        .is_none_or(|s| s == run.config.computed)
+            };
+            match groups.iter_mut().find(|group| like(group)) {
+                Some(group) => group.push(run),
+                None => groups.push(vec![run]),
+            }
+        }
+        let names = names(name, &groups);
+        let arms = names.into_iter().zip(groups);
+        arms.map(|(name, runs)| Arm { name, runs: once(runs) }).collect()
+    }
+}
+
+/// What to call each group of the runs in one folder: its own name if it is a run alone, the folder's
+/// with the settings that tell it from the others, or the folder's where there is no other.
+fn names(folder: &str, groups: &[Vec<Run>]) -> Vec<String> {
+    if groups.len() < 2 {
+        return vec![folder.into(); groups.len()];
+    }
+    let settings = |group: &[Run]| {
+        group
+            .iter()
+            .map(|run| run.config.computed.clone())
+            .find(|s| !s.is_empty())
+            .unwrap_or_default()
+    };
+    let all: Vec<BTreeMap<String, String>> = groups.iter().map(|group| settings(group)).collect();
+    let keys: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
+    let telling = |key: &&&String| all.iter().any(|s| s.get(**key) != all[0].get(**key));
+    let telling: Vec<&String> = keys.iter().filter(telling).copied().collect();
+    let told = |settings: &BTreeMap<String, String>| {
+        let value = |key: &&&String| settings.get(**key).map_or("none", |value| value);
+        let said = telling.iter().take(TELLING).map(|key| format!("{key} = {:.40}", value(&key)));
+        let more = if telling.len() > TELLING { ", .." } else { "" };
+        format!("{folder} ({}{more})", said.collect::<Vec<_>>().join(", "))
+    };
+    let name = |(group, settings): (&Vec<Run>, &BTreeMap<String, String>)| match &group[..] {
+        [run] if !run.name.starts_with("seed-") => run.name.clone(),
+        _ => told(settings),
+    };
+    groups.iter().zip(&all).map(name).collect()
+}
+
+/// Settings in the name of an arm.
+const TELLING: usize = 3;
+
+/// The runs without those that repeat a seed, of which the longest stays; a note tells.
+fn once(runs: Vec<Run>) -> Vec<Run> {
+    let mut kept: Vec<Run> = vec![];
+    for run in runs {
+        let same = |other: &&mut Run| run.seed.is_some() && other.seed == run.seed;
+        let Some(other) = kept.iter_mut().find(same) else {
+            kept.push(run);
+            continue;
+        };
+        let known = |run: &Run| run.folder.canonicalize().unwrap_or_else(|_| run.folder.clone());
+        if known(other) == known(&run) {
+            continue;
+        }
+        let longer = run.metrics.evals.len() > other.metrics.evals.len();
+        let left = if longer { std::mem::replace(other, run) } else { run };
+        other.notes.push(format!("{} has the same seed and settings: it is left out", left.name));
+    }
+    kept
 }
 
 fn is_run(folder: &Path) -> bool {
@@ -292,6 +372,59 @@ mod tests {
         assert!(run.succeeded());
         let (stage, overall) = run.steps_to_success().unwrap();
         assert_eq!(overall, stage + 200);
+    }
+
+    /// A run folder with a configuration and one evaluation.
+    fn write(folder: &Path, config: &str) {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("config.toml"), config).unwrap();
+        let eval = r#"{"kind":"eval","step":5,"stage":0,"test_accuracy":1.0}"#;
+        std::fs::write(folder.join("metrics.jsonl"), eval).unwrap();
+    }
+
+    fn names_and_seeds(root: &Path) -> Vec<(String, Vec<Option<u64>>)> {
+        let arms = Experiment::read(root).unwrap().arms;
+        let seeds = |arm: &Arm| arm.runs.iter().map(|run| run.seed).collect();
+        arms.iter().map(|arm| (arm.name.clone(), seeds(arm))).collect()
+    }
+
+    #[test]
+    fn runs_of_other_settings_are_no_seeds_of_each_other() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join("runs").join(name);
+        write(&at("low"), "seed = 0\n[train]\nlr = 0.1\n");
+        write(&at("high"), "seed = 0\n[train]\nlr = 0.5\n");
+        let runs = root.path().join("runs");
+        assert_eq!(
+            names_and_seeds(&runs),
+            [("high".into(), vec![Some(0)]), ("low".into(), vec![Some(0)])]
+        );
+        write(&at("seed-01"), "seed = 1\n[train]\nlr = 0.5\nlog_every = 3\n");
+        write(&at("seed-02"), "seed = 2\n[train]\nlr = 0.5\neval_every = 9\n");
+        assert_eq!(
+            names_and_seeds(&runs),
+            [
+                ("low".into(), vec![Some(0)]),
+                ("runs (train.lr = 0.5)".into(), vec![Some(0), Some(1), Some(2)])
+            ]
+        );
+    }
+
+    #[test]
+    fn a_seed_counts_once() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for (name, seed) in [("seed-00", 0), ("seed-01", 1), ("copy", 0)] {
+            write(&at(name), &format!("seed = {seed}\n[train]\nlr = 0.5\n"));
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(at("seed-01"), at("link")).unwrap();
+        let arms = Experiment::read(root.path()).unwrap().arms;
+        assert_eq!((arms.len(), arms[0].runs.len()), (1, 2));
+        let notes = &arms[0].runs[0].notes;
+        assert!(notes.iter().any(|note| note.starts_with("seed-00 has the same")), "{notes:?}");
+        let twice = |note: &String| note.contains("the same seed");
+        assert!(!arms[0].runs[1].notes.iter().any(twice), "a link is the run itself");
     }
 
     #[test]

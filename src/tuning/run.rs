@@ -178,6 +178,8 @@ pub struct Observed<'a, T> {
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
+    /// The circuit before the first update.
+    pub first_circuit: Option<Found>,
     /// Updates done.
     pub steps: usize,
     /// The update at which the run diverged, if it did: the model is then as it was when last
@@ -208,6 +210,7 @@ pub fn tune<T: Element>(
     let steps = plan.schedule.steps;
     let (mut union, mut good) = (Union::new(tuner.shapes()), tuner.values());
     let mut outcome = Outcome {
+        first_circuit: None,
         steps: 0,
         diverged: None,
         mean_trained: 0.0,
@@ -221,6 +224,9 @@ pub fn tune<T: Element>(
         let start = std::time::Instant::now();
         let batch = task.batch(step);
         policy.before(step, tuner, task)?;
+        if step == 0 {
+            outcome.first_circuit = policy.circuit().cloned();
+        }
         loss = tuner.gradient(&batch);
         let limit = plan.diverged * *first.get_or_insert(loss);
         if loss.is_nan() || loss > limit {

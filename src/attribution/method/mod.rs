@@ -36,8 +36,8 @@ pub use quadrature::Quadrature;
 pub use scorer::{Scorer, Steps};
 
 use super::scores::Scores;
-use crate::error::Result;
-use crate::named::named;
+use crate::error::{Error, Result};
+use crate::named::{Named, named};
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::metric::Metric;
@@ -61,7 +61,7 @@ macro_rules! methods {
             /// The scores of all edges of a behaviour, `[E]`.
             ///
             /// # Errors
-            /// Those of the behaviour's runs.
+            /// Those of [`check`](Self::check) and of the behaviour's runs.
             ///
             /// # Panics
             /// If it takes steps and there are none.
@@ -71,6 +71,7 @@ macro_rules! methods {
                 options: &Options,
                 progress: &mut Progress<'_>,
             ) -> Result<Scores> {
+                self.check(b.question.metric())?;
                 match self {
                     $(Method::$method => <$file::$method as Scorer>::scores(b, options, progress)),+
                 }
@@ -167,11 +168,19 @@ impl Method {
         self.facts().rule
     }
 
-    /// Whether all it sees of the metric is its slope at the clean run.
+    /// Checks that its scores of `metric` are more than rounding noise: a metric that compares with
+    /// the clean run has no slope there, and some methods see no more of it than that.
     ///
-    /// A metric that compares with the clean run has none there: its scores are rounding noise.
-    pub fn at_clean(self) -> bool {
-        self.facts().at_clean
+    /// # Errors
+    /// If they are not.
+    pub fn check(self, metric: Metric) -> Result<()> {
+        if !(self.facts().at_clean && metric.needs_reference()) {
+            return Ok(());
+        }
+        let (method, metric) = (self.name(), metric.name());
+        let message = format!("`{metric}` is flat at the clean run, where `{method}` scores edges");
+        let help = "use --method eap-ig, mask-ig or exact, or a metric of the answer";
+        Err(Error::input("metric", message, help))
     }
 
     /// Whether it takes a derivative, by the rules of its behaviour.

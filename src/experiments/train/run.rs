@@ -7,7 +7,7 @@ use super::config::{Batch, Config};
 use super::work::{Work, model_config};
 use crate::checkpoints::pooled::read_weights;
 use crate::error::{Error, Result};
-use crate::experiments::Steps;
+use crate::experiments::{self, Steps};
 use crate::files::lines::LineFile;
 use crate::files::lock::FolderLock;
 use crate::files::{atomic, hash, safetensors};
@@ -19,7 +19,7 @@ use crate::interrupt;
 use crate::nn::Optimizer;
 use crate::patching::memory;
 use crate::rng::{Purpose, Rng};
-use crate::simd::{Element, backend};
+use crate::simd::Element;
 use crate::tasks::Split;
 use crate::tasks::modular_addition::ModularAddition;
 use std::collections::BTreeMap;
@@ -126,11 +126,7 @@ fn record(config: &Config) -> Result<RunRecord> {
     if let Some(path) = &config.stages[0].model.init {
         inputs.insert("model.init".into(), hash(path)?);
     }
-    Ok(RunRecord {
-        edgegrad: env!("CARGO_PKG_VERSION").into(),
-        instruction_set: backend().name().into(),
-        inputs,
-    })
+    Ok(experiments::record(inputs))
 }
 
 fn check_record(folder: &Path, now: &RunRecord) -> Result<()> {

@@ -1,17 +1,21 @@
 //! What a run leaves behind, and base models to start from.
 
-use super::run::Tuned;
+use super::run::{Report, Tuned};
+use super::settings::Settings;
 use crate::checkpoints;
 use crate::checkpoints::read_transformer;
 use crate::error::{Error, Result};
-use crate::files::atomic;
+use crate::experiments;
+use crate::files::{atomic, hash};
 use crate::formats::dynamics::{Dynamics, Scores};
+use crate::formats::run_record::RunRecord;
 use crate::graph::Graph;
 use crate::nn::transformer::Model;
 use crate::tasks::language::LONGEST;
 use crate::tasks::language::vocabulary::Vocabulary;
 use crate::tuning::lora::Saved;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file of a run's figures.
@@ -40,6 +44,18 @@ pub fn read_base(folder: &Path) -> Result<(Model<f32>, String)> {
     Ok((base, hash))
 }
 
+/// What a run of a base model of this hash begins with.
+///
+/// # Errors
+/// If the file of its circuit cannot be read.
+pub fn record(settings: &Settings, base_hash: &str) -> Result<RunRecord> {
+    let mut inputs = BTreeMap::from([("model".into(), base_hash.into())]);
+    if let Some(path) = &settings.circuit {
+        inputs.insert("circuit".into(), hash(path)?);
+    }
+    Ok(experiments::record(inputs))
+}
+
 /// Makes a folder with the tuned model (adapters merged), its words, the figures, the first and the
 /// last circuit and the adapters.
 ///
@@ -66,7 +82,8 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
         if !tuned.track.steps.is_empty() {
             dynamics(tuned).write(&folder.join("dynamics.json"))?;
         }
-        tuned.report.write(&folder.join(REPORT))
+        let began = Some(record(&tuned.report.settings, base_hash)?);
+        Report { began, ..tuned.report.clone() }.write(&folder.join(REPORT))
     })
 }
 

@@ -9,6 +9,7 @@
 //! A run that diverges counts, with the model of its last look. Finished runs are kept in files, so
 //! a grid that was stopped goes on with what is missing.
 
+use super::files;
 use super::goal::Goal;
 use super::judge::Judge;
 use super::run::{Report, run};
@@ -220,15 +221,15 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Runs a grid on `threads` threads, with the reports in `folder`; calls `progress` with the number of
+/// Runs a grid of the base model of this `hash` on `threads` threads, with the reports in `folder`; calls `progress` with the number of
 /// updates done since the last call.
 ///
 /// # Errors
-/// If the folder cannot be written, or holds runs with other settings. A run that fails is told in
-/// its row, and the others go on.
+/// If the folder cannot be written, or holds runs with other settings or of another base model. A
+/// run that fails is told in its row, and the others go on.
 pub fn compare(
     grid: &Grid,
-    base: &Model<f32>,
+    (base, hash): (&Model<f32>, &str),
     folder: &Path,
     threads: usize,
     progress: &dyn Steps,
@@ -245,7 +246,7 @@ pub fn compare(
         .filter(several)
         .flat_map(|arm| arm.rates.iter().map(|&lr| job(arm, lr, None)).collect::<Vec<_>>())
         .collect();
-    let mut tried = all(&tries, base, threads, progress)?.into_iter();
+    let mut tried = all(&tries, (base, hash), threads, progress)?.into_iter();
     let mut best = vec![];
     for arm in &grid.arms {
         best.push(match several(&arm) {
@@ -262,7 +263,7 @@ pub fn compare(
         .flat_map(|(arm, &lr)| seeds.clone().map(move |seed| (arm, lr, seed)))
         .map(|(arm, lr, seed)| job(arm, lr, Some(seed)))
         .collect();
-    let mut rows = rows(grid, &best, all(&jobs, base, threads, progress)?);
+    let mut rows = rows(grid, &best, all(&jobs, (base, hash), threads, progress)?);
     table::mark_pareto(&mut rows);
     let task = grid.task();
     Ok(Comparison {
@@ -311,7 +312,7 @@ fn choose(rates: &[f64], tried: &[Result<Report>]) -> f64 {
 /// All jobs; those that were done before are read.
 fn all(
     jobs: &[Job<'_>],
-    base: &Model<f32>,
+    (base, hash): (&Model<f32>, &str),
     threads: usize,
     progress: &dyn Steps,
 ) -> Result<Vec<Result<Report>>> {
@@ -325,6 +326,10 @@ fn all(
             let help = "choose another --out, or remove the file to have the run again";
             return Err(Error::input(job.file.display(), message, help));
         }
+        let now = files::record(&job.settings, hash)?;
+        for warning in before.began.iter().map(|began| began.allows(&now, &job.file)) {
+            warning?.iter().for_each(|warning| tracing::warn!("{warning}"));
+        }
         let parent = job.file.parent().expect("files are in a folder");
         atomic::clean(parent)?;
     }
@@ -334,7 +339,8 @@ fn all(
             progress.skip(settings.steps as u64);
             return Ok(report.clone());
         }
-        let report = run(settings, base, *seed, judge, progress)?.report;
+        let began = Some(files::record(settings, hash)?);
+        let report = Report { began, ..run(settings, base, *seed, judge, progress)?.report };
         let parent = file.parent().expect("files are in a folder");
         fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
         report.write(file)?;

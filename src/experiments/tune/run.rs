@@ -27,7 +27,7 @@ pub struct Tuned {
     pub model: Model<f32>,
     /// The adapters.
     pub adapters: Option<Adapters<f32>>,
-    /// The first and the last circuit.
+    /// The circuit before the first update, and the last one.
     pub circuits: Option<[EdgeFile; 2]>,
     /// How far each part has moved.
     pub changes: Vec<Change>,
@@ -45,8 +45,8 @@ struct Looks {
     path: Vec<Point>,
     /// The ends of edges of each circuit.
     ends: Vec<usize>,
-    /// The first and the last.
-    circuits: Vec<Found>,
+    /// The last.
+    circuit: Option<Found>,
 }
 
 impl Looks {
@@ -54,8 +54,7 @@ impl Looks {
         let edges = look.circuit.map(|c| c.kept.iter().filter(|&&k| k).count());
         self.ends.extend(look.circuit.map(|c| c.ends.count()));
         if let Some(circuit) = look.circuit {
-            self.circuits.truncate(1);
-            self.circuits.push(circuit.clone());
+            self.circuit = Some(circuit.clone());
         }
         let loss = look.loss.is_finite().then_some(look.loss);
         self.path.push(Point { step: look.step, loss, trained: look.trained, edges, judgement });
@@ -64,16 +63,6 @@ impl Looks {
     /// Ends of edges of a circuit, in the mean over looks.
     fn mean_ends(&self) -> f64 {
         self.ends.iter().sum::<usize>() as f64 / self.ends.len().max(1) as f64
-    }
-
-    /// The first and the last circuit.
-    fn circuit_files(&self, config: &Config, settings: &Settings) -> Option<[EdgeFile; 2]> {
-        let file = |found: &Found| file(config, settings, found);
-        match &self.circuits[..] {
-            [] => None,
-            [one] => Some([file(one), file(one)]),
-            [first, .., last] => Some([file(first), file(last)]),
-        }
     }
 }
 
@@ -118,7 +107,7 @@ pub fn run(
             Ok(())
         })?;
     let model = adapters.model(base, &mut tuner)?;
-    let slices = match looks.circuits.last() {
+    let slices = match &looks.circuit {
         Some(found) => slices_of(settings, base, found),
         None => named_by_circuit(settings, base, &task, seed, 0)?.1,
     };
@@ -127,9 +116,13 @@ pub fn run(
         share: share_inside(base, &model, &slices),
         judgement: judge.judge(&graft(base, &model, &slices)),
     };
-    let circuits = looks.circuit_files(&base.config, settings);
+    let circuits = outcome.first_circuit.as_ref().map(|first| {
+        let last = looks.circuit.as_ref().unwrap_or(first);
+        [first, last].map(|found| file(&base.config, settings, found))
+    });
     let report = Report {
         settings: settings.clone(),
+        began: None,
         seed,
         steps: outcome.steps,
         diverged: outcome.diverged,

@@ -22,26 +22,26 @@ pub struct LanguageTask<'a> {
     settings: &'a Settings,
     config: &'a Config,
     seed: u64,
-    /// By update.
-    examples: Vec<Vec<Example>>,
     /// Tokens in a row.
     length: usize,
 }
 
 impl<'a> LanguageTask<'a> {
-    /// Draws all batches of a run: the same for every method.
+    /// The batches of a run, the same for every method; each is drawn when it is asked for, and once
+    /// here, for the longest example.
     pub fn new(settings: &'a Settings, config: &'a Config, seed: u64) -> LanguageTask<'a> {
-        let source = settings.task.source(Part::Train);
-        let batch = |step: usize| {
-            source.examples(
-                settings.batch,
-                &mut Rng::new(seed, Purpose::Mixture, BATCHES + step as u32),
-            )
-        };
-        let examples: Vec<Vec<Example>> = (0..settings.steps).map(batch).collect();
-        let lengths = examples.iter().flatten().map(|e| e.tokens.len() - 1);
-        let length = lengths.max().expect("a run has examples");
-        LanguageTask { settings, config, seed, examples, length }
+        let mut task = LanguageTask { settings, config, seed, length: 0 };
+        let longest =
+            |step| task.examples(step).iter().map(|e| e.tokens.len() - 1).max().unwrap_or(0);
+        task.length = (0..settings.steps).map(longest).max().expect("a run has updates");
+        task
+    }
+
+    /// The examples of an update.
+    fn examples(&self, step: usize) -> Vec<Example> {
+        let source = self.settings.task.source(Part::Train);
+        let mut rng = Rng::new(self.seed, Purpose::Mixture, BATCHES + step as u32);
+        source.examples(self.settings.batch, &mut rng)
     }
 
     /// The same with other settings of discovery.
@@ -111,9 +111,9 @@ impl<'a> LanguageTask<'a> {
 
 impl Task for LanguageTask<'_> {
     fn batch(&self, step: usize) -> Vec<tuning::Batch> {
-        let examples = &self.examples[step];
-        let counted = language::Batch::new(examples, self.settings.counted, self.length);
-        let total: f32 = self.weights(examples, &counted.weights).iter().sum();
+        let examples = self.examples(step);
+        let counted = language::Batch::new(&examples, self.settings.counted, self.length);
+        let total: f32 = self.weights(&examples, &counted.weights).iter().sum();
         examples.chunks(self.rows()).map(|part| self.part(part, total, examples.len())).collect()
     }
 
@@ -133,5 +133,31 @@ impl Task for LanguageTask<'_> {
         let &Config { vocab, vocab_out, context, .. } = self.config;
         let bounds = Bounds { vocab, vocab_out, context };
         Pairs::parse("pairs", language::jsonl(&pairs).as_bytes(), &bounds, None, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiments::tune::Goal;
+
+    /// Batches are not kept: one is a function of the seed and the update.
+    #[test]
+    fn a_batch_is_the_same_whenever_it_is_asked_for() {
+        let settings = Settings {
+            steps: 6,
+            batch: 5,
+            part: 2,
+            task: Goal::Disagreement,
+            ..Settings::default()
+        };
+        let config = Config::gpt2_small();
+        let task = LanguageTask::new(&settings, &config, 3);
+        let again = LanguageTask::new(&settings, &config, 3);
+        let late = again.batch(4);
+        assert_eq!((task.batch(0), task.batch(4)), (again.batch(0), late));
+        assert_ne!(task.batch(0), task.batch(4));
+        let rows = task.rows() * task.length();
+        assert!(task.batch(5).iter().all(|part| part.inputs.len() == rows));
     }
 }
