@@ -505,7 +505,7 @@ fn configurations_of_transformers() {
         done.failed(2, &[&["m/config.json: "], parts].concat(), help);
         assert!(!place.path("l.safetensors").exists());
     };
-    let cases: [(&str, &str, Value, &[&str], &str); 33] = [
+    let cases: [(&str, &str, Value, &[&str], &str); 37] = [
         ("gpt2-tiny", "model_type", json!("gpt-2"), &["model_type", "gpt-2"], "mean \"gpt2\"?"),
         ("gpt2-tiny", "model_type", json!("bert"), &["model_type", "bert"], "known are gpt2"),
         ("gpt2-tiny", "n_layer", json!(null), &["n_layer: is missing"], "n_layer"),
@@ -542,11 +542,27 @@ fn configurations_of_transformers() {
         (
             "llama-tiny",
             "rope_parameters",
-            json!({"rope_type": "yarn", "factor": 4}),
-            &["rope_parameters.rope_type", "yarn"],
-            "default",
+            json!({"rope_type": "yarm", "factor": 4}),
+            &["rope_parameters.rope_type", "yarm"],
+            "\"yarn\"?",
         ),
-        ("llama-tiny", "rope_scaling", json!({"type": "linear"}), &["scaling.type"], "default"),
+        ("llama-tiny", "rope_scaling", json!({"type": "linear"}), &["scaling.factor"], "add"),
+        (
+            "llama-tiny",
+            "rope_scaling",
+            json!({"type": "linear", "factor": -1}),
+            &["rope_parameters: ", "Linear(-1"],
+            "above 0",
+        ),
+        (
+            "llama-tiny",
+            "rope_scaling",
+            json!({"type": "longrope", "short_factor": [1], "long_factor": [2], "factor": 2}),
+            &["rope_parameters: ", "does not scale"],
+            "for each pair",
+        ),
+        ("llama-tiny", "num_local_experts", json!(8), &["num_local_experts: "], "without it"),
+        ("gpt2-tiny", "model_type", json!("gemma3"), &["model_type"], "mean \"gemma"),
         ("llama-tiny", "rope_parameters", json!({"rope_theta": 0}), &["rope_theta"], "10000"),
         ("llama-tiny", "rope_parameters", json!("no"), &["rope_parameters: must be an o"], "set"),
         ("llama-tiny", "num_key_value_heads", json!(3), &["key_value_heads: 3 does"], "equally"),
@@ -663,12 +679,6 @@ fn running_a_transformer() {
     let (shape, shorter) = file.get_f64("logits.2").expect("a tensor");
     assert_eq!((shape, &shorter[..]), (vec![2, 50], &same[150..250]));
     std::fs::remove_file(place.path("l.safetensors")).expect("written");
-    // A window that is shorter than the context is one for the sequences.
-    model_in(&place, "llama-tiny", |config| {
-        config["model_type"] = "mistral".into();
-        config["sliding_window"] = 4.into();
-    });
-    tokens("[1, 2, 3, 4]\n[1, 2, 3, 4, 5]", &["line 2", "5 ids", "takes 1 to 4"], "length");
     let info = place.succeed("info m");
     assert!(info.contains("transformer") && info.contains("blocks.1.mlp.W_in"), "{info}");
 }

@@ -8,10 +8,15 @@ use libfuzzer_sys::fuzz_target;
 use std::fmt::Write;
 
 /// Configurations to start from; the fuzzer appends keys, of which JSON takes the last.
-const CONFIGS: [&str; 4] = [
+const CONFIGS: [&str; 9] = [
     r#"{"model_type":"gpt2","n_embd":2,"n_layer":1,"n_head":1,"vocab_size":2,"n_positions":2"#,
     r#"{"model_type":"gpt_neox","hidden_size":2,"num_hidden_layers":1,"num_attention_heads":1,"vocab_size":2,"max_position_embeddings":2,"intermediate_size":2"#,
     r#"{"model_type":"llama","hidden_size":2,"num_hidden_layers":1,"num_attention_heads":1,"vocab_size":2,"max_position_embeddings":2,"intermediate_size":2"#,
+    r#"{"model_type":"gemma2","hidden_size":2,"num_hidden_layers":1,"num_attention_heads":1,"head_dim":2,"vocab_size":2,"max_position_embeddings":2,"intermediate_size":2"#,
+    r#"{"model_type":"olmo2","hidden_size":2,"num_hidden_layers":1,"num_attention_heads":1,"vocab_size":2,"max_position_embeddings":2,"intermediate_size":2"#,
+    r#"{"model_type":"phi3","hidden_size":2,"num_hidden_layers":1,"num_attention_heads":1,"vocab_size":2,"max_position_embeddings":2,"intermediate_size":2"#,
+    r#"{"model_type":"gpt_neo","hidden_size":2,"num_layers":1,"num_heads":1,"vocab_size":2,"max_position_embeddings":2"#,
+    r#"{"model_type":"falcon","hidden_size":2,"num_hidden_layers":1,"num_attention_heads":1,"vocab_size":2,"max_position_embeddings":2"#,
     r#"{"n_layers":1,"d_model":2,"n_heads":1,"d_head":2,"d_mlp":2,"d_vocab":2,"n_ctx":2,"act_fn":"relu""#,
 ];
 

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use edgegrad::export::{self, export};
-use edgegrad::plot::{Figure, Format, Options, draw};
-use edgegrad::page::write_page;
 use edgegrad::error::Error;
+use edgegrad::export::{self, export};
+use edgegrad::page::write_page;
+use edgegrad::plot::{Figure, Format, Options, draw};
 use libfuzzer_sys::fuzz_target;
 
 /// What these files are made of: bytes that choose among these come near to one sooner.

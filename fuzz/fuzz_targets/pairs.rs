@@ -1,10 +1,11 @@
 //! Any bytes, as a file of pairs: refused on one line, or pairs that every metric can be asked about.
 #![no_main]
 
-use edgegrad::patching::measured::{Measured, Unembedding};
-use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::formats::pairs::{Asked, Bounds, Pair, Pairs};
 use edgegrad::named::Named;
+use edgegrad::nn::Unembedding;
+use edgegrad::patching::measured::Measured;
+use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tape::Tape;
 use libfuzzer_sys::fuzz_target;
 
@@ -78,7 +79,7 @@ fn ask(metric: Metric, positions: Positions, vocab_out: usize, pairs: &Pairs) {
     let Ok(question) = Question::new(metric, positions, vocab_out, pairs) else { return };
     let mut tape = Tape::<f64>::new();
     let last = tape.leaf("last", [pairs.len(), 4, 2]);
-    let unembedding = Unembedding { w: tape.leaf("w", [vocab_out, 2]), bias: None };
+    let unembedding = Unembedding { w: tape.leaf("w", [vocab_out, 2]), bias: None, cap: None };
     let measured = Measured::record(&mut tape, question, last, unembedding);
     let mut program = tape.finish();
     let all: Vec<&Pair> = pairs.iter().collect();

@@ -28,11 +28,6 @@ impl Fields {
         Ok(Fields { place: place.to_string(), outer: String::new(), map })
     }
 
-    /// Where it came from.
-    pub(super) fn place(&self) -> &str {
-        &self.place
-    }
-
     /// Bad input at a key.
     pub(super) fn error(&self, key: &str, message: impl Display, help: impl Display) -> Error {
         Error::input(format_args!("{}: {}{key}", self.place, self.outer), message, help)
@@ -44,6 +39,31 @@ impl Fields {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
+    }
+
+    /// Whether a key is there, if only as `null`.
+    pub(super) fn given(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// Whether there are no keys.
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// The same with another size under a key.
+    pub(super) fn with(&self, key: &str, size: usize) -> Fields {
+        let mut map = self.map.clone();
+        map.insert(key.into(), size.into());
+        Fields { place: self.place.clone(), outer: self.outer.clone(), map }
+    }
+
+    /// The same with a size under a key that is absent.
+    pub(super) fn with_usual(&self, key: &str, size: usize) -> Fields {
+        let size = self.map.get(key).cloned().unwrap_or_else(|| size.into());
+        let mut map = self.map.clone();
+        map.insert(key.into(), size);
+        Fields { place: self.place.clone(), outer: self.outer.clone(), map }
     }
 
     /// The value of a key by `as_type`; `wanted` names that type in errors.
@@ -80,6 +100,53 @@ impl Fields {
         Ok(self.typed(key, "a number", Value::as_f64)?.unwrap_or(default))
     }
 
+    /// A number, or `None` if it is absent.
+    pub(super) fn optional_number(&self, key: &str) -> Result<Option<f64>> {
+        self.typed(key, "a number", Value::as_f64)
+    }
+
+    /// A required number.
+    pub(super) fn needed(&self, key: &str) -> Result<f64> {
+        self.optional_number(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A whole number, `usual` if it is absent, or `None` if it is `null`.
+    pub(super) fn size_or(&self, key: &str, usual: usize) -> Result<Option<usize>> {
+        match self.given(key) {
+            true => self.optional_size(key),
+            false => Ok(Some(usual)),
+        }
+    }
+
+    /// A list of numbers, or `None` if it is absent.
+    pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
+        self.typed(key, "a list of numbers", |v| v.as_array()?.iter().map(Value::as_f64).collect())
+    }
+
+    /// A list of strings, or `None` if it is absent.
+    pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<String>>> {
+        self.typed(key, "a list of texts", texts)
+    }
+
+    /// A list of `[strings, how often]`, written out to at most `most` strings and one repetition
+    /// more, or `None` if it is absent.
+    pub(super) fn repeated_texts(&self, key: &str, most: usize) -> Result<Option<Vec<String>>> {
+        self.typed(key, "a list of [texts, how often]", |v| {
+            let mut list = vec![];
+            for part in v.as_array()? {
+                let part = part.as_array()?;
+                let (names, times) = (texts(part.first()?)?, part.get(1)?.as_u64()?);
+                for _ in 0..times {
+                    if list.len() > most || names.is_empty() {
+                        break;
+                    }
+                    list.extend_from_slice(&names);
+                }
+            }
+            Some(list)
+        })
+    }
+
     /// A boolean, or `default` if it is absent.
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
         Ok(self.typed(key, "true or false", Value::as_bool)?.unwrap_or(default))
@@ -95,12 +162,6 @@ impl Fields {
         let Some(map) = self.typed(key, "an object", Value::as_object)? else { return Ok(None) };
         let outer = format!("{}{key}.", self.outer);
         Ok(Some(Fields { place: self.place.clone(), outer, map: map.clone() }))
-    }
-
-    /// Whether a list of strings contains `text`.
-    pub(super) fn lists(&self, key: &str, text: &str) -> bool {
-        let list = self.get(key).and_then(Value::as_array);
-        list.is_some_and(|list| list.iter().any(|v| v.as_str() == Some(text)))
     }
 
     /// Whether a key is set: present and not `null`, false, 0, "" or empty.
@@ -156,4 +217,9 @@ impl Fields {
             Err(failed) => Err(failed),
         }
     }
+}
+
+/// The strings of a list of nothing else.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|v| v.as_str().map(str::to_string)).collect()
 }

@@ -181,6 +181,8 @@ pub(super) struct StridedCopy {
     start: (usize, usize),
     axes: [Axis; 3],
     optional: bool,
+    /// What is added to each element of the file.
+    plus: f64,
 }
 
 impl StridedCopy {
@@ -194,6 +196,7 @@ impl StridedCopy {
             start: (0, 0),
             axes,
             optional: false,
+            plus: 0.0,
         }
     }
 
@@ -217,6 +220,7 @@ impl StridedCopy {
             start: (0, at),
             axes,
             optional: false,
+            plus: 0.0,
         }
     }
 
@@ -235,6 +239,11 @@ impl StridedCopy {
         StridedCopy { start, axes, ..StridedCopy::whole(tensor, shape) }
     }
 
+    /// Plus a constant.
+    pub(super) fn plus(self, plus: f64) -> StridedCopy {
+        StridedCopy { plus, ..self }
+    }
+
     /// Zeros if the file does not have it.
     pub(super) fn optional(self) -> StridedCopy {
         StridedCopy { optional: true, ..self }
@@ -244,12 +253,17 @@ impl StridedCopy {
     /// inverse of reading.
     pub(super) fn tensor<T: Element>(&self, ours: &[T]) -> Tensor {
         let mut numbers = vec![T::ZERO; self.shape.iter().product()];
+        assert!(self.plus == 0.0, "gains are written as they are");
         self.each(|theirs, at| numbers[theirs] = ours[at]);
         Tensor::new(&*self.tensor, &self.shape, &numbers)
     }
 
-    fn copy<T: Copy>(&self, from: &[T], to: &mut [T]) {
-        self.each(|theirs, ours| to[ours] = from[theirs]);
+    fn copy<T: Element>(&self, from: &[T], to: &mut [T]) {
+        if self.plus == 0.0 {
+            return self.each(|theirs, ours| to[ours] = from[theirs]);
+        }
+        let plus = T::from_f64(self.plus);
+        self.each(|theirs, ours| to[ours] = from[theirs] + plus);
     }
 
     /// Calls `visit` with the index of every element in the file's tensor and in ours.

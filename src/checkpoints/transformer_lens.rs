@@ -111,6 +111,7 @@ pub(super) fn config(fields: &Fields, source: &Source) -> Result<(Config, Transf
         mlp_bias: d_mlp > 0 && any(&[".mlp.b_in", ".mlp.b_out"]),
         tied: !source.contains("unembed.W_U") && fields.flag("tie_word_embeddings", false)?,
         unembed_bias: source.contains("unembed.b_U"),
+        ..Config::gpt2_small()
     };
     let config = fields.checked(config, &KEYS)?;
     let shared = if any(&[".attn._W_K"]) { "_" } else { "" };
@@ -187,10 +188,11 @@ fn positions(fields: &Fields, source: &Source, d_head: usize) -> Result<Position
     match fields.text("positional_embedding_type")? {
         Some("standard") => Ok(Positions::Learned),
         Some("rotary") => Ok(Positions::Rotary(Rotary {
-            dims: fields.optional_size("rotary_dim")?.unwrap_or(d_head),
-            base: fields.number("rotary_base", 10_000.0)?,
             adjacent: fields.flag("rotary_adjacent_pairs", false)?,
-            single: false,
+            ..Rotary::new(
+                fields.optional_size("rotary_dim")?.unwrap_or(d_head),
+                fields.number("rotary_base", 10_000.0)?,
+            )
         })),
         Some("none") => Ok(Positions::None),
         None if source.contains("pos_embed.W_pos") => Ok(Positions::Learned),

@@ -18,7 +18,7 @@ use crate::files::atomic;
 use crate::files::safetensors;
 use crate::files::safetensors::Tensor;
 use crate::nn::Activation;
-use crate::nn::transformer::{Config, Model, Parameter, Positions};
+use crate::nn::transformer::{Config, Model, Parameter, Positions, Scaling};
 use crate::ops::{Eps, Norm};
 use crate::simd::Element;
 use serde_json::{Map, Value, json};
@@ -88,6 +88,22 @@ fn put_json(path: &Path, value: &Value) -> Result<()> {
 /// TransformerLens' fields for a configuration.
 fn fields(config: &Config) -> Result<Value> {
     config.check()?;
+    let plain = Config::gpt2_small();
+    for (field, same) in [
+        ("score_cap", config.score_cap.is_none()),
+        ("logit_cap", config.logit_cap.is_none()),
+        ("kinds", config.kinds.is_empty()),
+        ("embed_scale", config.embed_scale == plain.embed_scale),
+        ("embed_norm", !config.embed_norm),
+        ("norm_place", config.norm_place == plain.norm_place),
+        ("one_norm", !config.one_norm),
+        ("qkv_clip", config.qkv_clip.is_none()),
+        ("head_norms", config.head_norms.is_none()),
+    ] {
+        if !same {
+            return Err(refused(field, "no model of this folder's kind has it"));
+        }
+    }
     let mut fields = Map::new();
     let mut set = |key: &str, value: Value| drop(fields.insert(key.into(), value));
     set("model_type", KIND.into());
@@ -117,11 +133,15 @@ fn fields(config: &Config) -> Result<Value> {
         set("normalization_type", name.into());
         set("eps", eps.into());
     }
-    let positions = match config.positions {
+    let positions = match &config.positions {
         Positions::Learned => "standard",
         Positions::None => "none",
+        Positions::Slopes(_) => return Err(refused("positions", "it has no slopes")),
         Positions::Rotary(rotary) if rotary.single => {
             return Err(refused("rotary", "it has no rotations in single precision"));
+        }
+        Positions::Rotary(rotary) if rotary.scaling != Scaling::None || rotary.amplitude != 1.0 => {
+            return Err(refused("rotary", "its rotations are not scaled"));
         }
         Positions::Rotary(rotary) => {
             set("rotary_dim", rotary.dims.into());
@@ -207,8 +227,7 @@ mod tests {
             let [gated, causal, affine, parallel, qkv, out, mlp, tied, unembed] = flags[..] else {
                 unreachable!("nine flags")
             };
-            let rotary =
-                Rotary { dims: 2, base: 10_000.0 * (1.0 + eps), adjacent: gated, single: false };
+            let rotary = Rotary { adjacent: gated, ..Rotary::new(2, 10_000.0 * (1.0 + eps)) };
             let norm = [Norm::None, Norm::Layer(eps), Config::rms(eps)][norm];
             Config {
                 vocab,
@@ -225,7 +244,8 @@ mod tests {
                 causal,
                 attn_scale,
                 positions: [Positions::Learned, Positions::Rotary(rotary), Positions::None]
-                    [positions],
+                    [positions]
+                    .clone(),
                 norm,
                 norm_affine: affine && norm != Norm::None,
                 parallel,
@@ -234,6 +254,7 @@ mod tests {
                 mlp_bias: mlp && layers > 0 && d_mlp > 0,
                 tied,
                 unembed_bias: unembed,
+                ..Config::gpt2_small()
             }
         })
     }
@@ -293,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_the_dialect_cannot_say_is_refused() {
-        let rotary = Rotary { dims: 2, base: 10.0, adjacent: false, single: true };
+        let rotary = Rotary { single: true, ..Rotary::new(2, 10.0) };
         for (field, config) in [
             ("attn_scale", Config { attn_scale: -1.0, ..tiny() }),
             ("rotary", Config { positions: Positions::Rotary(rotary), ..tiny() }),

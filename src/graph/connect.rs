@@ -23,9 +23,15 @@ pub struct Flow<'g> {
 }
 
 /// Whether `writer` computes its output from what `reader` reads; `shared` is the number of query
-/// heads of a key-value head.
-fn feeds(reader: Node, writer: Node, shared: usize) -> bool {
+/// heads of a key-value head, and `interact` says whether heads and neurons of a layer do.
+fn feeds(reader: Node, writer: Node, shared: usize, interact: (bool, bool)) -> bool {
     match (reader, writer) {
+        (Node::Head { layer, .. } | Node::KeyValue { layer, .. }, Node::Head { layer: l, .. })
+            if interact.0 =>
+        {
+            layer == l
+        }
+        (Node::Neuron { layer, .. }, Node::Neuron { layer: l, .. }) if interact.1 => layer == l,
         (Node::KeyValue { layer, head }, Node::Head { layer: l, head: h }) => {
             layer == l && head == h / shared
         }
@@ -50,7 +56,7 @@ impl<'g> Flow<'g> {
             let shared = graph.heads.checked_div(answer).unwrap_or(1);
             let mut of_group = vec![];
             for (r, reader) in group.readers.iter().enumerate() {
-                let fed = |u: &usize| feeds(reader.node, graph.writers[*u], shared);
+                let fed = |u: &usize| feeds(reader.node, graph.writers[*u], shared, graph.interact);
                 let list: Vec<usize> = (0..graph.writers.len()).filter(fed).collect();
                 list.iter().for_each(|&u| readers[u].push((g, r)));
                 of_group.push(list);

@@ -18,6 +18,7 @@ mod matching;
 mod mix;
 pub mod pooled;
 mod record;
+mod shares;
 pub mod specialise;
 mod topology;
 

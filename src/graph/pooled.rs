@@ -47,10 +47,10 @@ impl Pooled {
 
         let tokens = tape.ids([batch, seq_len], vocab);
         let z = ops::gather(tape, token_emb, tokens);
-        recorder.write(tape, Written { by: Writer::Embed, z, w: None, bias: None });
+        recorder.write(tape, Written { by: Writer::Embed, z, w: None, bias: None, norm: None });
         let zeros = tape.leaf("zeros", [batch, 1, 1]);
         let z = ops::add(tape, zeros, pos_emb);
-        recorder.write(tape, Written { by: Writer::Pos, z, w: None, bias: None });
+        recorder.write(tape, Written { by: Writer::Pos, z, w: None, bias: None, norm: None });
 
         let (gain, norm_bias) = (None, None);
         let norm = Norm::Rms(EPS);
@@ -66,13 +66,14 @@ impl Pooled {
         let z = ops::matmul(tape, attention, values, MatMul::default());
 
         recorder.restart();
-        recorder.write(tape, Written { by: Writer::Attention(0), z, w: None, bias: None });
+        recorder
+            .write(tape, Written { by: Writer::Attention(0), z, w: None, bias: None, norm: None });
         let bias = biases.map(|b| b[0]);
         let by = Reader::Mlp(0);
         let h = recorder.read(tape, Read { by, norm, gain, norm_bias, w: Some(fc1), bias });
         let z = config.activation.record(tape, h);
         let bias = biases.map(|b| b[1]);
-        recorder.write(tape, Written { by: Writer::Mlp(0), z, w: Some(fc2), bias });
+        recorder.write(tape, Written { by: Writer::Mlp(0), z, w: Some(fc2), bias, norm: None });
         let by = Reader::Logits;
         let norm = Norm::None;
         let last = recorder.read(tape, Read { by, norm, gain, norm_bias, w: None, bias: None });

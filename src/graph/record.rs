@@ -1,6 +1,7 @@
 //! Recording a model with access to the edges of its graph.
 
 use super::mix::{Delta, Origin, mix};
+use super::shares::Shares;
 use super::topology::Graph;
 use crate::nn::stream::{Read, Stream, Sum, Writer, Written};
 use crate::ops::{self, MatMul};
@@ -145,10 +146,23 @@ impl Beyond {
 
 impl<T: Element> Stream<T> for Recorder<'_> {
     fn write(&mut self, tape: &mut Tape<T>, written: Written) {
-        let Written { by, z, w, bias } = written;
+        let Written { by, z, w, bias, norm } = written;
+        let part = self.graph.sources.get(self.outputs.len()).filter(|s| s.part == by);
+        if let (Some(after), Some(source)) = (norm, part)
+            && self.graph.divided(by)
+        {
+            let writers = source.writers.len();
+            let shares = Shares::record(tape, &written, after, writers);
+            let added = shares.sum(tape);
+            self.sum.put(tape, added);
+            self.outputs.push(Output::Parts { z: shares.z, w: shares.w });
+            if self.masks.is_some() {
+                self.delta(tape, Output::Parts { z: shares.z, w: shares.w }, writers);
+            }
+            return;
+        }
         let added = self.sum.add(tape, written);
-        let Some(source) = self.graph.sources.get(self.outputs.len()).filter(|s| s.part == by)
-        else {
+        let Some(source) = part else {
             match by {
                 // The first part of a joint input waits for the second.
                 Writer::Embed => {}

@@ -21,6 +21,7 @@
 use super::connect::Flow;
 use super::mix::{Delta, Origin, mix};
 use super::record::{Beyond, Output};
+use super::shares::{self, Shares};
 use super::topology::{Graph, Group};
 use crate::formats::edge_name::Node;
 use crate::gemm::{Mat, MatMut, Write, gemm};
@@ -109,6 +110,18 @@ impl<'g> Specialised<'g> {
         for e in (0..live.len()).filter(|&e| live[e]) {
             writers[graph.place(e).3] = true;
         }
+        for source in &graph.sources {
+            let together = match source.part {
+                Writer::Attention(_) => graph.interact.0,
+                Writer::Mlp(_) => graph.interact.1,
+                Writer::Embed | Writer::Pos => false,
+            };
+            // Writers that share a divisor are all computed, or none.
+            let writers = &mut writers[source.writers.clone()];
+            if together && writers.contains(&true) {
+                writers.fill(true);
+            }
+        }
         let plain = graph.groups.iter().map(|g| {
             let all = live[g.edges()].iter().all(|&live| live);
             all && writers[g.upstream.clone()].iter().all(|&live| live)
@@ -170,6 +183,11 @@ impl<'g> Specialised<'g> {
         let &Config { heads, kv_heads, d_head, d_mlp, gated, .. } = self.config;
         let mut readers = vec![];
         match group.part {
+            Reader::Attention(_) if self.graph.interact.0 => {
+                // All heads are computed.
+                let readers = group.columns.iter().cloned().enumerate().collect();
+                (std::iter::once(0..self.config.d_qkv()).collect(), readers)
+            }
             Reader::Attention(layer) => {
                 // Each computed head gets keys and values of its own, even if it shared them.
                 let live = self.parts(Writer::Attention(layer));
@@ -320,23 +338,20 @@ impl<'a, T: Element> Streams<'a, T> {
             && source.writers.end <= group.upstream.end
         {
             let parts = match source.part {
-                Writer::Attention(layer) => Some((layer, "attn.W_O", "attn.b_O")),
-                Writer::Mlp(layer) if graph.granularity.neurons => {
-                    Some((layer, "mlp.W_out", "mlp.b_out"))
-                }
+                Writer::Attention(layer) => Some((layer, true)),
+                Writer::Mlp(layer) if graph.granularity.neurons => Some((layer, false)),
                 _ => None,
             };
             let z = &self.baselines[self.added];
             match parts {
                 None => self.sum.iter_mut().zip(z).for_each(|(s, &z)| *s += z),
-                Some((layer, w, bias)) => {
-                    let find = |name: &str| self.parameter(&format!("blocks.{layer}.{name}"));
-                    let (w, bias) = (find(w).expect("heads and neurons write"), find(bias));
+                Some((layer, attention)) => {
+                    let (w, bias) = shares::rows(self.model, layer, attention);
                     let (n, d) = (z.len() / self.rows, graph.d_model);
                     let c = MatMut::new(&mut self.sum, self.rows, d);
-                    gemm(T::ONE, Mat::new(z, self.rows, n), Mat::new(w, n, d), Write::Add, c);
+                    gemm(T::ONE, Mat::new(z, self.rows, n), Mat::new(&w, n, d), Write::Add, c);
                     for sum in self.sum.chunks_exact_mut(d) {
-                        let bias = bias.into_iter().flatten();
+                        let bias = bias.iter().flatten();
                         sum.iter_mut().zip(bias).for_each(|(s, &b)| *s += b);
                     }
                 }
@@ -349,7 +364,7 @@ impl<'a, T: Element> Streams<'a, T> {
 
 impl<T: Element> Stream<T> for Specialised<'_> {
     fn write(&mut self, tape: &mut Tape<T>, written: Written) {
-        let Written { by, z, w, .. } = written;
+        let Written { by, z, w, norm, .. } = written;
         let graph = self.graph;
         let Some(source) = graph.sources.iter().position(|s| s.part == by) else {
             // The first part of a joint input, or positions that belong to no node.
@@ -366,9 +381,12 @@ impl<T: Element> Stream<T> for Specialised<'_> {
             return;
         }
         let computed = self.computed(source);
-        let apart = matches!(by, Writer::Attention(_)) || graph.granularity.neurons;
-        let (output, columns) = match w.filter(|_| apart) {
-            Some(w) => {
+        let (output, columns) = match (w.filter(|_| graph.divided(by)), norm) {
+            (Some(_), Some(after)) => {
+                let Shares { z, w, .. } = Shares::record(tape, &written, after, computed.len());
+                (Output::Parts { z, w }, vec![])
+            }
+            (Some(w), None) => {
                 let wide = tape.shape(w).dims()[0] / writers.len();
                 let rows: Vec<_> = computed.iter().map(|&i| i * wide..(i + 1) * wide).collect();
                 let part = computed.len() < writers.len();
@@ -376,8 +394,10 @@ impl<T: Element> Stream<T> for Specialised<'_> {
                 (Output::Parts { z, w }, rows)
             }
             // The whole start of the stream.
-            None if by == Writer::Pos && source == 0 => (Output::Whole(self.sum.so_far()), vec![]),
-            None => {
+            (None, _) if by == Writer::Pos && source == 0 => {
+                (Output::Whole(self.sum.so_far()), vec![])
+            }
+            (None, _) => {
                 let added = added.unwrap_or_else(|| Sum::default().add(tape, written));
                 (Output::Whole(added), vec![])
             }
@@ -430,13 +450,17 @@ impl<T: Element> Stream<T> for Specialised<'_> {
     fn share(&self, layer: usize, whole: Share) -> Share {
         let heads = self.parts(Writer::Attention(layer)).len();
         let attention = self.graph.group(Reader::Attention(layer));
-        let kv_heads =
-            if self.plain[attention] && heads == whole.heads { whole.kv_heads } else { heads };
+        let apart = !(self.plain[attention] || self.graph.interact.0);
+        let kv_heads = if apart || heads != whole.heads { heads } else { whole.kv_heads };
         let neurons = match self.parts(Writer::Mlp(layer)).len() {
             0 => 0,
             n if self.graph.granularity.neurons => n,
             _ => whole.neurons,
         };
         Share { heads, kv_heads, neurons }
+    }
+
+    fn heads(&self, layer: usize, _: usize) -> Vec<usize> {
+        self.parts(Writer::Attention(layer))
     }
 }

@@ -100,6 +100,9 @@ pub struct Graph {
     pub parallel: bool,
     /// Whether a position attends only to itself and the positions before it.
     pub causal: bool,
+    /// Whether what a writer of a part adds depends on what all readers of the part read: of the
+    /// heads, and of the neurons, of a layer.
+    pub interact: (bool, bool),
     /// How finely it divides the model.
     pub granularity: Granularity,
     /// All writers in order (U).
@@ -189,6 +192,7 @@ impl Graph {
             d_model,
             parallel: false,
             causal: false,
+            interact: (false, false),
             granularity,
             writers: vec![],
             sources: vec![],
@@ -208,6 +212,7 @@ impl Graph {
         graph.kv_heads = kv_heads;
         graph.parallel = config.parallel;
         graph.causal = config.causal;
+        graph.interact = (config.heads_interact(), config.norm_after());
         let mut b = Builder { graph };
         let learned = config.positions == Positions::Learned;
         match granularity.start {
@@ -344,6 +349,15 @@ impl Graph {
     /// All nodes in the order of EAP-IG's files: the writers, then the logits.
     pub fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
         self.writers.iter().copied().chain([Node::Logits])
+    }
+
+    /// Whether a part of the model has several writers: heads, or neurons.
+    pub fn divided(&self, part: Writer) -> bool {
+        match part {
+            Writer::Attention(_) => true,
+            Writer::Mlp(_) => self.granularity.neurons,
+            Writer::Embed | Writer::Pos => false,
+        }
     }
 
     /// How many of the [`sources`](Self::sources) come before the first reader.

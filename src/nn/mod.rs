@@ -7,7 +7,9 @@ pub mod pooled;
 mod schedule;
 pub mod stream;
 pub mod transformer;
+mod unembedding;
 
 pub use activation::Activation;
 pub use optimizer::{Optimizer, OptimizerKind, Rule, clip_factor, squared_norm};
 pub use schedule::{Schedule, Shape as ScheduleShape};
+pub use unembedding::Unembedding;

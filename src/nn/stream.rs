@@ -32,7 +32,8 @@ pub enum Reader {
     Logits,
 }
 
-/// What a part writes: `z w + bias`, or `z` itself without `w`.
+/// What a part writes: `z w + bias`, or `z` itself without `w`; with a norm after it, the norm of
+/// that.
 #[derive(Clone, Copy, Debug)]
 pub struct Written {
     /// Who writes.
@@ -43,6 +44,37 @@ pub struct Written {
     pub w: Option<Var>,
     /// `[D]`.
     pub bias: Option<Var>,
+    /// The norm of what the part adds, if one stands after it.
+    pub norm: Option<AfterNorm>,
+}
+
+impl Written {
+    /// Records what it adds to the stream, `[B, T, D]`.
+    pub fn record<T: Element>(&self, tape: &mut Tape<T>) -> Var {
+        let added = self.before_norm(tape);
+        match self.norm {
+            Some(AfterNorm { norm, gain }) => norm.record(tape, added, Some(gain), None),
+            None => added,
+        }
+    }
+
+    /// The same without the norm after it.
+    pub fn before_norm<T: Element>(&self, tape: &mut Tape<T>) -> Var {
+        match (self.w, self.bias) {
+            (Some(w), bias) => ops::project(tape, self.z, w, bias),
+            (None, Some(bias)) => ops::add(tape, self.z, bias),
+            (None, None) => self.z,
+        }
+    }
+}
+
+/// A norm after a part.
+#[derive(Clone, Copy, Debug)]
+pub struct AfterNorm {
+    /// The norm.
+    pub norm: Norm,
+    /// `[D]`, its gain.
+    pub gain: Var,
 }
 
 /// What a part reads: `norm(x) w + bias`, or `norm(x)` without `w`.
@@ -91,6 +123,12 @@ pub trait Stream<T: Element> {
     fn share(&self, _layer: usize, whole: Share) -> Share {
         whole
     }
+
+    /// Which of the `heads` query heads of a layer are computed, in order: those of the
+    /// [share](Self::share).
+    fn heads(&self, _layer: usize, heads: usize) -> Vec<usize> {
+        (0..heads).collect()
+    }
 }
 
 /// The plain stream: one running sum for all readers.
@@ -113,17 +151,17 @@ impl Sum {
 
     /// Adds what a part writes, and returns that: `[B, T, D]`.
     pub fn add<T: Element>(&mut self, tape: &mut Tape<T>, written: Written) -> Var {
-        let Written { z, w, bias, .. } = written;
-        let added = match (w, bias) {
-            (Some(w), bias) => ops::project(tape, z, w, bias),
-            (None, Some(bias)) => ops::add(tape, z, bias),
-            (None, None) => z,
-        };
-        self.0 = Some(match self.0 {
-            Some(sum) => ops::add(tape, sum, added),
-            None => added,
-        });
+        let added = written.record(tape);
+        self.put(tape, added);
         added
+    }
+
+    /// Adds `x [B, T, D]`.
+    pub fn put<T: Element>(&mut self, tape: &mut Tape<T>, x: Var) {
+        self.0 = Some(match self.0 {
+            Some(sum) => ops::add(tape, sum, x),
+            None => x,
+        });
     }
 
     /// Reads the sum: its norm `[B, T, D]`, and the result of the read `[B, T, N]`.

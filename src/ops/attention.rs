@@ -2,7 +2,8 @@
 //!
 //! It reads queries, keys and values where the projection wrote them: products read windows of
 //! `[B, T, (H + 2 KV) K]` in place, [`BLOCK`] queries at a time. A causal block computes only the
-//! keys that some of its queries see. Only the pattern is saved. The alternative, heads permuted to
+//! keys that some of its queries see, a block with a window only those inside it. Only the pattern
+//! is saved; where scores are capped, the backward pass computes them again. The alternative, heads permuted to
 //! an axis of their own, needs three copies and their gradients.
 //!
 //! Threads take key-value heads, each with columns of its own in all gradients, so a single
@@ -15,9 +16,10 @@ use crate::simd::rows::{self, All, By, First, Rows, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::rules::Pattern;
 use crate::tape::{Backward, Forward, Op, Program, Tape, Var};
+use std::sync::Arc;
 
-/// The heads of an [`attention`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The heads of an [`attention`], and what their scores are.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attention {
     /// Query heads (H).
     pub heads: usize,
@@ -29,6 +31,12 @@ pub struct Attention {
     pub causal: bool,
     /// A factor on the scores.
     pub scale: f64,
+    /// If causal, how many positions a query sees, its own included; `None` for all before it.
+    pub window: Option<usize>,
+    /// The bound `c` of the scores, which become `c tanh(score / c)`.
+    pub cap: Option<f64>,
+    /// `[H, T]`, what is added to the scores of each key, after the cap.
+    pub key_bias: Option<Arc<[f64]>>,
 }
 
 impl Attention {
@@ -38,13 +46,15 @@ impl Attention {
     }
 }
 
-/// `z = softmax(scale * Q K') V` for each head: `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
+/// `z = softmax(scale * Q K') V` for each head, with a window, capped scores and biases of keys if
+/// the options have them: `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
 ///
 /// A row of `qkv` holds the queries of all heads, then their keys, then their values; a row of the
 /// output holds the mixed values of all heads, side by side.
 ///
 /// # Panics
-/// If the shapes do not match, or `kv_heads` does not divide `heads`.
+/// If the shapes do not match, `kv_heads` does not divide `heads`, or a window is empty or not
+/// causal.
 #[track_caller]
 pub fn attention<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -> Var {
     let shape = tape.shape(qkv).clone();
@@ -54,6 +64,9 @@ pub fn attention<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -
     };
     let fits = width == options.width() && kv_heads > 0 && heads.is_multiple_of(kv_heads);
     assert!(fits, "attention of {shape} with {options:?}");
+    let seen = options.window.is_none_or(|window| options.causal && window > 0);
+    let biased = options.key_bias.as_ref().is_none_or(|bias| bias.len() == heads * seq);
+    assert!(seen && biased, "attention of {seq} positions with {options:?}");
     tape.push(Fused { options, batch, seq }, &[qkv], &[], [batch, seq, heads * d_head])
 }
 
@@ -89,7 +102,9 @@ struct QueryBlock {
     from: usize,
     /// The number of queries.
     rows: usize,
-    /// The number of keys that some of them see.
+    /// The first key that some of them see.
+    first: usize,
+    /// The number of keys from there to the last that some of them see.
     keys: usize,
 }
 
@@ -112,10 +127,13 @@ impl Fused {
     /// The blocks of queries that attend to one key-value head, in order.
     fn parts(&self) -> impl Iterator<Item = QueryBlock> + use<> {
         let (seq, causal) = (self.seq, self.options.causal);
+        let before = self.options.window.map_or(seq, |window| window - 1);
         (0..self.group()).flat_map(move |head| {
             (0..seq).step_by(BLOCK).map(move |from| {
                 let rows = BLOCK.min(seq - from);
-                QueryBlock { head, from, rows, keys: if causal { from + rows } else { seq } }
+                let first = from.saturating_sub(before);
+                let end = if causal { from + rows } else { seq };
+                QueryBlock { head, from, rows, first, keys: end - first }
             })
         })
     }
@@ -144,6 +162,22 @@ impl Fused {
         });
     }
 
+    /// Caps the scores `[rows, keys]` of a query head and adds the biases of its keys, which begin
+    /// at key `first`.
+    fn adjust<T: Element>(&self, scores: &mut [T], keys: usize, head: usize, first: usize) {
+        if let Some(cap) = self.options.cap {
+            T::vectorize(Cap { cap: T::from_f64(cap), scores });
+        }
+        if let Some(bias) = &self.options.key_bias {
+            let bias: &[f64] = &bias[head * self.seq + first..][..keys];
+            for scores in scores.chunks_exact_mut(keys) {
+                for (score, &bias) in scores.iter_mut().zip(bias) {
+                    *score += T::from_f64(bias);
+                }
+            }
+        }
+    }
+
     /// The elements of a sequence in `qkv`, in the output and in the pattern; 1 where there are
     /// none.
     fn lengths(&self) -> [usize; 3] {
@@ -164,7 +198,7 @@ impl<T: Element> Op<T> for Fused {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        let Attention { heads, kv_heads, d_head, causal, scale } = self.options;
+        let Attention { heads, kv_heads, d_head, causal, scale, window, .. } = self.options;
         let (seq, group, scale) = (self.seq, self.group(), T::from_f64(scale));
         let [wide, narrow, square] = self.lengths();
         let sequences = (By(run.input(0), wide), By(run.out, narrow), By(run.saved, square));
@@ -174,20 +208,29 @@ impl<T: Element> Op<T> for Fused {
         };
         self.heads(sequences, share, |answers, (All(qkv), Columns(mut z, _), By(pattern, _))| {
             let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
-            for QueryBlock { head, from, rows, keys } in self.parts() {
+            for QueryBlock { head, from, rows, first, keys } in self.parts() {
                 let q = self.window(qkv, from, rows, answers * group + head);
-                let k = self.window(qkv, 0, keys, heads + answers);
-                let v = self.window(qkv, 0, keys, heads + kv_heads + answers);
+                let k = self.window(qkv, first, keys, heads + answers);
+                let v = self.window(qkv, first, keys, heads + kv_heads + answers);
                 let scores = &mut scratch[..rows * keys];
                 gemm(scale, q, k.t(), Write::Store, MatMut::new(scores, rows, keys));
+                self.adjust(scores, keys, answers * group + head, first);
                 let pattern = &mut pattern[(head * seq + from) * seq..][..rows * seq];
-                let first = causal.then_some(from);
                 let parts = (First(0), By(&*scores, keys), By(&mut *pattern, seq));
                 rows::run(rows, exps(keys), parts, |(First(row), By(s, _), By(p, _))| {
-                    let first = first.map(|first| first + row);
-                    T::vectorize(Softmax { scores: s, keys, first, pattern: p, seq });
+                    let query = causal.then_some(from + row);
+                    let window = window.unwrap_or(seq);
+                    T::vectorize(Softmax {
+                        scores: s,
+                        first,
+                        keys,
+                        query,
+                        window,
+                        pattern: p,
+                        seq,
+                    });
                 });
-                let seen = Mat::strided(pattern, rows, keys, seq, 1);
+                let seen = Mat::strided(&pattern[first..], rows, keys, seq, 1);
                 gemm(
                     T::ONE,
                     seen,
@@ -221,30 +264,39 @@ impl<T: Element> Op<T> for Fused {
         self.heads(sequences, share, |answers, (dx, (All(qkv), All(dz), By(pattern, _)))| {
             let (Columns(mut dq, _), Columns(mut dk, _), Columns(mut dv, _)) = dx;
             let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
-            for QueryBlock { head, from, rows, keys } in self.parts() {
+            for QueryBlock { head, from, rows, first, keys } in self.parts() {
                 let asks = answers * group + head;
                 let dz = &dz[(from * heads + asks) * d_head..];
                 let dz = Mat::strided(dz, rows, d_head, heads * d_head, 1);
                 let pattern = &pattern[(head * seq + from) * seq..][..rows * seq];
-                let seen = Mat::strided(pattern, rows, keys, seq, 1);
+                let seen = Mat::strided(&pattern[first..], rows, keys, seq, 1);
                 let all = (0, d_head);
-                gemm(of_values, seen.t(), dz, Write::Add, dv.window((0, keys), all));
+                gemm(of_values, seen.t(), dz, Write::Add, dv.window((first, keys), all));
                 if to_scores == Pattern::Constant {
                     continue;
                 }
                 let scores = &mut scratch[..rows * keys];
-                let v = self.window(qkv, 0, keys, heads + kv_heads + answers);
+                let v = self.window(qkv, first, keys, heads + kv_heads + answers);
                 gemm(T::ONE, dz, v.t(), Write::Store, MatMut::new(scores, rows, keys));
                 let parts = (By(pattern, seq), By(&mut *scores, keys));
                 rows::run(rows, 2 * keys, parts, |(By(p, _), By(s, _))| {
-                    T::vectorize(PatternBackward { pattern: p, seq, keys, scores: s, to_scores });
+                    let pattern =
+                        PatternBackward { pattern: p, seq, first, keys, scores: s, to_scores };
+                    T::vectorize(pattern);
                 });
+                let k = self.window(qkv, first, keys, heads + answers);
+                let q = self.window(qkv, from, rows, asks);
+                if let Some(cap) = self.options.cap {
+                    let mut raw = Scratch::new(rows * keys);
+                    let raw = &mut raw[..rows * keys];
+                    let scale = T::from_f64(self.options.scale);
+                    gemm(scale, q, k.t(), Write::Store, MatMut::new(raw, rows, keys));
+                    T::vectorize(CapBackward { cap: T::from_f64(cap), raw, to: scores });
+                }
                 let scores = Mat::new(scores, rows, keys);
-                let k = self.window(qkv, 0, keys, heads + answers);
                 let dq = dq.window((from, rows), (head * d_head, d_head));
                 gemm(scale, scores, k, Write::Add, dq);
-                let q = self.window(qkv, from, rows, asks);
-                gemm(scale, scores.t(), q, Write::Add, dk.window((0, keys), all));
+                gemm(scale, scores.t(), q, Write::Add, dk.window((first, keys), all));
             }
         });
     }
@@ -254,9 +306,13 @@ impl<T: Element> Op<T> for Fused {
 struct Softmax<'a, T> {
     /// `[rows, keys]`.
     scores: &'a [T],
+    /// The position of the first key.
+    first: usize,
     keys: usize,
-    /// The position of the first row, if causal: row `i` sees `first + i + 1` keys.
-    first: Option<usize>,
+    /// The position of the query of the first row, if causal.
+    query: Option<usize>,
+    /// How many positions a causal query sees at most.
+    window: usize,
     /// `[rows, seq]`.
     pattern: &'a mut [T],
     seq: usize,
@@ -267,14 +323,62 @@ impl<T: Element> Kernel<T> for Softmax<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { scores, keys, first, pattern, seq } = self;
+        let Self { scores, first, keys, query, window, pattern, seq } = self;
         let rows = scores.chunks_exact(keys).zip(pattern.chunks_exact_mut(seq));
         for (i, (scores, pattern)) in rows.enumerate() {
-            let seen = first.map_or(keys, |first| first + i + 1);
-            let (pattern, hidden) = pattern.split_at_mut(seen);
-            softmax_row::<L>(&scores[..seen], pattern);
+            let end = query.map_or(first + keys, |query| query + i + 1);
+            let start = query.map_or(first, |_| end.saturating_sub(window).max(first));
+            let (seen, hidden) = pattern.split_at_mut(end);
+            let (far, seen) = seen.split_at_mut(start);
+            softmax_row::<L>(&scores[start - first..end - first], seen);
+            far.fill(T::ZERO);
             hidden.fill(T::ZERO);
         }
+    }
+}
+
+/// `score = cap tanh(score / cap)`.
+struct Cap<'a, T> {
+    cap: T,
+    scores: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Cap<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let (cap, factor) = (L::splat(self.cap), L::splat(T::ONE / self.cap));
+        slice::map_in_place::<L>(
+            self.scores,
+            #[inline(always)]
+            |x| (x * factor).tanh() * cap,
+        );
+    }
+}
+
+/// `to *= 1 - tanh(raw / cap)^2`, the slope of the cap at the raw scores.
+struct CapBackward<'a, T> {
+    cap: T,
+    raw: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for CapBackward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let (one, factor) = (L::splat(T::ONE), L::splat(T::ONE / self.cap));
+        slice::update::<L>(
+            self.to,
+            self.raw,
+            #[inline(always)]
+            |to: L, raw: L| {
+                let t = (raw * factor).tanh();
+                to * (one - t * t)
+            },
+        );
     }
 }
 
@@ -283,6 +387,8 @@ struct PatternBackward<'a, T> {
     /// `[rows, seq]`.
     pattern: &'a [T],
     seq: usize,
+    /// The position of the first key.
+    first: usize,
     keys: usize,
     /// `[rows, keys]`.
     scores: &'a mut [T],
@@ -295,11 +401,11 @@ impl<T: Element> Kernel<T> for PatternBackward<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { pattern, seq, keys, scores, to_scores } = self;
+        let Self { pattern, seq, first, keys, scores, to_scores } = self;
         let rows = scores.chunks_exact_mut(keys).zip(pattern.chunks_exact(seq));
         for (scores, pattern) in rows {
             // Keys that are not seen have a pattern of 0, so their gradient is 0.
-            let pattern = &pattern[..keys];
+            let pattern = &pattern[first..first + keys];
             if to_scores == Pattern::Flattened {
                 flattened::<L>(pattern, scores);
                 continue;
@@ -342,11 +448,12 @@ mod tests {
     use super::*;
     use crate::ops;
     use crate::tape::gradcheck::Points;
+    use crate::tensor::Buffer;
 
     /// The same as a composition of plain operations: heads get an axis of their own, then batched
     /// products.
     fn composed<T: Element>(tape: &mut Tape<T>, qkv: Var, options: Attention) -> Var {
-        let Attention { heads, kv_heads, d_head, causal, scale } = options;
+        let Attention { heads, kv_heads, d_head, causal, scale, .. } = options;
         let &[batch, seq, _] = tape.shape(qkv).dims() else { panic!("three axes") };
         let mut by_head = |(from, count): (usize, usize)| {
             let x = ops::columns(tape, qkv, from * d_head..(from + count) * d_head);
@@ -360,13 +467,40 @@ mod tests {
         let [q, k, v] =
             [(0, heads), (heads, kv_heads), (heads + kv_heads, kv_heads)].map(&mut by_head);
         let to_keys = ops::MatMul { transpose_b: true, scale, ..Default::default() };
-        let scores = ops::matmul(tape, q, k, to_keys);
-        let pattern =
-            if causal { ops::causal_softmax(tape, scores) } else { ops::softmax(tape, scores) };
+        let mut scores = ops::matmul(tape, q, k, to_keys);
+        if let Some(cap) = options.cap {
+            scores = ops::scale(tape, scores, cap.recip());
+            scores = ops::tanh(tape, scores);
+            scores = ops::scale(tape, scores, cap);
+        }
+        let pattern = if options.window.is_some() || options.key_bias.is_some() {
+            let added = tape.leaf("added", [heads, seq, seq]);
+            tape.give(added, Buffer::from(&added_to_scores::<T>(&options, seq)[..]).share());
+            let by_head = tape.reshape(scores, [batch, heads, seq, seq]);
+            let sum = ops::add(tape, by_head, added);
+            let pattern = ops::softmax(tape, sum);
+            tape.reshape(pattern, [batch * heads, seq, seq])
+        } else if causal {
+            ops::causal_softmax(tape, scores)
+        } else {
+            ops::softmax(tape, scores)
+        };
         let z = ops::matmul(tape, pattern, v, ops::MatMul::default());
         let z = tape.reshape(z, [batch, heads, seq, d_head]);
         let z = ops::permute(tape, z, &[0, 2, 1, 3]);
         tape.reshape(z, [batch, seq, heads * d_head])
+    }
+
+    /// `[H, T, T]`, biases of keys, and -1e9 where a query does not see a key.
+    fn added_to_scores<T: Element>(options: &Attention, seq: usize) -> Vec<T> {
+        let window = options.window.unwrap_or(seq);
+        let added = |i: usize| {
+            let (head, query, key) = (i / seq / seq, i / seq % seq, i % seq);
+            let hidden = options.causal && (key > query || query - key >= window);
+            let bias = options.key_bias.as_ref().map_or(0.0, |bias| bias[head * seq + key]);
+            T::from_f64(if hidden { -1e9 } else { bias })
+        };
+        (0..options.heads * seq * seq).map(added).collect()
     }
 
     /// Output and gradient for random inputs.
@@ -377,13 +511,14 @@ mod tests {
         record: impl FnOnce(&mut Tape<T>, Var, Attention) -> Var,
     ) -> [Vec<T>; 2] {
         let mut tape = Tape::<T>::new();
-        let x = tape.leaf("qkv", [batch, seq, options.width()]);
+        let width = options.width();
+        let x = tape.leaf("qkv", [batch, seq, width]);
         let z = record(&mut tape, x, options);
         let mut program = tape.finish();
         let plan = program.plan_backward(z, &[x]);
         let mut points = Points::new(3);
         let mut list = |n| points.list(n).into_iter().map(T::from_f64).collect::<Vec<T>>();
-        program.set(x, &list(batch * seq * options.width()));
+        program.set(x, &list(batch * seq * width));
         program.forward();
         program.backward_from(&plan, &list(program.value(z).len()));
         [program.value(z).to_vec(), program.grad(x).to_vec()]
@@ -395,10 +530,17 @@ mod tests {
     fn the_pattern_is_what_mixes_the_values() {
         for causal in [false, true] {
             let (batch, seq, heads, d_head) = (2, 70, 2, 3);
-            let options = Attention { heads, kv_heads: heads, d_head, causal, scale: 0.7 };
+            let options = Attention {
+                heads,
+                kv_heads: heads,
+                d_head,
+                causal,
+                scale: 0.7,
+                ..Default::default()
+            };
             let mut tape = Tape::<f64>::new();
             let x = tape.leaf("qkv", [batch, seq, options.width()]);
-            let z = attention(&mut tape, x, options);
+            let z = attention(&mut tape, x, options.clone());
             let mut program = tape.finish();
             let numbers = Points::new(5).list(batch * seq * options.width());
             program.set(x, &numbers);
@@ -433,7 +575,14 @@ mod tests {
     #[test]
     #[should_panic(expected = "forward only")]
     fn a_pattern_that_is_not_kept_is_not_shown() {
-        let options = Attention { heads: 1, kv_heads: 1, d_head: 1, causal: true, scale: 1.0 };
+        let options = Attention {
+            heads: 1,
+            kv_heads: 1,
+            d_head: 1,
+            causal: true,
+            scale: 1.0,
+            ..Default::default()
+        };
         let mut tape = Tape::<f64>::new();
         let x = tape.leaf("x", [1, 2, 3]);
         let z = attention(&mut tape, x, options);
@@ -450,10 +599,21 @@ mod tests {
             (2, 150, 4, 1, 16),
             (1, 1, 1, 1, 1),
         ] {
-            for causal in [false, true] {
-                let options = Attention { heads, kv_heads, d_head, causal, scale: 0.9 };
-                let fused = run::<T>(batch, seq, options, attention);
-                let plain = run::<T>(batch, seq, options, composed);
+            for (causal, window, cap, biased) in [
+                (false, None, None, false),
+                (true, None, None, false),
+                (true, Some(3), None, false),
+                (true, Some(66), Some(0.4), false),
+                (false, None, Some(0.4), true),
+                (true, Some(1), None, true),
+            ] {
+                let biases = Points::new(7).list(heads * seq);
+                let key_bias = biased.then(|| biases.into());
+                let scale = 0.9;
+                let options =
+                    Attention { heads, kv_heads, d_head, causal, scale, window, cap, key_bias };
+                let fused = run::<T>(batch, seq, options.clone(), attention);
+                let plain = run::<T>(batch, seq, options.clone(), composed);
                 for (a, b) in fused.iter().zip(&plain) {
                     let size = b.iter().fold(0.0f64, |m, x| m.max(x.to_f64().abs()));
                     let apart = |(a, b): (&T, &T)| (a.to_f64() - b.to_f64()).abs();
@@ -473,15 +633,22 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_threads() {
-        let options = Attention { heads: 4, kv_heads: 2, d_head: 32, causal: true, scale: 0.3 };
+        let options = Attention {
+            heads: 4,
+            kv_heads: 2,
+            d_head: 32,
+            causal: true,
+            scale: 0.3,
+            ..Default::default()
+        };
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.expect("threads").install(|| run::<f32>(5, 130, options, attention))
+            pool.expect("threads").install(|| run::<f32>(5, 130, options.clone(), attention))
         };
         let one = on(1);
         assert!(one == on(2) && one == on(5));
         // They depend neither on the rest of the batch nor on later positions.
-        let alone = run::<f32>(1, 130, options, attention);
+        let alone = run::<f32>(1, 130, options.clone(), attention);
         let n = alone[0].len();
         assert_eq!(alone[0], one[0][..n]);
         let shorter = run::<f32>(1, 77, options, attention);

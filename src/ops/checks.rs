@@ -151,7 +151,14 @@ fn registry() -> Vec<Check> {
             let z = attention(
                 t,
                 x[0],
-                Attention { heads, kv_heads, d_head, causal: false, scale: 1.3 },
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: false,
+                    scale: 1.3,
+                    ..Default::default()
+                },
             );
             let z = mul(t, z, z);
             let (a, b) = (columns(t, x[0], 2..8), sum_axis(t, x[0], 1));
@@ -162,25 +169,86 @@ fn registry() -> Vec<Check> {
         }),
         check!("attention: causal, several ask one", [[1, 6, 20]], [], |t, x, i| {
             let (heads, kv_heads, d_head) = (6, 2, 2);
-            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 0.8 })
+            attention(
+                t,
+                x[0],
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: true,
+                    scale: 0.8,
+                    ..Default::default()
+                },
+            )
         }),
         check!("attention: causal, longer than a block", [[1, 67, 3]], [], |t, x, i| {
             let (heads, kv_heads, d_head) = (1, 1, 1);
-            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 2.0 })
-        }),
-        check!("rotary", [[2, 3, 14]], [], |t, x, i| {
-            let y = rotary(
+            attention(
                 t,
                 x[0],
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: true,
+                    scale: 2.0,
+                    ..Default::default()
+                },
+            )
+        }),
+        check!(
+            "attention: a window, capped scores, biases of keys",
+            [[2, 7, 12]],
+            [],
+            |t, x, i| {
+                let (heads, kv_heads, d_head) = (2, 1, 3);
+                let key_bias = Some((0..14).map(|i| 0.1 * f64::from(i % 7)).collect());
+                let (window, cap) = (Some(3), Some(0.7));
+                let scale = 1.1;
+                let options = Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: true,
+                    scale,
+                    window,
+                    cap,
+                    key_bias,
+                };
+                attention(t, x[0], options)
+            }
+        ),
+        check!("clip", [[37]], [], |t, x, i| {
+            let y = clip(t, x[0], 0.5);
+            mul(t, y, x[0])
+        }),
+        check!("head_norm: one gain", [[2, 3, 14], [3], [3]], [], |t, x, i| {
+            let heads = HeadNorm { norm: Norm::Layer(1e-2), first: 2, width: 3, gains: None };
+            head_norm(t, x[0], Some(x[1]), Some(x[2]), &heads, 3)
+        }),
+        check!("head_norm: a gain for each", [[2, 14], [9]], [], |t, x, i| {
+            let (norm, gains) = (Norm::Rms(Eps::Inside(1e-2)), Some(vec![2, 0]));
+            let y = head_norm(
+                t,
+                x[0],
+                Some(x[1]),
+                None,
+                &HeadNorm { norm, first: 4, width: 3, gains },
                 2,
-                5,
-                Rotary { dims: 4, base: 7.0, adjacent: false, single: false },
             );
             mul(t, y, x[0])
         }),
+        check!("shares", [[2, 3, 4], [2, 3, 5]], [], |t, x, i| {
+            let y = shares(t, x[0], x[1], Eps::Inside(1e-2));
+            mul(t, y, x[0])
+        }),
+        check!("rotary", [[2, 3, 14]], [], |t, x, i| {
+            let y = rotary(t, x[0], 2, 5, &Rotary::new(4, 7.0));
+            mul(t, y, x[0])
+        }),
         check!("rotary: neighbours", [[4, 9]], [], |t, x, i| {
-            let y =
-                rotary(t, x[0], 2, 4, Rotary { dims: 4, base: 7.0, adjacent: true, single: false });
+            let y = rotary(t, x[0], 2, 4, &Rotary { adjacent: true, ..Rotary::new(4, 7.0) });
             mul(t, y, y)
         }),
         check!("columns", [[3, 7]], [], |t, x, i| {
@@ -306,21 +374,54 @@ fn empty_tensors() {
         }),
         check!("attention: T = 0", [[2, 0, 6]], [], |t, x, i| {
             let (heads, kv_heads, d_head) = (1, 1, 2);
-            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 1.0 })
+            attention(
+                t,
+                x[0],
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: true,
+                    scale: 1.0,
+                    ..Default::default()
+                },
+            )
         }),
         check!("attention: B = 0", [[0, 2, 6]], [], |t, x, i| {
             let (heads, kv_heads, d_head) = (1, 1, 2);
-            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 1.0 })
+            attention(
+                t,
+                x[0],
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: true,
+                    scale: 1.0,
+                    ..Default::default()
+                },
+            )
         }),
         check!("attention: K = 0", [[2, 2, 0]], [], |t, x, i| {
             let (heads, kv_heads, d_head) = (2, 1, 0);
-            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: false, scale: 1.0 })
+            attention(
+                t,
+                x[0],
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: false,
+                    scale: 1.0,
+                    ..Default::default()
+                },
+            )
         }),
         check!("rotary: T = 0", [[2, 0, 2]], [], |t, x, i| {
-            rotary(t, x[0], 1, 2, Rotary { dims: 2, base: 9.0, adjacent: false, single: false })
+            rotary(t, x[0], 1, 2, &Rotary::new(2, 9.0))
         }),
         check!("rotary: no numbers", [[2, 2, 0]], [], |t, x, i| {
-            rotary(t, x[0], 1, 0, Rotary { dims: 0, base: 9.0, adjacent: true, single: false })
+            rotary(t, x[0], 1, 0, &Rotary { adjacent: true, ..Rotary::new(0, 9.0) })
         }),
         check!("columns: none", [[2, 3]], [], |t, x, i| columns(t, x[0], 1..1)),
         check!("columns: of none", [[2, 0]], [], |t, x, i| columns(t, x[0], 0..0)),

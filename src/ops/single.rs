@@ -82,10 +82,14 @@ fn lanes<const L: usize>(n: usize, x: impl Fn(usize) -> f32) -> [f32; L] {
     total
 }
 
-/// The cosine and the sine of pair `pair` at `position`, of `dims` rotated elements.
-pub(super) fn turn(position: usize, pair: usize, dims: usize, base: f64) -> (f32, f32) {
-    let power = (base as f32).powf((2 * pair) as f32 / dims as f32);
-    let angle = position as f32 * (1.0 / power);
+/// The positions in which pair `pair` turns by 1, of `dims` rotated elements.
+pub(super) fn period(pair: usize, dims: usize, base: f64) -> f32 {
+    (base as f32).powf((2 * pair) as f32 / dims as f32)
+}
+
+/// The cosine and the sine at `position` of a pair with this period.
+pub(super) fn turn(position: usize, period: f32) -> (f32, f32) {
+    let angle = position as f32 * (1.0 / period);
     (cos(angle), sin(angle))
 }
 
@@ -142,7 +146,7 @@ mod tests {
             (195, 5, 1e4, 0x3f50_d9d2, 0x3f14_0b84),
             (9999, 0, 5e5, 0xbf45_88b7, 0x3f22_d698),
         ] {
-            let got = turn(position, pair, 16, base);
+            let got = turn(position, period(pair, 16, base));
             let want = (f32::from_bits(cos), f32::from_bits(sin));
             assert!(got == want, "{position} {pair}: {got:?}, not {want:?}");
         }

@@ -117,12 +117,12 @@ impl<'a, T: Element> Behaviour<'a, T> {
     }
 
     /// The width of each part's output at a position, in the order of the graph's sources: D for
-    /// embeddings and whole MLPs, `H K` for the values of all heads before `W_O`, F for the
-    /// activations of neurons.
+    /// embeddings and whole MLPs, `H K` for the values of all heads before `W_O` (`H (K + 1)` where
+    /// a norm stands after attention and its bias is shared), F for the activations of neurons.
     pub fn widths(&self) -> impl Iterator<Item = usize> + '_ {
         let (d, heads, neurons) = match self.model {
             AnyModel::Transformer(m) => {
-                (m.config.d_model, m.config.heads * m.config.d_head, m.config.d_mlp)
+                (m.config.d_model, m.config.heads * m.config.d_written(), m.config.d_mlp)
             }
             AnyModel::Pooled { config, .. } => (config.d_model, config.d_model, config.d_mlp),
         };

@@ -5,18 +5,10 @@
 
 use super::metric::{Ask, Metric, Positions, Question};
 use crate::formats::pairs::Pair;
+use crate::nn::Unembedding;
 use crate::ops;
 use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape, Var};
-
-/// The unembedding, which maps the last norm of the stream to logits: `x w' + bias`.
-#[derive(Clone, Copy, Debug)]
-pub struct Unembedding {
-    /// `[V, D]`.
-    pub w: Var,
-    /// `[V]`.
-    pub bias: Option<Var>,
-}
 
 /// A recorded metric of a batch of B pairs.
 ///
@@ -65,31 +57,30 @@ impl Form {
         x: Var,
         unembedding: Unembedding,
     ) -> (Var, Form) {
-        let Unembedding { w, bias } = unembedding;
-        let (n, width) = (tape.shape(x).rows(), tape.shape(w).rows());
+        let (n, width) = (tape.shape(x).rows(), tape.shape(unembedding.w).rows());
         match question.metric() {
             Metric::LogitDiff => {
                 let ids = tape.ids([n, question.each], width);
                 let factors = tape.leaf("metric.factors", [n, question.each]);
-                let picked = ops::pick(tape, x, w, bias, ids);
+                let picked = unembedding.pick(tape, x, ids);
                 (ops::mul(tape, picked, factors), Form::Picked { ids, factors })
             }
             Metric::ProbDiff => {
                 let factors = tape.leaf("metric.factors", [n, width]);
-                let logits = ops::linear(tape, x, w, bias);
+                let logits = unembedding.logits(tape, x);
                 let p = ops::softmax(tape, logits);
                 (ops::mul(tape, p, factors), Form::Weighed { factors })
             }
             Metric::Nll => {
                 let factors = tape.leaf("metric.factors", [n, width]);
-                let logits = ops::linear(tape, x, w, bias);
+                let logits = unembedding.logits(tape, x);
                 (ops::soft_cross_entropy(tape, logits, factors), Form::Weighed { factors })
             }
             Metric::Kl => {
                 let q = tape.leaf("metric.q", [n, width]);
                 let information = tape.leaf("metric.information", [n]);
                 let factors = tape.leaf("metric.factors", [n]);
-                let logits = ops::linear(tape, x, w, bias);
+                let logits = unembedding.logits(tape, x);
                 let cross = ops::soft_cross_entropy(tape, logits, q);
                 let kl = ops::add(tape, cross, information);
                 let form = Form::Divergence { logits, q, information, factors };
@@ -98,7 +89,7 @@ impl Form {
             Metric::L2 => {
                 let clean = tape.leaf("metric.clean", [n, width]);
                 let factors = tape.leaf("metric.factors", [n]);
-                let logits = ops::linear(tape, x, w, bias);
+                let logits = unembedding.logits(tape, x);
                 let off = ops::sub(tape, logits, clean);
                 let square = ops::mul(tape, off, off);
                 let square = ops::sum_axis(tape, square, 1);

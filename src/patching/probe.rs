@@ -2,7 +2,7 @@
 //! values and outputs. Every method drives one.
 
 use super::behaviour::{Baseline, Behaviour};
-use super::measured::{Measured, Unembedding};
+use super::measured::Measured;
 use super::memory;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
@@ -10,6 +10,7 @@ use crate::formats::pairs::Pair;
 use crate::graph::pooled as pooled_graph;
 use crate::graph::pooled::Pooled;
 use crate::graph::{MaskShape, Recorded, Recorder};
+use crate::nn::Unembedding;
 use crate::nn::transformer::Transformer;
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, ForwardPlan, Ids, Program, Tape, Var};
@@ -81,13 +82,12 @@ impl<T: Element> Probe<T> {
         let (parameters, tokens, last, unembedding, weights) = match behaviour.model {
             AnyModel::Transformer(model) => {
                 let t = Transformer::record(&mut tape, &model.config, batch, time, &mut recorder);
-                let (w, bias) = t.unembedding();
-                let unembedding = Unembedding { w, bias };
+                let unembedding = t.unembedding();
                 (t.parameters, t.tokens, t.last, unembedding, model.weights.clone())
             }
             AnyModel::Pooled { config, weights } => {
                 let p = Pooled::record(&mut tape, config, batch, &mut recorder);
-                let unembedding = Unembedding { w: p.unembedding, bias: None };
+                let unembedding = Unembedding { w: p.unembedding, bias: None, cap: None };
                 let numbers: Vec<&[T]> = weights.iter().map(|w| &**w).collect();
                 let weights = pooled_graph::fused(config, &numbers);
                 let weights = weights.iter().map(|w| Buffer::from(&w[..])).collect();

@@ -6,7 +6,7 @@
 
 use super::Progress;
 use super::behaviour::{Baseline, Behaviour};
-use super::measured::{Measured, Unembedding};
+use super::measured::Measured;
 use super::probe::Probe;
 use super::subsets;
 use crate::checkpoints::AnyModel;
@@ -45,9 +45,7 @@ impl<'b, T: Element> Runner<'b, T> {
         let mut specialised = Specialised::new(graph, config, kept, resampled, batch, time);
         let mut tape = Tape::new();
         let t = Transformer::record(&mut tape, config, batch, time, &mut specialised);
-        let (w, bias) = t.unembedding();
-        let unembedding = Unembedding { w, bias };
-        let measured = Measured::record(&mut tape, b.question, t.last, unembedding);
+        let measured = Measured::record(&mut tape, b.question, t.last, t.unembedding());
         t.give_weights(&mut tape, &model.weights);
         let mut program = tape.finish();
         specialised.install(&mut program, model, &t.parameters);

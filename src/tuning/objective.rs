@@ -79,8 +79,7 @@ impl<T: Element> Objective<T> {
             let tokens = tape.ids([gaps, 2], config.vocab_out);
             let beta = tape.leaf("beta", [1]);
             let asked = ops::gather(tape, rows, at);
-            let (w, bias) = transformer.unembedding();
-            let both = ops::pick(tape, asked, w, bias, tokens);
+            let both = transformer.unembedding().pick(tape, asked, tokens);
             let (one, other) = (ops::columns(tape, both, 0..1), ops::columns(tape, both, 1..2));
             let difference = ops::sub(tape, one, other);
             let minus = ops::scale(tape, difference, -1.0);

@@ -189,12 +189,17 @@ impl Slices {
             }
             let read = readers.contains(&true);
             if read && extras.norms {
-                let norm = match group.part {
-                    Reader::Attention(l) | Reader::Mlp(l) => format!("blocks.{l}.ln{norm}"),
-                    Reader::Logits => "ln_final".into(),
+                let norm = if config.one_norm { norm.min(1) } else { norm };
+                let norms = match group.part {
+                    Reader::Attention(l) => {
+                        let parts =
+                            [format!("ln{norm}"), "attn.q_norm".into(), "attn.k_norm".into()];
+                        parts.map(|part| format!("blocks.{l}.{part}")).into()
+                    }
+                    Reader::Mlp(l) => vec![format!("blocks.{l}.ln{norm}")],
+                    Reader::Logits => vec!["ln_final".into()],
                 };
-                owned.whole(&format!("{norm}.w"));
-                owned.whole(&format!("{norm}.b"));
+                owned.norms(&norms);
             }
             if read && extras.unembedding && group.part == Reader::Logits {
                 owned.whole(if config.tied { "embed.W_E" } else { "unembed.W_U" });
@@ -202,22 +207,20 @@ impl Slices {
             }
         }
         for (node, _) in graph.writers.iter().zip(&ends.writers).filter(|(_, is)| **is) {
-            let (w, rows, bias) = match *node {
+            let of = |layer: usize, part: &str| format!("blocks.{layer}.{part}");
+            let mlp = |l: usize| [of(l, "mlp.W_out"), of(l, "mlp.b_out"), of(l, "ln2_post")];
+            let ([w, bias, norm], rows) = match *node {
                 Node::Head { layer, head } => {
                     let rows = head * config.d_head..(head + 1) * config.d_head;
-                    (format!("blocks.{layer}.attn.W_O"), rows, format!("blocks.{layer}.attn.b_O"))
+                    let parts = ["attn.W_O", "attn.b_O", "ln1_post"];
+                    (parts.map(|part| of(layer, part)), rows)
                 }
-                Node::Mlp { layer } => {
-                    let rows = 0..config.d_mlp;
-                    (format!("blocks.{layer}.mlp.W_out"), rows, format!("blocks.{layer}.mlp.b_out"))
-                }
-                Node::Neuron { layer, neuron } => {
-                    let rows = neuron..neuron + 1;
-                    (format!("blocks.{layer}.mlp.W_out"), rows, format!("blocks.{layer}.mlp.b_out"))
-                }
+                Node::Mlp { layer } => (mlp(layer), 0..config.d_mlp),
+                Node::Neuron { layer, neuron } => (mlp(layer), neuron..neuron + 1),
                 Node::Input | Node::Embed | Node::Pos => {
                     if extras.embeddings && *node != Node::Pos {
                         owned.whole("embed.W_E");
+                        owned.norms(&["embed.ln".into()]);
                     }
                     if extras.embeddings && *node != Node::Embed {
                         owned.whole("pos_embed.W_pos");
@@ -229,6 +232,9 @@ impl Slices {
             owned.rows(&w, rows);
             if extras.biases {
                 owned.whole(&bias);
+            }
+            if extras.norms {
+                owned.norms(&[norm]);
             }
         }
         Slices::new(owned.list)
@@ -326,6 +332,14 @@ impl Owned {
 
     fn rows(&mut self, name: &str, rows: Range<usize>) {
         self.add(name, |[_, columns]| Window { rows: rows.clone(), columns: 0..columns });
+    }
+
+    /// Gains and biases of norms.
+    fn norms(&mut self, names: &[String]) {
+        for name in names {
+            self.whole(&format!("{name}.w"));
+            self.whole(&format!("{name}.b"));
+        }
     }
 
     fn whole(&mut self, name: &str) {

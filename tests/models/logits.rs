@@ -21,7 +21,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// `[B, T, V]` for tokens `[B, T]`.
-fn logits<T: Element>(model: &Model<T>, tokens: &[u32], batch: usize) -> Vec<f64> {
+pub(crate) fn logits<T: Element>(model: &Model<T>, tokens: &[u32], batch: usize) -> Vec<f64> {
     let seq = tokens.len() / batch;
     let mut tape = Tape::<T>::new();
     let recorded = Transformer::record(&mut tape, &model.config, batch, seq, &mut Sum::default());
@@ -35,7 +35,7 @@ fn logits<T: Element>(model: &Model<T>, tokens: &[u32], batch: usize) -> Vec<f64
 
 /// The largest difference relative to the largest expected value.
 #[track_caller]
-fn difference(got: &[f64], want: &[f64]) -> f64 {
+pub(crate) fn difference(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len(), "lengths");
     let scale = want.iter().fold(0.0f64, |m, w| m.max(w.abs()));
     assert!(scale > 0.5, "nothing to compare with: the largest number is {scale}");
@@ -43,7 +43,7 @@ fn difference(got: &[f64], want: &[f64]) -> f64 {
 }
 
 /// The tokens and the sequences of a fixture.
-fn tokens(file: &Tensors) -> (Vec<u32>, usize) {
+pub(crate) fn tokens(file: &Tensors) -> (Vec<u32>, usize) {
     let (shape, ids) = file.get_ids("tokens").expect("tokens");
     (ids.into_iter().map(|t| t as u32).collect(), shape[0])
 }

@@ -41,11 +41,14 @@
 
 mod config;
 
-pub use crate::ops::Rotary;
-pub use config::{Config, Parameter, Positions};
+pub use crate::ops::{Rotary, Scaling};
+pub use config::{
+    Config, HeadNorms, LayerKind, NormPlace, NormSpan, Parameter, Positions, Slopes, Turn,
+};
 
-use super::stream::{Read, Reader, Share, Stream, Writer, Written};
-use crate::ops::{self, Attention};
+use super::Unembedding;
+use super::stream::{AfterNorm, Read, Reader, Share, Stream, Writer, Written};
+use crate::ops::{self, Attention, HeadNorm, Norm};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape, Var};
@@ -92,7 +95,7 @@ pub struct Transformer {
     /// By layer, `[B, T, H K]`: the mixed values of its heads, before `W_O`. `None` where a stream
     /// leaves out all heads of a layer.
     pub mixed: Vec<Option<Var>>,
-    unembedding: (Var, Option<Var>),
+    unembedding: Unembedding,
 }
 
 impl Transformer {
@@ -120,65 +123,39 @@ impl Transformer {
 
         let w_e = take("embed.W_E").expect("every model has embeddings");
         let tokens = tape.ids([batch, seq], config.vocab);
-        let z = ops::gather(tape, w_e, tokens);
-        stream.write(tape, Written { by: Writer::Embed, z, w: None, bias: None });
+        let mut z = ops::gather(tape, w_e, tokens);
+        if config.embed_scale != 1.0 {
+            z = ops::scale(tape, z, config.embed_scale);
+        }
+        if config.embed_norm {
+            z = config.norm.record(tape, z, take("embed.ln.w"), take("embed.ln.b"));
+        }
+        stream.write(tape, Written { by: Writer::Embed, z, w: None, bias: None, norm: None });
         if let Some(w_pos) = take("pos_embed.W_pos") {
             let positions = tape.counting_ids([seq]);
             let row = ops::gather(tape, w_pos, positions);
             // Zeros that broadcast the position embeddings over the batch.
             let zeros = tape.leaf("zeros", [batch, 1, 1]);
             let z = ops::add(tape, zeros, row);
-            stream.write(tape, Written { by: Writer::Pos, z, w: None, bias: None });
+            stream.write(tape, Written { by: Writer::Pos, z, w: None, bias: None, norm: None });
         }
         let mut mixed = Vec::with_capacity(config.layers);
         for l in 0..config.layers {
             let mut take = |part: &str| take(&format!("blocks.{l}.{part}"));
-            let to_qkv = Read {
-                by: Reader::Attention(l),
-                norm: config.norm,
-                gain: take("ln1.w"),
-                norm_bias: take("ln1.b"),
-                w: take("attn.W_QKV"),
-                bias: take("attn.b_QKV"),
-            };
-            let (w_o, b_o) = (take("attn.W_O"), take("attn.b_O"));
-            let to_mlp = (config.d_mlp > 0).then(|| Read {
-                by: Reader::Mlp(l),
-                norm: config.norm,
-                gain: take("ln2.w"),
-                norm_bias: take("ln2.b"),
-                w: take("mlp.W_in"),
-                bias: take("mlp.b_in"),
-            });
-            let (w_out, b_out) = (take("mlp.W_out"), take("mlp.b_out"));
-
-            let &Config { heads, kv_heads, d_mlp, .. } = config;
-            let share = stream.share(l, Share { heads, kv_heads, neurons: d_mlp });
-            let to_mlp = to_mlp.filter(|_| share.neurons > 0);
-            let qkv = (share.heads > 0).then(|| stream.read(tape, to_qkv));
-            let early = to_mlp.filter(|_| config.parallel).map(|r| stream.read(tape, r));
-            let z = qkv.map(|qkv| config.attention(tape, qkv, share));
-            mixed.push(z);
-            if let Some(z) = z {
-                stream.write(tape, Written { by: Writer::Attention(l), z, w: w_o, bias: b_o });
-            }
-            let h = early.or_else(|| to_mlp.map(|r| stream.read(tape, r)));
-            if let Some(h) = h {
-                let z = config.neurons(tape, h, share.neurons);
-                stream.write(tape, Written { by: Writer::Mlp(l), z, w: w_out, bias: b_out });
-            }
+            mixed.push(config.block(tape, l, &mut take, stream));
         }
         let (gain, norm_bias) = (take("ln_final.w"), take("ln_final.b"));
         let norm = config.norm;
         let to_logits = Read { by: Reader::Logits, norm, gain, norm_bias, w: None, bias: None };
         let last = stream.read(tape, to_logits);
-        let unembedding = (take("unembed.W_U").unwrap_or(w_e), take("unembed.b_U"));
+        let w = take("unembed.W_U").unwrap_or(w_e);
+        let unembedding = Unembedding { w, bias: take("unembed.b_U"), cap: config.logit_cap };
         assert!(rest.next().is_none(), "a parameter was not recorded");
         Transformer { parameters, tokens, last, mixed, unembedding }
     }
 
-    /// The factors of the logits of [`last`](Self::last): `[V, D]`, and the bias `[V]` if any.
-    pub fn unembedding(&self) -> (Var, Option<Var>) {
+    /// What maps [`last`](Self::last) to logits.
+    pub fn unembedding(&self) -> Unembedding {
         self.unembedding
     }
 
@@ -189,8 +166,7 @@ impl Transformer {
     /// If the rows have another width.
     #[track_caller]
     pub fn logits<T: Element>(&self, tape: &mut Tape<T>, last: Var) -> Var {
-        let (w, bias) = self.unembedding;
-        ops::linear(tape, last, w, bias)
+        self.unembedding.logits(tape, last)
     }
 
     /// The attention pattern of a layer's heads in the last pass, `[B, H, T, T]`: the weight of
@@ -243,18 +219,109 @@ impl Transformer {
     }
 }
 
+/// The parameters of the norms of queries and keys.
+struct HeadGains {
+    q: (Option<Var>, Option<Var>),
+    k: (Option<Var>, Option<Var>),
+}
+
 impl Config {
-    /// The mixed values of the heads from queries, keys and values:
-    /// `[B, T, (H + 2 KV) K] -> [B, T, H K]`.
-    fn attention<T: Element>(&self, tape: &mut Tape<T>, qkv: Var, share: Share) -> Var {
-        let &Config { d_head, causal, .. } = self;
-        let Share { heads, kv_heads, .. } = share;
-        let qkv = match self.positions {
-            Positions::Rotary(rotary) => ops::rotary(tape, qkv, heads + kv_heads, d_head, rotary),
-            Positions::Learned | Positions::None => qkv,
+    /// Records layer `l`, whose parameters `take` gives by name and in order; its mixed values.
+    fn block<T: Element>(
+        &self,
+        tape: &mut Tape<T>,
+        l: usize,
+        take: &mut impl FnMut(&str) -> Option<Var>,
+        stream: &mut impl Stream<T>,
+    ) -> Option<Var> {
+        let norm = if self.norm_before() { self.norm } else { Norm::None };
+        let to_qkv = Read {
+            by: Reader::Attention(l),
+            norm,
+            gain: take("ln1.w"),
+            norm_bias: take("ln1.b"),
+            w: take("attn.W_QKV"),
+            bias: take("attn.b_QKV"),
         };
-        let scale = self.attn_scale.recip();
-        ops::attention(tape, qkv, Attention { heads, kv_heads, d_head, causal, scale })
+        let gains = HeadGains {
+            q: (take("attn.q_norm.w"), take("attn.q_norm.b")),
+            k: (take("attn.k_norm.w"), take("attn.k_norm.b")),
+        };
+        let after = |gain: Option<Var>| gain.map(|gain| AfterNorm { norm: self.norm, gain });
+        let (w_o, b_o, after_attention) = (take("attn.W_O"), take("attn.b_O"), take("ln1_post.w"));
+        let to_mlp = (self.d_mlp > 0).then(|| Read {
+            by: Reader::Mlp(l),
+            norm,
+            gain: take("ln2.w").or(to_qkv.gain),
+            norm_bias: take("ln2.b").or(to_qkv.norm_bias),
+            w: take("mlp.W_in"),
+            bias: take("mlp.b_in"),
+        });
+        let (w_out, b_out, after_mlp) = (take("mlp.W_out"), take("mlp.b_out"), take("ln2_post.w"));
+
+        let &Config { heads, kv_heads, d_mlp, .. } = self;
+        let share = stream.share(l, Share { heads, kv_heads, neurons: d_mlp });
+        let to_mlp = to_mlp.filter(|_| share.neurons > 0);
+        let qkv = (share.heads > 0).then(|| stream.read(tape, to_qkv));
+        let early = to_mlp.filter(|_| self.parallel).map(|r| stream.read(tape, r));
+        let chosen = stream.heads(l, heads);
+        let z = qkv.map(|qkv| self.attention(tape, qkv, l, share, &chosen, &gains));
+        if let Some(z) = z {
+            let by = Writer::Attention(l);
+            let norm = after(after_attention);
+            stream.write(tape, Written { by, z, w: w_o, bias: b_o, norm });
+        }
+        let h = early.or_else(|| to_mlp.map(|r| stream.read(tape, r)));
+        if let Some(h) = h {
+            let z = self.neurons(tape, h, share.neurons);
+            let norm = after(after_mlp);
+            stream.write(tape, Written { by: Writer::Mlp(l), z, w: w_out, bias: b_out, norm });
+        }
+        z
+    }
+
+    /// The mixed values of the `chosen` heads of layer `l` from their queries, keys and values:
+    /// `[B, T, (H + 2 KV) K] -> [B, T, H K]`, with H and KV those of the share.
+    fn attention<T: Element>(
+        &self,
+        tape: &mut Tape<T>,
+        mut qkv: Var,
+        l: usize,
+        share: Share,
+        chosen: &[usize],
+        gains: &HeadGains,
+    ) -> Var {
+        let &Config { d_head, causal, score_cap: cap, .. } = self;
+        let Share { heads, kv_heads, .. } = share;
+        if let Some(bound) = self.qkv_clip {
+            qkv = ops::clip(tape, qkv, bound);
+        }
+        if let Some(norms) = self.head_norms {
+            // A stream that leaves heads out gives each its own keys.
+            let shared = self.heads / self.kv_heads;
+            let keys: Vec<usize> = match kv_heads == self.kv_heads && heads == self.heads {
+                true => (0..kv_heads).collect(),
+                false => chosen.iter().map(|h| h / shared).collect(),
+            };
+            for (first, blocks, (gain, bias)) in
+                [(0, chosen, gains.q), (heads * d_head, &keys[..], gains.k)]
+            {
+                qkv = norms.record(tape, qkv, (gain, bias), first, blocks, d_head);
+            }
+        }
+        if let Some(rotary) = self.rotary(l) {
+            qkv = ops::rotary(tape, qkv, heads + kv_heads, d_head, rotary);
+        }
+        let (scale, window, seq) =
+            (self.attn_scale.recip(), self.window(l), tape.shape(qkv).dims()[1]);
+        // A window of the whole sequence hides nothing.
+        let window = window.filter(|&window| window < seq);
+        let key_bias = match self.positions {
+            Positions::Slopes(slopes) => Some(slopes.of_keys(self.heads, chosen, seq).into()),
+            _ => None,
+        };
+        let options = Attention { heads, kv_heads, d_head, causal, scale, window, cap, key_bias };
+        ops::attention(tape, qkv, options)
     }
 
     /// The activations of the neurons from their input: `[B, T, F or 2 F] -> [B, T, F]`.
@@ -266,6 +333,27 @@ impl Config {
         let value = ops::columns(tape, h, neurons..2 * neurons);
         let gate = self.activation.record(tape, gate);
         ops::gated(tape, gate, value)
+    }
+}
+
+impl HeadNorms {
+    /// Records the norms of the heads `blocks`, whose columns of `x` begin at `first`.
+    fn record<T: Element>(
+        self,
+        tape: &mut Tape<T>,
+        x: Var,
+        (gain, bias): (Option<Var>, Option<Var>),
+        first: usize,
+        blocks: &[usize],
+        d_head: usize,
+    ) -> Var {
+        let (width, count, gains) = match self.span {
+            NormSpan::Head => (d_head, blocks.len(), None),
+            NormSpan::EachHead => (d_head, blocks.len(), Some(blocks.to_vec())),
+            NormSpan::AllHeads => (blocks.len() * d_head, 1, None),
+        };
+        let heads = HeadNorm { norm: self.norm, first, width, gains };
+        ops::head_norm(tape, x, gain, bias, &heads, count)
     }
 }
 
@@ -292,9 +380,8 @@ mod tests {
             attn_scale: 2.0,
             ..Config::gpt2_small()
         };
-        let rotary = |dims, adjacent| {
-            Positions::Rotary(Rotary { dims, base: 100.0, adjacent, single: false })
-        };
+        let rotary =
+            |dims, adjacent| Positions::Rotary(Rotary { adjacent, ..Rotary::new(dims, 100.0) });
         vec![
             Config {
                 positions: rotary(2, false),
@@ -323,6 +410,51 @@ mod tests {
                 vocab_out: 3,
                 unembed_bias: true,
                 activation: Activation::Tanh,
+                ..gpt2.clone()
+            },
+            Config {
+                positions: rotary(4, false),
+                kinds: vec![
+                    LayerKind { window: Some(2), turn: Turn::Other(Rotary::new(2, 7.0)) },
+                    LayerKind { window: None, turn: Turn::None },
+                ],
+                embed_scale: 1.5,
+                norm: Norm::Rms(Eps::Inside(1e-6)),
+                norm_place: NormPlace::Around,
+                head_norms: Some(HeadNorms {
+                    norm: Norm::Rms(Eps::Inside(1e-6)),
+                    span: NormSpan::Head,
+                    bias: false,
+                }),
+                score_cap: Some(1.5),
+                logit_cap: Some(2.0),
+                mlp_bias: false,
+                ..gpt2.clone()
+            },
+            Config {
+                positions: Positions::Slopes(Slopes { factor: 1.0, coarse: false }),
+                embed_norm: true,
+                parallel: true,
+                one_norm: true,
+                qkv_clip: Some(1.5),
+                head_norms: Some(HeadNorms {
+                    norm: Norm::Layer(1e-5),
+                    span: NormSpan::EachHead,
+                    bias: true,
+                }),
+                ..gpt2.clone()
+            },
+            Config {
+                heads: 4,
+                kv_heads: 2,
+                norm: Norm::Rms(Eps::Inside(1e-6)),
+                norm_place: NormPlace::After,
+                head_norms: Some(HeadNorms {
+                    norm: Norm::Rms(Eps::Inside(1e-6)),
+                    span: NormSpan::AllHeads,
+                    bias: false,
+                }),
+                mlp_bias: false,
                 ..gpt2.clone()
             },
             Config {
@@ -398,9 +530,11 @@ mod tests {
     #[test]
     fn shapes_that_cannot_be_are_named() {
         let good = configs().pop().expect("some");
-        let rotary =
-            |dims, base| Positions::Rotary(Rotary { dims, base, adjacent: false, single: false });
+        let rotary = |dims, base| Positions::Rotary(Rotary::new(dims, base));
         let eps = f64::NAN;
+        let empty = LayerKind { window: Some(0), ..LayerKind::default() };
+        let scaling = Scaling::Llama3 { factor: 8.0, low: 4.0, high: 4.0, original: 16 };
+        let scaled = Positions::Rotary(Rotary { scaling, ..Rotary::new(2, 1e4) });
         for (config, name) in [
             (Config { vocab: 0, ..good.clone() }, "vocab"),
             (Config { heads: 0, ..good.clone() }, "heads"),
@@ -415,6 +549,13 @@ mod tests {
             (Config { attn_scale: 0.0, ..good.clone() }, "attn_scale"),
             (Config { norm: Norm::Layer(eps), ..good.clone() }, "eps"),
             (Config { vocab_out: 3, ..good.clone() }, "vocab_out"),
+            (Config { score_cap: Some(0.0), ..good.clone() }, "score_cap"),
+            (Config { qkv_clip: Some(eps), ..good.clone() }, "qkv_clip"),
+            (Config { embed_scale: 0.0, ..good.clone() }, "embed_scale"),
+            (Config { norm_place: NormPlace::After, ..good.clone() }, "norm_place"),
+            (Config { one_norm: true, ..good.clone() }, "one_norm"),
+            (Config { kinds: vec![empty], ..good.clone() }, "window"),
+            (Config { positions: scaled, ..good.clone() }, "rotary scaling"),
         ] {
             let e = config.check().expect_err(name);
             assert!(e.to_string().starts_with(&format!("{name}: ")), "{e}");

@@ -50,16 +50,38 @@ fn cases() -> Vec<Case> {
             bag(t, x[0], x[1], ids)
         }),
         ("rotary", vec![vec![5, 101, 1200]], |t, x| {
-            let options = Rotary { dims: 60, base: 1e4, adjacent: false, single: false };
+            let options = &Rotary::new(60, 1e4);
             rotary(t, x[0], 10, 100, options)
         }),
         ("attention", vec![vec![5, 130, 8 * 32]], |t, x| {
             let (heads, kv_heads, d_head) = (4, 2, 32);
-            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: true, scale: 0.3 })
+            attention(
+                t,
+                x[0],
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: true,
+                    scale: 0.3,
+                    ..Default::default()
+                },
+            )
         }),
         ("attention: one long sequence", vec![vec![1, 2100, 3 * 8]], |t, x| {
             let (heads, kv_heads, d_head) = (1, 1, 8);
-            attention(t, x[0], Attention { heads, kv_heads, d_head, causal: false, scale: 0.3 })
+            attention(
+                t,
+                x[0],
+                Attention {
+                    heads,
+                    kv_heads,
+                    d_head,
+                    causal: false,
+                    scale: 0.3,
+                    ..Default::default()
+                },
+            )
         }),
     ]
 }

@@ -51,7 +51,7 @@ fn record<T: Element>(question: Question, vocab_out: usize, batch: usize) -> Rec
     let last = tape.leaf("last", [batch, 3, 2]);
     let w = tape.leaf("w", [vocab_out, 2]);
     let bias = tape.leaf("bias", [vocab_out]);
-    let unembedding = Unembedding { w, bias: Some(bias) };
+    let unembedding = Unembedding { w, bias: Some(bias), cap: None };
     let measured = Measured::record(&mut tape, question, last, unembedding);
     let mut program = tape.finish();
     let cast = |x: &[f64]| -> Vec<T> { x.iter().map(|&x| T::from_f64(x)).collect() };

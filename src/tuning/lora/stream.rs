@@ -1,7 +1,7 @@
 //! The stream of a model with adapters.
 
 use super::{Adapter, Adapters, Site};
-use crate::nn::stream::{Read, Stream, Sum, Written};
+use crate::nn::stream::{AfterNorm, Read, Stream, Sum, Written};
 use crate::ops;
 use crate::simd::Element;
 use crate::tape::{Program, Tape, Var};
@@ -146,11 +146,21 @@ impl Adapted {
 
 impl<T: Element> Stream<T> for Adapted {
     fn write(&mut self, tape: &mut Tape<T>, written: Written) {
-        let Written { by, z, .. } = written;
-        self.sum.add(tape, written);
+        let Written { by, z, norm, .. } = written;
+        let Some(AfterNorm { norm, gain }) = norm else {
+            self.sum.add(tape, written);
+            if let Some((low, b)) = self.branch(tape, Site::of_writer(by), z) {
+                self.sum.add(tape, Written { by, z: low, w: Some(b), bias: None, norm: None });
+            }
+            return;
+        };
+        let mut added = written.before_norm(tape);
         if let Some((low, b)) = self.branch(tape, Site::of_writer(by), z) {
-            self.sum.add(tape, Written { by, z: low, w: Some(b), bias: None });
+            let more = ops::project(tape, low, b, None);
+            added = ops::add(tape, added, more);
         }
+        let normed = norm.record(tape, added, Some(gain), None);
+        self.sum.put(tape, normed);
     }
 
     fn read(&mut self, tape: &mut Tape<T>, read: Read) -> Var {

@@ -32,7 +32,7 @@ fn configs() -> Vec<Config> {
         attn_scale: 2.0,
         ..Config::gpt2_small()
     };
-    let rotary = Rotary { dims: 4, base: 100.0, adjacent: false, single: false };
+    let rotary = Rotary::new(4, 100.0);
     vec![
         Config {
             positions: Positions::Rotary(rotary),
