@@ -25,8 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Compute a model's logits for sequences of token ids
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// A model folder: Hugging Face's gpt2, gpt_neox, llama, qwen2 or mistral, TransformerLens', or
-    /// a run's checkpoints/final
+    /// A model folder: Hugging Face's, TransformerLens', or a run's checkpoints/final
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Sequences: on each line a list of token ids
