@@ -909,6 +909,47 @@ fn arguments_of_attribute() {
     assert!(place.files("") == before);
 }
 
+/// Options of the adversary and files of masks.
+#[test]
+fn adversaries() {
+    let place = Place::new("");
+    place.write("p.jsonl", PAIR);
+    model_in(&place, "gpt2-tiny", |_| {});
+    place.succeed(&format!("{ATTRIBUTE} --method random"));
+    let evaluate = |more: &str| {
+        place.run(&format!(
+            "evaluate --threads 1 --model m --pairs p.jsonl --circuit s.json --out e.json {more}"
+        ))
+    };
+    place.write("no-masks.json", r#"{"edges": {}}"#);
+    evaluate("--masks no-masks.json").failed(2, &["key `masks`: is no object"], "--adversary");
+    for (mask, got) in [("1.5", "1.5"), ("-0.1", "-0.1"), ("null", "null"), ("NaN", "null")] {
+        place.write("masks.json", format!(r#"{{"masks": {{"input->m0": {mask}}}}}"#));
+        let parts = ["key `masks.input->m0`", "must be from 0 to 1", got];
+        evaluate("--masks masks.json").failed(2, &parts, "--adversary");
+    }
+    place.write("masks.json", r#"{"masks": {"input->m7": 0.5}}"#);
+    let parts = ["masks.json: has the edge `input->m7`, which the graph does not have"];
+    evaluate("--masks masks.json").failed(2, &parts, "this model");
+    place.write("masks.json", "{");
+    evaluate("--masks masks.json").failed(2, &["masks.json", "is not JSON"], "--adversary");
+    place.write("other.jsonl", PAIR.replace("[4, 2, 3]", "[4, 2]"));
+    let parts = ["other.jsonl: line 1", "same length"];
+    evaluate("--adversary --held-out other.jsonl").failed(2, &parts[..1], parts[1]);
+    assert!(!place.path("e.json").exists());
+    for (more, part) in [
+        ("--starts 3", "--adversary"),
+        ("--adversary --starts 0", "1.."),
+        ("--held-out p.jsonl", "--adversary"),
+    ] {
+        let done = evaluate(more);
+        assert!(done.code == 2 && done.stderr.contains(part), "{more}: {}", done.stderr);
+    }
+    place.write("masks.json", r#"{"masks": {"input->m0": 0.5}}"#);
+    let done = evaluate("--masks masks.json").stdout;
+    assert!(done.contains("with the masks of masks.json: faithfulness"), "{done}");
+}
+
 #[test]
 fn pairs_of_a_pooled_model() {
     let place = place();

@@ -1,8 +1,9 @@
 //! `edgegrad evaluate`.
 
 use crate::cli::Dtype;
+use crate::cli::adversary::Adversary;
 use crate::cli::print::note;
-use crate::cli::question::{Asked, bar};
+use crate::cli::question::{Asked, bar, check_out};
 use crate::cli::scored::{Scored, warn_disconnected};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -51,7 +52,9 @@ pub(super) struct Evaluate {
     /// Ablate each edge of the circuit even if there are more than 200
     #[arg(long, conflicts_with = "curve")]
     minimality: bool,
-    /// The seed of random circuits and of intervals
+    #[command(flatten)]
+    adversary: Adversary,
+    /// The seed of random circuits, of intervals and of the adversary's starts
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// The precision to compute in
@@ -79,6 +82,7 @@ impl Evaluate {
         }
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
+        check_out(&self.out, &self.asked.model, self.adversary.files())?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
@@ -135,7 +139,7 @@ impl Evaluate {
         if !runs.random.is_empty() {
             against_random(span, &runs, report);
         }
-        Ok(())
+        self.adversary.judge(&self.asked, b, (span, kept), self.seed, report)
     }
 
     /// Runs the circuit `kept` and those it is compared with.

@@ -4,6 +4,7 @@
 #[macro_use]
 mod print;
 
+mod adversary;
 mod attribute;
 mod compare;
 mod discover;

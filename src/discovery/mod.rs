@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | [`faithfulness`] | the share of the model's metric that it keeps; MIB's curves, CPR and CMD |
 //! | [`running`](crate::patching::running) | running the circuit as a smaller program |
+//! | [`adversary`] | the least faithfulness under any ablation of what it leaves out |
 //! | [`controls`] | random circuits matched by edge type, and p-values |
 //! | [`truth`] | precision and recall, where the true circuit is known |
 //! | [`truth::case`] | folders of models with known circuits |
@@ -32,6 +33,7 @@ pub use crate::graph::connect;
 use crate::named::named;
 
 pub mod acdc;
+pub mod adversary;
 #[cfg(test)]
 #[path = "tests/compiled.rs"]
 mod compiled;

@@ -10,6 +10,7 @@
 //! | [`convention`] | the sign of scores in such a file | |
 //! | [`edge_file`] | scores of edges, a circuit, or both | `attribute`, `discover`, `tune` |
 //! | [`curves`] | faithfulness of the first edges by score | `evaluate --curve` |
+//! | [`masks`] | how much of each edge is left | `evaluate --adversary` |
 //! | [`interactions`] | second derivatives and patches of pairs of edges | `interactions` |
 //! | [`metrics`], [`domain_scores`] | `metrics.jsonl` of a run | `train`, `pretrain` |
 //! | [`run_config`] | `config.toml` of a run: the keys that a report reads | `train` |
@@ -33,6 +34,7 @@ pub mod edge_file;
 pub mod edge_name;
 pub mod interactions;
 pub mod look;
+pub mod masks;
 pub mod metrics;
 pub mod pairs;
 #[cfg(feature = "page")]

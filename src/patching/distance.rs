@@ -115,12 +115,26 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
 
     /// `d` of the loaded pairs in the last pass, and its derivative by the metric.
     fn measure(&self) -> impl Iterator<Item = (f64, f64)> {
-        let results = self.lengths[self.length()].probe.results(self.pairs());
+        let results = self.results();
         let distance = self.b.question.metric().needs_reference();
         results.into_iter().zip(&self.clean).map(move |(x, clean)| match distance {
             true => (x, 1.0),
             false => ((x - clean).powi(2), 2.0 * (x - clean)),
         })
+    }
+
+    /// The loaded pairs.
+    ///
+    /// # Panics
+    /// If no batch is loaded.
+    pub(crate) fn loaded_pairs(&self) -> &[&'a Pair] {
+        let (length, first) = self.batches[self.loaded.expect("a batch is loaded")];
+        &self.lengths[length].pairs[first..first + self.clean.len()]
+    }
+
+    /// The metric of the loaded pairs in the last pass.
+    pub(crate) fn results(&self) -> Vec<f64> {
+        self.lengths[self.length()].probe.results(self.pairs())
     }
 
     /// The sum of `d` over the loaded pairs in the last pass.
@@ -130,11 +144,16 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
 
     /// The reverse pass of `weight` times [`sum`](Self::sum), by the `plan` for the loaded length.
     pub(crate) fn backward(&mut self, plan: &BackwardPlan, weight: f64) {
+        let slopes: Vec<f64> = self.measure().map(|(_, slope)| weight * slope).collect();
+        self.pull(plan, &slopes);
+    }
+
+    /// The reverse pass from the metric of the loaded pairs, each with its slope, by the `plan` for
+    /// the loaded length.
+    pub(crate) fn pull(&mut self, plan: &BackwardPlan, slopes: &[f64]) {
         // Rows of a batch beyond its pairs have weight 0.
         let mut weights = vec![T::ZERO; self.lengths[self.length()].probe.batch];
-        for (w, (_, slope)) in weights.iter_mut().zip(self.measure()) {
-            *w = T::from_f64(weight * slope);
-        }
+        weights.iter_mut().zip(slopes).for_each(|(w, &slope)| *w = T::from_f64(slope));
         self.probe().program.backward_from(plan, &weights);
     }
 
