@@ -412,7 +412,7 @@ fn what_fits_nothing_is_refused() {
     refused("discover --method edge-pruning --edges 111", &["111 of 110"], "no more");
     refused("discover --method acdc --scores M/EAP.json --tau 1", &["no scores"], "leave out");
     refused("evaluate", &["nothing to evaluate"], "--circuit");
-    let far = "discover --scores M/EAP.json --faithfulness 1000";
+    let far = "discover --scores M/EAP.json --convention eap-ig --faithfulness 1000";
     refused(far, &["--faithfulness", "no selection reaches 1000", "the best"], "ask for less");
     refused("evaluate --curve --scores M/EAP.json --fractions 0.5,0.1", &["--fractions"], "0.01");
 }
