@@ -33,7 +33,15 @@ fn tune(c: &mut Criterion) {
         let finder =
             Finder::new(&config, graph, discovery, settings.extras(), 0).expect("a finder");
         let extras = settings.extras();
-        Box::new(Circuit { config: &config, finder, every, extras, random: false, found: None })
+        Box::new(Circuit {
+            config: &config,
+            finder,
+            every,
+            extras,
+            control: None,
+            moved: None,
+            found: None,
+        })
     };
 
     let mut group = c.benchmark_group("tune, 8 updates");

@@ -7,7 +7,10 @@ use std::fmt::Write;
 const COLUMNS: usize = 100;
 
 /// Groups of commands, each command with examples of its use.
-const GROUPS: [(&str, &[(&str, &[&str])]); 5] = [
+/// A command with its examples.
+type Examples = (&'static str, &'static [&'static str]);
+
+const GROUPS: [(&str, &[Examples]); 5] = [
     (
         "Models",
         &[

@@ -366,6 +366,10 @@ fn bad_cases_are_named() {
     refused("part", &["circuit.json: is no file of scores"], "in_graph");
 
     let done = place.run("truth good --methods eap,magic");
-    assert!(done.code == 2 && done.stderr.contains("one of eap, eap-ig"), "{}", done.stderr);
+    assert!(
+        done.code == 2 && done.stderr.contains("possible values: eap, eap-ig"),
+        "{}",
+        done.stderr
+    );
     place.run("truth good --out nowhere/t.json").failed(2, &["nowhere"], "check the path");
 }
