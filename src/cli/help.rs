@@ -6,10 +6,10 @@ use std::fmt::Write;
 /// Columns that help is wrapped at.
 const COLUMNS: usize = 100;
 
-/// Groups of commands, each command with examples of its use.
 /// A command with its examples.
 type Examples = (&'static str, &'static [&'static str]);
 
+/// Groups of commands, each command with examples of its use.
 const GROUPS: [(&str, &[Examples]); 5] = [
     (
         "Models",
