@@ -62,7 +62,7 @@ fn cases() -> Vec<Case> {
 
 fn heads(heads: usize, d_head: usize) -> Attention {
     let scale = 1.0 / (d_head as f64).sqrt();
-    Attention { heads, kv_heads: heads, d_head, causal: true, scale, ..Default::default() }
+    Attention::plain([heads, heads, d_head], true, scale)
 }
 
 /// Numbers between -2 and 2, of no pattern.

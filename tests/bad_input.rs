@@ -437,7 +437,7 @@ fn running_a_model() {
 #[test]
 fn comparing_files() {
     let place = place();
-    let good = r#"{"cfg": {}, "nodes": {}, "edges": {
+    let good = r#"{"cfg": {}, "nodes": {}, "meta": {"convention": "ours"}, "edges": {
         "input->m0": {"score": 0.5, "in_graph": true},
         "input->logits": {"score": NaN, "in_graph": false},
         "m0->logits": {"score": -0.25, "in_graph": true}}}"#;
@@ -779,7 +779,7 @@ fn pairs_and_models_to_look_at() {
     std::fs::remove_file(place.path("m/vocab.json")).expect("there");
     let text = r#"{"clean": "a b", "corrupted": "a c", "answer": 7, "distractor": 8}"#;
     place.write("p.jsonl", text);
-    wrong("", &["p.jsonl: line 1: `clean` is text"], "give token ids");
+    wrong("", &["p.jsonl: line 1: `clean` is text"], "write token ids");
     let outputs = r#"{"clean": [1, 2], "corrupted": [1, 3], "clean_output": [1, 2], "corrupted_output": [1, 3]}"#;
     place.write("p.jsonl", outputs);
     wrong("", &["p.jsonl: line 1: asks for outputs"], "an answer and a distractor");

@@ -338,8 +338,9 @@ fn the_guide_has_every_command() {
     let guide = Document::read("GUIDE.md");
     let help = Place::new(&guide).run("edgegrad --help");
     let help = String::from_utf8(help.stdout).expect("UTF-8");
-    let listed =
-        help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
+    // In groups, each below its head.
+    let groups = help.lines().skip_while(|l| *l != "Models:").take_while(|l| *l != "Options:");
+    let listed = groups.filter_map(|l| l.strip_prefix("  "));
     let names: Vec<&str> = listed.filter_map(|l| l.split_whitespace().next()).collect();
     assert!(names.len() > 10, "{help}");
     for name in names.into_iter().filter(|name| *name != "help") {

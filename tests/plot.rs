@@ -162,7 +162,8 @@ fn bad_input() {
     place.write("empty/note.txt", "");
     place.write("torn.json", "{\"edges\": {");
     place.write("other.json", r#"{"edges": {"x->y": {"score": 1.0}}}"#);
-    place.write("nameless.json", r#"{"edges": {"x": {"score": 1.0}}}"#);
+    let nameless = r#"{"edges": {"x": {"score": 1.0}}, "meta": {"convention": "ours"}}"#;
+    place.write("nameless.json", nameless);
     let before = place.files("");
     let plot = |inputs: &str, figure: &str| format!("plot {inputs} --figure {figure} --out x.svg");
     let export =

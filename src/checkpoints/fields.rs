@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use std::fmt::Display;
 
 /// A JSON object and the place it came from. `null` is treated as absent.
+#[derive(Clone)]
 pub(super) struct Fields {
     place: String,
     /// The keys around it, as a prefix of its own keys.
@@ -53,17 +54,14 @@ impl Fields {
 
     /// The same with another size under a key.
     pub(super) fn with(&self, key: &str, size: usize) -> Fields {
-        let mut map = self.map.clone();
-        map.insert(key.into(), size.into());
-        Fields { place: self.place.clone(), outer: self.outer.clone(), map }
+        let mut fields = self.clone();
+        fields.map.insert(key.into(), size.into());
+        fields
     }
 
     /// The same with a size under a key that is absent.
     pub(super) fn with_usual(&self, key: &str, size: usize) -> Fields {
-        let size = self.map.get(key).cloned().unwrap_or_else(|| size.into());
-        let mut map = self.map.clone();
-        map.insert(key.into(), size);
-        Fields { place: self.place.clone(), outer: self.outer.clone(), map }
+        if self.given(key) { self.clone() } else { self.with(key, size) }
     }
 
     /// The value of a key by `as_type`; `wanted` names that type in errors.

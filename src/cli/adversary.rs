@@ -68,14 +68,9 @@ impl Adversary {
         report: &mut Map<String, Value>,
     ) -> Result<()> {
         // Read before the search, which can be long.
-        let held_out = match &self.held_out {
-            Some(path) => Some(Pairs::read(path, &b.model.bounds(), None, None)?),
-            None => None,
-        };
-        let held_out = match &held_out {
-            Some(pairs) => Some(asked.behaviour(b.model, pairs)?),
-            None => None,
-        };
+        let read = |path: &PathBuf| Pairs::read(path, &b.model.bounds(), None, None);
+        let pairs = self.held_out.as_ref().map(read).transpose()?;
+        let held_out = pairs.as_ref().map(|pairs| asked.behaviour(b.model, pairs)).transpose()?;
         let mut options = AdversaryOptions::usual(b, seed);
         options.starts = self.starts.map_or(options.starts, |n| n as usize);
         let (shown, mut progress) = bar("adversary");
@@ -96,8 +91,7 @@ impl Adversary {
         if let Some(other) = held_out {
             let span = Span::new(&other, &other.extremes()?)?;
             let of = |masks: &[f64]| masked(&other, &span, masks).map(|(f, _)| f);
-            let plain: Vec<f64> = kept.iter().map(|&kept| f64::from(u8::from(kept))).collect();
-            let (plain, f) = (of(&plain)?, of(&worst.masks)?);
+            let (plain, f) = (of(&masks_of(kept))?, of(&worst.masks)?);
             let pairs = other.pairs.len();
             println!(
                 "on {pairs} other pairs: faithfulness {plain:.4}, with the adversary's masks {f:.4}"
@@ -111,12 +105,17 @@ impl Adversary {
     }
 }
 
+/// The masks `[E]` that ablate what is not `kept [E]`.
+fn masks_of(kept: &[bool]) -> Vec<f64> {
+    kept.iter().map(|&kept| f64::from(u8::from(kept))).collect()
+}
+
 /// The masks `[E]` of a file; edges that it does not name are kept or ablated as in `kept`.
 fn masks_in(path: &Path, graph: &Graph, kept: &[bool]) -> Result<Vec<f64>> {
     let file = Masks::read(path)?;
     let numbers = (0..graph.edges()).map(|e| (graph.edge(e).to_string(), e));
     let numbers: HashMap<String, usize> = numbers.collect();
-    let mut masks: Vec<f64> = kept.iter().map(|&kept| f64::from(u8::from(kept))).collect();
+    let mut masks = masks_of(kept);
     for (name, mask) in file.0 {
         let Some(&e) = numbers.get(&name) else {
             let message = format!("has the edge `{name:.60}`, which the graph does not have");

@@ -1,7 +1,6 @@
 //! The help: commands in groups, an example for each, shells' completions and man pages.
 
 use clap::{Command, CommandFactory};
-use std::fmt::Write;
 
 /// Columns that help is wrapped at.
 const COLUMNS: usize = 100;
@@ -17,8 +16,8 @@ const GROUPS: [(&str, &[Examples]); 5] = [
             (
                 "train",
                 &[
-                    "edgegrad train examples/sma.toml --seeds 3",
-                    "edgegrad train examples/sma.toml --set train.lr=1e-3 --out runs/slow",
+                    "edgegrad train parity.toml --seeds 3",
+                    "edgegrad train parity.toml --set train.lr=1e-3 --out runs/slow",
                 ],
             ),
             ("pretrain", &["edgegrad pretrain --out runs/base"]),
@@ -71,15 +70,15 @@ const GROUPS: [(&str, &[Examples]); 5] = [
                 "tune",
                 &["edgegrad tune --model runs/base --task E1 --select share --out runs/tuned"],
             ),
-            ("tune-compare", &["edgegrad tune-compare examples/grid.toml"]),
+            ("tune-compare", &["edgegrad tune-compare examples/tuning/e1.toml"]),
         ],
     ),
     (
         "Results",
         &[
-            ("report", &["edgegrad report runs/sma scores.json --out report.html"]),
-            ("watch", &["edgegrad watch runs/sma"]),
-            ("plot", &["edgegrad plot runs/sma --figure curves --out curves.pdf"]),
+            ("report", &["edgegrad report runs/parity scores.json --out report.html"]),
+            ("watch", &["edgegrad watch runs/parity"]),
+            ("plot", &["edgegrad plot runs/parity --figure curves --out curves.pdf"]),
             ("export", &["edgegrad export circuit.json --format dot --out circuit.dot"]),
         ],
     ),
@@ -114,11 +113,11 @@ pub(crate) fn command() -> Command {
 fn groups(command: &Command) -> String {
     let mut out = String::new();
     for (head, commands) in GROUPS {
-        let _ = writeln!(out, "{head}:");
+        out += &format!("{head}:\n");
         for (name, _) in commands {
             let sub = command.find_subcommand(name).expect("a test finds all of them");
             let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
-            let _ = writeln!(out, "  {name:12}  {about}");
+            out += &format!("  {name:12}  {about}\n");
         }
         out.push('\n');
     }
@@ -170,6 +169,9 @@ mod tests {
             let matches = command().try_get_matches_from(&words);
             let read = matches.and_then(|matches| super::super::Cli::from_arg_matches(&matches));
             assert!(read.is_ok(), "{example}: {}", read.unwrap_err());
+            for word in words.iter().filter(|word| word.starts_with("examples/")) {
+                assert!(std::path::Path::new(word).exists(), "{example}: {word}");
+            }
         }
     }
 

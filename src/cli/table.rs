@@ -2,7 +2,6 @@
 
 use super::print::{self, Mode};
 use serde_json::{Map, Value};
-use std::fmt::Write;
 
 /// What stands in a row under a head: the value for programs, and its text for people.
 pub(super) struct Cell {
@@ -123,9 +122,9 @@ impl Table {
             let mut line = String::new();
             for (i, (text, &(wide, right))) in row.iter().zip(&layout).enumerate() {
                 let gap = if i == 0 { "" } else { "  " };
-                let _ = match right {
-                    true => write!(line, "{gap}{text:>wide$}"),
-                    false => write!(line, "{gap}{text:wide$}"),
+                line += &match right {
+                    true => format!("{gap}{text:>wide$}"),
+                    false => format!("{gap}{text:wide$}"),
                 };
             }
             out += line.trim_end();

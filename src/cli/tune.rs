@@ -1,5 +1,6 @@
 //! `edgegrad tune`.
 
+use crate::cli::question::choice;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
@@ -11,8 +12,6 @@ use edgegrad::tasks::language::Part;
 use edgegrad::tuning::Select;
 use std::path::{Path, PathBuf};
 use toml::Value;
-
-use crate::cli::question::choice;
 
 /// Tune a base model for one task and write the tuned model
 #[derive(Debug, Args)]

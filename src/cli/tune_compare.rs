@@ -60,9 +60,9 @@ fn figures(comparison: &Comparison<Settings>) -> Table {
     let mut table = Table::new("methods", columns);
     for row in &comparison.rows {
         for (name, mean) in &row.figures {
-            let interval = mean.as_ref().and_then(|m| m.interval);
-            let [low, high] = interval.map_or([None; 2], |[low, high]| [Some(low), Some(high)]);
-            let numbers = [mean.as_ref().map(|m| m.mean), low, high].map(|x| Cell::maybe(x, 4));
+            let interval = mean.and_then(|m| m.interval);
+            let [low, high] = interval.map_or([None; 2], |ends| ends.map(Some));
+            let numbers = [mean.map(|m| m.mean), low, high].map(|x| Cell::maybe(x, 4));
             let start = [Cell::text(&row.name), Cell::scientific(row.lr, 0), Cell::text(name)];
             table.row(start.into_iter().chain(numbers));
         }

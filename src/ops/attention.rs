@@ -3,8 +3,8 @@
 //! It reads queries, keys and values where the projection wrote them: products read windows of
 //! `[B, T, (H + 2 KV) K]` in place, [`BLOCK`] queries at a time. A causal block computes only the
 //! keys that some of its queries see, a block with a window only those inside it. Only the pattern
-//! is saved; where scores are capped, the backward pass computes them again. The alternative, heads permuted to
-//! an axis of their own, needs three copies and their gradients.
+//! is saved; where scores are capped, the backward pass computes them again. The alternative, heads
+//! permuted to an axis of their own, needs three copies and their gradients.
 //!
 //! Threads take key-value heads, each with columns of its own in all gradients, so a single
 //! sequence uses all threads.
@@ -40,6 +40,12 @@ pub struct Attention {
 }
 
 impl Attention {
+    /// Scores times a factor, with nothing else about them; `sizes` are H, KV and K.
+    pub fn plain(sizes: [usize; 3], causal: bool, scale: f64) -> Attention {
+        let [heads, kv_heads, d_head] = sizes;
+        Attention { heads, kv_heads, d_head, causal, scale, ..Attention::default() }
+    }
+
     /// `(H + 2 KV) K`, the elements of a position.
     fn width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.d_head
@@ -530,14 +536,7 @@ mod tests {
     fn the_pattern_is_what_mixes_the_values() {
         for causal in [false, true] {
             let (batch, seq, heads, d_head) = (2, 70, 2, 3);
-            let options = Attention {
-                heads,
-                kv_heads: heads,
-                d_head,
-                causal,
-                scale: 0.7,
-                ..Default::default()
-            };
+            let options = Attention::plain([heads, heads, d_head], causal, 0.7);
             let mut tape = Tape::<f64>::new();
             let x = tape.leaf("qkv", [batch, seq, options.width()]);
             let z = attention(&mut tape, x, options.clone());
@@ -575,14 +574,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "forward only")]
     fn a_pattern_that_is_not_kept_is_not_shown() {
-        let options = Attention {
-            heads: 1,
-            kv_heads: 1,
-            d_head: 1,
-            causal: true,
-            scale: 1.0,
-            ..Default::default()
-        };
+        let options = Attention::plain([1, 1, 1], true, 1.0);
         let mut tape = Tape::<f64>::new();
         let x = tape.leaf("x", [1, 2, 3]);
         let z = attention(&mut tape, x, options);
@@ -633,14 +625,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_threads() {
-        let options = Attention {
-            heads: 4,
-            kv_heads: 2,
-            d_head: 32,
-            causal: true,
-            scale: 0.3,
-            ..Default::default()
-        };
+        let options = Attention::plain([4, 2, 32], true, 0.3);
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.expect("threads").install(|| run::<f32>(5, 130, options.clone(), attention))

@@ -147,19 +147,7 @@ fn registry() -> Vec<Check> {
             add(t, y, x[0])
         }),
         check!("attention", [[2, 5, 18]], [], |t, x, i| {
-            let (heads, kv_heads, d_head) = (2, 2, 3);
-            let z = attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: false,
-                    scale: 1.3,
-                    ..Default::default()
-                },
-            );
+            let z = attention(t, x[0], Attention::plain([2, 2, 3], false, 1.3));
             let z = mul(t, z, z);
             let (a, b) = (columns(t, x[0], 2..8), sum_axis(t, x[0], 1));
             let z = add(t, z, a);
@@ -168,34 +156,10 @@ fn registry() -> Vec<Check> {
             mul(t, z, b)
         }),
         check!("attention: causal, several ask one", [[1, 6, 20]], [], |t, x, i| {
-            let (heads, kv_heads, d_head) = (6, 2, 2);
-            attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: true,
-                    scale: 0.8,
-                    ..Default::default()
-                },
-            )
+            attention(t, x[0], Attention::plain([6, 2, 2], true, 0.8))
         }),
         check!("attention: causal, longer than a block", [[1, 67, 3]], [], |t, x, i| {
-            let (heads, kv_heads, d_head) = (1, 1, 1);
-            attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: true,
-                    scale: 2.0,
-                    ..Default::default()
-                },
-            )
+            attention(t, x[0], Attention::plain([1, 1, 1], true, 2.0))
         }),
         check!(
             "attention: a window, capped scores, biases of keys",
@@ -373,49 +337,13 @@ fn empty_tensors() {
             layer_norm(t, x[0], Some((x[1], x[2])), 0.1)
         }),
         check!("attention: T = 0", [[2, 0, 6]], [], |t, x, i| {
-            let (heads, kv_heads, d_head) = (1, 1, 2);
-            attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: true,
-                    scale: 1.0,
-                    ..Default::default()
-                },
-            )
+            attention(t, x[0], Attention::plain([1, 1, 2], true, 1.0))
         }),
         check!("attention: B = 0", [[0, 2, 6]], [], |t, x, i| {
-            let (heads, kv_heads, d_head) = (1, 1, 2);
-            attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: true,
-                    scale: 1.0,
-                    ..Default::default()
-                },
-            )
+            attention(t, x[0], Attention::plain([1, 1, 2], true, 1.0))
         }),
         check!("attention: K = 0", [[2, 2, 0]], [], |t, x, i| {
-            let (heads, kv_heads, d_head) = (2, 1, 0);
-            attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: false,
-                    scale: 1.0,
-                    ..Default::default()
-                },
-            )
+            attention(t, x[0], Attention::plain([2, 1, 0], false, 1.0))
         }),
         check!("rotary: T = 0", [[2, 0, 2]], [], |t, x, i| {
             rotary(t, x[0], 1, 2, &Rotary::new(2, 9.0))

@@ -221,8 +221,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Runs a grid of the base model of this `hash` on `threads` threads, with the reports in `folder`; calls `progress` with the number of
-/// updates done since the last call.
+/// Runs a grid of the base model of this `hash` on `threads` threads, with the reports in `folder`;
+/// calls `progress` with the number of updates done since the last call.
 ///
 /// # Errors
 /// If the folder cannot be written, or holds runs with other settings or of another base model. A

@@ -54,34 +54,10 @@ fn cases() -> Vec<Case> {
             rotary(t, x[0], 10, 100, options)
         }),
         ("attention", vec![vec![5, 130, 8 * 32]], |t, x| {
-            let (heads, kv_heads, d_head) = (4, 2, 32);
-            attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: true,
-                    scale: 0.3,
-                    ..Default::default()
-                },
-            )
+            attention(t, x[0], Attention::plain([4, 2, 32], true, 0.3))
         }),
         ("attention: one long sequence", vec![vec![1, 2100, 3 * 8]], |t, x| {
-            let (heads, kv_heads, d_head) = (1, 1, 8);
-            attention(
-                t,
-                x[0],
-                Attention {
-                    heads,
-                    kv_heads,
-                    d_head,
-                    causal: false,
-                    scale: 0.3,
-                    ..Default::default()
-                },
-            )
+            attention(t, x[0], Attention::plain([1, 1, 8], false, 0.3))
         }),
     ]
 }
