@@ -161,9 +161,10 @@ fn bad_input() {
     let place = place();
     place.write("empty/note.txt", "");
     place.write("torn.json", "{\"edges\": {");
-    place.write("other.json", r#"{"edges": {"x->y": {"score": 1.0}}}"#);
-    let nameless = r#"{"edges": {"x": {"score": 1.0}}, "meta": {"convention": "ours"}}"#;
-    place.write("nameless.json", nameless);
+    for (file, edge) in [("other.json", "x->y"), ("nameless.json", "x")] {
+        let meta = r#""meta": {"convention": "ours"}"#;
+        place.write(file, format!(r#"{{"edges": {{"{edge}": {{"score": 1.0}}}}, {meta}}}"#));
+    }
     let before = place.files("");
     let plot = |inputs: &str, figure: &str| format!("plot {inputs} --figure {figure} --out x.svg");
     let export =
