@@ -110,6 +110,9 @@ pub struct Discovery {
     pub select: Select,
     /// The number of edges or ends, the faithfulness, or the threshold.
     pub amount: Amount,
+    /// Whether the least number of ends, or the least share, that holds a path is taken where the
+    /// amount is less.
+    pub or_least: bool,
     /// Decay rates of averages over the discoveries of a run, as AdaLoRA smooths its scores (Zhang
     /// et al. 2023): `I = b1 I + (1 - b1) |s|`, `U = b2 U + (1 - b2) | |s| - I |`, and `I U` is
     /// ranked.
@@ -147,7 +150,8 @@ impl Finder {
     /// For a model of the shape `config`, and a run with the seed `seed`.
     ///
     /// # Errors
-    /// If more edges or ends are asked for than there are, or a share is out of range.
+    /// If more edges or ends are asked for than there are, a share is out of range, or a number of
+    /// ends or a share holds no path: then the least that does.
     pub fn new(
         config: &Config,
         graph: Graph,
@@ -179,7 +183,46 @@ impl Finder {
         };
         let rng = Rng::new(seed, Purpose::Null, 0);
         let sides = Sides::new(&graph);
-        Ok(Finder { graph, discovery, averages: None, sides, costs, rng })
+        let mut finder = Finder { graph, discovery, averages: None, sides, costs, rng };
+        if matches!(finder.discovery.select, Select::Nodes | Select::Share) {
+            finder.hold_a_path()?;
+        }
+        Ok(finder)
+    }
+
+    /// Checks that the amounts of ends hold a path; with [`Discovery::or_least`] raises those that do
+    /// not.
+    fn hold_a_path(&mut self) -> Result<()> {
+        let least = self.sides.least(&self.costs);
+        let Amount { start, end, .. } = self.discovery.amount;
+        let short = |&n: &f64| self.budget(n) < least;
+        let Some(asked) = [start, end].into_iter().find(short) else { return Ok(()) };
+        let (amount, said) = match self.discovery.select {
+            Select::Share => {
+                let share = least as f64 / self.costs.iter().sum::<usize>() as f64;
+                (share, format!("{share:.4} of the parameters"))
+            }
+            _ => (least as f64, format!("{least} ends")),
+        };
+        if !self.discovery.or_least {
+            return Err(too_few(asked, said));
+        }
+        tracing::warn!(
+            "edges: {asked} holds no path from the input to the logits, so it is {said}"
+        );
+        let raised = |n: f64| n.max(amount);
+        self.discovery.amount =
+            Amount { start: raised(start), end: raised(end), ..self.discovery.amount };
+        Ok(())
+    }
+
+    /// What the chosen ends may cost together.
+    fn budget(&self, amount: f64) -> usize {
+        let whole = match self.discovery.select {
+            Select::Share => self.costs.iter().sum::<usize>() as f64,
+            _ => 1.0,
+        };
+        (amount * whole).round() as usize
     }
 
     /// The settings of the discovery.
@@ -258,8 +301,9 @@ impl Finder {
                 Err(too_few(amount, format!("|score| of {most:.6} or below")))
             }
             Select::Nodes | Select::Share => {
-                let ends = self.within(&sums(graph, sizes), amount)?;
-                Ok(connected::between(&flow, graph, &ends))
+                let (values, budget) = (sums(graph, sizes), self.budget(amount));
+                let ends = connected::grow(&self.sides, &values, &self.costs, budget);
+                Ok(connected::between(&flow, graph, &Ends::numbered(graph, &ends)))
             }
             Select::Faithfulness => {
                 let span = Span::new(b, &b.extremes()?)?;
@@ -273,23 +317,6 @@ impl Finder {
                 Ok(found.map_or_else(|_| vec![true; all], |(i, _)| circuit(i)))
             }
         }
-    }
-
-    /// The ends of the largest `values` that are within the amount: a number of them, or a share of
-    /// the parameters.
-    fn within(&self, values: &[f64], amount: f64) -> Result<Ends> {
-        let whole: usize = self.costs.iter().sum();
-        let share = self.discovery.select == Select::Share;
-        let budget = if share { amount * whole as f64 } else { amount }.round() as usize;
-        let ends = connected::grow(&self.sides, values, &self.costs, budget);
-        let ends = ends.map_err(|least| {
-            let least = match share {
-                true => format!("{:.4} of the parameters", least as f64 / whole as f64),
-                false => format!("{least} ends"),
-            };
-            too_few(amount, least)
-        })?;
-        Ok(Ends::numbered(&self.graph, &ends))
     }
 
     /// A random control of `circuit`: the same ends at the nodes that `moved` says, or at others drawn

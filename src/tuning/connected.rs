@@ -100,7 +100,7 @@ impl Sides {
     }
 
     /// The least cost of a circuit with a node between the input and the logits.
-    fn least(&self, costs: &[usize]) -> usize {
+    pub(super) fn least(&self, costs: &[usize]) -> usize {
         let roots: usize = self.roots().map(|end| costs[end]).sum();
         let cheapest = |list: &Vec<usize>| list.iter().map(|&end| costs[end]).min();
         let node = |end: usize| Some(costs[end] + cheapest(&self.other[end])?);
@@ -111,23 +111,15 @@ impl Sides {
 /// Ends of connected edges that together cost at most `budget`, and are worth much: see the
 /// [module](self); `values` and `costs` are of all ends.
 ///
-/// # Errors
-/// The least budget of a circuit with a node between the input and the logits, if it is more.
-pub(super) fn grow(
-    sides: &Sides,
-    values: &[f64],
-    costs: &[usize],
-    budget: usize,
-) -> Result<Vec<usize>, usize> {
-    let least = sides.least(costs);
-    if least > budget {
-        return Err(least);
-    }
+/// # Panics
+/// If the budget is below the [least](Sides::least).
+pub(super) fn grow(sides: &Sides, values: &[f64], costs: &[usize], budget: usize) -> Vec<usize> {
+    assert!(sides.least(costs) <= budget, "a budget of {budget} holds no path");
     let knapsack = Knapsack { sides, values, costs, budget };
     let plain = knapsack.filled(None);
     let largest = knapsack.filled(knapsack.most_valuable());
     let worth = |ends: &[usize]| ends.iter().map(|&end| values[end]).sum::<f64>();
-    Ok(if worth(&largest) > worth(&plain) { largest } else { plain })
+    if worth(&largest) > worth(&plain) { largest } else { plain }
 }
 
 struct Knapsack<'a> {
@@ -256,7 +248,7 @@ mod tests {
             let mut costs: Vec<usize> = (0..n).map(|_| 1 + rng.below(20) as usize).collect();
             sides.roots().for_each(|end| costs[end] = 0);
             let budget = 20 + 2 * seed as usize;
-            let ends = grow(&sides, &values, &costs, budget).expect("20 hold a node");
+            let ends = grow(&sides, &values, &costs, budget);
             assert!(is_circuit(&graph, &ends), "{ends:?}");
             assert!(ends.iter().map(|&e| costs[e]).sum::<usize>() <= budget);
             let sets = (0u32..1 << n).map(|set| (0..n).filter(|e| set >> e & 1 == 1).collect());
@@ -274,15 +266,15 @@ mod tests {
     }
 
     #[test]
-    fn too_small_a_budget_says_the_least() {
+    fn the_least_budget_holds_one_node() {
         let graph = small();
         let sides = Sides::new(&graph);
         let n = super::super::ends_of(&graph);
         let values = vec![1.0; n];
         let mut costs = vec![7; n];
         sides.roots().for_each(|end| costs[end] = 0);
-        assert_eq!(grow(&sides, &values, &costs, 13), Err(14));
-        assert_eq!(grow(&sides, &values, &costs, 14).map(|ends| ends.len()), Ok(4));
+        assert_eq!(sides.least(&costs), 14);
+        assert_eq!(grow(&sides, &values, &costs, 14).len(), 4);
     }
 
     #[test]

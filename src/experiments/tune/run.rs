@@ -88,6 +88,9 @@ pub fn run(
 ) -> Result<Tuned> {
     settings.check()?;
     let task = LanguageTask::new(settings, &base.config, seed);
+    // Before the updates, so that a circuit which cannot be loses none of them.
+    let unnamed = !settings.trains_circuit();
+    let named = unnamed.then(|| named_by_circuit(settings, base, &task, seed, 0)).transpose()?;
     let Prepared { mut tuner, mut policy, adapters } = Prepared::new(settings, base, &task, seed)?;
     let (mut looks, mut done, mut track) = (Looks::default(), 0, Track::default());
     let probe = Settings { pairs: settings.probe.max(1), ..settings.clone() };
@@ -107,9 +110,10 @@ pub fn run(
             Ok(())
         })?;
     let model = adapters.model(base, &mut tuner)?;
-    let slices = match &looks.circuit {
+    let found = looks.circuit.as_ref().or(outcome.first_circuit.as_ref());
+    let slices = match found {
         Some(found) => slices_of(settings, base, found),
-        None => named_by_circuit(settings, base, &task, seed, 0)?.1,
+        None => named.map_or_else(Slices::default, |(_, slices)| slices),
     };
     let graft = Graft {
         numbers: slices.count(),

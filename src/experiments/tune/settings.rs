@@ -227,7 +227,7 @@ impl Settings {
         Ok(())
     }
 
-    fn trains_circuit(&self) -> bool {
+    pub(super) fn trains_circuit(&self) -> bool {
         matches!(self.method, Method::Circuit | Method::Static | Method::Random)
     }
 
@@ -274,6 +274,8 @@ impl Settings {
             positions: self.positions,
             baseline: self.baseline,
             select: self.select,
+            // A quarter that nobody asked for gives way in a model whose heads own more.
+            or_least: self.select == Select::Share && self.edges == Settings::default().edges,
             amount: Amount { start, end, steps: steps_of_amount, ramp: self.ramp },
             smoothing: self.smoothing,
             layers: self.layers.map(|[from, to]| from..to),

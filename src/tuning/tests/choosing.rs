@@ -33,6 +33,7 @@ fn discovery(select: Select, amount: f64) -> Discovery {
         baseline: Baseline::Resample,
         select,
         amount: Amount::constant(amount),
+        or_least: false,
         smoothing: None,
         layers: None,
         random: 0.0,
@@ -271,6 +272,20 @@ fn matched_ends_are_of_the_same_types() {
     let [first, again] = [0, 0].map(|_| finder.matched(&found, Some(&moved)));
     assert_eq!(first, again);
     assert_eq!(types(&finder, &first.ends), types(&finder, &found.ends));
+}
+
+/// A head's ends own 52 of 1,344 parameters each and more, so a hundredth holds no path.
+#[test]
+fn an_amount_without_a_path_is_refused_or_raised_to_the_least() {
+    for (select, amount, least) in
+        [(Select::Share, 0.01, "of the parameters"), (Select::Nodes, 3.0, "4 ends")]
+    {
+        let e = finder(discovery(select, amount), 0).err().expect("an error");
+        assert!(e.to_string().contains("no path") && e.help().contains(least), "{e} {}", e.help());
+        let (_, found) = find(Discovery { or_least: true, ..discovery(select, amount) });
+        // The input, the logits, and both sides of one node.
+        assert_eq!(found.ends.count(), 4);
+    }
 }
 
 #[test]
