@@ -14,7 +14,6 @@ fn main() -> ExitCode {
         .event_format(cli::Plain)
         .init();
     let command = cli::Cli::read();
-    edgegrad::interrupt::listen();
     match command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

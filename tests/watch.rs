@@ -43,7 +43,7 @@ impl Drop for Running {
 /// A page that is served, and where.
 struct Served {
     /// Ends with it.
-    _process: Running,
+    process: Running,
     /// Such as `127.0.0.1:8642`.
     address: String,
 }
@@ -58,7 +58,7 @@ impl Served {
         BufReader::new(stdout).read_line(&mut line).expect("its first line");
         let address = line.trim_end().strip_prefix("http://").and_then(|l| l.strip_suffix('/'));
         let address = address.unwrap_or_else(|| panic!("no address: {line:?}")).to_string();
-        Served { _process: process, address }
+        Served { process, address }
     }
 
     /// What comes back for these bytes; empty if the connection is closed without a word.
@@ -86,6 +86,25 @@ impl Served {
     }
 }
 
+/// What never asks whether it should stop is ended by the first signal, not the second.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_page_at_once() {
+    use std::os::unix::process::ExitStatusExt;
+    let place = Place::new(CONFIG);
+    let _training = training(&place);
+    let mut served = Served::start(&place, "watch run --port 0");
+    let child = &mut served.process.0;
+    let id = child.id().to_string();
+    std::process::Command::new("kill").args(["-INT", &id]).status().expect("kill is there");
+    let mut ended = None;
+    until("its end", || {
+        ended = child.try_wait().expect("a child");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.signal()), Some(2));
+}
+
 /// A run that goes on.
 fn training(place: &Place) -> Running {
     let child = place.command("train c.toml --out run --threads 1").stderr(Stdio::null()).spawn();
@@ -98,7 +117,7 @@ fn training(place: &Place) -> Running {
 }
 
 #[track_caller]
-fn until(what: &str, done: impl Fn() -> bool) {
+fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < LIMIT, "{what} did not come");

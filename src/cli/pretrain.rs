@@ -50,6 +50,8 @@ pub(super) struct Pretrain {
 
 impl Pretrain {
     pub(super) fn run(&self) -> Result<()> {
+        // It asks at each step; a command that never asks must not listen.
+        edgegrad::interrupt::listen();
         let &Pretrain { seed, steps, batch, lr, layers, heads, d_model, d_mlp, .. } = self;
         let settings = Pretraining { seed, steps, batch, lr, layers, heads, d_model, d_mlp };
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };

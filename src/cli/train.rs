@@ -47,6 +47,8 @@ pub(super) struct Train {
 
 impl Train {
     pub(super) fn run(&self) -> Result<()> {
+        // It asks at each step; a command that never asks must not listen.
+        edgegrad::interrupt::listen();
         let mut config = Config::read(&self.config, &self.sets)?;
         match self.dtype {
             Some(Dtype::F32) => config.dtype = DtypeKind::F32,
