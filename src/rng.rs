@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// What a generator is for; each purpose has a stream of its own.
 ///
-/// The values are part of what a seed means: add new ones at the end, never renumber.
+/// The values are part of what a seed means: add new ones at the end, never renumber, and never use
+/// 7 again, which drew bootstrap samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Purpose {
@@ -29,8 +30,6 @@ pub enum Purpose {
     Sample = 5,
     /// The pairs on which a training run scores its circuits.
     Probe = 6,
-    /// Bootstrap samples of pairs.
-    Bootstrap = 7,
     /// Random circuits, as controls.
     Null = 8,
     /// The masks that edge pruning samples, and the order of its pairs.

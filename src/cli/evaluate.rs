@@ -21,7 +21,7 @@ use edgegrad::named::Named;
 use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::running;
-use edgegrad::stats;
+use edgegrad::stats::{self, LEAST_OF_MEAN};
 use edgegrad::tensor::Element;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -174,7 +174,7 @@ impl Evaluate {
     ) {
         let Runs { members, circuit, complement, .. } = runs;
         let f = span.faithfulness(circuit);
-        let interval = span.interval(circuit, self.seed);
+        let interval = span.interval(circuit);
         let all = b.graph.edges();
         let metric = (self.asked.metric.name(), "metric");
         let columns = [("", "of"), ("edges", "edges"), metric, ("faithfulness", "faithfulness")];
@@ -196,8 +196,16 @@ impl Evaluate {
         println!();
         table.print();
         note("faithfulness_interval", json!(interval));
-        if let Some([low, high]) = interval {
-            println!("faithfulness {f:.4}, 95 % interval over pairs [{low:.4}, {high:.4}]");
+        match interval {
+            Some([low, high]) => {
+                println!("faithfulness {f:.4}, 95 % interval over pairs [{low:.4}, {high:.4}]");
+            }
+            None if circuit.len() < LEAST_OF_MEAN => {
+                println!("faithfulness {f:.4}; an interval takes {LEAST_OF_MEAN} pairs");
+            }
+            None => println!(
+                "faithfulness {f:.4}; no interval: by these pairs, model and nothing may be alike"
+            ),
         }
         report.insert(
             "per_pair".into(),

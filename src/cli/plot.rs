@@ -64,7 +64,7 @@ Figures, and what RUN is for each:
   tradeoff      task gain and retention of tuning      the comparison.json of `tune-compare`
   scores        methods against an exact one           two or more files of scores
 
-Intervals are the middle 95 % of 1000 bootstrap samples of seeds.";
+Intervals are 95 %: of a mean by Student's t (3 seeds or more), of a median by ranks (6 or more).";
 
 impl Plot {
     pub(super) fn run(&self) -> Result<()> {

@@ -33,7 +33,7 @@ use crate::patching::batches::Extremes;
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::running;
 use crate::simd::Element;
-use crate::stats::Bootstrap;
+use crate::stats;
 
 /// MIB's fractions of all edges.
 pub const FRACTIONS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
@@ -73,11 +73,11 @@ impl Span {
         (sum(values) - nothing) / (clean - nothing)
     }
 
-    /// The bootstrap interval over pairs of `f` of a circuit whose metric is `values [pairs]`;
-    /// `None` if `f` is finite in no resample.
-    pub fn interval(&self, values: &[f64], seed: u64) -> Option<[f64; 2]> {
-        let of = |drawn: &[usize]| self.of(values, drawn.iter().copied());
-        Bootstrap::seeded(values.len(), seed).interval(of)
+    /// The 95 % interval over pairs of `f` of a circuit whose metric is `values [pairs]`; `None` for
+    /// fewer than three pairs, or if the span may be 0 as far as the pairs tell.
+    pub fn interval(&self, values: &[f64]) -> Option<[f64; 2]> {
+        let off = |of: &[f64]| of.iter().zip(&self.nothing).map(|(x, n)| x - n).collect::<Vec<_>>();
+        stats::ratio_interval(&off(values), &off(&self.clean))
     }
 }
 

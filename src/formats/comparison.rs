@@ -39,7 +39,7 @@ pub struct Comparison<S = Value> {
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// Its 95 % interval; none of a single seed.
+    /// Its 95 % interval; none of too few seeds.
     pub interval: Option<[f64; 2]>,
 }
 

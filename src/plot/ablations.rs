@@ -148,10 +148,12 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
 }
 
-/// The ends of an axis: all seeds, and what was there before tuning unless it is far away.
+/// The ends of an axis: all seeds and intervals, and what was there before tuning unless it is far
+/// away.
 fn extent(figure: &tuned::Figure, all: &Comparison, measured: &[Option<Measured>]) -> (f64, f64) {
-    let seeds = measured.iter().flatten().flat_map(|m| m.seeds.iter().copied());
-    let (mut low, mut high) = range(seeds);
+    let shown =
+        measured.iter().flatten().flat_map(|m| m.seeds.iter().chain(m.interval.iter().flatten()));
+    let (mut low, mut high) = range(shown.copied());
     if low > high {
         return (0.0, 1.0);
     }

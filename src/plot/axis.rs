@@ -62,6 +62,11 @@ impl Axis {
         (x - self.low) / (self.high - self.low)
     }
 
+    /// The nearest value on the axis: rates have intervals that reach past all or none.
+    pub(super) fn clip(&self, x: f64) -> f64 {
+        x.clamp(self.low, self.high)
+    }
+
     /// What it takes below a frame.
     pub(super) fn depth(&self) -> f64 {
         let title = if self.title.is_empty() { 0.0 } else { 1.3 * LABEL };

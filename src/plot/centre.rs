@@ -1,6 +1,6 @@
 //! What stands for all seeds of a figure, and how sure it is over few of them.
 
-use crate::stats::{Bootstrap, mean, median};
+use crate::stats::{LEAST_OF_MEAN, LEAST_OF_MEDIAN, mean, mean_interval, median, median_interval};
 
 /// What stands for all seeds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,12 +32,33 @@ impl Centre {
             Centre::Median => median(values),
         }
     }
-}
 
-/// The middle 95 % of `centre` over resamples of `values [n]`.
-pub(super) fn interval(seeds: &Bootstrap, values: &[f64], centre: Centre) -> Option<[f64; 2]> {
-    let drawn = |places: &[usize]| places.iter().map(|&i| values[i]).collect::<Vec<_>>();
-    seeds.interval(|places| centre.of(&drawn(places)).unwrap_or(f64::NAN))
+    /// Its 95 % interval; `None` if there are too few.
+    pub(super) fn interval(self, values: &[f64]) -> Option<[f64; 2]> {
+        match self {
+            Centre::Mean => mean_interval(values),
+            Centre::Median => median_interval(values),
+        }
+    }
+
+    /// What a figure draws of so many seeds an arm, `[arms]`: the centre and, as its `mark`, the
+    /// interval; or why there is none.
+    pub(super) fn statement(self, counts: &[usize], mark: &str) -> String {
+        let [low, high] = [counts.iter().min(), counts.iter().max()].map(|n| *n.unwrap_or(&0));
+        let name = self.name();
+        let least = match self {
+            Centre::Mean => LEAST_OF_MEAN,
+            Centre::Median => LEAST_OF_MEDIAN,
+        };
+        let seeds = if low == high { high.to_string() } else { format!("{low} to {high}") };
+        match high {
+            0 | 1 => "one seed".into(),
+            _ if high < least => {
+                format!("{name} of {seeds} seeds; no {mark}: an interval takes {least} seeds")
+            }
+            _ => format!("{name} of {seeds} seeds; {mark}: 95 % interval"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -46,9 +67,20 @@ mod tests {
 
     #[test]
     fn intervals_are_of_the_centre() {
-        let two = Bootstrap::fixed(2);
-        assert_eq!(interval(&two, &[0.0, 1.0], Centre::Mean), Some([0.0, 1.0]));
-        assert_eq!(interval(&two, &[3.0, 3.0], Centre::Median), Some([3.0, 3.0]));
+        for (centre, least) in [(Centre::Mean, 3), (Centre::Median, 6)] {
+            let values = vec![3.0; least];
+            assert_eq!(centre.interval(&values), Some([3.0; 2]));
+            assert_eq!(centre.interval(&values[1..]), None);
+            let name = centre.name();
+            let said = centre.statement(&[least - 1, least], "band");
+            assert_eq!(
+                said,
+                format!("{name} of {} to {least} seeds; band: 95 % interval", least - 1)
+            );
+            let few = centre.statement(&[least - 1], "band");
+            assert!(few.ends_with(&format!("no band: an interval takes {least} seeds")), "{few}");
+        }
+        assert_eq!(Centre::Mean.statement(&[1], "line"), "one seed");
         assert_eq!(Centre::Median.of(&[8.0, 1.0, 4.0]), Some(4.0));
         assert_eq!(Centre::Mean.of(&[]), None);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::axis::{Axis, Frame, legend};
-use super::centre::{Centre, interval};
+use super::centre::Centre;
 use super::palette::{GREY, series};
 use super::scene::{Anchor, Ink, LABEL, SMALL, Scene, Stroke};
 use super::{Drawing, Options, arms};
@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::formats::metrics::EvalLine;
 use crate::results::run::Arm;
 use crate::results::thin::evenly;
-use crate::stats::Bootstrap;
 
 /// Points of a curve: more are finer than print.
 const POINTS: usize = 400;
@@ -29,7 +28,7 @@ type Quantity = fn(&EvalLine) -> Option<f64>;
 struct Stretch {
     step: Vec<f64>,
     centre: Vec<f64>,
-    /// Empty for a single seed.
+    /// The centre twice for too few seeds.
     interval: Vec<[f64; 2]>,
 }
 
@@ -95,16 +94,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
 /// What lines and bands are.
 fn statement(arms: &[Arm], centre: Centre) -> String {
     let counts: Vec<usize> = arms.iter().map(|arm| arm.runs.len()).collect();
-    let most = counts.iter().max().copied().unwrap_or(0);
-    let seeds = if counts.iter().all(|&n| n == most) {
-        most.to_string()
-    } else {
-        counts.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
-    };
-    if most < 2 {
-        return "one seed".into();
-    }
-    format!("{} of {seeds} seeds; band: 95 % bootstrap interval (test)", centre.name())
+    centre.statement(&counts, "band (test)")
 }
 
 fn steps(arms: &[Arm]) -> (f64, f64) {
@@ -115,7 +105,6 @@ fn steps(arms: &[Arm]) -> (f64, f64) {
 
 /// For each arm, one quantity over its seeds: `[arms][stages]`.
 fn bands(arms: &[Arm], quantity: Quantity, options: &Options) -> Vec<Vec<Stretch>> {
-    let mut samples: BTreeMap<usize, Bootstrap> = BTreeMap::new();
     arms.iter()
         .map(|arm| {
             let mut stages: BTreeMap<usize, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
@@ -131,11 +120,9 @@ fn bands(arms: &[Arm], quantity: Quantity, options: &Options) -> Vec<Vec<Stretch
                 for i in evenly(all.len(), POINTS) {
                     let (step, values) = &all[i];
                     let Some(centre) = options.centre.of(values) else { continue };
-                    let n = values.len();
-                    let sample = samples.entry(n).or_insert_with(|| Bootstrap::fixed(n));
                     stretch.step.push(*step as f64);
                     stretch.centre.push(centre);
-                    let ends = interval(sample, values, options.centre);
+                    let ends = options.centre.interval(values);
                     stretch.interval.push(ends.unwrap_or([centre; 2]));
                 }
                 stretch
@@ -145,13 +132,14 @@ fn bands(arms: &[Arm], quantity: Quantity, options: &Options) -> Vec<Vec<Stretch
         .collect()
 }
 
-/// The smallest and the largest number of all bands, above 0.
+/// Ends of a logarithmic axis that shows all centres and the upper ends of all bands. The lower ends
+/// may be below 0, so they do not count.
 fn extent(bands: &[Vec<Vec<Stretch>>; 2]) -> (f64, f64) {
-    let stretches = bands.iter().flatten().flatten();
-    let numbers = stretches.flat_map(|s| s.interval.iter().flatten().chain(&s.centre));
-    let (low, high) = numbers
-        .map(|&x| x.max(FLOOR))
-        .fold((f64::INFINITY, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
+    let stretches = || bands.iter().flatten().flatten();
+    let centres = stretches().flat_map(|s| &s.centre);
+    let low = centres.fold(f64::INFINITY, |low, &x| low.min(x.max(FLOOR)));
+    let tops = stretches().flat_map(|s| &s.interval).map(|[_, top]| *top);
+    let high = tops.fold(0.0, |high: f64, x| high.max(x.max(FLOOR)));
     if low <= high { (0.8 * low, 1.25 * high) } else { (FLOOR, 1.0) }
 }
 
@@ -163,7 +151,7 @@ fn areas(scene: &mut Scene, frame: &Frame, stretches: &[Stretch], ink: Ink) {
         let side =
             |k: usize| stretch.step.iter().zip(&stretch.interval).map(move |(&x, i)| (x, i[k]));
         let way = side(1).chain(side(0).rev());
-        scene.polygon(way.map(|(x, y)| frame.at(x, y)).collect(), ink, None);
+        scene.polygon(way.map(|(x, y)| frame.at(x, frame.y.clip(y))).collect(), ink, None);
     }
 }
 
@@ -254,7 +242,7 @@ mod tests {
         let text = svg::write(&drawing.scene);
         svg::tests::well_formed(&text);
         assert!(text.contains("aria-label=\"&lt;script&gt;&amp;&quot;\""));
-        assert!(text.contains("mean of 3 seeds; band: 95 % bootstrap interval"));
+        assert!(text.contains("mean of 3 seeds; band (test): 95 % interval"));
         assert_eq!(text, svg::write(&draw(&[root.path().into()], &options).unwrap().scene));
         assert!(drawing.warnings.is_empty(), "{:?}", drawing.warnings);
         let name = |arm: &'static str| {

@@ -1,9 +1,8 @@
 //! What `ablations` and `tradeoff` share: the figures of a method of tuning over its seeds.
 
-use super::centre::{Centre, interval};
+use super::centre::Centre;
 use crate::formats::comparison::{Comparison, TuningRow};
 use crate::formats::tuning_report::Judgement;
-use crate::stats::Bootstrap;
 
 /// A number that methods are judged by.
 #[derive(Clone, Copy)]
@@ -32,7 +31,7 @@ pub(super) const RETENTION: Figure =
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Measured {
     pub(super) centre: f64,
-    /// None for a single seed.
+    /// None of too few seeds.
     pub(super) interval: Option<[f64; 2]>,
     pub(super) seeds: Vec<f64>,
 }
@@ -47,9 +46,7 @@ impl Figure {
     ) -> Option<Measured> {
         let of = |end: &Judgement| Some((self.of)(end, &all.base)).filter(|x| x.is_finite());
         let seeds: Vec<f64> = row.ends().filter_map(of).collect();
-        let several = (seeds.len() > 1).then(|| Bootstrap::fixed(seeds.len()));
-        let interval = several.and_then(|all| interval(&all, &seeds, centre));
-        Some(Measured { centre: centre.of(&seeds)?, interval, seeds })
+        Some(Measured { centre: centre.of(&seeds)?, interval: centre.interval(&seeds), seeds })
     }
 
     /// Before tuning.
@@ -61,13 +58,7 @@ impl Figure {
 /// What points and lines are, for all methods together.
 pub(super) fn statement(all: &Comparison, centre: Centre) -> String {
     let counts: Vec<usize> = all.rows.iter().map(|row| row.reports.len()).collect();
-    let low = counts.iter().min().copied().unwrap_or(0);
-    let high = counts.iter().max().copied().unwrap_or(0);
-    let seeds = if low == high { high.to_string() } else { format!("{low} to {high}") };
-    if high < 2 {
-        return "one seed".into();
-    }
-    format!("{} of {seeds} seeds; line: 95 % bootstrap interval", centre.name())
+    centre.statement(&counts, "line")
 }
 
 #[cfg(test)]
@@ -104,12 +95,16 @@ pub(super) mod tests {
 
     #[test]
     fn figures_of_known_numbers() {
-        let all = comparison(&[("full", &[[0.5, 0.9], [1.0, 0.7]]), ("one", &[[0.25, 1.0]])]);
+        let all =
+            comparison(&[("full", &[[0.5, 0.9], [1.0, 0.7], [1.5, 0.8]]), ("one", &[[0.25, 1.0]])]);
         let full = GAP.measure(&all, &all.rows[0], Centre::Mean).unwrap();
-        assert_eq!((full.centre, full.interval), (12.5, Some([10.0, 15.0])));
+        // The gaps gained are 10, 15 and 20: t of 2 degrees times 5 / √3.
+        let [low, high] = full.interval.expect("three seeds");
+        let half = 4.302_652_7 * 5.0 / 3f64.sqrt();
+        assert!((low - (15.0 - half)).abs() < 1e-6 && (high - (15.0 + half)).abs() < 1e-6);
         let one = TARGET.measure(&all, &all.rows[1], Centre::Median).unwrap();
         assert_eq!((one.centre, one.interval), (0.25, None));
         assert_eq!((GAP.base(&all), RETENTION.base(&all)), (Some(0.0), Some(1.0)));
-        assert!(statement(&all, Centre::Mean).starts_with("mean of 1 to 2 seeds"));
+        assert!(statement(&all, Centre::Mean).starts_with("mean of 1 to 3 seeds"));
     }
 }

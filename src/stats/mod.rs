@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `average` | [`mean`], [`median`], [`quantile`] |
 //! | `correlation` | [`pearson`], [`spearman`], [`cosine`], [`ranks`] |
-//! | `interval` | [`Bootstrap`] intervals of any statistic, [`wilson`] intervals of a rate |
+//! | `interval` | 95 %: [`mean_interval`], [`median_interval`], [`ratio_interval`], [`wilson`] |
+//! | `t` | the quantile of Student's t |
 //! | `significance` | [`p_value`] of permutations, [`false_discovery`] rates |
 #![forbid(unsafe_code)]
 
@@ -12,8 +13,11 @@ mod average;
 mod correlation;
 mod interval;
 mod significance;
+mod t;
 
 pub use average::{mean, median, quantile};
 pub use correlation::{centred, cosine, dot, pearson, ranks, spearman};
-pub use interval::{Bootstrap, wilson};
+pub use interval::{
+    LEAST_OF_MEAN, LEAST_OF_MEDIAN, mean_interval, median_interval, ratio_interval, wilson,
+};
 pub use significance::{false_discovery, p_value};

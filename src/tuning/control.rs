@@ -103,8 +103,6 @@ fn shares(graph: &Graph, head: &Node) -> bool {
 /// The numbers below `n` in random order.
 fn shuffled(n: usize, rng: &mut Rng) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
-    for i in (1..n).rev() {
-        order.swap(i, rng.below(i as u64 + 1) as usize);
-    }
+    rng.shuffle(&mut order);
     order
 }

@@ -4,7 +4,7 @@ use super::run::Report;
 use super::settings::Settings;
 use crate::formats::comparison::{Comparison, Mean, TuningRow};
 use crate::named::Named;
-use crate::stats::{self, Bootstrap};
+use crate::stats;
 
 /// What a method has come to.
 type Row = TuningRow<Settings>;
@@ -28,17 +28,9 @@ const FIGURES: [(&str, Figure); 9] = [
 /// A column of the table: its head, its figure, and how many digits it has.
 type Column<'a> = (&'a str, &'static str, usize);
 
-/// Draws of the intervals.
-const BOOTSTRAP: u64 = 0;
-
-/// The mean of a list with its 95 % bootstrap interval, without one for a single value; none of an
-/// empty list.
+/// The mean of a list with its 95 % interval, without one for too few values; none of an empty list.
 fn mean(list: &[f64]) -> Option<Mean> {
-    let mean = stats::mean(list)?;
-    let n = list.len();
-    let of = |drawn: &[usize]| drawn.iter().map(|&i| list[i]).sum::<f64>() / n as f64;
-    let interval = (n > 1).then(|| Bootstrap::seeded(n, BOOTSTRAP).interval(of)).flatten();
-    Some(Mean { mean, interval })
+    Some(Mean { mean: stats::mean(list)?, interval: stats::mean_interval(list) })
 }
 
 /// What the runs of a method have come to; `lr` is its learning rate, and whether it is the smallest
@@ -93,7 +85,7 @@ pub fn table(comparison: &Comparison<Settings>) -> String {
     ];
     let wide = comparison.rows.iter().map(|r| r.name.len()).max().unwrap_or(0).max(6);
     let Comparison { title, seeds, .. } = comparison;
-    let mut lines = vec![format!("{title}; means of {seeds} seeds [95 % interval]")];
+    let mut lines = vec![format!("{title}; means of {}", seeds_said(*seeds))];
     let heads = columns.map(|(head, ..)| format!("{head:>24}")).concat();
     lines.push(format!(
         "{:wide$} {:>7} {:>7} {:>6}{heads} {:>8} {:>7}",
@@ -124,6 +116,16 @@ pub fn table(comparison: &Comparison<Settings>) -> String {
     }
     lines.extend(differences(comparison, &columns));
     lines.join("\n") + "\n"
+}
+
+/// How many seeds the means are of, and whether they have intervals.
+fn seeds_said(seeds: u64) -> String {
+    let least = stats::LEAST_OF_MEAN;
+    match seeds {
+        1 => format!("one seed: an interval takes {least}"),
+        few if few < least as u64 => format!("{few} seeds: an interval takes {least}"),
+        _ => format!("{seeds} seeds [95 % interval]"),
+    }
 }
 
 fn line(row: &Row, columns: &[Column<'_>], wide: usize) -> String {

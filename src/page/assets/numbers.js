@@ -1,4 +1,4 @@
-// Numbers as they are written, and places in rising lists.
+// Numbers as they are written, places in rising lists, and how sure a mean is.
 export function number(x) {
   if (x == null) return "none";
   const size = Math.abs(x);
@@ -34,4 +34,41 @@ export function number2(x) {
   return size !== 0 && (size < 1e-3 || size >= 1e5)
     ? x.toExponential(0)
     : String(Number(x.toPrecision(4)));
+}
+
+/// The 95 % interval of the mean of what `values` are a sample of, by Student's t; null of fewer
+/// than three.
+export function meanInterval(values) {
+  const n = values.length;
+  if (n < 3) return null;
+  const mean = values.reduce((sum, x) => sum + x, 0) / n,
+    squares = values.reduce((sum, x) => sum + (x - mean) ** 2, 0),
+    half = tQuantile(n - 1) * Math.sqrt(squares / (n - 1) / n);
+  return [mean - half, mean + half];
+}
+
+/// The 0.975 quantile of Student's t with so many degrees of freedom, at least 1, by bisection.
+export function tQuantile(freedom) {
+  let low = 0,
+    high = 16;
+  while (high - low > 1e-9) {
+    const middle = (low + high) / 2;
+    if (tWithin(middle, freedom) < 0.95) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+/// The chance that |t| is at most `t`: for whole degrees a finite sum.
+function tWithin(t, freedom) {
+  const angle = Math.atan(t / Math.sqrt(freedom)),
+    [sin, cos] = [Math.sin(angle), Math.cos(angle)],
+    odd = freedom % 2;
+  let term = odd ? cos : 1,
+    sum = 0;
+  for (let i = 1 + odd; i < freedom; i += 2) {
+    sum += term;
+    term *= (cos * cos * i) / (i + 1);
+  }
+  return odd ? (2 / Math.PI) * (angle + sin * sum) : sin * sum;
 }

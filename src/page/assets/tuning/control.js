@@ -75,8 +75,7 @@ function differenceRow(t, one, other, { name, difference }) {
 
 /// Better, worse or neither, by whether the interval leaves 0 out.
 function tuningVerdict(name, difference) {
-  // The interval of two seeds is their two differences: it leaves out 0 in half of all cases.
-  if (!difference?.interval || difference.seeds < 3) {
+  if (!difference?.interval) {
     return { kind: "quiet", word: "not known", sign: 0 };
   }
   const [low, high] = difference.interval,

@@ -2,6 +2,8 @@
 
 /* global d3 */
 
+import { meanInterval } from "../numbers.js";
+
 export const TUNING_FIGURES = {
   target: {
     better: 1,
@@ -93,8 +95,7 @@ export function tuningSymbol(row, size) {
   return d3.symbol(d3[TUNING_FAMILIES[tuningFamily(row)].shape], size)();
 }
 
-/// `a` minus `b`, seed by seed: the mean, the percentile bootstrap's 95 % interval over seeds, and
-/// how many there are.
+/// `a` minus `b`, seed by seed: the mean, its 95 % interval, and how many there are.
 export function tuningDifference(a, b, name) {
   const differences = a.runs.flatMap((run) => {
     const other = b.runs.find((other) => other.seed === run.seed);
@@ -103,23 +104,7 @@ export function tuningDifference(a, b, name) {
   });
   const n = differences.length;
   if (n === 0) return null;
-  const random = tuningRandom(1);
-  const means = Array.from({ length: 4000 }, () => {
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += differences[Math.floor(random() * n)];
-    return sum / n;
-  }).sort((x, y) => x - y);
-  const at = (share) => means[Math.round(share * (means.length - 1))];
-  return { mean: d3.mean(differences), interval: n > 1 ? [at(0.025), at(0.975)] : null, seeds: n };
-}
-// The same numbers whenever the page is opened (mulberry32).
-function tuningRandom(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let x = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
+  return { mean: d3.mean(differences), interval: meanInterval(differences), seeds: n };
 }
 
 /// All figures of a row for the hover text and for those who listen.

@@ -127,7 +127,7 @@ function tuningIntroduction(t) {
   return (
     `${count(t.rows.length, "method")}, ${count(t.seeds, "seed")} each, each at the learning rate that was chosen. ` +
     `The model before tuning: ${before.join(", ")}, gap ${tuningFixed(t.base.gap, 2)} logits. ` +
-    "Intervals are 95 % percentile bootstraps over seeds."
+    "Intervals are 95 % by Student's t over seeds."
   );
 }
 
