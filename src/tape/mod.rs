@@ -47,15 +47,25 @@ pub use rules::Rules;
 pub use window::Window;
 
 use crate::tensor::{Buffer, Element, Shape};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A tensor in a tape: a leaf, or the output of an operation.
+/// Which recording something belongs to; every tape has another.
+type TapeId = u32;
+
+/// A tensor in a tape: a leaf, or the output of an operation. No other tape or program takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Var(u32);
+pub struct Var {
+    at: u32,
+    tape: TapeId,
+}
 
 /// A tensor of ids, which are non-negative whole numbers (token ids, labels), in a tape: always a
-/// leaf, never differentiated.
+/// leaf, never differentiated. No other tape or program takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ids(u32);
+pub struct Ids {
+    at: u32,
+    tape: TapeId,
+}
 
 /// Where a variable's elements are; reshaped variables share a slot.
 type Slot = u32;
@@ -67,6 +77,41 @@ struct VarInfo {
     slot: Slot,
     /// Whether its values can be read after a pass.
     kept: bool,
+}
+
+/// What a tape knows of `x`.
+///
+/// # Panics
+/// If `x` is of another tape than `vars`.
+#[inline]
+#[track_caller]
+fn info(vars: &[VarInfo], tape: TapeId, x: Var) -> &VarInfo {
+    if x.tape != tape {
+        foreign(vars, x);
+    }
+    &vars[x.at as usize]
+}
+
+#[cold]
+#[track_caller]
+fn foreign(vars: &[VarInfo], x: Var) -> ! {
+    let here = match vars.get(x.at as usize) {
+        Some(VarInfo { name: Some(name), shape, .. }) => format!("the leaf `{name}` {shape}"),
+        Some(VarInfo { shape, .. }) => format!("a computed variable {shape}"),
+        None => "nothing".into(),
+    };
+    panic!("variable {} of another tape, where this one has {here}", x.at);
+}
+
+/// What a tape knows of `ids`.
+///
+/// # Panics
+/// If they are of another tape than `list`.
+#[inline]
+#[track_caller]
+fn ids_info(list: &[IdsInfo], tape: TapeId, ids: Ids) -> &IdsInfo {
+    assert_eq!(ids.tape, tape, "ids of another tape");
+    &list[ids.at as usize]
 }
 
 #[derive(Debug)]
@@ -100,6 +145,7 @@ struct Noise {
 
 /// A recording in progress.
 pub struct Tape<T> {
+    id: TapeId,
     vars: Vec<VarInfo>,
     /// The number of elements of each slot.
     slots: Vec<usize>,
@@ -123,7 +169,9 @@ impl<T: Element> Default for Tape<T> {
 impl<T: Element> Tape<T> {
     /// An empty recording.
     pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         Tape {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             vars: vec![],
             slots: vec![],
             saved: vec![],
@@ -141,7 +189,7 @@ impl<T: Element> Tape<T> {
             (self.slots.len() - 1) as Slot
         });
         self.vars.push(VarInfo { name: name.map(String::from), shape, slot, kept: true });
-        Var((self.vars.len() - 1) as u32)
+        Var { at: (self.vars.len() - 1) as u32, tape: self.id }
     }
 
     /// A tensor that is set from outside: a parameter, an input, a mask. It starts as zeros.
@@ -156,10 +204,11 @@ impl<T: Element> Tape<T> {
     /// If `x` is not a leaf or has another size.
     #[track_caller]
     pub fn give(&mut self, x: Var, values: Buffer<T>) {
-        let VarInfo { name, shape, slot, .. } = &self.vars[x.0 as usize];
-        assert_eq!(values.len(), shape.len(), "give {name:?} of shape {shape}");
+        let VarInfo { name, shape, slot, .. } = info(&self.vars, self.id, x);
+        let name = name.as_deref().unwrap_or("a variable");
+        assert_eq!(values.len(), shape.len(), "give {name} of shape {shape}");
         let leaf = !self.nodes.iter().any(|node| node.out == *slot);
-        assert!(leaf, "give {name:?}, which is computed");
+        assert!(leaf, "give {name}, which is computed");
         self.given.push((x, values));
     }
 
@@ -173,7 +222,7 @@ impl<T: Element> Tape<T> {
         let shape = shape.into();
         assert!(limit > 0 || shape.is_empty(), "ids {shape} below 0");
         self.ids.push(IdsInfo { shape, limit, counting: false });
-        Ids((self.ids.len() - 1) as u32)
+        Ids { at: (self.ids.len() - 1) as u32, tape: self.id }
     }
 
     /// Ids 0, 1, 2, ... in row-major order: positions, or the rows of a table.
@@ -181,7 +230,7 @@ impl<T: Element> Tape<T> {
         let shape = shape.into();
         let limit = shape.len();
         self.ids.push(IdsInfo { shape, limit, counting: true });
-        Ids((self.ids.len() - 1) as u32)
+        Ids { at: (self.ids.len() - 1) as u32, tape: self.id }
     }
 
     /// A leaf of random factors: 1 / `keep` with probability `keep`, else 0.
@@ -203,7 +252,7 @@ impl<T: Element> Tape<T> {
         let shape = shape.into();
         let from = self.shape(x);
         assert_eq!(from.len(), shape.len(), "reshape {from} to {shape}");
-        let slot = self.vars[x.0 as usize].slot;
+        let slot = info(&self.vars, self.id, x).slot;
         self.add(None, shape, Some(slot))
     }
 
@@ -225,10 +274,10 @@ impl<T: Element> Tape<T> {
     fn push_boxed(&mut self, op: Box<dyn Op<T>>, inputs: &[Var], ids: &[Ids], shape: Shape) -> Var {
         let mut slots: Vec<Slot> = Vec::with_capacity(inputs.len());
         for &x in inputs {
-            let mut slot = self.vars[x.0 as usize].slot;
+            let mut slot = info(&self.vars, self.id, x).slot;
             if slots.contains(&slot) {
                 let copy = self.push(op::Copy, &[x], &[], self.shape(x).clone());
-                slot = self.vars[copy.0 as usize].slot;
+                slot = info(&self.vars, self.id, copy).slot;
             }
             slots.push(slot);
         }
@@ -237,8 +286,14 @@ impl<T: Element> Tape<T> {
         self.nodes.push(Node {
             op,
             inputs: slots,
-            ids: ids.iter().map(|i| i.0).collect(),
-            out: self.vars[out.0 as usize].slot,
+            ids: ids
+                .iter()
+                .map(|&i| {
+                    assert_eq!(i.tape, self.id, "ids of another tape");
+                    i.at
+                })
+                .collect(),
+            out: info(&self.vars, self.id, out).slot,
             len,
             saved: self.saved.len() as Place,
             saves,
@@ -248,18 +303,22 @@ impl<T: Element> Tape<T> {
     }
 
     /// The shape of `x`.
+    ///
+    /// # Panics
+    /// If `x` is of another tape, as every other function that takes one.
+    #[track_caller]
     pub fn shape(&self, x: Var) -> &Shape {
-        &self.vars[x.0 as usize].shape
+        &info(&self.vars, self.id, x).shape
     }
 
     /// The shape of `ids`.
     pub fn ids_shape(&self, ids: Ids) -> &Shape {
-        &self.ids[ids.0 as usize].shape
+        &ids_info(&self.ids, self.id, ids).shape
     }
 
     /// The bound that every id in `ids` is less than.
     pub fn ids_limit(&self, ids: Ids) -> usize {
-        self.ids[ids.0 as usize].limit
+        ids_info(&self.ids, self.id, ids).limit
     }
 
     /// The memory of the program's values and saved elements in bytes, without gradients.
@@ -284,7 +343,7 @@ impl<T: Element> Tape<T> {
                 *last = if *last == NEVER { NEVER } else { i };
             }
         }
-        keep.iter().for_each(|&x| last[self.vars[x.0 as usize].slot as usize] = NEVER);
+        keep.iter().for_each(|&x| last[info(&self.vars, self.id, x).slot as usize] = NEVER);
         let mut places = Places::default();
         let own = |(&n, &last): (&usize, &usize)| (last == NEVER).then(|| places.own(n));
         let mut at: Vec<Option<Place>> = self.slots.iter().zip(&last).map(own).collect();
@@ -317,6 +376,7 @@ impl<T: Element> Tape<T> {
         Program::new(self)
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,20 +415,22 @@ mod tests {
         let Chain { tape, x, middle, loss } = Chain::new();
         let whole = tape.bytes();
         let mut plain = tape.finish();
-        let Chain { mut tape, .. } = Chain::new();
-        tape.keep_only(&[middle, loss]);
+        let shared = Chain::new();
+        let own = [shared.x, shared.middle, shared.loss];
+        let mut tape = shared.tape;
+        tape.keep_only(&own[1..]);
         // x, middle, the loss, two that alternate, and the elements saved by `tanh`.
         assert_eq!((whole, tape.bytes()), (8 * 901, 8 * 501));
         let mut small = tape.finish();
-        for program in [&mut plain, &mut small] {
+        for (program, x) in [(&mut plain, x), (&mut small, own[0])] {
             program.set(x, &numbers());
             // Twice: the second pass starts from the state that the first one left.
             program.forward();
             program.forward();
         }
         assert!(plain.value(loss)[0].abs() > 1.0);
-        for kept in [x, middle, loss] {
-            assert_eq!(plain.value(kept), small.value(kept));
+        for (kept, own) in [x, middle, loss].into_iter().zip(own) {
+            assert_eq!(plain.value(kept), small.value(own));
         }
     }
 
@@ -406,6 +468,52 @@ mod tests {
         let Chain { mut tape, middle, loss, .. } = Chain::new();
         tape.keep_only(&[loss]);
         tape.finish().value(middle);
+    }
+
+    #[test]
+    #[should_panic(expected = "backward before forward: `sum` has computed nothing yet")]
+    fn gradients_need_values() {
+        let Chain { tape, x, loss, .. } = Chain::new();
+        let mut program = tape.finish();
+        let plan = program.plan_backward(loss, &[x]);
+        program.set(x, &numbers());
+        program.backward(&plan);
+    }
+
+    #[test]
+    #[should_panic(expected = "variable 0 of another tape, where this one has the leaf `y` [2, 3]")]
+    fn a_tape_takes_its_own_variables() {
+        let (mut one, mut other) = (Tape::<f64>::new(), Tape::<f64>::new());
+        let x = one.leaf("x", [2, 3]);
+        let y = other.leaf("y", [2, 3]);
+        ops::mul(&mut other, y, x);
+    }
+
+    /// Even if it is the same recording.
+    #[test]
+    #[should_panic(
+        expected = "variable 0 of another tape, where this one has the leaf `x` [10, 10]"
+    )]
+    fn a_program_takes_its_own_variables() {
+        let (one, other) = (Chain::new(), Chain::new());
+        one.tape.finish().set(other.x, &numbers());
+    }
+
+    #[test]
+    #[should_panic(expected = "the plan of another program")]
+    fn a_program_takes_its_own_plans() {
+        let (one, other) = (Chain::new(), Chain::new());
+        let (mut program, mut longer) = (one.tape.finish(), other.tape.finish());
+        let plan = longer.plan_backward(other.loss, &[other.x]);
+        program.forward();
+        program.backward(&plan);
+    }
+
+    #[test]
+    #[should_panic(expected = "no plan wants the gradient of the output of `tanh` [10, 10]")]
+    fn panics_name_what_is_computed() {
+        let Chain { tape, middle, .. } = Chain::new();
+        tape.finish().grad(middle);
     }
 
     #[test]
@@ -501,26 +609,27 @@ mod tests {
             (tape.finish(), x, y, loss)
         };
         let numbers = |n: usize| (0..n).map(|i| (i % 97) as f64 / 30.0 - 1.6).collect::<Vec<_>>();
-        let (mut alone, x, _, loss) = record(15, true);
+        let (mut alone, x, y, loss) = record(15, true);
         let loss = loss.expect("was asked for");
-        let (mut half, ..) = record(15, true);
-        let (mut whole, _, y, _) = record(30, false);
+        let (mut half, half_x, _, half_loss) = record(15, true);
+        let half_loss = half_loss.expect("was asked for");
+        let (mut whole, whole_x, whole_y, _) = record(30, false);
         let saves = |program: &Program<f64>| program.nodes[0].saves;
         assert_eq!((saves(&half), saves(&whole)), (15 * 3072, 0));
-        whole.set(x, &numbers(30 * 3072));
-        let plans = [alone.plan_backward(loss, &[x]), half.plan_backward(loss, &[x])];
-        for program in [&mut alone, &mut half] {
-            program.set(x, &numbers(15 * 3072));
-        }
+        whole.set(whole_x, &numbers(30 * 3072));
+        let plan = half.plan_backward(half_loss, &[half_x]);
+        let of_alone = alone.plan_backward(loss, &[x]);
+        alone.set(x, &numbers(15 * 3072));
+        half.set(half_x, &numbers(15 * 3072));
         alone.forward();
-        alone.backward(&plans[0]);
+        alone.backward(&of_alone);
         for _ in 0..2 {
             whole.forward();
-            assert!(whole.value(y)[..15 * 3072] == *alone.value(y));
+            assert!(whole.value(whole_y)[..15 * 3072] == *alone.value(y));
             half.continue_from(&mut whole);
-            half.backward(&plans[1]);
-            assert_eq!(half.value(loss), alone.value(loss));
-            assert!(half.grad(x) == alone.grad(x));
+            half.backward(&plan);
+            assert_eq!(half.value(half_loss), alone.value(loss));
+            assert!(half.grad(half_x) == alone.grad(x));
             half.exchange(&mut whole);
         }
         assert!(alone.value(loss)[0] > 1e3 && alone.grad(x).iter().any(|g| g.abs() > 1.0));

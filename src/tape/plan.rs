@@ -1,7 +1,7 @@
 //! Plans: the operations that a pass has to run, determined once and used at every replay.
 
 use super::reuse::{Place, Places};
-use super::{Node, Program, Rules, Slot, Var, Window};
+use super::{Node, Program, Rules, Slot, TapeId, Var, Window};
 use crate::gemm::Write;
 use crate::tensor::Element;
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 /// The operations that depend on some leaves; see [`Program::plan_forward`].
 #[derive(Clone, Debug)]
 pub struct ForwardPlan {
+    /// The recording it is of.
+    pub(super) tape: TapeId,
     pub(super) nodes: Vec<u32>,
 }
 
@@ -36,6 +38,8 @@ impl ForwardPlan {
 /// The reverse pass from one output to some leaves; see [`Program::plan_backward`].
 #[derive(Clone, Debug)]
 pub struct BackwardPlan {
+    /// The recording it is of.
+    pub(super) tape: TapeId,
     pub(super) output_len: usize,
     /// Where the gradient of the output is stored, if it is requested.
     pub(super) output_place: Option<Place>,
@@ -126,7 +130,7 @@ impl<T: Element> Program<T> {
                 nodes.push(i as u32);
             }
         }
-        ForwardPlan { nodes }
+        ForwardPlan { tape: self.tape(), nodes }
     }
 
     /// The reverse pass for the gradient of `output` with respect to the `wanted` variables; it
@@ -227,6 +231,7 @@ impl<T: Element> Program<T> {
         let (output_len, epoch) = (self.lens()[output_slot as usize], self.epoch());
         let rules = Rules::Plain;
         BackwardPlan {
+            tape: self.tape(),
             output_len,
             output_place,
             steps,

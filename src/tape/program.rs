@@ -4,8 +4,8 @@ use super::op::GRADS;
 use super::plan::Target;
 use super::reuse::{Place, Places};
 use super::{
-    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Rules, Slot, Tape, Var,
-    VarInfo,
+    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Rules, Slot, Tape,
+    TapeId, Var, VarInfo, ids_info, info,
 };
 use crate::tensor::{Buffer, Element, Shape};
 use std::mem::{swap, take};
@@ -15,6 +15,9 @@ use std::mem::{swap, take};
 /// Values are valid after [`forward`](Self::forward), gradients after [`backward`](Self::backward).
 /// Neither allocates.
 pub struct Program<T> {
+    tape: TapeId,
+    /// Whether values were computed, which gradients are taken from.
+    ran: bool,
     pub(super) nodes: Vec<Node<T>>,
     /// Whether variables share memory, which allows only forward passes.
     forward_only: bool,
@@ -46,12 +49,14 @@ impl<T: Element> Program<T> {
     pub(super) fn new(tape: Tape<T>) -> Self {
         let mut given: Vec<Option<Buffer<T>>> = tape.slots.iter().map(|_| None).collect();
         for (x, values) in tape.given {
-            given[tape.vars[x.0 as usize].slot as usize] = Some(values);
+            given[info(&tape.vars, tape.id, x).slot as usize] = Some(values);
         }
         let made =
             |(given, &n): (Option<Buffer<T>>, &usize)| given.unwrap_or_else(|| Buffer::zeros(n));
         let values = given.into_iter().zip(&tape.slots).map(made).collect();
         let mut program = Program {
+            tape: tape.id,
+            ran: false,
             values,
             grads: vec![],
             spare: vec![],
@@ -84,13 +89,29 @@ impl<T: Element> Program<T> {
     /// The slot of `x`.
     ///
     /// # Panics
-    /// If its values are not kept.
+    /// If its values are not kept, or it is of another tape.
     #[inline]
     #[track_caller]
     pub(super) fn slot(&self, x: Var) -> Slot {
-        let var = &self.vars[x.0 as usize];
-        assert!(var.kept, "{x:?} of shape {} was not kept", var.shape);
+        let var = info(&self.vars, self.tape, x);
+        assert!(var.kept, "{} was not kept", self.describe(x));
         var.slot
+    }
+
+    /// What panics call `x`: a leaf by its name, another by the operation that computes it.
+    fn describe(&self, x: Var) -> String {
+        let VarInfo { name, shape, slot, .. } = info(&self.vars, self.tape, x);
+        let by = self.nodes.iter().find(|node| node.out == *slot);
+        match (name, by) {
+            (Some(name), _) => format!("the leaf `{name}` {shape}"),
+            (None, Some(node)) => format!("the output of `{}` {shape}", node.op.name()),
+            (None, None) => format!("a leaf as {shape}"),
+        }
+    }
+
+    /// The recording that plans have to be made of.
+    pub(super) fn tape(&self) -> TapeId {
+        self.tape
     }
 
     /// Checks that the program can run reverse passes: no memory is shared.
@@ -143,13 +164,17 @@ impl<T: Element> Program<T> {
     }
 
     /// The shape of `x`.
+    ///
+    /// # Panics
+    /// If `x` is of another tape, as every other function that takes one.
+    #[track_caller]
     pub fn shape(&self, x: Var) -> &Shape {
-        &self.vars[x.0 as usize].shape
+        &info(&self.vars, self.tape, x).shape
     }
 
     /// The name of `x`, if it is a leaf.
     pub fn name(&self, x: Var) -> Option<&str> {
-        self.vars[x.0 as usize].name.as_deref()
+        info(&self.vars, self.tape, x).name.as_deref()
     }
 
     /// The names of the recorded operations, in order.
@@ -167,6 +192,7 @@ impl<T: Element> Program<T> {
 
     /// The elements of `x`, in row-major order of its [`shape`](Self::shape).
     #[inline]
+    #[track_caller]
     pub fn value(&self, x: Var) -> &[T] {
         &self.values[self.slot(x) as usize]
     }
@@ -174,6 +200,7 @@ impl<T: Element> Program<T> {
     /// The elements of `x`, mutably: of a leaf, or of a computed variable before a
     /// [`forward_from`](Self::forward_from) that starts after it.
     #[inline]
+    #[track_caller]
     pub fn value_mut(&mut self, x: Var) -> &mut [T] {
         let slot = self.slot(x);
         &mut self.values[slot as usize]
@@ -186,7 +213,7 @@ impl<T: Element> Program<T> {
     #[track_caller]
     pub fn set(&mut self, x: Var, values: &[T]) {
         let shape = self.shape(x);
-        assert_eq!(values.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
+        assert_eq!(values.len(), shape.len(), "set {}", self.describe(x));
         self.value_mut(x).copy_from_slice(values);
     }
 
@@ -198,7 +225,7 @@ impl<T: Element> Program<T> {
     #[track_caller]
     pub fn set_buffer(&mut self, x: Var, values: Buffer<T>) {
         let shape = self.shape(x);
-        assert_eq!(values.len(), shape.len(), "set {:?} of shape {shape}", self.name(x));
+        assert_eq!(values.len(), shape.len(), "set {}", self.describe(x));
         let slot = self.slot(x);
         self.values[slot as usize] = values;
     }
@@ -209,8 +236,8 @@ impl<T: Element> Program<T> {
     /// If one is not below the limit given when they were recorded: operations use them as indices.
     #[track_caller]
     pub fn fill_ids(&mut self, ids: Ids, fill: impl FnOnce(&mut [u32])) {
-        let limit = self.ids_info[ids.0 as usize].limit;
-        let list = &mut self.ids[ids.0 as usize];
+        let limit = ids_info(&self.ids_info, self.tape, ids).limit;
+        let list = &mut self.ids[ids.at as usize];
         fill(list);
         // The maximum of all instead of a search for the first: it vectorises.
         let largest = list.iter().copied().max().unwrap_or(0);
@@ -229,7 +256,7 @@ impl<T: Element> Program<T> {
     /// Draws every [noise](Tape::noise) leaf from `uniform`, which returns values in [0, 1).
     pub fn draw_noise(&mut self, mut uniform: impl FnMut() -> f64) {
         for Noise { var, keep } in &self.noise {
-            let slot = self.vars[var.0 as usize].slot;
+            let slot = info(&self.vars, self.tape, *var).slot;
             let factor = T::from_f64(1.0 / keep);
             for x in self.values[slot as usize].iter_mut() {
                 *x = if uniform() < *keep { factor } else { T::ZERO };
@@ -240,13 +267,14 @@ impl<T: Element> Program<T> {
     /// Sets every [noise](Tape::noise) leaf to 1: nothing is dropped.
     pub fn mute_noise(&mut self) {
         for Noise { var, .. } in &self.noise {
-            let slot = self.vars[var.0 as usize].slot;
+            let slot = info(&self.vars, self.tape, *var).slot;
             self.values[slot as usize].fill(T::ONE);
         }
     }
 
     /// Computes all variables from the leaves.
     pub fn forward(&mut self) {
+        self.ran = true;
         for node in &self.nodes {
             node.forward(&mut self.values, &self.ids, &mut self.saved);
         }
@@ -254,7 +282,13 @@ impl<T: Element> Program<T> {
 
     /// Computes again what depends on the leaves that `plan` was made for; all else keeps the
     /// values of the last pass.
+    ///
+    /// # Panics
+    /// If the plan is another program's.
+    #[track_caller]
     pub fn forward_from(&mut self, plan: &ForwardPlan) {
+        assert_eq!(plan.tape, self.tape, "the plan of another program");
+        self.ran = true;
         for &i in &plan.nodes {
             self.nodes[i as usize].forward(&mut self.values, &self.ids, &mut self.saved);
         }
@@ -270,6 +304,7 @@ impl<T: Element> Program<T> {
     /// both.
     pub fn continue_from(&mut self, longer: &mut Program<T>) {
         self.exchange(longer);
+        self.ran = true;
         let shared = longer.nodes.len();
         for (i, node) in self.nodes.iter().enumerate() {
             // A large operation may save nothing for the backward pass.
@@ -298,7 +333,7 @@ impl<T: Element> Program<T> {
     /// Computes the gradient of the plan's output, a scalar, with respect to the plan's variables.
     ///
     /// # Panics
-    /// If the output is not a scalar.
+    /// If the output is not a scalar, and as [`backward_from`](Self::backward_from).
     #[track_caller]
     pub fn backward(&mut self, plan: &BackwardPlan) {
         self.backward_from(plan, &[T::ONE]);
@@ -308,9 +343,15 @@ impl<T: Element> Program<T> {
     /// weights are read in place; many of them are read faster from a [`Buffer`], which is aligned.
     ///
     /// # Panics
-    /// If there is not one weight for each element of the output.
+    /// If there is not one weight for each element of the output, the plan is another program's, or
+    /// nothing was computed yet.
     #[track_caller]
     pub fn backward_from(&mut self, plan: &BackwardPlan, weights: &[T]) {
+        assert_eq!(plan.tape, self.tape, "the plan of another program");
+        if let (false, Some(step)) = (self.ran, plan.steps.first()) {
+            let operation = self.nodes[step.node as usize].op.name();
+            panic!("backward before forward: `{operation}` has computed nothing yet");
+        }
         assert_eq!(plan.epoch, self.epoch, "a plan that was forgotten");
         assert_eq!(weights.len(), plan.output_len, "weights of the output");
         self.rules = plan.rules;
@@ -371,7 +412,8 @@ impl<T: Element> Program<T> {
         self.assert_whole();
         let slot = self.slot(x);
         let node = self.nodes.iter().find(|node| node.out == slot && node.op.name() == operation);
-        let node = node.unwrap_or_else(|| panic!("{x:?} was not computed by `{operation}`"));
+        let node = node
+            .unwrap_or_else(|| panic!("{} was not computed by `{operation}`", self.describe(x)));
         &self.saved[node.saved as usize]
     }
 
@@ -401,6 +443,7 @@ impl<T: Element> Program<T> {
     #[track_caller]
     fn wanted_place(&self, x: Var) -> usize {
         let place = self.wanted[self.slot(x) as usize];
-        place.unwrap_or_else(|| panic!("no plan wants the gradient of {x:?}")) as usize
+        place.unwrap_or_else(|| panic!("no plan wants the gradient of {}", self.describe(x)))
+            as usize
     }
 }
