@@ -280,6 +280,7 @@ impl Attribute {
             completeness,
             model: Some(checkpoints::hash(&self.asked.model)?),
             pairs: Some(b.pairs.len() as u64),
+            pairs_hash: Some(b.pairs.hash()),
             dtype: Some(T::NAME.into()),
             seed: self.method.seeded().then_some(self.seed),
         };

@@ -49,6 +49,9 @@ impl Compare {
             }
             None => None,
         };
+        if let Some(what) = a.origin().differs(&b.origin()) {
+            eprintln!("warning: A and B are of different {what}");
+        }
         let found = compare(&a, &b, self.top.map(|k| k as usize));
         if found.common == 0 {
             let (one, other) = (&a.edges[0].0, &b.edges[0].0);

@@ -346,6 +346,7 @@ impl Discover {
             convention: Some(convention.name().into()),
             model: Some(checkpoints::hash(&self.asked.model)?),
             pairs: Some(b.pairs.len() as u64),
+            pairs_hash: Some(b.pairs.hash()),
             dtype: Some(T::NAME.into()),
             seed: (self.method == Search::EdgePruning).then_some(self.seed),
             ..Meta::default()

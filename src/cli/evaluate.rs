@@ -4,9 +4,10 @@ use crate::cli::Dtype;
 use crate::cli::adversary::Adversary;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, check_out};
-use crate::cli::scored::{Scored, warn_disconnected};
+use crate::cli::scored::{Scored, warn_disconnected, warn_other_model};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
+use edgegrad::checkpoints;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::controls;
 use edgegrad::discovery::faithfulness::{FRACTIONS, Span, curves};
@@ -14,8 +15,8 @@ use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
-use edgegrad::formats::EdgeFile;
 use edgegrad::formats::curves::Curves;
+use edgegrad::formats::{EdgeFile, Origin};
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::batches::Extremes;
@@ -92,16 +93,23 @@ impl Evaluate {
     fn run_as<T: Element>(&self) -> Result<()> {
         let (model, pairs) = self.asked.read::<T>()?;
         let b = self.asked.behaviour(&model, &pairs)?;
-        let truth = match &self.truth {
-            Some(path) => Some(b.graph.circuit_in(&EdgeFile::read(path)?)?),
-            None => None,
+        let circuit = |path: &PathBuf| -> Result<Vec<bool>> {
+            let file = EdgeFile::read(path)?;
+            warn_other_model(&file, path, &self.asked.model)?;
+            b.graph.circuit_in(&file)
         };
+        let truth = self.truth.as_ref().map(circuit).transpose()?;
         let mut report = Map::new();
-        report.insert("metric".into(), self.asked.metric.name().into());
-        report.insert("baseline".into(), self.asked.baseline.name().into());
+        let origin = Origin {
+            model: Some(checkpoints::hash(&self.asked.model)?),
+            pairs: Some(pairs.hash()),
+            metric: Some(self.asked.metric.name().into()),
+            baseline: Some(self.asked.baseline.name().into()),
+        };
+        origin.put(&mut report);
         report.insert("dtype".into(), T::NAME.into());
         if let Some(path) = &self.circuit {
-            let kept = b.graph.circuit_in(&EdgeFile::read(path)?)?;
+            let kept = circuit(path)?;
             let extremes = self.asked.headline(&b)?;
             let span = Span::new(&b, &extremes)?;
             self.judge(&b, &extremes, &span, &kept, &mut report)?;
@@ -268,8 +276,7 @@ impl Evaluate {
             signed.anchored_cpr(),
             signed.clipped_cpr(),
         );
-        let metric = Some(self.asked.metric.name().into());
-        Curves { metric, by_size: abs, by_score: Some(signed) }.put(report);
+        Curves { origin: Origin::of(report), by_size: abs, by_score: Some(signed) }.put(report);
         report.insert(
             "per_pair".into(),
             json!({ "clean": extremes.clean, "corrupted": extremes.corrupted }),

@@ -52,11 +52,7 @@ pub(super) fn warn_other_model(file: &EdgeFile, path: &Path, model: &Path) -> Re
     if let Some(hash) = file.meta_text("model")
         && hash != checkpoints::hash(model)?
     {
-        eprintln!(
-            "warning: {}: its scores are of another model than {}",
-            path.display(),
-            model.display()
-        );
+        eprintln!("warning: {}: is of another model than {}", path.display(), model.display());
     }
     Ok(())
 }

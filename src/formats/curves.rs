@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::origin::Origin;
 use crate::error::{Error, Result, at_key};
 use crate::files::json;
 
@@ -32,8 +33,8 @@ pub struct Curve {
 /// The curves of one file of scores.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
-    /// What is kept.
-    pub metric: Option<String>,
+    /// What they are of.
+    pub origin: Origin,
     /// Edges by falling |score|.
     pub by_size: Curve,
     /// Edges by falling score.
@@ -88,10 +89,8 @@ impl Curve {
 impl Curves {
     /// Adds the curves and their areas to a report.
     pub fn put(&self, report: &mut Map<String, Value>) {
+        self.origin.put(report);
         let mut put = |key: &str, value: Value| report.insert(key.into(), value);
-        if let Some(metric) = &self.metric {
-            put("metric", metric.as_str().into());
-        }
         let abs = &self.by_size;
         put("cmd", abs.cmd().into());
         let mut curve = json!({ "abs": abs });
@@ -126,7 +125,7 @@ impl Curves {
         };
         let missing = || Error::input(at_key(file, "curve.abs"), "is missing", HELP);
         Ok(Some(Curves {
-            metric: value.get("metric").and_then(Value::as_str).map(String::from),
+            origin: value.as_object().map(Origin::of).unwrap_or_default(),
             by_size: curve("abs")?.ok_or_else(missing)?,
             by_score: curve("signed")?,
         }))

@@ -21,6 +21,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::origin::Origin;
 use crate::error::{Error, Result, at_key};
 use crate::files::{atomic, json};
 
@@ -104,6 +105,8 @@ pub struct Meta {
     pub model: Option<String>,
     /// How many pairs there were.
     pub pairs: Option<u64>,
+    /// A [hash](super::pairs::Pairs::hash) of them.
+    pub pairs_hash: Option<String>,
     /// What it was computed in.
     pub dtype: Option<String>,
     /// The seed, if anything was drawn.
@@ -251,6 +254,11 @@ impl EdgeFile {
     /// What errors call this file: the path it was read from.
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// What its scores and its circuit are of.
+    pub fn origin(&self) -> Origin {
+        Origin::of(&self.meta)
     }
 
     /// What `meta` says in words under `key`.

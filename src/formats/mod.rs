@@ -9,6 +9,7 @@
 //! | [`edge_name`] | the names of edges in all other files | `graph` |
 //! | [`convention`] | the sign of scores in such a file | |
 //! | [`edge_file`] | scores of edges, a circuit, or both | `attribute`, `discover`, `tune` |
+//! | [`origin`] | what scores and curves are of: model, pairs, metric, baseline | |
 //! | [`curves`] | faithfulness of the first edges by score | `evaluate --curve` |
 //! | [`masks`] | how much of each edge is left | `evaluate --adversary` |
 //! | [`interactions`] | second derivatives and patches of pairs of edges | `interactions` |
@@ -36,6 +37,7 @@ pub mod interactions;
 pub mod look;
 pub mod masks;
 pub mod metrics;
+pub mod origin;
 pub mod pairs;
 #[cfg(feature = "page")]
 pub mod run_config;
@@ -47,3 +49,4 @@ pub mod tuning_report;
 
 pub use convention::Convention;
 pub use edge_file::{Completeness, EdgeFile, Entry, Meta};
+pub use origin::Origin;

@@ -15,9 +15,9 @@
 //! Blank lines and other keys are passed over.
 
 use crate::error::{Error, Result};
-use crate::files::input;
+use crate::files::{input, sha256};
 use crate::named::suggest;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -215,6 +215,21 @@ impl Pairs {
     /// Whether they ask for outputs at each position instead of tokens at one.
     pub(crate) fn ask_outputs(&self) -> bool {
         matches!(self.list[0].asked, Asked::Outputs { .. })
+    }
+
+    /// A hash of what is given and asked, whatever file it is from.
+    pub fn hash(&self) -> String {
+        let mut text = String::new();
+        for Pair { clean, corrupted, asked, .. } in &self.list {
+            let asked = match asked {
+                Asked::Tokens { answer, distractor, position } => {
+                    json!([answer, distractor, position])
+                }
+                Asked::Outputs { clean, corrupted } => json!([clean, corrupted]),
+            };
+            text += &format!("{}\n", json!([clean, corrupted, asked]));
+        }
+        sha256(text.as_bytes())
     }
 
     /// The longest sequence.
@@ -528,6 +543,18 @@ mod tests {
             pairs.expect("good")[0].differing().collect::<Vec<_>>(),
             [(1, 0.25, 0.0), (2, -2000.0, 1.0)]
         );
+    }
+
+    #[test]
+    fn equal_pairs_have_one_hash() {
+        let line = r#"{"clean": [1, 2], "corrupted": [1, 9], "answer": 5, "distractor": 6}"#;
+        let hash = |text: &str| parse(text, &TOKENS).expect("good").hash();
+        let spaced = format!("\n{}\n", line.replace("answer\": 5", "answer\":  [5]"));
+        assert_eq!(hash(line), hash(&spaced));
+        for other in ["[1, 8]", "[1, 9], \"position\": 0"] {
+            assert_ne!(hash(line), hash(&line.replace("[1, 9]", other)), "{other}");
+        }
+        assert_ne!(hash(line), hash(&format!("{line}\n{line}")));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::curves::{Curve, Curves};
 use super::dynamics::{Dynamics, Scores, Trend};
 use super::interactions::{Interaction, Interactions, Row};
-use super::{Completeness, EdgeFile, Entry, Meta};
+use super::{Completeness, EdgeFile, Entry, Meta, Origin};
 use crate::files::json::read;
 
 fn edges() -> EdgeFile {
@@ -51,7 +51,8 @@ fn curves() {
         faithfulness: vec![0.1, f64::NAN, 1.0],
     };
     let by_score = Curve { faithfulness: vec![0.2, 0.7, 1.0], ..by_size.clone() };
-    let curves = Curves { metric: Some("kl".into()), by_size, by_score: Some(by_score.clone()) };
+    let origin = Origin { metric: Some("kl".into()), ..Origin::default() };
+    let curves = Curves { origin, by_size, by_score: Some(by_score.clone()) };
     let mut report = Map::new();
     curves.put(&mut report);
     assert_eq!(report["cpr"], by_score.cpr());
@@ -61,7 +62,7 @@ fn curves() {
     std::fs::write(&path, Value::Object(report).to_string()).expect("written");
     let back = Curves::read(&path).expect("read");
     assert!(back.by_size.faithfulness[1].is_nan());
-    assert_eq!((&back.metric, &back.by_score), (&curves.metric, &curves.by_score));
+    assert_eq!((&back.origin, &back.by_score), (&curves.origin, &curves.by_score));
     assert_eq!(back.by_size.edges, curves.by_size.edges);
     assert_eq!(Curves::of(Path::new("x"), &json!({ "tokens": 1 })), Ok(None));
 }

@@ -39,7 +39,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         draw_curves(&mut scene, &frame, curves, series(i), wide);
     }
     scene.height = frame.bottom() + frame.x.depth() + EDGE;
-    let mut metrics: Vec<&str> = all.iter().filter_map(|curve| curve.metric.as_deref()).collect();
+    let mut metrics: Vec<&str> =
+        all.iter().filter_map(|curve| curve.origin.metric.as_deref()).collect();
     metrics.sort_unstable();
     metrics.dedup();
     let caption = vec![format!(
@@ -48,8 +49,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         if both { "; solid: by falling |score|, dashed: by falling score" } else { "" },
     )];
     let mut warnings = vec![];
-    if metrics.len() > 1 {
-        warnings.push("the curves are of different metrics".into());
+    if let Some(what) = all.iter().find_map(|curve| all[0].origin.differs(&curve.origin)) {
+        warnings.push(format!("the curves are of different {what}"));
     }
     Ok(Drawing { scene, caption, warnings })
 }

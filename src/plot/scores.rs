@@ -48,7 +48,13 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         scene.height = scene.height.max(frame.bottom() + frame.x.depth() + EDGE);
     }
     caption.push("dashed: equal scores".into());
-    Ok(Drawing { scene, caption, warnings: vec![] })
+    let origin = exact.file.origin();
+    let other = |edges: &Edges| {
+        let what = origin.differs(&edges.file.origin())?;
+        Some(format!("{} and {} are of different {what}", name(edges), name(&exact)))
+    };
+    let warnings = all.iter().filter_map(other).collect();
+    Ok(Drawing { scene, caption, warnings })
 }
 
 /// The reference and the others: the first file of the method `exact`, or else the first file.

@@ -1,10 +1,10 @@
 //! Files of scores, circuits, curves and interactions, gathered by the graph they belong to.
 
 use crate::error::Result;
-use crate::formats::EdgeFile;
 use crate::formats::curves::{Curve, Curves};
 use crate::formats::dynamics::Dynamics;
 use crate::formats::interactions::{Interaction, Interactions};
+use crate::formats::{EdgeFile, Origin};
 
 /// One file of scores or a circuit.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub struct EdgeGroup {
 pub struct EdgeGroups {
     /// In the order found.
     pub groups: Vec<EdgeGroup>,
-    curves: Vec<(String, Curve)>,
+    curves: Vec<(String, Origin, Curve)>,
     interactions: Vec<Interaction>,
 }
 
@@ -62,7 +62,7 @@ impl EdgeGroups {
 
     /// Adds curves of the file of scores that `label`, the name of theirs, speaks of.
     pub(crate) fn add_curves(&mut self, label: String, curves: Curves) {
-        self.curves.push((label, curves.by_size));
+        self.curves.push((label, curves.origin, curves.by_size));
     }
 
     /// Adds interactions.
@@ -93,10 +93,19 @@ impl EdgeGroups {
     }
 
     /// Gives curves to the sets they name (`eval-eap` is that of `eap`, of several the longest) or
-    /// else to the only set there is, and interactions to the graph they are of; says what is left.
+    /// else to the only set there is, and interactions to the graph they are of; says what is left,
+    /// and what is not of the same model, pairs, metric and baseline.
     pub(crate) fn settle(&mut self) -> Vec<String> {
         let mut notes = Vec::new();
-        for (name, curve) in std::mem::take(&mut self.curves) {
+        for group in &self.groups {
+            let [first, others @ ..] = &group.sets[..] else { continue };
+            let origin = first.file.origin();
+            notes.extend(others.iter().filter_map(|set| {
+                let what = origin.differs(&set.file.origin())?;
+                Some(format!("{} and {} are of different {what}", first.label, set.label))
+            }));
+        }
+        for (name, origin, curve) in std::mem::take(&mut self.curves) {
             let sets = self.groups.iter().flat_map(|g| g.sets.iter().map(|s| s.label.as_str()));
             let own = sets.clone().filter(|label| name.contains(label)).max_by_key(|l| l.len());
             let only = if sets.clone().count() == 1 { sets.clone().next() } else { None };
@@ -108,6 +117,9 @@ impl EdgeGroups {
             };
             let sets = self.groups.iter_mut().flat_map(|group| &mut group.sets);
             for set in sets.filter(|set| set.label == label) {
+                if let Some(what) = set.file.origin().differs(&origin) {
+                    notes.push(format!("{name} and {label} are of different {what}"));
+                }
                 set.curve = Some(curve.clone());
             }
         }
@@ -162,6 +174,25 @@ pub(crate) mod tests {
         assert_eq!(groups.len(), 2);
         assert_eq!(groups[0].sets[0].curve.as_ref().unwrap().edges, [0, 1]);
         assert_eq!(groups[0].sets[1].curve, None);
+    }
+
+    #[test]
+    fn scores_of_other_models_are_told() {
+        let of = |model: &str| {
+            let meta = json!({ "convention": "ours", "model": model });
+            let value = json!({ "edges": { "a->b": { "score": 1.0 } }, "meta": meta });
+            EdgeFile::of(Path::new("x.json"), &value).unwrap().unwrap()
+        };
+        let mut groups = EdgeGroups::default();
+        for (label, model) in [("one", "A"), ("two", "A"), ("three", "B")] {
+            groups.add(label.into(), of(model)).unwrap();
+        }
+        let origin = Origin { model: Some("B".into()), ..Origin::default() };
+        groups.add_curves("eval-two".into(), Curves { origin, ..Curves::default() });
+        assert_eq!(
+            groups.settle(),
+            ["one and three are of different models", "eval-two and two are of different models"]
+        );
     }
 
     #[test]

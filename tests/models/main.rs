@@ -7,6 +7,7 @@ mod common;
 mod attribute;
 mod circuits;
 mod edge_laws;
+mod exchange;
 mod families;
 mod logits;
 mod look;
