@@ -9,7 +9,7 @@
 use edgegrad::experiments::pretrain::{Pretraining, pretrain};
 use edgegrad::experiments::tune::{files, grid::Grid, grid::compare, table};
 use edgegrad::experiments::{Progress, available_threads, train::Existing};
-use edgegrad::{page, prelude::*};
+use edgegrad::{files::journal::Journal, interrupt, page, prelude::*};
 
 /// For each method one of the learning rates that `examples/tuning/e1.toml` tries.
 const METHODS: &str = r#"
@@ -39,32 +39,39 @@ lr = 7e-4
 "#;
 
 fn main() -> Result<()> {
+    interrupt::listen();
     let (out, threads) = (std::path::Path::new("runs/circuit-tuning"), available_threads());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let resume = arguments.iter().any(|a| a == "--resume");
     let base = match &arguments[..] {
         [] => out.join("base"),
+        [flag] if flag == "--resume" => out.join("base"),
         [flag, folder] if flag == "--base" => folder.into(),
         _ => {
-            eprintln!("usage: circuit_tuning [--base DIR]");
+            eprintln!("usage: circuit_tuning [--resume | --base DIR]");
             std::process::exit(2);
         }
     };
-    if arguments.is_empty() && !base.exists() {
+    if !arguments.contains(&"--base".into()) && !base.exists() {
         let settings = Pretraining { steps: 3000, ..Pretraining::default() };
         let progress = Progress::new(settings.steps as u64);
         eprintln!("pre-training {} for {} steps", base.display(), settings.steps);
-        pretrain(&settings, &base, Existing::Refuse, threads, &progress)?;
+        let journal = Journal::open(&base, settings.inputs(), resume)?;
+        pretrain(&settings, &base, Existing::Refuse, threads, &progress, &journal)?;
         progress.finish();
     }
     let grid = Grid::parse("METHODS", METHODS)?;
     let (model, hash) = files::read_base(&base)?;
     let progress = Progress::new(grid.updates());
-    // Only the figures are kept: times are of this machine, today.
-    let runs = std::env::temp_dir().join(format!("edgegrad-tuning-{}", std::process::id()));
+    // Only the figures are kept: times are of this machine, today. Until then, runs are gone on with.
+    let runs = out.join(".runs");
+    if !resume {
+        let _ = std::fs::remove_dir_all(&runs);
+    }
     let comparison = compare(&grid, (&model, &hash), &runs, threads, &progress);
     progress.finish();
-    let _ = std::fs::remove_dir_all(&runs);
     let comparison = comparison?;
+    let _ = std::fs::remove_dir_all(&runs);
     print!("{}", table(&comparison));
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, &e, "make"))?;
     comparison.write(&out.join("comparison.json"))?;

@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("tape", &["tensor", "simd", "gemm", "named"]),
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
-    ("files", &["simd", "error", "named"]),
+    ("files", &["simd", "interrupt", "error", "named"]),
     ("formats", &["files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
     ("checkpoints", &["nn", "ops", "tensor", "simd", "formats", "files", "error", "named"]),
@@ -107,6 +107,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     (
         "tuning",
         &[
+            "interrupt",
             "discovery",
             "attribution",
             "patching",

@@ -94,29 +94,33 @@ pub fn hessian(
 ) -> Result<Vec<Vec<f64>>> {
     let model = dual(b.model);
     let mut b2 = Behaviour::new(&model, b.graph.clone(), b.pairs, b.question, b.baseline)?;
-    b2.rows = b.rows;
+    (b2.rows, b2.journal) = (b.rows, b.journal.clone());
     if matches!(b.baseline, Baseline::Constant | Baseline::Optimal) {
         let dual = |row: &Vec<f64>| row.iter().map(|&x| Dual::from_f64(x)).collect();
         b2.set_constants(b.constants().iter().map(dual).collect());
     }
     let edges = b.graph.edges();
-    let mut hessian = vec![vec![0.0; edges]; rows.len()];
+    let mut work = b.journal.units("hessian", || vec![vec![0.0; edges]; rows.len()]);
     let mut done = 0.0;
     b2.batches(Some(MaskShape::default()), |probe, pairs| {
         probe.set_masks(Dual::ONE);
         probe.set_baselines(&b2, pairs);
-        for (&i, row) in rows.iter().zip(&mut hessian) {
+        for (at, &i) in rows.iter().enumerate() {
+            done += pairs.len() as f64 * b.weight() / rows.len() as f64;
+            if work.is_done() {
+                continue;
+            }
             probe.set_mask(0, i, Dual::new(1.0, 1.0));
             probe.program.forward();
             probe.backward();
-            add_tangents(probe, row);
+            add_tangents(probe, &mut work.state[at]);
             probe.set_mask(0, i, Dual::ONE);
-            done += pairs.len() as f64 * b.weight() / rows.len() as f64;
             progress(done);
+            work.finish()?;
         }
         Ok(())
     })?;
-    Ok(hessian)
+    Ok(work.state)
 }
 
 fn add_tangents(probe: &Probe<Dual<f64>>, row: &mut [f64]) {

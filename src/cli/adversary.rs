@@ -1,7 +1,7 @@
 //! `edgegrad evaluate --adversary` and `--masks`.
 
 use crate::cli::print::note;
-use crate::cli::question::{Asked, bar};
+use crate::cli::question::{Asked, bar, content};
 use clap::Args;
 use edgegrad::discovery::adversary::{AdversaryOptions, masked, search};
 use edgegrad::discovery::faithfulness::Span;
@@ -39,6 +39,16 @@ impl Adversary {
         self.held_out.iter().chain(&self.masks)
     }
 
+    /// What it is asked, for the [journal](Asked::journal).
+    pub(super) fn settings(&self) -> Result<[(&'static str, String); 4]> {
+        Ok([
+            ("--adversary", self.adversary.to_string()),
+            ("--starts", format!("{:?}", self.starts)),
+            ("--held-out", content(self.held_out.as_ref())?),
+            ("--masks", content(self.masks.as_ref())?),
+        ])
+    }
+
     /// Judges the circuit `kept [E]`.
     pub(super) fn judge<T: Element>(
         &self,
@@ -70,7 +80,8 @@ impl Adversary {
         // Read before the search, which can be long.
         let read = |path: &PathBuf| Pairs::read(path, &b.model.bounds(), None, None);
         let pairs = self.held_out.as_ref().map(read).transpose()?;
-        let held_out = pairs.as_ref().map(|pairs| asked.behaviour(b.model, pairs)).transpose()?;
+        let other = |pairs| asked.behaviour(b.model, pairs, b.journal.clone());
+        let held_out = pairs.as_ref().map(other).transpose()?;
         let mut options = AdversaryOptions::usual(b, seed);
         options.starts = self.starts.map_or(options.starts, |n| n as usize);
         let (shown, mut progress) = bar("adversary");

@@ -7,12 +7,12 @@ use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::method::{Method, Options, Quadrature, Steps};
 use edgegrad::attribution::{Completeness, Scores, verify};
-use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::Meta;
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
+use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::subsets;
 use edgegrad::tape::Rules;
@@ -59,9 +59,6 @@ pub(super) struct Attribute {
     /// How many edges to list
     #[arg(long, value_name = "K", default_value_t = 10)]
     top: usize,
-    /// Go on even if it takes more than a day
-    #[arg(long)]
-    yes: bool,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
@@ -86,9 +83,6 @@ fn about_seed() -> String {
     let names: Vec<&str> = seeded.map(|(name, _)| *name).collect();
     format!("The seed of {}", names.join(" and "))
 }
-
-/// What a day is, in seconds.
-const DAY: f64 = 86_400.0;
 
 impl Attribute {
     pub(super) fn run(&self) -> Result<()> {
@@ -119,24 +113,64 @@ impl Attribute {
             let message = "is about attention between positions; a pooled model has one query";
             return Err(Error::input(place, message, "use --rules ln or relp"));
         }
-        let mut b = self.asked.behaviour(&model, &pairs)?;
+        let options = self.options();
+        let out = ("attribute", self.out.as_path());
+        let journal = self.asked.journal::<T>(&pairs, out, &self.settings(&options))?;
+        let mut b = self.asked.behaviour(&model, &pairs, journal)?;
         b.rules = self.rules;
-        let (clean, corrupted) = self.asked.headline(&b)?.means();
-        self.affordable(&b)?;
+        let extremes = self.asked.headline(&b)?;
+        let what = format!("--method {}: {} edges", self.method.name(), b.graph.edges());
+        let seconds = self.method.seconds(&b, &options)?;
+        self.asked.affordable(&what, seconds, "use --method mask-ig")?;
+
+        let start = Instant::now();
+        let scores = self.scores(&b, &options, &extremes)?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.table(&b.graph, &scores);
+        println!("{} edges in {seconds:.2} s", b.graph.edges());
+        self.tell(&scores);
+        if let Some(count) = self.verify {
+            self.verify(&b, &options, &scores, count as usize)?;
+        }
+        self.write(&b, &scores, options.steps)?;
+        b.journal.end();
+        println!("scores: {}", self.out.display());
+        Ok(())
+    }
+
+    fn options(&self) -> Options {
         let usual = self.method.options();
-        let options = Options {
+        Options {
             steps: self.steps.map_or(usual.steps, |n| n as usize),
             rule: self.rule.unwrap_or(usual.rule),
             tol: self.tol,
             seed: self.seed,
             ..usual
-        };
+        }
+    }
 
-        let start = Instant::now();
+    /// What the scores depend on beside what is asked.
+    fn settings(&self, options: &Options) -> [(&'static str, String); 6] {
+        [
+            ("--method", self.method.name().into()),
+            ("--steps", options.steps.to_string()),
+            ("--rule", options.rule.name().into()),
+            ("--tol", options.tol.to_string()),
+            ("--seed", options.seed.to_string()),
+            ("--rules", self.rules.name().into()),
+        ]
+    }
+
+    /// The scores, all finite, and their completeness where the method has any.
+    fn scores<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        options: &Options,
+        extremes: &Extremes,
+    ) -> Result<Scores> {
         let (shown, mut progress) = bar(self.method.name());
-        let mut scores = self.method.scores(&b, &options, &mut progress)?;
+        let mut scores = self.method.scores(b, options, &mut progress)?;
         shown.finish();
-        let seconds = start.elapsed().as_secs_f64();
         if let Some(e) = scores.values.iter().position(|s| !s.is_finite()) {
             return Err(Error::failed(
                 b.graph.edge(e),
@@ -145,15 +179,19 @@ impl Attribute {
             ));
         }
         if self.method.knows_metric() && scores.completeness.is_none() {
+            let (clean, corrupted) = extremes.means();
             let nothing = match self.asked.baseline {
                 // Every edge with the corrupted run's activations is the corrupted run.
                 Baseline::Resample => corrupted,
-                _ => subsets::values(&b, 1, |_, _| false, &mut |_| {})?[0],
+                _ => subsets::values(b, 1, |_, _| false, &mut |_| {})?[0],
             };
             scores.completeness = Some(Completeness::new(&scores.values, clean - nothing));
         }
-        self.table(&b.graph, &scores);
-        println!("{} edges in {seconds:.2} s", b.graph.edges());
+        Ok(scores)
+    }
+
+    /// Prints what the method says of its scores.
+    fn tell(&self, scores: &Scores) {
         let grown = self.method.steps().filter(|steps| steps.grows).zip(scores.steps);
         match (grown, scores.parts) {
             (Some((Steps { what, .. }, n)), None) => println!("{n} {what}"),
@@ -162,38 +200,16 @@ impl Attribute {
             }
             (None, _) => {}
         }
-        if let Some(c) = scores.completeness {
-            note("completeness", json!({ "sum": c.sum, "delta": c.delta }));
-            let share = 100.0 * c.residual().abs() / c.delta.abs();
-            println!(
-                "completeness: scores add up to {:.9}, the metric falls by {:.9}; \
-                 residual {:.2e} ({share:.2e} %)",
-                c.sum,
-                c.delta,
-                c.residual()
-            );
-        }
-        if let Some(count) = self.verify {
-            self.verify(&b, &options, &scores, count as usize)?;
-        }
-        self.write(&b, &scores, options.steps)?;
-        println!("scores: {}", self.out.display());
-        Ok(())
-    }
-
-    /// Refuses what takes more than a day, unless told to go on.
-    fn affordable<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<()> {
-        if self.yes {
-            return Ok(());
-        }
-        let Some(seconds) = self.method.seconds(b)?.filter(|&seconds| seconds >= DAY) else {
-            return Ok(());
-        };
-        Err(Error::input(
-            format!("--method {}", self.method.name()),
-            format!("{} edges would take about {:.1} days", b.graph.edges(), seconds / DAY),
-            "add --yes to go on, ask fewer pairs with --limit, or use --method mask-ig",
-        ))
+        let Some(c) = scores.completeness else { return };
+        note("completeness", json!({ "sum": c.sum, "delta": c.delta }));
+        let share = 100.0 * c.residual().abs() / c.delta.abs();
+        println!(
+            "completeness: scores add up to {:.9}, the metric falls by {:.9}; \
+             residual {:.2e} ({share:.2e} %)",
+            c.sum,
+            c.delta,
+            c.residual()
+        );
     }
 
     fn table(&self, graph: &Graph, scores: &Scores) {
@@ -278,7 +294,7 @@ impl Attribute {
             steps: steps.map(|n| n as u64),
             convention: Some(self.asked.convention().name().into()),
             completeness,
-            model: Some(checkpoints::hash(&self.asked.model)?),
+            model: Some(self.asked.model_hash()?),
             pairs: Some(b.pairs.len() as u64),
             pairs_hash: Some(b.pairs.hash()),
             dtype: Some(T::NAME.into()),

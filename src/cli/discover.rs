@@ -1,11 +1,10 @@
 //! `edgegrad discover`.
 
 use crate::cli::Dtype;
-use crate::cli::question::{Asked, bar, choice};
+use crate::cli::question::{Asked, bar, choice, content};
 use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::checkpoints;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::{Span, smallest};
 use edgegrad::discovery::select;
@@ -15,6 +14,7 @@ use edgegrad::error::{Error, Result};
 use edgegrad::formats::{Convention, Meta};
 use edgegrad::named::{Named, counted};
 use edgegrad::patching::behaviour::Behaviour;
+use edgegrad::patching::cost;
 use edgegrad::patching::running;
 use edgegrad::tensor::Element;
 use std::path::PathBuf;
@@ -164,7 +164,9 @@ impl Discover {
 
     fn run_as<T: Element>(&self, size: Size) -> Result<()> {
         let (model, pairs) = self.asked.read::<T>()?;
-        let b = self.asked.behaviour(&model, &pairs)?;
+        let out = ("discover", self.out.as_path());
+        let journal = self.asked.journal::<T>(&pairs, out, &self.settings()?)?;
+        let b = self.asked.behaviour(&model, &pairs, journal)?;
         let scored = match &self.scores {
             Some(path) => {
                 Some(Scored::read(path, &b.graph, self.asked.convention, &self.asked.model)?)
@@ -179,6 +181,7 @@ impl Discover {
             return Err(Error::input("--edges", message, "ask for no more than there are"));
         }
         let span = Span::new(&b, &self.asked.headline(&b)?)?;
+        self.affordable(&b)?;
         let flow = Flow::new(&b.graph);
         let pruned = |kept: Vec<bool>| if self.connected { flow.connected(&kept) } else { kept };
         let (kept, scored) = match (scored, size) {
@@ -196,40 +199,83 @@ impl Discover {
                 (pruned(kept), None)
             }
             (None, Size::Edges(edges)) => {
-                let options = edge_pruning::PruneOptions {
-                    steps: self.steps as usize,
-                    seed: self.seed,
-                    ..edge_pruning::PruneOptions::keeping(edges)
-                };
-                let (shown, mut progress) = bar("edge-pruning");
-                let found = edge_pruning::prune(&b, &options, &mut progress)?;
-                shown.finish();
-                let scored = Scored {
-                    given: found.scores.clone(),
-                    ours: found.scores,
-                    // A mask is kept where the metric needs the edge.
-                    convention: Convention::Ours,
-                    origin: "the probability that the edge's mask is kept".into(),
-                };
-                (pruned(found.circuit), Some(scored))
+                let (circuit, scored) = self.prune(&b, edges)?;
+                (pruned(circuit), Some(scored))
             }
             (None, Size::Faithfulness(_)) => unreachable!("refused"),
         };
         self.tell(&b, &flow, &span, &kept)?;
         self.write(&b, &kept, scored.as_ref())?;
+        b.journal.end();
         println!("circuit: {}", self.out.display());
         Ok(())
+    }
+
+    /// What the circuit depends on beside what is asked.
+    fn settings(&self) -> Result<[(&'static str, String); 12]> {
+        let number = |x: Option<f64>| format!("{x:?}");
+        Ok([
+            ("--method", self.method.name().into()),
+            ("--scores", content(self.scores.as_ref())?),
+            ("--attribution", self.attribution.unwrap_or_default().name().into()),
+            ("--rank", self.rank.name().into()),
+            ("--edges", format!("{:?}", self.edges)),
+            ("--tau", number(self.tau)),
+            ("--faithfulness", number(self.faithfulness)),
+            ("--tol", number(self.tol)),
+            ("--candidates", format!("{:?}", self.candidates)),
+            ("--steps", self.steps.to_string()),
+            ("--connected", self.connected.to_string()),
+            ("--seed", self.seed.to_string()),
+        ])
+    }
+
+    /// Refuses a search that takes more than a day.
+    fn affordable<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<()> {
+        let passes = match self.method {
+            Search::Acdc => b.graph.edges() as f64,
+            Search::EdgePruning => {
+                let rows = b.pairs.longest() * b.pairs.len();
+                let batches = rows.div_ceil(b.rows).max(1);
+                self.steps as f64 * (1.0 + cost::BACKWARD) / batches as f64
+            }
+            _ => 0.0,
+        };
+        let what = format!("--method {}: {} edges", self.method.name(), b.graph.edges());
+        self.asked.affordable(&what, cost::seconds(b, passes)?, "use --method topn")
     }
 
     fn attribute<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Scored> {
         let method = self.attribution.unwrap_or_default();
         let options = Options { seed: self.seed, ..method.options() };
+        let what = format!("--attribution {}: {} edges", method.name(), b.graph.edges());
+        self.asked.affordable(&what, method.seconds(b, &options)?, "use --attribution eap-ig")?;
         let (shown, mut progress) = bar(method.name());
         let ours = method.scores(b, &options, &mut progress)?.values;
         shown.finish();
         let convention = self.asked.convention();
         let given = ours.iter().map(|&s| convention.and_ours(s)).collect();
         Ok(Scored { given, ours, convention, origin: method.name().into() })
+    }
+
+    /// The circuit of so many edges that edge pruning finds, and its scores.
+    fn prune<T: Element>(&self, b: &Behaviour<'_, T>, edges: usize) -> Result<(Vec<bool>, Scored)> {
+        let options = edge_pruning::PruneOptions {
+            steps: self.steps as usize,
+            seed: self.seed,
+            ..edge_pruning::PruneOptions::keeping(edges)
+        };
+        let (shown, mut progress) = bar("edge-pruning");
+        let found = edge_pruning::prune(b, &options, &mut progress)?;
+        shown.finish();
+        let scored = Scored {
+            given: found.scores.clone(),
+            ours: found.scores,
+            // A mask is kept where the metric needs the edge.
+            convention: Convention::Ours,
+            origin: "the probability that the edge's mask is kept".into(),
+        };
+        Ok((found.circuit, scored))
     }
 
     /// A smallest circuit, and what is known about smaller ones.
@@ -344,7 +390,7 @@ impl Discover {
             metric: Some(self.asked.metric.name().into()),
             baseline: Some(self.asked.baseline.name().into()),
             convention: Some(convention.name().into()),
-            model: Some(checkpoints::hash(&self.asked.model)?),
+            model: Some(self.asked.model_hash()?),
             pairs: Some(b.pairs.len() as u64),
             pairs_hash: Some(b.pairs.hash()),
             dtype: Some(T::NAME.into()),

@@ -3,11 +3,10 @@
 use crate::cli::Dtype;
 use crate::cli::adversary::Adversary;
 use crate::cli::print::note;
-use crate::cli::question::{Asked, bar, check_out};
+use crate::cli::question::{Asked, bar, check_out, content};
 use crate::cli::scored::{Scored, warn_disconnected, warn_other_model};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
-use edgegrad::checkpoints;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::controls;
 use edgegrad::discovery::faithfulness::{FRACTIONS, Span, curves};
@@ -21,6 +20,7 @@ use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::Behaviour;
+use edgegrad::patching::cost;
 use edgegrad::patching::running;
 use edgegrad::stats::{self, LEAST_OF_MEAN};
 use edgegrad::tensor::Element;
@@ -92,7 +92,9 @@ impl Evaluate {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         let (model, pairs) = self.asked.read::<T>()?;
-        let b = self.asked.behaviour(&model, &pairs)?;
+        let journal =
+            self.asked.journal::<T>(&pairs, ("evaluate", &self.out), &self.settings()?)?;
+        let b = self.asked.behaviour(&model, &pairs, journal)?;
         let circuit = |path: &PathBuf| -> Result<Vec<bool>> {
             let file = EdgeFile::read(path)?;
             warn_other_model(&file, path, &self.asked.model)?;
@@ -101,7 +103,7 @@ impl Evaluate {
         let truth = self.truth.as_ref().map(circuit).transpose()?;
         let mut report = Map::new();
         let origin = Origin {
-            model: Some(checkpoints::hash(&self.asked.model)?),
+            model: Some(self.asked.model_hash()?),
             pairs: Some(pairs.hash()),
             metric: Some(self.asked.metric.name().into()),
             baseline: Some(self.asked.baseline.name().into()),
@@ -127,8 +129,23 @@ impl Evaluate {
         }
         let text = format!("{:#}\n", Value::Object(report));
         atomic::write_bytes(&self.out, text.as_bytes())?;
+        b.journal.end();
         println!("figures: {}", self.out.display());
         Ok(())
+    }
+
+    /// What the results depend on beside what is asked.
+    fn settings(&self) -> Result<Vec<(&'static str, String)>> {
+        let mut settings = vec![
+            ("--circuit", content(self.circuit.as_ref())?),
+            ("--scores", content(self.scores.as_ref())?),
+            ("--fractions", format!("{:?}", self.fractions)),
+            ("--null", self.null.to_string()),
+            ("--minimality", self.minimality.to_string()),
+            ("--seed", self.seed.to_string()),
+        ];
+        settings.extend(self.adversary.settings()?);
+        Ok(settings)
     }
 
     /// Judges one circuit.
@@ -162,6 +179,9 @@ impl Evaluate {
         let mut circuits = vec![kept.to_vec(), kept.iter().map(|kept| !kept).collect()];
         circuits.extend(ablated.iter().map(without));
         circuits.extend(controls::random_circuits(&b.graph, kept, self.null as usize, self.seed));
+        let seconds = cost::seconds(b, circuits.len() as f64)?;
+        let what = format!("{} circuits", circuits.len());
+        self.asked.affordable(&what, seconds, "leave out --minimality and --null")?;
         let (shown, mut progress) = bar("evaluate");
         let mut values = running::circuits(b, &circuits, &mut progress)?.into_iter();
         shown.finish();

@@ -5,12 +5,12 @@ use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::interactions::{Patched, hessian, patched};
 use edgegrad::attribution::{eap, exact};
-use edgegrad::checkpoints;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats;
 use edgegrad::formats::interactions::{Interaction, Row};
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::Behaviour;
+use edgegrad::patching::cost;
 use std::path::PathBuf;
 
 /// Find pairs of edges that are redundant (either suffices) or joint (both are needed)
@@ -42,6 +42,9 @@ pub(super) struct Interactions {
 /// The most edges whose whole matrix is computed unasked.
 const SMALL: usize = 200;
 
+/// A product of dual numbers takes about as long as this many of doubles.
+const DUAL: f64 = 3.0;
+
 impl Interactions {
     pub(super) fn run(&self) -> Result<()> {
         if !(self.threshold > 0.0 && self.threshold < 1.0) {
@@ -56,9 +59,15 @@ impl Interactions {
     fn run_here(&self) -> Result<()> {
         // Dual numbers carry doubles.
         let (model, pairs) = self.asked.read::<f64>()?;
-        let b = self.asked.behaviour(&model, &pairs)?;
+        let settings =
+            [("--rows-of", format!("{:?}", self.rows_of)), ("--patches", self.patches.to_string())];
+        let journal = self.asked.journal::<f64>(&pairs, ("interactions", &self.out), &settings)?;
+        let b = self.asked.behaviour(&model, &pairs, journal)?;
         self.asked.headline(&b)?;
         let rows = self.rows(&b)?;
+        let seconds = cost::seconds(&b, rows.len() as f64 * DUAL * (1.0 + cost::BACKWARD))?;
+        let what = format!("{} rows of the second derivative", rows.len());
+        self.asked.affordable(&what, seconds, "fewer rows with --rows-of")?;
         let (shown, mut progress) = bar("second derivatives");
         let matrix = hessian(&b, &rows, &mut progress)?;
         shown.finish();
@@ -73,7 +82,7 @@ impl Interactions {
             ("baseline", self.asked.baseline.name().into()),
             ("threshold", self.threshold.into()),
             ("pairs", b.pairs.len().into()),
-            ("model", checkpoints::hash(&self.asked.model)?.into()),
+            ("model", self.asked.model_hash()?.into()),
             ("version", env!("CARGO_PKG_VERSION").into()),
         ];
         let file = formats::interactions::Interactions {
@@ -84,6 +93,7 @@ impl Interactions {
             second_derivatives: matrix.into_iter().map(Row).collect(),
         };
         file.write(&self.out)?;
+        b.journal.end();
         println!("interactions: {}", self.out.display());
         Ok(())
     }

@@ -98,6 +98,9 @@ impl Cli {
     }
 
     fn command(&self) -> Result<()> {
+        if self.command.can_stop() {
+            edgegrad::interrupt::listen();
+        }
         match &self.command {
             Command::Train(command) => command.run(),
             Command::Pretrain(command) => command.run(),
@@ -119,6 +122,27 @@ impl Cli {
             Command::Completions(command) => command.run(),
             Command::Man(command) => command.run(),
         }
+    }
+}
+
+impl Command {
+    /// Whether it stops by itself when it is asked to; the signal ends the others.
+    fn can_stop(&self) -> bool {
+        use Command::{
+            Attribute, Discover, Evaluate, Interactions, Pretrain, Train, Truth, Tune, TuneCompare,
+        };
+        matches!(
+            self,
+            Attribute(_)
+                | Discover(_)
+                | Evaluate(_)
+                | Interactions(_)
+                | Truth(_)
+                | Train(_)
+                | Pretrain(_)
+                | Tune(_)
+                | TuneCompare(_)
+        )
     }
 }
 

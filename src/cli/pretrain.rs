@@ -6,6 +6,7 @@ use edgegrad::error::Result;
 use edgegrad::experiments::pretrain::{Measured, Pretraining, pretrain};
 use edgegrad::experiments::train::Existing;
 use edgegrad::experiments::{Progress, available_threads};
+use edgegrad::files::journal::Journal;
 use edgegrad::formats::domain_scores::{DomainScores, Share};
 use edgegrad::named::Named;
 use std::path::PathBuf;
@@ -46,6 +47,9 @@ pub(super) struct Pretrain {
     /// Replace the base model in the folder
     #[arg(long)]
     force: bool,
+    /// Go on with the same command where it was stopped
+    #[arg(long)]
+    resume: bool,
 }
 
 impl Pretrain {
@@ -56,8 +60,9 @@ impl Pretrain {
         let settings = Pretraining { seed, steps, batch, lr, layers, heads, d_model, d_mlp };
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        let journal = Journal::open(&self.out, settings.inputs(), self.resume)?;
         let progress = Progress::new(steps as u64);
-        let measured = pretrain(&settings, &self.out, existing, threads, &progress);
+        let measured = pretrain(&settings, &self.out, existing, threads, &progress, &journal);
         progress.finish();
         let measured = measured?;
         print!("{}", table(&measured));

@@ -8,8 +8,9 @@ use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
-use edgegrad::files::atomic;
+use edgegrad::files::journal::Journal;
 use edgegrad::files::safetensors::Tensors;
+use edgegrad::files::{self, atomic};
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::{Granularity, Source, Start};
 use edgegrad::named::{Named, counted};
@@ -19,7 +20,7 @@ use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A model, the pairs and metric of a behaviour, and how finely the graph divides the model.
 #[derive(Debug, Args)]
@@ -88,6 +89,26 @@ pub(super) struct Asked {
     /// Threads; all cores unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// Go on with the same command where it was stopped
+    #[arg(long)]
+    resume: bool,
+    /// Go on even if it takes more than a day
+    #[arg(long)]
+    yes: bool,
+    /// The model's hash, once it is known.
+    #[arg(skip)]
+    hash: OnceLock<String>,
+}
+
+/// What a result depends on beside what is asked: names, and values or hashes.
+pub(super) type Settings<'a> = &'a [(&'a str, String)];
+
+/// A day in seconds.
+const DAY: f64 = 86_400.0;
+
+/// The hash of a file's content; empty for what is no file.
+pub(super) fn content(path: Option<&PathBuf>) -> Result<String> {
+    path.filter(|path| path.is_file()).map_or(Ok(String::new()), |path| files::hash(path))
 }
 
 /// Whether `out` can be written, and is neither one of `inputs` nor a file of the model.
@@ -151,11 +172,58 @@ impl Asked {
         self.convention.unwrap_or_default()
     }
 
+    /// The hash of the model.
+    pub(super) fn model_hash(&self) -> Result<String> {
+        if let Some(hash) = self.hash.get() {
+            return Ok(hash.clone());
+        }
+        let hash = checkpoints::hash(&self.model)?;
+        Ok(self.hash.get_or_init(|| hash).clone())
+    }
+
+    /// The journal of the result `out` of the command `command`, which depends on `settings` as
+    /// well.
+    pub(super) fn journal<T: Element>(
+        &self,
+        pairs: &Pairs,
+        (command, out): (&str, &Path),
+        settings: Settings<'_>,
+    ) -> Result<Journal> {
+        let graph = (self.positions, self.neurons, self.split_input, self.joined_qkv);
+        let mut inputs: Vec<(&str, String)> = vec![
+            ("command", command.into()),
+            ("--dtype", T::NAME.into()),
+            ("model", self.model_hash()?),
+            ("--pairs", pairs.hash()),
+            ("--constants", content(self.constants.as_ref())?),
+            ("--metric", self.metric.name().into()),
+            ("--at", self.at.name().into()),
+            ("--baseline", self.baseline.name().into()),
+            ("--convention", self.convention().name().into()),
+            ("graph", format!("{graph:?}")),
+            ("--rows", self.rows.to_string()),
+        ];
+        inputs.extend_from_slice(settings);
+        let inputs = inputs.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Journal::open(out, inputs, self.resume)
+    }
+
+    /// Refuses what takes more than a day, unless told to go on.
+    pub(super) fn affordable(&self, what: &str, seconds: f64, instead: &str) -> Result<()> {
+        if self.yes || seconds < DAY {
+            return Ok(());
+        }
+        let message = format!("would take about {:.1} days", seconds / DAY);
+        let help = format!("add --yes to go on, ask fewer pairs with --limit, or {instead}");
+        Err(Error::input(what, message, help))
+    }
+
     /// The behaviour: the model, its graph, and the metric on the pairs.
     pub(super) fn behaviour<'a, T: Element>(
         &self,
         model: &'a AnyModel<T>,
         pairs: &'a Pairs,
+        journal: Journal,
     ) -> Result<Behaviour<'a, T>> {
         let start = match (self.split_input, self.convention()) {
             (true, _) => Start::Split,
@@ -171,47 +239,34 @@ impl Asked {
         let question = Question::new(self.metric, self.at, model.vocab_out(), pairs)?;
         let graph = model.graph(granularity);
         let mut b = Behaviour::new(model, graph, pairs, question, self.baseline)?;
-        b.rows = self.rows as usize;
+        (b.rows, b.journal) = (self.rows as usize, journal);
+        if let Some(constants) = self.ablation_values(&b)? {
+            b.set_constants(constants);
+        }
+        Ok(b)
+    }
+
+    /// The ablation value of each part, if the baseline takes any: those of the file, or learned.
+    fn ablation_values<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Option<Vec<Vec<T>>>> {
         match (&self.constants, self.baseline) {
-            (Some(path), Baseline::Constant) => {
-                let file = Tensors::read(path)?;
-                let sources = b.graph.sources.iter().zip(b.widths());
-                let read = |(source, width): (&Source, usize)| {
-                    let name = match source.part {
-                        Writer::Attention(layer) => format!("a{layer}"),
-                        Writer::Mlp(layer) => format!("m{layer}"),
-                        Writer::Embed | Writer::Pos => {
-                            b.graph.writers[source.writers.start].to_string()
-                        }
-                    };
-                    let (shape, values) = file.get::<T>(&name)?;
-                    if values.len() != width {
-                        let message = format!("expected {width} elements, got {shape:?}");
-                        return Err(file.error(&name, message, "give one value for each channel"));
-                    }
-                    Ok(values)
-                };
-                let constants = sources.map(read).collect::<Result<Vec<_>>>()?;
-                b.set_constants(constants);
-            }
+            (Some(path), Baseline::Constant) => constants(b, path).map(Some),
             (None, Baseline::Optimal) => {
                 let (shown, mut progress) = bar("optimal constants");
-                let learned = optimal::learn(&b, &Default::default(), &mut progress)?;
+                let learned = optimal::learn(b, &Default::default(), &mut progress)?;
                 shown.finish();
-                b.set_constants(learned.constants);
+                Ok(Some(learned.constants))
             }
             (None, Baseline::Constant) => {
                 let message = "needs to know the constants";
                 let help = "give them with --constants FILE.safetensors, or use --baseline mean";
-                return Err(Error::input("--baseline constant", message, help));
+                Err(Error::input("--baseline constant", message, help))
             }
             (Some(_), _) => {
                 let message = format!("are not used by --baseline {}", self.baseline.name());
-                return Err(Error::input("--constants", message, "add --baseline constant"));
+                Err(Error::input("--constants", message, "add --baseline constant"))
             }
-            (None, _) => {}
+            (None, _) => Ok(None),
         }
-        Ok(b)
     }
 
     /// The metric of the clean and of the corrupted runs, for people.
@@ -227,6 +282,25 @@ impl Asked {
         );
         Ok(extremes)
     }
+}
+
+/// The ablation value of each part of the graph in a file.
+fn constants<T: Element>(b: &Behaviour<'_, T>, path: &Path) -> Result<Vec<Vec<T>>> {
+    let file = Tensors::read(path)?;
+    let read = |(source, width): (&Source, usize)| {
+        let name = match source.part {
+            Writer::Attention(layer) => format!("a{layer}"),
+            Writer::Mlp(layer) => format!("m{layer}"),
+            Writer::Embed | Writer::Pos => b.graph.writers[source.writers.start].to_string(),
+        };
+        let (shape, values) = file.get::<T>(&name)?;
+        if values.len() != width {
+            let message = format!("expected {width} elements, got {shape:?}");
+            return Err(file.error(&name, message, "give one value for each channel"));
+        }
+        Ok(values)
+    };
+    b.graph.sources.iter().zip(b.widths()).map(read).collect()
 }
 
 /// Runs `work` on so many threads; on all cores unless given.

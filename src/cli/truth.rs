@@ -7,6 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgegrad::attribution::mask_ig;
 use edgegrad::attribution::method::{Method, Options};
+use edgegrad::checkpoints;
 use edgegrad::discovery::Search;
 use edgegrad::discovery::acdc;
 use edgegrad::discovery::select::Rank;
@@ -14,7 +15,8 @@ use edgegrad::discovery::truth::case;
 use edgegrad::discovery::truth::case::Case;
 use edgegrad::discovery::truth::{at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
-use edgegrad::files::atomic;
+use edgegrad::files::journal::{Journal, State};
+use edgegrad::files::{atomic, sha256};
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
@@ -66,6 +68,9 @@ pub(super) struct Truth {
     /// Where to write the results
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
+    /// Go on with the same command where it was stopped
+    #[arg(long, requires = "out")]
+    resume: bool,
 }
 
 /// Whatever ranks edges.
@@ -169,6 +174,7 @@ enum End {
     Failed(Error),
 }
 
+#[derive(Clone)]
 struct Figures {
     auroc: Option<f64>,
     mib: Option<f64>,
@@ -176,6 +182,17 @@ struct Figures {
     seconds: f64,
     /// Whether no edge has a score other than 0.
     flat: bool,
+}
+
+impl State for Figures {
+    fn put(&self, to: &mut Vec<u8>) {
+        (self.auroc, self.mib, self.f1, self.seconds, self.flat).put(to);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (auroc, mib, f1, seconds, flat) = State::take(from)?;
+        Some(Figures { auroc, mib, f1, seconds, flat })
+    }
 }
 
 /// What one method did on all cases.
@@ -205,7 +222,8 @@ impl Truth {
     fn run_as<T: Element>(&self) -> Result<()> {
         let cases = self.read_cases::<T>()?;
         let methods = self.distinct_methods();
-        let rows = self.judge_all(&cases, &methods);
+        let journal = self.journal(&cases, &methods)?;
+        let rows = self.judge_all(&cases, &methods, &journal)?;
         if let Some(e) = failure_of_all(&rows) {
             return Err(e);
         }
@@ -222,6 +240,7 @@ impl Truth {
                 "methods": summaries.iter().map(Summary::to_json).collect::<Vec<_>>(),
             });
             atomic::write_bytes(out, format!("{file:#}\n").as_bytes())?;
+            journal.end();
             println!("figures: {}", out.display());
         }
         Ok(())
@@ -249,34 +268,75 @@ impl Truth {
     }
 
     /// Judges every method on every case, and prints each row once it is known.
-    fn judge_all<T: Element>(&self, cases: &[Case<T>], methods: &[Finder]) -> Vec<Row> {
+    fn judge_all<T: Element>(
+        &self,
+        cases: &[Case<T>],
+        methods: &[Finder],
+        journal: &Journal,
+    ) -> Result<Vec<Row>> {
         let wide = cases.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).max(5);
         println!(
             "{:wide$}  edges  true  {:18}  {:10}   AUROC     MIB      F1   seconds",
             "model", "method", "metric"
         );
         let mut rows = vec![];
+        let mut work = journal.units("rows", Vec::<Option<Figures>>::new);
         for case in cases {
             for &finder in methods {
-                let row = self.judge(case, finder);
+                let done = work.is_done();
+                let kept = work.state.get(rows.len()).filter(|_| done).cloned().flatten();
+                let row = self.judge(case, finder, kept, journal)?;
                 print(&row, wide);
+                if !done {
+                    work.state.push(row.figures().cloned());
+                    work.finish()?;
+                }
                 rows.push(row);
             }
         }
-        rows
+        Ok(rows)
     }
 
-    fn judge<T: Element>(&self, case: &Case<T>, finder: Finder) -> Row {
+    /// The journal of the results.
+    fn journal<T: Element>(&self, cases: &[Case<T>], methods: &[Finder]) -> Result<Journal> {
+        let Some(out) = &self.out else { return Ok(Journal::default()) };
+        let mut inputs = vec![
+            ("--dtype".to_string(), T::NAME.to_string()),
+            ("--metric".into(), format!("{:?}", self.metric)),
+            ("--runs".into(), self.runs.to_string()),
+            ("--methods".into(), format!("{methods:?}")),
+        ];
+        for case in cases {
+            let (model, pairs) = (checkpoints::hash(&case.folder)?, case.pairs.hash());
+            let known = format!("{model} {pairs} {:?}", case.truth);
+            inputs.push((format!("case {}", case.name), sha256(known.as_bytes())));
+        }
+        Journal::open(out, inputs, self.resume)
+    }
+
+    /// How a method does on a case, unless an earlier process has found it.
+    fn judge<T: Element>(
+        &self,
+        case: &Case<T>,
+        finder: Finder,
+        kept: Option<Figures>,
+        journal: &Journal,
+    ) -> Result<Row> {
         let metric = finder.usual_metric().map(|usual| self.metric.unwrap_or(usual));
         let edges = case.graph.edges();
-        let end = match finder.runs(edges, case.pairs.len()) {
-            Some(runs) if runs > u128::from(self.runs) => {
+        let end = match (kept, finder.runs(edges, case.pairs.len())) {
+            (Some(figures), _) => End::Judged(figures),
+            (None, Some(runs)) if runs > u128::from(self.runs) => {
                 End::LeftOut(format!("would take {runs} runs, --runs is {}", self.runs))
             }
-            _ => figures(case, finder, metric, self.runs).map_or_else(End::Failed, End::Judged),
+            _ => match figures(case, finder, metric, self.runs, journal) {
+                Ok(figures) => End::Judged(figures),
+                Err(e @ Error::Stopped { .. }) => return Err(e),
+                Err(e) => End::Failed(e),
+            },
         };
         let (name, true_edges) = (case.name.clone(), case.true_edges());
-        Row { case: name, edges, true_edges, finder, metric, end }
+        Ok(Row { case: name, edges, true_edges, finder, metric, end })
     }
 }
 
@@ -285,12 +345,14 @@ fn figures<T: Element>(
     finder: Finder,
     metric: Option<Metric>,
     most_runs: u64,
+    journal: &Journal,
 ) -> Result<Figures> {
     // Every model can be asked l2, and what knows no metric asks nothing.
     let metric = metric.unwrap_or(Metric::L2);
     let question = Question::new(metric, Positions::Asked, case.model.vocab_out(), &case.pairs)?;
     let graph = case.graph.clone();
-    let b = Behaviour::new(&case.model, graph, &case.pairs, question, Baseline::Resample)?;
+    let mut b = Behaviour::new(&case.model, graph, &case.pairs, question, Baseline::Resample)?;
+    b.journal = journal.clone();
     let (shown, mut progress) = bar(finder.name());
     let start = Instant::now();
     let scores = finder.scores(&b, most_runs, &mut progress);
@@ -398,12 +460,7 @@ fn print_summaries(summaries: &[Summary]) {
 
 fn summary(finder: Finder, rows: &[Row]) -> Summary {
     let own = rows.iter().filter(|row| row.finder == finder);
-    let judged: Vec<&Figures> = own
-        .filter_map(|row| match &row.end {
-            End::Judged(figures) => Some(figures),
-            _ => None,
-        })
-        .collect();
+    let judged: Vec<&Figures> = own.filter_map(Row::figures).collect();
     let mean = |of: &dyn Fn(&Figures) -> Option<f64>| {
         let list: Vec<f64> = judged.iter().filter_map(|f| of(f)).collect();
         stats::mean(&list)
@@ -420,6 +477,13 @@ fn summary(finder: Finder, rows: &[Row]) -> Summary {
 }
 
 impl Row {
+    fn figures(&self) -> Option<&Figures> {
+        match &self.end {
+            End::Judged(figures) => Some(figures),
+            _ => None,
+        }
+    }
+
     fn to_json(&self) -> Value {
         let mut object = json!({
             "model": self.case, "edges": self.edges, "true_edges": self.true_edges,

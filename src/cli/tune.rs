@@ -1,11 +1,12 @@
 //! `edgegrad tune`.
 
-use crate::cli::question::choice;
+use crate::cli::question::{choice, content};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::experiments::tune::{Goal, Judge, Method, Settings, Tuned, files, run};
-use edgegrad::experiments::{Given, Progress, available_threads, side_by_side};
+use edgegrad::experiments::tune::{Goal, Judge, Method, Report, Settings, files, run};
+use edgegrad::experiments::{Given, Progress, Steps, available_threads, side_by_side};
+use edgegrad::files::journal::Journal;
 use edgegrad::formats::tuning_report::Judgement;
 use edgegrad::named::Named;
 use edgegrad::tasks::language::Part;
@@ -71,35 +72,38 @@ pub(super) struct Tune {
     /// The folder to make
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Go on with the same command where it was stopped: seeds that are finished are kept
+    #[arg(long)]
+    resume: bool,
 }
 
 impl Tune {
     pub(super) fn run(&self) -> Result<()> {
         let settings = self.settings()?;
-        let last = self.seed.checked_add(self.seeds - 1).ok_or_else(|| {
-            Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
-        })?;
-        let jobs: Vec<(u64, PathBuf)> = (self.seed..=last)
-            .map(|seed| match self.seeds {
-                1 => (seed, self.out.clone()),
-                _ => (seed, self.out.join(format!("seed-{seed:02}"))),
-            })
-            .collect();
-        if let Some((_, folder)) = jobs.iter().find(|(_, folder)| folder.exists()) {
+        let jobs = self.jobs()?;
+        let (base, hash) = files::read_base(&self.model)?;
+        let journal = self.journal(&settings, &hash)?;
+        let done = |(_, folder): &&(u64, PathBuf)| folder.exists();
+        if let Some((_, folder)) = jobs.iter().find(done).filter(|_| !journal.goes_on()) {
             let help = "choose another --out, or remove it";
             return Err(Error::input(folder.display(), "exists already", help));
         }
-        let (base, hash) = files::read_base(&self.model)?;
         if self.seeds > 1 {
             std::fs::create_dir_all(&self.out).map_err(|e| Error::io(&self.out, &e, "make"))?;
         }
+        journal.begin();
         let judge = Judge::new(settings.task, Part::Test, settings.examples, &base);
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(settings.steps as u64 * self.seeds);
         let results = side_by_side(&jobs, threads, |(seed, folder)| {
+            // A folder is there as a whole or not at all.
+            if folder.exists() {
+                progress.skip(settings.steps as u64);
+                return files::read_report(folder);
+            }
             let tuned = run(&settings, &base, *seed, &judge, &progress)?;
             files::write(folder, &tuned, &hash)?;
-            Ok(tuned)
+            Ok(tuned.report)
         });
         progress.finish();
         println!("{}", settings.task.title());
@@ -111,27 +115,45 @@ impl Tune {
         let mut failure = None;
         for ((seed, folder), result) in jobs.iter().zip(results) {
             match result {
-                Ok(tuned) => {
-                    let r = &tuned.report;
-                    println!("{}", line(&format!("seed {seed}"), r.after()));
-                    println!("{}", cost(&tuned));
-                    println!("  {}", folder.display());
-                    let figures = r.after().entries().map(|(_, x)| Cell::real(x, 4));
-                    let start = [Cell::count(*seed), Cell::text(folder.to_string_lossy())];
-                    table.row(start.into_iter().chain(figures));
-                    if let Some(step) = r.diverged {
-                        failure = Some(Error::failed(
-                            folder.display(),
-                            format!("seed {seed} diverged at update {step}"),
-                            "lower --lr; the folder holds the model of the last look before",
-                        ));
-                    }
-                }
+                Ok(report) => failure = tell(*seed, folder, &report, &mut table).or(failure),
                 Err(e) => failure = Some(e),
             }
         }
         table.print_for_programs();
-        failure.map_or(Ok(()), Err)
+        let finished = jobs.iter().filter(done).count();
+        if finished == 0 || finished == jobs.len() {
+            // There is nothing to go on with.
+            journal.end();
+        }
+        let help = "go on with the same command and --resume; finished seeds are kept";
+        failure.map_or(Ok(()), |e| match e {
+            Error::Stopped { .. } => Err(e.with_help(help)),
+            e => Err(e),
+        })
+    }
+
+    /// Each seed, and the folder to make.
+    fn jobs(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let last = self.seed.checked_add(self.seeds - 1).ok_or_else(|| {
+            Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
+        })?;
+        let folder = |seed| match self.seeds {
+            1 => self.out.clone(),
+            _ => self.out.join(format!("seed-{seed:02}")),
+        };
+        Ok((self.seed..=last).map(|seed| (seed, folder(seed))).collect())
+    }
+
+    /// That of the runs of all seeds.
+    fn journal(&self, settings: &Settings, base: &str) -> Result<Journal> {
+        let inputs = vec![
+            ("--model".to_string(), base.to_string()),
+            ("settings".into(), format!("{settings:?}")),
+            ("--circuit".into(), content(self.circuit.as_ref())?),
+            ("--seed".into(), self.seed.to_string()),
+            ("--seeds".into(), self.seeds.to_string()),
+        ];
+        Journal::open(&self.out, inputs, self.resume)
     }
 
     /// The file's settings, changed by options.
@@ -164,6 +186,23 @@ impl Tune {
     }
 }
 
+/// Prints what a seed has come to; the failure that it is if it diverged.
+fn tell(seed: u64, folder: &Path, report: &Report, table: &mut Table) -> Option<Error> {
+    println!("{}", line(&format!("seed {seed}"), report.after()));
+    println!("{}", cost(report));
+    println!("  {}", folder.display());
+    let figures = report.after().entries().map(|(_, x)| Cell::real(x, 4));
+    let start = [Cell::count(seed), Cell::text(folder.to_string_lossy())];
+    table.row(start.into_iter().chain(figures));
+    report.diverged.map(|step| {
+        Error::failed(
+            folder.display(),
+            format!("seed {seed} diverged at update {step}"),
+            "lower --lr; the folder holds the model of the last look before",
+        )
+    })
+}
+
 /// A path as settings have it.
 fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
@@ -188,8 +227,7 @@ pub(super) fn line(name: &str, judgement: &Judgement) -> String {
     format!("{name:<14}{}", numbers.concat())
 }
 
-fn cost(tuned: &Tuned) -> String {
-    let r = &tuned.report;
+fn cost(r: &Report) -> String {
     let diverged = r.diverged.map_or(String::new(), |step| {
         format!("  diverged at update {step}: the model is that of the last look before\n")
     });

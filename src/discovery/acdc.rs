@@ -38,6 +38,12 @@ impl<T: Element> Batch<T> {
         Ok(Batch { probe, plans, pairs: pairs.len() })
     }
 
+    /// Computes everything with the edges `kept [E]` alone.
+    fn set(&mut self, kept: &[bool]) {
+        self.probe.set_masks_by(1, |_, e| if kept[e] { T::ONE } else { T::ZERO });
+        self.probe.program.forward();
+    }
+
     /// Computes what depends on the masks of group `g`.
     fn run(&mut self, g: usize) {
         self.probe.program.forward_from(&self.plans[g]);
@@ -71,32 +77,42 @@ pub fn search<T: Element>(
     let loss = |batches: &[Batch<T>]| {
         metric.loss(batches.iter().map(Batch::total).sum::<f64>() * b.weight())
     };
-    let mut now = loss(&batches);
-    let mut kept = vec![true; b.graph.edges()];
+    // Which edges stay, and the loss without the others.
+    let mut work = b.journal.units("acdc", || (vec![true; b.graph.edges()], loss(&batches)));
+    if work.state.0.contains(&false) {
+        // What an earlier process has decided.
+        batches.iter_mut().for_each(|batch| batch.set(&work.state.0));
+    }
     let flow = Flow::new(&b.graph);
     for (g, group) in b.graph.groups.iter().enumerate().rev() {
-        let matters = flow.readers_that_matter(&kept, g);
+        let before = work.skip(group.edges().len());
+        if before == group.edges().len() {
+            continue;
+        }
+        let matters = flow.readers_that_matter(&work.state.0, g);
         // Whether the last run was of the masks as they are.
         let mut settled = true;
-        for (at, e) in group.edges().enumerate().rev() {
+        for (at, e) in group.edges().enumerate().rev().skip(before) {
+            let (kept, now) = &mut work.state;
             batches.iter_mut().for_each(|batch| batch.probe.set_mask(0, e, T::ZERO));
             kept[e] = false;
             if matters[at / group.upstream.len()] {
                 batches.iter_mut().for_each(|batch| batch.run(g));
                 let without = loss(&batches);
-                settled = without - now < tau;
+                settled = without - *now < tau;
                 if settled {
-                    now = without;
+                    *now = without;
                 } else {
                     batches.iter_mut().for_each(|batch| batch.probe.set_mask(0, e, T::ONE));
                     kept[e] = true;
                 }
             }
+            work.finish()?;
         }
         if !settled {
             batches.iter_mut().for_each(|batch| batch.run(g));
         }
-        progress(1.0 - group.first as f64 / kept.len() as f64);
+        progress(1.0 - group.first as f64 / b.graph.edges() as f64);
     }
-    Ok(kept)
+    Ok(work.state.0)
 }

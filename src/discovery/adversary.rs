@@ -19,6 +19,7 @@
 
 use super::faithfulness::Span;
 use crate::error::Result;
+use crate::files::journal::kept;
 use crate::formats::pairs::Pair;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
@@ -77,11 +78,13 @@ pub struct Worst {
     pub ends: Vec<f64>,
 }
 
+kept!(Worst { faithfulness, masks, ends });
+
 /// Searches the ablation of what the circuit `kept [E]` leaves out that leaves least of the metric
 /// between the ends of `span`.
 ///
 /// # Errors
-/// If there is not enough memory.
+/// If there is not enough memory, or the process has been asked to stop.
 ///
 /// # Panics
 /// If `kept` is not `[E]`, or there are no starts or no steps.
@@ -96,7 +99,8 @@ pub fn search<T: Element>(
     assert!(starts > 0 && steps > 0, "a search without starts or steps");
     let mut field = Field::new(b, span)?;
     let mut rng = Rng::new(seed, Purpose::Mask, 0);
-    let mut best = Worst { faithfulness: f64::INFINITY, masks: vec![], ends: vec![] };
+    let nothing = || Worst { faithfulness: f64::INFINITY, masks: vec![], ends: vec![] };
+    let mut work = b.journal.units("adversary", nothing);
     for start in 0..starts {
         let mut from: Vec<f64> = match start {
             0 => vec![0.0; kept.len()],
@@ -106,22 +110,28 @@ pub fn search<T: Element>(
                 let density = rng.uniform();
                 let mut draw = |i: usize| match rng.uniform() < again {
                     true => f64::from(u8::from(rng.uniform() < density)),
-                    false => best.masks[i],
+                    false => work.state.masks[i],
                 };
                 (0..kept.len()).map(&mut draw).collect()
             }
         };
         inside(kept, &mut from);
+        if work.is_done() {
+            continue;
+        }
         let mut shown = |step: usize| {
             progress((start * steps + step) as f64 / (starts * steps) as f64);
+            b.journal.check()
         };
-        let (least, masks) = field.descend(kept, from, steps, &mut shown);
+        let (least, masks) = field.descend(kept, from, steps, &mut shown)?;
+        let best = &mut work.state;
         best.ends.push(least);
         if least < best.faithfulness {
             (best.faithfulness, best.masks) = (least, masks);
         }
+        work.finish()?;
     }
-    Ok(best)
+    Ok(work.state)
 }
 
 /// The faithfulness of a behaviour with `masks [E]`, and the metric of every pair.
@@ -197,8 +207,8 @@ impl<'b, 'a, T: Element> Field<'b, 'a, T> {
         kept: &[bool],
         mut masks: Vec<f64>,
         steps: usize,
-        shown: &mut dyn FnMut(usize),
-    ) -> (f64, Vec<f64>) {
+        shown: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<(f64, Vec<f64>)> {
         let [first, least_step, largest_step] = STEP;
         let mut lengths = vec![first; masks.len()];
         let mut before = vec![0.0; masks.len()];
@@ -223,9 +233,9 @@ impl<'b, 'a, T: Element> Field<'b, 'a, T> {
                 let sign = if before[e] == 0.0 { 0.0 } else { before[e].signum() };
                 masks[e] = (masks[e] - lengths[e] * sign).clamp(0.0, 1.0);
             }
-            shown(step);
+            shown(step)?;
         }
-        best
+        Ok(best)
     }
 }
 

@@ -135,8 +135,11 @@ pub fn smallest<T: Element>(
     progress: &mut Progress<'_>,
 ) -> Result<Result<(usize, f64), (usize, f64)>> {
     const AT_ONCE: usize = 32;
-    let mut best = (0, f64::NEG_INFINITY);
+    let mut work = b.journal.units("smallest", || (0, f64::NEG_INFINITY));
     for first in (0..circuits).step_by(AT_ONCE) {
+        if work.is_done() {
+            continue;
+        }
         let count = AT_ONCE.min(circuits - first);
         let list: Vec<Vec<bool>> = (first..first + count).map(&circuit).collect();
         let values = running::circuits(b, &list, &mut |_| {})?;
@@ -145,13 +148,14 @@ pub fn smallest<T: Element>(
             if f >= target {
                 return Ok(Ok((first + i, f)));
             }
-            if f > best.1 {
-                best = (first + i, f);
+            if f > work.state.1 {
+                work.state = (first + i, f);
             }
         }
         progress((first + count) as f64 / circuits as f64);
+        work.finish()?;
     }
-    Ok(Err(best))
+    Ok(Err(work.state))
 }
 
 #[cfg(test)]

@@ -114,12 +114,18 @@ pub fn minimal<T: Element>(
     trial.check_clean(b.pairs)?;
     let walk = Walk::new(&b.graph, &candidates, b.baseline == Baseline::Resample);
 
-    let mut best = trial.prune(&walk, deadline);
-    trial.look_first(b)?;
+    let mut best = trial.prune(&walk, deadline)?;
+    trial.look_first()?;
     let limit = best.map_or(candidates.len() + 1, |(set, _)| set.count_ones() as usize);
     let (mut lower, mut proven) = (0, true);
+    let mut sizes = b.journal.units("sizes", || trial.tried);
     while lower < limit {
-        match trial.try_size(lower, &walk, deadline) {
+        if sizes.is_done() {
+            lower += 1;
+            continue;
+        }
+        trial.tried = trial.tried.max(sizes.state);
+        match trial.try_size(lower, &walk, deadline)? {
             Outcome::Holds(set) => {
                 best = Some(set);
                 break;
@@ -130,6 +136,8 @@ pub fn minimal<T: Element>(
             }
             Outcome::Refuted => lower += 1,
         }
+        sizes.state = trial.tried;
+        sizes.finish()?;
         progress(lower as f64 / limit as f64);
         if lower < limit && deadline.passed() {
             proven = false;
@@ -194,6 +202,7 @@ enum Outcome {
 
 /// Tries sets of candidates.
 struct Trial<'b, 'a, T: Element> {
+    b: &'b Behaviour<'a, T>,
     sets: Sets<'b, 'a, T>,
     /// A recording for the pairs that sets are tried on first, and their indices.
     first: Option<(Sets<'b, 'a, T>, Vec<usize>)>,
@@ -215,7 +224,7 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
         let mut place = vec![None; b.graph.edges()];
         candidates.iter().enumerate().for_each(|(i, &e)| place[e] = Some(i));
         let refuted = vec![0; pairs.len()];
-        Ok(Trial { sets, first: None, place, clean, refuted, tol, tried: 0 })
+        Ok(Trial { b, sets, first: None, place, clean, refuted, tol, tried: 0 })
     }
 
     /// That the metric of every pair is finite with every edge.
@@ -231,28 +240,45 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
     /// Removes edges from all candidates, each time the one that changes the metric least, as long
     /// as the circuit holds; the last set that holds, with its change. `None` if not even all
     /// candidates hold.
-    fn prune(&mut self, walk: &Walk, deadline: Deadline) -> Option<(u64, f64)> {
+    ///
+    /// # Errors
+    /// If the process has been asked to stop.
+    fn prune(&mut self, walk: &Walk, deadline: Deadline) -> Result<Option<(u64, f64)>> {
         let candidates = walk.source.len();
         let whole = u64::MAX.checked_shr((MOST - candidates) as u32).unwrap_or(0);
+        let part = self.b.journal.part("prune");
         let mut best = None;
-        let mut next = vec![walk.connected(whole)];
-        while let Some((set, change)) = self.best(&next) {
-            best = Some((set, change));
-            if deadline.passed() {
+        if let Some((kept, refuted, tried)) = part.found() {
+            (best, self.refuted, self.tried) = (Some(kept), refuted, tried);
+        }
+        loop {
+            if best.is_some() && deadline.passed() {
                 break;
             }
-            next = (0..candidates)
-                .filter(|i| set >> i & 1 == 1)
-                .map(|i| walk.connected(set & !(1 << i)))
-                .collect();
+            let next: Vec<u64> = match best {
+                None => vec![walk.connected(whole)],
+                Some((set, _)) => (0..candidates)
+                    .filter(|i| set >> i & 1 == 1)
+                    .map(|i| walk.connected(set & !(1 << i)))
+                    .collect(),
+            };
+            let Some(found) = self.best(&next) else { break };
+            best = Some(found);
+            part.keep(|| (found, self.refuted.clone(), self.tried))?;
         }
-        best
+        Ok(best)
     }
 
     /// Tries the sets of `size` candidates until one holds. The clock is read between chunks of as
     /// many sets as are computed at once.
-    fn try_size(&mut self, size: usize, walk: &Walk, deadline: Deadline) -> Outcome {
+    ///
+    /// # Errors
+    /// If the process has been asked to stop.
+    fn try_size(&mut self, size: usize, walk: &Walk, deadline: Deadline) -> Result<Outcome> {
         let chunk = self.at_once();
+        let mut chunks = self.b.journal.units("chunks", || self.tried);
+        self.tried = chunks.state;
+        let mut stopped = Ok(());
         let mut sets = Vec::with_capacity(chunk);
         let mut found = None;
         let walked = walk.sets(size, &mut |set| {
@@ -260,8 +286,18 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
             if sets.len() < chunk {
                 return ControlFlow::Continue(());
             }
+            if chunks.is_done() {
+                sets.clear();
+                return ControlFlow::Continue(());
+            }
             found = self.first(&sets);
             sets.clear();
+            chunks.state = self.tried;
+            // One that holds is found again by who goes on.
+            stopped = if found.is_none() { chunks.finish() } else { Ok(()) };
+            if stopped.is_err() {
+                return ControlFlow::Break(());
+            }
             match found.is_some() || deadline.passed() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
@@ -271,15 +307,17 @@ impl<'b, 'a, T: Element> Trial<'b, 'a, T> {
             // The last chunk: a time limit that passes after it does not matter.
             found = self.first(&sets);
         }
-        match found {
+        stopped?;
+        Ok(match found {
             Some(set) => Outcome::Holds(set),
             None if walked.is_break() => Outcome::OutOfTime,
             None => Outcome::Refuted,
-        }
+        })
     }
 
     /// From now on tries sets first on the pairs that have refuted most sets so far.
-    fn look_first(&mut self, b: &'b Behaviour<'a, T>) -> Result<()> {
+    fn look_first(&mut self) -> Result<()> {
+        let b = self.b;
         let mut order: Vec<usize> = (0..self.clean.len()).collect();
         order.sort_by_key(|&p| (std::cmp::Reverse(self.refuted[p]), p));
         order.truncate(FIRST_PAIRS);

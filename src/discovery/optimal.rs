@@ -23,6 +23,7 @@
 
 use crate::attribution::Progress;
 use crate::error::Result;
+use crate::files::journal::kept;
 use crate::nn::{Optimizer, Rule};
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::distance::Distance;
@@ -69,20 +70,24 @@ pub struct Losses {
     pub learned: f64,
 }
 
+kept!(Losses { zero, mean, learned });
+
 /// Learns constants for all writers of the graph of `b`, whatever its baseline.
 ///
 /// # Errors
-/// If there is not enough memory.
+/// If there is not enough memory, or the process has been asked to stop.
 pub fn learn<T: Element>(
     b: &Behaviour<'_, T>,
     options: &OptimalOptions,
     progress: &mut Progress<'_>,
 ) -> Result<Optimal<T>> {
     let mut means = Behaviour::new(b.model, b.graph.clone(), b.pairs, b.question, Baseline::Mean)?;
-    means.rows = b.rows;
+    (means.rows, means.journal) = (b.rows, b.journal.clone());
     let mut optimal = Optimal { constants: means.constants().to_vec(), losses: vec![] };
     let mut task = Ablation { b: &means, distance: Distance::new(&means)?, ready: None };
     let writers = b.graph.writers.len();
+    // The best constants of each writer, and their losses.
+    let mut work = b.journal.units("optimal", Vec::<(Vec<f64>, Losses)>::new);
     for (source, constants) in optimal.constants.iter_mut().enumerate() {
         let part = task.part(source);
         let own = b.graph.sources[source].writers.clone();
@@ -91,10 +96,14 @@ pub fn learn<T: Element>(
             let columns = i * width..(i + 1) * width;
             let numbers = &mut constants[columns.clone()];
             let mean: Vec<f64> = numbers.iter().map(|x| x.to_f64()).collect();
-            let (best, losses) = task.learn(&part, writer, columns, &mean, options);
-            numbers.iter_mut().zip(best).for_each(|(to, x)| *to = T::from_f64(x));
-            optimal.losses.push(losses);
-            progress((writer + 1) as f64 / writers as f64);
+            if !work.is_done() {
+                work.state.push(task.learn(&part, writer, columns, &mean, options)?);
+                progress((writer + 1) as f64 / writers as f64);
+                work.finish()?;
+            }
+            let (best, losses) = &work.state[optimal.losses.len()];
+            numbers.iter_mut().zip(best).for_each(|(to, &x)| *to = T::from_f64(x));
+            optimal.losses.push(*losses);
         }
     }
     Ok(optimal)
@@ -136,7 +145,7 @@ impl<T: Element> Ablation<'_, '_, T> {
         columns: Range<usize>,
         mean: &[f64],
         options: &OptimalOptions,
-    ) -> (Vec<f64>, Losses) {
+    ) -> Result<(Vec<f64>, Losses)> {
         let mut value = |x: &[f64]| self.loss(part, writer, columns.clone(), x, None);
         let zero = vec![0.0; mean.len()];
         let mut losses = Losses { zero: value(&zero), mean: value(mean), learned: 0.0 };
@@ -153,6 +162,7 @@ impl<T: Element> Ablation<'_, '_, T> {
         let mut x = mean.to_vec();
         let mut gradient = vec![0.0; x.len()];
         for step in 0..=steps {
+            self.b.journal.check()?;
             gradient.fill(0.0);
             let loss = self.loss(part, writer, columns.clone(), &x, Some(&mut gradient));
             if loss < best.0 {
@@ -165,7 +175,7 @@ impl<T: Element> Ablation<'_, '_, T> {
             }
         }
         losses.learned = best.0;
-        (best.1, losses)
+        Ok((best.1, losses))
     }
 
     /// The mean distance from the model over all pairs where `writer` writes `x` for every reader;

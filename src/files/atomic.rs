@@ -97,6 +97,16 @@ pub fn check_file(path: impl AsRef<Path>) -> Result<()> {
     Ok(())
 }
 
+/// Removes the file `path`, and what a killed writer has left of it.
+///
+/// # Errors
+/// When one is there and cannot be removed.
+pub fn remove_file(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let removed = remove_any(&partial_name(path)?).and_then(|()| remove_any(path));
+    removed.map_err(|e| Error::io(path, &e, "remove"))
+}
+
 /// Makes the folder `path` out of the files that `fill` writes into the folder it is given.
 ///
 /// A folder is never replaced ([`replace_folder`] does that), and only one process may make a given
@@ -360,6 +370,11 @@ mod tests {
         fs::write(t.path().join(".a.txt.partial"), "left by a kill, longer than the new").unwrap();
         write_bytes(t.path().join("a.txt"), b"new").unwrap();
         assert_eq!(fs::read(t.path().join("a.txt")).unwrap(), b"new");
+        fs::write(t.path().join(".a.txt.partial"), "left again").unwrap();
+        remove_file(t.path().join("a.txt")).unwrap();
+        remove_file(t.path().join("a.txt")).unwrap();
+        assert_eq!(names(t.path()), [""; 0]);
+        write_bytes(t.path().join("a.txt"), b"new").unwrap();
         fs::create_dir(t.path().join(".step.partial")).unwrap();
         fs::write(t.path().join(".step.partial/x"), "").unwrap();
         fs::write(t.path().join(".b.partial"), "").unwrap();

@@ -3,6 +3,7 @@
 
 pub mod atomic;
 pub mod input;
+pub mod journal;
 pub mod json;
 pub mod lines;
 pub mod lock;
@@ -16,7 +17,7 @@ use std::io;
 use std::path::Path;
 
 /// The SHA-256 of `bytes` in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

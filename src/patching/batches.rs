@@ -52,7 +52,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
     /// whose metric is set to the batch; nothing is computed yet.
     ///
     /// # Errors
-    /// Those of the recording and of `each`.
+    /// Those of the recording and of `each`, or if the process has been asked to stop.
     pub fn batches(
         &self,
         masks: Option<MaskShape>,
@@ -63,6 +63,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
             let batch = (self.rows / time.max(1)).clamp(1, group.len());
             let mut probe = Probe::new(self, batch, time, masks)?;
             for pairs in group.chunks(batch) {
+                self.journal.check()?;
                 probe.ask(self, pairs);
                 each(&mut probe, pairs)?;
             }

@@ -5,6 +5,7 @@ use super::memory;
 use super::metric::{Metric, Positions, Question};
 use crate::checkpoints::AnyModel;
 use crate::error::{Error, Result};
+use crate::files::journal::Journal;
 use crate::formats::pairs::{Asked, Pair, Pairs};
 use crate::graph::Graph;
 use crate::named::named;
@@ -54,6 +55,8 @@ pub struct Behaviour<'a, T: Element> {
     pub rows: usize,
     /// The [rules](crate::tape::rules) of reverse passes from the metric.
     pub rules: Rules,
+    /// How far methods have come, for a process that goes on with them; the default keeps nothing.
+    pub journal: Journal,
     /// With [`Baseline::Mean`] and constants: one row of each output; with
     /// [`Baseline::MeanPerPosition`]: one row for each position.
     pub(super) fixed: Vec<Vec<T>>,
@@ -108,6 +111,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
             baseline,
             rows: ROWS,
             rules: Rules::Plain,
+            journal: Journal::default(),
             fixed: vec![],
         };
         if matches!(baseline, Baseline::Constant | Baseline::Optimal) {

@@ -14,10 +14,12 @@
 //! | [`running`] | a circuit as a specialised program with the metric |
 //! | [`distance`] | the distance of masked runs from the model, with derivatives |
 //! | [`memory`] | whether a computation fits in memory, checked before it starts |
+//! | [`cost`] | how long it will take, estimated before it starts |
 #![forbid(unsafe_code)]
 
 pub mod batches;
 pub mod behaviour;
+pub mod cost;
 pub mod distance;
 pub mod measured;
 pub mod memory;

@@ -135,11 +135,16 @@ pub fn circuits<T: Element>(
     let (alone, masked): (Vec<usize>, Vec<usize>) =
         (0..circuits.len()).partition(|&c| large && small(&circuits[c]));
     let share = |n: usize| n as f64 / circuits.len() as f64;
-    let mut values = vec![vec![]; circuits.len()];
+    let mut work = b.journal.units("circuits", || vec![vec![]; circuits.len()]);
     for (done, &c) in alone.iter().enumerate() {
-        values[c] = per_pair(b, &circuits[c])?.expect("a transformer");
+        if work.is_done() {
+            continue;
+        }
+        work.state[c] = per_pair(b, &circuits[c])?.expect("a transformer");
         progress(share(done + 1));
+        work.finish()?;
     }
+    let mut values = work.state;
     if !masked.is_empty() {
         let (start, rest) = (share(alone.len()), share(masked.len()));
         let member = |s: usize, e: usize| circuits[masked[s]][e];

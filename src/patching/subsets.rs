@@ -2,11 +2,13 @@
 
 use super::Progress;
 use super::behaviour::Behaviour;
+use super::memory;
 use super::probe::Probe;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
 use crate::simd::Element;
+use std::ops::Range;
 
 /// The metric of `count` sets of edges, averaged over all pairs: `[count]`; `member(s, e)` tells
 /// whether edge `e` is in set `s`.
@@ -34,17 +36,28 @@ pub fn per_pair<T: Element>(
     member: impl Fn(usize, usize) -> bool,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<f64>>> {
-    let mut values = vec![vec![0.0; b.pairs.len()]; count];
+    let each = (size_of::<Vec<f64>>() + b.pairs.len() * size_of::<f64>()) as u128;
+    memory::check(&format!("{count} sets of edges"), count as u128 * each, || {
+        "ask fewer pairs, or fewer sets at a time".into()
+    })?;
+    let mut work = b.journal.units("sets", || vec![vec![0.0; b.pairs.len()]; count]);
     let mut done = 0.0;
     // One length after the other, so that only one recording takes memory.
     for pairs in b.lengths() {
         let share = pairs.len() as f64 * b.weight();
         let places = pairs.iter().map(|p| b.pairs.index(p)).collect();
         let mut recording = Recording::new(b, pairs, places, count)?;
-        recording.run(b, count, &member, &mut values, &mut |part| progress(done + share * part));
-        done += share;
+        for unit in recording.units(count) {
+            let part = (unit.sets.len() * unit.pairs.len()) as f64;
+            done += share * part / (count * recording.pairs.len()) as f64;
+            if !work.is_done() {
+                recording.run(b, &unit, &member, &mut work.state);
+                progress(done);
+                work.finish()?;
+            }
+        }
     }
-    Ok(values)
+    Ok(work.state)
 }
 
 /// The metric of sets of edges on some pairs, for repeated use: the model is recorded once, and if
@@ -93,7 +106,9 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
     ) -> Vec<Vec<f64>> {
         let mut values = vec![vec![0.0; self.pairs]; count];
         for recording in &mut self.recordings {
-            recording.run(self.b, count, &member, &mut values, &mut |_| {});
+            for unit in recording.units(count) {
+                recording.run(self.b, &unit, &member, &mut values);
+            }
         }
         values
     }
@@ -108,7 +123,7 @@ struct Recording<'p, T: Element> {
     places: Vec<usize>,
     /// Pairs at once.
     together: usize,
-    /// The block of pairs whose ablation values are loaded.
+    /// The first of the pairs whose ablation values are loaded.
     loaded: Option<usize>,
 }
 
@@ -129,46 +144,55 @@ impl<'p, T: Element> Recording<'p, T> {
         Ok(Recording { probe, pairs, places, together, loaded: None })
     }
 
-    /// Computes the metric of all pairs for `count` sets into their columns of
-    /// `values [count][..]`, and reports the share that is done to `progress`.
+    /// The pairs and sets of each pass, for `count` sets of edges on all pairs.
+    fn units(&self, count: usize) -> Vec<Unit> {
+        let all = self.pairs.len();
+        let several = self.probe.batch > self.together;
+        let of_block = |from: usize| {
+            let pairs = from..all.min(from + self.together);
+            let at_once = if several { self.probe.batch / pairs.len() } else { 1 };
+            let chunk = move |s| Unit { pairs: pairs.clone(), sets: s..count.min(s + at_once) };
+            (0..count).step_by(at_once).map(chunk)
+        };
+        (0..all).step_by(self.together).flat_map(of_block).collect()
+    }
+
+    /// Computes the metric of a unit's pairs and sets into their places of `values [sets][pairs]`.
     fn run(
         &mut self,
         b: &Behaviour<'_, T>,
-        count: usize,
+        unit: &Unit,
         member: &impl Fn(usize, usize) -> bool,
         values: &mut [Vec<f64>],
-        progress: &mut Progress<'_>,
     ) {
-        let sets: Vec<usize> = (0..count).collect();
-        let mut done = 0.0;
-        let blocks = self.pairs.chunks(self.together).zip(self.places.chunks(self.together));
-        for (number, (block, places)) in blocks.enumerate() {
-            let probe = &mut self.probe;
-            let several = probe.batch > self.together;
-            let at_once = if several { probe.batch / block.len() } else { 1 };
-            if self.loaded != Some(number) {
-                let list = block.repeat(at_once);
-                probe.set_masks(T::ONE);
-                probe.ask(b, &list);
-                probe.set_baselines(b, &list);
-                self.loaded = Some(number);
-            }
-            for sets in sets.chunks(at_once) {
-                // Examples of one set share its masks.
-                let rows = if several { sets.len() * block.len() } else { 1 };
-                probe.set_masks_by(rows, |i, e| {
-                    if member(sets[i / block.len()], e) { T::ONE } else { T::ZERO }
-                });
-                probe.program.forward();
-                let results = probe.results(sets.len() * block.len());
-                for (&s, results) in sets.iter().zip(results.chunks(block.len())) {
-                    for (&place, &x) in places.iter().zip(results) {
-                        values[s][place] = x;
-                    }
-                }
-                done += (sets.len() * block.len()) as f64 / (count * self.pairs.len()) as f64;
-                progress(done);
+        let (block, sets) = (&self.pairs[unit.pairs.clone()], unit.sets.clone());
+        let probe = &mut self.probe;
+        let several = probe.batch > self.together;
+        if self.loaded != Some(unit.pairs.start) {
+            let list = block.repeat(if several { probe.batch / block.len() } else { 1 });
+            probe.set_masks(T::ONE);
+            probe.ask(b, &list);
+            probe.set_baselines(b, &list);
+            self.loaded = Some(unit.pairs.start);
+        }
+        // Examples of one set share its masks.
+        let rows = if several { sets.len() * block.len() } else { 1 };
+        probe.set_masks_by(rows, |i, e| {
+            if member(sets.start + i / block.len(), e) { T::ONE } else { T::ZERO }
+        });
+        probe.program.forward();
+        let results = probe.results(sets.len() * block.len());
+        for (s, results) in sets.zip(results.chunks(block.len())) {
+            for (&place, &x) in self.places[unit.pairs.clone()].iter().zip(results) {
+                values[s][place] = x;
             }
         }
     }
+}
+
+/// What one pass computes.
+struct Unit {
+    /// Places among the pairs of the recording.
+    pairs: Range<usize>,
+    sets: Range<usize>,
 }

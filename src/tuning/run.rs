@@ -21,6 +21,7 @@ use super::tuner::{Batch, Tuner};
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::formats::pairs::Pairs;
+use crate::interrupt;
 use crate::nn::Schedule;
 use crate::nn::transformer::{Config, Model};
 use crate::simd::Element;
@@ -221,6 +222,8 @@ pub fn tune<T: Element>(
     let (mut first, mut loss) = (None, f64::NAN);
     look(Observed { step: 0, loss, trained: 0, tuner, circuit: None })?;
     for step in 0..steps {
+        let help = "go on with the same command; finished runs are kept";
+        interrupt::check("tuning", format!("at update {step} of {steps}"), help)?;
         let start = std::time::Instant::now();
         let batch = task.batch(step);
         policy.before(step, tuner, task)?;

@@ -84,7 +84,14 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) {
     }
 }
 
+/// How often what is random is tried: once unless `EDGEGRAD_ROUNDS` says more.
+pub(crate) fn rounds() -> usize {
+    let given = std::env::var("EDGEGRAD_ROUNDS").ok();
+    given.map_or(1, |n| n.parse().expect("EDGEGRAD_ROUNDS is a number"))
+}
+
 /// How the binary ended.
+#[derive(Default)]
 pub(crate) struct Done {
     pub(crate) code: i32,
     pub(crate) stdout: String,

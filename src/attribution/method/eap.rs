@@ -15,6 +15,7 @@ use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
 use crate::patching::probe::difference;
 use crate::simd::Element;
@@ -35,6 +36,10 @@ impl Scorer for Eap {
         progress: &mut Progress<'_>,
     ) -> Result<Scores> {
         scores(b, progress)
+    }
+
+    fn passes<T: Element>(_: &Behaviour<'_, T>, _: &Options) -> f64 {
+        2.0 + BACKWARD
     }
 
     fn again<T: Element>(again: &mut Again<'_, T>) {

@@ -18,6 +18,7 @@ use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
 use crate::patching::probe::difference;
 use crate::simd::Element;
@@ -41,6 +42,10 @@ impl Scorer for EapIg {
         scores(b, options.steps, options.rule, progress)
     }
 
+    fn passes<T: Element>(_: &Behaviour<'_, T>, options: &Options) -> f64 {
+        options.steps as f64 * (1.0 + BACKWARD)
+    }
+
     fn again<T: Element>(again: &mut Again<'_, T>) {
         let all: Vec<usize> = (0..again.probe.recorded.graph.inputs()).collect();
         again.lead(&all, |again, weight, _| again.slopes(weight, 1.0, &[]));
@@ -61,7 +66,7 @@ pub fn scores<T: Element>(
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     assert!(steps > 0, "no steps");
-    let mut scores = vec![0.0; b.graph.edges()];
+    let mut work = b.journal.units("eap-ig", || vec![0.0; b.graph.edges()]);
     let inputs = b.graph.inputs();
     let mut done = 0;
     b.batches(None, |probe, pairs| {
@@ -71,16 +76,20 @@ pub fn scores<T: Element>(
         let vars: Vec<Var> = probe.recorded.outputs[..inputs].iter().map(|o| o.var()).collect();
         let plan = probe.program.plan_forward(&vars);
         for (alpha, weight) in rule.points(steps) {
+            if work.is_done() {
+                continue;
+            }
             (0..inputs).for_each(|w| probe.lead(w, alpha, &baselines, &beyond));
             probe.program.forward_from(&plan);
             probe.backward();
-            let mut part = vec![0.0; scores.len()];
+            let mut part = vec![0.0; work.state.len()];
             probe.recorded.contract(&probe.program, &beyond, &mut part);
-            scores.iter_mut().zip(part).for_each(|(s, p)| *s += weight * p);
+            work.state.iter_mut().zip(part).for_each(|(s, p)| *s += weight * p);
+            work.finish()?;
         }
         done += pairs.len();
         progress(done as f64 * b.weight());
         Ok(())
     })?;
-    Ok(Scores::of(scores))
+    Ok(Scores::of(work.state))
 }

@@ -17,6 +17,7 @@ use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
 use crate::patching::probe::difference;
 use crate::simd::Element;
@@ -39,6 +40,12 @@ impl Scorer for EapIgActivations {
         progress: &mut Progress<'_>,
     ) -> Result<Scores> {
         scores(b, options.steps, options.rule, progress)
+    }
+
+    fn passes<T: Element>(b: &Behaviour<'_, T>, options: &Options) -> f64 {
+        // What depends on a part is half of the model in the mean.
+        let passes = options.steps * b.graph.sources.len();
+        0.5 * passes as f64 * (1.0 + BACKWARD)
     }
 
     fn again<T: Element>(again: &mut Again<'_, T>) {
@@ -66,7 +73,7 @@ pub fn scores<T: Element>(
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     assert!(steps > 0, "no steps");
-    let mut scores = vec![0.0; b.graph.edges()];
+    let mut work = b.journal.units("eap-ig-activations", || vec![0.0; b.graph.edges()]);
     let parts = b.graph.sources.len();
     let mut done = 0.0;
     b.batches(None, |probe, pairs| {
@@ -74,17 +81,21 @@ pub fn scores<T: Element>(
         let beyond = difference(&probe.outputs(), &baselines);
         let wanted = probe.recorded.wanted();
         for w in 0..parts {
+            let points = rule.points(steps);
+            let before = work.skip(points.len());
             let x = probe.recorded.outputs[w].var();
             let forward = probe.program.plan_forward(&[x]);
             let total = probe.measured.total;
             let backward = probe.program.plan_backward_above(total, &wanted, &[x]).by(b.rules);
-            for (alpha, weight) in rule.points(steps) {
+            for (alpha, weight) in points.into_iter().skip(before) {
                 probe.lead(w, alpha, &baselines, &beyond);
                 probe.program.forward_from(&forward);
                 probe.program.backward(&backward);
-                let mut part = vec![0.0; scores.len()];
+                let mut part = vec![0.0; work.state.len()];
                 probe.recorded.contract(&probe.program, &beyond, &mut part);
-                scores.iter_mut().zip(part).for_each(|(s, p)| *s += weight * p / parts as f64);
+                let sums = work.state.iter_mut().zip(part);
+                sums.for_each(|(s, p)| *s += weight * p / parts as f64);
+                work.finish()?;
             }
             // Restores the clean run.
             probe.run_clean(pairs);
@@ -93,5 +104,5 @@ pub fn scores<T: Element>(
         }
         Ok(())
     })?;
-    Ok(Scores::of(scores))
+    Ok(Scores::of(work.state))
 }

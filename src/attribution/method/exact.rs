@@ -74,8 +74,13 @@ impl Scorer for Exact {
         Some(edges as u128)
     }
 
-    fn seconds<T: Element>(b: &Behaviour<'_, T>) -> Result<Option<f64>> {
-        estimate(b).map(Some)
+    fn passes<T: Element>(b: &Behaviour<'_, T>, _: &Options) -> f64 {
+        b.graph.edges() as f64
+    }
+
+    // It knows more than the passes: each recomputes only what depends on a reader.
+    fn seconds<T: Element>(b: &Behaviour<'_, T>, _: &Options) -> Result<f64> {
+        estimate(b)
     }
 
     fn again<T: Element>(again: &mut Again<'_, T>) {
@@ -88,7 +93,7 @@ impl Scorer for Exact {
 /// # Errors
 /// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
-    let mut scores = vec![0.0; b.graph.edges()];
+    let mut work = b.journal.units("exact", || vec![0.0; b.graph.edges()]);
     let mut done = 0.0;
     for pairs in b.lengths() {
         let share = pairs.len() as f64 * b.weight();
@@ -110,6 +115,10 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
             for (g, group) in b.graph.groups.iter().enumerate().rev() {
                 let all: Vec<usize> = group.edges().collect();
                 for chunk in all.chunks(at_once) {
+                    done += share * copies.plans[g].len() as f64 / whole;
+                    if work.is_done() {
+                        continue;
+                    }
                     let set = |probe: &mut Probe<T>, to: T| {
                         for (slot, &e) in chunk.iter().enumerate() {
                             for pair in 0..block.len() {
@@ -123,18 +132,17 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
                     set(probe, T::ONE);
                     for (&e, results) in chunk.iter().zip(results.chunks(block.len())) {
                         let falls = clean.iter().zip(results).map(|(c, r)| c - r);
-                        scores[e] += b.weight() * falls.sum::<f64>();
+                        work.state[e] += b.weight() * falls.sum::<f64>();
                     }
-                    let step = share * copies.plans[g].len() as f64 / whole;
-                    done += step;
                     progress(done);
+                    work.finish()?;
                 }
                 // Restores the clean run.
                 probe.program.forward_from(&copies.plans[g]);
             }
         }
     }
-    Ok(Scores::of(scores))
+    Ok(Scores::of(work.state))
 }
 
 /// An estimate of the seconds that [`scores`] will take: one step is timed, and the others are

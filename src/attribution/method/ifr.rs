@@ -28,6 +28,10 @@ impl Scorer for Ifr {
     ) -> Result<Scores> {
         scores(b, progress)
     }
+
+    fn passes<T: Element>(_: &Behaviour<'_, T>, _: &Options) -> f64 {
+        1.0
+    }
 }
 
 /// The scores of all edges, `[E]`.

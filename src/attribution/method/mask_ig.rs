@@ -32,11 +32,13 @@ use super::options::Options;
 use super::scorer::{Scorer, Steps};
 use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::files::journal::{Part, kept};
 use crate::formats::Completeness;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
 use crate::simd::Element;
@@ -73,6 +75,11 @@ impl Scorer for MaskIg {
         progress: &mut Progress<'_>,
     ) -> Result<Scores> {
         scores(b, options.steps, options.tol, options.most_nodes, progress)
+    }
+
+    fn passes<T: Element>(_: &Behaviour<'_, T>, options: &Options) -> f64 {
+        // At least: until the residual is small enough it takes more.
+        2.0 * options.steps as f64 * (1.0 + BACKWARD)
     }
 
     fn again<T: Element>(again: &mut Again<'_, T>) {
@@ -161,28 +168,40 @@ fn integrate<T: Element>(
     nodes: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Whole> {
-    let mut scores = vec![0.0; b.graph.edges()];
-    let (mut delta, mut size, mut done) = (0.0, 0.0, 0.0);
+    let mut work = b.journal.units("mask-ig", || (vec![0.0; b.graph.edges()], 0.0, 0.0));
+    let mut done = 0.0;
     b.batches(Some(MaskShape::default()), |probe, pairs| {
+        // The ends of the path are a unit, and each node is one.
+        let before = work.skip(1 + nodes);
+        let share = pairs.len() as f64 * b.weight() / nodes as f64;
+        done += before.saturating_sub(1) as f64 * share;
+        if before == 1 + nodes {
+            return Ok(());
+        }
         probe.set_masks(T::ONE);
         probe.set_baselines(b, pairs);
-        let clean = probe.total();
-        probe.set_masks(T::ZERO);
-        probe.program.forward();
-        delta += clean - probe.total();
-        size += clean.abs() + probe.total().abs();
-        for (alpha, weight) in gauss_legendre(nodes) {
+        if before == 0 {
+            let clean = probe.total();
+            probe.set_masks(T::ZERO);
+            probe.program.forward();
+            work.state.1 += clean - probe.total();
+            work.state.2 += clean.abs() + probe.total().abs();
+            work.finish()?;
+        }
+        for (alpha, weight) in gauss_legendre(nodes).into_iter().skip(before.saturating_sub(1)) {
             probe.set_masks(T::from_f64(alpha));
             probe.program.forward();
             probe.backward();
             let gradients = probe.mask_gradients();
-            scores.iter_mut().zip(gradients).for_each(|(s, g)| *s += weight * g);
-            done += pairs.len() as f64 * b.weight() / nodes as f64;
+            work.state.0.iter_mut().zip(gradients).for_each(|(s, g)| *s += weight * g);
+            done += share;
             progress(done);
+            work.finish()?;
         }
         probe.set_masks(T::ONE);
         Ok(())
     })?;
+    let (scores, delta, size) = work.state;
     Ok(Whole { scores, delta, size })
 }
 
@@ -195,8 +214,9 @@ fn divided<T: Element>(
     most_nodes: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
-    let mut scores = vec![0.0; b.graph.edges()];
-    let (mut steps, mut parts, mut done) = (0, 0, 0);
+    // The scores, the most nodes of a pair and its most parts.
+    let mut work = b.journal.units("mask-ig divided", || (vec![0.0; b.graph.edges()], 0, 0));
+    let mut done = 0;
     for pairs in b.lengths() {
         let time = pairs[0].clean.len();
         // Divided paths have a few points at a time, and unused room costs as much as used.
@@ -204,13 +224,20 @@ fn divided<T: Element>(
         let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
         let mut way = Way { probe, weight: b.weight(), nodes: 0, most_nodes };
         for pair in pairs {
-            way.start(b, pair);
-            parts = parts.max(way.divide(target * b.weight(), &mut scores));
-            steps = steps.max(way.nodes);
             done += 1;
+            if work.is_done() {
+                continue;
+            }
+            way.start(b, pair);
+            let levels = b.journal.part("levels");
+            let (scores, steps, parts) = &mut work.state;
+            *parts = way.divide(target * b.weight(), scores, &levels)?.max(*parts);
+            *steps = way.nodes.max(*steps);
             progress(done as f64 * b.weight());
+            work.finish()?;
         }
     }
+    let (scores, steps, parts) = work.state;
     let completeness = Some(Completeness::new(&scores, delta));
     Ok(Scores { steps: Some(steps), parts: Some(parts), completeness, ..Scores::of(scores) })
 }
@@ -233,7 +260,10 @@ struct Point {
     slope: f64,
 }
 
+kept!(Point { alpha, metric, slope });
+
 /// A part of the path.
+#[derive(Clone)]
 struct Interval {
     from: Point,
     to: Point,
@@ -242,6 +272,8 @@ struct Interval {
     /// The absolute difference between their sum and that of the metric.
     residual: f64,
 }
+
+kept!(Interval { from, to, integrals, residual });
 
 impl Interval {
     /// Where to cut it: on both sides of the kink at which the tangents from both ends meet, or
@@ -294,12 +326,25 @@ impl<T: Element> Way<T> {
     }
 
     /// Divides the path until the residuals of all parts sum to at most `budget`, adds the
-    /// integrals to `scores` and returns the number of parts.
-    fn divide(&mut self, mut budget: f64, scores: &mut [f64]) -> usize {
-        let mut ends = vec![];
-        self.visit(&[0.0, 1.0], |_, point, _| ends.push(point));
-        let mut parts = self.compute(&[(ends[0], ends[1])]);
+    /// integrals to `scores` and returns the number of parts. After each division, `journal` may
+    /// keep how far it has come.
+    ///
+    /// # Errors
+    /// If the process has been asked to stop.
+    fn divide(&mut self, mut budget: f64, scores: &mut Vec<f64>, journal: &Part) -> Result<usize> {
         let mut count = 0;
+        let mut parts = match journal.found() {
+            Some((parts, own, kept)) => {
+                (budget, count, self.nodes) = own;
+                *scores = kept;
+                parts
+            }
+            None => {
+                let mut ends = vec![];
+                self.visit(&[0.0, 1.0], |_, point, _| ends.push(point));
+                self.compute(&[(ends[0], ends[1])])
+            }
+        };
         loop {
             // Parts with small residuals are final, as long as they leave half of the budget to the
             // others.
@@ -319,7 +364,7 @@ impl<T: Element> Way<T> {
                 }
             }
             if left.is_empty() {
-                return count;
+                return Ok(count);
             }
             budget = (budget - spent).max(0.0);
             // In the order of the path, so that sums are the same in every run.
@@ -338,6 +383,8 @@ impl<T: Element> Way<T> {
                 pieces.push((from, part.to));
             }
             parts = self.compute(&pieces);
+            let own = (budget, count, self.nodes);
+            journal.keep(|| (parts.clone(), own, scores.clone()))?;
         }
     }
 

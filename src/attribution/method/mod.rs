@@ -77,12 +77,16 @@ macro_rules! methods {
                 }
             }
 
-            /// How many seconds it will take, if that can be long.
+            /// The estimated seconds it takes; 0 if they are few.
             ///
             /// # Errors
             /// Those of the behaviour's runs.
-            pub fn seconds<T: Element>(self, b: &Behaviour<'_, T>) -> Result<Option<f64>> {
-                match self { $(Method::$method => $file::$method::seconds(b)),+ }
+            pub fn seconds<T: Element>(
+                self,
+                b: &Behaviour<'_, T>,
+                options: &Options,
+            ) -> Result<f64> {
+                match self { $(Method::$method => $file::$method::seconds(b, options)),+ }
             }
 
             /// Computes the scores of some edges by the other way.

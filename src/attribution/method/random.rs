@@ -25,6 +25,10 @@ impl Scorer for Random {
     ) -> Result<Scores> {
         Ok(scores(&b.graph, options.seed))
     }
+
+    fn passes<T: Element>(_: &Behaviour<'_, T>, _: &Options) -> f64 {
+        0.0
+    }
 }
 
 /// The scores of all edges, `[E]`.

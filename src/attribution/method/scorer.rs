@@ -7,6 +7,7 @@ use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::cost;
 use crate::patching::metric::Metric;
 use crate::simd::Element;
 
@@ -54,12 +55,16 @@ pub trait Scorer {
         None
     }
 
-    /// The estimated seconds it takes, if that can be long.
+    /// The forward passes over all pairs that it takes, a reverse pass counted as
+    /// [`BACKWARD`](cost::BACKWARD) of them.
+    fn passes<T: Element>(b: &Behaviour<'_, T>, options: &Options) -> f64;
+
+    /// The estimated seconds it takes; 0 if they are few.
     ///
     /// # Errors
     /// Those of the behaviour's runs.
-    fn seconds<T: Element>(_b: &Behaviour<'_, T>) -> Result<Option<f64>> {
-        Ok(None)
+    fn seconds<T: Element>(b: &Behaviour<'_, T>, options: &Options) -> Result<f64> {
+        cost::seconds(b, Self::passes(b, options))
     }
 
     /// Computes the scores of some edges by the independent method.

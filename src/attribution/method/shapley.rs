@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::formats::Completeness;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::memory;
 use crate::patching::metric::Metric;
 use crate::patching::subsets::values;
 use crate::rng::{Purpose, Rng};
@@ -48,6 +49,12 @@ impl Scorer for Shapley {
 
     fn sets(edges: usize) -> Option<u128> {
         Some(if edges <= EXACT { 1 << edges } else { ORDERS as u128 * (edges as u128 + 1) })
+    }
+
+    fn passes<T: Element>(b: &Behaviour<'_, T>, options: &Options) -> f64 {
+        let edges = b.graph.edges();
+        let sets = if edges <= EXACT { 1 << edges } else { options.steps * (edges + 1) };
+        sets as f64
     }
 }
 
@@ -104,6 +111,9 @@ pub fn sampled<T: Element>(
 ) -> Result<Scores> {
     assert!(orders > 0, "no orders");
     let n = b.graph.edges();
+    // Each order, and the rank of each edge in it.
+    let bytes = 2 * (orders as u128) * (n as u128) * size_of::<usize>() as u128;
+    memory::check(&format!("{orders} orders of {n} edges"), bytes, || "take fewer --steps".into())?;
     let mut rng = Rng::new(seed, Purpose::Sample, 1);
     let order = |_| {
         let mut edges: Vec<usize> = (0..n).collect();

@@ -21,6 +21,8 @@ pub const CIRCUIT: &str = "circuit.json";
 pub struct Case<T: Element> {
     /// The name of its folder.
     pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
     /// The model.
     pub model: AnyModel<T>,
     /// The pairs.
@@ -47,7 +49,7 @@ impl<T: Element> Case<T> {
             let help = "mark the edges that are true; scores can be ranked against nothing else";
             return Err(Error::input(file.place(), message, help));
         }
-        Ok(Case { name: name(folder), model, pairs, graph, truth })
+        Ok(Case { name: name(folder), folder: folder.into(), model, pairs, graph, truth })
     }
 
     /// The model asked by `metric` at the answers of the pairs, against `baseline`.

@@ -18,8 +18,8 @@ use crate::experiments::Steps;
 use crate::experiments::settings::{Keyed, settings};
 use crate::experiments::train::Existing;
 use crate::files::atomic;
+use crate::files::journal::{Inputs, Journal, kept};
 use crate::formats::metrics::{EvalLine, Line, Number, StepLine, VERSION};
-use crate::interrupt;
 use crate::nn::stream::Sum;
 use crate::nn::transformer::{Config, Model, Parameter};
 use crate::nn::{Optimizer, Rule, Schedule, ScheduleShape, clip_factor, squared_norm};
@@ -118,6 +118,11 @@ impl Pretraining {
             tied: false,
             ..Config::gpt2_small()
         })
+    }
+
+    /// What the bits of the model depend on.
+    pub fn inputs(&self) -> Inputs {
+        vec![("setting".into(), json!(self).to_string())]
     }
 
     fn schedule(&self) -> Schedule {
@@ -222,6 +227,25 @@ impl Learner {
         loss
     }
 
+    /// Goes on from what an earlier process has kept, if it has; the log so far.
+    fn go_on(&mut self, learned: &mut Learned) -> String {
+        let Learned { steps, weights, moments, log } = std::mem::take(learned);
+        if steps > 0 {
+            let buffer = |x: &Vec<f32>| Buffer::from(&x[..]);
+            self.model.weights = weights.iter().map(|w| buffer(w).share()).collect();
+            let moments = moments.iter().map(|two| two.iter().map(buffer).collect()).collect();
+            self.optimizer.restore(steps, moments);
+        }
+        log
+    }
+
+    fn learned(&self, log: &str) -> Learned {
+        let weights = self.model.weights.iter().map(|w| w.to_vec()).collect::<Vec<_>>();
+        let of = |i| self.optimizer.moments(i).iter().map(|m| m.to_vec()).collect();
+        let moments = (0..weights.len()).map(of).collect();
+        Learned { steps: self.optimizer.steps(), weights, moments, log: log.into() }
+    }
+
     fn gradient(&mut self, examples: &[Example]) -> f64 {
         let total: usize = examples.iter().map(|e| e.tokens.len() - 1).sum();
         let groups = groups(examples, ROWS);
@@ -244,6 +268,20 @@ impl Learner {
     }
 }
 
+/// What the steps have come to: enough to go on with the same bits.
+#[derive(Default)]
+struct Learned {
+    /// The optimizer's steps.
+    steps: u64,
+    /// By parameter.
+    weights: Vec<Vec<f32>>,
+    /// By parameter, the optimizer's two.
+    moments: Vec<Vec<Vec<f32>>>,
+    log: String,
+}
+
+kept!(Learned { steps, weights, moments, log });
+
 /// AdamW, for matrices or for the rest.
 fn rule(matrix: bool) -> Rule {
     let weight_decay = if matrix { WEIGHT_DECAY } else { 0.0 };
@@ -255,7 +293,8 @@ fn rule(matrix: bool) -> Rule {
 /// the loss every 50 steps and an evaluation of all domains 10 times). Calls `progress` with the number
 /// of steps done since the last call. Returns how the model does on development examples.
 ///
-/// The same settings give the same bits on any number of threads.
+/// The same settings give the same bits on any number of threads, and where `journal`, that of
+/// these [inputs](Pretraining::inputs), has kept the steps of an earlier process.
 ///
 /// # Errors
 /// If a setting cannot be, `folder` exists (or, with [`Existing::Replace`], holds other files), it
@@ -266,6 +305,7 @@ pub fn pretrain(
     existing: Existing,
     threads: usize,
     progress: &dyn Steps,
+    journal: &Journal,
 ) -> Result<Measured> {
     let config = settings.config()?;
     check_folder(folder, existing)?;
@@ -273,7 +313,8 @@ pub fn pretrain(
         .num_threads(threads)
         .build()
         .map_err(|e| Error::failed("threads", e, "lower --threads, or free some memory"))?;
-    let Trained { model, log, last } = pool.install(|| train(settings, config, progress))?;
+    let Trained { model, log, last } =
+        pool.install(|| train(settings, config, progress, journal))?;
     let fill = |folder: &Path| {
         files::put_transformer(folder, &model)?;
         files::write_words(folder, Vocabulary::get().words())?;
@@ -286,6 +327,7 @@ pub fn pretrain(
         Existing::Replace => atomic::replace_folder(folder, fill)?,
         _ => atomic::write_folder(folder, fill)?,
     }
+    journal.end();
     Ok(last)
 }
 
@@ -296,21 +338,26 @@ struct Trained {
     last: Measured,
 }
 
-fn train(settings: &Pretraining, config: Config, progress: &dyn Steps) -> Result<Trained> {
+fn train(
+    settings: &Pretraining,
+    config: Config,
+    progress: &dyn Steps,
+    journal: &Journal,
+) -> Result<Trained> {
     let Pretraining { seed, steps, batch, .. } = *settings;
     let (mixture, schedule) = (Mixture::new(seed), settings.schedule());
     let panel = panel(seed);
     let mut learner = Learner::new(config, seed);
-    let mut log = String::new();
-    let mut write = |line: Line| {
-        let line = line.compact();
-        tracing::info!("{line}");
-        log += &format!("{line}\n");
-    };
-    write(Line::Schema { version: VERSION });
-    let mut examples = mixture.examples(0, batch);
+    let mut work = journal.units("pretrain", Learned::default);
+    let first = work.skip(steps - 1);
+    let mut log = learner.go_on(&mut work.state);
+    progress.skip(first as u64);
+    if first == 0 {
+        write(&mut log, Line::Schema { version: VERSION });
+    }
+    let mut examples = mixture.examples(first as u32, batch);
     let mut last = None;
-    for step in 0..steps {
+    for step in first..steps {
         let lr = schedule.at(step);
         let next = || mixture.examples(step as u32 + 1, batch);
         let (loss, next) = rayon::join(|| learner.step(&examples, lr), next);
@@ -321,23 +368,33 @@ fn train(settings: &Pretraining, config: Config, progress: &dyn Steps) -> Result
         }
         if step.is_multiple_of(LOG_EVERY) {
             let loss = Some(Number::Double(loss));
-            write(Line::Step(StepLine { step: step as u64, stage: 0, loss, lr: Some(lr) }));
+            write(
+                &mut log,
+                Line::Step(StepLine { step: step as u64, stage: 0, loss, lr: Some(lr) }),
+            );
         }
         let done = step + 1;
         if done == steps || done.is_multiple_of(steps.div_ceil(MEASUREMENTS)) {
             let Model { config, weights } = &learner.model;
             let measured = panel.measure(config, weights);
             let (step, scores) = (done as u64, measured.by_name());
-            write(Line::Eval(Box::new(EvalLine { step, scores, ..EvalLine::default() })));
+            write(&mut log, Line::Eval(Box::new(EvalLine { step, scores, ..EvalLine::default() })));
             last = Some(measured);
         }
         progress.add(1);
         if done < steps {
-            interrupt::check("pretrain", format!("at step {done} of {steps}"), "begin again")?;
+            work.finish_with(|learned| *learned = learner.learned(&log))?;
         }
     }
     let last = last.expect("the last step is always measured");
     Ok(Trained { model: learner.model, log, last })
+}
+
+fn write(log: &mut String, line: Line) {
+    let line = line.compact();
+    tracing::info!("{line}");
+    log.push_str(&line);
+    log.push('\n');
 }
 
 /// Development examples of what is learned.
@@ -379,6 +436,10 @@ mod tests {
     fn small() -> Pretraining {
         let sizes = Pretraining { layers: 2, heads: 2, d_model: 8, d_mlp: 8, ..Default::default() };
         Pretraining { steps: 3, batch: 21, ..sizes }
+    }
+
+    fn none() -> Journal {
+        Journal::default()
     }
 
     #[test]
@@ -434,7 +495,7 @@ mod tests {
             let progress = |n| {
                 done.fetch_add(n, Ordering::Relaxed);
             };
-            pretrain(&settings, &folder, Existing::Refuse, threads, &progress).unwrap();
+            pretrain(&settings, &folder, Existing::Refuse, threads, &progress, &none()).unwrap();
             let read = |file| fs::read(folder.join(file)).unwrap();
             FILES.map(read)
         };
@@ -449,14 +510,14 @@ mod tests {
         let t = tempfile::tempdir().unwrap();
         let folder = t.path().join("new/base");
         let settings = Pretraining { steps: 40, lr: 1e-2, batch: 16, ..small() };
-        let last = pretrain(&settings, &folder, Existing::Refuse, 1, &|_| {}).unwrap();
+        let last = pretrain(&settings, &folder, Existing::Refuse, 1, &|_| {}, &none()).unwrap();
         assert_eq!(last.sources.len(), 6);
         assert!(last.sources.iter().all(|(_, s)| s.nll < 5.6), "{last:?}");
         let model = files::read_transformer::<f32>(&folder).unwrap();
         assert_eq!(model.config, settings.config().unwrap());
         assert_eq!(panel(0).measure(&model.config, &model.weights), last);
         // It is there now, and is replaced only if nothing else lies in it.
-        let again = |existing| pretrain(&settings, &folder, existing, 1, &|_| {});
+        let again = |existing| pretrain(&settings, &folder, existing, 1, &|_| {}, &none());
         assert!(again(Existing::Refuse).unwrap_err().help().contains("--force"));
         fs::write(folder.join("thesis.tex"), "").unwrap();
         let e = again(Existing::Replace).unwrap_err();

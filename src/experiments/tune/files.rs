@@ -87,6 +87,18 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
     })
 }
 
+/// The figures in a folder that [`write`] has made.
+///
+/// # Errors
+/// If it has none, or they are damaged.
+pub fn read_report(folder: &Path) -> Result<Report> {
+    let file = folder.join(REPORT);
+    Report::read(&file)?.ok_or_else(|| {
+        let help = "remove the folder, and run again";
+        Error::input(file.display(), "missing", help)
+    })
+}
+
 /// Shuffles of the looks for a trend's p-value.
 const DRAWS: usize = 2000;
 

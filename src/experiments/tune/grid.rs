@@ -346,5 +346,11 @@ fn all(
         report.write(file)?;
         Ok(report)
     };
-    Ok(side_by_side(&known, threads, one))
+    let results = side_by_side(&known, threads, one);
+    // One that was asked to stop is no failure of its method.
+    let stopped = results.iter().find_map(|result| match result {
+        Err(e @ Error::Stopped { .. }) => Some(e.clone()),
+        _ => None,
+    });
+    stopped.map_or(Ok(results), Err)
 }

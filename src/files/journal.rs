@@ -1,0 +1,398 @@
+//! How far a long computation has come, kept for the process that goes on with it.
+//!
+//! A journal lies beside the file that is to be written, as `.NAME.journal`, and is removed once
+//! that file is there. It names all inputs and settings that the result depends on, and holds the
+//! state of each part of the computation, bit by bit: whoever goes on with it gets the bits of a
+//! computation that was never interrupted.
+//!
+//! The file is replaced as a whole, so that a process that is killed leaves the journal before. It
+//! is written as often as that takes a fiftieth of the time; a short computation never writes it.
+//! The points where it may be written are those where a process that was [asked](interrupt) stops.
+
+mod state;
+
+pub use state::State;
+pub(crate) use state::kept;
+
+use super::{atomic, input, sha256};
+use crate::error::{Error, Result, Signal};
+use crate::interrupt;
+use crate::simd::backend;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// The first line of a journal.
+const MAGIC: &[u8] = b"edgegrad journal 1\n";
+
+/// The shortest time between two writes.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The time between two writes, in units of what the last one took.
+const RARE: u32 = 50;
+
+/// What a result depends on: names, and values or hashes. The version of edgegrad and the
+/// instruction set, which are true of every result, need not be among them.
+pub type Inputs = Vec<(String, String)>;
+
+/// The journal of a computation. The default keeps nothing, and still is where a process stops that
+/// was asked to.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    shared: Option<Arc<Shared>>,
+    scope: Arc<Mutex<Scope>>,
+}
+
+/// Which parts have been begun.
+#[derive(Debug, Default)]
+struct Scope {
+    /// The unit of work inside of which parts are begun now.
+    unit: String,
+    /// How often a part of each name was begun in each unit that is open.
+    begun: BTreeMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The result's file, for messages.
+    out: PathBuf,
+    file: PathBuf,
+    /// Whether an earlier process has left it.
+    found: bool,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    inputs: Inputs,
+    states: BTreeMap<String, Vec<u8>>,
+    /// When the file is to be written again.
+    due: Instant,
+    /// Whether the file could not be written; that is told once.
+    failed: bool,
+}
+
+impl Journal {
+    /// The journal of the computation of `out` from `inputs`. With `resume`, what an earlier process
+    /// has kept is gone on with; if there is nothing, that is told. A result that is no file on a
+    /// disk has a journal that keeps nothing.
+    ///
+    /// # Errors
+    /// With `resume`, if the journal cannot be read, is damaged, or is of other inputs.
+    pub fn open(out: &Path, mut inputs: Inputs, resume: bool) -> Result<Journal> {
+        inputs.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
+        inputs.push(("instruction set".into(), backend().to_string()));
+        let device = fs::metadata(out).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        if out == Path::new("-") || device {
+            return Ok(Journal::default());
+        }
+        let file = name_for(out)?;
+        let (mut found, mut states) = (false, BTreeMap::new());
+        if fs::symlink_metadata(&file).is_ok() {
+            match read(&file, &inputs) {
+                Ok(kept) if resume => (found, states) = (true, kept),
+                Err(e) if resume => return Err(e),
+                Ok(_) => tracing::warn!(
+                    "{}: begun anew; --resume would go on where an earlier process stopped",
+                    out.display()
+                ),
+                Err(_) => {}
+            }
+        } else if resume {
+            tracing::warn!("{}: nothing was kept to go on with; begun anew", out.display());
+        }
+        let kept = Kept { inputs, states, due: Instant::now() + PAUSE, failed: false };
+        let shared = Shared { out: out.into(), file, found, kept: Mutex::new(kept) };
+        Ok(Journal { shared: Some(Arc::new(shared)), ..Journal::default() })
+    }
+
+    /// Begins a part. Parts of one name are told apart by their order inside of the unit that is
+    /// open, so every process has to begin the same ones in the same order.
+    pub fn part(&self, name: &str) -> Part {
+        let mut scope = locked(&self.scope);
+        let name = format!("{}/{name}", scope.unit);
+        let count = scope.begun.entry(name.clone()).or_default();
+        *count += 1;
+        Part { shared: self.shared.clone(), name: format!("{name} {count}") }
+    }
+
+    /// Begins the part `name`, a row of units of work, and what they have come to: what was kept, or
+    /// `initial`. Parts that are begun while a unit is open are inside of it.
+    pub fn units<S: State>(&self, name: &str, initial: impl FnOnce() -> S) -> Units<S> {
+        let outer = locked(&self.scope).unit.clone();
+        let part = self.part(name);
+        let (before, state) = part.found().unwrap_or_else(|| (0, initial()));
+        let open = Open { scope: Arc::clone(&self.scope), outer };
+        Units { part, open, before, done: 0, state }
+    }
+
+    /// A point where work can end that is not in pieces, or between them.
+    ///
+    /// # Errors
+    /// If the process has been asked to stop.
+    pub fn check(&self) -> Result<()> {
+        let Some(signal) = interrupt::requested() else { return Ok(()) };
+        if let Some(shared) = &self.shared {
+            shared.write(&mut locked(&shared.kept));
+        }
+        Err(stopped(signal, self.shared.as_deref()))
+    }
+
+    /// Writes the journal at once, for work whose pieces are kept in files of their own.
+    pub fn begin(&self) {
+        if let Some(shared) = &self.shared {
+            shared.write(&mut locked(&shared.kept));
+        }
+    }
+
+    /// Whether it was opened to go on, and has found something to go on with.
+    pub fn goes_on(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.found)
+    }
+
+    /// Removes the journal: the result is written.
+    pub fn end(&self) {
+        if let Some(shared) = &self.shared {
+            // One that stays does no harm: it is replaced or refused.
+            let _ = atomic::remove_file(&shared.file);
+        }
+    }
+}
+
+/// A part of a computation.
+#[derive(Debug)]
+pub struct Part {
+    shared: Option<Arc<Shared>>,
+    name: String,
+}
+
+impl Part {
+    /// Its state, if an earlier process has kept it.
+    pub fn found<S: State>(&self) -> Option<S> {
+        let kept = locked(&self.shared.as_ref()?.kept);
+        state::read(kept.states.get(&self.name)?)
+    }
+
+    /// A point where work can end: keeps the state of this part if it is time to. Those of parts
+    /// inside of it are no longer needed.
+    ///
+    /// # Errors
+    /// If the process has been asked to stop.
+    pub fn keep<S: State>(&self, state: impl FnOnce() -> S) -> Result<()> {
+        self.keep_with(|to| state().put(to))
+    }
+
+    fn keep_with(&self, put: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let asked = interrupt::requested();
+        if let Some(shared) = &self.shared {
+            let mut kept = locked(&shared.kept);
+            let due = asked.is_some() || Instant::now() >= kept.due;
+            let below = format!("{}/", self.name);
+            let mut inside = kept.states.range(below.clone()..);
+            // What is inside must not pile up until it happens to be time here.
+            if due || inside.next().is_some_and(|(name, _)| name.starts_with(&below)) {
+                let mut bytes = vec![];
+                put(&mut bytes);
+                kept.states.retain(|name, _| !name.starts_with(&below));
+                kept.states.insert(self.name.clone(), bytes);
+            }
+            if due {
+                shared.write(&mut kept);
+            }
+        }
+        asked.map_or(Ok(()), |signal| Err(stopped(signal, self.shared.as_deref())))
+    }
+}
+
+/// What a computation that `signal` has stopped leaves behind.
+fn stopped(signal: Signal, shared: Option<&Shared>) -> Error {
+    let place = shared.map_or("the computation".into(), |shared| shared.out.display().to_string());
+    let done = shared.is_some_and(|shared| {
+        let kept = locked(&shared.kept);
+        !(kept.states.is_empty() || kept.failed)
+    });
+    let (what, help) = match done {
+        true => ("; what is done is kept", "go on with the same command and --resume"),
+        false => ("", "run it again"),
+    };
+    Error::stopped(signal, place, format!("before its end{what}"), help)
+}
+
+impl Shared {
+    /// Writes the file. A computation that cannot be kept is still worth ending.
+    fn write(&self, kept: &mut Kept) {
+        let start = Instant::now();
+        let mut body = vec![];
+        kept.inputs.put(&mut body);
+        body.extend((kept.states.len() as u64).to_le_bytes());
+        for (name, state) in &kept.states {
+            name.put(&mut body);
+            state.put(&mut body);
+        }
+        let text = [MAGIC, sha256(&body).as_bytes(), b"\n", &body].concat();
+        let written = atomic::write_bytes(&self.file, &text);
+        if let Err(e) = written.as_ref()
+            && !kept.failed
+        {
+            tracing::warn!("{e}; the work goes on, and would begin anew if it were stopped");
+        }
+        kept.failed = written.is_err();
+        kept.due = Instant::now() + PAUSE.max(RARE * start.elapsed());
+    }
+}
+
+/// A row of units of work, each done once, and what they have come to.
+///
+/// ```
+/// use edgegrad::files::journal::Journal;
+/// let mut sum = Journal::default().units("sum", || 0u64);
+/// for i in 1..=4 {
+///     if sum.is_done() {
+///         continue;
+///     }
+///     sum.state += i;
+///     sum.finish()?;
+/// }
+/// assert_eq!(sum.state, 10);
+/// # Ok::<(), edgegrad::error::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Units<S> {
+    part: Part,
+    open: Open,
+    /// Units that an earlier process has done.
+    before: usize,
+    /// Units passed by now.
+    done: usize,
+    /// What all of them have come to.
+    pub state: S,
+}
+
+/// The unit that is open is closed with its row.
+#[derive(Debug)]
+struct Open {
+    scope: Arc<Mutex<Scope>>,
+    /// The unit that the row is in.
+    outer: String,
+}
+
+impl Open {
+    fn enter(&self, unit: String) {
+        locked(&self.scope).unit = unit;
+    }
+
+    fn leave(&self) {
+        let mut scope = locked(&self.scope);
+        let left = std::mem::replace(&mut scope.unit, self.outer.clone());
+        if left != self.outer {
+            let inside = format!("{left}/");
+            scope.begun.retain(|name, _| !name.starts_with(&inside));
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<S: State> Units<S> {
+    /// Whether an earlier process has done the next unit, which is then passed over. If not, the
+    /// unit is open.
+    pub fn is_done(&mut self) -> bool {
+        self.skip(1) == 1
+    }
+
+    /// How many of the next `count` units an earlier process has done, which are then passed over.
+    /// If not all, the one after them is open.
+    pub fn skip(&mut self, count: usize) -> usize {
+        let done = (self.before - self.done.min(self.before)).min(count);
+        self.done += done;
+        if done < count {
+            self.open.enter(format!("{}/{}", self.part.name, self.done));
+        }
+        done
+    }
+
+    /// Ends a unit: a point where work can end.
+    ///
+    /// # Errors
+    /// If the process has been asked to stop.
+    pub fn finish(&mut self) -> Result<()> {
+        self.finish_with(|_| {})
+    }
+
+    /// As [`finish`](Self::finish); `last` completes the state if it is about to be kept.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_with(&mut self, last: impl FnOnce(&mut S)) -> Result<()> {
+        self.open.leave();
+        self.done += 1;
+        self.part.keep_with(|to| {
+            last(&mut self.state);
+            self.done.put(to);
+            self.state.put(to);
+        })
+    }
+}
+
+/// `.NAME.journal` beside the file.
+fn name_for(out: &Path) -> Result<PathBuf> {
+    let Some(name) = out.file_name() else {
+        return Err(Error::input(out.display(), "is not a file name", "end it with a name"));
+    };
+    let mut hidden = OsString::from(".");
+    // A temporary name for it has to fit as well.
+    if name.len() > 200 {
+        hidden.push(sha256(name.as_encoded_bytes()));
+    } else {
+        hidden.push(name);
+    }
+    hidden.push(".journal");
+    Ok(out.with_file_name(hidden))
+}
+
+/// The states in a journal of these `inputs`.
+fn read(file: &Path, inputs: &Inputs) -> Result<BTreeMap<String, Vec<u8>>> {
+    let help = "leave out --resume to begin anew";
+    let fail = |message: String| Error::input(file.display(), message, help);
+    let bytes = input::regular(file, input::DATA).map_err(|e| e.with_help(help))?;
+    let Some((found, states)) = parse(&bytes) else {
+        return Err(fail("is damaged, or no journal".into()));
+    };
+    let other = |(ours, theirs): (&(String, String), &(String, String))| {
+        (ours != theirs).then(|| ours.0.clone())
+    };
+    let first = inputs.iter().zip(&found).find_map(other);
+    match first {
+        Some(name) => Err(fail(format!("was kept with another {name}"))),
+        None if inputs.len() != found.len() => Err(fail("was kept by another version".into())),
+        None => Ok(states),
+    }
+}
+
+/// The inputs and the states in the bytes of a journal; `None` if they are not whole.
+#[doc(hidden)]
+pub fn parse(bytes: &[u8]) -> Option<(Inputs, BTreeMap<String, Vec<u8>>)> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (digest, body) = rest.split_at_checked(64)?;
+    let body = body.strip_prefix(b"\n")?;
+    if sha256(body).as_bytes() != digest {
+        return None;
+    }
+    let (inputs, states): (Inputs, Vec<(String, Vec<u8>)>) = state::read(body)?;
+    Some((inputs, states.into_iter().collect()))
+}
+
+/// What a lock guards. Whoever panicked with it has only read or replaced values as a whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests;

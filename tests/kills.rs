@@ -1,0 +1,158 @@
+//! Whatever is killed or asked to stop, at any moment, goes on with `--resume` and ends with the bits
+//! of what was left alone; nothing else stays in the folder.
+//!
+//! `EDGEGRAD_ROUNDS=N` repeats each command N times, with other moments each time.
+#![cfg(unix)]
+
+mod common;
+
+use common::{Done, Files, Place, rounds};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A command that takes `--out` and `--resume`.
+struct Case {
+    arguments: String,
+    /// What is written is a file with this ending, or a folder.
+    ending: &'static str,
+}
+
+impl Case {
+    /// The arguments with the result `name`.
+    fn named(&self, name: &str) -> String {
+        format!("{} --out {}", self.arguments, self.out(name))
+    }
+
+    fn out(&self, name: &str) -> String {
+        format!("{name}/out{}", self.ending)
+    }
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A command about the model and the pairs of a fixture.
+fn asked(command: &str, name: &str, more: &str) -> Case {
+    let folder = fixture(name);
+    let arguments = format!("{command} --model {folder} --pairs {folder}/pairs.jsonl {more}");
+    Case { arguments, ending: ".json" }
+}
+
+/// Starts a command and sends it a signal after `delay`; how it ended, or `None` if it was done
+/// before.
+fn ended(place: &Place, arguments: &str, delay: Duration, signal: &str) -> Option<Done> {
+    let mut command = place.command(arguments);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("the binary runs");
+    sleep(delay);
+    let id = child.id().to_string();
+    // One that is done is there until it is waited for.
+    std::process::Command::new("kill").args([signal, &id]).status().expect("kill is there");
+    let output = child.wait_with_output().expect("a child");
+    match output.status.code() {
+        Some(0) => None,
+        Some(_) => Some(Done::from(output)),
+        None => Some(Done::default()),
+    }
+}
+
+/// The files of a result, but for the seconds that they tell, and hidden ones beside it.
+fn bits(place: &Place, name: &str) -> Files {
+    let mut files = place.files(name);
+    for bytes in files.values_mut() {
+        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let timed =
+            |line: &&str| ["\"seconds\"", "\"step_ms\""].iter().any(|key| line.contains(key));
+        *bytes = text.lines().filter(|line| !timed(line)).collect::<Vec<_>>().join("\n").into();
+    }
+    files
+}
+
+/// Ends a command several times on its way, and compares what it comes to.
+#[track_caller]
+fn check(place: &Place, case: &Case) {
+    let start = Instant::now();
+    std::fs::create_dir(place.path("whole")).expect("a folder");
+    place.succeed(&case.named("whole"));
+    let (time, whole) = (start.elapsed(), bits(place, "whole"));
+    // Multiples of the golden ratio are spread evenly between 0 and 1, however many there are.
+    let mut moments = (1u32..).map(|i| (f64::from(i) * 0.618_034).fract());
+    let mut stopped = 0;
+    for round in 0..2 * rounds() {
+        let name = format!("cut-{round}");
+        std::fs::create_dir(place.path(&name)).expect("a folder");
+        let (fresh, more) = (case.named(&name), format!("{} --resume", case.named(&name)));
+        let done = (0..3).any(|part| {
+            let arguments = if part == 0 { &fresh } else { &more };
+            let signal = if (round + part) % 2 == 0 { "-KILL" } else { "-TERM" };
+            let delay = time.mul_f64(moments.next().expect("without an end"));
+            let Some(cut) = ended(place, arguments, delay, signal) else { return true };
+            // Not what was killed, nor what was asked before it could listen.
+            if let Some(help) = cut.messages().last() {
+                assert_eq!(cut.code, 143, "{arguments}: {}", cut.stderr);
+                assert!(help.starts_with("help: "), "{}", cut.stderr);
+                stopped += 1;
+            }
+            false
+        });
+        if !done {
+            place.succeed(&more);
+        }
+        let found = bits(place, &name);
+        let names: (Vec<&PathBuf>, Vec<_>) = (found.keys().collect(), whole.keys().collect());
+        assert_eq!(names.0, names.1, "{fresh}");
+        for (file, bytes) in &found {
+            assert!(*bytes == whole[file], "{fresh}: other bits in {}", file.display());
+        }
+    }
+    assert!(stopped > 0, "{}: never stopped when it was asked to", case.arguments);
+}
+
+macro_rules! go_on {
+    ($($test:ident: $case:expr;)+) => {$(
+        #[test]
+        fn $test() {
+            check(&Place::new(""), &$case);
+        }
+    )+};
+}
+
+go_on! {
+    exact: asked("attribute", "tracr/sort", "--method exact");
+    shapley: asked("attribute", "gates/or", "--method shapley --limit 4");
+    mask_ig: asked("attribute", "gates/or", "--method mask-ig --metric l2 --limit 2");
+    eap_ig: asked("attribute", "gpt2-tiny", "--method eap-ig --steps 300");
+    optimal_constants: asked("attribute", "gpt2-tiny", "--baseline optimal --limit 2");
+    interactions: asked("interactions", "gates/or", "--metric l2");
+    acdc: asked("discover", "tracr/sort", "--method acdc --tau 0.01");
+    edge_pruning: asked("discover", "gates/or", "--method edge-pruning --edges 5 --steps 100");
+    minimal: asked("discover", "gates/or", "--method minimal --tol 0.1 --limit 8");
+    curve: {
+        let scores = fixture("gpt2-tiny/EAP.json");
+        asked("evaluate", "gpt2-tiny", &format!("--scores {scores} --curve --convention eap-ig"))
+    };
+    circuit: {
+        let circuit = fixture("tracr/sort/circuit.json");
+        asked("evaluate", "tracr/sort", &format!("--circuit {circuit} --null 9 --adversary --starts 4"))
+    };
+    truth: Case {
+        arguments: format!("truth {} --methods mask-ig,acdc,exact", fixture("gates/or")),
+        ending: ".json",
+    };
+    pretrain: Case {
+        arguments: "pretrain --layers 1 --heads 1 --d-model 8 --d-mlp 8 --steps 5 --batch 4".into(),
+        ending: "",
+    };
+}
+
+#[test]
+fn seeds_of_tuning() {
+    let place = Place::new("");
+    place.succeed("pretrain --out base --layers 1 --heads 1 --d-model 8 --d-mlp 8 --steps 1");
+    let settings = "--steps 4 --set look=4 --set examples=8 --seeds 3";
+    let arguments = format!("tune --model base --task E1 --method full {settings}");
+    check(&place, &Case { arguments, ending: "" });
+}
