@@ -35,6 +35,7 @@
 //! | [`ops`] | a file for each differentiable operation |
 //! | [`nn`] | models, streams, optimizers, schedules |
 //! | [`files`], [`formats`] | atomic writes, safetensors, JSON; what programs exchange |
+//! | [`text`] | the words of tokens; with the feature `text`, the tokens of a text |
 //! | [`tasks`] | where examples come from, without a word about models |
 //! | [`checkpoints`] | model folders: Hugging Face, TransformerLens, our own |
 //! | [`graph`] | nodes and edges of a model, masks, contraction, specialised circuits |
@@ -48,7 +49,7 @@
 //! | [`prelude`] | what most programs name |
 //!
 //! Features, all on by default: `experiments` and `page` (with `plot`, `export` and `results`) are
-//! the rooms of these names, `cli` is the command.
+//! the rooms of these names, `text` is the tokenizers, `cli` is the command.
 //!
 //! Start with [`tape`], whose example is a whole program, then [`nn::pooled`].
 
@@ -82,6 +83,7 @@ pub mod stats;
 pub mod tape;
 pub mod tasks;
 pub mod tensor;
+pub mod text;
 pub mod tuning;
 
 /// The code of the guide, compiled and run with the tests of the documentation.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
 /// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no engine,
 /// so that a page of an old run needs nothing that has computed it.
-const MAY_USE: [(&str, &[&str]); 28] = [
+const MAY_USE: [(&str, &[&str]); 29] = [
     ("error", &[]),
     ("named", &[]),
     ("interrupt", &["error"]),
@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
     ("files", &["simd", "interrupt", "error", "named"]),
     ("formats", &["files", "error", "named"]),
+    ("text", &["formats", "files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
     ("checkpoints", &["nn", "ops", "tensor", "simd", "formats", "files", "error", "named"]),
     (
@@ -66,6 +67,7 @@ const MAY_USE: [(&str, &[&str]); 28] = [
     (
         "attribution",
         &[
+            "text",
             "patching",
             "graph",
             "nn",

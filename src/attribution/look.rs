@@ -5,7 +5,7 @@
 //! against the corrupted run.
 
 use super::method::eap;
-use crate::checkpoints::{AnyModel, Words};
+use crate::checkpoints::AnyModel;
 use crate::error::{Error, Result};
 use crate::formats::look::{Both, Look, Patterns, ScoredEdge, TokenLogits};
 use crate::formats::pairs::{Asked, Pair, Pairs};
@@ -18,6 +18,7 @@ use crate::patching::memory;
 use crate::patching::metric::{Metric, Positions, Question};
 use crate::simd::Element;
 use crate::tape::Tape;
+use crate::text::Words;
 use std::collections::BTreeSet;
 
 /// How many of the largest logits of each sequence are listed.

@@ -16,16 +16,17 @@
 #![forbid(unsafe_code)]
 
 mod fields;
+mod gguf;
 mod huggingface;
 pub mod pooled;
 mod source;
 mod transformer_lens;
-mod words;
 mod write;
 
 use crate::error::{Error, Result};
+use crate::files::gguf::{Gguf, Header};
 use crate::files::safetensors::Tensors;
-use crate::files::{Digester, input};
+use crate::files::{self, Digester, input};
 use crate::formats::pairs::Bounds;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
@@ -37,7 +38,6 @@ use std::fs::File;
 use std::path::Path;
 
 pub use source::NamedTensors;
-pub use words::Words;
 pub use write::{put_transformer, write_transformer, write_words};
 
 /// The origin of a model folder.
@@ -85,11 +85,15 @@ impl<T: Element> AnyModel<T> {
     }
 }
 
-/// The origin of `folder`, by its `config.json`.
+/// The origin of a model, a folder with a `config.json` or a GGUF file.
 ///
 /// # Errors
 /// If that cannot be read, or is of an unsupported kind.
 pub fn family(folder: &Path) -> Result<Family> {
+    if folder.is_file() {
+        gguf::check(&Header::read(folder)?)?;
+        return Ok(Family::HuggingFace);
+    }
     let path = folder.join("config.json");
     let fields = Fields::parse(path.display(), &config_text(&path)?)?;
     Ok(kind(&fields)?.1)
@@ -109,12 +113,15 @@ fn config_text(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Reads a model folder.
+/// Reads a model: a folder, or a GGUF file.
 ///
 /// # Errors
 /// If a file is missing or damaged, the model is of an unsupported kind, or the weights do not
 /// match the configuration.
 pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
+    if folder.is_file() {
+        return from_gguf(Gguf::read(folder)?);
+    }
     let path = folder.join("config.json");
     interpret(path.display(), &config_text(&path)?, || Source::read(folder))
 }
@@ -142,6 +149,16 @@ pub fn from_bytes<T: Element>(config: &[u8], weights: Vec<u8>) -> Result<AnyMode
     interpret("config.json", config, || {
         Ok(Source::of(Tensors::from_bytes("model.safetensors", weights)?))
     })
+}
+
+/// Builds the model of a GGUF file.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_gguf<T: Element>(file: Gguf) -> Result<AnyModel<T>> {
+    let place = file.header().place().to_string();
+    let (config, tensors) = gguf::model(file)?;
+    from_tensors(place, &config, tensors)
 }
 
 /// Builds a model from a `config.json` as Hugging Face or TransformerLens write it and from its
@@ -217,12 +234,15 @@ fn kind(fields: &Fields) -> Result<(&str, Family)> {
     }
 }
 
-/// The identity of a model folder's content: the SHA-256 of its `config.json` and of its weights,
-/// 64 hexadecimal digits.
+/// The identity of a model's content: the SHA-256 of a folder's `config.json` and of its weights, or of
+/// a GGUF file, 64 hexadecimal digits.
 ///
 /// # Errors
 /// If a file cannot be read.
 pub fn hash(folder: &Path) -> Result<String> {
+    if folder.is_file() {
+        return files::hash(folder);
+    }
     let mut digest = Digester::default();
     for path in [vec![folder.join("config.json")], source::paths(folder)?].concat() {
         let fail = |e| Error::io(&path, &e, "read");

@@ -7,7 +7,6 @@ use edgegrad::discovery::adversary::{AdversaryOptions, masked, search};
 use edgegrad::discovery::faithfulness::Span;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::masks::Masks;
-use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::Graph;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::tensor::Element;
@@ -78,7 +77,7 @@ impl Adversary {
         report: &mut Map<String, Value>,
     ) -> Result<()> {
         // Read before the search, which can be long.
-        let read = |path: &PathBuf| Pairs::read(path, &b.model.bounds(), None, None);
+        let read = |path: &PathBuf| asked.pairs_of(path, b.model, None);
         let pairs = self.held_out.as_ref().map(read).transpose()?;
         let other = |pairs| asked.behaviour(b.model, pairs, b.journal.clone());
         let held_out = pairs.as_ref().map(other).transpose()?;

@@ -21,7 +21,14 @@ const GROUPS: [(&str, &[Examples]); 5] = [
                 ],
             ),
             ("pretrain", &["edgegrad pretrain --out runs/base"]),
-            ("run", &["edgegrad run --model gpt2/ --tokens ids.jsonl --out logits.safetensors"]),
+            (
+                "run",
+                &[
+                    "edgegrad run --model gpt2/ --text \"The keys to the cabinet\"",
+                    "edgegrad run --model gpt2/ --tokens ids.jsonl --out logits.safetensors",
+                ],
+            ),
+            ("tokens", &["edgegrad tokens --model smollm2.gguf \"The keys to the cabinet\""]),
             ("info", &["edgegrad info gpt2/"]),
         ],
     ),

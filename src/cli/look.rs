@@ -7,13 +7,14 @@ use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::look::look;
 use edgegrad::checkpoints;
-use edgegrad::checkpoints::{AnyModel, Words};
+use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::look::{Look as Seen, ScoredEdge};
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::named::counted;
 use edgegrad::patching::metric::Metric;
 use edgegrad::tensor::Element;
+use edgegrad::text::{LazyTokenizer, Words};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -23,12 +24,17 @@ use std::path::PathBuf;
 /// the file to `edgegrad report`.
 #[derive(Debug, Args)]
 pub(super) struct Look {
-    /// A model folder; tokens are shown as words if it has a vocab.json or a tokenizer.json
-    #[arg(long, value_name = "DIR")]
+    /// A model folder or a GGUF file; tokens are shown as words if it has any: in the file, a
+    /// vocab.json or a tokenizer.json
+    #[arg(long, value_name = "MODEL")]
     model: PathBuf,
-    /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id}
+    /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id};
+    /// each may be text if the model has a tokenizer
     #[arg(long, value_name = "FILE.jsonl")]
     pairs: PathBuf,
+    /// Let the first token stand for an answer of text that is several
+    #[arg(long)]
+    first_token: bool,
     /// Which of the pairs, from 0
     #[arg(long, value_name = "I", default_value_t = 0)]
     pair: usize,
@@ -71,7 +77,9 @@ impl Look {
         let model = AnyModel::Transformer(checkpoints::read_transformer::<T>(&self.model)?);
         let bounds = model.bounds();
         let words = Words::read(&self.model, bounds.vocab)?;
-        let pairs = Pairs::read(&self.pairs, &bounds, None, Some(self.pair.saturating_add(1)))?;
+        let text = LazyTokenizer::new(&self.model, self.first_token);
+        let limit = Some(self.pair.saturating_add(1));
+        let pairs = Pairs::read(&self.pairs, &bounds, Some(&text), limit)?;
         let Some(pair) = pairs.only(self.pair) else {
             let message = format!("--pair {} of {}", self.pair, counted(pairs.len(), "pair"));
             let help = format!("count from 0 to {}", pairs.len() - 1);

@@ -22,6 +22,7 @@ mod run;
 mod scored;
 mod shell;
 mod table;
+mod tokens;
 mod train;
 mod truth;
 mod tune;
@@ -59,6 +60,7 @@ enum Command {
     Train(train::Train),
     Pretrain(pretrain::Pretrain),
     Run(run::Run),
+    Tokens(tokens::Tokens),
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
@@ -105,6 +107,7 @@ impl Cli {
             Command::Train(command) => command.run(),
             Command::Pretrain(command) => command.run(),
             Command::Run(command) => command.run(),
+            Command::Tokens(command) => command.run(),
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),

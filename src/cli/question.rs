@@ -19,18 +19,23 @@ use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
+use edgegrad::text::LazyTokenizer;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// A model, the pairs and metric of a behaviour, and how finely the graph divides the model.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
-    /// A model folder
-    #[arg(long, value_name = "DIR")]
+    /// A model folder or a GGUF file
+    #[arg(long, value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id}
+    /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id};
+    /// each may be text if the model has a tokenizer
     #[arg(long, value_name = "FILE.jsonl")]
     pub(super) pairs: PathBuf,
+    /// Let the first token stand for an answer of text that is several
+    #[arg(long)]
+    first_token: bool,
     /// The metric computed from the output
     #[arg(
         long,
@@ -120,8 +125,9 @@ pub(super) fn check_out<'a>(
     // Through links and whatever names there are for one file; one that is not there is no input.
     if let Ok(found) = out.canonicalize() {
         let is = |input: &Path| input.canonicalize().is_ok_and(|input| input == found);
-        let model_file = found.parent().is_some_and(|folder| is_folder(folder, model))
-            && MODEL_FILES.iter().any(|ending| found.to_string_lossy().ends_with(ending));
+        let model_file = is(model)
+            || found.parent().is_some_and(|folder| is_folder(folder, model))
+                && MODEL_FILES.iter().any(|ending| found.to_string_lossy().ends_with(ending));
         if model_file || inputs.into_iter().any(|input| is(input)) {
             let message = "is read by this command, so it is not overwritten";
             return Err(Error::input(out.display(), message, "choose another --out"));
@@ -163,8 +169,19 @@ impl Asked {
     pub(super) fn read<T: Element>(&self) -> Result<(AnyModel<T>, Pairs)> {
         let model = checkpoints::read::<T>(&self.model)?;
         let limit = self.limit.map(|n| n as usize);
-        let pairs = Pairs::read(&self.pairs, &model.bounds(), None, limit)?;
+        let pairs = self.pairs_of(&self.pairs, &model, limit)?;
         Ok((model, pairs))
+    }
+
+    /// The first pairs of a file for `model`, with text encoded by its tokenizer.
+    pub(super) fn pairs_of<T: Element>(
+        &self,
+        path: &Path,
+        model: &AnyModel<T>,
+        limit: Option<usize>,
+    ) -> Result<Pairs> {
+        let text = LazyTokenizer::new(&self.model, self.first_token);
+        Pairs::read(path, &model.bounds(), Some(&text), limit)
     }
 
     /// The convention of the graph and of the scores that are written.

@@ -2,6 +2,7 @@
 
 use crate::cli::Dtype;
 use crate::cli::question::{check_out, on_threads};
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::{AnyModel, Family};
@@ -9,6 +10,7 @@ use edgegrad::error::{Error, Result};
 use edgegrad::files::input;
 use edgegrad::files::safetensors;
 use edgegrad::files::safetensors::{Pushed, Tensor};
+use edgegrad::formats::pairs::Encode;
 use edgegrad::nn::pooled;
 use edgegrad::nn::pooled::Pooled;
 use edgegrad::nn::stream::Sum;
@@ -16,25 +18,38 @@ use edgegrad::nn::transformer::{Model, Transformer};
 use edgegrad::patching::memory;
 use edgegrad::tape::{Tape, Var};
 use edgegrad::tensor::Element;
+use edgegrad::text::{Tokenizer, Words};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Compute a model's logits for sequences of token ids
+/// Compute a model's logits for sequences of token ids, or what follows a text
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// A model folder: Hugging Face's, TransformerLens', or a run's checkpoints/final
-    #[arg(long, value_name = "DIR")]
+    /// A model folder (Hugging Face's, TransformerLens', or a run's checkpoints/final), or a GGUF
+    /// file
+    #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     /// Sequences: on each line a list of token ids
-    #[arg(long, value_name = "FILE.jsonl")]
-    tokens: PathBuf,
+    #[arg(long, value_name = "FILE.jsonl", required_unless_present = "text", requires = "out")]
+    tokens: Option<PathBuf>,
+    /// A text, encoded by the model's tokenizer: prints the likeliest next tokens
+    #[arg(long, conflicts_with = "tokens")]
+    text: Option<String>,
+    /// With --text: how many tokens to print
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+    )]
+    top: u32,
     /// Where to write the tensor `logits`: [sequences, length, V], or [sequences, V] for a pooled
     /// model; sequences of several lengths make `logits.0` [length, V], `logits.1`, ...
     #[arg(long, value_name = "FILE.safetensors")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
@@ -52,7 +67,9 @@ const BATCH_BYTES: usize = 256 << 20;
 
 impl Run {
     pub(super) fn run(&self) -> Result<()> {
-        check_out(&self.out, &self.model, [&self.tokens])?;
+        if let Some(out) = &self.out {
+            check_out(out, &self.model, &self.tokens)?;
+        }
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
@@ -75,8 +92,21 @@ impl Run {
         }
     }
 
+    /// The sequences of the file, or the tokens of the text.
+    fn rows(&self, lengths: RangeInclusive<usize>, vocab: usize) -> Result<Vec<Vec<u32>>> {
+        match (&self.tokens, &self.text) {
+            (Some(path), _) => read_tokens(path, lengths, vocab),
+            (None, text) => {
+                let text = text.as_deref().unwrap_or_default();
+                let ids = Tokenizer::read(&self.model)?.encode(text, true)?;
+                check_ids("--text", &ids, &lengths, vocab)?;
+                Ok(vec![ids])
+            }
+        }
+    }
+
     fn pooled<T: Element>(&self, config: &pooled::Config, weights: &[Vec<T>]) -> Result<()> {
-        let rows = read_tokens(&self.tokens, config.seq_len..=config.seq_len, config.vocab)?;
+        let rows = self.rows(config.seq_len..=config.seq_len, config.vocab)?;
         let mut tape = Tape::new();
         let model = Pooled::record(&mut tape, config, rows.len());
         tape.keep_only(&[model.logits]);
@@ -85,57 +115,102 @@ impl Run {
         model.set_batch(&mut program, rows.iter().map(|row| (&row[..], 0)));
         program.forward();
         let logits = program.value(model.logits);
+        if self.text.is_some() {
+            self.next(logits)?;
+        }
+        let Some(out) = &self.out else { return Ok(()) };
         let tensor = Tensor::new("logits", &[rows.len(), config.vocab], logits);
-        safetensors::write(&self.out, &[tensor], &Default::default())?;
-        println!("{}: logits [{}, {}]", self.out.display(), rows.len(), config.vocab);
+        safetensors::write(out, &[tensor], &Default::default())?;
+        println!("{}: logits [{}, {}]", out.display(), rows.len(), config.vocab);
         Ok(())
     }
 
     fn transformer<T: Element>(&self, model: &Model<T>) -> Result<()> {
-        let (context, v) = (model.config.context, model.config.vocab_out);
-        let rows = read_tokens(&self.tokens, 1..=context, model.config.vocab)?;
-        let mut lengths = BTreeMap::<usize, Vec<usize>>::new();
-        for (i, row) in rows.iter().enumerate() {
-            lengths.entry(row.len()).or_default().push(i);
-        }
-        let tensors: Vec<(String, Vec<usize>)> = match lengths.first_key_value() {
-            Some((&len, _)) if lengths.len() == 1 => {
-                vec![("logits".into(), vec![rows.len(), len, v])]
-            }
-            _ => {
-                let named = |(len, of): (&usize, &Vec<usize>)| {
-                    of.iter().map(|i| (format!("logits.{i}"), vec![*len, v])).collect::<Vec<_>>()
-                };
-                lengths.iter().flat_map(named).collect()
-            }
-        };
-        let longest = lengths.keys().max().copied().unwrap_or(0);
+        let rows = self.rows(1..=model.config.context, model.config.vocab)?;
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
         memory::check(
             &format!("1 x {longest} tokens"),
             record(model, 1, longest).2.bytes(),
             || "run shorter sequences, or use --dtype f32".into(),
         )?;
-        let not_finite = AtomicUsize::new(0);
-        safetensors::write_computed(&self.out, &tensors, |out| {
-            // In the pool, so that the threads are awake between one product and the next.
-            rayon::scope(|_| {
-                lengths
-                    .iter()
-                    .try_for_each(|(&len, of)| same_length(model, len, of, &rows, out, &not_finite))
-            })
-        })?;
-        match &tensors[..] {
-            [(name, shape)] => println!("{}: {name} {shape:?}", self.out.display()),
-            many => println!("{}: logits of {} sequences", self.out.display(), many.len()),
+        if self.text.is_some() {
+            let (recorded, logits, tape) = record(model, 1, longest);
+            let mut program = tape.finish();
+            recorded.set_weights(&mut program, &model.weights);
+            program.fill_ids(recorded.tokens, |ids| ids.copy_from_slice(&rows[0]));
+            program.forward();
+            self.next(&program.value(logits)[(longest - 1) * model.config.vocab_out..])?;
         }
-        match not_finite.into_inner() {
-            0 => Ok(()),
-            count => Err(Error::failed(
-                self.out.display(),
-                format!("{count} logits are NaN or infinite"),
-                "check the weights; f32 may overflow where --dtype f64 does not",
-            )),
+        match &self.out {
+            Some(out) => write_logits(model, &rows, out),
+            None => Ok(()),
         }
+    }
+
+    /// Prints the tokens of the largest logits `[V]`.
+    fn next<T: Element>(&self, logits: &[T]) -> Result<()> {
+        let words = Words::read(&self.model, logits.len())?;
+        let logits: Vec<f64> = logits.iter().map(|x| x.to_f64()).collect();
+        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = logits.iter().map(|x| (x - largest).exp()).sum();
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        let columns = [("token", "token"), ("id", "id"), ("logit", "logit"), ("p", "p")];
+        let mut table = Table::new("next", columns);
+        for &id in order.iter().take(self.top as usize) {
+            let word = words.word(id as u32);
+            let shown = format!("{word:?}");
+            let p = (logits[id] - largest).exp() / total;
+            table.row([
+                Cell::text(word).shown(shown),
+                Cell::count(id),
+                Cell::real(logits[id], 4),
+                Cell::real(p, 4),
+            ]);
+        }
+        table.print();
+        Ok(())
+    }
+}
+
+/// Writes the logits of the sequences `rows`.
+fn write_logits<T: Element>(model: &Model<T>, rows: &[Vec<u32>], out: &Path) -> Result<()> {
+    let v = model.config.vocab_out;
+    let mut lengths = BTreeMap::<usize, Vec<usize>>::new();
+    for (i, row) in rows.iter().enumerate() {
+        lengths.entry(row.len()).or_default().push(i);
+    }
+    let tensors: Vec<(String, Vec<usize>)> = match lengths.first_key_value() {
+        Some((&len, _)) if lengths.len() == 1 => {
+            vec![("logits".into(), vec![rows.len(), len, v])]
+        }
+        _ => {
+            let named = |(len, of): (&usize, &Vec<usize>)| {
+                of.iter().map(|i| (format!("logits.{i}"), vec![*len, v])).collect::<Vec<_>>()
+            };
+            lengths.iter().flat_map(named).collect()
+        }
+    };
+    let not_finite = AtomicUsize::new(0);
+    safetensors::write_computed(out, &tensors, |pushed| {
+        // In the pool, so that the threads are awake between one product and the next.
+        rayon::scope(|_| {
+            lengths
+                .iter()
+                .try_for_each(|(&len, of)| same_length(model, len, of, rows, pushed, &not_finite))
+        })
+    })?;
+    match &tensors[..] {
+        [(name, shape)] => println!("{}: {name} {shape:?}", out.display()),
+        many => println!("{}: logits of {} sequences", out.display(), many.len()),
+    }
+    match not_finite.into_inner() {
+        0 => Ok(()),
+        count => Err(Error::failed(
+            out.display(),
+            format!("{count} logits are NaN or infinite"),
+            "check the weights; f32 may overflow where --dtype f64 does not",
+        )),
     }
 }
 
@@ -194,16 +269,7 @@ fn read_tokens(path: &Path, lengths: RangeInclusive<usize>, vocab: usize) -> Res
                 "write a list of token ids on each line, such as [0, 3, 1]",
             )
         })?;
-        if !lengths.contains(&row.len()) {
-            let (least, most) = (lengths.start(), lengths.end());
-            let takes = if least == most { most.to_string() } else { format!("{least} to {most}") };
-            let message = format!("has {} ids, the model takes {takes}", row.len());
-            return Err(Error::input(&place, message, "give sequences of the model's length"));
-        }
-        if let Some(id) = row.iter().find(|&&id| id as usize >= vocab) {
-            let message = format!("id {id} is outside of the vocabulary");
-            return Err(Error::input(&place, message, format!("use ids from 0 to {}", vocab - 1)));
-        }
+        check_ids(&place, &row, &lengths, vocab)?;
         rows.push(row);
     }
     if rows.is_empty() {
@@ -211,4 +277,26 @@ fn read_tokens(path: &Path, lengths: RangeInclusive<usize>, vocab: usize) -> Res
         return Err(Error::input(path.display(), "holds no sequence", help));
     }
     Ok(rows)
+}
+
+/// Whether a sequence has a length that the model takes, and ids of its vocabulary.
+fn check_ids(
+    place: &str,
+    ids: &[u32],
+    lengths: &RangeInclusive<usize>,
+    vocab: usize,
+) -> Result<()> {
+    if !lengths.contains(&ids.len()) {
+        let (least, most) = (lengths.start(), lengths.end());
+        let takes = if least == most { most.to_string() } else { format!("{least} to {most}") };
+        let message = format!("has {} ids, the model takes {takes}", ids.len());
+        return Err(Error::input(place, message, "give sequences of the model's length"));
+    }
+    match ids.iter().find(|&&id| id as usize >= vocab) {
+        None => Ok(()),
+        Some(id) => {
+            let message = format!("id {id} is outside of the vocabulary");
+            Err(Error::input(place, message, format!("use ids from 0 to {}", vocab - 1)))
+        }
+    }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod gguf;
 pub mod input;
 pub mod journal;
 pub mod json;

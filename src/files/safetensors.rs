@@ -262,7 +262,7 @@ fn decode<const N: usize, T>(data: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<
 }
 
 /// IEEE binary16: one sign bit, five exponent bits with bias 15, ten fraction bits. Exact.
-fn half_to_f64(bits: u16) -> f64 {
+pub(super) fn half_to_f64(bits: u16) -> f64 {
     const SMALLEST: f64 = 1.0 / (1 << 24) as f64;
     let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, bits & 0x3ff);
     let magnitude = match exponent {
@@ -275,7 +275,7 @@ fn half_to_f64(bits: u16) -> f64 {
 }
 
 /// bfloat16 is the upper half of a binary32. Exact.
-fn bfloat_to_f64(bits: u16) -> f64 {
+pub(super) fn bfloat_to_f64(bits: u16) -> f64 {
     f64::from(f32::from_bits(u32::from(bits) << 16))
 }
 

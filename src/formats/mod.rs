@@ -24,6 +24,7 @@
 //! | [`comparison`] | `comparison.json` of a grid | `tune-compare` |
 #![forbid(unsafe_code)]
 
+pub(crate) mod byte_letters;
 pub mod circuit_pairs;
 pub mod circuit_summary;
 pub mod comparison;

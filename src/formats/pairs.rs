@@ -24,6 +24,9 @@ use std::path::Path;
 /// Longer lines are refused: no sequence is, but a file of something else may be one endless line.
 const LONGEST_LINE: u64 = 1 << 26;
 
+/// The most tokens of a sequence that an error shows.
+const SHOWN: usize = 16;
+
 const SYNTAX: &str =
     r#"write {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id} on each line"#;
 
@@ -103,8 +106,16 @@ pub trait Encode {
     /// piece alone.
     ///
     /// # Errors
-    /// When it has none; the place of the error is replaced by the line and the key.
+    /// When it has none; the line and the key are named before it.
     fn encode(&self, text: &str, whole: bool) -> Result<Vec<u32>>;
+
+    /// What a token is called, for errors.
+    fn piece(&self, id: u32) -> String;
+
+    /// Whether the first token stands for an answer of several.
+    fn first_of_several(&self) -> bool {
+        false
+    }
 }
 
 /// The pairs of a file; at least one, all of the same kind.
@@ -274,10 +285,7 @@ impl Line<'_> {
         let clean = self.sequence(&object, "clean")?;
         let corrupted = self.sequence(&object, "corrupted")?;
         if clean.len() != corrupted.len() {
-            let (a, b) = (clean.len(), corrupted.len());
-            let message = format!("`clean` has {a} tokens, `corrupted` has {b}");
-            return self
-                .fail(message, "give both the same length: positions are compared one by one");
+            return self.unequal(&object, &clean, &corrupted);
         }
         if clean.len() > self.bounds.context {
             let (n, most) = (clean.len(), self.bounds.context);
@@ -298,6 +306,29 @@ impl Line<'_> {
             (None, _) => self.tokens(&object, clean.len())?,
         };
         Ok(Pair { clean, corrupted, asked, line })
+    }
+
+    /// Sequences of several lengths: side by side from where they part, if one of them was text.
+    fn unequal<R>(&self, object: &Object, clean: &[u32], corrupted: &[u32]) -> Result<R> {
+        let (a, b) = (clean.len(), corrupted.len());
+        let message = format!("`clean` has {a} tokens, `corrupted` has {b}");
+        let text = ["clean", "corrupted"].iter().any(|key| object[*key].is_string());
+        let Some(encode) = self.encode.filter(|_| text) else {
+            return self
+                .fail(message, "give both the same length: positions are compared one by one");
+        };
+        let same = clean.iter().zip(corrupted).take_while(|(a, b)| a == b).count();
+        let start = if a.max(b) <= SHOWN { 0 } else { same.saturating_sub(1) };
+        let side = |ids: &[u32]| {
+            let end = ids.len().min(start + SHOWN);
+            let pieces =
+                ids[start.min(end)..end].iter().map(|&id| format!("{:?}", encode.piece(id)));
+            let (before, after) = (start > 0, end < ids.len());
+            let list = pieces.collect::<Vec<_>>().join(" ");
+            format!("{}{list}{}", if before { ".. " } else { "" }, if after { " .." } else { "" })
+        };
+        let message = format!("{message}: {} | {}", side(clean), side(corrupted));
+        self.fail(message, "choose words of as many tokens: positions are compared one by one")
     }
 
     fn tokens(&self, object: &Object, length: usize) -> Result<Asked> {
@@ -391,14 +422,8 @@ impl Line<'_> {
         let one = |value: &Value| match value {
             Value::String(text) => match self.encode(key, text, false)?[..] {
                 [id] => Ok(id),
-                ref ids => {
-                    let text = short(value);
-                    let message = format!("`{key}`: {text} is {} tokens, not one", ids.len());
-                    self.fail(
-                        message,
-                        "a leading space is a part of many words' token; or give ids",
-                    )
-                }
+                [id, ..] if self.encode.is_some_and(Encode::first_of_several) => Ok(id),
+                ref ids => self.several(key, value, ids),
             },
             _ => self.id(key, value, self.bounds.vocab_out),
         };
@@ -414,6 +439,17 @@ impl Line<'_> {
         }
     }
 
+    /// An answer that is no token.
+    fn several<R>(&self, key: &str, value: &Value, ids: &[u32]) -> Result<R> {
+        let mut message = format!("`{key}`: {} is {} tokens, not one", short(value), ids.len());
+        if let Some(encode) = self.encode.filter(|_| !ids.is_empty()) {
+            let pieces = ids.iter().take(SHOWN).map(|&id| format!(" {:?}", encode.piece(id)));
+            message = format!("{message}:{}", pieces.collect::<String>());
+        }
+        let help = "a leading space is a part of many words' token; --first-token takes the first";
+        self.fail(message, help)
+    }
+
     fn encode(&self, key: &str, text: &str, whole: bool) -> Result<Vec<u32>> {
         let Some(encode) = self.encode else {
             let message = format!("`{key}` is text, but there is no tokenizer to read it with");
@@ -422,8 +458,7 @@ impl Line<'_> {
             return self.fail(message, help);
         };
         let place = format!("{}: `{key}`", self.place);
-        let ids =
-            encode.encode(text, whole).map_err(|e| Error::input(&place, e.message(), e.help()))?;
+        let ids = encode.encode(text, whole).map_err(|e| e.within(&place))?;
         let bound = if whole { self.bounds.vocab } else { self.bounds.vocab_out };
         if let Some(id) = ids.iter().find(|&&id| id as usize >= bound) {
             let message = format!("the tokenizer gives {id}, the model has {bound} tokens");
@@ -640,8 +675,8 @@ mod tests {
         assert!(e.to_string().contains("line 1: is longer than 67108864 bytes"), "{e}");
     }
 
-    /// A token for each letter, and one in front of sequences.
-    struct Letters;
+    /// A token for each letter, and one in front of sequences; whether the first of several counts.
+    struct Letters(bool);
 
     impl Encode for Letters {
         fn encode(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
@@ -651,12 +686,22 @@ mod tests {
             let letters = text.bytes().map(|b| u32::from(b - b'a' + 1));
             Ok(std::iter::once(0).filter(|_| whole).chain(letters).collect())
         }
+
+        fn piece(&self, id: u32) -> String {
+            let letter = u8::try_from(id).ok().filter(|&id| id > 0).map(|id| b'a' + id - 1);
+            letter.map_or("^".into(), |letter| char::from(letter).into())
+        }
+
+        fn first_of_several(&self) -> bool {
+            self.0
+        }
     }
 
     #[test]
     fn text_is_encoded() {
-        let read =
-            |text: &str| Pairs::parse("p.jsonl", text.as_bytes(), &TOKENS, Some(&Letters), None);
+        let read = |text: &str| {
+            Pairs::parse("p.jsonl", text.as_bytes(), &TOKENS, Some(&Letters(false)), None)
+        };
         let good =
             r#"{"clean": "ab", "corrupted": [0, 3, 2], "answer": "d", "distractor": ["e", 6]}"#;
         let pair = &read(good).expect("good")[0];
@@ -668,10 +713,25 @@ mod tests {
             format!("{e} / {}", e.help())
         };
         let line = "p.jsonl: line 1: `";
-        assert!(said("\"d\"", "\"dd\"").starts_with(&format!("{line}answer`: \"dd\" is 2 tokens")));
+        let two = format!("{line}answer`: \"dd\" is 2 tokens, not one: \"d\" \"d\"");
+        assert!(said("\"d\"", "\"dd\"").starts_with(&two));
         assert!(said("\"d\"", "\"\"").starts_with(&format!("{line}answer`: \"\" is 0 tokens")));
-        assert!(said("ab", "a!").starts_with(&format!("{line}clean`: no token for ! / leave")));
+        assert!(
+            said("ab", "a!")
+                .starts_with(&format!("{line}clean`: elsewhere: no token for ! / leave"))
+        );
         assert!(said("ab", "az").contains("tokenizer gives 26, the model has 10"));
-        assert!(said("ab", "abc").contains("`clean` has 4 tokens, `corrupted` has 3"));
+        let apart = r#"`clean` has 4 tokens, `corrupted` has 3: "^" "a" "b" "c" | "^" "c" "b""#;
+        assert!(said("ab", "abc").contains(apart));
+        let (long, short) = ("b".repeat(20), "a".repeat(19));
+        let line = format!(r#"{{"clean": "a{long}", "corrupted": "{short}"}}"#);
+        let e = read(&line).expect_err("unequal").to_string();
+        assert!(
+            e.contains(r#"has 20: .. "a" "b" "b""#) && e.contains(r#" .. | .. "a" "a""#),
+            "{e}"
+        );
+        let first = good.replace("\"d\"", "\"dab\"");
+        let first = Pairs::parse("p", first.as_bytes(), &TOKENS, Some(&Letters(true)), None);
+        assert_eq!(first.expect("good")[0].asked, asked);
     }
 }

@@ -114,6 +114,23 @@ fn the_command_rounds_as_the_folders_owner() {
     assert!(difference(&run(other.path(), "--dtype f64"), &exact) < 1e-14);
 }
 
+/// Files of llama.cpp's, against transformers in doubles throughout on the weights as gguf-py
+/// dequantises them.
+#[test]
+fn gguf_agrees() {
+    let entries = fs::read_dir(fixture("gguf")).expect("the fixtures are there");
+    let folders: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
+    assert!(folders.len() >= 6, "only {} files", folders.len());
+    for folder in folders {
+        let expected = Tensors::read(folder.join("expected.safetensors")).expect("a fixture");
+        let (tokens, n) = tokens(&expected);
+        let want = expected.get_f64("logits_exact").expect("logits").1;
+        let (double, single) =
+            both(&folder.join("model.gguf"), |run| difference(&run(&tokens, n), &want));
+        assert!(double < 1e-11 && single < 1e-5, "{}: {double:e} {single:e}", folder.display());
+    }
+}
+
 #[test]
 fn gpt2_agrees() {
     let file = Tensors::read(fixture("gpt2-tiny/expected.safetensors")).expect("a fixture");

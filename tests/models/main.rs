@@ -12,4 +12,5 @@ mod families;
 mod logits;
 mod look;
 mod score_reference;
+mod tokens;
 mod truth;

@@ -369,6 +369,10 @@ impl Encode for Vocabulary {
         }
         Ok(ids)
     }
+
+    fn piece(&self, id: u32) -> String {
+        self.words.get(id as usize).map_or_else(|| id.to_string(), |word| (*word).into())
+    }
 }
 
 #[cfg(test)]

@@ -4,37 +4,37 @@
 //! | --- | --- |
 //! | `vocab.json` | a list in the order of the ids (ours), or an object from word to id (GPT-2's) |
 //! | `tokenizer.json` | Hugging Face's: `added_tokens`, and `model.vocab`, an object or a list |
+//! | a GGUF file | `tokenizer.ggml.tokens` |
 //!
-//! Words are shown as text: the letters that a byte-level vocabulary has for bytes are decoded.
-//! They are for display only.
+//! Words are shown as text: the letters that a byte-level vocabulary has for bytes are decoded, and
+//! so are the marks that sentencepiece has for spaces. They are for display only.
 
 use crate::error::{Error, Result};
+use crate::files::gguf::Header;
+use crate::formats::byte_letters;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The letter that GPT-2's vocabulary writes for a byte: printable ones for themselves, the others
-/// from U+0100 on, in their order.
-fn byte_letter(byte: u8) -> char {
-    let printable = |byte: u8| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
-    if printable(byte) {
-        return char::from(byte);
-    }
-    let before = (0..byte).filter(|&byte| !printable(byte)).count() as u32;
-    char::from_u32(0x100 + before).expect("256 letters from U+0100 on")
-}
+/// What sentencepiece writes for a space.
+const MARK: char = '\u{2581}';
 
 /// The words of a model's tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Words(Vec<Option<String>>);
 
 impl Words {
-    /// The words of the first `vocab` tokens in a model folder; without a file of words, the ids.
+    /// The words of the first `vocab` tokens of a model, a folder or a GGUF file; without a file of
+    /// words, the ids.
     ///
     /// # Errors
     /// If a file of words exists but cannot be read, or has no known form.
     pub fn read(folder: &Path, vocab: usize) -> Result<Words> {
+        if folder.is_file() {
+            let header = Header::read(folder)?;
+            let texts = header.texts("tokenizer.ggml.tokens")?.unwrap_or_default();
+            return Ok(Words::of_tokens(&texts[..texts.len().min(vocab)]));
+        }
         for name in ["vocab.json", "tokenizer.json"] {
             let path = folder.join(name);
             let text = match std::fs::read(&path) {
@@ -52,6 +52,11 @@ impl Words {
             return Ok(words.decoded());
         }
         Ok(Words::default())
+    }
+
+    /// Words in the order of their ids, as a vocabulary writes them.
+    pub(super) fn of_tokens(texts: &[String]) -> Words {
+        Words(texts.iter().map(|text| Some(text.clone())).collect()).decoded()
     }
 
     /// The words in a file's value; ids from `vocab` on are ignored.
@@ -83,26 +88,34 @@ impl Words {
         Some(words)
     }
 
-    /// The same words with the bytes of a byte-level vocabulary (GPT-2's) decoded; what is no whole
-    /// character stays as the file has it.
-    fn decoded(mut self) -> Words {
+    /// The same words as text: with the bytes of a byte-level vocabulary (GPT-2's) decoded, or the
+    /// marks of sentencepiece; what is no whole character stays as the file has it.
+    pub(super) fn decoded(mut self) -> Words {
         // A space before a word is what every such vocabulary has, and no other writes so.
-        let space = byte_letter(b' ');
-        if self.0.iter().flatten().any(|word| word.starts_with(space)) {
-            let byte_of: HashMap<char, u8> =
-                (0..=255).map(|byte| (byte_letter(byte), byte)).collect();
+        let begins = |start: char| move |word: &&String| word.starts_with(start);
+        let space = byte_letters::letter(b' ');
+        if self.0.iter().flatten().any(|word| begins(space)(&word)) {
             for word in self.0.iter_mut().flatten() {
-                let bytes: Option<Vec<u8>> =
-                    word.chars().map(|letter| byte_of.get(&letter).copied()).collect();
+                let bytes = byte_letters::bytes(word);
                 if let Some(text) = bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
                     *word = text;
                 }
+            }
+        } else if self.0.iter().flatten().any(|word| begins(MARK)(&word)) {
+            for word in self.0.iter_mut().flatten() {
+                *word = word.replace(MARK, " ");
             }
         }
         self
     }
 
-    fn put(&mut self, id: u64, word: &str) {
+    /// Room for the words of `vocab` tokens.
+    #[cfg(feature = "text")]
+    pub(super) fn sized(vocab: usize) -> Words {
+        Words(vec![None; vocab])
+    }
+
+    pub(super) fn put(&mut self, id: u64, word: &str) {
         let place = usize::try_from(id).ok().and_then(|id| self.0.get_mut(id));
         place.into_iter().for_each(|place| *place = Some(word.into()));
     }
@@ -133,8 +146,6 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(|id| words.word(id)), [" caf\u{e9}", "\u{c3}", "\n", "the"]);
         // Without it, letters are letters.
         assert_eq!(of(&["\u{c3}\u{a9}"]).word(0), "\u{c3}\u{a9}");
-        let letters: std::collections::BTreeSet<char> = (0..=255).map(byte_letter).collect();
-        assert_eq!((letters.len(), byte_letter(255), byte_letter(173)), (256, '\u{ff}', '\u{143}'));
     }
 
     #[test]

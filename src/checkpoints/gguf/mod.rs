@@ -1,0 +1,97 @@
+//! Models in GGUF files, as the `config.json` and the tensors that Hugging Face has for them.
+//!
+//! llama.cpp's converter writes some tensors in another way than Hugging Face:
+//!
+//! | architecture | tensor | difference |
+//! | --- | --- | --- |
+//! | `llama`, `olmo`, `smollm3` | queries, keys | rows that rotate together are neighbours |
+//! | `gemma`, `gemma2`, `gemma3` | gains of norms | their 1 is added |
+//! | `gpt2` | matrices | `[out, in]` |
+//! | `gptneox`, `bloom`, `falcon` | queries, keys, values | all queries, all keys, all values |
+//!
+//! Here these are undone.
+
+mod architecture;
+mod config;
+mod layout;
+mod rotation;
+
+use super::source::NamedTensors;
+use crate::error::Result;
+use crate::files::gguf::{Gguf, Header};
+use architecture::Architecture;
+use config::{Keys, Sizes};
+use layout::Layout;
+use rotation::FACTORS;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The tensors of a GGUF file under their names of Hugging Face.
+pub(super) struct GgufTensors {
+    file: Gguf,
+    /// By Hugging Face's name: the name in the file, and how the tensor is stored there.
+    names: BTreeMap<String, (String, Layout)>,
+}
+
+/// The `config.json` that describes the model of a file, and its tensors.
+///
+/// # Errors
+/// If the model is of an unsupported architecture, or the file does not say what is needed.
+pub(super) fn model(file: Gguf) -> Result<(Value, GgufTensors)> {
+    let header = file.header();
+    let architecture = Architecture::of(header)?;
+    let keys = Keys::new(header, architecture);
+    let sizes = Sizes::read(&keys)?;
+    let factors = FACTORS.map(|name| header.shape(name).map(|_| file.elements(name)).transpose());
+    let [freqs, long, short] = factors;
+    let config = config::config(&keys, architecture, &sizes, [freqs?, long?, short?])?;
+    let mut names = BTreeMap::new();
+    for name in header.names().filter(|name| !FACTORS.contains(name)) {
+        let (theirs, layout) = architecture.tensor(name, &sizes);
+        if let Some((other, _)) = names.insert(theirs, (name.to_string(), layout)) {
+            let message = format!("is the same as `{other}`");
+            return Err(header.tensor_error(name, message, "convert the model to GGUF again"));
+        }
+    }
+    Ok((config, GgufTensors { file, names }))
+}
+
+/// Whether a file says that it holds a model of a supported architecture.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn check(header: &Header) -> Result<()> {
+    Architecture::of(header).map(|_| ())
+}
+
+impl NamedTensors for GgufTensors {
+    fn place(&self) -> &str {
+        self.file.header().place()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let (stored, layout) = self.names.get(name)?;
+        Some(layout.shape(self.file.header().shape(stored)?))
+    }
+
+    fn elements(&self, name: &str) -> Result<Vec<f32>> {
+        // A name that is not there is the file's error.
+        let (stored, layout) = match self.names.get(name) {
+            Some((stored, layout)) => (&**stored, *layout),
+            None => (name, Layout::Same),
+        };
+        let header = self.file.header();
+        let elements = self.file.elements(stored)?;
+        let shape = header.shape(stored).unwrap_or_default();
+        layout.undo(shape, elements).map_err(|message| {
+            header.tensor_error(stored, message, "convert the model to GGUF again")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
