@@ -1,16 +1,19 @@
-//! Any bytes, as a file of pairs: refused on one line, or pairs that every metric can be asked about.
+//! Any bytes, as a file of pairs of ids or of text: refused on one line, or pairs that every metric
+//! can be asked about.
 #![no_main]
 
-use edgegrad::formats::pairs::{Asked, Bounds, Pair, Pairs};
+use edgegrad::formats::pairs::{Asked, Bounds, Encode, Pair, Pairs};
 use edgegrad::named::Named;
 use edgegrad::nn::Unembedding;
 use edgegrad::patching::measured::Measured;
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tape::Tape;
+use edgegrad::text::Tokenizer;
 use libfuzzer_sys::fuzz_target;
+use std::sync::LazyLock;
 
 /// What lines of pairs are made of: bytes that choose among these come near to one sooner.
-const WORDS: [&str; 28] = [
+const WORDS: [&str; 32] = [
     "{\"clean\":",
     ",\"corrupted\":",
     ",\"answer\":",
@@ -39,7 +42,24 @@ const WORDS: [&str; 28] = [
     "\"a\"",
     "[null,1]",
     "[0,2]",
+    "\"ab\"",
+    "\"abba\"",
+    "{\"clean\":\"ab\",\"corrupted\":\"cb\"",
+    ",\"answer\":\"a\",\"distractor\":[\"bc\",3]}\n",
 ];
+
+/// Five tokens, one of which is in front of every sequence.
+static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| {
+    let text = br#"{
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "<s>": 4}, "merges": ["a b"]},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+            "special_tokens": {"<s>": {"ids": [4]}}
+        }
+    }"#;
+    Tokenizer::from_json("t.json", text).expect("a tokenizer")
+});
 
 fuzz_target!(|bytes: &[u8]| {
     read(bytes);
@@ -48,9 +68,9 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn read(bytes: &[u8]) {
-    for vocab_out in [1, 5] {
+    for (vocab_out, encode) in [(1, None), (5, None), (5, Some(&*TOKENIZER as &dyn Encode))] {
         let bounds = Bounds { vocab: 5, vocab_out, context: 4 };
-        let pairs = match Pairs::parse("p", bytes, &bounds, None, Some(20)) {
+        let pairs = match Pairs::parse("p", bytes, &bounds, encode, Some(20)) {
             Ok(pairs) => pairs,
             Err(e) => {
                 assert!(!e.to_string().contains('\n') && !e.help().is_empty());
