@@ -46,6 +46,12 @@ fn methods_leave_a_model_and_figures() {
         let number = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key}"));
         assert!(number("trained") > 0.0 && number("ever_trained") >= number("trained"));
         let circuits = matches!(method, "circuit" | "static" | "random");
+        // Every circuit that is tuned lies on paths, before the first update as after the last.
+        for point in report["path"].as_array().expect("looks") {
+            let connectivity = point["circuit"]["connectivity"].as_f64();
+            assert_eq!(connectivity, circuits.then_some(1.0), "{method}");
+        }
+        assert_eq!(text.contains("faithfulness of the circuit: first"), circuits, "{text}");
         assert_eq!(place.path("one/circuit.json").exists(), circuits, "{method}");
         assert_eq!(place.path("one/adapters").exists(), method.ends_with("lora"), "{method}");
         // It is a model like any other.

@@ -7,7 +7,7 @@ use edgegrad::error::{Error, Result};
 use edgegrad::experiments::tune::{Goal, Judge, Method, Report, Settings, files, run};
 use edgegrad::experiments::{Given, Progress, Steps, available_threads, side_by_side};
 use edgegrad::files::journal::Journal;
-use edgegrad::formats::tuning_report::Judgement;
+use edgegrad::formats::tuning_report::{CircuitFigures, Judgement};
 use edgegrad::named::Named;
 use edgegrad::tasks::language::Part;
 use edgegrad::tuning::Select;
@@ -112,6 +112,8 @@ impl Tune {
         let keys = judge.base().entries().map(|(name, _)| name);
         let mut table = Table::new("seeds", [("seed", "seed"), ("folder", "folder")]);
         keys.iter().for_each(|key| table.column(key, &key.replace(' ', "_")));
+        let of_circuit = CircuitFigures::default().entries();
+        of_circuit.iter().for_each(|(name, _)| table.column(name, name));
         let mut failure = None;
         for ((seed, folder), result) in jobs.iter().zip(results) {
             match result {
@@ -190,8 +192,12 @@ impl Tune {
 fn tell(seed: u64, folder: &Path, report: &Report, table: &mut Table) -> Option<Error> {
     println!("{}", line(&format!("seed {seed}"), report.after()));
     println!("{}", cost(report));
+    circuits(report).iter().for_each(|line| println!("{line}"));
     println!("  {}", folder.display());
-    let figures = report.after().entries().map(|(_, x)| Cell::real(x, 4));
+    let figures = report.after().entries().map(|(_, x)| Some(x)).into_iter();
+    let of_circuit = report.path.last().and_then(|p| p.circuit).unwrap_or_default();
+    let figures = figures.chain(of_circuit.entries().map(|(_, x)| x));
+    let figures = figures.map(|x| Cell::maybe(x, 4));
     let start = [Cell::count(seed), Cell::text(folder.to_string_lossy())];
     table.row(start.into_iter().chain(figures));
     report.diverged.map(|step| {
@@ -241,4 +247,15 @@ fn cost(r: &Report) -> String {
         r.step_ms,
         r.bytes as f64 / 1e6,
     )
+}
+
+/// A line for each figure of the circuits that were trained; none of a method without them.
+fn circuits(report: &Report) -> Vec<String> {
+    let figures = report.circuits().into_iter().flatten();
+    let said = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.4}"));
+    let line = |(name, when): (&str, [Option<f64>; 3])| {
+        let [first, during, last] = when.map(said);
+        format!("  {name} of the circuit: first {first}, during {during}, last {last}")
+    };
+    figures.map(line).collect()
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::run_record::RunRecord;
 use crate::error::{Error, Result};
 use crate::files::atomic;
+use crate::stats;
 
 /// How a model does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -119,9 +120,48 @@ pub struct Point {
     pub edges: Option<usize>,
     /// How the model does.
     pub judgement: Judgement,
+    /// How good that circuit is in this model; before tuning, the first circuit. None without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit: Option<CircuitFigures>,
+}
+
+/// How good a circuit is, on pairs that no update has seen. A figure is none where it is a share of
+/// nothing: of the metric, if model and nothing are alike, or of no edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CircuitFigures {
+    /// The share of the behaviour that the circuit keeps.
+    pub faithfulness: Option<f64>,
+    /// The share that its complement does not keep.
+    pub completeness: Option<f64>,
+    /// The share of its edges that lie on paths from the input to the logits within it.
+    pub connectivity: Option<f64>,
+}
+
+impl CircuitFigures {
+    /// Its figures with their names, in the order of tables.
+    pub fn entries(&self) -> [(&'static str, Option<f64>); 3] {
+        [
+            ("faithfulness", self.faithfulness),
+            ("completeness", self.completeness),
+            ("connectivity", self.connectivity),
+        ]
+    }
 }
 
 impl<S> TuningReport<S> {
+    /// The figures of its circuits by name, each first, during (the mean over the looks between) and
+    /// last; none of a run without circuits.
+    pub fn circuits(&self) -> Option<[(&'static str, [Option<f64>; 3]); 3]> {
+        let all: Vec<CircuitFigures> = self.path.iter().filter_map(|p| p.circuit).collect();
+        let [first, during @ .., last] = &all[..] else { return None };
+        let names = first.entries().map(|(name, _)| name);
+        Some(std::array::from_fn(|i| {
+            let of = |figures: &CircuitFigures| figures.entries()[i].1;
+            let during: Vec<f64> = during.iter().filter_map(of).collect();
+            (names[i], [of(first), stats::mean(&during), of(last)])
+        }))
+    }
+
     /// Before tuning.
     pub fn before(&self) -> &Judgement {
         &self.path[0].judgement
@@ -195,7 +235,9 @@ mod tests {
         assert_eq!(TuningReport::<Value>::read(&file).unwrap(), None);
         let judgement =
             Judgement { target: 0.5, gap: -1.25, explicit: Some(1.0), ..Judgement::default() };
-        let point = Point { step: 8, loss: Some(0.1), trained: 20, edges: Some(3), judgement };
+        let circuit = Some(CircuitFigures { faithfulness: Some(0.5), ..CircuitFigures::default() });
+        let (loss, edges) = (Some(0.1), Some(3));
+        let point = Point { step: 8, loss, trained: 20, edges, judgement, circuit };
         let report = TuningReport {
             settings: serde_json::json!({ "lr": 0.001 }),
             began: None,
@@ -214,6 +256,9 @@ mod tests {
         report.write(&file).unwrap();
         assert_eq!(TuningReport::read(&file).unwrap(), Some(report.clone()));
         assert_eq!((report.share(), report.ever_share()), (0.125, 0.25));
+        let figures = report.circuits().expect("two looks");
+        assert_eq!(figures[0], ("faithfulness", [Some(0.5), None, Some(0.5)]));
+        assert_eq!(figures[1], ("completeness", [None; 3]));
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("{\n  \"settings\": {\n    \"lr\": 0.001\n  },\n  \"seed\": 3,"));
         let empty = TuningReport { path: vec![], ..report };

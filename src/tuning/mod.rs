@@ -7,6 +7,7 @@
 //! | `choose` | finding the circuit to train |
 //! | `connected` | circuits from scores: all edges on paths |
 //! | `control` | random circuits in its place |
+//! | `figures` | how good a tuned circuit is |
 //! | `run` | the loop |
 //! | `objective` | the loss |
 //! | [`change`] | what tuning has changed, and grafts of it |
@@ -19,6 +20,7 @@ mod choose;
 mod connected;
 mod control;
 pub mod dynamics;
+mod figures;
 pub mod lora;
 mod objective;
 mod run;
@@ -30,6 +32,7 @@ mod tests;
 
 pub use choose::{Amount, Discovery, Finder, Found, Ramp, Select, ends_of};
 pub use control::{Drawn, Moved};
+pub use figures::circuit_figures;
 pub use objective::Objective;
 pub use run::{Circuit, Fixed, Given, Observed, Outcome, Plan, Policy, Task, tune};
 pub use slices::{Ends, Extras, Slices, Union};

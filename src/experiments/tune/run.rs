@@ -4,9 +4,11 @@ use super::judge::Judge;
 use super::methods::{Prepared, named_by_circuit};
 use super::settings::Settings;
 use super::task::LanguageTask;
+use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::experiments::Steps;
-use crate::formats::tuning_report::{Graft, Judgement, Point, TuningReport};
+use crate::formats::pairs::Pairs;
+use crate::formats::tuning_report::{CircuitFigures, Graft, Judgement, Point, TuningReport};
 use crate::formats::{Convention, EdgeFile, Meta};
 use crate::graph::Graph;
 use crate::named::Named;
@@ -14,7 +16,7 @@ use crate::nn::transformer::{Config, Model};
 use crate::tuning::change::{Change, changes, graft, share_inside};
 use crate::tuning::dynamics::Track;
 use crate::tuning::lora::Adapters;
-use crate::tuning::{Found, Observed, Plan, Slices, tune};
+use crate::tuning::{Discovery, Found, Observed, Plan, Slices, Task as _, circuit_figures, tune};
 
 /// What a run has come to.
 pub type Report = TuningReport<Settings>;
@@ -50,14 +52,20 @@ struct Looks {
 }
 
 impl Looks {
-    fn add(&mut self, look: &Observed<'_, f32>, judgement: Judgement) {
+    fn add(
+        &mut self,
+        look: &Observed<'_, f32>,
+        judgement: Judgement,
+        circuit: Option<CircuitFigures>,
+    ) {
         let edges = look.circuit.map(|c| c.kept.iter().filter(|&&k| k).count());
         self.ends.extend(look.circuit.map(|c| c.ends.count()));
         if let Some(circuit) = look.circuit {
             self.circuit = Some(circuit.clone());
         }
         let loss = look.loss.is_finite().then_some(look.loss);
-        self.path.push(Point { step: look.step, loss, trained: look.trained, edges, judgement });
+        let (step, trained) = (look.step, look.trained);
+        self.path.push(Point { step, loss, trained, edges, judgement, circuit });
     }
 
     /// Ends of edges of a circuit, in the mean over looks.
@@ -95,6 +103,7 @@ pub fn run(
     let (mut looks, mut done, mut track) = (Looks::default(), 0, Track::default());
     let probe = Settings { pairs: settings.probe.max(1), ..settings.clone() };
     let probe = task.with(&probe);
+    let figures = Figures::new(settings, base, &task, seed)?;
     let outcome =
         tune(&mut tuner, &task, &mut *policy, &plan(settings), &mut |look: Observed<'_, f32>| {
             let model = adapters.model(base, look.tuner)?;
@@ -104,26 +113,22 @@ pub fn run(
                 let (found, _) = named_by_circuit(settings, &model, &probe, seed, settings.steps)?;
                 track.push(look.step, found.scores);
             }
-            looks.add(&look, judgement);
+            let circuit = look.circuit.map(|found| figures.of(&model, found)).transpose()?;
+            looks.add(&look, judgement, circuit);
             progress.add((look.step - done) as u64);
             done = look.step;
             Ok(())
         })?;
+    let first = outcome.first_circuit.as_ref();
+    looks.path[0].circuit = first.map(|found| figures.of(base, found)).transpose()?;
     let model = adapters.model(base, &mut tuner)?;
-    let found = looks.circuit.as_ref().or(outcome.first_circuit.as_ref());
-    let slices = match found {
+    let slices = match looks.circuit.as_ref().or(first) {
         Some(found) => slices_of(settings, base, found),
         None => named.map_or_else(Slices::default, |(_, slices)| slices),
     };
-    let graft = Graft {
-        numbers: slices.count(),
-        share: share_inside(base, &model, &slices),
-        judgement: judge.judge(&graft(base, &model, &slices)),
-    };
-    let circuits = outcome.first_circuit.as_ref().map(|first| {
-        let last = looks.circuit.as_ref().unwrap_or(first);
-        [first, last].map(|found| file(&base.config, settings, found))
-    });
+    let graft = grafted(base, &model, &slices, judge);
+    let last = |first| [first, looks.circuit.as_ref().unwrap_or(first)];
+    let circuits = first.map(last).map(|both| both.map(|c| file(&base.config, settings, c)));
     let report = Report {
         settings: settings.clone(),
         began: None,
@@ -141,6 +146,46 @@ pub fn run(
     };
     let (adapters, changes) = (adapters.fetched(&mut tuner), changes(base, &model));
     Ok(Tuned { report, model, adapters, circuits, changes, track })
+}
+
+/// Measures the circuits of a run.
+struct Figures {
+    graph: Graph,
+    discovery: Discovery,
+    /// That no update sees.
+    pairs: Pairs,
+}
+
+/// Pairs that circuits are measured on.
+const PAIRS: usize = 64;
+
+impl Figures {
+    fn new(
+        settings: &Settings,
+        base: &Model<f32>,
+        task: &LanguageTask<'_>,
+        seed: u64,
+    ) -> Result<Figures> {
+        let graph = Graph::of_transformer(&base.config, settings.granularity());
+        let many = Settings { pairs: PAIRS, ..settings.clone() };
+        let pairs = task.with(&many).pairs(settings.steps)?;
+        Ok(Figures { graph, discovery: settings.discovery(seed), pairs })
+    }
+
+    /// The figures of a circuit in a model.
+    fn of(&self, model: &Model<f32>, found: &Found) -> Result<CircuitFigures> {
+        let (vocab, model) = (model.config.vocab_out, AnyModel::Transformer(model.clone()));
+        circuit_figures(&model, &self.graph, &self.discovery, vocab, &self.pairs, &found.kept)
+    }
+}
+
+/// What is left of the change from `base` to `model` if only that of some slices is kept.
+fn grafted(base: &Model<f32>, model: &Model<f32>, slices: &Slices, judge: &Judge) -> Graft {
+    Graft {
+        numbers: slices.count(),
+        share: share_inside(base, model, slices),
+        judgement: judge.judge(&graft(base, model, slices)),
+    }
 }
 
 fn slices_of(settings: &Settings, base: &Model<f32>, found: &Found) -> Slices {

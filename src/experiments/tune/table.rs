@@ -9,20 +9,23 @@ use crate::stats;
 /// What a method has come to.
 type Row = TuningRow<Settings>;
 
-/// A figure of a run.
-type Figure = fn(&Report) -> f64;
+/// A figure of a run; none of runs that do not have it.
+type Figure = fn(&Report) -> Option<f64>;
 
 /// By their names in a comparison.
-const FIGURES: [(&str, Figure); 9] = [
-    ("target", |r| r.after().target),
-    ("gap", |r| r.after().gap - r.before().gap),
-    ("transfer", |r| r.after().transfer),
-    ("retention", |r| r.after().retention),
-    ("nll_change", |r| r.after().nll_change),
-    ("trained", Report::share),
-    ("ever", Report::ever_share),
-    ("step_ms", |r| r.step_ms),
-    ("bytes", |r| r.bytes as f64),
+const FIGURES: [(&str, Figure); 12] = [
+    ("target", |r| Some(r.after().target)),
+    ("gap", |r| Some(r.after().gap - r.before().gap)),
+    ("transfer", |r| Some(r.after().transfer)),
+    ("retention", |r| Some(r.after().retention)),
+    ("nll_change", |r| Some(r.after().nll_change)),
+    ("faithfulness", |r| r.circuits()?[0].1[2]),
+    ("completeness", |r| r.circuits()?[1].1[2]),
+    ("connectivity", |r| r.circuits()?[2].1[2]),
+    ("trained", |r| Some(r.share())),
+    ("ever", |r| Some(r.ever_share())),
+    ("step_ms", |r| Some(r.step_ms)),
+    ("bytes", |r| Some(r.bytes as f64)),
 ];
 
 /// A column of the table: its head, its figure, and how many digits it has.
@@ -41,7 +44,7 @@ pub(super) fn row(
     reports: Vec<Report>,
     failures: Vec<String>,
 ) -> Row {
-    let of = |figure: Figure| mean(&reports.iter().map(figure).collect::<Vec<_>>());
+    let of = |figure: Figure| mean(&reports.iter().filter_map(figure).collect::<Vec<_>>());
     TuningRow {
         name: name.into(),
         method: reports.first().map(|r| r.settings.method.name().into()),
@@ -59,7 +62,9 @@ pub(super) fn row(
 /// parameters ever trained at once, by means.
 pub(super) fn mark_pareto(rows: &mut [Row]) {
     let figures = |row: &Row| {
-        let of = |figure: Figure| stats::mean(&row.reports.iter().map(figure).collect::<Vec<_>>());
+        let of = |figure: fn(&Report) -> f64| {
+            stats::mean(&row.reports.iter().map(figure).collect::<Vec<_>>())
+        };
         Some([
             of(|r| r.after().target)?,
             of(|r| r.after().retention)?,
@@ -115,6 +120,7 @@ pub fn table(comparison: &Comparison<Settings>) -> String {
         lines.extend(row.failures.iter().map(|why| format!("{}: failed: {why}", row.name)));
     }
     lines.extend(differences(comparison, &columns));
+    lines.extend(circuits(comparison, wide));
     lines.join("\n") + "\n"
 }
 
@@ -157,6 +163,30 @@ fn interval(m: &Mean, digits: usize) -> String {
     format!("{:.digits$} {range:>15}", m.mean)
 }
 
+/// How good the circuits are that were trained: means over seeds of the first, of those between and
+/// of the last.
+fn circuits(comparison: &Comparison<Settings>, wide: usize) -> Vec<String> {
+    let mut lines = vec![];
+    for row in &comparison.rows {
+        let all: Vec<_> = row.reports.iter().filter_map(Report::circuits).collect();
+        let Some(some) = all.first() else { continue };
+        if lines.is_empty() {
+            let heads = some.map(|(name, _)| format!("{name:>24}")).concat();
+            let when = ["first", "during", "last"].map(|when| format!("{when:>8}")).concat();
+            lines.push(String::new());
+            lines.push(format!("{:wide$}{heads}", "circuits"));
+            lines.push(format!("{:wide$}{}", "", when.repeat(some.len())));
+        }
+        let cell = |figure: usize, when: usize| {
+            let seeds: Vec<f64> = all.iter().filter_map(|run| run[figure].1[when]).collect();
+            stats::mean(&seeds).map_or(format!("{:>8}", "-"), |x| format!("{x:>8.3}"))
+        };
+        let cells = (0..9).map(|i| cell(i / 3, i % 3)).collect::<String>();
+        lines.push(format!("{:wide$}{cells}", row.name));
+    }
+    lines
+}
+
 /// Circuits against random ones, seed by seed: the question that decides whether it is worth it.
 fn differences(comparison: &Comparison<Settings>, columns: &[Column<'_>]) -> Vec<String> {
     let of = |name: &str| comparison.rows.iter().find(|r| r.name == name);
@@ -179,7 +209,7 @@ fn minus(row: &Row, other: &Row, figure: &str) -> Option<Mean> {
     let (_, figure) = FIGURES.iter().find(|(name, _)| *name == figure)?;
     let pair = |r: &Report| {
         let same = other.reports.iter().find(|o| o.seed == r.seed)?;
-        Some(figure(r) - figure(same))
+        Some(figure(r)? - figure(same)?)
     };
     mean(&row.reports.iter().filter_map(pair).collect::<Vec<_>>())
 }

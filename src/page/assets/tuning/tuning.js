@@ -168,6 +168,13 @@ function tuningLegend(t) {
   );
 }
 
+/// Columns of how good the last circuits are; comparisons of earlier versions have none.
+function circuitColumns(t, plain) {
+  return ["faithfulness", "completeness", "connectivity"]
+    .filter((name) => t.rows.some((row) => row[name]))
+    .map((name) => plain(name, name, (figure) => tuningText(figure, 3)));
+}
+
 function tuningTable(place, t, pick) {
   const figures = TUNING_NAMES.map((name) => ({
     title: TUNING_FIGURES[name].short(t),
@@ -191,6 +198,7 @@ function tuningTable(place, t, pick) {
         text: (row) => tuningRate(row.lr) + (row.at_the_edge ? " !" : ""),
       },
       ...figures,
+      ...circuitColumns(t, plain),
       plain("trained", "trained", tuningShare),
       plain("ever", "ever", tuningShare),
       plain("ms / step", "step_ms", (figure) =>
@@ -219,7 +227,8 @@ function tuningTable(place, t, pick) {
       { class: "quiet" },
       "Means over seeds [95 % interval]. * no other method reaches and keeps as much with as few numbers ever " +
         "trained. ! the best learning rate is the smallest or the largest that was tried. Trained: numbers an " +
-        "update changes, ever: those that any did, both per numbers in the blocks. Memory: gradients and the " +
+        "update changes, ever: those that any did, both per numbers in the blocks. Faithfulness, completeness and " +
+        "connectivity are those of the last circuit that was tuned. Memory: gradients and the " +
         "optimiser's state. Click a row for all its seeds.",
     ),
   );
