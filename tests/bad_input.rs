@@ -779,7 +779,7 @@ fn pairs_and_models_to_look_at() {
     std::fs::remove_file(place.path("m/vocab.json")).expect("there");
     let text = r#"{"clean": "a b", "corrupted": "a c", "answer": 7, "distractor": 8}"#;
     place.write("p.jsonl", text);
-    wrong("", &["p.jsonl: line 1: `clean` is text"], "write token ids");
+    wrong("", &["p.jsonl: line 1: `clean`: m/tokenizer.json: is missing"], "give token ids");
     let outputs = r#"{"clean": [1, 2], "corrupted": [1, 3], "clean_output": [1, 2], "corrupted_output": [1, 3]}"#;
     place.write("p.jsonl", outputs);
     wrong("", &["p.jsonl: line 1: asks for outputs"], "an answer and a distractor");
@@ -801,7 +801,7 @@ fn models_to_attribute() {
             assert!(!place.path("s.json").exists());
         }
     };
-    wrong(&["m: there is no such folder"], "config.json and model.safetensors");
+    wrong(&["m: there is no such folder, and no such model in the cache"], "a GGUF file");
     model_in(&place, "gpt2-tiny", |_| {});
     let config = std::fs::read(place.path("m/config.json")).expect("a fixture");
     place.write("m/config.json", &config[..config.len() / 2]);
@@ -905,7 +905,7 @@ fn arguments_of_attribute() {
     // What was there stays.
     place.write("s.json", "mine");
     let before = place.files("");
-    attribute("").failed(2, &["m: there is no such folder"], "config.json");
+    attribute("").failed(2, &["m: there is no such folder"], "a GGUF file");
     assert!(place.files("") == before);
 }
 

@@ -26,7 +26,7 @@ mod write;
 use crate::error::{Error, Result};
 use crate::files::gguf::{Gguf, Header};
 use crate::files::safetensors::Tensors;
-use crate::files::{self, Digester, input};
+use crate::files::{self, Digester, input, model_cache};
 use crate::formats::pairs::Bounds;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
@@ -107,9 +107,7 @@ fn config_text(path: &Path) -> Result<Vec<u8>> {
                 "give a folder with the config.json and model.safetensors of a trained model";
             return e.with_help(help);
         }
-        let help = "names are not looked up: download the model, and give the folder with its \
-                    config.json and model.safetensors";
-        Error::input(folder.display(), "there is no such folder", help)
+        model_cache::missing(folder)
     })
 }
 

@@ -1,5 +1,6 @@
 //! `edgegrad info`.
 
+use crate::cli::model::ModelPath;
 use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
@@ -7,13 +8,13 @@ use edgegrad::error::Result;
 use edgegrad::experiments::available_threads;
 use edgegrad::simd::{Backend, backend};
 use edgegrad::tensor::Shape;
-use std::path::PathBuf;
 
 /// Show the machine, the instruction set in use, and what is in a model folder
 #[derive(Debug, Args)]
 pub(super) struct Info {
-    /// A model folder, such as a run's checkpoints/final
-    model: Option<PathBuf>,
+    /// A model folder, such as a run's checkpoints/final, a GGUF file, or a name in the Hugging Face
+    /// cache
+    model: Option<ModelPath>,
 }
 
 impl Info {
@@ -35,7 +36,7 @@ impl Info {
             }
         };
         let total: usize = parameters.iter().map(|(_, shape)| shape.len()).sum();
-        println!("model: {} ({kind}), {total} parameters", folder.display());
+        println!("model: {} ({kind}), {total} parameters", folder);
         for (name, shape) in parameters {
             println!("  {name:<22} {:<12} {:>8}", shape.to_string(), shape.len());
         }

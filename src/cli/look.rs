@@ -1,6 +1,7 @@
 //! `edgegrad look`.
 
 use crate::cli::Dtype;
+use crate::cli::model::ModelPath;
 use crate::cli::print::note;
 use crate::cli::question::{check_out, choice, on_threads};
 use crate::cli::table::{Cell, Table};
@@ -24,10 +25,10 @@ use std::path::PathBuf;
 /// the file to `edgegrad report`.
 #[derive(Debug, Args)]
 pub(super) struct Look {
-    /// A model folder or a GGUF file; tokens are shown as words if it has any: in the file, a
-    /// vocab.json or a tokenizer.json
+    /// A model folder, a GGUF file, or a name in the Hugging Face cache; tokens are shown as words
+    /// if it has any: in the file, a vocab.json or a tokenizer.json
     #[arg(long, value_name = "MODEL")]
-    model: PathBuf,
+    model: ModelPath,
     /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id};
     /// each may be text if the model has a tokenizer
     #[arg(long, value_name = "FILE.jsonl")]
@@ -77,7 +78,7 @@ impl Look {
         let model = AnyModel::Transformer(checkpoints::read_transformer::<T>(&self.model)?);
         let bounds = model.bounds();
         let words = Words::read(&self.model, bounds.vocab)?;
-        let text = LazyTokenizer::new(&self.model, self.first_token);
+        let text = LazyTokenizer::new(&*self.model, self.first_token);
         let limit = Some(self.pair.saturating_add(1));
         let pairs = Pairs::read(&self.pairs, &bounds, Some(&text), limit)?;
         let Some(pair) = pairs.only(self.pair) else {
@@ -96,7 +97,7 @@ impl Look {
         let (place, diff) = (seen.position, &seen.logit_diff);
         println!(
             "{}, pair {}: {} tokens; logit-diff {:.6} clean, {:.6} corrupted at position {place}",
-            self.model.display(),
+            self.model,
             self.pair,
             diff.clean.len(),
             diff.clean[place],
@@ -115,7 +116,7 @@ impl Look {
 
     /// The last name of the model's path: other machines do not have the rest.
     fn name(&self) -> String {
-        let path = self.model.canonicalize().unwrap_or_else(|_| self.model.clone());
+        let path = self.model.canonicalize().unwrap_or_else(|_| self.model.to_path_buf());
         path.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
     }
 }

@@ -14,6 +14,7 @@ mod help;
 mod info;
 mod interactions;
 mod look;
+mod model;
 mod plot;
 mod pretrain;
 mod question;

@@ -1,5 +1,6 @@
 //! The options that commands about edges share: a model, pairs, a metric, a graph.
 
+use crate::cli::model::ModelPath;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgegrad::attribution::Convention;
@@ -26,9 +27,9 @@ use std::sync::{Arc, OnceLock};
 /// A model, the pairs and metric of a behaviour, and how finely the graph divides the model.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
-    /// A model folder or a GGUF file
+    /// A model folder, a GGUF file, or a name in the Hugging Face cache
     #[arg(long, value_name = "MODEL")]
-    pub(super) model: PathBuf,
+    pub(super) model: ModelPath,
     /// Pairs: on each line {"clean": [ids], "corrupted": [ids], "answer": id, "distractor": id};
     /// each may be text if the model has a tokenizer
     #[arg(long, value_name = "FILE.jsonl")]
@@ -180,7 +181,7 @@ impl Asked {
         model: &AnyModel<T>,
         limit: Option<usize>,
     ) -> Result<Pairs> {
-        let text = LazyTokenizer::new(&self.model, self.first_token);
+        let text = LazyTokenizer::new(&*self.model, self.first_token);
         Pairs::read(path, &model.bounds(), Some(&text), limit)
     }
 
@@ -292,7 +293,7 @@ impl Asked {
         let (clean, corrupted) = extremes.means();
         println!(
             "{}: {}, {}; {} {clean:.6} clean, {corrupted:.6} corrupted",
-            self.model.display(),
+            self.model,
             counted(b.pairs.len(), "pair"),
             counted(b.graph.edges(), "edge"),
             self.metric.name(),

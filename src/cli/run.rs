@@ -1,6 +1,7 @@
 //! `edgegrad run`.
 
 use crate::cli::Dtype;
+use crate::cli::model::ModelPath;
 use crate::cli::question::{check_out, on_threads};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -28,10 +29,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Compute a model's logits for sequences of token ids, or what follows a text
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// A model folder (Hugging Face's, TransformerLens', or a run's checkpoints/final), or a GGUF
-    /// file
+    /// A model folder (Hugging Face's, TransformerLens', or a run's checkpoints/final), a GGUF file,
+    /// or a name in the Hugging Face cache
     #[arg(long, value_name = "MODEL")]
-    model: PathBuf,
+    model: ModelPath,
     /// Sequences: on each line a list of token ids
     #[arg(long, value_name = "FILE.jsonl", required_unless_present = "text", requires = "out")]
     tokens: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! `edgegrad tokens`.
 
+use crate::cli::model::ModelPath;
 use crate::cli::print::note;
 use crate::cli::question::check_out;
 use crate::cli::table::{Cell, Table};
@@ -13,9 +14,9 @@ use std::path::{Path, PathBuf};
 /// Show the tokens of a text: their ids, and what each stands for
 #[derive(Debug, Args)]
 pub(super) struct Tokens {
-    /// A model folder with a tokenizer.json, or a GGUF file
+    /// A model folder with a tokenizer.json, a GGUF file, or a name in the Hugging Face cache
     #[arg(long, value_name = "MODEL")]
-    model: PathBuf,
+    model: ModelPath,
     /// The text
     #[arg(required_unless_present = "text_file", conflicts_with = "text_file")]
     text: Option<String>,

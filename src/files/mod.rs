@@ -8,6 +8,7 @@ pub mod journal;
 pub mod json;
 pub mod lines;
 pub mod lock;
+pub mod model_cache;
 pub mod safetensors;
 
 use crate::error::{Error, Result};

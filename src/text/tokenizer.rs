@@ -7,7 +7,7 @@ use super::split::{Piece, Splitter};
 use super::{Words, gguf, huggingface};
 use crate::error::{Error, Result};
 use crate::files::gguf::Header;
-use crate::files::input;
+use crate::files::{input, model_cache};
 use crate::formats::pairs::Encode;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -39,8 +39,11 @@ impl Tokenizer {
         if model.is_file() {
             return Tokenizer::from_gguf(&Header::read(model)?);
         }
+        if !model.exists() {
+            return Err(model_cache::missing(model));
+        }
         let path = model.join("tokenizer.json");
-        if !path.exists() && model.is_dir() {
+        if !path.exists() {
             let help = "put the tokenizer.json of the model into its folder, or give token ids";
             return Err(Error::input(path.display(), "is missing", help));
         }

@@ -5,7 +5,7 @@
 //! [rounded](Config::rounded) configuration, and those of the plain one are doubles by NumPy, see
 //! `fixtures/exact_logits.py`.
 
-use crate::common::Place;
+use crate::common::{Done, Place};
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::read_transformer;
 use edgegrad::files::safetensors::{Tensor, Tensors, write};
@@ -129,6 +129,31 @@ fn gguf_agrees() {
             both(&folder.join("model.gguf"), |run| difference(&run(&tokens, n), &want));
         assert!(double < 1e-11 && single < 1e-5, "{}: {double:e} {single:e}", folder.display());
     }
+}
+
+/// A name is the snapshot in the cache, unless a folder is called so; a name of nothing says what
+/// the cache has.
+#[test]
+fn a_name_is_a_model_of_the_cache() {
+    let place = Place::new("");
+    place.write("tokens.jsonl", "[1, 2, 3]");
+    place.write("hub/models--org--tiny/refs/main", "c0ffee");
+    for file in ["config.json", "model.safetensors"] {
+        let bytes = fs::read(fixture("gpt2-tiny").join(file)).expect("a fixture");
+        place.write(&format!("hub/models--org--tiny/snapshots/c0ffee/{file}"), bytes);
+    }
+    let run = |name: &str| {
+        let arguments = format!("run --tokens tokens.jsonl --out out.safetensors --model {name}");
+        let mut command = place.command(&arguments);
+        Done::from(
+            command.env("HF_HUB_CACHE", place.path("hub")).output().expect("the binary runs"),
+        )
+    };
+    assert_eq!(run("org/tiny").code, 0);
+    let missing = ["org/tini: there is no such folder, and no such model in the cache"];
+    run("org/tini").failed(2, &missing, "has org/tiny; did you mean it?");
+    place.write("org/tiny/config.json", "{}");
+    run("org/tiny").failed(2, &["org/tiny/config.json: model_type: is missing"], "add it");
 }
 
 #[test]
