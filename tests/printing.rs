@@ -59,6 +59,42 @@ fn csv_has_a_head_and_equal_rows_and_quiet_has_nothing() {
 }
 
 #[test]
+fn a_result_on_standard_output_stands_alone() {
+    let place = scored();
+    let file = std::fs::read_to_string(place.path("a.json")).expect("written");
+    assert_eq!(place.succeed(&attribute("eap", "-")), file);
+    assert!(!place.path("-").exists());
+    place.succeed("compare a.json b.json --out c.json");
+    let file = std::fs::read_to_string(place.path("c.json")).expect("written");
+    assert_eq!(place.succeed("compare a.json b.json --out -"), file);
+    for mode in ["--json", "--csv"] {
+        let done = place.run(&format!("compare a.json b.json --out - {mode}"));
+        done.failed(2, &["--out -", "both"], "name a file");
+    }
+}
+
+#[test]
+fn no_command_overwrites_what_it_reads() {
+    let place = scored();
+    place.write("run/config.toml", "");
+    place.write("run/metrics.jsonl", "");
+    let before = place.files("");
+    for command in [
+        "compare a.json b.json --out b.json",
+        "compare a.json b.json --out ./a.json",
+        "plot a.json b.json --figure scores --out run/../b.json",
+        "export a.json --format dot --out a.json",
+        "report run a.json --out a.json",
+        "report run --out run/metrics.jsonl",
+        "report run --out run/config.toml",
+    ] {
+        let done = place.run(command);
+        assert_eq!(done.code, 2, "{command}: {}", done.stderr);
+        assert!(place.files("") == before, "{command}");
+    }
+}
+
+#[test]
 fn shells_and_man_get_every_command() {
     let place = Place::new("");
     for shell in ["bash", "zsh", "fish"] {

@@ -1,5 +1,6 @@
 //! `edgegrad compare`.
 
+use crate::cli::out::check_out;
 use crate::cli::print::note;
 use crate::cli::question::choice;
 use crate::cli::table::{Cell, Table};
@@ -33,6 +34,9 @@ pub(super) struct Compare {
 
 impl Compare {
     pub(super) fn run(&self) -> Result<()> {
+        if let Some(out) = &self.out {
+            check_out(out, [&self.a, &self.b])?;
+        }
         let (mut a, mut b) = (EdgeFile::read(&self.a)?, EdgeFile::read(&self.b)?);
         for file in [&a, &b] {
             file.warn_neurons();

@@ -2,8 +2,9 @@
 
 use crate::cli::Dtype;
 use crate::cli::adversary::Adversary;
+use crate::cli::out::check_out;
 use crate::cli::print::note;
-use crate::cli::question::{Asked, bar, check_out, content};
+use crate::cli::question::{Asked, bar, content};
 use crate::cli::scored::{Scored, warn_disconnected, warn_other_model};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -83,7 +84,9 @@ impl Evaluate {
         }
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
-        check_out(&self.out, &self.asked.model, self.adversary.files())?;
+        let given = [&self.circuit, &self.scores, &self.truth];
+        let read = given.into_iter().flatten().chain(self.adversary.files());
+        check_out(&self.out, read)?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),

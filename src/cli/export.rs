@@ -1,5 +1,6 @@
 //! `edgegrad export`.
 
+use crate::cli::out::check_out;
 use crate::cli::plot::chosen;
 use clap::Args;
 use edgegrad::error::Result;
@@ -35,6 +36,7 @@ impl Export {
     pub(super) fn run(&self) -> Result<()> {
         let format = chosen("--format", &self.format, &Format::ALL)?;
         let limit = self.edges.map_or(usize::MAX, |n| n as usize);
+        check_out(&self.out, [&self.input])?;
         let written = export(&self.input, format, limit)?;
         atomic::write_bytes(&self.out, written.text.as_bytes())?;
         if format == Format::Mermaid && written.edges > MERMAID {

@@ -2,8 +2,9 @@
 
 use crate::cli::Dtype;
 use crate::cli::model::ModelPath;
+use crate::cli::out::check_out;
 use crate::cli::print::note;
-use crate::cli::question::{check_out, choice, on_threads};
+use crate::cli::question::{choice, on_threads};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::look::look;
@@ -67,7 +68,7 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn run(&self) -> Result<()> {
-        check_out(&self.out, &self.model, [&self.pairs])?;
+        check_out(&self.out, [&*self.model, &self.pairs])?;
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),

@@ -15,6 +15,7 @@ mod info;
 mod interactions;
 mod look;
 mod model;
+mod out;
 mod plot;
 mod pretrain;
 mod question;

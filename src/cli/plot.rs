@@ -1,5 +1,6 @@
 //! `edgegrad plot`.
 
+use crate::cli::out::check_out;
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
@@ -82,6 +83,7 @@ impl Plot {
             centre: chosen("--centre", &self.centre, &Centre::ALL)?,
             reach: chosen("--reach", &self.reach, &Reach::ALL)?,
         };
+        check_out(&self.out, &self.inputs)?;
         let drawing = draw(figure, &self.inputs, &options)?;
         let [width, height] = drawing.size();
         let bytes = drawing.write(format, self.dpi).ok_or_else(|| {

@@ -8,6 +8,7 @@ use edgegrad::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 macro_rules! print {
@@ -49,7 +50,26 @@ pub(crate) fn set_mode(mode: Mode) {
 }
 
 pub(crate) fn mode() -> Mode {
-    MODE.get().copied().unwrap_or_default()
+    match LEFT.load(Ordering::Relaxed) {
+        true => Mode::Quiet,
+        false => MODE.get().copied().unwrap_or_default(),
+    }
+}
+
+/// Whether standard output is left to the result.
+static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Leaves standard output to a result that is written there.
+///
+/// # Errors
+/// If the tables are to be printed there for programs.
+pub(crate) fn leave_to_result() -> Result<()> {
+    if matches!(mode(), Mode::Json | Mode::Csv) {
+        let message = "standard output cannot take both the result and the tables";
+        return Err(Error::input("--out -", message, "leave out --json or --csv, or name a file"));
+    }
+    LEFT.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Keeps a figure or a table for the JSON at the end.

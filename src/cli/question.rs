@@ -1,6 +1,7 @@
 //! The options that commands about edges share: a model, pairs, a metric, a graph.
 
 use crate::cli::model::ModelPath;
+use crate::cli::out::check_out;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgegrad::attribution::Convention;
@@ -9,9 +10,9 @@ use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
+use edgegrad::files;
 use edgegrad::files::journal::Journal;
 use edgegrad::files::safetensors::Tensors;
-use edgegrad::files::{self, atomic};
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::{Granularity, Source, Start};
 use edgegrad::named::{Named, counted};
@@ -117,34 +118,6 @@ pub(super) fn content(path: Option<&PathBuf>) -> Result<String> {
     path.filter(|path| path.is_file()).map_or(Ok(String::new()), |path| files::hash(path))
 }
 
-/// Whether `out` can be written, and is neither one of `inputs` nor a file of the model.
-pub(super) fn check_out<'a>(
-    out: &Path,
-    model: &Path,
-    inputs: impl IntoIterator<Item = &'a PathBuf>,
-) -> Result<()> {
-    // Through links and whatever names there are for one file; one that is not there is no input.
-    if let Ok(found) = out.canonicalize() {
-        let is = |input: &Path| input.canonicalize().is_ok_and(|input| input == found);
-        let model_file = is(model)
-            || found.parent().is_some_and(|folder| is_folder(folder, model))
-                && MODEL_FILES.iter().any(|ending| found.to_string_lossy().ends_with(ending));
-        if model_file || inputs.into_iter().any(|input| is(input)) {
-            let message = "is read by this command, so it is not overwritten";
-            return Err(Error::input(out.display(), message, "choose another --out"));
-        }
-    }
-    atomic::check_file(out)
-}
-
-/// How the names of a model folder's files end.
-const MODEL_FILES: [&str; 5] =
-    [".safetensors", ".safetensors.index.json", "config.json", "vocab.json", "tokenizer.json"];
-
-fn is_folder(folder: &Path, model: &Path) -> bool {
-    model.canonicalize().is_ok_and(|model| model == folder)
-}
-
 /// Reads one of the names of an enumeration; the help says what each means.
 pub(super) fn choice<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
     let value = |(name, value): &(&'static str, T)| {
@@ -162,8 +135,8 @@ impl Asked {
 
     /// Whether the file of results can be written, and is none of what is read.
     pub(super) fn check_out(&self, out: &Path) -> Result<()> {
-        let files = [Some(&self.pairs), self.constants.as_ref()];
-        check_out(out, &self.model, files.into_iter().flatten())
+        let read = [Some(&*self.model), Some(&self.pairs), self.constants.as_deref()];
+        check_out(out, read.into_iter().flatten())
     }
 
     /// Reads the model and the pairs.

@@ -1,5 +1,6 @@
 //! `edgegrad report`.
 
+use crate::cli::out::check_out;
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::page;
@@ -26,6 +27,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(&self) -> Result<()> {
+        check_out(&self.out, &self.runs)?;
         page::write_page(&self.runs, self.seed, &self.out)?;
         let size = std::fs::metadata(&self.out).map_or(0, |file| file.len());
         println!("{}: {:.1} MB", self.out.display(), size as f64 / 1e6);

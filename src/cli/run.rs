@@ -2,7 +2,8 @@
 
 use crate::cli::Dtype;
 use crate::cli::model::ModelPath;
-use crate::cli::question::{check_out, on_threads};
+use crate::cli::out::check_out;
+use crate::cli::question::on_threads;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::checkpoints;
@@ -69,7 +70,7 @@ const BATCH_BYTES: usize = 256 << 20;
 impl Run {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
-            check_out(out, &self.model, &self.tokens)?;
+            check_out(out, [Some(&*self.model), self.tokens.as_deref()].into_iter().flatten())?;
         }
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),

@@ -1,8 +1,8 @@
 //! `edgegrad tokens`.
 
 use crate::cli::model::ModelPath;
+use crate::cli::out::check_out;
 use crate::cli::print::note;
-use crate::cli::question::check_out;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
@@ -34,7 +34,7 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
-            check_out(out, &self.model, &self.text_file)?;
+            check_out(out, [Some(&*self.model), self.text_file.as_deref()].into_iter().flatten())?;
         }
         let tokenizer = Tokenizer::read(&self.model)?;
         let mut texts = vec![];

@@ -1,6 +1,7 @@
 //! `edgegrad truth`.
 
 use crate::cli::Dtype;
+use crate::cli::out::check_out;
 use crate::cli::question::{bar, choice, on_threads};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -211,7 +212,7 @@ impl Truth {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
             // Before the work whose result it is to hold.
-            atomic::check_file(out)?;
+            check_out(out, &self.cases)?;
         }
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),

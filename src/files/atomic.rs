@@ -3,7 +3,8 @@
 //! What is written goes to a temporary name in the same folder, is forced to the disk and is then
 //! renamed. A reader never sees half a file, and a run that is killed, or finds the disk full,
 //! leaves the earlier file as it was. What is no ordinary file (a device, a named pipe) is written
-//! into instead, and a symbolic link is followed, so that neither is replaced.
+//! into instead, and a symbolic link is followed, so that neither is replaced. A file that is named
+//! `-` is standard output.
 
 use super::sha256;
 use crate::error::{Error, Result};
@@ -22,10 +23,14 @@ pub fn write_file(
 ) -> Result<()> {
     let path = path.as_ref();
     let fail = |e: io::Error| Error::io(path, &e, "write");
+    if path == Path::new(STANDARD) {
+        return standard_output().and_then(|file| write_into(file, fill)).map_err(fail);
+    }
     let target = followed(path).map_err(fail)?;
     let old = fs::metadata(&target).ok();
     if old.as_ref().is_some_and(|old| !old.is_file() && !old.is_dir()) {
-        return write_into(&target, fill).map_err(fail);
+        let device = OpenOptions::new().write(true).open(&target);
+        return device.and_then(|device| write_into(device, fill)).map_err(fail);
     }
     // A folder that is being made is renamed as a whole, so its files need no second name.
     if target.parent().is_some_and(is_partial) {
@@ -54,14 +59,26 @@ fn finish(file: File, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>)
     writer.get_ref().sync_all()
 }
 
-/// Writes into a device or a named pipe, which has no disk to be forced to.
+/// Writes into what may have no disk to be forced to: a device, a pipe.
 fn write_into(
-    path: &Path,
+    file: File,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut writer = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+    let mut writer = BufWriter::new(file);
     fill(&mut writer)?;
     writer.flush()
+}
+
+/// The name that stands for standard output.
+static STANDARD: &str = "-";
+
+/// Standard output as a file.
+fn standard_output() -> io::Result<File> {
+    #[cfg(unix)]
+    let file = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let file = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
+    Ok(file.into())
 }
 
 /// Writes `bytes` as the file `path`, replacing what was there.
@@ -103,8 +120,11 @@ pub fn check_file(path: impl AsRef<Path>) -> Result<()> {
 /// When one is there and cannot be removed.
 pub fn remove_file(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let removed = remove_any(&partial_name(path)?).and_then(|()| remove_any(path));
-    removed.map_err(|e| Error::io(path, &e, "remove"))
+    let removed = remove_any(&partial_name(path)?).and_then(|()| fs::remove_file(path));
+    match removed {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, &e, "remove")),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the folder `path` out of the files that `fill` writes into the folder it is given.
