@@ -16,6 +16,7 @@ mod interactions;
 mod look;
 mod model;
 mod out;
+mod pairs;
 mod plot;
 mod pretrain;
 mod question;
@@ -63,6 +64,7 @@ enum Command {
     Pretrain(pretrain::Pretrain),
     Run(run::Run),
     Tokens(tokens::Tokens),
+    Pairs(pairs::MakePairs),
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
@@ -110,6 +112,7 @@ impl Cli {
             Command::Pretrain(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Tokens(command) => command.run(),
+            Command::Pairs(command) => command.run(),
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),

@@ -3,6 +3,7 @@
 
 pub mod language;
 pub mod modular_addition;
+pub mod prompts;
 
 /// The most token ids that one set of examples may hold, `n * seq_len`.
 pub(crate) const MAX_TOKENS: usize = 1 << 30;

@@ -1,7 +1,8 @@
 //! The ids of texts, as `tokenizers`, `sentencepiece` and llama.cpp give them.
 
+use crate::common::Place;
 use edgegrad::files::gguf::Gguf;
-use edgegrad::formats::pairs::Encode;
+use edgegrad::formats::pairs::{Bounds, Encode, Pairs};
 use edgegrad::text::Tokenizer;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,28 @@ fn ids_are_those_of_the_reference_libraries() {
         }
     }
     assert!(texts >= 7 * 75, "only {texts}");
+}
+
+/// What `pairs` writes is what other commands read; a model whose weights are zero is never right.
+#[test]
+fn pairs_fit_the_tokenizer() {
+    let place = Place::new("");
+    let model = fixtures().join("smollm-cut-gguf/model.gguf");
+    let model = model.display();
+    let said = place.succeed(&format!("pairs greater-than --model {model} --n 3 --out p.jsonl"));
+    assert!(said.contains("3 pairs of ") && said.contains("right on 0 of 3 (0.0 %"), "{said}");
+    let tokenizer = tokenizer(&fixtures().join("smollm-cut-gguf"));
+    let bounds = Bounds { vocab: 1 << 20, vocab_out: 1 << 20, context: 64 };
+    let pairs = Pairs::read(&place.path("p.jsonl"), &bounds, None, None).expect("pairs");
+    let text = std::fs::read_to_string(place.path("p.jsonl")).expect("written");
+    for (pair, line) in pairs.iter().zip(text.lines()) {
+        let value: Value = serde_json::from_str(line).expect("JSON");
+        let clean = value["text"][0].as_str().expect("a text");
+        assert_eq!(tokenizer.encode(clean, true).expect("ids"), pair.clean);
+    }
+    let again = place.run(&format!("pairs ioi --model {model} --n 2 --out q.jsonl"));
+    again.failed(2, &["ioi: 0 of 2 pairs after 400 candidates"], "choose another kind");
+    assert!(!place.path("q.jsonl").exists());
 }
 
 #[test]

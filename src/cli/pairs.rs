@@ -1,0 +1,120 @@
+//! `edgegrad pairs`.
+
+use crate::cli::Dtype;
+use crate::cli::model::ModelPath;
+use crate::cli::out::check_out;
+use crate::cli::print::note;
+use crate::cli::question::{choice, on_threads};
+use clap::Args;
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::AnyModel;
+use edgegrad::error::Result;
+use edgegrad::files::atomic;
+use edgegrad::formats::pairs::Pairs;
+use edgegrad::graph::Granularity;
+use edgegrad::named::counted;
+use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::stats::wilson;
+use edgegrad::tasks::prompts::{Fitted, Kind, Rejected, fitted};
+use edgegrad::tensor::Element;
+use edgegrad::text::Tokenizer;
+use std::path::PathBuf;
+
+/// Write pairs of texts that fit a model's tokenizer, and say how often the model is right
+#[derive(Debug, Args)]
+pub(super) struct MakePairs {
+    /// What they ask about
+    #[arg(value_parser = choice::<Kind>())]
+    kind: Kind,
+    /// A model folder with a tokenizer.json, a GGUF file, or a name in the Hugging Face cache
+    #[arg(long, value_name = "MODEL")]
+    model: ModelPath,
+    /// How many pairs
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    n: u32,
+    /// What the choice of the pairs depends on
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where to write the pairs
+    #[arg(long, value_name = "FILE.jsonl")]
+    out: PathBuf,
+    /// The precision to compute in
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+    /// Threads; all cores unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+}
+
+impl MakePairs {
+    pub(super) fn run(&self) -> Result<()> {
+        check_out(&self.out, [&*self.model])?;
+        on_threads(self.threads, || match self.dtype {
+            Dtype::F32 => self.run_as::<f32>(),
+            Dtype::F64 => self.run_as::<f64>(),
+        })
+    }
+
+    fn run_as<T: Element>(&self) -> Result<()> {
+        let tokenizer = Tokenizer::read(&self.model)?;
+        let model = checkpoints::read::<T>(&self.model)?;
+        let bounds = model.bounds();
+        let found = fitted(self.kind, self.n as usize, self.seed, &tokenizer, &bounds)?;
+        tell(&found);
+        let text = found.jsonl();
+        let place = self.out.display().to_string();
+        let pairs = Pairs::parse(place, text.as_bytes(), &bounds, None, None)?;
+        let right = clean(&model, &pairs)?;
+        let count = right.iter().filter(|&&x| x > 0.0).count();
+        let (low, high) = wilson(count, right.len());
+        let mean = right.iter().sum::<f64>() / right.len() as f64;
+        println!(
+            "{}: right on {count} of {} ({:.1} %, 95 % interval {:.1} to {:.1} %), \
+             logit-diff {mean:.4}",
+            self.model,
+            right.len(),
+            100.0 * count as f64 / right.len() as f64,
+            100.0 * low,
+            100.0 * high,
+        );
+        note("right", count);
+        note("logit_diff", mean);
+        atomic::write_bytes(&self.out, text.as_bytes())?;
+        println!("pairs: {}", self.out.display());
+        Ok(())
+    }
+}
+
+/// How many pairs there are, and why candidates are none.
+fn tell(found: &Fitted) {
+    let [length, answer, again] =
+        [Rejected::Length, Rejected::Answer, Rejected::Again].map(|why| found.count(why));
+    println!(
+        "{} of {}; rejected: {length} of unequal length, {answer} with an answer of several \
+         tokens, {again} drawn before",
+        counted(found.lines.len(), "pair"),
+        counted(found.candidates(), "candidate"),
+    );
+    note("candidates", found.candidates());
+    note("unequal", length);
+    note("several_tokens", answer);
+    note("again", again);
+}
+
+/// The logit difference of each clean text.
+fn clean<T: Element>(model: &AnyModel<T>, pairs: &Pairs) -> Result<Vec<f64>> {
+    let question = Question::new(Metric::LogitDiff, Positions::Asked, model.vocab_out(), pairs)?;
+    let graph = model.graph(Granularity::default());
+    let b = Behaviour::new(model, graph, pairs, question, Baseline::Resample)?;
+    let mut all = vec![0.0; pairs.len()];
+    b.batches(None, |probe, batch| {
+        probe.run_clean(batch);
+        for (pair, x) in batch.iter().zip(probe.results(batch.len())) {
+            all[pairs.index(pair)] = x;
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}

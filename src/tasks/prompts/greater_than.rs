@@ -1,0 +1,55 @@
+//! Greater than (Hanna et al., arXiv 2305.00586): a span of years ends after it has begun.
+//!
+//! ```text
+//! The war lasted from the year 1732 to the year 17 -> 33, 34, .. 99, not 02, 03, .. 32
+//! The war lasted from the year 1732 to the year 17 -> 4, 5, .. 9, not 0, 1, 2
+//! ```
+//!
+//! The second form is that of tokenizers whose digits are tokens. In the corrupted text the span
+//! begins in the year 01, after which every year is late enough.
+
+use super::{TextPair, choose};
+use crate::rng::Rng;
+
+const NOUNS: [&str; 24] = [
+    "war",
+    "journey",
+    "treaty",
+    "reign",
+    "siege",
+    "campaign",
+    "expedition",
+    "empire",
+    "alliance",
+    "conflict",
+    "dynasty",
+    "project",
+    "rebellion",
+    "revolution",
+    "study",
+    "voyage",
+    "trial",
+    "tour",
+    "construction",
+    "colony",
+    "exile",
+    "crusade",
+    "plague",
+    "dispute",
+];
+
+pub(super) fn draw(rng: &mut Rng) -> Vec<TextPair> {
+    let noun = choose(&NOUNS, rng);
+    let century = 11 + rng.below(7);
+    // Two digits, of which the first leaves room on both sides.
+    let year = 12 + rng.below(77);
+    let text = |year: u64| {
+        format!("The {noun} lasted from the year {century}{year:02} to the year {century}")
+    };
+    let digit = year / 10;
+    let two = |years: std::ops::Range<u64>| years.map(|y| format!("{y:02}")).collect();
+    let one = |digits: std::ops::Range<u64>| digits.map(|d| d.to_string()).collect();
+    let of =
+        |answer, distractor| TextPair { clean: text(year), corrupted: text(1), answer, distractor };
+    vec![of(two(year + 1..100), two(2..year + 1)), of(one(digit + 1..10), one(0..digit))]
+}

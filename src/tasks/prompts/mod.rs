@@ -1,0 +1,220 @@
+//! Pairs of texts for circuit discovery in models of real language, fitted to their tokenizers.
+//!
+//! ```text
+//! a kind draws texts -> those that the tokenizer cuts alike stay -> a pairs file
+//! ```
+//!
+//! | kind | clean | corrupted | answer, distractor |
+//! | --- | --- | --- | --- |
+//! | [`ioi`] | When Mary and John went to the store, John gave a drink to | .. Mary gave .. | Mary, John |
+//! | [`greater_than`] | The war lasted from the year 1732 to the year 17 | .. 1701 .. | 33 to 99, 02 to 32 |
+//! | [`agreement`] | The keys to the cabinet | The key to the cabinet | are, is |
+//! | [`pronouns`] | The nurse said that | The carpenter said that | she, he |
+//! | [`capitals`] | The capital of France is | The capital of Italy is | Paris, Rome |
+//! | [`arithmetic`] | The sum of 13 and 24 is | The sum of 13 and 31 is | 37, 44 |
+
+pub mod agreement;
+pub mod arithmetic;
+pub mod capitals;
+pub mod greater_than;
+pub mod ioi;
+pub mod pronouns;
+
+use crate::error::{Error, Result};
+use crate::formats::pairs::{Bounds, Encode};
+use crate::named::{Named, named};
+use crate::rng::{Purpose, Rng};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+named! {
+    /// What a pair asks about.
+    Kind {
+        /// The person who is given something: the name that was not repeated.
+        #[default]
+        Ioi = "ioi",
+        /// The year in which something ended: it is later than the one in which it began.
+        GreaterThan = "greater-than",
+        /// The verb after a subject in the singular or the plural.
+        Agreement = "agreement",
+        /// The verb after a subject and a noun of the other number.
+        Attractor = "agreement-attractor",
+        /// The pronoun that an occupation's stereotype leads to.
+        Pronouns = "pronouns",
+        /// The capital of a country.
+        Capitals = "capitals",
+        /// The sum or the difference of two numbers.
+        Arithmetic = "arithmetic",
+    }
+}
+
+/// A pair of texts, with what may follow the clean one and what may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextPair {
+    /// The text.
+    pub clean: String,
+    /// The same with another answer.
+    pub corrupted: String,
+    /// What is right after the clean text.
+    pub answer: Vec<String>,
+    /// What is wrong after it.
+    pub distractor: Vec<String>,
+}
+
+impl Kind {
+    /// A pair, in the forms that it may have: the first one that fits a tokenizer is meant.
+    fn draw(self, rng: &mut Rng) -> Vec<TextPair> {
+        match self {
+            Kind::Ioi => vec![ioi::draw(rng)],
+            Kind::GreaterThan => greater_than::draw(rng),
+            Kind::Agreement => vec![agreement::draw(false, rng)],
+            Kind::Attractor => vec![agreement::draw(true, rng)],
+            Kind::Pronouns => vec![pronouns::draw(rng)],
+            Kind::Capitals => vec![capitals::draw(rng)],
+            Kind::Arithmetic => arithmetic::draw(rng),
+        }
+    }
+}
+
+/// Why a candidate is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// Its texts have different numbers of tokens, or more than the model reads.
+    Length,
+    /// An answer or a distractor is not one token after the text.
+    Answer,
+    /// It was drawn before.
+    Again,
+}
+
+/// Pairs that fit a tokenizer, and how many did not.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fitted {
+    /// The lines of a pairs file.
+    pub lines: Vec<Value>,
+    /// Why candidates were rejected, in the order in which they were drawn.
+    pub rejected: Vec<Rejected>,
+}
+
+impl Fitted {
+    /// How many candidates were drawn.
+    pub fn candidates(&self) -> usize {
+        self.lines.len() + self.rejected.len()
+    }
+
+    /// How many were rejected for a reason.
+    pub fn count(&self, why: Rejected) -> usize {
+        self.rejected.iter().filter(|&&other| other == why).count()
+    }
+
+    /// The text of a pairs file.
+    pub fn jsonl(&self) -> String {
+        self.lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+}
+
+/// How many candidates are drawn for each pair before giving up.
+const TRIES: usize = 200;
+
+/// `n` different pairs of a kind that `encode` cuts into as many tokens, each answer a single one;
+/// `bounds` are the model's. The same seed gives the same pairs.
+///
+/// # Errors
+/// If there are not enough, or a text cannot be encoded.
+pub fn fitted(
+    kind: Kind,
+    n: usize,
+    seed: u64,
+    encode: &dyn Encode,
+    bounds: &Bounds,
+) -> Result<Fitted> {
+    let mut rng = Rng::new(seed, Purpose::Data, 0);
+    let (mut found, mut seen) = (Fitted::default(), BTreeSet::new());
+    while found.lines.len() < n {
+        if found.candidates() >= TRIES.saturating_mul(n) {
+            let message = format!(
+                "{} of {n} pairs after {} candidates: {} of unequal length, {} with an answer of \
+                 several tokens, {} drawn before",
+                found.lines.len(),
+                found.candidates(),
+                found.count(Rejected::Length),
+                found.count(Rejected::Answer),
+                found.count(Rejected::Again),
+            );
+            let help = "ask for fewer with --n, or choose another kind";
+            return Err(Error::input(kind.name(), message, help));
+        }
+        let mut why = Rejected::Again;
+        let forms = kind.draw(&mut rng);
+        let line = forms.iter().find_map(|pair| match line(pair, encode, bounds) {
+            Ok(Err(rejected)) => {
+                why = rejected;
+                None
+            }
+            Ok(Ok(line)) => Some(Ok(line)),
+            Err(e) => Some(Err(e)),
+        });
+        match line.transpose()? {
+            Some(line) if seen.insert(line.to_string()) => found.lines.push(line),
+            Some(_) => found.rejected.push(Rejected::Again),
+            None => found.rejected.push(why),
+        }
+    }
+    Ok(found)
+}
+
+/// The line of a pairs file.
+fn line(pair: &TextPair, encode: &dyn Encode, bounds: &Bounds) -> Result<Result<Value, Rejected>> {
+    let [clean, corrupted] = [&pair.clean, &pair.corrupted].map(|text| encode.encode(text, true));
+    let (clean, corrupted) = (clean?, corrupted?);
+    if clean.len() != corrupted.len() || clean.len() > bounds.context || clean == corrupted {
+        return Ok(Err(Rejected::Length));
+    }
+    let mut sides = [vec![], vec![]];
+    for (ids, texts) in sides.iter_mut().zip([&pair.answer, &pair.distractor]) {
+        for text in texts {
+            match next(&pair.clean, &clean, text, encode)? {
+                Some(id) if (id as usize) < bounds.vocab_out => ids.push(id),
+                _ => return Ok(Err(Rejected::Answer)),
+            }
+        }
+    }
+    let [answer, distractor] = &sides;
+    if answer.iter().any(|id| distractor.contains(id)) {
+        return Ok(Err(Rejected::Answer));
+    }
+    let one = |ids: &[u32]| match ids {
+        [id] => json!(id),
+        ids => json!(ids),
+    };
+    Ok(Ok(json!({
+        "clean": clean,
+        "corrupted": corrupted,
+        "answer": one(answer),
+        "distractor": one(distractor),
+        "text": [pair.clean, pair.corrupted],
+    })))
+}
+
+/// The one token that `more` is after `text`, whose tokens are `ids`; what stands at the end of a
+/// whole text is passed over.
+fn next(text: &str, ids: &[u32], more: &str, encode: &dyn Encode) -> Result<Option<u32>> {
+    let longer = encode.encode(&format!("{text}{more}"), true)?;
+    let same = ids.iter().zip(&longer).take_while(|(a, b)| a == b).count();
+    let one = longer.len() == ids.len() + 1 && ids[same..] == longer[same + 1..];
+    Ok(one.then(|| longer[same]))
+}
+
+/// A uniform choice.
+fn choose<T: Copy>(items: &[T], rng: &mut Rng) -> T {
+    items[rng.below(items.len() as u64) as usize]
+}
+
+/// A uniform choice among the others than those in `not`.
+fn choose_other<T: Copy + PartialEq>(items: &[T], not: &[T], rng: &mut Rng) -> T {
+    let others: Vec<T> = items.iter().copied().filter(|item| !not.contains(item)).collect();
+    choose(&others, rng)
+}
+
+#[cfg(test)]
+mod tests;
