@@ -30,9 +30,10 @@ use crate::files::{self, Digester, input, model_cache};
 use crate::formats::pairs::Bounds;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
+use crate::tensor::Shape;
 use fields::Fields;
 use sha2::Digest;
-use source::Source;
+use source::{Dialect, Source};
 use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
@@ -121,7 +122,41 @@ pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
         return from_gguf(Gguf::read(folder)?);
     }
     let path = folder.join("config.json");
-    interpret(path.display(), &config_text(&path)?, || Source::read(folder))
+    interpret(path.display(), &config_text(&path)?, Wanted::Weights, || Source::read(folder))
+}
+
+/// The name and shape of each parameter of a model, and whether it is a transformer; of weights in
+/// safetensors only the headers are read.
+///
+/// # Errors
+/// As [`read`], but for weights that are damaged.
+pub fn parameters(folder: &Path) -> Result<(Vec<(String, Shape)>, bool)> {
+    let path = folder.join("config.json");
+    let model = match folder.is_file() {
+        true => read::<f32>(folder)?,
+        false => {
+            interpret(path.display(), &config_text(&path)?, Wanted::Names, || Source::read(folder))?
+        }
+    };
+    Ok(match model {
+        AnyModel::Pooled { config, .. } => {
+            let list = config.parameters().into_iter();
+            (list.map(|p| (p.name.into(), p.shape)).collect(), false)
+        }
+        AnyModel::Transformer(model) => {
+            let list = model.config.parameters().into_iter();
+            (list.map(|p| (p.name, p.shape)).collect(), true)
+        }
+    })
+}
+
+/// How much of a model's weights is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    /// That they are there, with the shapes of the configuration; a model is then without weights.
+    Names,
+    /// All of them.
+    Weights,
 }
 
 /// Reads a model folder that must hold a transformer.
@@ -144,7 +179,7 @@ pub fn read_transformer<T: Element>(folder: &Path) -> Result<transformer::Model<
 /// # Errors
 /// As [`read`].
 pub fn from_bytes<T: Element>(config: &[u8], weights: Vec<u8>) -> Result<AnyModel<T>> {
-    interpret("config.json", config, || {
+    interpret("config.json", config, Wanted::Weights, || {
         Ok(Source::of(Tensors::from_bytes("model.safetensors", weights)?))
     })
 }
@@ -170,12 +205,13 @@ pub fn from_tensors<T: Element>(
     tensors: impl NamedTensors + 'static,
 ) -> Result<AnyModel<T>> {
     let text = config.to_string();
-    interpret(place, text.as_bytes(), || Ok(Source::Named(Box::new(tensors))))
+    interpret(place, text.as_bytes(), Wanted::Weights, || Ok(Source::Named(Box::new(tensors))))
 }
 
 fn interpret<T: Element>(
     place: impl Display,
     text: &[u8],
+    wanted: Wanted,
     source: impl FnOnce() -> Result<Source>,
 ) -> Result<AnyModel<T>> {
     let place = place.to_string();
@@ -195,16 +231,32 @@ fn interpret<T: Element>(
         Family::TransformerLens => {
             let source = source()?;
             let (config, dialect) = transformer_lens::config(&fields, &source)?;
-            let mut model = source::read(&source, config, &dialect)?;
-            transformer_lens::fold(&source, &mut model)?;
+            let mut model = transformer(&source, config, &dialect, wanted)?;
+            if wanted == Wanted::Weights {
+                transformer_lens::fold(&source, &mut model)?;
+            }
             Ok(AnyModel::Transformer(model))
         }
         Family::HuggingFace => {
             let source = source()?;
             let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
-            Ok(AnyModel::Transformer(source::read(&source, config, &dialect)?))
+            Ok(AnyModel::Transformer(transformer(&source, config, &dialect, wanted)?))
         }
     }
+}
+
+fn transformer<T: Element>(
+    source: &Source,
+    config: transformer::Config,
+    dialect: &impl Dialect,
+    wanted: Wanted,
+) -> Result<transformer::Model<T>> {
+    let plan = source::plan(source, &config, dialect)?;
+    let weights = match wanted {
+        Wanted::Names => vec![],
+        Wanted::Weights => plan.read(source)?,
+    };
+    Ok(transformer::Model { config, weights })
 }
 
 /// The `model_type`, and its origin.
@@ -257,6 +309,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};
+
+    /// What is damaged in them is found where they are read.
+    #[test]
+    fn names_and_shapes_need_no_weights() {
+        let (config, weights) = fixture("gpt2-tiny");
+        let t = tempfile::tempdir().expect("a folder");
+        let write = |file: &str, bytes: &[u8]| std::fs::write(t.path().join(file), bytes);
+        write("config.json", config.to_string().as_bytes()).expect("writable");
+        let mut broken = weights.clone();
+        let last = broken.len() - 4;
+        broken[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        write("model.safetensors", &broken).expect("writable");
+        let (list, transformer) = parameters(t.path()).expect("a whole header");
+        let model = from_bytes::<f32>(config.to_string().as_bytes(), weights).expect("a model");
+        let AnyModel::Transformer(model) = model else { unreachable!("a transformer") };
+        let all = model.config.parameters().into_iter().map(|p| (p.name, p.shape));
+        assert!(transformer && list.into_iter().eq(all));
+        assert!(read::<f32>(t.path()).unwrap_err().message().contains("is not finite"));
+        write("model.safetensors", &broken[..last]).expect("writable");
+        assert!(parameters(t.path()).unwrap_err().message().contains("its header says"));
+    }
 
     const FIXTURES: [&str; 4] = ["gpt2-tiny", "gpt-neox-tiny", "llama-tiny", "tracr/trend"];
 

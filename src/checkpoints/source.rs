@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::files::input;
 use crate::files::safetensors::{SAVE_AS_SAFETENSORS, Tensor, Tensors};
-use crate::nn::transformer::{Config, Model, Parameter};
+use crate::nn::transformer::{Config, Parameter};
 use crate::simd::Element;
 use crate::tensor::Buffer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,15 +87,12 @@ impl Source {
     /// # Errors
     /// If it is missing or damaged, or has another shape.
     pub(super) fn get<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
+        self.check(name, shape)?;
         let tensors = match (self, self.file(name)) {
-            (_, Some(file)) => return file.get_shaped(name, shape),
+            (_, Some(file)) => return Ok(file.get(name)?.1),
             (Source::Named(tensors), None) => tensors,
             (Source::Files { .. }, None) => unreachable!("there is a first file"),
         };
-        if let Some(got) = tensors.shape(name).filter(|got| got != shape) {
-            let message = format!("expected shape {shape:?}, got {got:?}");
-            return Err(self.error(name, message, "check the sizes in the configuration"));
-        }
         let elements = tensors.elements(name)?;
         if elements.len() != shape.iter().product::<usize>() {
             let message = format!("holds {} elements of {shape:?}", elements.len());
@@ -107,6 +104,26 @@ impl Source {
             return Err(self.error(name, message, help));
         }
         Ok(elements.into_iter().map(|x| T::from_f64(x.into())).collect())
+    }
+
+    /// Whether there is a tensor of this name and shape; its elements are not read.
+    ///
+    /// # Errors
+    /// If it is missing or has another shape.
+    fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match (self, self.file(name)) {
+            (_, Some(file)) => file.check_shape(name, shape),
+            (Source::Named(tensors), None) => match tensors.shape(name) {
+                Some(got) if got != shape => {
+                    let message = format!("expected shape {shape:?}, got {got:?}");
+                    Err(self.error(name, message, "check the sizes in the configuration"))
+                }
+                Some(_) => Ok(()),
+                // Which then is an error.
+                None => tensors.elements(name).map(drop),
+            },
+            (Source::Files { .. }, None) => unreachable!("there is a first file"),
+        }
     }
 
     /// Bad input in a tensor.
@@ -302,48 +319,37 @@ pub(super) trait Dialect {
     fn repeats(&self, config: &Config) -> Option<(String, String)>;
 }
 
-/// Reads all parameters of a model, each in row-major order, in the order of
-/// [`Config::parameters`].
+/// What the parameters of a model are copied from, in the order of [`Config::parameters`]; no
+/// element is read yet.
+pub(super) struct Plan {
+    parameters: Vec<(usize, Vec<StridedCopy>)>,
+    /// A tensor that has to repeat another, and their shape.
+    repeats: Option<(String, String, [usize; 2])>,
+}
+
+/// Plans to read all parameters of a model.
 ///
 /// # Errors
 /// If a tensor is missing, has another shape, or is not one of the model's.
-pub(super) fn read<T: Element>(
-    source: &Source,
-    config: Config,
-    dialect: &impl Dialect,
-) -> Result<Model<T>> {
+pub(super) fn plan(source: &Source, config: &Config, dialect: &impl Dialect) -> Result<Plan> {
     let mut used = BTreeSet::new();
-    let mut weights = vec![];
+    let mut parameters = vec![];
     for Parameter { name, shape } in config.parameters() {
         let (l, part) = in_layer(&name);
-        // Nothing is allocated before the file has shown that it holds as much.
-        let mut numbers: Option<Buffer<T>> = None;
-        for part in dialect.parts(&config, l, part) {
-            if part.optional && !source.contains(&part.tensor) {
-                continue;
-            }
+        let mut parts = dialect.parts(config, l, part);
+        parts.retain(|part| !part.optional || source.contains(&part.tensor));
+        for part in &parts {
             if part.tensor == "lm_head.weight" && !source.contains(&part.tensor) {
                 let help = "set \"tie_word_embeddings\" to true in config.json if the unembedding \
                             is the token embedding";
                 return Err(source.error(&part.tensor, "is missing", help));
             }
-            let from: Vec<T> = source.get(&part.tensor, &part.shape)?;
-            let to = numbers.get_or_insert_with(|| Buffer::zeros(shape.len()));
-            part.copy(&from, to);
-            used.insert(part.tensor);
+            source.check(&part.tensor, &part.shape)?;
+            used.insert(part.tensor.clone());
         }
-        let numbers = numbers.unwrap_or_else(|| Buffer::zeros(shape.len()));
-        weights.push(numbers.share());
+        parameters.push((shape.len(), parts));
     }
-    let again = dialect.repeats(&config).filter(|(name, _)| source.contains(name));
-    if let Some((name, of)) = &again {
-        let shape = [config.vocab_out, config.d_model];
-        if source.get::<f64>(name, &shape)? != source.get::<f64>(of, &shape)? {
-            let help = "the model's unembedding is its token embedding; make them equal, or set \
-                        \"tie_word_embeddings\" to false in config.json";
-            return Err(source.error(name, format!("differs from {of}"), help));
-        }
-    }
+    let again = dialect.repeats(config).filter(|(name, _)| source.contains(name));
     for name in source.names() {
         let repeats = again.as_ref().is_some_and(|(again, _)| *again == name);
         if !(used.contains(&name) || repeats || dialect.ignores(&name)) {
@@ -351,7 +357,33 @@ pub(super) fn read<T: Element>(
             return Err(source.error(&name, "is no parameter of this kind of model", help));
         }
     }
-    Ok(Model { config, weights })
+    let repeats = again.map(|(name, of)| (name, of, [config.vocab_out, config.d_model]));
+    Ok(Plan { parameters, repeats })
+}
+
+impl Plan {
+    /// Reads all parameters, each in row-major order.
+    ///
+    /// # Errors
+    /// If elements are damaged or not finite, or a tensor that has to repeat another differs.
+    pub(super) fn read<T: Element>(self, source: &Source) -> Result<Vec<Buffer<T>>> {
+        let mut weights = vec![];
+        for (length, parts) in self.parameters {
+            let mut ours = Buffer::zeros(length);
+            for part in parts {
+                part.copy(&source.get::<T>(&part.tensor, &part.shape)?, &mut ours);
+            }
+            weights.push(ours.share());
+        }
+        if let Some((name, of, shape)) = &self.repeats
+            && source.get::<f64>(name, shape)? != source.get::<f64>(of, shape)?
+        {
+            let help = "the model's unembedding is its token embedding; make them equal, or set \
+                        \"tie_word_embeddings\" to false in config.json";
+            return Err(source.error(name, format!("differs from {of}"), help));
+        }
+        Ok(weights)
+    }
 }
 
 /// The layer of a parameter and its name in it.

@@ -3,11 +3,9 @@
 use crate::cli::model::ModelPath;
 use clap::Args;
 use edgegrad::checkpoints;
-use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::Result;
 use edgegrad::experiments::available_threads;
 use edgegrad::simd::{Backend, backend};
-use edgegrad::tensor::Shape;
 
 /// Show the machine, the instruction set in use, and what is in a model folder
 #[derive(Debug, Args)]
@@ -24,17 +22,8 @@ impl Info {
         let names: Vec<&str> = Backend::available().map(Backend::name).collect();
         println!("kernels: {} (of {}; EDGEGRAD_SIMD forces one)", backend(), names.join(", "));
         let Some(folder) = &self.model else { return Ok(()) };
-        let (kind, parameters): (_, Vec<(String, Shape)>) = match checkpoints::read::<f32>(folder)?
-        {
-            AnyModel::Pooled { config, .. } => {
-                let list = config.parameters();
-                ("pooled", list.into_iter().map(|p| (p.name.into(), p.shape)).collect())
-            }
-            AnyModel::Transformer(model) => {
-                let list = model.config.parameters();
-                ("transformer", list.into_iter().map(|p| (p.name, p.shape)).collect())
-            }
-        };
+        let (parameters, transformer) = checkpoints::parameters(folder)?;
+        let kind = if transformer { "transformer" } else { "pooled" };
         let total: usize = parameters.iter().map(|(_, shape)| shape.len()).sum();
         println!("model: {} ({kind}), {total} parameters", folder);
         for (name, shape) in parameters {

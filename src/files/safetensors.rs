@@ -10,12 +10,14 @@ use crate::named::suggest;
 use crate::simd::Element;
 use ::safetensors::tensor::Metadata;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 pub use ::safetensors::Dtype;
 
@@ -45,18 +47,26 @@ pub(crate) const SAVE_AS_SAFETENSORS: &str = "pickles are not read, as they can 
 /// Numbers with their shape, row-major.
 pub type Shaped<T> = (Vec<usize>, Vec<T>);
 
-/// The tensors of one file, held in memory.
+/// The tensors of one file. Its header is held in memory; the elements of a tensor are read when they
+/// are asked for, so that a model is never in memory twice.
 #[derive(Debug)]
 pub struct Tensors {
     place: String,
-    bytes: Vec<u8>,
+    data: Data,
     /// Where the header ends and the data begins.
     start: usize,
     header: Metadata,
 }
 
+/// Where the elements are.
+#[derive(Debug)]
+enum Data {
+    File(Mutex<File>),
+    Bytes(Vec<u8>),
+}
+
 impl Tensors {
-    /// Reads a whole file.
+    /// Opens a file, and reads its header.
     ///
     /// # Errors
     /// When the file cannot be read or is not what its header says.
@@ -72,14 +82,10 @@ impl Tensors {
                 "give a .safetensors file, such as the model.safetensors inside a model folder",
             ));
         }
-        let mut bytes = Vec::new();
-        let wanted = usize::try_from(meta.len()).unwrap_or(usize::MAX);
-        bytes.try_reserve_exact(wanted).map_err(|_| {
-            let message = format!("does not fit into memory: {wanted} bytes");
-            Error::failed(path.display(), message, "free some memory, or use a smaller model")
-        })?;
-        File::open(path).and_then(|mut f| f.read_to_end(&mut bytes)).map_err(fail)?;
-        Tensors::from_bytes(path.display(), bytes)
+        let mut file = File::open(path).map_err(fail)?;
+        let place = path.display().to_string();
+        let (start, header) = read_header(&place, &mut file, meta.len())?;
+        Ok(Tensors { place, data: Data::File(Mutex::new(file)), start, header })
     }
 
     /// The tensors in `bytes`; `place` names their source in errors.
@@ -88,37 +94,8 @@ impl Tensors {
     /// When the bytes are not what their header says.
     pub fn from_bytes(place: impl Display, bytes: Vec<u8>) -> Result<Tensors> {
         let place = place.to_string();
-        let fail = |message: String| {
-            let help = "is it a whole .safetensors file? copy or save it again";
-            Err(Error::input(&place, message, help))
-        };
-        // The length of a header may begin like one of them: 640 is `\x80\x02`.
-        let other = OTHERS.iter().find(|(start, ..)| bytes.starts_with(start));
-        if let Some((_, what, way_out)) = other.filter(|_| bytes.get(WORD) != Some(&b'{')) {
-            return Err(Error::input(&place, what, way_out));
-        }
-        let Some((length, rest)) = bytes.split_first_chunk::<WORD>() else {
-            let n = bytes.len();
-            return fail(format!("is cut off: {n} bytes, a .safetensors file has at least {WORD}"));
-        };
-        // The length is compared with what is there before anything is sized by it.
-        let length = u64::from_le_bytes(*length);
-        let Some(text) = usize::try_from(length).ok().and_then(|n| rest.get(..n)) else {
-            let n = rest.len();
-            return fail(format!("is cut off: its header needs {length} bytes, {n} are left"));
-        };
-        let header: Metadata = match serde_json::from_slice(text) {
-            Ok(header) => header,
-            Err(e) => return fail(format!("its header is malformed: {e}")),
-        };
-        // `SafeTensors::deserialize` would add these lengths up without a check and overflow on
-        // a header that lies, so the last step of its work is done here.
-        let (expected, got) = (header.data_len(), rest.len() - text.len());
-        if expected != got {
-            return fail(format!("holds {got} bytes of data, its header says {expected}"));
-        }
-        let start = WORD + text.len();
-        Ok(Tensors { place, bytes, start, header })
+        let (start, header) = read_header(&place, &mut &bytes[..], bytes.len() as u64)?;
+        Ok(Tensors { place, data: Data::Bytes(bytes), start, header })
     }
 
     /// What errors call these tensors: the path they were read from.
@@ -161,10 +138,10 @@ impl Tensors {
     pub fn get<T: Element>(&self, name: &str) -> Result<Shaped<T>> {
         let (dtype, shape, data) = self.raw(name)?;
         let values: Vec<T> = match dtype {
-            Dtype::F64 => decode(data, |b| T::from_f64(f64::from_le_bytes(b))),
-            Dtype::F32 => decode(data, |b| T::from_f64(f64::from(f32::from_le_bytes(b)))),
-            Dtype::F16 => decode(data, |b| T::from_f64(half_to_f64(u16::from_le_bytes(b)))),
-            Dtype::BF16 => decode(data, |b| T::from_f64(bfloat_to_f64(u16::from_le_bytes(b)))),
+            Dtype::F64 => decode(&data, |b| T::from_f64(f64::from_le_bytes(b))),
+            Dtype::F32 => decode(&data, |b| T::from_f64(f64::from(f32::from_le_bytes(b)))),
+            Dtype::F16 => decode(&data, |b| T::from_f64(half_to_f64(u16::from_le_bytes(b)))),
+            Dtype::BF16 => decode(&data, |b| T::from_f64(bfloat_to_f64(u16::from_le_bytes(b)))),
             other => {
                 let message = format!("expected F64, F32, F16 or BF16, got {other}");
                 return Err(self.error(name, message, "save the tensor as floating point"));
@@ -192,12 +169,23 @@ impl Tensors {
     /// # Errors
     /// As [`get`](Tensors::get), and when the shape is another.
     pub(crate) fn get_shaped<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
-        let (_, got, _) = self.raw(name)?;
-        if got != shape {
-            let message = format!("expected shape {shape:?}, got {got:?}");
-            return Err(self.error(name, message, "check the sizes in the configuration"));
-        }
+        self.check_shape(name, shape)?;
         Ok(self.get(name)?.1)
+    }
+
+    /// Whether there is a tensor of this name and shape.
+    ///
+    /// # Errors
+    /// When there is none, or its shape is another.
+    pub(crate) fn check_shape(&self, name: &str, shape: &[usize]) -> Result<()> {
+        match self.shape(name) {
+            None => Err(self.missing(name)),
+            Some(got) if got != shape => {
+                let message = format!("expected shape {shape:?}, got {got:?}");
+                Err(self.error(name, message, "check the sizes in the configuration"))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// The numbers of an integer tensor.
@@ -207,15 +195,15 @@ impl Tensors {
     pub fn get_ids(&self, name: &str) -> Result<Shaped<i64>> {
         let (dtype, shape, data) = self.raw(name)?;
         let values = match dtype {
-            Dtype::I64 => decode(data, i64::from_le_bytes),
-            Dtype::I32 => decode(data, |b| i64::from(i32::from_le_bytes(b))),
-            Dtype::U32 => decode(data, |b| i64::from(u32::from_le_bytes(b))),
-            Dtype::I16 => decode(data, |b| i64::from(i16::from_le_bytes(b))),
-            Dtype::U16 => decode(data, |b| i64::from(u16::from_le_bytes(b))),
-            Dtype::I8 => decode(data, |b| i64::from(i8::from_le_bytes(b))),
-            Dtype::U8 | Dtype::BOOL => decode(data, |b| i64::from(u8::from_le_bytes(b))),
+            Dtype::I64 => decode(&data, i64::from_le_bytes),
+            Dtype::I32 => decode(&data, |b| i64::from(i32::from_le_bytes(b))),
+            Dtype::U32 => decode(&data, |b| i64::from(u32::from_le_bytes(b))),
+            Dtype::I16 => decode(&data, |b| i64::from(i16::from_le_bytes(b))),
+            Dtype::U16 => decode(&data, |b| i64::from(u16::from_le_bytes(b))),
+            Dtype::I8 => decode(&data, |b| i64::from(i8::from_le_bytes(b))),
+            Dtype::U8 | Dtype::BOOL => decode(&data, |b| i64::from(u8::from_le_bytes(b))),
             Dtype::U64 => {
-                let wide: Vec<u64> = decode(data, u64::from_le_bytes);
+                let wide: Vec<u64> = decode(&data, u64::from_le_bytes);
                 let narrow = wide.iter().map(|&x| i64::try_from(x)).collect::<Result<_, _>>();
                 narrow.map_err(|_| {
                     let message = format!("holds a number above {}", i64::MAX);
@@ -235,13 +223,34 @@ impl Tensors {
         Error::input(format_args!("{}: tensor `{name}`", self.place), message, help)
     }
 
-    fn raw(&self, name: &str) -> Result<(Dtype, &[usize], &[u8])> {
+    fn raw(&self, name: &str) -> Result<(Dtype, &[usize], Cow<'_, [u8]>)> {
         let Some(info) = self.header.info(name) else {
             return Err(self.missing(name));
         };
         // The header was checked: ranges follow one another and end where the file ends.
         let (from, to) = info.data_offsets;
-        Ok((info.dtype, &info.shape, &self.bytes[self.start + from..self.start + to]))
+        let data = match &self.data {
+            Data::Bytes(bytes) => Cow::from(&bytes[self.start + from..self.start + to]),
+            Data::File(file) => Cow::from(self.read_range(file, from, to - from)?),
+        };
+        Ok((info.dtype, &info.shape, data))
+    }
+
+    /// `length` bytes of the file, `from` bytes behind its header.
+    fn read_range(&self, file: &Mutex<File>, from: usize, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| {
+            let message = format!("does not fit into memory: {length} bytes");
+            Error::failed(&self.place, message, "free some memory, or use a smaller model")
+        })?;
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = file.seek(SeekFrom::Start((self.start + from) as u64)).and_then(|_| {
+            let read = Read::by_ref(&mut *file).take(length as u64).read_to_end(&mut bytes)?;
+            // It was as long as its header says when it was opened.
+            if read == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        });
+        read.map_err(|e| Error::io(&self.place, &e, "read"))?;
+        Ok(bytes)
     }
 
     fn missing(&self, name: &str) -> Error {
@@ -254,6 +263,49 @@ impl Tensors {
         self.error(name, "is missing", help)
     }
 }
+
+/// Where the data of a file of `total` bytes begins, and its header, read from its start.
+fn read_header(place: &str, file: &mut impl Read, total: u64) -> Result<(usize, Metadata)> {
+    let fail = |message: String| {
+        let help = "is it a whole .safetensors file? copy or save it again";
+        Err(Error::input(place, message, help))
+    };
+    let mut begin = vec![];
+    let mut more = |to: &mut Vec<u8>, length: u64| {
+        let read = Read::by_ref(file).take(length).read_to_end(to);
+        read.map_err(|e| Error::io(place, &e, "read"))
+    };
+    more(&mut begin, BEGIN)?;
+    // The length of a header may begin like one of them: 640 is `\x80\x02`.
+    let other = OTHERS.iter().find(|(start, ..)| begin.starts_with(start));
+    if let Some((_, what, way_out)) = other.filter(|_| begin.get(WORD) != Some(&b'{')) {
+        return Err(Error::input(place, what, way_out));
+    }
+    let Some((&length, _)) = begin.split_first_chunk::<WORD>() else {
+        return fail(format!("is cut off: {total} bytes, a .safetensors file has at least {WORD}"));
+    };
+    // The length is compared with what is there before anything is sized by it.
+    let (length, left) = (u64::from_le_bytes(length), total.saturating_sub(WORD as u64));
+    let Some(wanted) = usize::try_from(length).ok().filter(|_| length <= left) else {
+        return fail(format!("is cut off: its header needs {length} bytes, {left} are left"));
+    };
+    more(&mut begin, (WORD as u64 + length).saturating_sub(BEGIN))?;
+    begin.truncate(WORD + wanted);
+    let header: Metadata = match serde_json::from_slice(&begin[WORD..]) {
+        Ok(header) => header,
+        Err(e) => return fail(format!("its header is malformed: {e}")),
+    };
+    // `SafeTensors::deserialize` would add these lengths up without a check and overflow on a
+    // header that lies, so the last step of its work is done here.
+    let (expected, got) = (header.data_len() as u64, left - length);
+    if expected != got {
+        return fail(format!("holds {got} bytes of data, its header says {expected}"));
+    }
+    Ok((WORD + wanted, header))
+}
+
+/// Bytes from which what is no safetensors can be told.
+const BEGIN: u64 = 64;
 
 fn decode<const N: usize, T>(data: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (numbers, rest) = data.as_chunks::<N>();
@@ -554,10 +606,30 @@ mod tests {
     #[test]
     fn every_cut_is_noticed() {
         let file = bytes(&[Tensor::new("a", &[3], &[1.0, 2.0, 3.0])], &[]);
+        let t = tempfile::tempdir().unwrap();
+        let path = t.path().join("w.safetensors");
         for n in 0..file.len() {
             let e = Tensors::from_bytes("w.safetensors", file[..n].to_vec()).unwrap_err();
             assert!(e.to_string().starts_with("w.safetensors: ") && e.exit_code() == 2, "{e}");
+            fs::write(&path, &file[..n]).unwrap();
+            let same = Tensors::read(&path).unwrap_err();
+            assert_eq!((same.message(), same.help()), (e.message(), e.help()), "cut at {n}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_after_it_was_opened_is_refused() {
+        let t = tempfile::tempdir().unwrap();
+        let path = t.path().join("w.safetensors");
+        let tensors = ["a", "b"].map(|name| Tensor::new(name, &[3], &[1.0, 2.0, 3.0]));
+        write(&path, &tensors, &BTreeMap::new()).unwrap();
+        let opened = Tensors::read(&path).unwrap();
+        assert_eq!(opened.get_f64("b").unwrap().1, [1.0, 2.0, 3.0]);
+        let length = fs::metadata(&path).unwrap().len();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
+        assert_eq!(opened.get_f64("a").unwrap().1, [1.0, 2.0, 3.0]);
+        let e = opened.get_f64("b").unwrap_err();
+        assert!(e.to_string().contains("w.safetensors: cannot read it"), "{e}");
     }
 
     #[test]
