@@ -4,7 +4,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use edgegrad::experiments::pretrain::Pretraining;
-use edgegrad::experiments::tune::{LanguageTask, Settings};
+use edgegrad::experiments::tune::{LanguageTask, Material, Settings};
 use edgegrad::graph::{Granularity, Graph};
 use edgegrad::nn::stream::Sum;
 use edgegrad::nn::transformer::Model;

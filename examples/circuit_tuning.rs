@@ -4,12 +4,15 @@
 //! Pre-trains a small language model (or takes `--base DIR`), then teaches it that every present verb
 //! has the number its subject has not, with two seeds by four methods, and prints what each has
 //! reached, what it has kept of five other domains, and what it cost; `runs/circuit-tuning/report.html`
-//! shows it.
+//! shows it. With `--model DIR --pairs train.jsonl --dev dev.jsonl [--keep text.jsonl]` it does the same
+//! to any decoder, with pairs of one's own.
 
 use edgegrad::experiments::pretrain::{Pretraining, pretrain};
-use edgegrad::experiments::tune::{files, grid::Grid, grid::compare, table};
+use edgegrad::experiments::tune::grid::{Grid, compare, compare_for};
+use edgegrad::experiments::tune::{Own, OwnFiles, Subject, files, table};
 use edgegrad::experiments::{Progress, available_threads, train::Existing};
-use edgegrad::{files::journal::Journal, interrupt, page, prelude::*};
+use edgegrad::{files::journal::Journal, interrupt, page, prelude::*, text::LazyTokenizer};
+use std::path::{Path, PathBuf};
 
 /// For each method one of the learning rates that `examples/tuning/e1.toml` tries.
 const METHODS: &str = r#"
@@ -38,39 +41,102 @@ method = "circuit"
 lr = 7e-4
 "#;
 
-fn main() -> Result<()> {
-    interrupt::listen();
-    let (out, threads) = (std::path::Path::new("runs/circuit-tuning"), available_threads());
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let resume = arguments.iter().any(|a| a == "--resume");
-    let base = match &arguments[..] {
-        [] => out.join("base"),
-        [flag] if flag == "--resume" => out.join("base"),
-        [flag, folder] if flag == "--base" => folder.into(),
-        _ => {
-            eprintln!("usage: circuit_tuning [--resume | --base DIR]");
-            std::process::exit(2);
+const USAGE: &str = "usage: circuit_tuning [--resume] [--base DIR]
+       circuit_tuning --model DIR --pairs FILE --dev FILE [--keep FILE] [--resume]";
+
+/// What follows each option.
+struct Arguments {
+    given: Vec<String>,
+}
+
+impl Arguments {
+    fn read() -> Arguments {
+        let given: Vec<String> = std::env::args().skip(1).collect();
+        let known = ["--base", "--model", "--pairs", "--dev", "--keep"];
+        let mut rest = given.iter();
+        while let Some(flag) = rest.next() {
+            let good = flag == "--resume" || known.contains(&&**flag) && rest.next().is_some();
+            if !good {
+                fail();
+            }
         }
-    };
-    if !arguments.contains(&"--base".into()) && !base.exists() {
+        Arguments { given }
+    }
+
+    fn path(&self, flag: &str) -> Option<PathBuf> {
+        let at = self.given.iter().position(|argument| argument == flag)?;
+        self.given.get(at + 1).map(PathBuf::from)
+    }
+
+    fn resume(&self) -> bool {
+        self.given.iter().any(|argument| argument == "--resume")
+    }
+}
+
+fn fail() -> ! {
+    eprintln!("{USAGE}");
+    std::process::exit(2)
+}
+
+/// The base model of `--base`, or a new one in `out`.
+fn base(arguments: &Arguments, out: &Path) -> Result<PathBuf> {
+    if let Some(folder) = arguments.path("--base") {
+        return Ok(folder);
+    }
+    let base = out.join("base");
+    if !base.exists() {
         let settings = Pretraining { steps: 3000, ..Pretraining::default() };
         let progress = Progress::new(settings.steps as u64);
         eprintln!("pre-training {} for {} steps", base.display(), settings.steps);
-        let journal = Journal::open(&base, settings.inputs(), resume)?;
-        pretrain(&settings, &base, Existing::Refuse, threads, &progress, &journal)?;
+        let journal = Journal::open(&base, settings.inputs(), arguments.resume())?;
+        pretrain(&settings, &base, Existing::Refuse, available_threads(), &progress, &journal)?;
         progress.finish();
     }
-    let grid = Grid::parse("METHODS", METHODS)?;
-    let (model, hash) = files::read_base(&base)?;
-    let progress = Progress::new(grid.updates());
+    Ok(base)
+}
+
+/// The files of a task of one's own, if there is one.
+fn own(arguments: &Arguments) -> Option<OwnFiles> {
+    let [model, pairs, dev, keep] =
+        ["--model", "--pairs", "--dev", "--keep"].map(|flag| arguments.path(flag));
+    match (model, pairs, dev) {
+        (Some(model), Some(pairs), Some(dev)) => Some(OwnFiles { model, pairs, dev, keep }),
+        (None, None, None) if keep.is_none() => None,
+        _ => fail(),
+    }
+}
+
+fn main() -> Result<()> {
+    interrupt::listen();
+    let (arguments, out) = (Arguments::read(), Path::new("runs/circuit-tuning"));
     // Only the figures are kept: times are of this machine, today. Until then, runs are gone on with.
     let runs = out.join(".runs");
-    if !resume {
+    if !arguments.resume() {
         let _ = std::fs::remove_dir_all(&runs);
     }
-    let comparison = compare(&grid, (&model, &hash), &runs, threads, &progress);
-    progress.finish();
-    let comparison = comparison?;
+    let (comparison, base) = match own(&arguments) {
+        Some(files) => {
+            let base = files.model.clone();
+            let grid = Grid::parse("METHODS", &METHODS.replace("\"E1\"", "\"own\""))?;
+            let (model, hash) = files::read_any_base(&base)?;
+            let text = LazyTokenizer::new(&base, false);
+            let own = Own::read(files, &model, Some(&text))?;
+            let (progress, threads) = (Progress::new(grid.updates()), available_threads());
+            let both: [&dyn Subject; 2] = [&own, &own];
+            let comparison = compare_for(&grid, (&model, &hash), both, &runs, threads, &progress);
+            progress.finish();
+            (comparison?, base)
+        }
+        None => {
+            let base = base(&arguments, out)?;
+            let grid = Grid::parse("METHODS", METHODS)?;
+            let (model, hash) = files::read_base(&base)?;
+            let (progress, threads) = (Progress::new(grid.updates()), available_threads());
+            let comparison = compare(&grid, (&model, &hash), &runs, threads, &progress);
+            progress.finish();
+            (comparison?, base)
+        }
+    };
     let _ = std::fs::remove_dir_all(&runs);
     print!("{}", table(&comparison));
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, &e, "make"))?;

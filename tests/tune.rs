@@ -257,3 +257,141 @@ fn bad_input() {
     place.write("other/config.json", config.replace("\"n_ctx\": 32", "\"n_ctx\": 31"));
     assert_eq!(place.run("tune --model other --task E1 --out out").code, 2);
 }
+
+/// The folder of a fixture, as an argument.
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+const OWN_PAIRS: &str = "--pairs train.jsonl --dev dev.jsonl --steps 4 --set batch=3 --set part=2 \
+                         --set pairs=3 --set every=2 --set look=2 --set rank=2";
+
+/// A folder with the pairs of a fixture, some to learn and some to be judged by.
+fn own_place() -> Place {
+    let place = Place::new("");
+    let pairs = fs::read_to_string(format!("{}/pairs.jsonl", fixture("gpt2-tiny"))).expect("pairs");
+    let lines: Vec<&str> = pairs.lines().collect();
+    place.write("train.jsonl", lines[..5].join("\n"));
+    // Of the last, the first tokens change places: it is near the first of all.
+    let near = lines[0].replacen("[35, 16,", "[16, 35,", 1);
+    place.write("dev.jsonl", format!("{}\n{near}", lines[5..].join("\n")));
+    place.write("keep.jsonl", "[1, 2, 3, 4]\n[9, 8, 7]\n");
+    place
+}
+
+/// Pairs of one's own tune any model that can be read, by every method.
+#[test]
+fn own_pairs_are_learned() {
+    let place = own_place();
+    let tune = format!("tune --model {} {OWN_PAIRS}", fixture("gpt2-tiny"));
+    for method in ["circuit", "random", "gradient", "circuit-lora"] {
+        let done = place.run(&format!("{tune} --method {method} --keep keep.jsonl --out out"));
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert!(done.stderr.contains("1 of 4 pairs have the tokens of a training pair"));
+        assert!(done.stdout.starts_with("train.jsonl: 5 pairs, 4 of dev, 2 sequences to keep"));
+        let report = json(&place, "out/report.json");
+        assert_eq!(report["settings"]["task"], "own");
+        let judged = |i: usize| &report["path"][i]["judgement"];
+        let gap = |i: usize| judged(i)["gap"].as_f64().expect("a gap");
+        assert!(gap(2) != gap(0), "{method}");
+        assert_eq!(judged(0)["retention"], 1.0);
+        let inputs = report["began"]["inputs"].as_object().expect("hashes");
+        assert_eq!(inputs.keys().collect::<Vec<_>>(), ["dev", "keep", "model", "pairs"]);
+        assert!(place.succeed("info out").contains("transformer"));
+        fs::remove_dir_all(place.path("out")).expect("it is there");
+    }
+    let alone = place.succeed(&format!("{tune} --out alone"));
+    assert!(alone.contains("nothing to keep: retention is not measured"), "{alone}");
+}
+
+/// The loss on the pairs falls, and with it what is asked of them is learned.
+#[test]
+fn own_pairs_are_answered_in_the_end() {
+    let place = own_place();
+    let tune = format!("tune --model {} {OWN_PAIRS}", fixture("gpt2-tiny"));
+    let tune = tune.replace("dev.jsonl", "shown.jsonl").replace("--steps 4", "--steps 40");
+    // The same pairs, asked at another position of a longer sequence, which no check calls the same.
+    let train = fs::read_to_string(place.path("train.jsonl")).expect("pairs");
+    let longer = |line: &str| {
+        line.replacen("], \"corr", ", 1], \"corr", 1).replacen(
+            "], \"ans",
+            ", 1], \"position\": -2, \"ans",
+            1,
+        )
+    };
+    place.write("shown.jsonl", train.lines().map(longer).collect::<Vec<_>>().join("\n"));
+    place.succeed(&format!("{tune} --method full --lr 3e-3 --set warmup=2 --out out"));
+    let report = json(&place, "out/report.json");
+    let path = report["path"].as_array().expect("looks");
+    let target = |point: &Value| point["judgement"]["target"].as_f64().expect("a share");
+    assert!(target(&path[0]) < 1.0);
+    assert_eq!(target(path.last().expect("a look")), 1.0);
+}
+
+#[test]
+fn bad_pairs_of_ones_own() {
+    let place = own_place();
+    let read = |file: &str| fs::read_to_string(place.path(file)).expect("pairs");
+    let (train, dev) = (read("train.jsonl"), read("dev.jsonl"));
+    // Without what is told before what is wrong.
+    let dev: Vec<&str> = dev.lines().take(3).collect();
+    let dev = dev.join("\n");
+    place.write("dev.jsonl", &dev);
+    let pair = |answer: &str, distractor: &str, corrupted: &str| {
+        let clean = "[1, 2, 3]";
+        format!(
+            "{{\"clean\": {clean}, \"corrupted\": {corrupted}, \"answer\": {answer}, \
+             \"distractor\": {distractor}}}\n"
+        )
+    };
+    let most = format!("{:?}", (0..50).filter(|&id| id != 7).collect::<Vec<u32>>());
+    place.write("repeats.jsonl", format!("{dev}\n\n{}", train.lines().nth(2).expect("a pair")));
+    place.write("known.jsonl", pair(&most, "7", "[4, 2, 3]"));
+    place.write("alike.jsonl", pair("7", &most, "[1, 2, 3]"));
+    place.write("silent.jsonl", "{\"clean\": [1, 2], \"corrupted\": [1, 3]}\n");
+    place.write("words.jsonl", "{\"clean\": \"a b\", \"corrupted\": \"a c\", \"answer\": 1}\n");
+    place.write("far.jsonl", "[1, 2, 50]\n");
+    let model = fixture("gpt2-tiny");
+    let tune = |model: &str, pairs: &str, dev: &str, more: &str| {
+        format!("tune --model {model} --pairs {pairs} --dev {dev} {more} --steps 2 --out out")
+    };
+    for (arguments, parts, help) in [
+        (
+            tune(&model, "train.jsonl", "repeats.jsonl", ""),
+            &["line 5", "repeats line 3 of train"][..],
+            "judge",
+        ),
+        (
+            tune(&model, "known.jsonl", "dev.jsonl", ""),
+            &["known.jsonl", "answers every pair already"],
+            "wrong",
+        ),
+        (tune(&model, "alike.jsonl", "dev.jsonl", ""), &["alike.jsonl", "alike"], "corrupt"),
+        (
+            tune(&model, "silent.jsonl", "dev.jsonl", ""),
+            &["silent.jsonl: line 1", "no answer"],
+            "answer",
+        ),
+        (tune(&model, "words.jsonl", "dev.jsonl", ""), &["words.jsonl: line 1"], ""),
+        (
+            tune(&model, "train.jsonl", "dev.jsonl", "--keep far.jsonl"),
+            &["far.jsonl: line 1", "50"],
+            "49",
+        ),
+        (
+            tune(&model, "train.jsonl", "dev.jsonl", "--set counted=\"outcome\""),
+            &["counted"],
+            "leave",
+        ),
+        (tune(&fixture("tracr/sort"), "train.jsonl", "dev.jsonl", ""), &["sort"], "decoder"),
+        (format!("tune --model {model} --set task=\"own\" --out out"), &["task", "own"], "--pairs"),
+    ] {
+        place.run(&arguments).failed(2, parts, help);
+        assert!(!place.path("out").exists(), "{arguments} left a folder");
+    }
+    assert_eq!(place.run(&format!("tune --model {model} --pairs train.jsonl --out out")).code, 2);
+    // What no pair is answered by is told, and is tuned for.
+    place.write("never.jsonl", pair("7", &most, "[4, 2, 3]"));
+    let done = place.run(&tune(&model, "never.jsonl", "dev.jsonl", "--method full"));
+    assert!(done.code == 0 && done.stderr.contains("answers no pair"), "{}", done.stderr);
+}

@@ -1,8 +1,9 @@
 //! Any bytes, as a file of pairs of ids or of text: refused on one line, or pairs that every metric
-//! can be asked about.
+//! can be asked about; and as a file of sequences.
 #![no_main]
 
 use edgegrad::formats::pairs::{Asked, Bounds, Encode, Pair, Pairs};
+use edgegrad::formats::sequences::Taken;
 use edgegrad::named::Named;
 use edgegrad::nn::Unembedding;
 use edgegrad::patching::measured::Measured;
@@ -67,7 +68,23 @@ fuzz_target!(|bytes: &[u8]| {
     read(text.as_bytes());
 });
 
+/// Sequences that are taken are within the model's bounds.
+fn sequences(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for encode in [None, Some(&*TOKENIZER as &dyn Encode)] {
+        match (Taken { lengths: 2..=4, vocab: 5, encode }).parse("s", text) {
+            Ok(rows) => {
+                assert!(!rows.is_empty());
+                assert!(rows.iter().all(|row| (2..=4).contains(&row.len())));
+                assert!(rows.iter().flatten().all(|&id| id < 5));
+            }
+            Err(e) => assert!(!e.to_string().contains('\n') && !e.help().is_empty()),
+        }
+    }
+}
+
 fn read(bytes: &[u8]) {
+    sequences(bytes);
     for (vocab_out, encode) in [(1, None), (5, None), (5, Some(&*TOKENIZER as &dyn Encode))] {
         let bounds = Bounds { vocab: 5, vocab_out, context: 4 };
         let pairs = match Pairs::parse("p", bytes, &bounds, encode, Some(20)) {

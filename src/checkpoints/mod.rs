@@ -39,7 +39,7 @@ use std::fs::File;
 use std::path::Path;
 
 pub use source::NamedTensors;
-pub use write::{put_transformer, write_transformer, write_words};
+pub use write::{check_writable, put_transformer, write_transformer, write_words};
 
 /// The origin of a model folder.
 #[derive(Clone, Copy, Debug, PartialEq)]

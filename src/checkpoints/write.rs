@@ -71,6 +71,14 @@ pub fn put_transformer<T: Element>(folder: &Path, model: &Model<T>) -> Result<()
     put_json(&folder.join("config.json"), &fields)
 }
 
+/// Whether a folder can say all of a configuration: asked before what takes long.
+///
+/// # Errors
+/// If it cannot; the place is the field.
+pub fn check_writable(config: &Config) -> Result<()> {
+    fields(config).map(drop)
+}
+
 /// Writes the words of a model's tokens, in the order of their ids, as `vocab.json` into an
 /// existing folder: a list of strings.
 ///

@@ -9,10 +9,10 @@ use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::{AnyModel, Family};
 use edgegrad::error::{Error, Result};
-use edgegrad::files::input;
 use edgegrad::files::safetensors;
 use edgegrad::files::safetensors::{Pushed, Tensor};
 use edgegrad::formats::pairs::Encode;
+use edgegrad::formats::sequences::Taken;
 use edgegrad::nn::pooled;
 use edgegrad::nn::pooled::Pooled;
 use edgegrad::nn::stream::Sum;
@@ -96,12 +96,13 @@ impl Run {
 
     /// The sequences of the file, or the tokens of the text.
     fn rows(&self, lengths: RangeInclusive<usize>, vocab: usize) -> Result<Vec<Vec<u32>>> {
+        let taken = Taken { lengths, vocab, encode: None };
         match (&self.tokens, &self.text) {
-            (Some(path), _) => read_tokens(path, lengths, vocab),
+            (Some(path), _) => taken.read(path),
             (None, text) => {
                 let text = text.as_deref().unwrap_or_default();
                 let ids = Tokenizer::read(&self.model)?.encode(text, true)?;
-                check_ids("--text", &ids, &lengths, vocab)?;
+                taken.check("--text", &ids)?;
                 Ok(vec![ids])
             }
         }
@@ -254,51 +255,4 @@ fn same_length<T: Element>(
         out.push(values)?;
     }
     Ok(())
-}
-
-/// Reads lists of ids below `vocab`, one a line; blank lines are passed over.
-fn read_tokens(path: &Path, lengths: RangeInclusive<usize>, vocab: usize) -> Result<Vec<Vec<u32>>> {
-    let text = input::text(path, input::DATA)?;
-    let mut rows = vec![];
-    for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let place = format!("{}: line {}", path.display(), i + 1);
-        let row: Vec<u32> = serde_json::from_str(line).map_err(|e| {
-            // Of the one line that it was given.
-            let message = e.to_string().replace(" at line 1 column", " at column");
-            Error::input(
-                &place,
-                message,
-                "write a list of token ids on each line, such as [0, 3, 1]",
-            )
-        })?;
-        check_ids(&place, &row, &lengths, vocab)?;
-        rows.push(row);
-    }
-    if rows.is_empty() {
-        let help = "write a list of token ids on each line";
-        return Err(Error::input(path.display(), "holds no sequence", help));
-    }
-    Ok(rows)
-}
-
-/// Whether a sequence has a length that the model takes, and ids of its vocabulary.
-fn check_ids(
-    place: &str,
-    ids: &[u32],
-    lengths: &RangeInclusive<usize>,
-    vocab: usize,
-) -> Result<()> {
-    if !lengths.contains(&ids.len()) {
-        let (least, most) = (lengths.start(), lengths.end());
-        let takes = if least == most { most.to_string() } else { format!("{least} to {most}") };
-        let message = format!("has {} ids, the model takes {takes}", ids.len());
-        return Err(Error::input(place, message, "give sequences of the model's length"));
-    }
-    match ids.iter().find(|&&id| id as usize >= vocab) {
-        None => Ok(()),
-        Some(id) => {
-            let message = format!("id {id} is outside of the vocabulary");
-            Err(Error::input(place, message, format!("use ids from 0 to {}", vocab - 1)))
-        }
-    }
 }

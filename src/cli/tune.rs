@@ -4,12 +4,16 @@ use crate::cli::question::{choice, content};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::experiments::tune::{Goal, Judge, Method, Report, Settings, files, run};
+use edgegrad::experiments::tune::{
+    Course, Goal, Judge, Method, Own, OwnFiles, Report, Settings, Subject, courses, files, run,
+};
 use edgegrad::experiments::{Given, Progress, Steps, available_threads, side_by_side};
 use edgegrad::files::journal::Journal;
 use edgegrad::formats::tuning_report::{CircuitFigures, Judgement};
 use edgegrad::named::Named;
+use edgegrad::nn::transformer::Model;
 use edgegrad::tasks::language::Part;
+use edgegrad::text::LazyTokenizer;
 use edgegrad::tuning::Select;
 use std::path::{Path, PathBuf};
 use toml::Value;
@@ -17,9 +21,19 @@ use toml::Value;
 /// Tune a base model for one task and write the tuned model
 #[derive(Debug, Args)]
 pub(super) struct Tune {
-    /// The folder of the base model, as `edgegrad pretrain` makes it
+    /// The base model: as `edgegrad pretrain` makes it or, with --pairs, any that can be read
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
+    /// Learn the answers of these pairs instead of a task
+    #[arg(long, value_name = "FILE.jsonl", requires = "dev", conflicts_with = "task")]
+    pairs: Option<PathBuf>,
+    /// With --pairs: other pairs, to judge by
+    #[arg(long, value_name = "FILE.jsonl", requires = "pairs")]
+    dev: Option<PathBuf>,
+    /// With --pairs: sequences whose prediction is to be kept, on each line a list of ids or a text in
+    /// quotes
+    #[arg(long, value_name = "FILE.jsonl", requires = "pairs")]
+    keep: Option<PathBuf>,
     /// The task: E1 (verbs disagree), E2 (pronouns balance), E3 (longer chains), E4 (deeper
     /// formulas in stories), E5 (longer answers, or none)
     #[arg(long, value_parser = choice::<Goal>())]
@@ -81,7 +95,8 @@ impl Tune {
     pub(super) fn run(&self) -> Result<()> {
         let settings = self.settings()?;
         let jobs = self.jobs()?;
-        let (base, hash) = files::read_base(&self.model)?;
+        let (base, hash, subject) = self.subject(&settings)?;
+        let subject = &*subject;
         let journal = self.journal(&settings, &hash)?;
         let done = |(_, folder): &&(u64, PathBuf)| folder.exists();
         if let Some((_, folder)) = jobs.iter().find(done).filter(|_| !journal.goes_on()) {
@@ -92,7 +107,6 @@ impl Tune {
             std::fs::create_dir_all(&self.out).map_err(|e| Error::io(&self.out, &e, "make"))?;
         }
         journal.begin();
-        let judge = Judge::new(settings.task, Part::Test, settings.examples, &base);
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(settings.steps as u64 * self.seeds);
         let results = side_by_side(&jobs, threads, |(seed, folder)| {
@@ -101,15 +115,15 @@ impl Tune {
                 progress.skip(settings.steps as u64);
                 return files::read_report(folder);
             }
-            let tuned = run(&settings, &base, *seed, &judge, &progress)?;
-            files::write(folder, &tuned, &hash)?;
+            let tuned = run(&settings, &base, *seed, subject, &progress)?;
+            files::write(folder, &tuned, &hash, subject)?;
             Ok(tuned.report)
         });
         progress.finish();
-        println!("{}", settings.task.title());
-        println!("{}", heading(settings.task));
-        println!("{}", line("base", &judge.base()));
-        let keys = judge.base().entries().map(|(name, _)| name);
+        println!("{}", subject.title());
+        println!("{}", heading(subject));
+        println!("{}", line("base", &subject.base()));
+        let keys = subject.base().entries().map(|(name, _)| name);
         let mut table = Table::new("seeds", [("seed", "seed"), ("folder", "folder")]);
         keys.iter().for_each(|key| table.column(key, &key.replace(' ', "_")));
         let of_circuit = CircuitFigures::default().entries();
@@ -134,6 +148,24 @@ impl Tune {
         })
     }
 
+    /// The base model with its hash, and what it is tuned for.
+    fn subject(&self, settings: &Settings) -> Result<(Model<f32>, String, Box<dyn Subject>)> {
+        let Some((pairs, dev)) = self.pairs.clone().zip(self.dev.clone()) else {
+            if settings.task == Goal::Own {
+                let help = "give --pairs and --dev, or another task";
+                return Err(Error::input("task", "own: there are no pairs", help));
+            }
+            let (base, hash) = files::read_base(&self.model)?;
+            let judge = Judge::new(settings.task, Part::Test, settings.examples, &base);
+            return Ok((base, hash, Box::new(judge)));
+        };
+        let (base, hash) = files::read_any_base(&self.model)?;
+        let text = LazyTokenizer::new(&self.model, false);
+        let of = OwnFiles { model: self.model.clone(), pairs, dev, keep: self.keep.clone() };
+        let own = Own::read(of, &base, Some(&text))?;
+        Ok((base, hash, Box::new(own)))
+    }
+
     /// Each seed, and the folder to make.
     fn jobs(&self) -> Result<Vec<(u64, PathBuf)>> {
         let last = self.seed.checked_add(self.seeds - 1).ok_or_else(|| {
@@ -152,6 +184,9 @@ impl Tune {
             ("--model".to_string(), base.to_string()),
             ("settings".into(), format!("{settings:?}")),
             ("--circuit".into(), content(self.circuit.as_ref())?),
+            ("--pairs".into(), content(self.pairs.as_ref())?),
+            ("--dev".into(), content(self.dev.as_ref())?),
+            ("--keep".into(), content(self.keep.as_ref())?),
             ("--seed".into(), self.seed.to_string()),
             ("--seeds".into(), self.seeds.to_string()),
         ];
@@ -169,10 +204,11 @@ impl Tune {
         let mut changes =
             self.sets.iter().map(|set| Given::set(set)).collect::<Result<Vec<_>>>()?;
         let method = self.method.or(self.circuit.as_ref().map(|_| Method::Static));
+        let task = self.task.or(self.pairs.as_ref().map(|_| Goal::Own));
         let circuit = self.circuit.as_deref().map(text).transpose()?;
         let whole = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
         let options = [
-            ("task", self.task.map(|task| task.name().into())),
+            ("task", task.map(|task| task.name().into())),
             ("method", method.map(|method| method.name().into())),
             ("select", self.select.map(|select| select.name().into())),
             ("edges", self.edges.map(Value::from)),
@@ -218,8 +254,8 @@ fn text(path: &Path) -> Result<&str> {
 }
 
 /// The heads of columns of [`line`].
-pub(super) fn heading(task: Goal) -> String {
-    let heads = [task.target_name(), "gap", "transfer", "retention", "nll", "rest nll"];
+fn heading(subject: &dyn Subject) -> String {
+    let heads = [subject.target_name(), "gap", "transfer", "retention", "nll", "rest nll"];
     let heads = heads.map(|head| format!("{head:>10}"));
     format!("{:<14}{}", "", heads.concat())
 }
@@ -251,11 +287,10 @@ fn cost(r: &Report) -> String {
 
 /// A line for each figure of the circuits that were trained; none of a method without them.
 fn circuits(report: &Report) -> Vec<String> {
-    let figures = report.circuits().into_iter().flatten();
     let said = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.4}"));
-    let line = |(name, when): (&str, [Option<f64>; 3])| {
-        let [first, during, last] = when.map(said);
-        format!("  {name} of the circuit: first {first}, during {during}, last {last}")
+    let line = |course: Course| {
+        let [first, during, last] = [course.first, course.during, course.last].map(said);
+        format!("  {} of the circuit: first {first}, during {during}, last {last}", course.name)
     };
-    figures.map(line).collect()
+    courses(report).into_iter().flatten().map(line).collect()
 }

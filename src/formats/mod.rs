@@ -6,6 +6,7 @@
 //! | format | file | written by |
 //! | --- | --- | --- |
 //! | [`pairs`] | pairs of a clean and a corrupted sequence | people |
+//! | [`sequences`] | sequences of tokens | people, `tokens` |
 //! | [`edge_name`] | the names of edges in all other files | `graph` |
 //! | [`convention`] | the sign of scores in such a file | |
 //! | [`edge_file`] | scores of edges, a circuit, or both | `attribute`, `discover`, `tune` |
@@ -43,6 +44,7 @@ pub mod pairs;
 #[cfg(feature = "page")]
 pub mod run_config;
 pub mod run_record;
+pub mod sequences;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -214,6 +214,18 @@ impl Pairs {
         Some(Pairs { place: self.place.clone(), list: vec![pair.clone()] })
     }
 
+    /// Some of them alone, in the order of the file, by their numbers; each once.
+    ///
+    /// # Panics
+    /// If one is not there, or there are none.
+    pub fn subset(&self, mut indices: Vec<usize>) -> Pairs {
+        indices.sort_unstable();
+        indices.dedup();
+        assert!(!indices.is_empty(), "a subset without pairs");
+        let list = indices.iter().map(|&i| self.list[i].clone()).collect();
+        Pairs { place: self.place.clone(), list }
+    }
+
     /// The number of one of them.
     ///
     /// # Panics

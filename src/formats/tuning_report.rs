@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::run_record::RunRecord;
 use crate::error::{Error, Result};
 use crate::files::atomic;
-use crate::stats;
 
 /// How a model does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -149,19 +148,6 @@ impl CircuitFigures {
 }
 
 impl<S> TuningReport<S> {
-    /// The figures of its circuits by name, each first, during (the mean over the looks between) and
-    /// last; none of a run without circuits.
-    pub fn circuits(&self) -> Option<[(&'static str, [Option<f64>; 3]); 3]> {
-        let all: Vec<CircuitFigures> = self.path.iter().filter_map(|p| p.circuit).collect();
-        let [first, during @ .., last] = &all[..] else { return None };
-        let names = first.entries().map(|(name, _)| name);
-        Some(std::array::from_fn(|i| {
-            let of = |figures: &CircuitFigures| figures.entries()[i].1;
-            let during: Vec<f64> = during.iter().filter_map(of).collect();
-            (names[i], [of(first), stats::mean(&during), of(last)])
-        }))
-    }
-
     /// Before tuning.
     pub fn before(&self) -> &Judgement {
         &self.path[0].judgement
@@ -256,9 +242,6 @@ mod tests {
         report.write(&file).unwrap();
         assert_eq!(TuningReport::read(&file).unwrap(), Some(report.clone()));
         assert_eq!((report.share(), report.ever_share()), (0.125, 0.25));
-        let figures = report.circuits().expect("two looks");
-        assert_eq!(figures[0], ("faithfulness", [Some(0.5), None, Some(0.5)]));
-        assert_eq!(figures[1], ("completeness", [None; 3]));
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("{\n  \"settings\": {\n    \"lr\": 0.001\n  },\n  \"seed\": 3,"));
         let empty = TuningReport { path: vec![], ..report };

@@ -2,6 +2,7 @@
 
 use super::run::{Report, Tuned};
 use super::settings::Settings;
+use super::subject::Subject;
 use crate::checkpoints;
 use crate::checkpoints::read_transformer;
 use crate::error::{Error, Result};
@@ -15,7 +16,6 @@ use crate::tasks::language::LONGEST;
 use crate::tasks::language::vocabulary::Vocabulary;
 use crate::tuning::lora::Saved;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file of a run's figures.
@@ -44,12 +44,23 @@ pub fn read_base(folder: &Path) -> Result<(Model<f32>, String)> {
     Ok((base, hash))
 }
 
+/// Any base model, a folder or a GGUF file, and its hash, if a model that is tuned of it can be written.
+///
+/// # Errors
+/// If there is none, or no folder can say what it is.
+pub fn read_any_base(place: &Path) -> Result<(Model<f32>, String)> {
+    let base = read_transformer::<f32>(place)?;
+    checkpoints::check_writable(&base.config)?;
+    Ok((base, checkpoints::hash(place)?))
+}
+
 /// What a run of a base model of this hash begins with.
 ///
 /// # Errors
 /// If the file of its circuit cannot be read.
-pub fn record(settings: &Settings, base_hash: &str) -> Result<RunRecord> {
-    let mut inputs = BTreeMap::from([("model".into(), base_hash.into())]);
+pub fn record(settings: &Settings, base_hash: &str, subject: &dyn Subject) -> Result<RunRecord> {
+    let mut inputs = subject.inputs();
+    inputs.insert("model".into(), base_hash.into());
     if let Some(path) = &settings.circuit {
         inputs.insert("circuit".into(), hash(path)?);
     }
@@ -61,10 +72,10 @@ pub fn record(settings: &Settings, base_hash: &str) -> Result<RunRecord> {
 ///
 /// # Errors
 /// If it exists, or cannot be written.
-pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
+pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str, subject: &dyn Subject) -> Result<()> {
     atomic::write_folder(folder, |folder| {
         checkpoints::put_transformer(folder, &tuned.model)?;
-        checkpoints::write_words(folder, Vocabulary::get().words())?;
+        subject.write_words(folder)?;
         if let Some([first, last]) = &tuned.circuits {
             first.write(folder.join("circuit-first.json"))?;
             last.write(folder.join("circuit.json"))?;
@@ -82,7 +93,7 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str) -> Result<()> {
         if !tuned.track.steps.is_empty() {
             dynamics(tuned).write(&folder.join("dynamics.json"))?;
         }
-        let began = Some(record(&tuned.report.settings, base_hash)?);
+        let began = Some(record(&tuned.report.settings, base_hash, subject)?);
         Report { began, ..tuned.report.clone() }.write(&folder.join(REPORT))
     })
 }

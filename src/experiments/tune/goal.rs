@@ -1,4 +1,4 @@
-//! The five goals of tuning.
+//! The goals of tuning: five of generated language, and somebody's own.
 
 use crate::named::named;
 use crate::tasks::language::{Domain, Part, Source, Variant};
@@ -17,23 +17,31 @@ named! {
         Logic = "E4",
         /// Answers of two words, and questions without an answer.
         Lookup = "E5",
+        /// The answers of pairs in a file: of `tune --pairs` alone.
+        Own = "own",
     }
 }
 
 impl Goal {
-    /// What its examples are about.
-    pub fn domain(self) -> Domain {
+    /// What its generated examples are about; none of pairs in a file.
+    pub fn domain(self) -> Option<Domain> {
         match self {
-            Goal::Disagreement => Domain::Agreement,
-            Goal::Balance => Domain::Occupation,
-            Goal::Chains => Domain::Arithmetic,
-            Goal::Logic => Domain::Logic,
-            Goal::Lookup => Domain::Lookup,
+            Goal::Disagreement => Some(Domain::Agreement),
+            Goal::Balance => Some(Domain::Occupation),
+            Goal::Chains => Some(Domain::Arithmetic),
+            Goal::Logic => Some(Domain::Logic),
+            Goal::Lookup => Some(Domain::Lookup),
+            Goal::Own => None,
         }
     }
 
-    /// Where what is to be learned comes from.
+    /// Where what is to be learned is generated.
+    ///
+    /// # Panics
+    /// If it is not generated.
+    #[track_caller]
     pub fn source(self, part: Part) -> Source {
-        Source { domain: self.domain(), variant: Variant::Target, part }
+        let domain = self.domain().expect("a goal of generated language");
+        Source { domain, variant: Variant::Target, part }
     }
 }

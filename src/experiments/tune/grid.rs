@@ -14,6 +14,7 @@ use super::goal::Goal;
 use super::judge::Judge;
 use super::run::{Report, run};
 use super::settings::Settings;
+use super::subject::Subject;
 use super::table;
 use crate::error::{Error, Result};
 use crate::experiments::Steps;
@@ -21,7 +22,6 @@ use crate::experiments::settings::{self, Broken, Given, Keyed, Keys, dotted, ens
 use crate::experiments::side_by_side;
 use crate::files::atomic;
 use crate::formats::comparison::{Comparison, TuningRow};
-use crate::named::Named;
 use crate::nn::transformer::Model;
 use crate::tasks::language::Part;
 use std::fs;
@@ -197,7 +197,7 @@ fn is_name(name: &str) -> bool {
 struct Job<'a> {
     settings: Settings,
     seed: u64,
-    judge: &'a Judge,
+    subject: &'a dyn Subject,
     file: PathBuf,
 }
 
@@ -208,14 +208,14 @@ impl<'a> Job<'a> {
         arm: &Arm,
         lr: f64,
         seed: Option<u64>,
-        judges: &'a [Judge; 2],
+        subjects: [&'a dyn Subject; 2],
         folder: &Path,
     ) -> Job<'a> {
         let run = seed.map_or_else(|| format!("lr-{lr:e}"), |seed| format!("seed-{seed:02}"));
         Job {
             settings: Settings { lr, ..arm.settings.clone() },
             seed: seed.unwrap_or(CHOOSING),
-            judge: &judges[usize::from(seed.is_some())],
+            subject: subjects[usize::from(seed.is_some())],
             file: folder.join(&arm.name).join(format!("{run}.json")),
         }
     }
@@ -235,8 +235,28 @@ pub fn compare(
     progress: &dyn Steps,
 ) -> Result<Comparison<Settings>> {
     let examples = grid.arms.iter().map(|arm| arm.settings.examples).max().unwrap_or(1);
-    let judges = [Part::Dev, Part::Test].map(|part| Judge::new(grid.task(), part, examples, base));
-    let job = |arm: &Arm, lr: f64, seed| Job::new(arm, lr, seed, &judges, folder);
+    if grid.task() == Goal::Own {
+        let help = "tune for pairs of a file with `edgegrad tune --pairs`";
+        return Err(Error::input("task", "own: a grid has no pairs", help));
+    }
+    let [dev, test] =
+        [Part::Dev, Part::Test].map(|part| Judge::new(grid.task(), part, examples, base));
+    compare_for(grid, (base, hash), [&dev, &test], folder, threads, progress)
+}
+
+/// The same for any subject: by the first, learning rates are chosen; by the second, runs are judged.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_for(
+    grid: &Grid,
+    (base, hash): (&Model<f32>, &str),
+    subjects: [&dyn Subject; 2],
+    folder: &Path,
+    threads: usize,
+    progress: &dyn Steps,
+) -> Result<Comparison<Settings>> {
+    let job = |arm: &Arm, lr: f64, seed| Job::new(arm, lr, seed, subjects, folder);
     fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
 
     let several = |arm: &&Arm| arm.rates.len() > 1;
@@ -265,14 +285,14 @@ pub fn compare(
         .collect();
     let mut rows = rows(grid, &best, all(&jobs, (base, hash), threads, progress)?);
     table::mark_pareto(&mut rows);
-    let task = grid.task();
+    let subject = subjects[1];
     Ok(Comparison {
         name: String::new(),
-        task: task.name().into(),
-        title: task.title(),
-        target: task.target_name().into(),
+        task: subject.task().into(),
+        title: subject.title(),
+        target: subject.target_name().into(),
         seeds: grid.seeds,
-        base: judges[1].base(),
+        base: subject.base(),
         rows,
     })
 }
@@ -326,7 +346,7 @@ fn all(
             let help = "choose another --out, or remove the file to have the run again";
             return Err(Error::input(job.file.display(), message, help));
         }
-        let now = files::record(&job.settings, hash)?;
+        let now = files::record(&job.settings, hash, job.subject)?;
         for warning in before.began.iter().map(|began| began.allows(&now, &job.file)) {
             warning?.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
@@ -334,13 +354,13 @@ fn all(
         atomic::clean(parent)?;
     }
     let one = |(job, before): &(&Job<'_>, Option<Report>)| {
-        let Job { settings, seed, judge, file } = job;
+        let Job { settings, seed, subject, file } = job;
         if let Some(report) = before {
             progress.skip(settings.steps as u64);
             return Ok(report.clone());
         }
-        let began = Some(files::record(settings, hash)?);
-        let report = Report { began, ..run(settings, base, *seed, judge, progress)?.report };
+        let began = Some(files::record(settings, hash, *subject)?);
+        let report = Report { began, ..run(settings, base, *seed, *subject, progress)?.report };
         let parent = file.parent().expect("files are in a folder");
         fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
         report.write(file)?;

@@ -1,10 +1,11 @@
 //! The methods, each as a recording of the model and a policy of what is trained.
 
 use super::settings::{Method, Settings};
-use super::task::LanguageTask;
+use super::subject::Material;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::formats::EdgeFile;
+use crate::formats::pairs::Pairs;
 use crate::graph::{Graph, MaskShape, Recorder};
 use crate::nn::stream::{Reader, Stream, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
@@ -61,7 +62,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn new(
         settings: &'a Settings,
         base: &'a Model<f32>,
-        task: &LanguageTask<'_>,
+        task: &dyn Material,
         seed: u64,
     ) -> Result<Prepared<'a>> {
         let new = Preparation { settings, base, task, seed };
@@ -89,7 +90,7 @@ impl<'a> Prepared<'a> {
 struct Preparation<'a, 't> {
     settings: &'a Settings,
     base: &'a Model<f32>,
-    task: &'t LanguageTask<'t>,
+    task: &'t dyn Material,
     seed: u64,
 }
 
@@ -150,7 +151,7 @@ impl<'a> Preparation<'a, '_> {
 
     /// The first circuit of a run, and what it trains.
     fn first(&self) -> Result<(Found, Slices)> {
-        named_by_circuit(self.settings, self.base, self.task, self.seed, 0)
+        named_by_circuit(self.settings, self.base, &self.task.pairs(0)?, self.seed, 0)
     }
 
     /// As many numbers as the first circuit trains, of those that circuits can train, the ones with
@@ -310,21 +311,21 @@ fn finder(settings: &Settings, config: &Config, seed: u64) -> Result<Finder> {
     Finder::new(config, graph, settings.discovery(seed), settings.extras(), seed)
 }
 
-/// What the circuit of the behaviour names in `model`, by the settings' discovery on the pairs of
-/// update `step`.
+/// What the circuit of the behaviour that `pairs` show names in `model`, as it is found before update
+/// `step`.
 ///
 /// # Errors
 /// If more is asked for than the model has.
 pub(super) fn named_by_circuit(
     settings: &Settings,
     model: &Model<f32>,
-    task: &LanguageTask<'_>,
+    pairs: &Pairs,
     seed: u64,
     step: usize,
 ) -> Result<(Found, Slices)> {
     let mut finder = finder(settings, &model.config, seed)?;
-    let (vocab, pairs) = (model.config.vocab_out, task.pairs(step)?);
-    let found = finder.find(&AnyModel::Transformer(model.clone()), vocab, &pairs, step)?;
+    let vocab = model.config.vocab_out;
+    let found = finder.find(&AnyModel::Transformer(model.clone()), vocab, pairs, step)?;
     let slices = Slices::of_ends(finder.graph(), &model.config, &found.ends, settings.extras());
     Ok((found, slices))
 }

@@ -1,21 +1,28 @@
 //! Tuning a language model by a circuit, and by everything that is compared with it.
 //!
-//! A [run](run()) tunes a base model for a [`Goal`] by a [`Method`]; a [grid] compares methods,
+//! A [run](run()) tunes a base model for a [`Goal`] of generated language or for somebody's [`Own`] pairs
+//! (both are a [`Subject`]) by a [`Method`]; a [grid] compares methods,
 //! each at the best of its learning rates, over seeds.
 
+mod course;
 pub mod files;
 mod goal;
 pub mod grid;
 mod judge;
 mod methods;
+mod own;
 mod run;
 mod settings;
+mod subject;
 mod table;
 mod task;
 
+pub use course::{Course, courses};
 pub use goal::Goal;
 pub use judge::Judge;
+pub use own::{Own, OwnFiles};
 pub use run::{Report, Tuned, block_numbers, run};
 pub use settings::{Method, Settings};
+pub use subject::{Material, Subject};
 pub use table::table;
 pub use task::LanguageTask;

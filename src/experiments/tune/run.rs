@@ -1,9 +1,8 @@
 //! One tuning run: a model, a method, a seed.
 
-use super::judge::Judge;
 use super::methods::{Prepared, named_by_circuit};
 use super::settings::Settings;
-use super::task::LanguageTask;
+use super::subject::{Material, Subject};
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::experiments::Steps;
@@ -16,7 +15,7 @@ use crate::nn::transformer::{Config, Model};
 use crate::tuning::change::{Change, changes, graft, share_inside};
 use crate::tuning::dynamics::Track;
 use crate::tuning::lora::Adapters;
-use crate::tuning::{Discovery, Found, Observed, Plan, Slices, Task as _, circuit_figures, tune};
+use crate::tuning::{Discovery, Found, Observed, Plan, Slices, circuit_figures, tune};
 
 /// What a run has come to.
 pub type Report = TuningReport<Settings>;
@@ -83,7 +82,7 @@ fn plan(settings: &Settings) -> Plan {
     }
 }
 
-/// Tunes `base`; calls `progress` with the number of updates done since the last call.
+/// Tunes `base` for a subject; calls `progress` with the number of updates done since the last call.
 ///
 /// # Errors
 /// If the settings ask for more than the model has, or there is not enough memory.
@@ -91,23 +90,23 @@ pub fn run(
     settings: &Settings,
     base: &Model<f32>,
     seed: u64,
-    judge: &Judge,
+    subject: &dyn Subject,
     progress: &dyn Steps,
 ) -> Result<Tuned> {
     settings.check()?;
-    let task = LanguageTask::new(settings, &base.config, seed);
+    let task = subject.material(settings, base, seed)?;
     // Before the updates, so that a circuit which cannot be loses none of them.
     let unnamed = !settings.trains_circuit();
-    let named = unnamed.then(|| named_by_circuit(settings, base, &task, seed, 0)).transpose()?;
-    let Prepared { mut tuner, mut policy, adapters } = Prepared::new(settings, base, &task, seed)?;
+    let first = || named_by_circuit(settings, base, &task.pairs(0)?, seed, 0);
+    let named = unnamed.then(first).transpose()?;
+    let Prepared { mut tuner, mut policy, adapters } = Prepared::new(settings, base, &*task, seed)?;
     let (mut looks, mut done, mut track) = (Looks::default(), 0, Track::default());
-    let probe = Settings { pairs: settings.probe.max(1), ..settings.clone() };
-    let probe = task.with(&probe);
-    let figures = Figures::new(settings, base, &task, seed)?;
+    let probe = task.unseen(settings.probe.max(1))?;
+    let figures = Figures::new(settings, base, &*task, seed)?;
     let outcome =
-        tune(&mut tuner, &task, &mut *policy, &plan(settings), &mut |look: Observed<'_, f32>| {
+        tune(&mut tuner, &*task, &mut *policy, &plan(settings), &mut |look: Observed<'_, f32>| {
             let model = adapters.model(base, look.tuner)?;
-            let judgement = if look.step == 0 { judge.base() } else { judge.judge(&model) };
+            let judgement = if look.step == 0 { subject.base() } else { subject.judge(&model) };
             if settings.probe > 0 {
                 // Pairs that no update sees.
                 let (found, _) = named_by_circuit(settings, &model, &probe, seed, settings.steps)?;
@@ -126,7 +125,7 @@ pub fn run(
         Some(found) => slices_of(settings, base, found),
         None => named.map_or_else(Slices::default, |(_, slices)| slices),
     };
-    let graft = grafted(base, &model, &slices, judge);
+    let graft = grafted(base, &model, &slices, subject);
     let last = |first| [first, looks.circuit.as_ref().unwrap_or(first)];
     let circuits = first.map(last).map(|both| both.map(|c| file(&base.config, settings, c)));
     let report = Report {
@@ -163,13 +162,11 @@ impl Figures {
     fn new(
         settings: &Settings,
         base: &Model<f32>,
-        task: &LanguageTask<'_>,
+        task: &dyn Material,
         seed: u64,
     ) -> Result<Figures> {
         let graph = Graph::of_transformer(&base.config, settings.granularity());
-        let many = Settings { pairs: PAIRS, ..settings.clone() };
-        let pairs = task.with(&many).pairs(settings.steps)?;
-        Ok(Figures { graph, discovery: settings.discovery(seed), pairs })
+        Ok(Figures { graph, discovery: settings.discovery(seed), pairs: task.unseen(PAIRS)? })
     }
 
     /// The figures of a circuit in a model.
@@ -180,11 +177,11 @@ impl Figures {
 }
 
 /// What is left of the change from `base` to `model` if only that of some slices is kept.
-fn grafted(base: &Model<f32>, model: &Model<f32>, slices: &Slices, judge: &Judge) -> Graft {
+fn grafted(base: &Model<f32>, model: &Model<f32>, slices: &Slices, subject: &dyn Subject) -> Graft {
     Graft {
         numbers: slices.count(),
         share: share_inside(base, model, slices),
-        judgement: judge.judge(&graft(base, model, slices)),
+        judgement: subject.judge(&graft(base, model, slices)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a method has come to: means over seeds with their intervals, and their table.
 
+use super::course::{Course, courses};
 use super::run::Report;
 use super::settings::Settings;
 use crate::formats::comparison::{Comparison, Mean, TuningRow};
@@ -19,9 +20,9 @@ const FIGURES: [(&str, Figure); 12] = [
     ("transfer", |r| Some(r.after().transfer)),
     ("retention", |r| Some(r.after().retention)),
     ("nll_change", |r| Some(r.after().nll_change)),
-    ("faithfulness", |r| r.circuits()?[0].1[2]),
-    ("completeness", |r| r.circuits()?[1].1[2]),
-    ("connectivity", |r| r.circuits()?[2].1[2]),
+    ("faithfulness", |r| courses(r)?[0].last),
+    ("completeness", |r| courses(r)?[1].last),
+    ("connectivity", |r| courses(r)?[2].last),
     ("trained", |r| Some(r.share())),
     ("ever", |r| Some(r.ever_share())),
     ("step_ms", |r| Some(r.step_ms)),
@@ -168,20 +169,23 @@ fn interval(m: &Mean, digits: usize) -> String {
 fn circuits(comparison: &Comparison<Settings>, wide: usize) -> Vec<String> {
     let mut lines = vec![];
     for row in &comparison.rows {
-        let all: Vec<_> = row.reports.iter().filter_map(Report::circuits).collect();
+        let all: Vec<_> = row.reports.iter().filter_map(courses).collect();
         let Some(some) = all.first() else { continue };
         if lines.is_empty() {
-            let heads = some.map(|(name, _)| format!("{name:>24}")).concat();
+            let heads = some.map(|course| format!("{:>24}", course.name)).concat();
             let when = ["first", "during", "last"].map(|when| format!("{when:>8}")).concat();
             lines.push(String::new());
             lines.push(format!("{:wide$}{heads}", "circuits"));
             lines.push(format!("{:wide$}{}", "", when.repeat(some.len())));
         }
-        let cell = |figure: usize, when: usize| {
-            let seeds: Vec<f64> = all.iter().filter_map(|run| run[figure].1[when]).collect();
+        let cell = |of: &dyn Fn(&[Course; 3]) -> Option<f64>| {
+            let seeds: Vec<f64> = all.iter().filter_map(of).collect();
             stats::mean(&seeds).map_or(format!("{:>8}", "-"), |x| format!("{x:>8.3}"))
         };
-        let cells = (0..9).map(|i| cell(i / 3, i % 3)).collect::<String>();
+        let figure = |i: usize| {
+            cell(&|run| run[i].first) + &cell(&|run| run[i].during) + &cell(&|run| run[i].last)
+        };
+        let cells = (0..some.len()).map(figure).collect::<String>();
         lines.push(format!("{:wide$}{cells}", row.name));
     }
     lines

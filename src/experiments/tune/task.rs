@@ -1,6 +1,7 @@
 //! The [goals](super::Goal) of tuning as batches and pairs.
 
 use super::settings::Settings;
+use super::subject::Material;
 use crate::error::Result;
 use crate::formats::pairs::{Bounds, Pairs};
 use crate::nn::transformer::Config;
@@ -29,6 +30,9 @@ pub struct LanguageTask<'a> {
 impl<'a> LanguageTask<'a> {
     /// The batches of a run, the same for every method; each is drawn when it is asked for, and once
     /// here, for the longest example.
+    ///
+    /// # Panics
+    /// If the goal is not generated.
     pub fn new(settings: &'a Settings, config: &'a Config, seed: u64) -> LanguageTask<'a> {
         let mut task = LanguageTask { settings, config, seed, length: 0 };
         let longest =
@@ -42,26 +46,6 @@ impl<'a> LanguageTask<'a> {
         let source = self.settings.task.source(Part::Train);
         let mut rng = Rng::new(self.seed, Purpose::Mixture, BATCHES + step as u32);
         source.examples(self.settings.batch, &mut rng)
-    }
-
-    /// The same with other settings of discovery.
-    pub(super) fn with<'b>(&'b self, settings: &'b Settings) -> LanguageTask<'b> {
-        LanguageTask { settings, ..self.clone() }
-    }
-
-    /// Tokens in a row: those of the longest example but one.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
-    /// Rows of a part of a batch.
-    pub fn rows(&self) -> usize {
-        self.settings.part.min(self.settings.batch)
-    }
-
-    /// Pairs of tokens that are to be equally likely, in a part: one for each row.
-    pub(crate) fn gaps(&self) -> usize {
-        if self.settings.beta > 0.0 { self.rows() } else { 0 }
     }
 
     /// One part of a batch of `all` examples whose weights are divided by `total`.
@@ -118,9 +102,35 @@ impl Task for LanguageTask<'_> {
     }
 
     fn pairs(&self, step: usize) -> Result<Pairs> {
+        self.some(self.settings.pairs, step)
+    }
+}
+
+impl Material for LanguageTask<'_> {
+    /// That of the longest example, without its last token.
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn rows(&self) -> usize {
+        self.settings.part.min(self.settings.batch)
+    }
+
+    fn gaps(&self) -> usize {
+        if self.settings.beta > 0.0 { self.rows() } else { 0 }
+    }
+
+    fn unseen(&self, n: usize) -> Result<Pairs> {
+        self.some(n, self.settings.steps)
+    }
+}
+
+impl LanguageTask<'_> {
+    /// `n` pairs for the discovery before an update.
+    fn some(&self, n: usize, step: usize) -> Result<Pairs> {
         let s = self.settings;
         let mut rng = Rng::new(self.seed, Purpose::Mixture, PAIRS + step as u32);
-        let mut pairs = s.task.source(Part::Train).pairs(s.pairs, &mut rng);
+        let mut pairs = s.task.source(Part::Train).pairs(n, &mut rng);
         // One recording serves sequences of one length, and a causal model sees nothing of what
         // follows. A mean over positions would.
         if !matches!(s.baseline, Baseline::Mean | Baseline::MeanPerPosition) {
