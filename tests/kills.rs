@@ -1,5 +1,6 @@
 //! Whatever is killed or asked to stop, at any moment, goes on with `--resume` and ends with the bits
-//! of what was left alone; nothing else stays in the folder.
+//! of what was left alone; nothing else stays in the folder. Of two processes that compute one result,
+//! one wins and the other says so.
 //!
 //! `EDGEGRAD_ROUNDS=N` repeats each command N times, with other moments each time.
 #![cfg(unix)]
@@ -77,11 +78,12 @@ fn check(place: &Place, case: &Case) {
     let start = Instant::now();
     std::fs::create_dir(place.path("whole")).expect("a folder");
     place.succeed(&case.named("whole"));
-    let (time, whole) = (start.elapsed(), bits(place, "whole"));
+    let (mut time, whole) = (start.elapsed(), bits(place, "whole"));
     // Multiples of the golden ratio are spread evenly between 0 and 1, however many there are.
     let mut moments = (1u32..).map(|i| (f64::from(i) * 0.618_034).fract());
-    let mut stopped = 0;
-    for round in 0..2 * rounds() {
+    let (mut stopped, mut round) = (0, 0);
+    while round < 2 * rounds() || stopped == 0 {
+        assert!(round < 2 * rounds() + 20, "{}: never stopped when asked to", case.arguments);
         let name = format!("cut-{round}");
         std::fs::create_dir(place.path(&name)).expect("a folder");
         let (fresh, more) = (case.named(&name), format!("{} --resume", case.named(&name)));
@@ -107,8 +109,35 @@ fn check(place: &Place, case: &Case) {
         for (file, bytes) in &found {
             assert!(*bytes == whole[file], "{fresh}: other bits in {}", file.display());
         }
+        round += 1;
+        if stopped == 0 {
+            // The machine has become faster since.
+            time = time.mul_f64(0.7);
+        }
     }
-    assert!(stopped > 0, "{}: never stopped when it was asked to", case.arguments);
+    race(place, case, &whole);
+}
+
+/// Starts a command twice at a time.
+#[track_caller]
+fn race(place: &Place, case: &Case, whole: &Files) {
+    std::fs::create_dir(place.path("pair")).expect("a folder");
+    let start = || {
+        let mut command = place.command(&case.named("pair"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
+    };
+    let done = [start(), start()].map(|child| {
+        let output = child.wait_with_output().expect("a child");
+        Done::from(output)
+    });
+    assert!(done.iter().any(|done| done.code == 0), "{}\n{}", done[0].stderr, done[1].stderr);
+    for done in done.iter().filter(|done| done.code != 0) {
+        // Or it came when the other was done, and found a folder.
+        let told = ["another process is writing here: process ", "exists already", "is there"];
+        assert!(told.iter().any(|told| done.stderr.contains(told)), "{}", done.stderr);
+        assert_eq!(done.code, 2, "{}", done.stderr);
+    }
+    assert!(bits(place, "pair") == *whole, "{}: two processes", case.arguments);
 }
 
 macro_rules! go_on {

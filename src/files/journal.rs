@@ -14,6 +14,7 @@ mod state;
 pub use state::State;
 pub(crate) use state::kept;
 
+use super::lock::Lock;
 use super::{atomic, input, sha256};
 use crate::error::{Error, Result, Signal};
 use crate::interrupt;
@@ -60,6 +61,8 @@ struct Shared {
     /// The result's file, for messages.
     out: PathBuf,
     file: PathBuf,
+    /// No other process computes the same result.
+    _lock: Lock,
     /// Whether an earlier process has left it.
     found: bool,
     kept: Mutex<Kept>,
@@ -81,7 +84,8 @@ impl Journal {
     /// disk has a journal that keeps nothing.
     ///
     /// # Errors
-    /// With `resume`, if the journal cannot be read, is damaged, or is of other inputs.
+    /// If another process computes the same result; with `resume`, if the journal cannot be read, is
+    /// damaged, or is of other inputs.
     pub fn open(out: &Path, mut inputs: Inputs, resume: bool) -> Result<Journal> {
         inputs.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
         inputs.push(("instruction set".into(), backend().to_string()));
@@ -89,7 +93,8 @@ impl Journal {
         if out == Path::new("-") || device {
             return Ok(Journal::default());
         }
-        let file = name_for(out)?;
+        let file = name_beside(out, ".journal")?;
+        let lock = Lock::take(name_beside(out, ".lock")?, out)?;
         let (mut found, mut states) = (false, BTreeMap::new());
         if fs::symlink_metadata(&file).is_ok() {
             match read(&file, &inputs) {
@@ -105,7 +110,7 @@ impl Journal {
             tracing::warn!("{}: nothing was kept to go on with; begun anew", out.display());
         }
         let kept = Kept { inputs, states, due: Instant::now() + PAUSE, failed: false };
-        let shared = Shared { out: out.into(), file, found, kept: Mutex::new(kept) };
+        let shared = Shared { out: out.into(), file, _lock: lock, found, kept: Mutex::new(kept) };
         Ok(Journal { shared: Some(Arc::new(shared)), ..Journal::default() })
     }
 
@@ -341,8 +346,8 @@ impl<S: State> Units<S> {
     }
 }
 
-/// `.NAME.journal` beside the file.
-fn name_for(out: &Path) -> Result<PathBuf> {
+/// `.NAME` and an ending, beside the file.
+fn name_beside(out: &Path, ending: &str) -> Result<PathBuf> {
     let Some(name) = out.file_name() else {
         return Err(Error::input(out.display(), "is not a file name", "end it with a name"));
     };
@@ -353,7 +358,7 @@ fn name_for(out: &Path) -> Result<PathBuf> {
     } else {
         hidden.push(name);
     }
-    hidden.push(".journal");
+    hidden.push(ending);
     Ok(out.with_file_name(hidden))
 }
 

@@ -1,8 +1,9 @@
-//! One process for one folder.
+//! One process for one folder, and for one result.
 //!
-//! A folder that is being written holds `.edgegrad.lock`, locked by the operating system for as long
-//! as its owner lives: a killed owner's lock is free at once, whatever the file says, so that no
-//! stale lock has to be recognised by its age. The text of the file is for people.
+//! A folder that is being written holds `.edgegrad.lock`, a file that is being computed has
+//! `.NAME.lock` beside it, locked by the operating system for as long as the owner lives: a killed
+//! owner's lock is free at once, whatever the file says, so that no stale lock has to be recognised
+//! by its age. The text of the file is for people.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -12,11 +13,68 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const NAME: &str = ".edgegrad.lock";
 
+/// A file that no other process has locked while this value lives, and that goes with it.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// Locks the file `path`, which is made with its folder, on behalf of `what`, which others are
+    /// told of.
+    ///
+    /// # Errors
+    /// If another process holds the lock, or the file cannot be written.
+    pub(crate) fn take(path: PathBuf, what: &Path) -> Result<Lock> {
+        let fail = |e: io::Error| Error::io(what, &e, "write");
+        loop {
+            let open =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let mut file = match open {
+                // The owner before removes an empty folder together with its lock.
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+                    let parent = parent.ok_or_else(|| fail(e))?;
+                    fs::create_dir_all(parent).map_err(fail)?;
+                    continue;
+                }
+                open => open.map_err(fail)?,
+            };
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Err(taken(what, &mut file)),
+                // Some network file systems have no locks; it is then as safe as its owner.
+                Err(TryLockError::Error(e)) => tracing::debug!("{}: {e}", path.display()),
+                Ok(()) => {}
+            }
+            // The owner before may have removed the file between our opening and locking it.
+            if same(&file, &path) {
+                file.set_len(0).and_then(|()| file.write_all(owner().as_bytes())).map_err(fail)?;
+                return Ok(Lock { path, file });
+            }
+        }
+    }
+
+    /// Whether the file is still the one that was locked.
+    fn holds(&self) -> bool {
+        same(&self.file, &self.path)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.holds() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// A folder that no other process writes into while this value lives.
 #[derive(Debug)]
 pub struct FolderLock {
     folder: PathBuf,
-    file: File,
+    /// Taken by nobody until the value is dropped.
+    lock: Option<Lock>,
     /// Whether the folder was made for the lock, so that it goes if nothing comes to lie in it.
     made: bool,
 }
@@ -27,33 +85,10 @@ impl FolderLock {
     /// # Errors
     /// If another process holds the lock, or the folder cannot be made or written.
     pub fn take(folder: &Path) -> Result<FolderLock> {
-        let fail = |e: io::Error| Error::io(folder, &e, "write");
         let made = !folder.exists();
         fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
-        let path = folder.join(NAME);
-        loop {
-            let open =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-            let mut file = match open {
-                // The owner before removes an empty folder together with its lock.
-                Err(e) if e.kind() == ErrorKind::NotFound => {
-                    fs::create_dir_all(folder).map_err(fail)?;
-                    continue;
-                }
-                open => open.map_err(fail)?,
-            };
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) => return Err(taken(folder, &mut file)),
-                // Some network file systems have no locks; the folder is then as safe as its owner.
-                Err(TryLockError::Error(e)) => tracing::debug!("{}: {e}", path.display()),
-                Ok(()) => {}
-            }
-            // The owner before may have removed the file between our opening and locking it.
-            if same(&file, &path) {
-                file.set_len(0).and_then(|()| file.write_all(owner().as_bytes())).map_err(fail)?;
-                return Ok(FolderLock { folder: folder.into(), file, made });
-            }
-        }
+        let lock = Lock::take(folder.join(NAME), folder)?;
+        Ok(FolderLock { folder: folder.into(), lock: Some(lock), made })
     }
 
     /// Whether the folder is still the one that was locked.
@@ -61,7 +96,7 @@ impl FolderLock {
     /// # Errors
     /// If it was removed, renamed or replaced by another: what is written from then on is lost.
     pub fn check(&self) -> Result<()> {
-        if same(&self.file, &self.folder.join(NAME)) {
+        if self.lock.as_ref().is_some_and(Lock::holds) {
             return Ok(());
         }
         Err(Error::failed(
@@ -74,27 +109,21 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        if self.check().is_ok() {
-            let _ = fs::remove_file(self.folder.join(NAME));
-            if self.made {
-                // Only an empty folder can be removed so.
-                let _ = fs::remove_dir(&self.folder);
-            }
+        let whole = self.check().is_ok();
+        self.lock = None;
+        if whole && self.made {
+            // Only an empty folder can be removed so.
+            let _ = fs::remove_dir(&self.folder);
         }
     }
 }
 
-/// Whether `name` is a file that edgegrad itself keeps in a folder while it works there.
-pub fn is_lock(name: &std::ffi::OsStr) -> bool {
-    name == NAME
-}
-
-fn taken(folder: &Path, file: &mut File) -> Error {
+fn taken(what: &Path, file: &mut File) -> Error {
     let mut text = String::new();
     let _ = file.take(256).read_to_string(&mut text);
     let owner = text.lines().next().filter(|line| !line.is_empty());
     Error::input(
-        folder.display(),
+        what.display(),
         format!("another process is writing here: {}", owner.unwrap_or("it has not said which")),
         "wait until it has ended, stop it, or choose another folder",
     )
@@ -141,6 +170,18 @@ mod tests {
         atomic::write_bytes(folder.join("a"), b"1").unwrap();
         drop(second);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_result_has_one_writer_and_its_lock_goes() {
+        let t = tempfile::tempdir().unwrap();
+        let (path, out) = (t.path().join(".s.json.lock"), t.path().join("s.json"));
+        let first = Lock::take(path.clone(), &out).unwrap();
+        let e = Lock::take(path.clone(), &out).unwrap_err();
+        assert!(e.to_string().contains("s.json: another process"), "{e}");
+        drop(first);
+        assert_eq!(fs::read_dir(t.path()).unwrap().count(), 0);
+        Lock::take(path, &out).unwrap();
     }
 
     #[test]

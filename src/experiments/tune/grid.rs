@@ -21,6 +21,7 @@ use crate::experiments::Steps;
 use crate::experiments::settings::{self, Broken, Given, Keyed, Keys, dotted, ensure, settings};
 use crate::experiments::side_by_side;
 use crate::files::atomic;
+use crate::files::lock::FolderLock;
 use crate::formats::comparison::{Comparison, TuningRow};
 use crate::nn::transformer::Model;
 use crate::tasks::language::Part;
@@ -257,7 +258,7 @@ pub fn compare_for(
     progress: &dyn Steps,
 ) -> Result<Comparison<Settings>> {
     let job = |arm: &Arm, lr: f64, seed| Job::new(arm, lr, seed, subjects, folder);
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
+    let _lock = FolderLock::take(folder)?;
 
     let several = |arm: &&Arm| arm.rates.len() > 1;
     let tries: Vec<Job<'_>> = grid

@@ -30,11 +30,13 @@ fn what_was_stopped_goes_on_with_the_same_bits() {
     let whole = sum(&open(false), 9, 0).unwrap();
     open(false).end();
     assert_eq!(sum(&open(false), 9, 5), None);
+    assert_eq!(open(true).part("sum").found::<(usize, f64)>().unwrap().0, 4);
     let journal = open(true);
-    assert_eq!(journal.part("sum").found::<(usize, f64)>().unwrap().0, 4);
-    let journal = open(true);
+    let second = Journal::open(&out, inputs("0"), true).unwrap_err();
+    assert!(second.to_string().contains("another process is writing here"), "{second}");
     assert_eq!(sum(&journal, 9, 3).map(f64::to_bits), Some(whole.to_bits()), "3 is not done again");
     journal.end();
+    drop(journal);
     assert_eq!(fs::read_dir(t.path()).unwrap().count(), 0, "the journal is gone");
 }
 
@@ -54,7 +56,7 @@ fn a_journal_that_is_not_whole_is_refused() {
     let t = tempfile::tempdir().unwrap();
     let out = t.path().join("s.json");
     assert_eq!(sum(&Journal::open(&out, inputs("0"), false).unwrap(), 9, 5), None);
-    let file = name_for(&out).unwrap();
+    let file = name_beside(&out, ".journal").unwrap();
     let good = fs::read(&file).unwrap();
     for at in 0..good.len() {
         let mut bad = good.clone();
