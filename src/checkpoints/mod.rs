@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod convert;
 mod fields;
 mod gguf;
 mod huggingface;
@@ -38,6 +39,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
+pub use convert::{Form, convert};
 pub use source::NamedTensors;
 pub use write::{check_writable, put_transformer, write_transformer, write_words};
 

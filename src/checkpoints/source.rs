@@ -126,6 +126,21 @@ impl Source {
         }
     }
 
+    /// A tensor of whatever shape, row-major.
+    ///
+    /// # Errors
+    /// As [`get`](Source::get).
+    pub(super) fn any<T: Element>(&self, name: &str) -> Result<(Vec<usize>, Vec<T>)> {
+        let shape = match (self, self.file(name)) {
+            (_, Some(file)) => file.shape(name).map(<[usize]>::to_vec),
+            (Source::Named(tensors), _) => tensors.shape(name),
+            (Source::Files { .. }, None) => unreachable!("there is a first file"),
+        };
+        let shape = shape.unwrap_or_default();
+        let elements = self.get(name, &shape)?;
+        Ok((shape, elements))
+    }
+
     /// Bad input in a tensor.
     pub(super) fn error(&self, name: &str, message: impl Display, help: impl Display) -> Error {
         match (self, self.file(name)) {

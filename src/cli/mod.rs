@@ -7,6 +7,7 @@ mod print;
 mod adversary;
 mod attribute;
 mod compare;
+mod convert;
 mod discover;
 mod evaluate;
 mod export;
@@ -65,6 +66,7 @@ enum Command {
     Run(run::Run),
     Tokens(tokens::Tokens),
     Pairs(pairs::MakePairs),
+    Convert(convert::Convert),
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
@@ -113,6 +115,7 @@ impl Cli {
             Command::Run(command) => command.run(),
             Command::Tokens(command) => command.run(),
             Command::Pairs(command) => command.run(),
+            Command::Convert(command) => command.run(),
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),

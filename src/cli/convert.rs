@@ -1,0 +1,39 @@
+//! `edgegrad convert`.
+
+use crate::cli::Dtype;
+use crate::cli::model::ModelPath;
+use crate::cli::question::choice;
+use clap::Args;
+use edgegrad::checkpoints::{Form, convert};
+use edgegrad::error::Result;
+use edgegrad::named::Named;
+use std::path::PathBuf;
+
+/// Write a model as a folder of another form, with the files of its tokenizer
+///
+/// A GGUF file's tokenizer stays in the file: give that file where text is read.
+#[derive(Debug, Args)]
+pub(super) struct Convert {
+    /// A model folder, a GGUF file, or a name in the Hugging Face cache
+    model: ModelPath,
+    /// The folder to write; it must not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The form of the folder
+    #[arg(long, default_value = Form::HuggingFace.name(), value_parser = choice::<Form>())]
+    form: Form,
+    /// The precision of the weights
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+}
+
+impl Convert {
+    pub(super) fn run(&self) -> Result<()> {
+        match self.dtype {
+            Dtype::F32 => convert::<f32>(&self.model, self.form, &self.out)?,
+            Dtype::F64 => convert::<f64>(&self.model, self.form, &self.out)?,
+        }
+        println!("{}: {}", self.form.name(), self.out.display());
+        Ok(())
+    }
+}
