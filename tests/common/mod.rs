@@ -84,6 +84,26 @@ fn collect(root: &Path, folder: &Path, files: &mut Files) {
     }
 }
 
+/// Draws of a linear congruential generator: the same in each run of a test.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// Below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.uniform() * end as f64) as usize
+    }
+
+    /// From 0 to 1.
+    pub(crate) fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
 /// How often what is random is tried: once unless `EDGEGRAD_ROUNDS` says more.
 pub(crate) fn rounds() -> usize {
     let given = std::env::var("EDGEGRAD_ROUNDS").ok();
