@@ -29,8 +29,7 @@ fn json(place: &Place, file: &str) -> Value {
 #[test]
 fn methods_leave_a_model_and_figures() {
     let place = place();
-    let names =
-        "circuit static random full attention bias gradient fisher lora circuit-lora adalora";
+    let names = "circuit static random complement lisa full attention bias gradient fisher lora circuit-lora adalora";
     for method in names.split(' ') {
         let tune = format!("tune {SHORT} --task E1 --method {method} --out");
         let text = place.succeed(&format!("{tune} one --threads 1"));
@@ -45,7 +44,7 @@ fn methods_leave_a_model_and_figures() {
         assert_eq!(report["path"].as_array().map(Vec::len), Some(3), "{method}");
         let number = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key}"));
         assert!(number("trained") > 0.0 && number("ever_trained") >= number("trained"));
-        let circuits = matches!(method, "circuit" | "static" | "random");
+        let circuits = matches!(method, "circuit" | "static" | "random" | "complement");
         // Every circuit that is tuned lies on paths, before the first update as after the last.
         for point in report["path"].as_array().expect("looks") {
             let connectivity = point["circuit"]["connectivity"].as_f64();

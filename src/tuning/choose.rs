@@ -328,6 +328,34 @@ impl Finder {
         Found { scores: circuit.scores.clone(), kept, ends }
     }
 
+    /// Everything else: the edges between ends that `circuit` does not have, the input and the logits,
+    /// which both share, and the ends of those on paths.
+    ///
+    /// # Errors
+    /// If no path is left without the circuit.
+    pub fn complement(&self, circuit: &Found) -> Result<Found> {
+        let graph = &self.graph;
+        let own = Ends::of(graph, &circuit.kept);
+        let shared =
+            |node: Node| matches!(node, Node::Input | Node::Embed | Node::Pos | Node::Logits);
+        let mut ends = own.clone();
+        for (group, readers) in graph.groups.iter().zip(&mut ends.readers) {
+            let each = group.readers.iter().zip(readers);
+            each.for_each(|(reader, is)| *is = !*is || shared(reader.node));
+        }
+        let writers = graph.writers.iter().zip(&mut ends.writers);
+        writers.for_each(|(&node, is)| *is = !*is || shared(node));
+        let kept = connected::between(&Flow::new(graph), graph, &ends);
+        let beside = own.numbers();
+        let mut ends = Ends::of(graph, &kept);
+        if !ends.numbers().iter().any(|end| !beside.contains(end)) {
+            let message = "complement: no path is left without the circuit";
+            return Err(Error::input("method", message, "ask for a smaller circuit"));
+        }
+        self.restrict(&mut ends);
+        Ok(Found { scores: circuit.scores.clone(), kept, ends })
+    }
+
     /// Draws where a random control is.
     pub fn draw(&mut self) -> Moved {
         Moved::draw(&self.graph, &mut self.rng)

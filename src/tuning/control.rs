@@ -1,4 +1,4 @@
-//! Random circuits: the same ends at other nodes.
+//! Controls of a circuit: random circuits, the same ends at other nodes; and everything else.
 //!
 //! A control has to differ from the circuit in where it is and in nothing else. So nodes are
 //! permuted among those of their kind, heads with heads (with grouped queries whole groups, and heads
@@ -12,6 +12,15 @@ use crate::graph::{Graph, Node};
 use crate::named::named;
 use crate::rng::Rng;
 use std::collections::BTreeMap;
+
+/// What is trained in the place of a circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// A random circuit.
+    Random(Drawn),
+    /// The ends that the circuit does not have and that lie on paths without it.
+    Complement,
+}
 
 named! {
     /// When the random control of a circuit is drawn.

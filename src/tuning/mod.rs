@@ -31,9 +31,9 @@ mod tuner;
 mod tests;
 
 pub use choose::{Amount, Discovery, Finder, Found, Ramp, Select, ends_of};
-pub use control::{Drawn, Moved};
+pub use control::{Control, Drawn, Moved};
 pub use figures::circuit_figures;
 pub use objective::Objective;
-pub use run::{Circuit, Fixed, Given, Observed, Outcome, Plan, Policy, Task, tune};
+pub use run::{Circuit, Fixed, Given, Observed, Outcome, Plan, Policy, RandomLayers, Task, tune};
 pub use slices::{Ends, Extras, Slices, Union};
 pub use tuner::{Batch, Leaving, Tuner};

@@ -15,7 +15,7 @@
 //! the slices they ask for.
 
 use super::choose::{Finder, Found};
-use super::control::{Drawn, Moved};
+use super::control::{Control, Drawn, Moved};
 use super::slices::{Extras, Slices, Union};
 use super::tuner::{Batch, Tuner};
 use crate::checkpoints::AnyModel;
@@ -24,6 +24,7 @@ use crate::formats::pairs::Pairs;
 use crate::interrupt;
 use crate::nn::Schedule;
 use crate::nn::transformer::{Config, Model};
+use crate::rng::Rng;
 use crate::simd::Element;
 use crate::tensor::Buffer;
 
@@ -68,6 +69,33 @@ impl<T: Element> Policy<T> for Fixed {
     }
 }
 
+/// Trains all parameters of some layers, drawn anew every so many updates, and those outside the layers
+/// (LISA, Pan et al. 2024, arXiv 2403.17919).
+pub struct RandomLayers<'a> {
+    /// The model's shape.
+    pub config: &'a Config,
+    /// How many layers are trained at a time.
+    pub count: usize,
+    /// Updates between two draws.
+    pub every: usize,
+    /// Draws them.
+    pub rng: Rng,
+}
+
+impl<T: Element> Policy<T> for RandomLayers<'_> {
+    fn before(&mut self, step: usize, tuner: &mut Tuner<T>, _task: &dyn Task) -> Result<()> {
+        if step.is_multiple_of(self.every) {
+            let mut order: Vec<usize> = (0..self.config.layers).collect();
+            self.rng.shuffle(&mut order);
+            let frozen: Vec<String> =
+                order.iter().skip(self.count).map(|layer| format!("blocks.{layer}.")).collect();
+            let is = |name: &str| !frozen.iter().any(|layer| name.starts_with(layer));
+            tuner.train(Slices::named(self.config, is));
+        }
+        Ok(())
+    }
+}
+
 /// Trains a fixed circuit.
 pub struct Given {
     /// The circuit.
@@ -99,8 +127,8 @@ pub struct Circuit<'a> {
     pub every: Option<usize>,
     /// What is trained in addition to what its ends own.
     pub extras: Extras,
-    /// Whether a random circuit is trained in its place, and when it is drawn: the control.
-    pub control: Option<Drawn>,
+    /// What is trained in its place.
+    pub control: Option<Control>,
     /// Where a control that is drawn once is.
     pub moved: Option<Moved>,
     /// The latest circuit.
@@ -122,11 +150,15 @@ impl Circuit<'_> {
         let model = AnyModel::Transformer(tuner.model(self.config));
         let pairs = task.pairs(step)?;
         let mut found = self.finder.find(&model, self.config.vocab_out, &pairs, step)?;
-        if let Some(drawn) = self.control {
-            if drawn != Drawn::Redrawn && self.moved.is_none() {
-                self.moved = Some(self.finder.draw());
+        match self.control {
+            None => {}
+            Some(Control::Complement) => found = self.finder.complement(&found)?,
+            Some(Control::Random(drawn)) => {
+                if drawn != Drawn::Redrawn && self.moved.is_none() {
+                    self.moved = Some(self.finder.draw());
+                }
+                found = self.finder.matched(&found, self.moved.as_ref());
             }
-            found = self.finder.matched(&found, self.moved.as_ref());
         }
         let graph = self.finder.graph();
         let slices = Slices::of_ends(graph, self.config, &found.ends, self.extras);

@@ -11,12 +11,14 @@ use crate::nn::stream::{Reader, Stream, Sum, Writer};
 use crate::nn::transformer::{Config, Model};
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::metric::Question;
+use crate::rng::{Purpose, Rng};
 use crate::tape::{Var, Window};
 use crate::tuning::lora::budget::{BETAS, Importance, Kept, Schedule, keep_apart};
 use crate::tuning::lora::{Adapted, Adapters, Kind, Matrix, Site, ranks};
 use crate::tuning::slices::{Cells, Slice};
 use crate::tuning::{
-    Circuit, Ends, Finder, Fixed, Found, Given, Objective, Policy, Slices, Task, Tuner,
+    Circuit, Control, Ends, Finder, Fixed, Found, Given, Objective, Policy, RandomLayers, Slices,
+    Task, Tuner,
 };
 
 /// A model that is tuned, and who decides what of it.
@@ -69,9 +71,15 @@ impl<'a> Prepared<'a> {
         match settings.method {
             Method::Circuit | Method::Static | Method::Random if settings.masked => new.masked(),
             Method::Static if settings.circuit.is_some() => new.given(),
-            Method::Circuit | Method::Static | Method::Random => {
+            Method::Circuit | Method::Static | Method::Random | Method::Complement => {
                 Ok(new.sliced(Box::new(new.circuit()?)))
             }
+            Method::Lisa => Ok(new.sliced(Box::new(RandomLayers {
+                config: &base.config,
+                count: settings.lisa_layers.min(base.config.layers),
+                every: settings.every,
+                rng: Rng::new(seed, Purpose::Null, LISA),
+            }))),
             Method::Full => Ok(new.named(|_| true)),
             Method::Attention => Ok(new.named(|name| name.contains(".attn."))),
             Method::Bias => Ok(new.named(|name| {
@@ -132,7 +140,11 @@ impl<'a> Preparation<'a, '_> {
             finder: finder(s, self.config(), self.seed)?,
             every: s.every_discovery(),
             extras: s.extras(),
-            control: (s.method == Method::Random).then_some(s.drawn),
+            control: match s.method {
+                Method::Random => Some(Control::Random(s.drawn)),
+                Method::Complement => Some(Control::Complement),
+                _ => None,
+            },
             moved: None,
             found: None,
         })
@@ -280,6 +292,9 @@ impl<'a> Preparation<'a, '_> {
         Ok(prepared)
     }
 }
+
+/// The generator of LISA's layers is numbered behind that of random circuits.
+const LISA: u32 = 1;
 
 /// Batches whose gradient is summed to find the parameters with the largest one.
 const BATCHES: usize = 8;

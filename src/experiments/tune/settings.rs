@@ -24,6 +24,11 @@ named! {
         Static = "static",
         /// The circuit's ends at random other nodes of their kind: the control; see `drawn`.
         Random = "random",
+        /// The ends that the circuit does not have, where they lie on paths without it: a control.
+        Complement = "complement",
+        /// All parameters of `lisa_layers` random layers, drawn anew every K updates, and those outside
+        /// the layers (LISA, Pan et al. 2024).
+        Lisa = "lisa",
         /// All parameters.
         Full = "full",
         /// The matrices and biases of attention.
@@ -142,6 +147,8 @@ settings! {
         /// Whether the loss is that of the circuit alone, with the baseline in place of all else,
         /// instead of that of the whole model. The authors have no such option.
         masked: bool;
+        /// Layers that `lisa` trains at a time.
+        lisa_layers: usize = 2, whole(1, 1000);
         /// The rank of adapters, on average.
         rank: usize = 8, whole(1, 1 << 16);
         /// What the product of adapters is multiplied by, times its rank.
@@ -219,7 +226,8 @@ impl Settings {
             "is of `static` alone, and the method is `{method}`"; "set method = \"static\"");
         ensure!(!self.masked || !from_file, "masked":
             "does not go with a circuit from a file"; "let the circuit be found");
-        ensure!(!self.masked || self.trains_circuit(), "masked":
+        let alone = self.trains_circuit() && self.method != Method::Complement;
+        ensure!(!self.masked || alone, "masked":
             "`{method}` trains no circuit"; "use it with circuit or static");
         ensure!(!self.masked || self.baseline != Baseline::Resample, "masked":
             "needs a baseline that is there without a corrupted sequence";
@@ -228,7 +236,8 @@ impl Settings {
     }
 
     pub(super) fn trains_circuit(&self) -> bool {
-        matches!(self.method, Method::Circuit | Method::Static | Method::Random)
+        use Method::{Circuit, Complement, Random, Static};
+        matches!(self.method, Circuit | Static | Random | Complement)
     }
 
     /// The update rule.

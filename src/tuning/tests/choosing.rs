@@ -275,6 +275,25 @@ fn matched_ends_are_of_the_same_types() {
 }
 
 /// A head's ends own 52 of 1,344 parameters each and more, so a hundredth holds no path.
+/// What it trains and what the circuit trains have no end in common but those that own no parameters,
+/// and it is a circuit.
+#[test]
+fn the_complement_is_everything_else_on_paths() {
+    let (finder, circuit) = find(discovery(Select::Nodes, 6.0));
+    let found = finder.complement(&circuit).expect("a path");
+    let graph = finder.graph();
+    assert_eq!(connected(graph, &found.kept), found.kept);
+    assert_eq!(Ends::of(graph, &found.kept), found.ends);
+    let slices = |ends: &Ends| Slices::of_ends(graph, &config(), ends, Extras::default()).count();
+    let (one, other) = (circuit.ends.numbers(), found.ends.numbers());
+    let both: Vec<usize> = one.iter().copied().filter(|end| other.contains(end)).collect();
+    assert_eq!(slices(&Ends::numbered(graph, &both)), 0, "{both:?}");
+    assert!(slices(&found.ends) > 0);
+    let all = Found { kept: vec![true; graph.edges()], ..circuit };
+    let error = finder.complement(&all).expect_err("nothing is left").to_string();
+    assert!(error.contains("no path is left"), "{error}");
+}
+
 #[test]
 fn an_amount_without_a_path_is_refused_or_raised_to_the_least() {
     for (select, amount, least) in
