@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `average` | [`mean`], [`median`], [`quantile`] |
 //! | `correlation` | [`pearson`], [`spearman`], [`cosine`], [`ranks`] |
-//! | `interval` | 95 %: [`mean_interval`], [`median_interval`], [`ratio_interval`], [`wilson`] |
+//! | `interval` | 95 %: [`mean_interval`], [`median_interval`], [`ratio_interval`], [`wilson`]; [`detectable`] |
 //! | `t` | the quantile of Student's t |
 //! | `significance` | [`p_value`] of permutations, [`false_discovery`] rates |
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ mod t;
 pub use average::{mean, median, quantile};
 pub use correlation::{centred, cosine, dot, pearson, ranks, spearman};
 pub use interval::{
-    LEAST_OF_MEAN, LEAST_OF_MEDIAN, mean_interval, median_interval, ratio_interval, wilson,
+    LEAST_OF_MEAN, LEAST_OF_MEDIAN, detectable, mean_interval, median_interval, ratio_interval,
+    wilson,
 };
 pub use significance::{false_discovery, p_value};

@@ -1,14 +1,19 @@
 //! Student's t.
 
 /// The 0.975 quantile of Student's t with so many degrees of freedom, at least 1.
+pub(super) fn t_quantile(freedom: usize) -> f64 {
+    bound(0.95, freedom)
+}
+
+/// The `t` that bounds |t| with a chance of `share`, up to .95.
 ///
 /// By bisection of the distribution, which for whole degrees is a finite sum (M. Abramowitz and I.
 /// Stegun, "Handbook of Mathematical Functions", 26.7.3 and 26.7.4).
-pub(super) fn t_quantile(freedom: usize) -> f64 {
+pub(super) fn bound(share: f64, freedom: usize) -> f64 {
     let (mut low, mut high) = (0.0, 16.0);
     while high - low > 1e-12 {
         let middle = 0.5 * (low + high);
-        if within(middle, freedom) < 0.95 { low = middle } else { high = middle }
+        if within(middle, freedom) < share { low = middle } else { high = middle }
     }
     high
 }

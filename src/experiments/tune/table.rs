@@ -198,22 +198,73 @@ fn differences(comparison: &Comparison<Settings>, columns: &[Column<'_>]) -> Vec
     let mut lines = vec![];
     for other in ["random", "full", "lora"] {
         let Some(row) = of(other) else { continue };
-        let cells = columns.iter().filter_map(|&(head, figure, digits)| {
-            let m = minus(circuit, row, figure)?;
-            Some(format!("{head} {}", interval(&m, digits)))
-        });
-        let cells = cells.collect::<Vec<_>>().join(", ");
-        lines.push(format!("circuit - {other}, seed by seed: {cells}"));
+        let (mut cells, mut least) = (vec![], vec![]);
+        for &(head, figure, digits) in columns {
+            let differences = minus(circuit, row, figure);
+            let Some(m) = mean(&differences) else { continue };
+            cells.push(format!("{head} {}", interval(&m, digits)));
+            let detectable = stats::detectable(&differences);
+            least.extend(detectable.map(|x| format!("{head} {x:.digits$}")));
+        }
+        lines.push(format!("circuit - {other}, seed by seed: {}", cells.join(", ")));
+        if !least.is_empty() {
+            lines.push(format!("  told from 0 in 80 % of cases from {} on", least.join(", ")));
+        }
     }
     lines
 }
 
-/// A figure's difference between two methods, seed by seed.
-fn minus(row: &Row, other: &Row, figure: &str) -> Option<Mean> {
-    let (_, figure) = FIGURES.iter().find(|(name, _)| *name == figure)?;
+/// A figure's differences between two methods, seed by seed.
+fn minus(row: &Row, other: &Row, figure: &str) -> Vec<f64> {
+    let Some((_, figure)) = FIGURES.iter().find(|(name, _)| *name == figure) else {
+        return vec![];
+    };
     let pair = |r: &Report| {
         let same = other.reports.iter().find(|o| o.seed == r.seed)?;
         Some(figure(r)? - figure(same)?)
     };
-    mean(&row.reports.iter().filter_map(pair).collect::<Vec<_>>())
+    row.reports.iter().filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::comparison::tests::comparison;
+    use serde_json::{Value, json};
+
+    /// Runs of a method whose targets are `targets [seeds]`.
+    fn method(name: &str, targets: &[f64]) -> Value {
+        let mut row = comparison()["rows"][0].clone();
+        let run = |(seed, target): (usize, &f64)| {
+            let mut report = row["reports"][0].clone();
+            report["seed"] = json!(seed);
+            report["path"][1]["judgement"]["target"] = json!(target);
+            report
+        };
+        let reports: Value = targets.iter().enumerate().map(run).collect();
+        (row["name"], row["reports"]) = (json!(name), reports);
+        row
+    }
+
+    /// The differences are .2, .1 and 0: `t.975 s / √3 = 4.303 * .1 / 1.732`, and
+    /// `(t.975 + t.8) s / √3 = (4.303 + 1.061) * .1 / 1.732`.
+    #[test]
+    fn differences_stand_beside_what_seeds_can_tell() {
+        let mut value = comparison();
+        value["rows"] = json!([
+            method("circuit", &[0.9, 0.7, 0.4]),
+            method("random", &[0.7, 0.6, 0.4]),
+            method("full", &[0.7]),
+        ]);
+        let read: Comparison<Settings> = serde_json::from_value(value).expect("a comparison");
+        let lines = differences(&read, &[("disagree", "target", 3)]);
+        assert_eq!(
+            lines,
+            [
+                "circuit - random, seed by seed: disagree 0.100 [-0.148, 0.348]",
+                "  told from 0 in 80 % of cases from disagree 0.310 on",
+                "circuit - full, seed by seed: disagree 0.200                ",
+            ]
+        );
+    }
 }
