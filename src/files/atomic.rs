@@ -6,7 +6,7 @@
 //! into instead, and a symbolic link is followed, so that neither is replaced. A file that is named
 //! `-` is standard output.
 
-use super::sha256;
+use super::{disk, sha256};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -35,13 +35,14 @@ pub fn write_file(
     // A folder that is being made is renamed as a whole, so its files need no second name.
     if target.parent().is_some_and(is_partial) {
         let file = File::create_new(&target).map_err(fail)?;
-        return finish(file, fill).map_err(fail);
+        return finish((file, &target), fill).map_err(fail);
     }
     let partial = partial_name(&target)?;
     let file = claim(&partial).map_err(fail)?;
     let kept = old.map_or(Ok(()), |old| file.set_permissions(old.permissions()));
-    let written =
-        kept.and_then(|()| finish(file, fill)).and_then(|()| fs::rename(&partial, &target));
+    let written = kept
+        .and_then(|()| finish((file, &partial), fill))
+        .and_then(|()| fs::rename(&partial, &target));
     written.map_err(|e| {
         // The first error is the one to tell; a second one could only hide it.
         let _ = fs::remove_file(&partial);
@@ -52,11 +53,16 @@ pub fn write_file(
 }
 
 /// Fills a file and forces it to the disk.
-fn finish(file: File, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+fn finish(
+    (file, path): (File, &Path),
+    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     let mut writer = BufWriter::new(file);
     fill(&mut writer)?;
     writer.flush()?;
-    writer.get_ref().sync_all()
+    writer.get_ref().sync_all()?;
+    disk::forced(path);
+    Ok(())
 }
 
 /// Writes into what may have no disk to be forced to: a device, a pipe.
@@ -233,8 +239,8 @@ pub fn clean(folder: impl AsRef<Path>) -> Result<()> {
 /// Forces the names in a folder to the disk: a file that was made there lasts through a power cut.
 pub(crate) fn sync_folder(folder: &Path) {
     // Windows cannot open a folder, and its renames need no such help.
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
+    if File::open(folder).and_then(|folder| folder.sync_all()).is_ok() {
+        disk::forced(folder);
     }
 }
 

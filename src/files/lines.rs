@@ -3,7 +3,7 @@
 //! It grows by whole lines, also when the disk fills up, and its length after a flush can be noted,
 //! so that a resumed run cuts it there and goes on with the same bytes.
 
-use super::{atomic, input};
+use super::{atomic, disk, input};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -120,6 +120,7 @@ impl LineFile {
     pub fn sync(&mut self) -> Result<u64> {
         let bytes = self.flush()?;
         self.file.sync_data().map_err(|e| Error::io(&self.path, &e, "write"))?;
+        disk::forced(&self.path);
         Ok(bytes)
     }
 }

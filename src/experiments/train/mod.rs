@@ -6,6 +6,8 @@ pub mod checkpoint;
 pub mod circuits;
 pub mod config;
 mod measure;
+#[cfg(all(test, unix))]
+mod power_cut;
 mod run;
 mod work;
 
