@@ -31,7 +31,6 @@ use crate::files::{self, Digester, input, model_cache};
 use crate::formats::pairs::Bounds;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
-use crate::tensor::Shape;
 use fields::Fields;
 use sha2::Digest;
 use source::{Dialect, Source};
@@ -127,29 +126,19 @@ pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
     interpret(path.display(), &config_text(&path)?, Wanted::Weights, || Source::read(folder))
 }
 
-/// The name and shape of each parameter of a model, and whether it is a transformer; of weights in
-/// safetensors only the headers are read.
+/// A model without its weights, if it is a transformer: of these only the headers are read.
 ///
 /// # Errors
 /// As [`read`], but for weights that are damaged.
-pub fn parameters(folder: &Path) -> Result<(Vec<(String, Shape)>, bool)> {
+pub fn outline(folder: &Path) -> Result<AnyModel<f32>> {
+    if folder.is_file() {
+        let (config, tensors) = gguf::model(Gguf::read(folder)?)?;
+        let text = config.to_string();
+        let source = || Ok(Source::Named(Box::new(tensors)));
+        return interpret(folder.display(), text.as_bytes(), Wanted::Names, source);
+    }
     let path = folder.join("config.json");
-    let model = match folder.is_file() {
-        true => read::<f32>(folder)?,
-        false => {
-            interpret(path.display(), &config_text(&path)?, Wanted::Names, || Source::read(folder))?
-        }
-    };
-    Ok(match model {
-        AnyModel::Pooled { config, .. } => {
-            let list = config.parameters().into_iter();
-            (list.map(|p| (p.name.into(), p.shape)).collect(), false)
-        }
-        AnyModel::Transformer(model) => {
-            let list = model.config.parameters().into_iter();
-            (list.map(|p| (p.name, p.shape)).collect(), true)
-        }
-    })
+    interpret(path.display(), &config_text(&path)?, Wanted::Names, || Source::read(folder))
 }
 
 /// How much of a model's weights is read.
@@ -286,8 +275,8 @@ fn kind(fields: &Fields) -> Result<(&str, Family)> {
     }
 }
 
-/// The identity of a model's content: the SHA-256 of a folder's `config.json` and of its weights, or of
-/// a GGUF file, 64 hexadecimal digits.
+/// The identity of a model's content: the SHA-256 of a folder's `config.json` and of its weights,
+/// or of a GGUF file, 64 hexadecimal digits.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -323,14 +312,15 @@ mod tests {
         let last = broken.len() - 4;
         broken[last..].copy_from_slice(&f32::NAN.to_le_bytes());
         write("model.safetensors", &broken).expect("writable");
-        let (list, transformer) = parameters(t.path()).expect("a whole header");
+        let AnyModel::Transformer(outline) = outline(t.path()).expect("a whole header") else {
+            unreachable!("a transformer")
+        };
         let model = from_bytes::<f32>(config.to_string().as_bytes(), weights).expect("a model");
         let AnyModel::Transformer(model) = model else { unreachable!("a transformer") };
-        let all = model.config.parameters().into_iter().map(|p| (p.name, p.shape));
-        assert!(transformer && list.into_iter().eq(all));
+        assert!(outline.config == model.config && outline.weights.is_empty());
         assert!(read::<f32>(t.path()).unwrap_err().message().contains("is not finite"));
         write("model.safetensors", &broken[..last]).expect("writable");
-        assert!(parameters(t.path()).unwrap_err().message().contains("its header says"));
+        assert!(super::outline(t.path()).unwrap_err().message().contains("its header says"));
     }
 
     const FIXTURES: [&str; 4] = ["gpt2-tiny", "gpt-neox-tiny", "llama-tiny", "tracr/trend"];

@@ -78,9 +78,13 @@ fn of_address_space() -> Option<u64> {
 }
 
 /// Bytes for people.
-fn size(bytes: u128) -> String {
-    let gib = bytes as f64 / (1u64 << 30) as f64;
-    if gib >= 1.0 { format!("{gib:.1} GiB") } else { format!("{:.0} MiB", gib * 1024.0) }
+pub fn size(bytes: u128) -> String {
+    let kib = bytes as f64 / 1024.0;
+    match kib {
+        1_048_576.0.. => format!("{:.1} GiB", kib / 1_048_576.0),
+        1024.0.. => format!("{:.0} MiB", kib / 1024.0),
+        _ => format!("{kib:.0} KiB"),
+    }
 }
 
 #[cfg(test)]

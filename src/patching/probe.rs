@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::pooled as pooled_graph;
 use crate::graph::pooled::Pooled;
-use crate::graph::{MaskShape, Recorded, Recorder};
+use crate::graph::{Graph, MaskShape, Recorded, Recorder};
 use crate::nn::Unembedding;
-use crate::nn::transformer::Transformer;
+use crate::nn::transformer::{Config, Transformer};
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, ForwardPlan, Ids, Program, Tape, Var};
 use crate::tensor::Buffer;
@@ -66,6 +66,28 @@ impl<T: Element> Both<T> {
     }
 }
 
+/// Bytes that a recording takes: its weights are allocated already, and the gradients that are kept
+/// take about as much as values.
+fn beside_weights<T: Element>(tape: &Tape<T>, parameters: &[Var]) -> u128 {
+    let weights: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
+    2 * (tape.bytes() - weights * size_of::<T>() as u128)
+}
+
+/// About the bytes that a transformer takes beside its weights for one pair of `time` tokens in
+/// precision `T`: with gradients, and with `masks` on all edges of its graph.
+pub fn bytes_of<T: Element>(
+    config: &Config,
+    graph: &Graph,
+    time: usize,
+    masks: Option<MaskShape>,
+) -> u128 {
+    let mut tape = Tape::<T>::new();
+    let mut recorder = Recorder::new(graph, masks);
+    let t = Transformer::record(&mut tape, config, 1, time, &mut recorder);
+    t.logits(&mut tape, t.last);
+    beside_weights(&tape, &t.parameters)
+}
+
 impl<T: Element> Probe<T> {
     /// Records `behaviour` for `batch` pairs of `time` tokens.
     ///
@@ -96,10 +118,7 @@ impl<T: Element> Probe<T> {
         };
         let measured = Measured::record(&mut tape, behaviour.question, last, unembedding);
         let recorded = Recorded::from(recorder);
-        // Weights are allocated already, and the gradients that are kept take about as much as
-        // values.
-        let weights_bytes: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
-        let needed = 2 * (tape.bytes() - weights_bytes * size_of::<T>() as u128);
+        let needed = beside_weights(&tape, &parameters);
         let help = || {
             // Half of the free memory: other allocations grow a little too.
             let share = memory::free().map_or(0.0, |free| free as f64 / (2 * needed) as f64);

@@ -1,6 +1,6 @@
 //! Hugging Face's folders, written as llama.cpp's converter writes them, are the same models.
 
-use super::super::{AnyModel, from_gguf, from_tensors};
+use super::super::{AnyModel, from_gguf, from_tensors, outline, read_transformer};
 use super::*;
 use crate::files::gguf::made::Made;
 use crate::files::safetensors::Tensors;
@@ -305,6 +305,14 @@ fn what_the_converter_writes_is_the_same_model() {
             assert!(a.len() == b.len() && off <= error, "{name}: {}: {off:e}", p.name);
         }
     }
+}
+
+#[test]
+fn a_file_is_described_without_its_weights() {
+    let file = fixture("gguf/llama-rope-freqs/model.gguf");
+    let Ok(AnyModel::Transformer(model)) = outline(&file) else { panic!("no transformer") };
+    assert!(model.weights.is_empty());
+    assert_eq!(model.config, read_transformer::<f32>(&file).expect("a model").config);
 }
 
 #[test]

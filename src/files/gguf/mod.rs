@@ -24,41 +24,36 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// What to do about a file that is not what its header says.
 const COPY_AGAIN: &str = "is it a whole .gguf file? copy or download it again";
 
-/// A file with its weights, as they are stored.
+/// A file. Its header is held in memory; the elements of a tensor are read when they are asked for.
 #[derive(Debug)]
 pub struct Gguf {
     header: Header,
-    /// From the end of the header's padding to the end of the file.
-    data: Vec<u8>,
+    data: Data,
+}
+
+/// Where the elements are.
+#[derive(Debug)]
+enum Data {
+    File(Mutex<File>),
+    /// The whole file.
+    Bytes(Vec<u8>),
 }
 
 impl Gguf {
-    /// Reads a whole file.
+    /// Opens a file, and reads its header.
     ///
     /// # Errors
     /// If the file cannot be read or is not what its header says.
     pub fn read(path: impl AsRef<Path>) -> Result<Gguf> {
         let path = path.as_ref();
-        let fail = |e| Error::io(path, &e, "read");
         let (mut file, length) = open(path)?;
         let header = Header::parse(path.display(), &mut BufReader::new(&mut file), length)?;
-        let mut data = vec![];
-        let wanted = usize::try_from(length - header.data_start()).unwrap_or(usize::MAX);
-        data.try_reserve_exact(wanted).map_err(|_| {
-            let message = format!("does not fit into memory: {wanted} bytes");
-            Error::failed(path.display(), message, "free some memory, or use a smaller model")
-        })?;
-        file.seek(SeekFrom::Start(header.data_start())).map_err(fail)?;
-        file.read_to_end(&mut data).map_err(fail)?;
-        if data.len() != wanted {
-            let message = "has changed while it was read";
-            return Err(Error::failed(path.display(), message, "run again"));
-        }
-        Ok(Gguf { header, data })
+        Ok(Gguf { header, data: Data::File(Mutex::new(file)) })
     }
 
     /// The file in `bytes`; `place` names their source in errors.
@@ -67,8 +62,7 @@ impl Gguf {
     /// If the bytes are not what their header says.
     pub fn from_bytes(place: impl Display, bytes: &[u8]) -> Result<Gguf> {
         let header = Header::parse(place, &mut &bytes[..], bytes.len() as u64)?;
-        let data = bytes[header.data_start() as usize..].to_vec();
-        Ok(Gguf { header, data })
+        Ok(Gguf { header, data: Data::Bytes(bytes.to_vec()) })
     }
 
     /// What the file says about itself and its tensors.
@@ -79,13 +73,41 @@ impl Gguf {
     /// The elements of a tensor, row-major, widened to single precision.
     ///
     /// # Errors
-    /// If there is no such tensor.
+    /// If there is no such tensor, it cannot be read, or memory is short.
     pub fn elements(&self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.header.tensor(name)?;
-        let bytes = &self.data[tensor.offset as usize..][..tensor.bytes as usize];
-        let mut elements = vec![0.0; tensor.elements()];
-        tensor.dtype.widen(bytes, &mut elements);
-        Ok(elements)
+        let start = self.header.data_start() + tensor.offset;
+        let widened = |bytes: &[u8]| {
+            let mut elements = self.room(tensor.elements())?;
+            elements.resize(tensor.elements(), 0.0);
+            tensor.dtype.widen(bytes, &mut elements);
+            Ok(elements)
+        };
+        match &self.data {
+            Data::Bytes(all) => widened(&all[start as usize..][..tensor.bytes as usize]),
+            Data::File(file) => {
+                let mut bytes = self.room(tensor.bytes as usize)?;
+                bytes.resize(tensor.bytes as usize, 0);
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.seek(SeekFrom::Start(start))
+                    .and_then(|_| file.read_exact(&mut bytes))
+                    .map_err(|e| Error::io(self.header.place(), &e, "read"))?;
+                widened(&bytes)
+            }
+        }
+    }
+
+    /// Room for `n` values.
+    fn room<T>(&self, n: usize) -> Result<Vec<T>> {
+        let mut room = vec![];
+        match room.try_reserve_exact(n) {
+            Ok(()) => Ok(room),
+            Err(_) => {
+                let message = format!("does not fit into memory: {n} elements of a tensor");
+                let help = "free some memory, or use a smaller model";
+                Err(Error::failed(self.header.place(), message, help))
+            }
+        }
     }
 }
 
