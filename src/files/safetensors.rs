@@ -24,8 +24,8 @@ pub use ::safetensors::Dtype;
 /// Bytes of the header's length, and what the header is padded to so that data starts aligned.
 const WORD: usize = 8;
 
-/// Files that people have where safetensors are expected: how they begin, what they are, the way out.
-const OTHERS: [(&[u8], &str, &str); 4] = [
+/// Files that people have where weights are expected: how they begin, what they are, the way out.
+pub(super) const OTHERS: [(&[u8], &str, &str); 4] = [
     (
         b"version https://git-lfs",
         "is a Git LFS pointer, not the weights",
@@ -33,11 +33,7 @@ const OTHERS: [(&[u8], &str, &str); 4] = [
     ),
     (b"PK\x03\x04", "is a zip archive, as PyTorch saves pickles", SAVE_AS_SAFETENSORS),
     (b"\x80\x02", "is a pickle", SAVE_AS_SAFETENSORS),
-    (
-        b"GGUF",
-        "is a GGUF file",
-        "give the model's folder of Hugging Face with its model.safetensors",
-    ),
+    (b"GGUF", "is a GGUF file", "give the file itself as the model, or its folder of Hugging Face"),
 ];
 
 /// The way out for weights that PyTorch has pickled.
@@ -46,6 +42,9 @@ pub(crate) const SAVE_AS_SAFETENSORS: &str = "pickles are not read, as they can 
 
 /// Numbers with their shape, row-major.
 pub type Shaped<T> = (Vec<usize>, Vec<T>);
+
+/// A tensor as its file has it: dtype, shape, bytes.
+type Raw<'a> = (Dtype, &'a [usize], Cow<'a, [u8]>);
 
 /// The tensors of one file. Its header is held in memory; the elements of a tensor are read when they
 /// are asked for, so that a model is never in memory twice.
@@ -223,7 +222,7 @@ impl Tensors {
         Error::input(format_args!("{}: tensor `{name}`", self.place), message, help)
     }
 
-    fn raw(&self, name: &str) -> Result<(Dtype, &[usize], Cow<'_, [u8]>)> {
+    fn raw(&self, name: &str) -> Result<Raw<'_>> {
         let Some(info) = self.header.info(name) else {
             return Err(self.missing(name));
         };

@@ -2,6 +2,7 @@
 
 use super::{COPY_AGAIN, Dtype};
 use crate::error::{Error, Result};
+use crate::files::safetensors::OTHERS;
 use crate::named::suggest;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -301,8 +302,9 @@ impl Bytes<'_> {
         if self.left < 24 {
             return self.fail(format!("is cut off: {length} bytes, a GGUF file has at least 24"));
         }
-        if self.take::<4>()? != *b"GGUF" {
-            return self.fail("is no GGUF file: it does not begin with `GGUF`");
+        let begin = self.take::<4>()?;
+        if begin != *b"GGUF" {
+            return Err(self.other(&begin));
         }
         let version = u32::from_le_bytes(self.take()?);
         match version {
@@ -322,6 +324,19 @@ impl Bytes<'_> {
         self.room("tensors", tensors, 24)?;
         self.room("keys", keys, 13)?;
         Ok((tensors, keys))
+    }
+
+    /// What a file is that begins otherwise.
+    fn other(&self, begin: &[u8; 4]) -> Error {
+        let like = |start: &[u8]| start.starts_with(begin) || begin.starts_with(start);
+        let (message, help) = match OTHERS.iter().find(|(start, ..)| like(start)) {
+            Some(&(_, message, help)) => (message, help),
+            None => (
+                "is no GGUF file: it does not begin with `GGUF`",
+                "give a .gguf file, or the folder of a model: its config.json with its weights",
+            ),
+        };
+        Error::input(&self.place, message, help)
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N]> {

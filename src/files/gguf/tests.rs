@@ -63,6 +63,9 @@ fn every_cut_and_every_lie_is_refused() {
     refused(&[&good[..], &[0]].concat(), "goes on for");
     refused(&good[..20], "is cut off: 20 bytes");
     refused(&[b"GGUX", &good[4..]].concat(), "is no GGUF file");
+    refused(b"PK\x03\x04 and the rest of an archive", "is a zip archive, as PyTorch saves");
+    refused(b"\x80\x02}q\x00 and the rest of a pickle", "is a pickle");
+    refused(b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer");
     for (version, said) in [(1u32, "has version 1"), (3u32.swap_bytes(), "is big endian")] {
         refused(&[&good[..4], &version.to_le_bytes(), &good[8..]].concat(), said);
     }
