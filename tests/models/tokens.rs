@@ -47,7 +47,7 @@ fn pairs_fit_the_tokenizer() {
     assert!(said.contains("3 pairs of ") && said.contains("right on 0 of 3 (0.0 %"), "{said}");
     let tokenizer = tokenizer(&fixtures().join("smollm-cut-gguf"));
     let bounds = Bounds { vocab: 1 << 20, vocab_out: 1 << 20, context: 64 };
-    let pairs = Pairs::read(&place.path("p.jsonl"), &bounds, None, None).expect("pairs");
+    let pairs = Pairs::read(place.path("p.jsonl"), &bounds, None, None).expect("pairs");
     let text = std::fs::read_to_string(place.path("p.jsonl")).expect("written");
     for (pair, line) in pairs.iter().zip(text.lines()) {
         let value: Value = serde_json::from_str(line).expect("JSON");

@@ -55,7 +55,7 @@ fn every_power_cut_leaves_the_newest_checkpoint() {
     let t = tempfile::tempdir().unwrap();
     let at = |name: String| t.path().join(name);
     fs::write(at("c.toml".into()), CONFIG).unwrap();
-    let config = Config::read(&at("c.toml".into()), &[]).unwrap();
+    let config = Config::read(at("c.toml".into()), &[]).unwrap();
     let whole = at("whole".into());
     let go = |folder: &Path| {
         let skipped = Skipped::default();
