@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub use crate::checkpoints::AnyModel;
-pub use crate::discovery::faithfulness::Span;
 pub use crate::discovery::truth::case::Case;
 pub use crate::error::{Error, Result};
 pub use crate::formats::pairs::{Bounds, Pairs};
@@ -14,3 +13,4 @@ pub use crate::formats::{EdgeFile, Meta};
 pub use crate::graph::{Granularity, Graph};
 pub use crate::patching::behaviour::{Baseline, Behaviour};
 pub use crate::patching::metric::{Metric, Positions, Question};
+pub use crate::patching::span::Span;

@@ -38,6 +38,8 @@ pub enum Purpose {
     Mixture = 10,
     /// Initial values of low-rank adapters, one stage for each matrix.
     Adapter = 11,
+    /// The sizes of circuits that a learned ranking looks at, and the order of its pairs.
+    Ranking = 12,
 }
 
 /// A seeded generator whose state can be saved and restored.

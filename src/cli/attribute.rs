@@ -5,7 +5,9 @@ use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, choice};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
-use edgegrad::attribution::method::{Method, Options, Quadrature, Steps};
+use edgegrad::attribution::method::{
+    Learning, Method, Mode, Objective, Options, Quadrature, Sizes, Steps,
+};
 use edgegrad::attribution::{Completeness, Scores, verify};
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
@@ -51,6 +53,18 @@ pub(super) struct Attribute {
     /// mask-ig: the largest residual, as a share of the metric's difference
     #[arg(long, value_name = "X", default_value_t = 1e-8)]
     tol: f64,
+    /// matryoshka, mask-ig: the sizes of circuits that count
+    #[arg(long, value_parser = choice::<Sizes>())]
+    sizes: Option<Sizes>,
+    /// matryoshka: what each step lowers
+    #[arg(long, value_parser = choice::<Objective>())]
+    objective: Option<Objective>,
+    /// matryoshka: what the first edges are to do
+    #[arg(long, value_parser = choice::<Mode>())]
+    mode: Option<Mode>,
+    /// matryoshka: the mean of N rankings, with a standard error for each edge
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    rankings: Option<u64>,
     #[arg(long, value_name = "N", default_value_t = 0, help = about_seed())]
     seed: u64,
     /// Compute the scores of K random edges again by another way
@@ -98,6 +112,7 @@ impl Attribute {
             let names: Vec<&str> = derive.map(|(name, _)| *name).collect();
             return Err(Error::input(place, message, format!("{} do", names.join(", "))));
         }
+        self.check_learning()?;
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
@@ -144,13 +159,15 @@ impl Attribute {
             steps: self.steps.map_or(usual.steps, |n| n as usize),
             rule: self.rule.unwrap_or(usual.rule),
             tol: self.tol,
+            learning: self.learning(usual.learning),
             seed: self.seed,
             ..usual
         }
     }
 
     /// What the scores depend on beside what is asked.
-    fn settings(&self, options: &Options) -> [(&'static str, String); 6] {
+    fn settings(&self, options: &Options) -> [(&'static str, String); 10] {
+        let Learning { objective, sizes, mode, rankings } = options.learning;
         [
             ("--method", self.method.name().into()),
             ("--steps", options.steps.to_string()),
@@ -158,6 +175,10 @@ impl Attribute {
             ("--tol", options.tol.to_string()),
             ("--seed", options.seed.to_string()),
             ("--rules", self.rules.name().into()),
+            ("--objective", objective.name().into()),
+            ("--sizes", sizes.name().into()),
+            ("--mode", mode.name().into()),
+            ("--rankings", rankings.to_string()),
         ]
     }
 
@@ -178,7 +199,7 @@ impl Attribute {
                 "the model's activations are too large for it; try --dtype f64",
             ));
         }
-        if self.method.knows_metric() && scores.completeness.is_none() {
+        if self.method.knows_metric() && !self.method.ranks() && scores.completeness.is_none() {
             let (clean, corrupted) = extremes.means();
             let nothing = match self.asked.baseline {
                 // Every edge with the corrupted run's activations is the corrupted run.
@@ -210,6 +231,31 @@ impl Attribute {
             c.delta,
             c.residual()
         );
+    }
+
+    /// Refuses options of learned rankings for another method.
+    fn check_learning(&self) -> Result<()> {
+        let given = [
+            ("--sizes", self.sizes.is_some() && self.method.sizes().is_none()),
+            ("--objective", self.objective.is_some() && !self.method.ranks()),
+            ("--mode", self.mode.is_some() && !self.method.ranks()),
+            ("--rankings", self.rankings.is_some() && !self.method.ranks()),
+        ];
+        let Some((flag, _)) = given.into_iter().find(|(_, refused)| *refused) else {
+            return Ok(());
+        };
+        let message = format!("`{}` learns no ranking", self.method.name());
+        let help = "use --method matryoshka, or leave it out";
+        Err(Error::input(flag, message, help))
+    }
+
+    fn learning(&self, usual: Learning) -> Learning {
+        Learning {
+            objective: self.objective.unwrap_or(usual.objective),
+            sizes: self.sizes.unwrap_or(usual.sizes),
+            mode: self.mode.unwrap_or(usual.mode),
+            rankings: self.rankings.map_or(usual.rankings, |n| n as usize),
+        }
     }
 
     fn table(&self, graph: &Graph, scores: &Scores) {
@@ -285,6 +331,8 @@ impl Attribute {
             sum: self.asked.convention().and_ours(c.sum),
             delta: self.asked.convention().and_ours(c.delta),
         });
+        let (ranks, learning) =
+            (self.method.ranks(), self.learning(self.method.options().learning));
         let steps = scores.steps.or(self.method.steps().map(|_| steps));
         let meta = Meta {
             method: Some(self.method.name().into()),
@@ -297,6 +345,10 @@ impl Attribute {
             model: Some(self.asked.model_hash()?),
             pairs: Some(b.pairs.len() as u64),
             pairs_hash: Some(b.pairs.hash()),
+            objective: ranks.then(|| learning.objective.name().into()),
+            sizes: (self.method.sizes() != Some(learning.sizes) || ranks)
+                .then(|| learning.sizes.name().into()),
+            mode: ranks.then(|| learning.mode.name().into()),
             dtype: Some(T::NAME.into()),
             seed: self.method.seeded().then_some(self.seed),
         };

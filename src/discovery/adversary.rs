@@ -17,16 +17,14 @@
 //! steps ends up to a few per cent above what many starts find. The result is the least that was
 //! found: an upper bound of the minimum.
 
-use super::faithfulness::Span;
 use crate::error::Result;
 use crate::files::journal::kept;
-use crate::formats::pairs::Pair;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
-use crate::patching::distance::Distance;
+use crate::patching::field::Field;
+use crate::patching::span::Span;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
-use crate::tape::BackwardPlan;
 
 /// The first step of a mask, and the least and the largest.
 const STEP: [f64; 3] = [0.1, 1e-4, 0.5];
@@ -156,50 +154,7 @@ fn inside(kept: &[bool], masks: &mut [f64]) {
     masks.iter_mut().zip(kept).filter(|(_, kept)| **kept).for_each(|(mask, _)| *mask = 1.0);
 }
 
-/// Faithfulness as a function of all masks, with its derivatives.
-struct Field<'b, 'a, T: Element> {
-    pairs: Distance<'b, 'a, T>,
-    /// For each length, the reverse pass to the masks.
-    plans: Vec<BackwardPlan>,
-    /// The sums over pairs of the metric with no edge, and of the difference to it with all.
-    nothing: f64,
-    unit: f64,
-}
-
-impl<'b, 'a, T: Element> Field<'b, 'a, T> {
-    fn new(b: &'b Behaviour<'a, T>, span: &Span) -> Result<Self> {
-        let mut pairs = Distance::new(b)?;
-        let plans = pairs.plans(|probe| probe.masks().collect());
-        let nothing: f64 = span.nothing.iter().sum();
-        let unit = span.clean.iter().sum::<f64>() - nothing;
-        Ok(Field { pairs, plans, nothing, unit })
-    }
-
-    /// Runs all pairs with `masks [E]`; calls `each` with their metric, a batch at a time.
-    fn run(&mut self, masks: &[f64], mut each: impl FnMut(&mut Self, &[&Pair], Vec<f64>)) {
-        for batch in 0..self.pairs.batches() {
-            self.pairs.load(batch);
-            self.pairs.set_masks(masks);
-            self.pairs.probe().program.forward();
-            let (pairs, results) = (self.pairs.loaded_pairs().to_vec(), self.pairs.results());
-            each(self, &pairs, results);
-        }
-    }
-
-    /// Faithfulness at `masks [E]` and its derivatives by them `[E]`.
-    fn at(&mut self, masks: &[f64]) -> (f64, Vec<f64>) {
-        let (mut total, mut gradient) = (-self.nothing, vec![0.0; masks.len()]);
-        self.run(masks, |field, _, results| {
-            total += results.iter().sum::<f64>();
-            let slopes = vec![1.0 / field.unit; results.len()];
-            let plan = &field.plans[field.pairs.length()];
-            field.pairs.pull(plan, &slopes);
-            let part = field.pairs.probe().mask_gradients();
-            gradient.iter_mut().zip(part).for_each(|(g, p)| *g += p);
-        });
-        (total / self.unit, gradient)
-    }
-
+impl<T: Element> Field<'_, '_, T> {
     /// The least faithfulness on the way down from `masks [E]`, and where it is; the masks inside
     /// the circuit stay.
     fn descend(

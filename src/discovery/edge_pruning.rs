@@ -30,14 +30,13 @@
 
 use crate::attribution::Progress;
 use crate::error::{Error, Result};
-use crate::files::journal::kept;
 use crate::nn::{Optimizer, Rule};
 use crate::patching::behaviour::Behaviour;
 use crate::patching::distance::Distance;
+use crate::patching::learned::Learned;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::BackwardPlan;
-use crate::tensor::Buffer;
 
 /// The temperature `T`.
 const TEMPERATURE: f64 = 2.0 / 3.0;
@@ -123,10 +122,9 @@ pub fn prune<T: Element>(
     // A small eps: at masks near 1 derivatives by `a` are tiny, but they are not noise.
     let rule = Rule::Adam { betas: [0.9, 0.999], eps: 1e-16, weight_decay: 0.0 };
     let mut optimizer = Optimizer::<f64>::new(rule, [count, 2]);
-    let mut work = b.journal.units("edge-pruning", || Learned::new(start, count));
-    if work.state.steps > 0 {
-        optimizer.restore(work.state.steps, work.state.moments());
-    }
+    let initial = || Learned::new(vec![vec![start; count], vec![0.0; 2]]);
+    let mut work = b.journal.units("edge-pruning", initial);
+    work.state.resume(&mut optimizer, 2);
     let mut order: Vec<usize> = vec![];
     let mut u = vec![0.0; count];
     for step in 0..steps {
@@ -141,53 +139,26 @@ pub fn prune<T: Element>(
             continue;
         }
         task.distance.load(batch);
-        let Learned { a, lambdas, .. } = &mut work.state;
+        let [a, lambdas] = &mut work.state.lists[..] else { unreachable!("two lists") };
         let target = target(options, count, step);
-        let Evaluation { gradient, sparsity } = task.step(a, &u, *lambdas, target);
+        let Evaluation { gradient, sparsity } = task.step(a, &u, [lambdas[0], lambdas[1]], target);
         let off = sparsity - target;
         optimizer.begin_step();
         optimizer.update(0, lr, a, &gradient);
         // The multipliers ascend.
         optimizer.update(1, lambda_lr, lambdas, &[-off, -off * off]);
         progress((step + 1) as f64 / steps as f64);
-        work.finish_with(|learned| learned.follow(&optimizer))?;
+        work.finish_with(|learned| learned.follow(&optimizer, 2))?;
     }
-    let Learned { a, lambdas, .. } = work.state;
+    let mut lists = work.state.lists.into_iter();
+    let (Some(a), Some(lambdas)) = (lists.next(), lists.next()) else { unreachable!("two lists") };
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by(|&i, &j| a[j].total_cmp(&a[i]).then(i.cmp(&j)));
     let circuit = super::select::first(&order, edges, count);
     let masks: Vec<f64> = circuit.iter().map(|&kept| f64::from(u8::from(kept))).collect();
     let distance = task.distance.of(&masks) / task.unit;
     let scores = a.iter().map(|&a| kept(a)).collect();
-    Ok(Pruned { scores, log_alpha: a, circuit, distance, lambdas })
-}
-
-/// What the steps have come to.
-struct Learned {
-    a: Vec<f64>,
-    lambdas: [f64; 2],
-    /// The optimizer's steps, and its moments of `a` and of `lambdas`.
-    steps: u64,
-    kept: Vec<Vec<f64>>,
-}
-
-kept!(Learned { a, lambdas, steps, kept });
-
-impl Learned {
-    fn new(start: f64, count: usize) -> Learned {
-        Learned { a: vec![start; count], lambdas: [0.0; 2], steps: 0, kept: vec![] }
-    }
-
-    fn follow(&mut self, optimizer: &Optimizer<f64>) {
-        self.steps = optimizer.steps();
-        let all = (0..2).flat_map(|i| optimizer.moments(i));
-        self.kept = all.map(|moment| moment.to_vec()).collect();
-    }
-
-    fn moments(&self) -> Vec<Vec<Buffer<f64>>> {
-        let of = |two: &[Vec<f64>]| two.iter().map(|m| Buffer::from(&m[..])).collect();
-        self.kept.chunks(2).map(of).collect()
-    }
+    Ok(Pruned { scores, log_alpha: a, circuit, distance, lambdas: [lambdas[0], lambdas[1]] })
 }
 
 /// The target sparsity of a step.

@@ -107,6 +107,12 @@ pub struct Meta {
     pub pairs: Option<u64>,
     /// A [hash](super::pairs::Pairs::hash) of them.
     pub pairs_hash: Option<String>,
+    /// What a learned ranking lowered.
+    pub objective: Option<String>,
+    /// The sizes of circuits that it looked at.
+    pub sizes: Option<String>,
+    /// What its first edges are to do.
+    pub mode: Option<String>,
     /// What it was computed in.
     pub dtype: Option<String>,
     /// The seed, if anything was drawn.

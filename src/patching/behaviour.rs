@@ -120,6 +120,21 @@ impl<'a, T: Element> Behaviour<'a, T> {
         Ok(b)
     }
 
+    /// The same behaviour under another metric, with the same ablation values.
+    ///
+    /// # Errors
+    /// If the metric is undefined for its pairs or its model.
+    pub fn asking(&self, metric: Metric) -> Result<Behaviour<'a, T>> {
+        let (positions, vocab_out) = (self.question.positions(), self.model.vocab_out());
+        Ok(Behaviour {
+            graph: self.graph.clone(),
+            question: Question::new(metric, positions, vocab_out, self.pairs)?,
+            fixed: self.fixed.clone(),
+            journal: self.journal.clone(),
+            ..*self
+        })
+    }
+
     /// The width of each part's output at a position, in the order of the graph's sources: D for
     /// embeddings and whole MLPs, `H K` for the values of all heads before `W_O` (`H (K + 1)` where
     /// a norm stands after attention and its bias is shared), F for the activations of neurons.

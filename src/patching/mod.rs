@@ -13,6 +13,9 @@
 //! | [`subsets`] | the metric of sets of edges |
 //! | [`running`] | a circuit as a specialised program with the metric |
 //! | [`distance`] | the distance of masked runs from the model, with derivatives |
+//! | [`span`] | what faithfulness is a share of: the metric with all edges and with none |
+//! | [`field`] | faithfulness as a function of all masks, with derivatives |
+//! | `learned` | numbers that an optimizer moves, as a journal keeps them |
 //! | [`memory`] | whether a computation fits in memory, checked before it starts |
 //! | [`cost`] | how long it will take, estimated before it starts |
 #![forbid(unsafe_code)]
@@ -21,11 +24,14 @@ pub mod batches;
 pub mod behaviour;
 pub mod cost;
 pub mod distance;
+pub mod field;
+pub(crate) mod learned;
 pub mod measured;
 pub mod memory;
 pub mod metric;
 pub mod probe;
 pub mod running;
+pub mod span;
 pub mod subsets;
 
 /// Called with the share of the work that is done, from 0 to 1.

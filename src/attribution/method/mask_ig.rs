@@ -24,12 +24,14 @@
 //! length; cutting closely on both sides of it leaves a small part around the kink and smooth ones
 //! beside it.
 //!
-//! By [rules](crate::tape::rules) other than the derivative's the integrals have no such sum. Then
-//! the number of nodes is doubled until the scores settle.
+//! By [rules](crate::tape::rules) other than the derivative's, and with a
+//! [weight](Sizes::weight) of each point, the integrals have no such sum. Then the number of nodes
+//! is doubled until the scores settle.
 
 use super::again::Again;
 use super::options::Options;
 use super::scorer::{Scorer, Steps};
+use super::sizes::Sizes;
 use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::files::journal::{Part, kept};
@@ -68,13 +70,18 @@ impl Scorer for MaskIg {
     const STEPS: Option<Steps> = Some(Steps { usual: 4, what: "nodes", grows: true });
     const DERIVES: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
+    const SIZES: Option<Sizes> = Some(Sizes::Logit);
 
     fn scores<T: Element>(
         b: &Behaviour<'_, T>,
         options: &Options,
         progress: &mut Progress<'_>,
     ) -> Result<Scores> {
-        scores(b, options.steps, options.tol, options.most_nodes, progress)
+        let Options { steps, tol, most_nodes, learning, .. } = *options;
+        match learning.sizes {
+            Sizes::Logit => scores(b, steps, tol, most_nodes, progress),
+            sizes => weighted(b, sizes, steps, tol, progress),
+        }
     }
 
     fn passes<T: Element>(_: &Behaviour<'_, T>, options: &Options) -> f64 {
@@ -83,7 +90,9 @@ impl Scorer for MaskIg {
     }
 
     fn again<T: Element>(again: &mut Again<'_, T>) {
+        let sizes = again.options.learning.sizes;
         for (alpha, weight) in gauss_legendre(again.nodes.unwrap_or(again.options.steps)) {
+            let weight = weight * sizes.weight(alpha);
             again.probe.set_masks(T::from_f64(alpha));
             again.probe.program.forward();
             again.slopes(weight, alpha, &[]);
@@ -109,11 +118,11 @@ pub fn scores<T: Element>(
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     if b.rules != Rules::Plain {
-        return settled(b, first, tol, progress);
+        return weighted(b, Sizes::Logit, first, tol, progress);
     }
     let mut nodes = first;
     loop {
-        let whole = integrate(b, nodes, progress)?;
+        let whole = integrate(b, Sizes::Logit, nodes, progress)?;
         let Whole { scores, delta, size } = &whole;
         let completeness = Completeness::new(scores, *delta);
         // Rounding leaves an error of this order in the sum, however many nodes there are.
@@ -131,20 +140,28 @@ pub fn scores<T: Element>(
     }
 }
 
-/// The integrals from so many nodes that twice as many move no score by more than `tol` of the
-/// largest, or from [`WHOLE`].
-fn settled<T: Element>(
+/// The integrals with the [weight](Sizes::weight) of `sizes`, `[E]`, from so many nodes that twice as
+/// many move no score by more than `tol` of the largest, or from [`WHOLE`]: the first step of the
+/// ranking that [`matryoshka`](super::matryoshka) learns, up to a constant and a factor.
+///
+/// # Errors
+/// If there is not enough memory.
+///
+/// # Panics
+/// If there are no nodes.
+pub fn weighted<T: Element>(
     b: &Behaviour<'_, T>,
+    sizes: Sizes,
     first: usize,
     tol: f64,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     let mut nodes = first;
-    let mut scores = integrate(b, nodes, progress)?.scores;
+    let mut scores = integrate(b, sizes, nodes, progress)?.scores;
     loop {
         let before = scores;
         nodes *= 2;
-        scores = integrate(b, nodes, progress)?.scores;
+        scores = integrate(b, sizes, nodes, progress)?.scores;
         let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
         let moved = scores.iter().zip(&before).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
         if moved <= tol.max(8.0 * T::EPSILON) * largest || 2 * nodes > WHOLE {
@@ -165,6 +182,7 @@ struct Whole {
 /// The integrals from `nodes` nodes.
 fn integrate<T: Element>(
     b: &Behaviour<'_, T>,
+    sizes: Sizes,
     nodes: usize,
     progress: &mut Progress<'_>,
 ) -> Result<Whole> {
@@ -189,6 +207,7 @@ fn integrate<T: Element>(
             work.finish()?;
         }
         for (alpha, weight) in gauss_legendre(nodes).into_iter().skip(before.saturating_sub(1)) {
+            let weight = weight * sizes.weight(alpha);
             probe.set_masks(T::from_f64(alpha));
             probe.program.forward();
             probe.backward();

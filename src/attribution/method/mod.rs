@@ -10,6 +10,7 @@
 //! | [`mask_ig`] | integral of `dM/dm_e` along the diagonal | nodes | the residual, reported |
 //! | [`shapley`] | mean contribution over all orders | 2^E, or orders x E | none, or standard
 //! errors |
+//! | [`matryoshka`] | a learned ranking, best at every size | 3 x steps | only the order means anything |
 //! | [`ifr`] | proximity of what is written to what is read | 1 | knows no metric |
 //! | [`random`] | none | 0 | the control |
 //!
@@ -22,6 +23,7 @@ pub mod eap_ig_activations;
 pub mod exact;
 pub mod ifr;
 pub mod mask_ig;
+pub mod matryoshka;
 pub mod random;
 pub mod shapley;
 
@@ -29,11 +31,15 @@ mod again;
 mod options;
 mod quadrature;
 mod scorer;
+mod sizes;
+pub(super) mod top_k;
 
 pub use again::Again;
+pub use matryoshka::{Learning, Mode, Objective};
 pub use options::Options;
 pub use quadrature::Quadrature;
 pub use scorer::{Scorer, Steps};
+pub use sizes::Sizes;
 
 use super::scores::Scores;
 use crate::error::{Error, Result};
@@ -113,6 +119,8 @@ methods! {
     Exact = "exact" in exact,
     /// The mean contribution over all orders, or over random ones.
     Shapley = "shapley" in shapley,
+    /// A learned ranking whose first edges are a good circuit at every size.
+    Matryoshka = "matryoshka" in matryoshka,
     /// Information-flow routes: how close what is written is to what is read; knows no metric.
     Ifr = "ifr" in ifr,
     /// Random scores, the control.
@@ -125,6 +133,8 @@ struct Facts {
     seeded: bool,
     steps: Option<Steps>,
     rule: Quadrature,
+    sizes: Option<Sizes>,
+    ranks: bool,
     at_clean: bool,
     derives: bool,
     other_way: Option<&'static str>,
@@ -138,6 +148,8 @@ impl Facts {
             seeded: S::SEEDED,
             steps: S::STEPS,
             rule: S::RULE,
+            sizes: S::SIZES,
+            ranks: S::RANKS,
             at_clean: S::AT_CLEAN,
             derives: S::DERIVES,
             other_way: S::OTHER_WAY,
@@ -170,6 +182,16 @@ impl Method {
     /// The default points of its steps.
     pub(crate) fn default_rule(self) -> Quadrature {
         self.facts().rule
+    }
+
+    /// The default sizes of the circuits that it looks at; `None` if it looks at no sizes.
+    pub fn sizes(self) -> Option<Sizes> {
+        self.facts().sizes
+    }
+
+    /// Whether its scores are a ranking: only their order and differences mean anything.
+    pub fn ranks(self) -> bool {
+        self.facts().ranks
     }
 
     /// Checks that its scores of `metric` are more than rounding noise: a metric that compares with
@@ -210,6 +232,7 @@ impl Method {
             rule: self.default_rule(),
             tol: 1e-8,
             most_nodes: mask_ig::MOST_NODES,
+            learning: Learning { sizes: self.sizes().unwrap_or_default(), ..Learning::default() },
             seed: 0,
         }
     }

@@ -1,5 +1,6 @@
 //! The options of methods.
 
+use super::matryoshka::Learning;
 use super::quadrature::Quadrature;
 
 /// The options of methods; each uses some of them.
@@ -13,6 +14,8 @@ pub struct Options {
     pub tol: f64,
     /// The most nodes of `mask-ig` on the divided path of one pair.
     pub most_nodes: usize,
+    /// What a learned ranking is learned from; of it `mask-ig` has the sizes.
+    pub learning: Learning,
     /// The seed of methods that draw random numbers.
     pub seed: u64,
 }

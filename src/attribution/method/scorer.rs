@@ -3,6 +3,7 @@
 use super::again::Again;
 use super::options::Options;
 use super::quadrature::Quadrature;
+use super::sizes::Sizes;
 use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
@@ -32,6 +33,11 @@ pub trait Scorer {
     const STEPS: Option<Steps> = None;
     /// The default points of its steps.
     const RULE: Quadrature = Quadrature::Left;
+    /// The default sizes of the circuits that it looks at; `None` if it looks at no sizes.
+    const SIZES: Option<Sizes> = None;
+    /// Whether its scores are a ranking, of which only the order and differences mean anything: they
+    /// have no sum to be compared with the total effect.
+    const RANKS: bool = false;
     /// Whether all it sees of the metric is its slope at the clean run.
     const AT_CLEAN: bool = false;
     /// Whether it follows the [rules](crate::tape::rules) of its behaviour: it takes a derivative.

@@ -1,3 +1,4 @@
 //! Laws that methods share.
 
+mod matryoshka;
 mod rules;
