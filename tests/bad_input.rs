@@ -871,6 +871,14 @@ fn arguments_of_attribute() {
         let what = format!("--rules {rules}: `{name}` takes no derivative");
         done.failed(2, &[&what], "eap, eap-ig, clean-corrupted");
     }
+    for (more, flag, help) in [
+        ("--objective cmd", "--objective", "--method matryoshka"),
+        ("--method exact --sizes log", "--sizes", "--method matryoshka"),
+        ("--method mask-ig --mode necessary", "--mode", "--method matryoshka"),
+        ("--method matryoshka --bootstrap 9", "--bootstrap", "--rankings N"),
+    ] {
+        attribute(more).failed(2, &[&format!("{flag}: ")], help);
+    }
     // The parser of the command line says what it expects, with a usage line of its own.
     for (more, parts) in [
         ("--rules gimm", ["'gimm'", "--rules", "plain, ln, relp, relp-ah, gim"]),

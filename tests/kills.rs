@@ -154,6 +154,7 @@ go_on! {
     shapley: asked("attribute", "gates/or", "--method shapley --limit 4");
     mask_ig: asked("attribute", "gates/or", "--method mask-ig --metric l2 --limit 2");
     eap_ig: asked("attribute", "gpt2-tiny", "--method eap-ig --steps 300");
+    matryoshka: asked("attribute", "gpt2-tiny", "--method matryoshka --steps 300 --objective worst");
     optimal_constants: asked("attribute", "gpt2-tiny", "--baseline optimal --limit 2");
     interactions: asked("interactions", "gates/or", "--metric l2");
     acdc: asked("discover", "tracr/sort", "--method acdc --tau 0.01");

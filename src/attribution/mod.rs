@@ -37,6 +37,7 @@ pub mod compare;
 pub mod interactions;
 pub mod look;
 pub mod method;
+pub mod resampled;
 pub mod scores;
 pub mod verify;
 
@@ -44,7 +45,7 @@ pub use crate::formats::Completeness;
 pub use crate::formats::Convention;
 pub use crate::patching::Progress;
 pub use method::*;
-pub use scores::Scores;
+pub use scores::{Resampled, Scores};
 
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,24 @@ pub struct Scores {
     pub values: Vec<f64>,
     /// `[E]`, for methods that sample.
     pub standard_errors: Option<Vec<f64>>,
+    /// How sure the scores are, if that was asked.
+    pub resampled: Option<Resampled>,
     /// For methods whose scores should sum to the total effect.
     pub completeness: Option<Completeness>,
     /// Steps, nodes (the most of one pair) or orders it took, if that was not given.
     pub steps: Option<usize>,
     /// The most parts into which the path of a pair was divided, if it was.
     pub parts: Option<usize>,
+}
+
+/// How sure scores are as means over pairs, `[E]`; [`resampled`](super::resampled) computes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resampled {
+    /// 95 % intervals; `None` for fewer than three pairs.
+    pub intervals: Option<Vec<[f64; 2]>>,
+    /// The share of resamples of the pairs in which the score has the sign that it has over all; 0
+    /// where the score is 0.
+    pub same_sign: Vec<f64>,
 }
 
 impl Scores {

@@ -8,7 +8,7 @@ use clap::Args;
 use edgegrad::attribution::method::{
     Learning, Method, Mode, Objective, Options, Quadrature, Sizes, Steps,
 };
-use edgegrad::attribution::{Completeness, Scores, verify};
+use edgegrad::attribution::{Completeness, Resampled, Scores, resampled, verify};
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::Meta;
@@ -19,7 +19,7 @@ use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::subsets;
 use edgegrad::tape::Rules;
 use edgegrad::tensor::Element;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -70,6 +70,10 @@ pub(super) struct Attribute {
     /// Compute the scores of K random edges again by another way
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     verify: Option<u64>,
+    /// How sure each score is: intervals over pairs, and the share of R resamples of the pairs in
+    /// which it has its sign; every pair is scored alone
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    bootstrap: Option<u64>,
     /// How many edges to list
     #[arg(long, value_name = "K", default_value_t = 10)]
     top: usize,
@@ -113,6 +117,10 @@ impl Attribute {
             return Err(Error::input(place, message, format!("{} do", names.join(", "))));
         }
         self.check_learning()?;
+        if self.bootstrap.is_some() && self.method.ranks() {
+            let message = "a learned ranking has no score of each pair";
+            return Err(Error::input("--bootstrap", message, "use --rankings N for its errors"));
+        }
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
@@ -139,7 +147,8 @@ impl Attribute {
         self.asked.affordable(&what, seconds, "use --method mask-ig")?;
 
         let start = Instant::now();
-        let scores = self.scores(&b, &options, &extremes)?;
+        let mut scores = self.scores(&b, &options, &extremes)?;
+        scores.resampled = self.resampled(&b, &options)?;
         let seconds = start.elapsed().as_secs_f64();
         self.table(&b.graph, &scores);
         println!("{} edges in {seconds:.2} s", b.graph.edges());
@@ -211,6 +220,19 @@ impl Attribute {
         Ok(scores)
     }
 
+    /// How sure the scores are, if that is asked.
+    fn resampled<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        options: &Options,
+    ) -> Result<Option<Resampled>> {
+        let Some(resamples) = self.bootstrap else { return Ok(None) };
+        let (shown, mut progress) = bar("each pair");
+        let of_pairs = resampled::per_pair(b, self.method, options, &mut progress)?;
+        shown.finish();
+        Ok(Some(resampled::resample(&of_pairs, resamples as usize, self.seed)))
+    }
+
     /// Prints what the method says of its scores.
     fn tell(&self, scores: &Scores) {
         let grown = self.method.steps().filter(|steps| steps.grows).zip(scores.steps);
@@ -265,25 +287,45 @@ impl Attribute {
         let all: f64 = (0..order.len()).map(size).sum();
         order.truncate(self.top);
         let share = |size: f64| size / all.max(f64::MIN_POSITIVE);
-        let columns = [("edge", "edge"), ("score", "score"), ("share of all", "share")];
-        let mut table = Table::new("edges", columns);
-        if scores.standard_errors.is_some() {
-            table.column("std error", "standard_error");
+        let mut table = Table::new("edges", [("edge", "edge"), ("score", "score")]);
+        // A ranking has no whole that a score could be a share of.
+        let shares = !self.method.ranks();
+        let resampled = scores.resampled.as_ref();
+        let intervals = resampled.and_then(|r| r.intervals.as_ref());
+        for (column, shown) in [
+            (("share of all", "share"), shares),
+            (("std error", "standard_error"), scores.standard_errors.is_some()),
+            (("95 % from", "from"), intervals.is_some()),
+            (("to", "to"), intervals.is_some()),
+            (("same sign", "same_sign"), resampled.is_some()),
+        ] {
+            if shown {
+                table.column(column.0, column.1);
+            }
         }
         for &e in &order {
-            let score = self.asked.convention().and_ours(scores.values[e]);
-            let error = scores.standard_errors.as_ref().map(|s| Cell::scientific(s[e], 3));
-            let row = [
-                Cell::text(graph.edge(e).to_string()),
-                Cell::real(score, 6),
-                Cell::percent(share(size(e)), 1),
-            ];
-            table.row(row.into_iter().chain(error));
+            let ours = |score: f64| Cell::real(self.asked.convention().and_ours(score), 6);
+            let mut row = vec![Cell::text(graph.edge(e).to_string()), ours(scores.values[e])];
+            row.extend(shares.then(|| Cell::percent(share(size(e)), 1)));
+            row.extend(scores.standard_errors.as_ref().map(|s| Cell::scientific(s[e], 3)));
+            row.extend(
+                intervals.into_iter().flat_map(|i| self.turned(i[e]).map(|x| Cell::real(x, 6))),
+            );
+            row.extend(resampled.map(|r| Cell::percent(r.same_sign[e], 1)));
+            table.row(row);
         }
         println!();
         table.print();
-        let held: f64 = order.iter().map(|&e| size(e)).sum();
-        println!("{} edges hold {:.1} % of all |score|", order.len(), 100.0 * share(held));
+        if shares {
+            let held: f64 = order.iter().map(|&e| size(e)).sum();
+            println!("{} edges hold {:.1} % of all |score|", order.len(), 100.0 * share(held));
+        }
+    }
+
+    /// An interval of scores in the convention that is asked.
+    fn turned(&self, interval: [f64; 2]) -> [f64; 2] {
+        let [a, b] = interval.map(|end| self.asked.convention().and_ours(end));
+        [a.min(b), a.max(b)]
     }
 
     fn verify<T: Element>(
@@ -353,10 +395,16 @@ impl Attribute {
             seed: self.method.seeded().then_some(self.seed),
         };
         let mut file = b.graph.scores_file(&values, &meta);
-        if let Some(errors) = &scores.standard_errors {
-            for (e, (_, entry)) in b.graph.file_order().into_iter().zip(&mut file.edges) {
-                entry.rest.insert("standard_error".into(), errors[e].into());
+        for (e, (_, entry)) in b.graph.file_order().into_iter().zip(&mut file.edges) {
+            let mut put = |key: &str, value: Value| entry.rest.insert(key.into(), value);
+            if let Some(errors) = &scores.standard_errors {
+                put("standard_error", errors[e].into());
             }
+            let Some(Resampled { intervals, same_sign }) = &scores.resampled else { continue };
+            if let Some(intervals) = intervals {
+                put("interval", json!(self.turned(intervals[e])));
+            }
+            put("same_sign", same_sign[e].into());
         }
         file.write(&self.out)
     }

@@ -43,6 +43,10 @@ pub(super) struct Discover {
     /// Which scores come first: the largest in size, or the largest
     #[arg(long, default_value = "abs", value_parser = choice::<Rank>())]
     rank: Rank,
+    /// Leave out edges whose score has its sign in a smaller share of resamples, as `attribute
+    /// --bootstrap` says
+    #[arg(long, value_name = "SHARE")]
+    same_sign: Option<f64>,
     /// How many edges to select
     #[arg(long, value_name = "N")]
     edges: Option<usize>,
@@ -72,7 +76,7 @@ pub(super) struct Discover {
     /// Drop edges that are on no path from the input to the logits
     #[arg(long)]
     connected: bool,
-    /// The seed of edge-pruning, random and shapley
+    /// The seed of edge-pruning and of scores that are drawn
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// The precision to compute in
@@ -168,13 +172,7 @@ impl Discover {
         let out = ("discover", self.out.as_path());
         let journal = self.asked.journal::<T>(&pairs, out, &self.settings()?)?;
         let b = self.asked.behaviour(&model, &pairs, journal)?;
-        let scored = match &self.scores {
-            Some(path) => {
-                Some(Scored::read(path, &b.graph, self.asked.convention, &self.asked.model)?)
-            }
-            None if !self.scored() => None,
-            None => Some(self.attribute(&b)?),
-        };
+        let scored = self.ranked(&b)?;
         if let Size::Edges(n) = size
             && n > b.graph.edges()
         {
@@ -212,14 +210,33 @@ impl Discover {
         Ok(())
     }
 
+    /// The scores that edges are ranked by, if the search has any.
+    fn ranked<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Option<Scored>> {
+        match (&self.scores, self.same_sign) {
+            (None, Some(_)) => {
+                let help = "give --scores FILE, a file of `attribute --bootstrap R`";
+                Err(Error::input("--same-sign", "needs scores that were resampled", help))
+            }
+            (Some(path), least) => {
+                let (told, model) = (self.asked.convention, &self.asked.model);
+                let mut scored = Scored::read(path, &b.graph, told, model)?;
+                least.map_or(Ok(()), |least| scored.doubt(path, &b.graph, least))?;
+                Ok(Some(scored))
+            }
+            (None, None) if !self.scored() => Ok(None),
+            (None, None) => Ok(Some(self.attribute(b)?)),
+        }
+    }
+
     /// What the circuit depends on beside what is asked.
-    fn settings(&self) -> Result<[(&'static str, String); 12]> {
+    fn settings(&self) -> Result<[(&'static str, String); 13]> {
         let number = |x: Option<f64>| format!("{x:?}");
         Ok([
             ("--method", self.method.name().into()),
             ("--scores", content(self.scores.as_ref())?),
             ("--attribution", self.attribution.unwrap_or_default().name().into()),
             ("--rank", self.rank.name().into()),
+            ("--same-sign", number(self.same_sign)),
             ("--edges", format!("{:?}", self.edges)),
             ("--tau", number(self.tau)),
             ("--faithfulness", number(self.faithfulness)),

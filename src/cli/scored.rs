@@ -6,6 +6,7 @@ use edgegrad::discovery::connect::Flow;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::EdgeFile;
 use edgegrad::graph::Graph;
+use serde_json::Value;
 use std::path::Path;
 
 /// Scores as they were found, and as they are ranked.
@@ -44,6 +45,29 @@ impl Scored {
         }
         let ours = given.iter().map(|&s| convention.and_ours(s)).collect();
         Ok(Scored { given, ours, convention, origin: path.display().to_string() })
+    }
+
+    /// Takes the rank of edges whose score has its sign in less than the share `least` of resamples,
+    /// as the file at `path` says, and tells how many they are: they come last.
+    pub(super) fn doubt(&mut self, path: &Path, graph: &Graph, least: f64) -> Result<()> {
+        if !(0.0..=1.0).contains(&least) {
+            let message = format!("must lie between 0 and 1, got {least}");
+            return Err(Error::input("--same-sign", message, "give a share such as 0.95"));
+        }
+        let mut file = EdgeFile::read(path)?;
+        for (_, entry) in &mut file.edges {
+            entry.score = entry.rest.get("same_sign").and_then(Value::as_f64);
+        }
+        let shares = graph.scores_in(&file)?;
+        if shares.iter().all(|share| share.is_nan()) {
+            let message = "does not say how sure the signs of its scores are";
+            let help = "give a file of `attribute --bootstrap R`";
+            return Err(Error::input(path.display(), message, help));
+        }
+        let unsure: Vec<usize> = (0..shares.len()).filter(|&e| shares[e] < least).collect();
+        unsure.iter().for_each(|&e| self.ours[e] = f64::NAN);
+        println!("{} of {} edges have no sure sign: they come last", unsure.len(), shares.len());
+        Ok(())
     }
 }
 

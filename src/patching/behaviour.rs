@@ -120,6 +120,21 @@ impl<'a, T: Element> Behaviour<'a, T> {
         Ok(b)
     }
 
+    /// The same behaviour on other pairs of the same kind, with the same ablation values.
+    pub fn on<'p>(&self, pairs: &'p Pairs) -> Behaviour<'p, T>
+    where
+        'a: 'p,
+    {
+        Behaviour {
+            model: self.model,
+            graph: self.graph.clone(),
+            pairs,
+            fixed: self.fixed.clone(),
+            journal: self.journal.clone(),
+            ..*self
+        }
+    }
+
     /// The same behaviour under another metric, with the same ablation values.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::common::Place;
 use edgegrad::attribution::interactions::{Relation, hessian, patched};
 use edgegrad::attribution::method::{Method, Options};
-use edgegrad::attribution::{Scores, shapley, verify};
+use edgegrad::attribution::{Scores, resampled, shapley, verify};
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::formats::EdgeFile;
@@ -222,6 +222,64 @@ fn every_method_writes_its_file() {
             place.succeed(&format!("interactions {model} --patches 3 --rows-of 2 --out i.json"));
         assert!(said.contains("d2M/dmi dmj"), "{said}");
     }
+}
+
+/// Scores are means over pairs, so those of single pairs say how sure they are.
+#[test]
+fn scores_are_means_of_those_of_single_pairs() {
+    let setting = Setting::fixture("gpt2-tiny", 3);
+    let b = setting.usual();
+    for &(name, method) in Method::ALL {
+        if method.ranks() || method == Method::Shapley {
+            continue;
+        }
+        let all = scores(method, &b).values;
+        let options = options(method);
+        let of = resampled::per_pair(&b, method, &options, &mut |_| {}).expect("they fit");
+        let largest = size(&all);
+        assert!(of.len() == 3 && largest > 1e-3, "{name}: {largest}");
+        for (e, score) in all.iter().enumerate() {
+            let mean = of.iter().map(|pair| pair[e]).sum::<f64>() / 3.0;
+            // Of integrals, what their residual leaves.
+            let tolerance = if method == Method::MaskIg { 1e-7 } else { 1e-12 };
+            assert!((mean - score).abs() < tolerance * largest, "{name} {e}: {mean} {score}");
+        }
+    }
+}
+
+/// What is unsure comes last, and scores are those without the question.
+#[test]
+fn unsure_edges_are_no_circuit() {
+    let place = Place::new("");
+    let folder = fixture("gpt2-tiny");
+    let asked = format!("--model {0} --pairs {0}/pairs.jsonl --dtype f64", folder.display());
+    place.succeed(&format!("attribute {asked} --out plain.json"));
+    let told = place.succeed(&format!("attribute {asked} --bootstrap 200 --out s.json"));
+    assert!(told.contains("95 % from") && told.contains("same sign"), "{told}");
+    let read = |name: &str| EdgeFile::read(place.path(name)).expect("edges").edges;
+    let mut unsure = 0;
+    for ((name, one), (other, plain)) in read("s.json").into_iter().zip(read("plain.json")) {
+        assert_eq!((&name, one.score), (&other, plain.score));
+        let score = one.score.expect("a score");
+        let ends = one.rest["interval"].as_array().expect("an interval");
+        let [low, high] = [0, 1].map(|i| ends[i].as_f64().expect("a number"));
+        assert!(low <= score && score <= high, "{name}: {score} in [{low}, {high}]");
+        let share = one.rest["same_sign"].as_f64().expect("a share");
+        assert!(share >= 0.9 || low * high <= 0.0, "{name}: {share} and [{low}, {high}]");
+        unsure += usize::from(share < 0.95);
+    }
+    let sure = 110 - unsure;
+    assert!((20..90).contains(&sure), "{sure} edges are sure");
+    let filter = format!("discover {asked} --scores s.json --edges {sure} --same-sign 0.95");
+    let told = place.succeed(&format!("{filter} --out c.json"));
+    assert!(told.contains(&format!("{unsure} of 110 edges have no sure sign")), "{told}");
+    for ((name, kept), (_, scored)) in read("c.json").into_iter().zip(read("s.json")) {
+        let share = scored.rest["same_sign"].as_f64().expect("a share");
+        assert_eq!(kept.in_graph, share >= 0.95, "{name}: {share}");
+    }
+    let plain = filter.replace("s.json", "plain.json");
+    let done = place.run(&format!("{plain} --out d.json"));
+    done.failed(2, &["plain.json: does not say how sure"], "--bootstrap R");
 }
 
 /// The two conventions have the same edges; those that do not start at the input, which means
