@@ -2,6 +2,7 @@
 
 use crate::cli::Dtype;
 use crate::cli::adversary::Adversary;
+use crate::cli::hypotheses::{Compared, Tested};
 use crate::cli::out::check_out;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, content};
@@ -11,6 +12,7 @@ use clap::Args;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::controls;
 use edgegrad::discovery::faithfulness::{FRACTIONS, curves};
+use edgegrad::discovery::hypotheses::Drawn;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
@@ -55,6 +57,10 @@ pub(super) struct Evaluate {
     /// Ablate each edge of the circuit even if there are more than 200
     #[arg(long, conflicts_with = "curve")]
     minimality: bool,
+    /// Test whether the circuit is equivalent to the model, its complement independent of it, every
+    /// edge needed, and whether it is sufficient and necessary among random circuits
+    #[arg(long, conflicts_with = "curve")]
+    tests: bool,
     #[command(flatten)]
     adversary: Adversary,
     /// The seed of random circuits, of intervals and of the adversary's starts
@@ -70,6 +76,10 @@ pub(super) struct Evaluate {
 
 /// Edges up to which each is ablated unasked.
 const FEW: usize = 200;
+
+/// Random circuits that hypothesis tests draw unless told otherwise: enough to tell the edges of a
+/// circuit of a thousand.
+const DRAWN: usize = 120;
 
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
@@ -146,6 +156,7 @@ impl Evaluate {
             ("--fractions", format!("{:?}", self.fractions)),
             ("--null", self.null.to_string()),
             ("--minimality", self.minimality.to_string()),
+            ("--tests", self.tests.to_string()),
             ("--seed", self.seed.to_string()),
         ];
         settings.extend(self.adversary.settings()?);
@@ -168,13 +179,19 @@ impl Evaluate {
         if !runs.random.is_empty() {
             against_random(span, &runs, report);
         }
+        if let Some(tested) = &runs.tested {
+            let Runs { circuit, complement, one_less, random, .. } = &runs;
+            let compared = Compared { circuit, complement, one_less, random };
+            tested.judge(span, &compared, self.seed, report);
+        }
         self.adversary.judge(&self.asked, b, (span, kept), self.seed, report)
     }
 
     /// Runs the circuit `kept` and those it is compared with.
     fn runs<T: Element>(&self, b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Runs> {
         let members: Vec<usize> = (0..kept.len()).filter(|&e| kept[e]).collect();
-        let ablated = if members.len() <= FEW || self.minimality { &members[..] } else { &[] };
+        let all = members.len() <= FEW || self.minimality || self.tests;
+        let ablated = if all { &members[..] } else { &[] };
         let without = |&e: &usize| {
             let mut less = kept.to_vec();
             less[e] = false;
@@ -182,17 +199,23 @@ impl Evaluate {
         };
         let mut circuits = vec![kept.to_vec(), kept.iter().map(|kept| !kept).collect()];
         circuits.extend(ablated.iter().map(without));
-        circuits.extend(controls::random_circuits(&b.graph, kept, self.null as usize, self.seed));
+        let count = if self.tests && self.null == 0 { DRAWN } else { self.null as usize };
+        let random = controls::random_circuits(&b.graph, kept, count, self.seed);
+        let drawn = self.tests.then(|| Drawn::new(&b.graph, kept, &random, self.seed));
+        circuits.extend(random);
+        circuits.extend(drawn.into_iter().flat_map(Tested::circuits));
         let seconds = cost::seconds(b, circuits.len() as f64)?;
         let what = format!("{} circuits", circuits.len());
-        self.asked.affordable(&what, seconds, "leave out --minimality and --null")?;
+        self.asked.affordable(&what, seconds, "leave out --minimality, --tests, --null")?;
         let (shown, mut progress) = bar("evaluate");
         let mut values = running::circuits(b, &circuits, &mut progress)?.into_iter();
         shown.finish();
         let mut next = || values.next().expect("values of each circuit");
         let (circuit, complement) = (next(), next());
         let one_less = values.by_ref().take(ablated.len()).collect();
-        Ok(Runs { members, circuit, complement, one_less, random: values.collect() })
+        let random = values.by_ref().take(count).collect();
+        let tested = self.tests.then(|| Tested::read(&mut values, count));
+        Ok(Runs { members, circuit, complement, one_less, random, tested })
     }
 
     /// The metric and faithfulness of the circuit, its complement, all edges and none.
@@ -320,6 +343,8 @@ struct Runs {
     one_less: Vec<Vec<f64>>,
     /// Of random circuits matched by edge type.
     random: Vec<Vec<f64>>,
+    /// What the hypothesis tests run.
+    tested: Option<Tested>,
 }
 
 /// The mean over pairs.

@@ -12,6 +12,7 @@ mod discover;
 mod evaluate;
 mod export;
 mod help;
+mod hypotheses;
 mod info;
 mod interactions;
 mod look;

@@ -17,6 +17,7 @@
 //! | [`faithfulness`] | the share of the model's metric that it keeps; MIB's curves, CPR and CMD |
 //! | [`running`](crate::patching::running) | running the circuit as a smaller program |
 //! | [`adversary`] | the least faithfulness under any ablation of what it leaves out |
+//! | [`hypotheses`] | tests of whether it is equivalent, complete, minimal, sufficient, necessary |
 //! | [`controls`] | random circuits matched by edge type, and p-values |
 //! | [`truth`] | precision and recall, where the true circuit is known |
 //! | [`truth::case`] | folders of models with known circuits |
@@ -40,6 +41,7 @@ mod compiled;
 pub mod controls;
 pub mod edge_pruning;
 pub mod faithfulness;
+pub mod hypotheses;
 pub mod minimal;
 pub mod optimal;
 pub mod select;
