@@ -2,7 +2,6 @@
 
 use super::choose::Discovery;
 use crate::checkpoints::AnyModel;
-use crate::discovery::faithfulness::Span;
 use crate::error::Result;
 use crate::formats::pairs::Pairs;
 use crate::formats::tuning_report::CircuitFigures;
@@ -11,6 +10,7 @@ use crate::graph::connect::Flow;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::metric::Question;
 use crate::patching::running;
+use crate::patching::span::Span;
 use crate::simd::Element;
 
 /// The figures of the edges `kept [E]` in `model`, on pairs that show the behaviour: with the metric,

@@ -365,6 +365,20 @@ fn commands_find_and_judge_a_circuit() {
     let [low, high] = numbers(&report["faithfulness_interval"])[..] else { panic!("an interval") };
     assert!(low <= f && f <= high && low < high);
 
+    // A quarter of a random model's edges is no circuit, and the tests say so.
+    let tested = "evaluate --circuit c.json --tests --convention eap-ig --threads";
+    let told = place.succeed(&format!("{tested} 1 {MODEL} --out t.json"));
+    place.succeed(&format!("{tested} 2 {MODEL} --out u.json"));
+    assert_eq!(read("t.json"), read("u.json"), "threads change the figures");
+    let tests = read("t.json")["tests"].as_object().expect("tests").clone();
+    for name in ["equivalence", "independence", "minimality", "sufficiency", "necessity"] {
+        let p = tests[name]["p"].as_f64().expect("a p-value");
+        assert!(told.contains(name) && p > 0.0 && p <= 1.0, "{name}: {told}");
+    }
+    for name in ["minimality", "sufficiency"] {
+        assert_eq!(tests[name]["passed"], false, "{told}");
+    }
+
     // The same file in another order of its edges is the same circuit, and selects the same.
     let connected = "discover --method greedy --scores M/EAP.json --edges 40 --connected";
     place.succeed(&format!("{connected} {MODEL} --out g.json"));
