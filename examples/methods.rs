@@ -57,9 +57,8 @@ fn judge(model: &AnyModel<f32>, domain: Domain) -> Result<Vec<[f64; 3]>> {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (folders, rest) = arguments.split_at(
-        arguments.iter().position(|a| a == "--domain").unwrap_or(arguments.len()),
-    );
+    let (folders, rest) = arguments
+        .split_at(arguments.iter().position(|a| a == "--domain").unwrap_or(arguments.len()));
     let domain = rest.get(1).and_then(|name| Domain::from_name(name)).unwrap_or(Domain::Agreement);
     let judge = |folder: &String| judge(&checkpoints::read(folder.as_ref())?, domain);
     let judged = folders.iter().map(judge).collect::<Result<Vec<_>>>()?;
