@@ -1024,7 +1024,7 @@ fn work_for_more_than_a_day() {
     place.write("p.jsonl", vec![pair; 4000].join("\n"));
     let command = format!("{ATTRIBUTE} --method exact --neurons --positions --rows 1");
     let done = place.run(&command);
-    let parts = ["--method exact: ", " edges would take about ", " days"];
+    let parts = ["--method exact: ", " edges: would take about ", " days"];
     done.failed(2, &parts, "add --yes to go on");
     assert!(!place.path("s.json").exists());
 }

@@ -60,6 +60,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
             "formats",
             "files",
             "rng",
+            "stats",
             "error",
             "named",
         ],

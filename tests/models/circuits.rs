@@ -362,8 +362,12 @@ fn commands_find_and_judge_a_circuit() {
     let sum = |key: &str| list(key).iter().sum::<f64>();
     let f = (sum("circuit") - sum("corrupted")) / (sum("clean") - sum("corrupted"));
     assert!(f.abs() > 1e-2 && (report["faithfulness"].as_f64().expect("f") - f).abs() < 1e-6);
-    let [low, high] = numbers(&report["faithfulness_interval"])[..] else { panic!("an interval") };
-    assert!(low <= f && f <= high && low < high);
+    let beyond = |key: &str| {
+        let both = list(key).into_iter().zip(list("nothing"));
+        both.map(|(x, nothing)| x - nothing).collect::<Vec<f64>>()
+    };
+    let interval = stats::ratio_interval(&beyond("circuit"), &beyond("clean"));
+    assert_eq!(report["faithfulness_interval"], json!(interval));
 
     // A quarter of a random model's edges is no circuit, and the tests say so.
     let tested = "evaluate --circuit c.json --tests --convention eap-ig --threads";
