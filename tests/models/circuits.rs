@@ -17,8 +17,9 @@ use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::patching::running;
 use edgegrad::patching::span::Span;
 use edgegrad::patching::subsets;
+use edgegrad::stats;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
