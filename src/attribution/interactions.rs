@@ -13,6 +13,8 @@
 //! `M - M(without both)`. If both edges are needed, all three are equal and `I = L`. If either
 //! suffices, the first two are 0 and `I = -L`. If their effects add up, `I = 0`. So a pair is
 //! *joint* if `I / L` is above a threshold and *redundant* if it is below the negative threshold.
+//! Unless one edge raises the metric and the other lowers it, both by more than the threshold's share
+//! of `L`: then neither is needed for the other, and the pair is *opposed*.
 
 use super::Progress;
 use crate::checkpoints::AnyModel;
@@ -31,6 +33,8 @@ pub enum Relation {
     Joint,
     /// Either suffices.
     Redundant,
+    /// One raises the metric, the other lowers it, and not by what each does alone.
+    Opposed,
     /// Their effects add up.
     Additive,
 }
@@ -41,6 +45,7 @@ impl Relation {
         match self {
             Relation::Joint => "joint",
             Relation::Redundant => "redundant",
+            Relation::Opposed => "opposed",
             Relation::Additive => "additive",
         }
     }
@@ -72,13 +77,15 @@ impl Patched {
         let effects = [self.without_i, self.without_j, self.without_both];
         let largest = effects.into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs()));
         // -I: the effect of both together beyond the sum of their own.
-        let beyond = -self.interaction() / largest.unwrap_or(0.0);
-        if beyond > threshold {
-            Relation::Redundant
-        } else if beyond < -threshold {
-            Relation::Joint
-        } else {
-            Relation::Additive
+        let largest = largest.unwrap_or(0.0);
+        let beyond = -self.interaction() / largest;
+        let (one, other) = (self.without_i / largest, self.without_j / largest);
+        let opposed = one.min(other) < -threshold && one.max(other) > threshold;
+        match beyond {
+            _ if beyond.abs() > threshold && opposed => Relation::Opposed,
+            _ if beyond > threshold => Relation::Redundant,
+            _ if beyond < -threshold => Relation::Joint,
+            _ => Relation::Additive,
         }
     }
 }
@@ -174,4 +181,29 @@ pub fn patched<T: Element>(
         without_both: values[0] - v[2],
     };
     Ok(pairs.iter().zip(values[1..].chunks_exact(3)).map(falls).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relations_of_known_effects() {
+        for (without_i, without_j, without_both, relation) in [
+            (1.0, 1.0, 1.0, Relation::Joint),
+            (-1.0, -1.0, -1.0, Relation::Joint),
+            (0.0, 0.0, 1.0, Relation::Redundant),
+            (0.5, 0.5, 1.0, Relation::Additive),
+            // They cancel as their sum says, and by more and less than that.
+            (1.0, -1.0, 0.0, Relation::Additive),
+            (1.0, -0.5, 0.0, Relation::Opposed),
+            (1.0, -0.5, 1.0, Relation::Opposed),
+            // An effect below the threshold has no sign.
+            (1.0, -0.05, 0.5, Relation::Joint),
+            (0.0, 0.0, 0.0, Relation::Additive),
+        ] {
+            let found = Patched { i: 0, j: 1, without_i, without_j, without_both };
+            assert_eq!(found.relation(0.1), relation, "{found:?}");
+        }
+    }
 }

@@ -154,8 +154,8 @@ impl Interactions {
         println!();
         table.print();
         println!(
-            "\njoint: both are needed; redundant: either suffices; \
-             at an interaction of at least {} of the largest effect",
+            "\njoint: both are needed; redundant: either suffices; opposed: one raises the metric, \
+             the other lowers it; at an interaction of at least {} of the largest effect",
             self.threshold
         );
     }

@@ -53,7 +53,7 @@ pub struct Interaction {
     /// The fall of the metric without both.
     #[serde(deserialize_with = "json::nan_for_null")]
     pub without_both: f64,
-    /// `joint`, `redundant` or `additive`.
+    /// `joint`, `redundant`, `opposed` or `additive`.
     pub relation: String,
 }
 

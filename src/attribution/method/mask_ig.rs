@@ -6,7 +6,9 @@
 //! ```
 //!
 //! By the chain rule the scores sum to `metric(1) - metric(0)`, exactly: *completeness*. So the
-//! residual of a quadrature is the error of the result, known without knowing the result.
+//! residual of a quadrature is the error of the sum of all scores, known without knowing the result.
+//! It bounds no single score, as errors of opposite sign cancel in it: of 60 random behaviours the
+//! largest error of an edge was typically .8 of the residual, and over ten times it in 5 to 7 %.
 //! Gauss-Legendre nodes converge faster than any power where the metric is smooth in `alpha`; their
 //! number is doubled until the residual is small enough.
 //!

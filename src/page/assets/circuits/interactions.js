@@ -32,8 +32,12 @@ export function patchedInteractions(probe, i) {
       const [other, both] = [without(j), without(i, j)];
       const interaction = own + other - both;
       const largest = [own, other, both].reduce((a, b) => (Math.abs(b) >= Math.abs(a) ? b : a));
-      const part = largest === 0 ? 0 : interaction / largest;
-      const relation = part > 0.1 ? "joint" : part < -0.1 ? "redundant" : "additive";
+      const [part, one, two] = [interaction, own, other].map((x) =>
+        largest === 0 ? 0 : x / largest,
+      );
+      const opposed = Math.min(one, two) < -0.1 && Math.max(one, two) > 0.1;
+      const named = part > 0 ? "joint" : "redundant";
+      const relation = Math.abs(part) <= 0.1 ? "additive" : opposed ? "opposed" : named;
       return [{ j, without_i: own, without_j: other, without_both: both, interaction, relation }];
     })
     .sort((a, b) => Math.abs(b.interaction) - Math.abs(a.interaction));

@@ -42,8 +42,8 @@ export function circuitPartners(grid, view, members) {
     ],
   });
   say(
-    "What the metric falls by. Joint: both are needed; redundant: either suffices; at an " +
-      "interaction of at least a tenth of the largest effect.",
+    "What the metric falls by. Joint: both are needed; redundant: either suffices; opposed: one " +
+      "raises the metric, the other lowers it; at an interaction of at least a tenth of the largest effect.",
   );
 }
 
