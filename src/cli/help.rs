@@ -173,7 +173,14 @@ mod tests {
         assert_eq!(grouped, known);
         for (name, example) in examples() {
             let typed = example.split(['>', '|']).next().expect("a command comes first");
-            let words: Vec<&str> = typed.split_whitespace().collect();
+            // Every other part is inside of quotes, and one word.
+            let parts = typed.split('"').enumerate();
+            let words: Vec<&str> = parts
+                .flat_map(|(i, part)| match i % 2 {
+                    0 => part.split_whitespace().collect(),
+                    _ => vec![part],
+                })
+                .collect();
             assert_eq!(words[1], name, "{example}");
             let matches = command().try_get_matches_from(&words);
             let read = matches.and_then(|matches| super::super::Cli::from_arg_matches(&matches));

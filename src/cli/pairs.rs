@@ -21,7 +21,7 @@ use edgegrad::tensor::Element;
 use edgegrad::text::Tokenizer;
 use std::path::PathBuf;
 
-/// Write pairs of texts that fit a model's tokenizer, and say how often the model is right
+/// Write pairs of texts that fit a tokenizer, and say how often the model is right
 #[derive(Debug, Args)]
 pub(super) struct MakePairs {
     /// What they ask about

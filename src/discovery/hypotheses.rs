@@ -3,7 +3,7 @@
 //! | test | what a circuit should pass | null hypothesis | passed if it |
 //! | --- | --- | --- | --- |
 //! | equivalence | on each pair circuit and model are as likely to have the larger metric | that is so, up to [`SLACK`] | stands |
-//! | independence | what the complement does says nothing about what the model does | both are independent | stands |
+//! | independence | what the complement adds says nothing about what the model does | both are independent | stands |
 //! | minimality | every edge matters more than most edges of random paths | it does not | falls, for every edge |
 //! | sufficiency | the circuit is nearer to the model than most random ones of its make | it is not | falls |
 //! | necessity | without it more is lost than without most random ones | it is not so | falls |
@@ -106,12 +106,12 @@ pub fn equivalence(model: &[f64], circuit: &[f64]) -> Finding {
     Finding { statistic, p, passed: p > LEVEL }
 }
 
-/// Whether the metric of the `complement [pairs]` is independent of the `model`'s `[pairs]`: the
-/// Hilbert-Schmidt independence criterion with Gaussian kernels as wide as the median distance,
-/// against permutations of the pairs (Gretton et al. 2008).
-pub fn independence(model: &[f64], complement: &[f64], seed: u64) -> Finding {
+/// Whether what the complement `adds [pairs]` to the metric of a run without any edge is independent
+/// of the `model`'s metric `[pairs]`: the Hilbert-Schmidt independence criterion with Gaussian
+/// kernels as wide as the median distance, against permutations of the pairs (Gretton et al. 2008).
+pub fn independence(model: &[f64], adds: &[f64], seed: u64) -> Finding {
     let n = model.len().min(COMPARED);
-    let (k, l) = (centred(&kernel(&model[..n])), kernel(&complement[..n]));
+    let (k, l) = (centred(&kernel(&model[..n])), kernel(&adds[..n]));
     let mut order: Vec<usize> = (0..n).collect();
     let criterion = |order: &[usize]| -> f64 {
         let row = |i: usize| (0..n).map(|j| k[i * n + j] * l[order[i] * n + order[j]]).sum::<f64>();

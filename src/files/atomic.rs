@@ -6,6 +6,7 @@
 //! into instead, and a symbolic link is followed, so that neither is replaced. A file that is named
 //! `-` is standard output.
 
+use super::lock::same;
 use super::{disk, sha256};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
@@ -297,26 +298,32 @@ pub(crate) fn is_partial(path: &Path) -> bool {
 /// Creates `partial` and locks it for as long as the file is open. One that exists but is not
 /// locked was left by a writer that is gone.
 fn claim(partial: &Path) -> io::Result<File> {
-    let create = || OpenOptions::new().write(true).create_new(true).open(partial);
-    let file = match create() {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            let old = OpenOptions::new().write(true).open(partial);
-            if let Ok(old) = &old
-                && let Err(TryLockError::WouldBlock) = old.try_lock()
-            {
-                return Err(io::Error::new(
-                    ErrorKind::AlreadyExists,
-                    "another process is writing it",
-                ));
-            }
-            remove_any(partial)?;
-            create()?
+    let taken = || io::Error::new(ErrorKind::AlreadyExists, "another process is writing it");
+    loop {
+        match OpenOptions::new().write(true).create_new(true).open(partial) {
+            Ok(file) => match file.try_lock() {
+                // Some network file systems have no locks; the write is as safe as its one writer.
+                Err(TryLockError::Error(_)) => return Ok(file),
+                // Before it was locked another process may have taken it for a killed writer's.
+                Ok(()) if same(&file, partial) => return Ok(file),
+                Ok(()) | Err(TryLockError::WouldBlock) => return Err(taken()),
+            },
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
         }
-        file => file?,
-    };
-    // Some network file systems have no locks; the write is then only as safe as its one writer.
-    let _ = file.try_lock();
-    Ok(file)
+        match OpenOptions::new().write(true).open(partial) {
+            Ok(old) => {
+                if let Err(TryLockError::WouldBlock) = old.try_lock() {
+                    return Err(taken());
+                }
+                // Its writer may have ended since it was opened.
+                if same(&old, partial) {
+                    remove_any(partial)?;
+                }
+            }
+            Err(_) => remove_any(partial)?,
+        }
+    }
 }
 
 /// Removes a file, or a folder with all that is in it; one that is not there is no error.

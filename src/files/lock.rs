@@ -7,9 +7,10 @@
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const NAME: &str = ".edgegrad.lock";
 
@@ -120,7 +121,15 @@ impl Drop for FolderLock {
 
 fn taken(what: &Path, file: &mut File) -> Error {
     let mut text = String::new();
-    let _ = file.take(256).read_to_string(&mut text);
+    for _ in 0..50 {
+        let _ = file.rewind().and_then(|()| (&mut *file).take(256).read_to_string(&mut text));
+        if text.ends_with('\n') {
+            break;
+        }
+        // The owner writes who it is as soon as it has the lock.
+        text.clear();
+        sleep(Duration::from_millis(2));
+    }
     let owner = text.lines().next().filter(|line| !line.is_empty());
     Error::input(
         what.display(),
@@ -136,8 +145,9 @@ fn owner() -> String {
     format!("process {} ({command}), since {since} s after 1970\n", std::process::id())
 }
 
+/// Whether `path` names the open `file`, which may have been removed or renamed.
 #[cfg(unix)]
-fn same(file: &File, path: &Path) -> bool {
+pub(super) fn same(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), fs::metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -147,7 +157,7 @@ fn same(file: &File, path: &Path) -> bool {
 
 /// Elsewhere an open file keeps its name.
 #[cfg(not(unix))]
-fn same(_: &File, path: &Path) -> bool {
+pub(super) fn same(_: &File, path: &Path) -> bool {
     path.exists()
 }
 

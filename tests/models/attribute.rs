@@ -277,7 +277,7 @@ fn unsure_edges_are_no_circuit() {
         let share = scored.rest["same_sign"].as_f64().expect("a share");
         assert_eq!(kept.in_graph, share >= 0.95, "{name}: {share}");
     }
-    let plain = filter.replace("s.json", "plain.json");
+    let plain = filter.replace("--scores s.json", "--scores plain.json");
     let done = place.run(&format!("{plain} --out d.json"));
     done.failed(2, &["plain.json: does not say how sure"], "--bootstrap R");
 }
