@@ -143,7 +143,7 @@ pub fn scores<T: Element>(
 }
 
 /// The integrals with the [weight](Sizes::weight) of `sizes`, `[E]`, from so many nodes that twice as
-/// many move no score by more than `tol` of the largest, or from [`WHOLE`]: the first step of the
+/// many move no score by more than `tol` of the largest, or 256 of them: the first step of the
 /// ranking that [`matryoshka`](super::matryoshka) learns, up to a constant and a factor.
 ///
 /// # Errors

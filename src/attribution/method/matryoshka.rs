@@ -2,7 +2,7 @@
 //! every size are good, each inside of the next.
 //!
 //! Every step draws a size `k`, runs one batch of pairs with the masks of the `k` largest scores
-//! ([differentiable](super::top_k)), and moves the scores by Adam against an [`Objective`] of the
+//! (a differentiable choice), and moves the scores by Adam against an [`Objective`] of the
 //! faithfulness `f` of that run. In the mode `necessary` the `k` largest are ablated instead and
 //! all others kept.
 //!

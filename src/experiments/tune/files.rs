@@ -98,7 +98,7 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str, subject: &dyn Subjec
     })
 }
 
-/// The figures in a folder that [`write`] has made.
+/// The figures in a folder that [`write()`] has made.
 ///
 /// # Errors
 /// If it has none, or they are damaged.
