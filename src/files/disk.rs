@@ -3,15 +3,15 @@
 //! anywhere.
 
 /// The content of the file `path`, or the names in the folder `path`, were forced to the disk.
-#[cfg(not(all(test, unix)))]
+#[cfg(not(all(test, unix, feature = "experiments")))]
 #[inline]
 pub(super) fn forced(_path: &std::path::Path) {}
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "experiments"))]
 pub(super) use record::forced;
 
-/// The disk of a test.
-#[cfg(all(test, unix))]
+/// The disk of a test, which trains.
+#[cfg(all(test, unix, feature = "experiments"))]
 pub(crate) mod record {
     use std::collections::BTreeMap;
     use std::ffi::OsString;
