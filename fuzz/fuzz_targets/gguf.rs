@@ -2,8 +2,10 @@
 //! parameters are what it says, and a tokenizer whose ids are tokens.
 #![no_main]
 
+mod common;
+
+use common::accepted;
 use edgegrad::checkpoints::{AnyModel, from_gguf};
-use edgegrad::error::Error;
 use edgegrad::files::gguf::Gguf;
 use edgegrad::formats::pairs::Encode;
 use edgegrad::text::Tokenizer;
@@ -29,14 +31,3 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(list.iter().zip(&model.weights).all(|(p, w)| p.shape.len() == w.len()));
     }
 });
-
-/// What was read, if it was not refused as it should be.
-fn accepted<T>(read: Result<T, Error>) -> Option<T> {
-    match read {
-        Ok(read) => Some(read),
-        Err(e) => {
-            assert!(!e.to_string().contains('\n') && !e.help().is_empty());
-            None
-        }
-    }
-}

@@ -2,7 +2,9 @@
 //! time, with those that stand around a text around those of the text alone.
 #![no_main]
 
-use edgegrad::error::Error;
+mod common;
+
+use common::accepted;
 use edgegrad::formats::pairs::Encode;
 use edgegrad::text::Tokenizer;
 use libfuzzer_sys::fuzz_target;
@@ -26,14 +28,3 @@ fuzz_target!(|bytes: &[u8]| {
         bare.iter().for_each(|&id| drop(tokenizer.piece(id)));
     }
 });
-
-/// What was read, if it was not refused as it should be.
-fn accepted<T>(read: Result<T, Error>) -> Option<T> {
-    match read {
-        Ok(read) => Some(read),
-        Err(e) => {
-            assert!(!e.to_string().contains('\n') && !e.help().is_empty());
-            None
-        }
-    }
-}

@@ -156,7 +156,7 @@ impl Attribute {
         if let Some(count) = self.verify {
             self.verify(&b, &options, &scores, count as usize)?;
         }
-        self.write(&b, &scores, options.steps)?;
+        self.write(&b, &scores, &options)?;
         b.journal.end();
         println!("scores: {}", self.out.display());
         Ok(())
@@ -366,16 +366,20 @@ impl Attribute {
         Ok(())
     }
 
-    fn write<T: Element>(&self, b: &Behaviour<'_, T>, scores: &Scores, steps: usize) -> Result<()> {
+    fn write<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        scores: &Scores,
+        options: &Options,
+    ) -> Result<()> {
         let values: Vec<f64> =
             scores.values.iter().map(|&s| self.asked.convention().and_ours(s)).collect();
         let completeness = scores.completeness.map(|c| Completeness {
             sum: self.asked.convention().and_ours(c.sum),
             delta: self.asked.convention().and_ours(c.delta),
         });
-        let (ranks, learning) =
-            (self.method.ranks(), self.learning(self.method.options().learning));
-        let steps = scores.steps.or(self.method.steps().map(|_| steps));
+        let (ranks, learning) = (self.method.ranks(), options.learning);
+        let steps = scores.steps.or(self.method.steps().map(|_| options.steps));
         let meta = Meta {
             method: Some(self.method.name().into()),
             metric: Some(self.asked.metric.name().into()),

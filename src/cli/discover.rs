@@ -11,7 +11,7 @@ use edgegrad::discovery::select;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
 use edgegrad::error::{Error, Result};
-use edgegrad::formats::{Convention, Meta};
+use edgegrad::formats::{Convention, EdgeFile, Meta};
 use edgegrad::named::{Named, counted};
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
@@ -219,8 +219,9 @@ impl Discover {
             }
             (Some(path), least) => {
                 let (told, model) = (self.asked.convention, &self.asked.model);
-                let mut scored = Scored::read(path, &b.graph, told, model)?;
-                least.map_or(Ok(()), |least| scored.doubt(path, &b.graph, least))?;
+                let file = EdgeFile::read(path)?;
+                let mut scored = Scored::of(&file, path, &b.graph, told, model)?;
+                least.map_or(Ok(()), |least| scored.doubt(file, &b.graph, least))?;
                 Ok(Some(scored))
             }
             (None, None) if !self.scored() => Ok(None),

@@ -30,9 +30,19 @@ impl Scored {
         told: Option<Convention>,
         model: &Path,
     ) -> Result<Scored> {
-        let file = EdgeFile::read(path)?;
-        let given = graph.scores_in(&file)?;
-        warn_other_model(&file, path, model)?;
+        Scored::of(&EdgeFile::read(path)?, path, graph, told, model)
+    }
+
+    /// As [`read`](Self::read), of a file that is read.
+    pub(super) fn of(
+        file: &EdgeFile,
+        path: &Path,
+        graph: &Graph,
+        told: Option<Convention>,
+        model: &Path,
+    ) -> Result<Scored> {
+        let given = graph.scores_in(file)?;
+        warn_other_model(file, path, model)?;
         let convention = file.convention(told)?;
         file.warn_neurons();
         let unscored = given.iter().filter(|s| s.is_nan()).count();
@@ -48,13 +58,12 @@ impl Scored {
     }
 
     /// Takes the rank of edges whose score has its sign in less than the share `least` of resamples,
-    /// as the file at `path` says, and tells how many they are: they come last.
-    pub(super) fn doubt(&mut self, path: &Path, graph: &Graph, least: f64) -> Result<()> {
+    /// as `file`, of which they are, says; tells how many these are: they come last.
+    pub(super) fn doubt(&mut self, mut file: EdgeFile, graph: &Graph, least: f64) -> Result<()> {
         if !(0.0..=1.0).contains(&least) {
             let message = format!("must lie between 0 and 1, got {least}");
             return Err(Error::input("--same-sign", message, "give a share such as 0.95"));
         }
-        let mut file = EdgeFile::read(path)?;
         for (_, entry) in &mut file.edges {
             entry.score = entry.rest.get("same_sign").and_then(Value::as_f64);
         }
@@ -62,7 +71,7 @@ impl Scored {
         if shares.iter().all(|share| share.is_nan()) {
             let message = "does not say how sure the signs of its scores are";
             let help = "give a file of `attribute --bootstrap R`";
-            return Err(Error::input(path.display(), message, help));
+            return Err(Error::input(&self.origin, message, help));
         }
         let unsure: Vec<usize> = (0..shares.len()).filter(|&e| shares[e] < least).collect();
         unsure.iter().for_each(|&e| self.ours[e] = f64::NAN);

@@ -120,7 +120,6 @@ const SHARE: usize = 8;
 ///
 /// # Panics
 /// If one of `circuits` is not `[E]`.
-/// If one of `circuits` is not `[E]`.
 pub fn circuits<T: Element>(
     b: &Behaviour<'_, T>,
     circuits: &[Vec<bool>],

@@ -15,7 +15,6 @@ use std::ops::Range;
 ///
 /// # Errors
 /// If there is not enough memory.
-/// If there is not enough memory for it.
 pub fn values<T: Element>(
     b: &Behaviour<'_, T>,
     count: usize,
@@ -75,7 +74,6 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
     ///
     /// # Errors
     /// If there is not enough memory.
-    /// If there is not enough memory for it.
     pub fn new(b: &'b Behaviour<'a, T>, pairs: &[&'b Pair], most: usize) -> Result<Self> {
         let mut lengths: Vec<(Vec<&'b Pair>, Vec<usize>)> = vec![];
         for (place, &pair) in pairs.iter().enumerate() {

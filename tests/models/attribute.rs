@@ -1,6 +1,7 @@
 //! Scores of edges: the laws of all methods, on models that are small or set by hand.
 
 use crate::common::Place;
+use crate::fixture;
 use edgegrad::attribution::interactions::{Relation, hessian, patched};
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::attribution::{Scores, resampled, shapley, verify};
@@ -19,11 +20,6 @@ use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::patching::subsets;
 use edgegrad::tensor::Buffer;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
 
 /// A model and what it is asked.
 struct Setting {

@@ -1,6 +1,6 @@
 //! Circuits: selecting, searching, running and judging them.
 
-use crate::common::Place;
+use crate::{fixture, gpt2_tiny};
 use edgegrad::attribution::{eap, exact};
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
@@ -21,11 +21,6 @@ use edgegrad::stats;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
 
 fn json(name: &str) -> Value {
     let text = std::fs::read_to_string(fixture(name)).expect("a fixture");
@@ -327,18 +322,9 @@ fn ways_go_through_positions_and_shared_heads() {
 
 const MODEL: &str = "--model M --pairs M/pairs.jsonl";
 
-fn place() -> Place {
-    let place = Place::new("");
-    for file in ["config.json", "model.safetensors", "pairs.jsonl", "EAP.json"] {
-        let bytes = std::fs::read(fixture("gpt2-tiny").join(file)).expect("a fixture");
-        place.write(&format!("M/{file}"), bytes);
-    }
-    place
-}
-
 #[test]
 fn commands_find_and_judge_a_circuit() {
-    let place = place();
+    let place = gpt2_tiny();
     let found = place.succeed(&format!(
         "discover {MODEL} --scores M/EAP.json --edges 20 --convention eap-ig --out c.json"
     ));
@@ -395,7 +381,7 @@ fn commands_find_and_judge_a_circuit() {
 
 #[test]
 fn what_fits_nothing_is_refused() {
-    let place = place();
+    let place = gpt2_tiny();
     let text = String::from_utf8(std::fs::read(place.path("M/EAP.json")).expect("there"));
     let text = text.expect("UTF-8");
     let edge = "\"input->m0\"";
@@ -440,7 +426,7 @@ fn what_fits_nothing_is_refused() {
 /// NaN means that an edge has no score: it is reported, and the edge comes last.
 #[test]
 fn edges_without_scores_come_last() {
-    let place = place();
+    let place = gpt2_tiny();
     let text = std::fs::read_to_string(place.path("M/EAP.json")).expect("there");
     let mut file: Value = serde_json::from_str(&text).expect("JSON");
     let edges = file["edges"].as_object_mut().expect("edges");

@@ -2,23 +2,11 @@
 //! assumed aloud, and what does not belong together is said.
 
 use crate::common::Place;
+use crate::gpt2_tiny;
 use edgegrad::formats::EdgeFile;
 use serde_json::{Value, json};
 
-fn fixture(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
 const MODEL: &str = "--model M --pairs M/pairs.jsonl --dtype f64";
-
-fn place() -> Place {
-    let place = Place::new("");
-    for file in ["config.json", "model.safetensors", "pairs.jsonl", "EAP.json"] {
-        let bytes = std::fs::read(fixture("gpt2-tiny").join(file)).expect("a fixture");
-        place.write(&format!("M/{file}"), bytes);
-    }
-    place
-}
 
 fn json_of(place: &Place, file: &str) -> Value {
     let text = std::fs::read(place.path(file)).expect("written");
@@ -28,7 +16,7 @@ fn json_of(place: &Place, file: &str) -> Value {
 /// The fixture is EAP-IG's own file: it has no `meta`, and the other sign.
 #[test]
 fn signs_are_turned_and_told() {
-    let place = place();
+    let place = gpt2_tiny();
     place.succeed(&format!("attribute {MODEL} --out ours.json"));
     let done = place.run("compare ours.json M/EAP.json");
     assert!(done.stderr.contains("M/EAP.json: names no convention"), "{}", done.stderr);
@@ -53,7 +41,7 @@ fn signs_are_turned_and_told() {
 /// Minus infinity marks edges outside of a circuit; nodes were booleans once.
 #[test]
 fn other_layouts_are_read() {
-    let place = place();
+    let place = gpt2_tiny();
     let mut file = json_of(&place, "M/EAP.json");
     for node in file["nodes"].as_object_mut().expect("nodes").values_mut() {
         *node = true.into();
@@ -75,7 +63,7 @@ fn other_layouts_are_read() {
 
 #[test]
 fn neurons_of_a_node_are_not_passed_over() {
-    let place = place();
+    let place = gpt2_tiny();
     let mut file = json_of(&place, "M/EAP.json");
     file["nodes"]["m0"] = json!({ "in_graph": true, "neurons": [true, false] });
     place.write("n.json", file.to_string());
@@ -91,7 +79,7 @@ fn neurons_of_a_node_are_not_passed_over() {
 
 #[test]
 fn an_empty_circuit_is_none_of_all_edges() {
-    let place = place();
+    let place = gpt2_tiny();
     place.succeed(&format!("discover {MODEL} --attribution eap --edges 0 --out none.json"));
     let parts = ["is an empty circuit: none of 110 edges"];
     place.run("export none.json --format dot --out c.dot").failed(2, &parts, "not empty");
@@ -101,7 +89,7 @@ fn an_empty_circuit_is_none_of_all_edges() {
 /// Distances from the clean run ask for no answer, and have no slope there.
 #[test]
 fn a_distance_needs_no_answer() {
-    let place = place();
+    let place = gpt2_tiny();
     place.write("p.jsonl", "{\"clean\": [1, 2, 3], \"corrupted\": [1, 7, 3]}\n");
     let attribute = "attribute --model M --pairs p.jsonl --out s.json";
     place.succeed(&format!("{attribute} --metric kl --method exact"));
@@ -116,7 +104,7 @@ fn a_distance_needs_no_answer() {
 
 #[test]
 fn results_of_other_models_and_pairs_are_told() {
-    let place = place();
+    let place = gpt2_tiny();
     place.succeed(&format!("attribute {MODEL} --out one.json"));
     place.succeed(&format!("attribute {MODEL} --limit 3 --out two.json"));
     let done = place.run("compare one.json two.json");

@@ -6,6 +6,7 @@
 //! `fixtures/exact_logits.py`.
 
 use crate::common::{Done, Place};
+use crate::fixture;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::read_transformer;
 use edgegrad::files::safetensors::{Tensor, Tensors, write};
@@ -15,10 +16,6 @@ use edgegrad::tape::Tape;
 use edgegrad::tensor::Element;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
 
 /// `[B, T, V]` for tokens `[B, T]`.
 pub(crate) fn logits<T: Element>(model: &Model<T>, tokens: &[u32], batch: usize) -> Vec<f64> {

@@ -2,13 +2,10 @@
 //! time, in plain loops over the tensors of its file.
 
 use crate::common::Place;
+use crate::fixture;
 use edgegrad::files::safetensors::Tensors;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
+use std::path::Path;
 
 /// The file that `look` writes of a fixture, and what it says.
 fn look(place: &Place, name: &str, pairs: &Path, more: &str) -> (Value, String) {

@@ -150,7 +150,6 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
 ///
 /// # Errors
 /// If there is not enough memory.
-/// If there is not enough memory for it.
 pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> Result<f64> {
     let one = |pairs: Vec<&Pair>| {
         let mut copies = Copies::new(b, pairs)?;
