@@ -29,7 +29,13 @@ const GROUPS: [(&str, &[Examples]); 5] = [
                 ],
             ),
             ("tokens", &["edgegrad tokens --model smollm2.gguf \"The keys to the cabinet\""]),
-            ("pairs", &["edgegrad pairs ioi --model gpt2 --n 100 --out ioi.jsonl"]),
+            (
+                "pairs",
+                &[
+                    "edgegrad pairs ioi --model gpt2 --n 100 --out ioi.jsonl",
+                    "edgegrad pairs --from data/ioi/gpt2.csv --model gpt2 --out ioi.jsonl",
+                ],
+            ),
             ("convert", &["edgegrad convert model.gguf --out model/"]),
             ("info", &["edgegrad info gpt2/"]),
         ],

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic;
+pub mod csv;
 pub(crate) mod disk;
 pub mod gguf;
 pub mod input;

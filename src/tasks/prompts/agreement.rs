@@ -8,7 +8,7 @@
 //!
 //! In the corrupted text the subject has the other number.
 
-use super::{TextPair, choose, choose_other};
+use super::{Answers, TextPair, choose, choose_other};
 use crate::rng::Rng;
 
 /// Nouns with their plurals.
@@ -64,14 +64,16 @@ pub(super) fn draw(attractor: bool, rng: &mut Rng) -> TextPair {
         false => String::new(),
     };
     let text = |plural: bool| format!("The {before}{}{rest}", form(noun, plural));
-    let verbs = |plural: bool| {
-        let verbs = if plural { [" are", " were"] } else { [" is", " was"] };
-        verbs.map(String::from).to_vec()
-    };
     TextPair {
         clean: text(plural),
         corrupted: text(!plural),
         answer: verbs(plural),
         distractor: verbs(!plural),
     }
+}
+
+/// The verbs after a subject in the singular or the plural.
+pub(super) fn verbs(plural: bool) -> Answers {
+    let verbs = if plural { [" are", " were"] } else { [" is", " was"] };
+    Answers::Texts(verbs.map(String::from).to_vec())
 }

@@ -9,7 +9,7 @@
 //! The number follows with a space before it or after a space in the text, whichever is one token.
 //! Results below 10 are drawn as often as others, for tokenizers whose digits are tokens.
 
-use super::{TextPair, choose};
+use super::{Answers, TextPair, choose};
 use crate::rng::Rng;
 
 pub(super) fn draw(rng: &mut Rng) -> Vec<TextPair> {
@@ -33,8 +33,8 @@ pub(super) fn draw(rng: &mut Rng) -> Vec<TextPair> {
     let form = |end: &str, start: &str| TextPair {
         clean: format!("{}{end}", text(b)),
         corrupted: format!("{}{end}", text(other)),
-        answer: vec![format!("{start}{}", result(b))],
-        distractor: vec![format!("{start}{}", result(other))],
+        answer: Answers::one(format!("{start}{}", result(b))),
+        distractor: Answers::one(format!("{start}{}", result(other))),
     };
     vec![form("", " "), form(" ", "")]
 }

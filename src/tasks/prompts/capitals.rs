@@ -4,7 +4,7 @@
 //! The capital of France is -> Paris, not Rome     corrupted: The capital of Italy is
 //! ```
 
-use super::{TextPair, choose, choose_other};
+use super::{Answers, TextPair, choose, choose_other};
 use crate::rng::Rng;
 
 const CAPITALS: [(&str, &str); 40] = [
@@ -65,7 +65,7 @@ pub(super) fn draw(rng: &mut Rng) -> TextPair {
     TextPair {
         clean: text(clean.0),
         corrupted: text(corrupted.0),
-        answer: vec![format!(" {}", clean.1)],
-        distractor: vec![format!(" {}", corrupted.1)],
+        answer: Answers::one(format!(" {}", clean.1)),
+        distractor: Answers::one(format!(" {}", corrupted.1)),
     }
 }

@@ -8,8 +8,9 @@
 //! The second form is that of tokenizers whose digits are tokens. In the corrupted text the span
 //! begins in the year 01, after which every year is late enough.
 
-use super::{TextPair, choose};
+use super::{Answers, TextPair, choose};
 use crate::rng::Rng;
+use std::ops::Range;
 
 const NOUNS: [&str; 24] = [
     "war",
@@ -46,10 +47,21 @@ pub(super) fn draw(rng: &mut Rng) -> Vec<TextPair> {
     let text = |year: u64| {
         format!("The {noun} lasted from the year {century}{year:02} to the year {century}")
     };
+    let of = |[answer, distractor]: [Answers; 2]| TextPair {
+        clean: text(year),
+        corrupted: text(1),
+        answer,
+        distractor,
+    };
+    // Nothing here ends before the year 02.
+    sides(year, 2).into_iter().map(of).collect()
+}
+
+/// What is later than the last two digits of a year, and what is from `first` on and not later: as
+/// two digits, or the first of two.
+pub(super) fn sides(year: u64, first: u64) -> Vec<[Answers; 2]> {
     let digit = year / 10;
-    let two = |years: std::ops::Range<u64>| years.map(|y| format!("{y:02}")).collect();
-    let one = |digits: std::ops::Range<u64>| digits.map(|d| d.to_string()).collect();
-    let of =
-        |answer, distractor| TextPair { clean: text(year), corrupted: text(1), answer, distractor };
-    vec![of(two(year + 1..100), two(2..year + 1)), of(one(digit + 1..10), one(0..digit))]
+    let two = |years: Range<u64>| Answers::Texts(years.map(|y| format!("{y:02}")).collect());
+    let one = |digits: Range<u64>| Answers::Texts(digits.map(|d| d.to_string()).collect());
+    vec![[two(year + 1..100), two(first..year + 1)], [one(digit + 1..10), one(0..digit)]]
 }

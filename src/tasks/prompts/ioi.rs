@@ -8,7 +8,7 @@
 //!
 //! In the corrupted text the other name is said again.
 
-use super::{TextPair, choose, choose_other};
+use super::{Answers, TextPair, choose, choose_other};
 use crate::rng::Rng;
 
 const NAMES: [&str; 36] = [
@@ -59,8 +59,8 @@ pub(super) fn draw(rng: &mut Rng) -> TextPair {
     TextPair {
         clean: text(again),
         corrupted: text(given),
-        answer: vec![format!(" {given}")],
-        distractor: vec![format!(" {again}")],
+        answer: Answers::one(format!(" {given}")),
+        distractor: Answers::one(format!(" {again}")),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod capitals;
 pub mod greater_than;
 pub mod ioi;
 pub mod pronouns;
+pub mod table;
 
 use crate::error::{Error, Result};
 use crate::formats::pairs::{Bounds, Encode};
@@ -56,9 +57,25 @@ pub struct TextPair {
     /// The same with another answer.
     pub corrupted: String,
     /// What is right after the clean text.
-    pub answer: Vec<String>,
+    pub answer: Answers,
     /// What is wrong after it.
-    pub distractor: Vec<String>,
+    pub distractor: Answers,
+}
+
+/// What may follow a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Texts, each of which has to be one token there.
+    Texts(Vec<String>),
+    /// Tokens.
+    Ids(Vec<u32>),
+}
+
+impl Answers {
+    /// A single text.
+    fn one(text: String) -> Answers {
+        Answers::Texts(vec![text])
+    }
 }
 
 impl Kind {
@@ -83,6 +100,8 @@ pub enum Rejected {
     Length,
     /// An answer or a distractor is not one token after the text.
     Answer,
+    /// A token is both an answer and a distractor.
+    Same,
     /// It was drawn before.
     Again,
 }
@@ -144,23 +163,30 @@ pub fn fitted(
             let help = "ask for fewer with --n, or choose another kind";
             return Err(Error::input(kind.name(), message, help));
         }
-        let mut why = Rejected::Again;
-        let forms = kind.draw(&mut rng);
-        let line = forms.iter().find_map(|pair| match line(pair, encode, bounds) {
-            Ok(Err(rejected)) => {
-                why = rejected;
-                None
-            }
-            Ok(Ok(line)) => Some(Ok(line)),
-            Err(e) => Some(Err(e)),
-        });
-        match line.transpose()? {
-            Some(line) if seen.insert(line.to_string()) => found.lines.push(line),
-            Some(_) => found.rejected.push(Rejected::Again),
-            None => found.rejected.push(why),
+        let line = first_that_fits(&kind.draw(&mut rng), encode, bounds)?;
+        match line {
+            Ok(line) if seen.insert(line.to_string()) => found.lines.push(line),
+            Ok(_) => found.rejected.push(Rejected::Again),
+            Err(why) => found.rejected.push(why),
         }
     }
     Ok(found)
+}
+
+/// The line of the first form of a pair that fits, or why the last one does not.
+fn first_that_fits(
+    forms: &[TextPair],
+    encode: &dyn Encode,
+    bounds: &Bounds,
+) -> Result<Result<Value, Rejected>> {
+    let mut why = Rejected::Again;
+    for pair in forms {
+        match line(pair, encode, bounds)? {
+            Ok(line) => return Ok(Ok(line)),
+            Err(rejected) => why = rejected,
+        }
+    }
+    Ok(Err(why))
 }
 
 /// The line of a pairs file.
@@ -170,18 +196,18 @@ fn line(pair: &TextPair, encode: &dyn Encode, bounds: &Bounds) -> Result<Result<
     if clean.len() != corrupted.len() || clean.len() > bounds.context || clean == corrupted {
         return Ok(Err(Rejected::Length));
     }
-    let mut sides = [vec![], vec![]];
-    for (ids, texts) in sides.iter_mut().zip([&pair.answer, &pair.distractor]) {
-        for text in texts {
-            match next(&pair.clean, &clean, text, encode)? {
-                Some(id) if (id as usize) < bounds.vocab_out => ids.push(id),
-                _ => return Ok(Err(Rejected::Answer)),
-            }
-        }
-    }
-    let [answer, distractor] = &sides;
-    if answer.iter().any(|id| distractor.contains(id)) {
+    let ids = |answers| ids(answers, &pair.clean, &clean, encode);
+    let [answer, distractor] = match [ids(&pair.answer)?, ids(&pair.distractor)?] {
+        [Some(answer), Some(distractor)] => [answer, distractor],
+        _ => return Ok(Err(Rejected::Answer)),
+    };
+    let fits = |&id: &u32| (id as usize) < bounds.vocab_out;
+    let some = !answer.is_empty() && !distractor.is_empty();
+    if !some || !answer.iter().chain(&distractor).all(fits) {
         return Ok(Err(Rejected::Answer));
+    }
+    if answer.iter().any(|id| distractor.contains(id)) {
+        return Ok(Err(Rejected::Same));
     }
     let one = |ids: &[u32]| match ids {
         [id] => json!(id),
@@ -190,10 +216,25 @@ fn line(pair: &TextPair, encode: &dyn Encode, bounds: &Bounds) -> Result<Result<
     Ok(Ok(json!({
         "clean": clean,
         "corrupted": corrupted,
-        "answer": one(answer),
-        "distractor": one(distractor),
+        "answer": one(&answer),
+        "distractor": one(&distractor),
         "text": [pair.clean, pair.corrupted],
     })))
+}
+
+/// The tokens that answers are after `text`, whose tokens are `tokens`, if each is one.
+fn ids(
+    answers: &Answers,
+    text: &str,
+    tokens: &[u32],
+    encode: &dyn Encode,
+) -> Result<Option<Vec<u32>>> {
+    match answers {
+        Answers::Ids(ids) => Ok(Some(ids.clone())),
+        Answers::Texts(texts) => {
+            texts.iter().map(|more| next(text, tokens, more, encode)).collect()
+        }
+    }
 }
 
 /// The one token that `more` is after `text`, whose tokens are `ids`; what stands at the end of a

@@ -7,7 +7,7 @@
 //!
 //! The answer is the stereotype, not what is right: nothing in the text says it.
 
-use super::{TextPair, choose};
+use super::{Answers, TextPair, choose};
 use crate::rng::Rng;
 
 const FEMALE: [&str; 16] = [
@@ -64,7 +64,7 @@ pub(super) fn draw(rng: &mut Rng) -> TextPair {
     let (she, he) = (choose(&FEMALE, rng), choose(&MALE, rng));
     let text = |who: &str| template.replace('X', who);
     let (female, male) = (text(she), text(he));
-    let (she, he) = (vec![" she".to_string()], vec![" he".to_string()]);
+    let (she, he) = (Answers::one(" she".into()), Answers::one(" he".into()));
     match rng.below(2) {
         0 => TextPair { clean: female, corrupted: male, answer: she, distractor: he },
         _ => TextPair { clean: male, corrupted: female, answer: he, distractor: she },

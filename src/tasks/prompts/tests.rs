@@ -149,3 +149,94 @@ fn the_seed_decides_and_what_cannot_be_found_says_why() {
     let e = fitted(Kind::Capitals, 1, 0, &Words::new(2), &few).unwrap_err();
     assert!(e.to_string().contains("200 with an answer of several tokens"), "{e}");
 }
+
+/// What a table of EAP-IG's gives: clean, answers and distractors of its first pair.
+fn from_table(text: &str, corrupted: &str, words: &Words) -> Result<(Fitted, [String; 3])> {
+    let found = table::Table::parse("t.csv", text, corrupted)?.fitted(None, words, &BOUNDS)?;
+    let pieces = |value: &Value| {
+        let ids = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        ids.iter().map(|id| words.piece(id.as_u64().unwrap() as u32)).collect::<String>()
+    };
+    let line = &found.lines[0];
+    let shown = ["clean", "answer", "distractor"].map(|key| pieces(&line[key]));
+    Ok((found, shown))
+}
+
+#[test]
+fn tables_of_others_are_read() {
+    let words = Words::new(2);
+    let [mary, john, she, he] = [" Mary", " John", " she", " he"].map(|word| words.id(word));
+    let ioi = format!(
+        ",clean,corrupted,corrupted_hard,correct_idx,incorrect_idx\r\n\
+         470,\"Mary, John. John gave to\",\"Mary, John. Anna gave to\",\"x, y. Mary gave to\",\
+         {mary},{john}\r\n\
+         3,Mary saw,Mary saw Tom,Mary saw,{mary},{john}\r\n\
+         4,Mary saw,Tom saw,John saw,{mary},{mary}\r\n"
+    );
+    let (found, shown) = from_table(&ioi, "corrupted", &words).unwrap();
+    assert_eq!(shown, ["<s>Mary, John. John gave to", " Mary", " John"]);
+    assert_eq!(found.rejected, [Rejected::Length, Rejected::Same]);
+    assert_eq!(found.lines[0]["text"][1], "Mary, John. Anna gave to");
+    let (hard, _) = from_table(&ioi, "corrupted_hard", &words).unwrap();
+    assert_eq!(hard.lines[0]["text"][1], "x, y. Mary gave to");
+
+    let gender = format!(
+        "clean,corrupted,clean_answer_idx,corrupted_answer_idx,label\n\
+         The nurse ran,The man ran,{she},{he},0\n"
+    );
+    let (_, shown) = from_table(&gender, "corrupted", &words).unwrap();
+    assert_eq!(shown, ["<s>The nurse ran", " she", " he"]);
+
+    let lists = format!(
+        "clean,h1,answers_idx,corrupted,corrupted_answers_idx\n\
+         \", aunts and\",aunts,\"[{mary}, {she}]\",\", moths and\",[{he}]\n"
+    );
+    let (_, shown) = from_table(&lists, "corrupted", &words).unwrap();
+    assert_eq!(shown, ["<s>, aunts and", " Mary she", " he"]);
+    let verbs = "clean,corrupted,group,plural\nThe keys,The key,a,1\nThe key,The keys,b,0\n";
+    let (found, shown) = from_table(verbs, "corrupted", &words).unwrap();
+    assert_eq!(shown, ["<s>The keys", " are were", " is was"]);
+    assert_eq!(found.lines[0]["answer"], found.lines[1]["distractor"]);
+}
+
+/// The sides of EAP-IG's task by its definition: token `y` of two digits is right if it is later.
+#[test]
+fn years_of_tables_count_from_zero() {
+    for (column, cell) in [("label", "97"), ("correct_idx", "97"), ("year", "1697")] {
+        let text = format!("clean,corrupted,{column}\nto 16,to 15,{cell}\n");
+        let (_, [_, right, wrong]) = from_table(&text, "corrupted", &Words::new(2)).unwrap();
+        let early: String = (0..98).map(|y| format!("{y:02}")).collect();
+        assert_eq!((right.as_str(), wrong), ("9899", early), "{column}");
+    }
+    let text = "clean,corrupted,label\nto 16,to 15,52\n";
+    let (_, [_, right, wrong]) = from_table(text, "corrupted", &Words::new(1)).unwrap();
+    assert_eq!((right.as_str(), wrong.as_str()), ("6789", "01234"));
+}
+
+#[test]
+fn bad_tables_are_named() {
+    let said = |text: &str| {
+        let e = from_table(text, "corrupted", &Words::new(2)).expect_err("bad input");
+        assert_eq!(e.exit_code(), 2);
+        format!("{e} / {}", e.help())
+    };
+    let head = "clean,corrupted,correct_idx,incorrect_idx\n";
+    let rows = |rows: &str| said(&format!("{head}a b,a c,1,0\n{rows}\n"));
+    assert!(said("").starts_with("t.csv: holds no pair"));
+    assert!(said(head).starts_with("t.csv: holds no pair"));
+    assert!(said("clean,corupted,label\na,b,3").contains("no column `corrupted` / it has `corup"));
+    assert!(said("clean,corrupted,x\na,b,3").contains("no column with an answer"));
+    assert!(rows("a,b,1").starts_with("t.csv: line 3: has 3 cells, the first line has 4"));
+    assert!(rows("a, b,b,1,2").contains("has 5 cells, the first line has 4 / put texts"));
+    assert!(rows(",b,1,2").starts_with("t.csv: line 3: `clean` is empty"));
+    assert!(rows("a,b,x,2").contains("`correct_idx`: expected a token id, got \"x\""));
+    assert!(rows("a,b,1,[2").contains("`incorrect_idx`: expected a token id, got \"[2\""));
+    assert!(rows("a,b,1,2.0").contains("`incorrect_idx`: expected a token id, got \"2.0\""));
+    assert!(rows("a,b,100000,2").contains("id 100000 is outside of the vocabulary of 100000"));
+    assert!(rows("\"a,b,1,2").starts_with("t.csv: line 3: a quoted cell has no end"));
+    let year = |cell: &str| said(&format!("clean,corrupted,label\na,b,{cell}"));
+    assert!(year("100").contains("`label`: expected a whole number from 0 to 99, got \"100\""));
+    let plural = said("clean,corrupted,plural\na,b,2");
+    assert!(plural.contains("`plural`: expected a whole number from 0 to 1, got \"2\""));
+    assert!(year("52").starts_with("t.csv: none of 1 rows fits the tokenizer"));
+}
