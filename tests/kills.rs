@@ -151,6 +151,10 @@ macro_rules! go_on {
 
 go_on! {
     exact: asked("attribute", "tracr/sort", "--method exact");
+    exact_of_some: {
+        let scores = fixture("gpt2-tiny/EAP.json");
+        asked("attribute", "gpt2-tiny", &format!("--method exact --scores {scores} --top 60"))
+    };
     shapley: asked("attribute", "gates/or", "--method shapley --limit 4");
     mask_ig: asked("attribute", "gates/or", "--method mask-ig --metric l2 --limit 2");
     eap_ig: asked("attribute", "gpt2-tiny", "--method eap-ig --steps 300");

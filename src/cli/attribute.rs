@@ -1,8 +1,10 @@
 //! `edgegrad attribute`.
 
 use crate::cli::Dtype;
+use crate::cli::out::check_out;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, choice};
+use crate::cli::scored::Scored;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::method::{
@@ -11,7 +13,8 @@ use edgegrad::attribution::method::{
 use edgegrad::attribution::{Completeness, Resampled, Scores, resampled, verify};
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
-use edgegrad::formats::Meta;
+use edgegrad::files;
+use edgegrad::formats::{EdgeFile, Meta};
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::batches::Extremes;
@@ -74,15 +77,29 @@ pub(super) struct Attribute {
     /// which it has its sign; every pair is scored alone
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     bootstrap: Option<u64>,
-    /// How many edges to list
-    #[arg(long, value_name = "K", default_value_t = 10)]
-    top: usize,
+    /// exact: a file of scores, of which only the K largest edges of --top are patched; the others
+    /// have no score
+    #[arg(long, value_name = "FILE.json", requires = "top", conflicts_with = "bootstrap")]
+    scores: Option<PathBuf>,
+    /// How many edges to list, 10 unless given; with --scores, how many to patch
+    #[arg(long, value_name = "K")]
+    top: Option<usize>,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
     /// Where to write the scores, in EAP-IG's layout
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
+}
+
+/// How many edges are listed unless that is given.
+const LISTED: usize = 10;
+
+/// Edges that are scored while others are not.
+struct Chosen {
+    edges: Vec<usize>,
+    /// The method they are largest by, or the file where it does not say.
+    by: String,
 }
 
 /// What `--steps` is, for the help.
@@ -117,6 +134,7 @@ impl Attribute {
             return Err(Error::input(place, message, format!("{} do", names.join(", "))));
         }
         self.check_learning()?;
+        self.check_chosen()?;
         if self.bootstrap.is_some() && self.method.ranks() {
             let message = "a learned ranking has no score of each pair";
             return Err(Error::input("--bootstrap", message, "use --rankings N for its errors"));
@@ -138,25 +156,35 @@ impl Attribute {
         }
         let options = self.options();
         let out = ("attribute", self.out.as_path());
-        let journal = self.asked.journal::<T>(&pairs, out, &self.settings(&options))?;
+        let journal = self.asked.journal::<T>(&pairs, out, &self.settings(&options)?)?;
         let mut b = self.asked.behaviour(&model, &pairs, journal)?;
         b.rules = self.rules;
         let extremes = self.asked.headline(&b)?;
-        let what = format!("--method {}: {} edges", self.method.name(), b.graph.edges());
-        let seconds = self.method.seconds(&b, &options)?;
+        let chosen = self.chosen(&b.graph)?;
+        let count = chosen.as_ref().map_or(b.graph.edges(), |chosen| chosen.edges.len());
+        let what = format!("--method {}: {count} edges", self.method.name());
+        let seconds = match &chosen {
+            Some(chosen) => self.method.seconds_of(&b, &chosen.edges)?,
+            None => self.method.seconds(&b, &options)?,
+        };
         self.asked.affordable(&what, seconds, "use --method mask-ig")?;
 
         let start = Instant::now();
-        let mut scores = self.scores(&b, &options, &extremes)?;
+        let mut scores = self.scores(&b, &options, chosen.as_ref(), &extremes)?;
         scores.resampled = self.resampled(&b, &options)?;
         let seconds = start.elapsed().as_secs_f64();
         self.table(&b.graph, &scores);
-        println!("{} edges in {seconds:.2} s", b.graph.edges());
+        println!("{count} edges in {seconds:.2} s");
+        if let Some(chosen) = &chosen {
+            let left = b.graph.edges() - count;
+            println!("{left} others, smaller by `{}`, have no score", chosen.by);
+            note("left_out", left);
+        }
         self.tell(&scores);
         if let Some(count) = self.verify {
             self.verify(&b, &options, &scores, count as usize)?;
         }
-        self.write(&b, &scores, &options)?;
+        self.write(&b, &scores, &options, chosen)?;
         b.journal.end();
         println!("scores: {}", self.out.display());
         Ok(())
@@ -175,9 +203,11 @@ impl Attribute {
     }
 
     /// What the scores depend on beside what is asked.
-    fn settings(&self, options: &Options) -> [(&'static str, String); 10] {
+    fn settings(&self, options: &Options) -> Result<[(&'static str, String); 12]> {
         let Learning { objective, sizes, mode, rankings } = options.learning;
-        [
+        let chosen = self.scores.as_deref().map(files::hash).transpose()?;
+        let top = self.top.filter(|_| chosen.is_some());
+        Ok([
             ("--method", self.method.name().into()),
             ("--steps", options.steps.to_string()),
             ("--rule", options.rule.name().into()),
@@ -188,7 +218,9 @@ impl Attribute {
             ("--sizes", sizes.name().into()),
             ("--mode", mode.name().into()),
             ("--rankings", rankings.to_string()),
-        ]
+            ("--scores", chosen.unwrap_or_default()),
+            ("--top", top.map_or(String::new(), |top| top.to_string())),
+        ])
     }
 
     /// The scores, all finite, and their completeness where the method has any.
@@ -196,19 +228,31 @@ impl Attribute {
         &self,
         b: &Behaviour<'_, T>,
         options: &Options,
+        chosen: Option<&Chosen>,
         extremes: &Extremes,
     ) -> Result<Scores> {
         let (shown, mut progress) = bar(self.method.name());
-        let mut scores = self.method.scores(b, options, &mut progress)?;
+        let some = chosen.map(|chosen| &*chosen.edges);
+        let mut scores = match some.and_then(|edges| self.method.scores_of(b, edges, &mut progress))
+        {
+            Some(scores) => scores?,
+            None => self.method.scores(b, options, &mut progress)?,
+        };
         shown.finish();
-        if let Some(e) = scores.values.iter().position(|s| !s.is_finite()) {
+        let wrong = |e: &usize| !scores.values[*e].is_finite();
+        let wrong = match some {
+            Some(edges) => edges.iter().copied().find(wrong),
+            None => (0..scores.values.len()).find(wrong),
+        };
+        if let Some(e) = wrong {
             return Err(Error::failed(
                 b.graph.edge(e),
                 format!("its score is {}", scores.values[e]),
                 "the model's activations are too large for it; try --dtype f64",
             ));
         }
-        if self.method.knows_metric() && !self.method.ranks() && scores.completeness.is_none() {
+        let adds_up = self.method.knows_metric() && !self.method.ranks() && chosen.is_none();
+        if adds_up && scores.completeness.is_none() {
             let (clean, corrupted) = extremes.means();
             let nothing = match self.asked.baseline {
                 // Every edge with the corrupted run's activations is the corrupted run.
@@ -271,6 +315,40 @@ impl Attribute {
         Err(Error::input(flag, message, help))
     }
 
+    /// Refuses some edges alone of a method that scores all at once.
+    fn check_chosen(&self) -> Result<()> {
+        let Some(scores) = &self.scores else { return Ok(()) };
+        check_out(&self.out, [&**scores])?;
+        if self.method.apart() {
+            return Ok(());
+        }
+        let message = format!("`{}` scores all edges at once", self.method.name());
+        let apart = Method::ALL.iter().filter(|(_, method)| method.apart());
+        let names: Vec<&str> = apart.map(|(name, _)| *name).collect();
+        let help = format!("use --method {}, or leave it out", names.join(" or "));
+        Err(Error::input("--scores", message, help))
+    }
+
+    /// The edges that are scored, if not all are: those that are largest in a file.
+    fn chosen(&self, graph: &Graph) -> Result<Option<Chosen>> {
+        let (Some(path), Some(top)) = (&self.scores, self.top) else { return Ok(None) };
+        let file = EdgeFile::read(path)?;
+        // Which sign they have says nothing of their size.
+        let told = Some(self.asked.convention());
+        let ours = Scored::of(&file, path, graph, told, &self.asked.model)?.ours;
+        let mut edges: Vec<usize> = (0..ours.len()).filter(|&e| !ours[e].is_nan()).collect();
+        if !(1..=edges.len()).contains(&top) {
+            let message = format!("{top} edges of a file with scores of {}", edges.len());
+            let help = format!("give a number from 1 to {}", edges.len());
+            return Err(Error::input("--top", message, help));
+        }
+        edges.sort_by(|&a, &b| ours[b].abs().total_cmp(&ours[a].abs()).then(a.cmp(&b)));
+        edges.truncate(top);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let by = file.meta_text("method").map_or(name.into_owned(), String::from);
+        Ok(Some(Chosen { edges, by }))
+    }
+
     fn learning(&self, usual: Learning) -> Learning {
         Learning {
             objective: self.objective.unwrap_or(usual.objective),
@@ -282,10 +360,15 @@ impl Attribute {
 
     fn table(&self, graph: &Graph, scores: &Scores) {
         let mut order: Vec<usize> = (0..scores.values.len()).collect();
+        order.retain(|&e| scores.values[e].is_finite());
         let size = |e: usize| scores.values[e].abs();
         order.sort_by(|&a, &b| size(b).total_cmp(&size(a)).then(a.cmp(&b)));
-        let all: f64 = (0..order.len()).map(size).sum();
-        order.truncate(self.top);
+        // In the order of the edges: sums depend on theirs.
+        let all: f64 = (0..scores.values.len()).map(size).filter(|size| size.is_finite()).sum();
+        order.truncate(match &self.scores {
+            Some(_) => LISTED,
+            None => self.top.unwrap_or(LISTED),
+        });
         let share = |size: f64| size / all.max(f64::MIN_POSITIVE);
         let mut table = Table::new("edges", [("edge", "edge"), ("score", "score")]);
         // A ranking has no whole that a score could be a share of.
@@ -335,7 +418,10 @@ impl Attribute {
         scores: &Scores,
         count: usize,
     ) -> Result<()> {
-        let edges = verify::sample(b.graph.edges(), count, self.seed);
+        let scored: Vec<usize> =
+            (0..b.graph.edges()).filter(|&e| !scores.values[e].is_nan()).collect();
+        let drawn = verify::sample(scored.len(), count, self.seed);
+        let edges: Vec<usize> = drawn.into_iter().map(|i| scored[i]).collect();
         let (shown, mut progress) = bar("verify");
         let steps = scores.steps;
         let again = match scores.parts {
@@ -371,7 +457,9 @@ impl Attribute {
         b: &Behaviour<'_, T>,
         scores: &Scores,
         options: &Options,
+        chosen: Option<Chosen>,
     ) -> Result<()> {
+        let left = chosen.as_ref().map(|chosen| b.graph.edges() - chosen.edges.len());
         let values: Vec<f64> =
             scores.values.iter().map(|&s| self.asked.convention().and_ours(s)).collect();
         let completeness = scores.completeness.map(|c| Completeness {
@@ -387,6 +475,8 @@ impl Attribute {
             baseline: Some(self.asked.baseline.name().into()),
             steps: steps.map(|n| n as u64),
             convention: Some(self.asked.convention().name().into()),
+            left_out: left.map(|n| n as u64),
+            chosen_by: chosen.map(|chosen| chosen.by),
             completeness,
             model: Some(self.asked.model_hash()?),
             pairs: Some(b.pairs.len() as u64),

@@ -99,6 +99,10 @@ pub struct Meta {
     pub steps: Option<u64>,
     /// Sign and normalisation: the name of a [`Convention`](super::Convention) of means over pairs.
     pub convention: Option<String>,
+    /// How many edges were left out, which have no score.
+    pub left_out: Option<u64>,
+    /// What the others were chosen by, if some were left out.
+    pub chosen_by: Option<String>,
     /// Whether the scores add up.
     pub completeness: Option<Completeness>,
     /// A hash of the model's weights.

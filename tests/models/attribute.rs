@@ -572,6 +572,24 @@ fn shapley_values_are_means_over_all_orders() {
     assert_eq!(shapley::sampled(&b, 1, 7, &mut |_| {}).expect("scores").standard_errors, None);
 }
 
+/// An edge that is patched alone or with a few others has the score that it has among all.
+#[test]
+fn some_edges_are_patched_as_among_all() {
+    let setting = Setting::two_heads(0.0);
+    let b = setting.usual();
+    let all = scores(Method::Exact, &b).values;
+    for edges in [vec![4], vec![12, 0, 7], (0..13).collect()] {
+        let some = Method::Exact.scores_of(&b, &edges, &mut |_| {}).expect("it can").unwrap();
+        for e in 0..13 {
+            let want = if edges.contains(&e) { all[e] } else { f64::NAN };
+            assert_eq!(some.values[e].to_bits(), want.to_bits(), "{edges:?} {e}");
+        }
+    }
+    for &(name, method) in Method::ALL {
+        assert_eq!(method.scores_of(&b, &[0], &mut |_| {}).is_some(), method.apart(), "{name}");
+    }
+}
+
 /// Either of two heads suffices, or both are needed: single patches see only the latter, Shapley
 /// values see both alike, and second-order patches tell which it is.
 #[test]

@@ -21,6 +21,7 @@ use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Copies of clean runs, in each of which one edge can be ablated.
@@ -34,12 +35,12 @@ struct Copies<'a, T: Element> {
 }
 
 impl<'a, T: Element> Copies<'a, T> {
-    fn new(b: &Behaviour<'_, T>, pairs: Vec<&'a Pair>) -> Result<Self> {
+    fn new(b: &Behaviour<'_, T>, pairs: Vec<&'a Pair>, groups: &[Vec<usize>]) -> Result<Self> {
         let time = pairs[0].clean.len();
         let room = (b.rows / time.max(1)).max(1);
         let together = room.min(pairs.len());
         // No group can use more copies than it has edges.
-        let widest = b.graph.groups.iter().map(|g| g.edges().len()).max().unwrap_or(1);
+        let widest = groups.iter().map(Vec::len).max().unwrap_or(1).max(1);
         let batch = together * (room / together).min(widest);
         let probe = Probe::new(b, batch, time, Some(MaskShape { per_example: true }))?;
         let plan = |g| probe.plan_for(g).without(&probe.program, &probe.recorded.idle);
@@ -60,6 +61,7 @@ pub(super) struct Exact;
 impl Scorer for Exact {
     // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
+    const APART: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("one by one");
 
     fn scores<T: Element>(
@@ -68,6 +70,19 @@ impl Scorer for Exact {
         progress: &mut Progress<'_>,
     ) -> Result<Scores> {
         scores(b, progress)
+    }
+
+    fn scores_of<T: Element>(
+        b: &Behaviour<'_, T>,
+        edges: &[usize],
+        progress: &mut Progress<'_>,
+    ) -> Option<Result<Scores>> {
+        Some(some(b, edges, progress))
+    }
+
+    fn seconds_of<T: Element>(b: &Behaviour<'_, T>, edges: &[usize]) -> Result<f64> {
+        let asked: BTreeSet<usize> = edges.iter().copied().collect();
+        estimate(b, &grouped(b, |e| asked.contains(&e)))
     }
 
     fn sets(edges: usize) -> Option<u128> {
@@ -80,7 +95,7 @@ impl Scorer for Exact {
 
     // It knows more than the passes: each recomputes only what depends on a reader.
     fn seconds<T: Element>(b: &Behaviour<'_, T>, _: &Options) -> Result<f64> {
-        estimate(b)
+        estimate(b, &grouped(b, |_| true))
     }
 
     fn again<T: Element>(again: &mut Again<'_, T>) {
@@ -93,15 +108,48 @@ impl Scorer for Exact {
 /// # Errors
 /// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
-    let mut work = b.journal.units("exact", || vec![0.0; b.graph.edges()]);
+    patched(b, &grouped(b, |_| true), vec![0.0; b.graph.edges()], progress)
+}
+
+/// The scores of some edges, `[E]`, NaN for the others: each as [`scores`] has it.
+///
+/// # Errors
+/// Those of the behaviour's runs.
+///
+/// # Panics
+/// If one of them is not in the graph.
+pub fn some<T: Element>(
+    b: &Behaviour<'_, T>,
+    edges: &[usize],
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    let mut start = vec![f64::NAN; b.graph.edges()];
+    edges.iter().for_each(|&e| start[e] = 0.0);
+    let groups = grouped(b, |e| !start[e].is_nan());
+    patched(b, &groups, start, progress)
+}
+
+/// The edges that are asked for, by the group of their readers.
+fn grouped<T: Element>(b: &Behaviour<'_, T>, asked: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+    b.graph.groups.iter().map(|group| group.edges().filter(|&e| asked(e)).collect()).collect()
+}
+
+/// Adds the scores of the edges of each group to `start [E]`.
+fn patched<T: Element>(
+    b: &Behaviour<'_, T>,
+    groups: &[Vec<usize>],
+    start: Vec<f64>,
+    progress: &mut Progress<'_>,
+) -> Result<Scores> {
+    let mut work = b.journal.units("exact", || start);
     let mut done = 0.0;
     for pairs in b.lengths() {
         let share = pairs.len() as f64 * b.weight();
-        let mut copies = Copies::new(b, pairs)?;
+        let mut copies = Copies::new(b, pairs, groups)?;
         let cost = |g: usize, copies: &Copies<'_, T>| {
-            (copies.steps(b.graph.groups[g].edges().len()) * copies.plans[g].len()) as f64
+            (copies.steps(groups[g].len()) * copies.plans[g].len()) as f64
         };
-        let whole: f64 = (0..b.graph.groups.len()).map(|g| cost(g, &copies)).sum();
+        let whole: f64 = (0..groups.len()).map(|g| cost(g, &copies)).sum();
         let blocks: Vec<Vec<&Pair>> =
             copies.pairs.chunks(copies.together).map(<[_]>::to_vec).collect();
         for block in &blocks {
@@ -112,8 +160,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
             probe.set_baselines(b, &list);
             let clean = probe.results(block.len());
             // From the last group to the first, so that most of the first steps are short.
-            for (g, group) in b.graph.groups.iter().enumerate().rev() {
-                let all: Vec<usize> = group.edges().collect();
+            for (g, all) in groups.iter().enumerate().rev().filter(|(_, all)| !all.is_empty()) {
                 for chunk in all.chunks(at_once) {
                     done += share * copies.plans[g].len() as f64 / whole;
                     if work.is_done() {
@@ -145,14 +192,14 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
     Ok(Scores::of(work.state))
 }
 
-/// An estimate of the seconds that [`scores`] will take: one step is timed, and the others are
-/// extrapolated by the operations they run.
+/// An estimate of the seconds that the edges of these groups will take: one step is timed, and the
+/// others are extrapolated by the operations they run.
 ///
 /// # Errors
 /// If there is not enough memory.
-pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> Result<f64> {
+fn estimate<T: Element>(b: &Behaviour<'_, T>, groups: &[Vec<usize>]) -> Result<f64> {
     let one = |pairs: Vec<&Pair>| {
-        let mut copies = Copies::new(b, pairs)?;
+        let mut copies = Copies::new(b, pairs, groups)?;
         let first = copies.pairs[0];
         copies.probe.ask(b, &[first]);
         copies.probe.run_clean(&[first]);
@@ -160,8 +207,8 @@ pub fn estimate<T: Element>(b: &Behaviour<'_, T>) -> Result<f64> {
         copies.probe.program.forward();
         let operation =
             start.elapsed().as_secs_f64() / copies.probe.program.operations().count() as f64;
-        let groups = b.graph.groups.iter().zip(&copies.plans);
-        let operations = groups.map(|(g, plan)| copies.steps(g.edges().len()) * plan.len());
+        let groups = groups.iter().zip(&copies.plans);
+        let operations = groups.map(|(edges, plan)| copies.steps(edges.len()) * plan.len());
         Ok(operations.sum::<usize>() as f64 * operation)
     };
     b.lengths().into_iter().map(one).sum()

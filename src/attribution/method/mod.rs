@@ -83,6 +83,34 @@ macro_rules! methods {
                 }
             }
 
+            /// The scores of some edges of a behaviour, `[E]`, NaN for the others; `None` if they
+            /// take as long as those of all.
+            ///
+            /// # Errors
+            /// Those of the behaviour's runs.
+            pub fn scores_of<T: Element>(
+                self,
+                b: &Behaviour<'_, T>,
+                edges: &[usize],
+                progress: &mut Progress<'_>,
+            ) -> Option<Result<Scores>> {
+                match self {
+                    $(Method::$method => <$file::$method as Scorer>::scores_of(b, edges, progress)),+
+                }
+            }
+
+            /// The estimated seconds that the scores of some edges take.
+            ///
+            /// # Errors
+            /// Those of the behaviour's runs.
+            pub fn seconds_of<T: Element>(
+                self,
+                b: &Behaviour<'_, T>,
+                edges: &[usize],
+            ) -> Result<f64> {
+                match self { $(Method::$method => $file::$method::seconds_of(b, edges)),+ }
+            }
+
             /// The estimated seconds it takes; 0 if they are few.
             ///
             /// # Errors
@@ -135,6 +163,7 @@ struct Facts {
     rule: Quadrature,
     sizes: Option<Sizes>,
     ranks: bool,
+    apart: bool,
     at_clean: bool,
     derives: bool,
     other_way: Option<&'static str>,
@@ -150,6 +179,7 @@ impl Facts {
             rule: S::RULE,
             sizes: S::SIZES,
             ranks: S::RANKS,
+            apart: S::APART,
             at_clean: S::AT_CLEAN,
             derives: S::DERIVES,
             other_way: S::OTHER_WAY,
@@ -192,6 +222,11 @@ impl Method {
     /// Whether its scores are a ranking: only their order and differences mean anything.
     pub fn ranks(self) -> bool {
         self.facts().ranks
+    }
+
+    /// Whether the score of each edge takes runs of its own, so that those of some take less.
+    pub fn apart(self) -> bool {
+        self.facts().apart
     }
 
     /// Checks that its scores of `metric` are more than rounding noise: a metric that compares with

@@ -40,6 +40,8 @@ pub trait Scorer {
     const RANKS: bool = false;
     /// Whether all it sees of the metric is its slope at the clean run.
     const AT_CLEAN: bool = false;
+    /// Whether the score of each edge takes runs of its own, so that those of some take less.
+    const APART: bool = false;
     /// Whether it follows the [rules](crate::tape::rules) of its behaviour: it takes a derivative.
     const DERIVES: bool = false;
     /// The independent method by which [`again`](Self::again) computes its scores; `None` if there
@@ -55,6 +57,24 @@ pub trait Scorer {
         options: &Options,
         progress: &mut Progress<'_>,
     ) -> Result<Scores>;
+
+    /// The scores of some edges of a behaviour, `[E]`, NaN for the others; `None` if they take as
+    /// long as those of all.
+    fn scores_of<T: Element>(
+        _b: &Behaviour<'_, T>,
+        _edges: &[usize],
+        _progress: &mut Progress<'_>,
+    ) -> Option<Result<Scores>> {
+        None
+    }
+
+    /// The estimated seconds that the scores of some edges take.
+    ///
+    /// # Errors
+    /// Those of the behaviour's runs.
+    fn seconds_of<T: Element>(b: &Behaviour<'_, T>, edges: &[usize]) -> Result<f64> {
+        cost::seconds(b, edges.len() as f64)
+    }
 
     /// The number of sets of edges it runs for each pair, if that grows with `edges`.
     fn sets(_edges: usize) -> Option<u128> {
