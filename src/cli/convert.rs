@@ -29,6 +29,7 @@ pub(super) struct Convert {
 
 impl Convert {
     pub(super) fn run(&self) -> Result<()> {
+        self.model.fetch()?;
         match self.dtype {
             Dtype::F32 => convert::<f32>(&self.model, self.form, &self.out)?,
             Dtype::F64 => convert::<f64>(&self.model, self.form, &self.out)?,

@@ -29,6 +29,7 @@ impl Info {
         let names: Vec<&str> = Backend::available().map(Backend::name).collect();
         println!("kernels: {} (of {}; EDGEGRAD_SIMD forces one)", backend(), names.join(", "));
         let Some(model) = &self.model else { return Ok(()) };
+        model.fetch()?;
         let (kind, parameters, config): (_, Vec<(String, Shape)>, _) =
             match checkpoints::outline(model)? {
                 AnyModel::Pooled { config, .. } => {

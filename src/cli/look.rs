@@ -76,6 +76,7 @@ impl Look {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
+        self.model.fetch()?;
         let model = AnyModel::Transformer(checkpoints::read_transformer::<T>(&self.model)?);
         let bounds = model.bounds();
         let words = Words::read(&self.model, bounds.vocab)?;

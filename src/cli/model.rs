@@ -1,5 +1,10 @@
 //! The model that a command is asked about.
 
+use edgegrad::error::Result;
+#[cfg(feature = "hub")]
+use edgegrad::experiments::Progress;
+#[cfg(feature = "hub")]
+use edgegrad::files::hub::Hub;
 use edgegrad::files::model_cache::Cache;
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +18,9 @@ pub(super) struct ModelPath {
     given: PathBuf,
     /// Where it is, or what was given if it is nowhere: reading that says so.
     path: PathBuf,
+    /// Where it has come to be since.
+    #[cfg(feature = "hub")]
+    fetched: std::sync::OnceLock<PathBuf>,
 }
 
 impl From<OsString> for ModelPath {
@@ -21,7 +29,12 @@ impl From<OsString> for ModelPath {
         let cached = || Cache::of_environment()?.find(&given).ok()?;
         // A folder of that name is nearer than the cache.
         let found = if given.exists() { None } else { cached() };
-        ModelPath { path: found.unwrap_or_else(|| given.clone()), given }
+        ModelPath {
+            path: found.unwrap_or_else(|| given.clone()),
+            #[cfg(feature = "hub")]
+            fetched: Default::default(),
+            given,
+        }
     }
 }
 
@@ -29,7 +42,46 @@ impl Deref for ModelPath {
     type Target = Path;
 
     fn deref(&self) -> &Path {
+        #[cfg(feature = "hub")]
+        if let Some(path) = self.fetched.get() {
+            return path;
+        }
         &self.path
+    }
+}
+
+impl ModelPath {
+    /// Fetches a model that is neither a path nor in the cache, if this program can.
+    pub(super) fn fetch(&self) -> Result<()> {
+        #[cfg(feature = "hub")]
+        if let Some(cache) = Cache::of_environment()
+            && !self.path.exists()
+            && Hub::may_have(&self.given)
+            // What is there and damaged is told of where it is read.
+            && cache.find(&self.given).is_ok_and(|found| found.is_none())
+        {
+            let mut shown: Option<(String, Progress)> = None;
+            let mut tell = |file: &str, done: u64, of: u64| {
+                if shown.as_ref().is_none_or(|(name, _)| name != file) {
+                    let what = format!("{} ({:.1} MB)", file, of as f64 / 1e6);
+                    if let Some((_, before)) = shown.replace((file.into(), Progress::of(&what))) {
+                        before.finish();
+                    }
+                }
+                let (_, bar) = shown.as_ref().expect("it was made");
+                bar.reach(done as f64 / of.max(1) as f64);
+            };
+            let result = Hub::of_environment().fetch(&cache, &self.given, &mut tell);
+            if let Some((_, bar)) = shown {
+                bar.finish();
+            }
+            result?;
+            if let Some(path) = cache.find(&self.given)? {
+                // Another thread can have been here first, to the same end.
+                let _ = self.fetched.set(path);
+            }
+        }
+        Ok(())
     }
 }
 

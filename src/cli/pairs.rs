@@ -64,6 +64,7 @@ impl MakePairs {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
+        self.model.fetch()?;
         let tokenizer = Tokenizer::read(&self.model)?;
         let model = checkpoints::read::<T>(&self.model)?;
         let bounds = model.bounds();

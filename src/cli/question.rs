@@ -141,6 +141,7 @@ impl Asked {
 
     /// Reads the model and the pairs.
     pub(super) fn read<T: Element>(&self) -> Result<(AnyModel<T>, Pairs)> {
+        self.model.fetch()?;
         let model = checkpoints::read::<T>(&self.model)?;
         let limit = self.limit.map(|n| n as usize);
         let pairs = self.pairs_of(&self.pairs, &model, limit)?;

@@ -79,6 +79,7 @@ impl Run {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
+        self.model.fetch()?;
         match checkpoints::read::<T>(&self.model)? {
             AnyModel::Transformer(mut model) => {
                 // In singles there is nothing to round, and bits differ for other reasons.

@@ -36,6 +36,7 @@ impl Tokens {
         if let Some(out) = &self.out {
             check_out(out, [Some(&*self.model), self.text_file.as_deref()].into_iter().flatten())?;
         }
+        self.model.fetch()?;
         let tokenizer = Tokenizer::read(&self.model)?;
         let mut texts = vec![];
         if let Some(text) = &self.text {

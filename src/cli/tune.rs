@@ -1,5 +1,6 @@
 //! `edgegrad tune`.
 
+use crate::cli::model::ModelPath;
 use crate::cli::question::{choice, content};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -23,7 +24,7 @@ use toml::Value;
 pub(super) struct Tune {
     /// The base model: as `edgegrad pretrain` makes it or, with --pairs, any that can be read
     #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    model: ModelPath,
     /// Learn the answers of these pairs instead of a task
     #[arg(long, value_name = "FILE.jsonl", requires = "dev", conflicts_with = "task")]
     pairs: Option<PathBuf>,
@@ -150,6 +151,7 @@ impl Tune {
 
     /// The base model with its hash, and what it is tuned for.
     fn subject(&self, settings: &Settings) -> Result<(Model<f32>, String, Box<dyn Subject>)> {
+        self.model.fetch()?;
         let Some((pairs, dev)) = self.pairs.clone().zip(self.dev.clone()) else {
             if settings.task == Goal::Own {
                 let help = "give --pairs and --dev, or another task";
@@ -160,8 +162,8 @@ impl Tune {
             return Ok((base, hash, Box::new(judge)));
         };
         let (base, hash) = files::read_any_base(&self.model)?;
-        let text = LazyTokenizer::new(&self.model, false);
-        let of = OwnFiles { model: self.model.clone(), pairs, dev, keep: self.keep.clone() };
+        let text = LazyTokenizer::new(&*self.model, false);
+        let of = OwnFiles { model: self.model.to_path_buf(), pairs, dev, keep: self.keep.clone() };
         let own = Own::read(of, &base, Some(&text))?;
         Ok((base, hash, Box::new(own)))
     }

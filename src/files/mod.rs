@@ -5,6 +5,8 @@ pub mod atomic;
 pub mod csv;
 pub(crate) mod disk;
 pub mod gguf;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod input;
 pub mod journal;
 pub mod json;

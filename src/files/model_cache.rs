@@ -6,7 +6,7 @@
 //!     models--org--name/snapshots/COMMIT/  its files
 //! ```
 //!
-//! Nothing is downloaded here.
+//! Nothing is downloaded here, but by the feature `hub`.
 
 use crate::error::{Error, Result};
 use crate::named::suggest;
@@ -33,6 +33,18 @@ impl Cache {
             Some(own.join("huggingface"))
         };
         hub.or_else(|| Some(variable("HF_HOME").or_else(home)?.join("hub"))).map(Cache)
+    }
+
+    /// The cache in a folder.
+    #[cfg(all(test, feature = "hub"))]
+    pub(super) fn at(folder: PathBuf) -> Cache {
+        Cache(folder)
+    }
+
+    /// Where it is.
+    #[cfg(feature = "hub")]
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
     }
 
     /// The folder of the model `name`, such as `gpt2` or `org/name`, or the GGUF file that is all its
@@ -74,7 +86,8 @@ impl Cache {
         match suggest(&name, known.iter().map(String::as_str)) {
             Some(near) => format!("{} has {near}; did you mean it?", self.0.display()),
             None => format!(
-                "give a model folder or a GGUF file, or download it (`hf download {name}`) into {}",
+                "give a model folder or a GGUF file, or download it (`hf download {name}`) into {}, \
+                 which edgegrad built with `--features hub` does by itself",
                 self.0.display()
             ),
         }
@@ -99,7 +112,7 @@ pub(crate) fn missing(name: &Path) -> Error {
 
 /// The cache's folder of the model `name`, if that can be one: one or two parts, none of which is
 /// special.
-fn folder_of(name: &Path) -> Option<String> {
+pub(super) fn folder_of(name: &Path) -> Option<String> {
     let part = |part: Component<'_>| match part {
         Component::Normal(part) => part.to_str().map(String::from),
         _ => None,
