@@ -173,7 +173,8 @@ impl Attribute {
         let mut scores = self.scores(&b, &options, chosen.as_ref(), &extremes)?;
         scores.resampled = self.resampled(&b, &options)?;
         let seconds = start.elapsed().as_secs_f64();
-        self.table(&b.graph, &scores);
+        let tokens = self.asked.tokens(&b)?;
+        self.table(&b.graph, &scores, tokens.as_deref());
         println!("{count} edges in {seconds:.2} s");
         if let Some(chosen) = &chosen {
             let left = b.graph.edges() - count;
@@ -184,7 +185,7 @@ impl Attribute {
         if let Some(count) = self.verify {
             self.verify(&b, &options, &scores, count as usize)?;
         }
-        self.write(&b, &scores, &options, chosen)?;
+        self.write(&b, &scores, &options, (chosen, tokens))?;
         b.journal.end();
         println!("scores: {}", self.out.display());
         Ok(())
@@ -358,7 +359,8 @@ impl Attribute {
         }
     }
 
-    fn table(&self, graph: &Graph, scores: &Scores) {
+    /// Prints the largest scores, with what stands at positions `tokens [T]`.
+    fn table(&self, graph: &Graph, scores: &Scores, tokens: Option<&[String]>) {
         let mut order: Vec<usize> = (0..scores.values.len()).collect();
         order.retain(|&e| scores.values[e].is_finite());
         let size = |e: usize| scores.values[e].abs();
@@ -370,7 +372,12 @@ impl Attribute {
             None => self.top.unwrap_or(LISTED),
         });
         let share = |size: f64| size / all.max(f64::MIN_POSITIVE);
-        let mut table = Table::new("edges", [("edge", "edge"), ("score", "score")]);
+        let at = |e: usize| graph.edge(e).position.zip(tokens).map(|(t, tokens)| &*tokens[t]);
+        let mut table = Table::new("edges", [("edge", "edge")]);
+        if tokens.is_some() {
+            table.column("token", "token");
+        }
+        table.column("score", "score");
         // A ranking has no whole that a score could be a share of.
         let shares = !self.method.ranks();
         let resampled = scores.resampled.as_ref();
@@ -388,7 +395,9 @@ impl Attribute {
         }
         for &e in &order {
             let ours = |score: f64| Cell::real(self.asked.convention().and_ours(score), 6);
-            let mut row = vec![Cell::text(graph.edge(e).to_string()), ours(scores.values[e])];
+            let mut row = vec![Cell::text(graph.edge(e).to_string())];
+            row.extend(tokens.map(|_| Cell::token(at(e))));
+            row.push(ours(scores.values[e]));
             row.extend(shares.then(|| Cell::percent(share(size(e)), 1)));
             row.extend(scores.standard_errors.as_ref().map(|s| Cell::scientific(s[e], 3)));
             row.extend(
@@ -457,7 +466,7 @@ impl Attribute {
         b: &Behaviour<'_, T>,
         scores: &Scores,
         options: &Options,
-        chosen: Option<Chosen>,
+        (chosen, tokens): (Option<Chosen>, Option<Vec<String>>),
     ) -> Result<()> {
         let left = chosen.as_ref().map(|chosen| b.graph.edges() - chosen.edges.len());
         let values: Vec<f64> =
@@ -481,6 +490,7 @@ impl Attribute {
             model: Some(self.asked.model_hash()?),
             pairs: Some(b.pairs.len() as u64),
             pairs_hash: Some(b.pairs.hash()),
+            tokens,
             objective: ranks.then(|| learning.objective.name().into()),
             sizes: (self.method.sizes() != Some(learning.sizes) || ranks)
                 .then(|| learning.sizes.name().into()),

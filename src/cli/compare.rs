@@ -8,6 +8,7 @@ use clap::Args;
 use edgegrad::attribution::compare::{Comparison, Overlap, compare};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
+use edgegrad::formats::edge_name::Parts;
 use edgegrad::formats::{Convention, EdgeFile};
 use std::path::PathBuf;
 
@@ -71,7 +72,8 @@ impl Compare {
         for (name, path, file) in [("A", &self.a, &a), ("B", &self.b, &b)] {
             println!("{name}: {}{}", path.display(), origin(file));
         }
-        print(&found);
+        let tokens = [a.tokens(), b.tokens()].into_iter().find(|tokens| !tokens.is_empty());
+        print(&found, &tokens.unwrap_or_default());
         if let Some(name) = turned {
             println!("\n{name} is in the convention `eap-ig`: its signs are turned into `ours`");
         }
@@ -90,7 +92,8 @@ fn origin(file: &EdgeFile) -> String {
     }
 }
 
-fn print(found: &Comparison) {
+/// Prints what was found; `tokens [T]` stand at the positions of edges, if there are any.
+fn print(found: &Comparison, tokens: &[&str]) {
     let Comparison { common, only_a, only_b, scored, .. } = *found;
     let mut edges = format!("{common} edges in both");
     if only_a + only_b > 0 {
@@ -117,7 +120,7 @@ fn print(found: &Comparison) {
             let share = 100.0 * alike as f64 / signed as f64;
             println!("{:<12} {share:.1} % ({alike} of {signed})", "same sign");
         }
-        print_scores(found);
+        print_scores(found, tokens);
     }
     if let Some(circuits) = found.circuits {
         let columns =
@@ -135,7 +138,7 @@ fn print(found: &Comparison) {
 }
 
 /// The overlaps of the largest scores, and where scores differ most.
-fn print_scores(found: &Comparison) {
+fn print_scores(found: &Comparison, tokens: &[&str]) {
     if !found.top.is_empty() {
         let columns = [("top k by |.|", "k"), ("in both", "shared"), ("share", "share")];
         let mut table = Table::new("top", columns);
@@ -151,12 +154,16 @@ fn print_scores(found: &Comparison) {
         println!("\nall scores are equal");
         return;
     }
-    let columns =
-        [("largest differences", "edge"), ("A", "a"), ("B", "b"), ("A - B", "difference")];
-    let mut table = Table::new("differences", columns);
+    let mut table = Table::new("differences", [("largest differences", "edge")]);
+    let columns = [("token", "token"), ("A", "a"), ("B", "b"), ("A - B", "difference")];
+    for (title, key) in columns.into_iter().skip(usize::from(tokens.is_empty())) {
+        table.column(title, key);
+    }
     for d in apart {
+        let at = Parts::of(&d.edge).and_then(|edge| tokens.get(edge.to.position?).copied());
+        let token = (!tokens.is_empty()).then(|| Cell::token(at));
         let numbers = [d.a, d.b, d.a - d.b].map(|x| Cell::real(x, 0).shown(digits(x)));
-        table.row([Cell::text(shown(&d.edge))].into_iter().chain(numbers));
+        table.row([Cell::text(shown(&d.edge))].into_iter().chain(token).chain(numbers));
     }
     println!();
     table.print();

@@ -412,6 +412,7 @@ impl Discover {
             model: Some(self.asked.model_hash()?),
             pairs: Some(b.pairs.len() as u64),
             pairs_hash: Some(b.pairs.hash()),
+            tokens: self.asked.tokens(b)?,
             dtype: Some(T::NAME.into()),
             seed: (self.method == Search::EdgePruning).then_some(self.seed),
             ..Meta::default()

@@ -21,7 +21,7 @@ use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::tensor::Element;
-use edgegrad::text::LazyTokenizer;
+use edgegrad::text::{LazyTokenizer, Words};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -157,6 +157,17 @@ impl Asked {
     ) -> Result<Pairs> {
         let text = LazyTokenizer::new(&*self.model, self.first_token);
         Pairs::read(path, &model.bounds(), Some(&text), limit)
+    }
+
+    /// `[T]`, the words of the first pair's clean sequence, if edges have positions.
+    pub(super) fn tokens<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Option<Vec<String>>> {
+        if !self.positions {
+            return Ok(None);
+        }
+        let clean = &b.pairs[0].clean;
+        let vocab = clean.iter().max().map_or(0, |&id| id as usize + 1);
+        let words = Words::read(&self.model, vocab)?;
+        Ok(Some(clean.iter().map(|&id| words.word(id)).collect()))
     }
 
     /// The convention of the graph and of the scores that are written.

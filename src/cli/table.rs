@@ -16,6 +16,14 @@ impl Cell {
         Cell { value: text.clone().into(), text }
     }
 
+    /// A token, in quotes for people; empty where there is none.
+    pub(super) fn token(token: Option<&str>) -> Cell {
+        match token {
+            Some(token) => Cell::text(token).shown(format!("{token:?}")),
+            None => Cell { value: Value::Null, text: String::new() },
+        }
+    }
+
     /// A whole number.
     pub(super) fn count(n: impl TryInto<u64>) -> Cell {
         let n = n.try_into().unwrap_or(u64::MAX);

@@ -28,6 +28,9 @@ pub(super) struct Tune {
     /// Learn the answers of these pairs instead of a task
     #[arg(long, value_name = "FILE.jsonl", requires = "dev", conflicts_with = "task")]
     pairs: Option<PathBuf>,
+    /// Let the first token stand for an answer of text that is several
+    #[arg(long, requires = "pairs")]
+    first_token: bool,
     /// With --pairs: other pairs, to judge by
     #[arg(long, value_name = "FILE.jsonl", requires = "pairs")]
     dev: Option<PathBuf>,
@@ -162,7 +165,7 @@ impl Tune {
             return Ok((base, hash, Box::new(judge)));
         };
         let (base, hash) = files::read_any_base(&self.model)?;
-        let text = LazyTokenizer::new(&*self.model, false);
+        let text = LazyTokenizer::new(&*self.model, self.first_token);
         let of = OwnFiles { model: self.model.to_path_buf(), pairs, dev, keep: self.keep.clone() };
         let own = Own::read(of, &base, Some(&text))?;
         Ok((base, hash, Box::new(own)))

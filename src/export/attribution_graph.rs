@@ -54,7 +54,7 @@ struct Weight {
 
 /// The text of the file.
 pub(super) fn write(network: &Network, edges: &Edges) -> String {
-    let tokens = tokens(network);
+    let tokens = tokens(network, &edges.file.tokens());
     let weights = weights(network);
     let influence = influence(network, &weights);
     let others: Vec<&Node> = network.nodes.iter().filter(|n| n.part.is_none()).collect();
@@ -132,11 +132,12 @@ fn metadata(network: &Network, edges: &Edges, tokens: &[String]) -> Value {
     })
 }
 
-/// A token for each position up to the last one used, and one for nodes without position.
-fn tokens(network: &Network) -> Vec<String> {
+/// A token for each position up to the last one used, as the file has it, and one for nodes without
+/// position.
+fn tokens(network: &Network, known: &[&str]) -> Vec<String> {
     let last = network.nodes.iter().filter_map(|node| node.position).max();
-    let mut tokens: Vec<String> =
-        last.map_or(vec![], |last| (0..=last).map(|t| format!("@{t} ")).collect());
+    let token = |t: usize| known.get(t).map_or(format!("@{t} "), |&token| token.into());
+    let mut tokens: Vec<String> = last.map_or(vec![], |last| (0..=last).map(token).collect());
     if network.nodes.iter().any(|node| node.position.is_none()) {
         tokens.push("all positions".into());
     }
@@ -273,6 +274,15 @@ mod tests {
             graph["links"].as_array().unwrap().iter().find(|l| l["source"] == "E_0_1").unwrap();
         assert_eq!(both["weight"], 3.0);
         assert_eq!(both["ports"], json!({"k": 2.0, "v": 1.0}));
+    }
+
+    #[test]
+    fn tokens_are_those_of_the_file() {
+        let edges = crate::plot::network::tests::edges(&[("input@0->logits@2", 1.0)]);
+        let network = Network::new(&edges, 9).unwrap();
+        let known = |known| super::tokens(&network, known);
+        assert_eq!(known(&["The", " key", " is"]), ["The", " key", " is"]);
+        assert_eq!(known(&["The"]), ["The", "@1 ", "@2 "]);
     }
 
     /// The number of a node does not depend on the other nodes.

@@ -111,6 +111,8 @@ pub struct Meta {
     pub pairs: Option<u64>,
     /// A [hash](super::pairs::Pairs::hash) of them.
     pub pairs_hash: Option<String>,
+    /// `[T]`, the words of the first pair's clean sequence, if edges have positions.
+    pub tokens: Option<Vec<String>>,
     /// What a learned ranking lowered.
     pub objective: Option<String>,
     /// The sizes of circuits that it looked at.
@@ -274,6 +276,12 @@ impl EdgeFile {
     /// What `meta` says in words under `key`.
     pub fn meta_text(&self, key: &str) -> Option<&str> {
         self.meta.get(key)?.as_str()
+    }
+
+    /// `[T]`, what stands at each position, if edges have positions and the file says it.
+    pub fn tokens(&self) -> Vec<&str> {
+        let list = self.meta.get("tokens").and_then(Value::as_array);
+        list.into_iter().flatten().map_while(Value::as_str).collect()
     }
 }
 

@@ -31,6 +31,8 @@ struct SetData<'a> {
     metric: Option<&'a Value>,
     baseline: Option<&'a Value>,
     positions: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<&'a Value>,
     completeness: Option<&'a Value>,
     scores: Option<Packed>,
     kept: Option<Bits>,
@@ -94,6 +96,7 @@ impl<'a> SetData<'a> {
             metric: word("metric"),
             baseline: word("baseline"),
             positions: names.iter().filter_map(|n| Parts::of(n)).any(|e| e.to.position.is_some()),
+            tokens: word("tokens").filter(|_| !set.file.tokens().is_empty()),
             completeness: word("completeness"),
             scores: scores.iter().any(|score| score.is_finite()).then(|| pack.exact(&scores)),
             kept: set.file.has_circuit().then(|| pack.bits(&kept)),

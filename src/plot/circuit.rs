@@ -1,7 +1,7 @@
 //! `circuit`: the layered graph of a circuit, the input below, the logits on top.
 //!
 //! Width is |score|, colour its sign. Links pass between the nodes of the rows they skip. Where
-//! names carry positions, every position is a column, and dotted lines show where heads carry what
+//! names carry positions, every position is a column with its token below, and dotted lines show where heads carry what
 //! was read at one position to another: no edge does.
 
 use std::path::PathBuf;
@@ -38,6 +38,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let fits = network.links.len() <= 40
         && Layout::new(&network, area(column, 0.0)).spots.iter().all(roomy);
     let width = options.points(if fits { 3.25 } else { 6.75 });
+    let tokens = edges.file.tokens();
     let mut scene = Scene::new(width, format!("The circuit {}", edges.label));
     let top = explain(&mut scene, &network, [edge, edge], width, &said);
     let layout = Layout::new(&network, area(width, top + 6.0));
@@ -46,10 +47,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         let name = row_name(&network, row);
         scene.text([edge, y + half_capital(SMALL)], name, SMALL, GREY, Anchor::Start);
     }
-    for (column, x) in &layout.columns {
-        let at = [*x, layout.bottom + 1.2 * LABEL];
-        scene.text(at, format!("@{column}"), SMALL, GREY, Anchor::Middle);
-    }
+    name_columns(&mut scene, &layout, &tokens, area(width, 0.0));
     carried(&mut scene, &network, &layout);
     let largest = network.largest();
     // The largest lie on top.
@@ -60,7 +58,12 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     for (i, (node, spot)) in network.nodes.iter().zip(&layout.spots).enumerate() {
         draw_node(&mut scene, node, spot, &ports(&network, i));
     }
-    scene.height = layout.bottom + if layout.columns.is_empty() { 4.0 } else { 1.9 * LABEL };
+    scene.height = layout.bottom
+        + match (layout.columns.is_empty(), tokens.is_empty()) {
+            (true, _) => 4.0,
+            (false, true) => 1.9 * LABEL,
+            (false, false) => 3.1 * LABEL,
+        };
     let mut warnings = vec![];
     let bare = layout.spots.iter().filter(|spot| spot.style == Style::Bare).count();
     if bare > 0 {
@@ -72,6 +75,19 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         "{said}; width: |score|, the fall of the metric without the edge; green: below 0"
     )];
     Ok(Drawing { scene, caption, warnings })
+}
+
+/// The position of each column, and the token that stands there, if that is known.
+fn name_columns(scene: &mut Scene, layout: &Layout, tokens: &[&str], area: Area) {
+    let wide = (area.right - area.left) / layout.columns.len().max(1) as f64;
+    for (column, x) in &layout.columns {
+        let at = [*x, layout.bottom + 1.2 * LABEL];
+        scene.text(at, format!("@{column}"), SMALL, GREY, Anchor::Middle);
+        if let Some(token) = tokens.get(*column) {
+            let at = [*x, layout.bottom + 2.4 * LABEL];
+            scene.text(at, cut(&format!("{token:?}"), TINY, wide), TINY, GREY, Anchor::Middle);
+        }
+    }
 }
 
 /// What is drawn of what there is.
@@ -243,6 +259,17 @@ mod tests {
         let (drawing, _) = written(all, &options).unwrap();
         let want = "the 1 largest of 2 scored edges; scores in nats; width: |score|";
         assert!(drawing.caption[0].starts_with(want), "{:?}", drawing.caption);
+    }
+
+    #[test]
+    fn columns_have_the_tokens_of_their_positions() {
+        let list = r#"{"edges": {"input@0->logits@0": {"score": 1}, "m0@2->logits@2": {"score": 1}},
+            "meta": {"tokens": ["The", "keys", "<b>"]}}"#;
+        let (_, text) = written(list, &Options::default()).unwrap();
+        for shown in ["@0", "@2", "The", "&lt;b"] {
+            assert!(text.contains(shown), "{shown}");
+        }
+        assert!(!text.contains("keys"), "a column without edges");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Table {
         for record in self.rows.iter().take(n.unwrap_or(usize::MAX)) {
             let row = Row { table: self, record };
             let line = super::first_that_fits(&row.pairs(bounds)?, encode, bounds);
-            match line.map_err(|e| e.within(&row.place()))? {
+            match line.map_err(|e| e.within(row.place()))? {
                 Ok(line) => found.lines.push(line),
                 Err(why) => found.rejected.push(why),
             }

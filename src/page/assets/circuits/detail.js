@@ -94,6 +94,8 @@ function circuitFacts(view, members) {
         " of all |score|",
     );
   }
+  const token = members.length === 1 ? view.tokens[view.graph.position[e]] : undefined;
+  if (token !== undefined) parts.push("at " + JSON.stringify(token));
   const kind = members.length === 1 ? circuitKind(view, e) : "";
   if (kind) {
     parts.push(kind + ": its position " + (kind === "useful" ? "counts" : "does not count"));

@@ -72,6 +72,8 @@ export function circuitLegendItem({ sample, text, x, row }, top) {
 export function circuitTell({ view, compare, terms }, edge) {
   const [e] = edge.members,
     lines = [edge.name];
+  const token = view.tokens[view.graph.position[e]];
+  if (token !== undefined && edge.name.includes("@")) lines.push("at " + JSON.stringify(token));
   if (edge.members.length > 1 || edge.name !== view.names[e]) {
     const list = edge.members
       .filter((x) => view.rank[x] >= 0)

@@ -56,6 +56,10 @@ function circuitColumnsOf(scene) {
       ranked((e) => view.rank[e] + 1),
     ),
   ];
+  const token = (e) => view.tokens[view.graph.position[e]];
+  if (view.tokens.length) {
+    columns.push({ title: "token", value: token, text: (e) => JSON.stringify(token(e)) ?? "" });
+  }
   if (!view.unscored) {
     const share = ranked((e) => circuitShare(view, e));
     const text = (e) => (share(e) == null ? "" : percent(share(e)));

@@ -124,6 +124,7 @@ function circuitLook(source, { run, names, steps: times, label }, t) {
     kept: null,
     curve: null,
     unscored: false,
+    tokens: [],
   };
   if (source.kind === "set") {
     const { set } = source;
@@ -131,6 +132,7 @@ function circuitLook(source, { run, names, steps: times, label }, t) {
       kept: set.kept ?? null,
       curve: set.curve ?? null,
       unscored: !set.scores,
+      tokens: set.tokens ?? [],
     });
     // A circuit without scores: all its edges are worth the same.
     view.scores =
