@@ -92,6 +92,11 @@ fn options_of_the_circuit_are_taken() {
         "--task E1 --set edges_start=30.0 --set edges_steps=4 --set ramp=\"cosine\" --set probe=2",
         "--task E1 --set norms=true --set embeddings=true --set unembedding=true --set biases=false",
         "--task E1 --set metric=\"nll\" --set positions=\"all\" --set baseline=\"zero\"",
+        "--task E1 --method random --set drawn=\"turnover\" --set placed=\"in-layer\"",
+        "--task E1 --set circuit_of=\"E4\" --set leaving=\"keep\"",
+        "--task E1 --method static --set trial=2 --set trial_rate=0.1",
+        "--task E1 --method circuit-lora --set ranks=\"change\" --set trial=2",
+        "--task E1 --method full --set grafts=3",
     ]
     .into_iter()
     .enumerate()
@@ -102,6 +107,9 @@ fn options_of_the_circuit_are_taken() {
             assert!(report["trained"].as_f64().is_some_and(|n| n > 0.0), "{options}");
         }
     }
+    let curve = json(&place, "out12/seed-00/report.json")["graft_curve"].clone();
+    let sizes: Vec<_> = (0..3).map(|i| curve[i]["numbers"].as_u64().expect("a size")).collect();
+    assert_eq!([sizes[0] / 2, sizes[1] / 2], [sizes[1], sizes[2]]);
     let dynamics = json(&place, "out5/seed-00/dynamics.json");
     assert_eq!(dynamics["steps"], serde_json::json!([0, 2, 4]));
     let edges = dynamics["edges"].as_object().expect("edges");
@@ -225,6 +233,11 @@ fn bad_input() {
         (tune("--set method=\"best\""), &["best", "circuit, static"], "GUIDE.md"),
         (tune("--set beta=0.1"), &["beta", "E2"], "leave"),
         (tune("--set masked=true"), &["masked", "baseline"], "mean"),
+        (tune("--set trial=4"), &["trial", "static circuits"], "leave"),
+        (tune("--method static --steps 3 --set trial=4"), &["trial", "which has 3"], "lower"),
+        (tune("--method lora --set ranks=\"change\""), &["ranks", "circuit-lora"], "leave"),
+        (tune("--method circuit-lora --set ranks=\"change\""), &["ranks", "trial"], "trial = 4"),
+        (tune("--set circuit_of=\"own\""), &["circuit_of", "generated"], "E1 to E5"),
         ("tune --model nowhere --task E1 --out out".into(), &["nowhere"], ""),
         ("tune --model base --task E1 --out base".into(), &["base", "exists"], "--out"),
         ("tune-compare nowhere.toml --out out".into(), &["nowhere.toml"], ""),

@@ -41,6 +41,9 @@ pub(super) struct Pretrain {
     /// Neurons of a layer
     #[arg(long, value_name = "N", default_value_t = Pretraining::default().d_mlp)]
     d_mlp: usize,
+    /// How much a result, a conclusion or what a passage says counts in the loss
+    #[arg(long, value_name = "X", default_value_t = Pretraining::default().asked_weight)]
+    asked_weight: f64,
     /// Threads to use; all of them unless given. The results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
@@ -57,7 +60,9 @@ impl Pretrain {
         // It asks at each step; a command that never asks must not listen.
         edgegrad::interrupt::listen();
         let &Pretrain { seed, steps, batch, lr, layers, heads, d_model, d_mlp, .. } = self;
-        let settings = Pretraining { seed, steps, batch, lr, layers, heads, d_model, d_mlp };
+        let asked_weight = self.asked_weight;
+        let settings =
+            Pretraining { seed, steps, batch, lr, layers, heads, d_model, d_mlp, asked_weight };
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let journal = Journal::open(&self.out, settings.inputs(), self.resume)?;

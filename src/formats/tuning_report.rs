@@ -91,6 +91,10 @@ pub struct TuningReport<S = Value> {
     /// What is left if only the change of the circuit's parameters is kept.
     #[serde(default)]
     pub graft: Graft,
+    /// What is left if only the largest changes are kept, from all of them to few, each a half of
+    /// the one before; empty unless asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub graft_curve: Vec<Graft>,
 }
 
 /// The base model with the change of one circuit's parameters alone: of the last circuit that was
@@ -238,6 +242,7 @@ mod tests {
             bytes: 1 << 20,
             path: vec![Point { step: 0, loss: None, ..point.clone() }, point],
             graft: Graft { numbers: 7, share: Some(0.75), judgement },
+            graft_curve: vec![Graft { numbers: 50, share: Some(1.0), judgement }],
         };
         report.write(&file).unwrap();
         assert_eq!(TuningReport::read(&file).unwrap(), Some(report.clone()));

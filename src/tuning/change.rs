@@ -1,7 +1,7 @@
 //! What tuning has changed: by head and matrix, inside and outside a circuit, and whether the
 //! change inside it is enough (grafting, Panigrahi et al. 2023).
 
-use super::slices::{Slices, Union, shapes};
+use super::slices::{Cells, Slice, Slices, Union, shapes};
 use crate::nn::transformer::Model;
 use crate::simd::Element;
 use std::ops::Range;
@@ -75,6 +75,29 @@ pub fn graft<T: Element>(before: &Model<T>, after: &Model<T>, slices: &Slices) -
         each.filter(|(_, is)| **is).for_each(|((to, from), _)| *to = *from);
     }
     grafted
+}
+
+/// The `count` elements that have changed most, of equals the first.
+///
+/// # Panics
+/// If the models have different shapes.
+pub fn largest<T: Element>(before: &Model<T>, after: &Model<T>, count: usize) -> Slices {
+    assert_eq!(before.config, after.config, "models of different shapes");
+    let mut all: Vec<(f64, usize, u32)> = vec![];
+    for (i, (a, b)) in before.weights.iter().zip(&after.weights).enumerate() {
+        let change = |(a, b): (&T, &T)| (b.to_f64() - a.to_f64()).abs();
+        let each = a.iter().zip(b.iter()).map(change).enumerate();
+        all.extend(each.map(|(j, change)| (change, i, j as u32)));
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut chosen: Vec<Vec<u32>> = vec![vec![]; before.weights.len()];
+    all.iter().take(count).for_each(|&(_, i, j)| chosen[i].push(j));
+    let slice = |(parameter, mut cells): (usize, Vec<u32>)| {
+        cells.sort_unstable();
+        Slice { parameter, cells: Cells::Scattered(cells.into()) }
+    };
+    let some = chosen.into_iter().enumerate().filter(|(_, cells)| !cells.is_empty());
+    Slices::new(some.map(slice).collect())
 }
 
 /// The share of some slices in the squared change of all parameters; `None` if nothing has changed.

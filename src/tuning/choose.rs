@@ -2,7 +2,7 @@
 
 use super::connected;
 use super::connected::{Beginnings, Sides};
-use super::control::Moved;
+use super::control::{Moved, Placed};
 use super::slices::{Ends, Extras, Slices};
 use crate::attribution::method::{Method, Options};
 use crate::checkpoints::AnyModel;
@@ -121,6 +121,8 @@ pub struct Discovery {
     pub layers: Option<Range<usize>>,
     /// Random ends that are trained as well, as a share of those found.
     pub random: f64,
+    /// The nodes among which a random control is drawn.
+    pub placed: Placed,
 }
 
 /// A circuit with its scores and its trained ends.
@@ -358,7 +360,7 @@ impl Finder {
 
     /// Draws where a random control is.
     pub fn draw(&mut self) -> Moved {
-        Moved::draw(&self.graph, &mut self.rng)
+        Moved::draw(&self.graph, self.discovery.placed, &mut self.rng)
     }
 
     /// Adds random ends that are not among them yet.

@@ -13,6 +13,18 @@ use crate::named::named;
 use crate::rng::Rng;
 use std::collections::BTreeMap;
 
+named! {
+    /// The nodes among which the ends of a random control are placed.
+    Placed {
+        /// All of their kind.
+        #[default]
+        Anywhere = "anywhere",
+        /// Those of their kind in the same layer: the control has as many ends of each type in each
+        /// layer. The only MLP of a layer stays where it is.
+        InLayer = "in-layer",
+    }
+}
+
 /// What is trained in the place of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
@@ -48,9 +60,9 @@ struct Unit {
 
 impl Moved {
     /// A random permutation.
-    pub fn draw(graph: &Graph, rng: &mut Rng) -> Moved {
+    pub fn draw(graph: &Graph, placed: Placed, rng: &mut Rng) -> Moved {
         let mut to: Vec<usize> = (0..super::ends_of(graph)).collect();
-        for units in kinds(graph).into_values() {
+        for units in kinds(graph, placed).into_values() {
             let places = shuffled(units.len(), rng);
             for (unit, &place) in units.iter().zip(&places) {
                 let other = &units[place];
@@ -71,15 +83,15 @@ impl Moved {
     }
 }
 
-/// The nodes of each kind that can take each other's place.
-fn kinds(graph: &Graph) -> BTreeMap<u8, Vec<Unit>> {
+/// The nodes that can take each other's place, by kind and, where they stay in it, by layer.
+fn kinds(graph: &Graph, placed: Placed) -> BTreeMap<(u8, usize), Vec<Unit>> {
     let mut nodes: BTreeMap<String, (Node, Vec<usize>)> = BTreeMap::new();
     let readers = graph.groups.iter().flat_map(|g| g.readers.iter().map(|r| r.node));
     for (end, node) in readers.chain(graph.writers.iter().copied()).enumerate() {
         nodes.entry(node.to_string()).or_insert((node, vec![])).1.push(end);
     }
     let sides = Sides::new(graph);
-    let mut units: BTreeMap<u8, Vec<Unit>> = BTreeMap::new();
+    let mut units: BTreeMap<(u8, usize), Vec<Unit>> = BTreeMap::new();
     for (node, ends) in nodes.values() {
         let (kind, heads) = match node {
             // A head without keys of its own belongs to the unit of the head that has them.
@@ -97,7 +109,17 @@ fn kinds(graph: &Graph) -> BTreeMap<u8, Vec<Unit>> {
             Node::Neuron { .. } => (3, vec![]),
             Node::Input | Node::Embed | Node::Pos | Node::Logits => continue,
         };
-        units.entry(kind).or_default().push(Unit { own: ends.clone(), heads });
+        let place = match (placed, node) {
+            (
+                Placed::InLayer,
+                Node::Head { layer, .. }
+                | Node::KeyValue { layer, .. }
+                | Node::Mlp { layer }
+                | Node::Neuron { layer, .. },
+            ) => *layer,
+            _ => 0,
+        };
+        units.entry((kind, place)).or_default().push(Unit { own: ends.clone(), heads });
     }
     units
 }

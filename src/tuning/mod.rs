@@ -31,7 +31,7 @@ mod tuner;
 mod tests;
 
 pub use choose::{Amount, Discovery, Finder, Found, Ramp, Select, ends_of};
-pub use control::{Control, Drawn, Moved};
+pub use control::{Control, Drawn, Moved, Placed};
 pub use figures::circuit_figures;
 pub use objective::Objective;
 pub use run::{Circuit, Fixed, Given, Observed, Outcome, Plan, Policy, RandomLayers, Task, tune};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! W ~ N(0, 0.02^2), those that write to the stream N(0, 0.02^2 / (2 L)); gains 1, biases 0
-//! loss = mean over all tokens of the batch but each first one of -ln p(token)
+//! loss = weighted mean over all tokens of the batch but each first one of -ln p(token)
 //! AdamW, gradients of a norm of at most 1, warm-up and half a period of a cosine
 //! ```
 //!
@@ -68,6 +68,9 @@ settings! {
         d_model: usize = 64, whole(1, 1 << 14);
         /// Neurons of a layer.
         d_mlp: usize = 256, whole(1, 1 << 16);
+        /// How much a token that is decided by those before it counts in the loss (a result, a
+        /// conclusion, what a passage says), where another counts 1.
+        asked_weight: f64 = 8.0, ABOVE_0;
     }
 }
 
@@ -193,6 +196,7 @@ impl Slot {
 /// A model that learns.
 struct Learner {
     model: Model<f32>,
+    asked_weight: f32,
     /// By parameter.
     gradients: Vec<Vec<f32>>,
     optimizer: Optimizer<f32>,
@@ -200,12 +204,13 @@ struct Learner {
 }
 
 impl Learner {
-    fn new(config: Config, seed: u64) -> Learner {
+    fn new(config: Config, seed: u64, asked_weight: f64) -> Learner {
         let weights: Vec<_> =
             initial_weights(&config, seed).into_iter().map(Buffer::share).collect();
         let gradients: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         let optimizer = Optimizer::new(rule(true), weights.iter().map(|w| w.len()));
-        Learner { model: Model { config, weights }, gradients, optimizer, slots: vec![] }
+        let (model, slots) = (Model { config, weights }, vec![]);
+        Learner { model, asked_weight: asked_weight as f32, gradients, optimizer, slots }
     }
 
     /// One step; the mean loss of the batch before it, in nats.
@@ -247,14 +252,18 @@ impl Learner {
     }
 
     fn gradient(&mut self, examples: &[Example]) -> f64 {
-        let total: usize = examples.iter().map(|e| e.tokens.len() - 1).sum();
         let groups = groups(examples, ROWS);
+        let weighted = |rows: &[Example], length| {
+            let mut batch = Batch::new(rows, Counted::All, length);
+            batch.weigh_asked(rows, |e| if e.decided() { self.asked_weight } else { 1.0 });
+            batch
+        };
+        let total: f32 = weighted(examples, LONGEST - 1).weights.iter().sum();
         self.slots.resize_with(groups.len().max(self.slots.len()), Slot::default);
         let Model { config, weights } = &self.model;
         let run = |(slot, group): (&mut Slot, &Group)| {
             let rows: Vec<Example> = group.rows.iter().map(|&i| examples[i].clone()).collect();
-            let batch = Batch::new(&rows, Counted::All, group.length);
-            slot.run(config, weights, &batch, total as f32)
+            slot.run(config, weights, &weighted(&rows, group.length), total)
         };
         let slots = &mut self.slots[..groups.len()];
         let losses: Vec<f64> = slots.par_iter_mut().zip(&groups).with_max_len(1).map(run).collect();
@@ -347,7 +356,7 @@ fn train(
     let Pretraining { seed, steps, batch, .. } = *settings;
     let (mixture, schedule) = (Mixture::new(seed), settings.schedule());
     let panel = panel(seed);
-    let mut learner = Learner::new(config, seed);
+    let mut learner = Learner::new(config, seed, settings.asked_weight);
     let mut work = journal.units("pretrain", Learned::default);
     let first = work.skip(steps - 1);
     let mut log = learner.go_on(&mut work.state);
@@ -445,10 +454,11 @@ mod tests {
     #[test]
     fn the_gradient_of_groups_is_that_of_the_whole_batch() {
         let config = small().config().unwrap();
-        let mut learner = Learner::new(config.clone(), 1);
+        let mut learner = Learner::new(config.clone(), 1, 3.0);
         let examples = Mixture::new(1).examples(0, 21);
         let loss = learner.gradient(&examples);
-        let batch = Batch::new(&examples, Counted::All, LONGEST - 1);
+        let mut batch = Batch::new(&examples, Counted::All, LONGEST - 1);
+        batch.weigh_asked(&examples, |e| if e.decided() { 3.0 } else { 1.0 });
         let total: f32 = batch.weights.iter().sum();
         let mut whole = Slot::default();
         let want = whole.run(&config, &learner.model.weights, &batch, total);

@@ -13,8 +13,9 @@ use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::metric::Question;
 use crate::rng::{Purpose, Rng};
 use crate::tape::{Var, Window};
+use crate::tensor::Buffer;
 use crate::tuning::lora::budget::{BETAS, Importance, Kept, Schedule, keep_apart};
-use crate::tuning::lora::{Adapted, Adapters, Kind, Matrix, Site, ranks};
+use crate::tuning::lora::{Adapted, Adapters, Kind, Matrix, RanksBy, Site, ranks};
 use crate::tuning::slices::{Cells, Slice};
 use crate::tuning::{
     Circuit, Control, Ends, Finder, Fixed, Found, Given, Objective, Policy, RandomLayers, Slices,
@@ -71,6 +72,7 @@ impl<'a> Prepared<'a> {
         match settings.method {
             Method::Circuit | Method::Static | Method::Random if settings.masked => new.masked(),
             Method::Static if settings.circuit.is_some() => new.given(),
+            Method::Static if settings.trial > 0 => new.tried(),
             Method::Circuit | Method::Static | Method::Random | Method::Complement => {
                 Ok(new.sliced(Box::new(new.circuit()?)))
             }
@@ -159,6 +161,43 @@ impl<'a> Preparation<'a, '_> {
         let slices = Slices::of_ends(&graph, self.config(), &ends, self.settings.extras());
         let found = Found { scores: vec![f64::NAN; kept.len()], kept, ends };
         Ok(self.sliced(Box::new(Given { found, slices })))
+    }
+
+    /// The base model after the [trial](Settings::trial), with its change multiplied.
+    fn extrapolated(&self) -> Model<f32> {
+        let s = self.settings;
+        let mut tuner = self.plain();
+        tuner.train(Slices::named(self.config(), |_| true));
+        for step in 0..s.trial {
+            let clip = (s.clip > 0.0).then_some(s.clip);
+            tuner.step(&self.task.batch(step), s.trial_rate * s.lr, clip);
+        }
+        let far = |(tried, base): (&Buffer<f32>, &Buffer<f32>)| {
+            let each = tried.iter().zip(base.iter());
+            let moved = |(x, b): (&f32, &f32)| b + s.extrapolation as f32 * (x - b);
+            Buffer::from(&each.map(moved).collect::<Vec<_>>()[..]).share()
+        };
+        let model = tuner.model(self.config());
+        let weights = model.weights.iter().zip(&self.base.weights).map(far).collect();
+        Model { weights, ..model }
+    }
+
+    /// The circuit of the extrapolated model, trained in the base model.
+    fn tried(&self) -> Result<Prepared<'a>> {
+        let (model, pairs) = (self.extrapolated(), self.task.pairs(0)?);
+        let (found, slices) = named_by_circuit(self.settings, &model, &pairs, self.seed, 0)?;
+        Ok(self.sliced(Box::new(Given { found, slices })))
+    }
+
+    /// What the ranks of adapters follow, by edge.
+    fn weighed(&self) -> Result<Vec<f64>> {
+        let (mut found, _) = self.first()?;
+        if self.settings.ranks == RanksBy::Change {
+            let (model, pairs) = (self.extrapolated(), self.task.pairs(0)?);
+            let (after, _) = named_by_circuit(self.settings, &model, &pairs, self.seed, 0)?;
+            found.scores.iter_mut().zip(after.scores).for_each(|(s, after)| *s = after - *s);
+        }
+        Ok(found.scores)
     }
 
     /// The first circuit of a run, and what it trains.
@@ -253,9 +292,8 @@ impl<'a> Preparation<'a, '_> {
         let (s, sites) = (self.settings, Site::all(self.config()));
         let mut each = vec![s.rank; sites.len()];
         if s.method == Method::CircuitLora {
-            let (found, _) = self.first()?;
-            let graph = self.graph();
-            let of_site = |site: &Site| importance(&graph, &found.scores, site);
+            let (scores, graph) = (self.weighed()?, self.graph());
+            let of_site = |site: &Site| importance(&graph, &scores, site);
             let most = sites.iter().map(|site| site.shape(self.config()));
             let most: Result<Vec<usize>> =
                 most.map(|s| Ok(s?.into_iter().min().unwrap_or(1))).collect();

@@ -12,7 +12,7 @@ use crate::formats::{Convention, EdgeFile, Meta};
 use crate::graph::Graph;
 use crate::named::Named;
 use crate::nn::transformer::{Config, Model};
-use crate::tuning::change::{Change, changes, graft, share_inside};
+use crate::tuning::change::{Change, changes, graft, largest, share_inside};
 use crate::tuning::dynamics::Track;
 use crate::tuning::lora::Adapters;
 use crate::tuning::{Discovery, Found, Observed, Plan, Slices, circuit_figures, tune};
@@ -126,6 +126,11 @@ pub fn run(
         None => named.map_or_else(Slices::default, |(_, slices)| slices),
     };
     let graft = grafted(base, &model, &slices, subject);
+    let graft_curve = (0..settings.grafts).map(|halvings| {
+        let all: usize = base.weights.iter().map(|w| w.len()).sum();
+        grafted(base, &model, &largest(base, &model, all >> halvings), subject)
+    });
+    let graft_curve = graft_curve.collect();
     let last = |first| [first, looks.circuit.as_ref().unwrap_or(first)];
     let circuits = first.map(last).map(|both| both.map(|c| file(&base.config, settings, c)));
     let report = Report {
@@ -142,6 +147,7 @@ pub fn run(
         bytes: outcome.bytes,
         path: looks.path,
         graft,
+        graft_curve,
     };
     let (adapters, changes) = (adapters.fetched(&mut tuner), changes(base, &model));
     Ok(Tuned { report, model, adapters, circuits, changes, track })

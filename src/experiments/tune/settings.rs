@@ -10,7 +10,8 @@ use crate::nn::{OptimizerKind, Rule, Schedule, ScheduleShape};
 use crate::patching::behaviour::Baseline;
 use crate::patching::metric::{Metric, Positions};
 use crate::tasks::language::Counted;
-use crate::tuning::{Amount, Discovery, Drawn, Extras, Leaving, Ramp, Select};
+use crate::tuning::lora::RanksBy;
+use crate::tuning::{Amount, Discovery, Drawn, Extras, Leaving, Placed, Ramp, Select};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 
@@ -134,6 +135,17 @@ settings! {
         random_share: f64 = 0.0, FROM_0;
         /// When the circuit of `random` is drawn.
         drawn: Drawn;
+        /// Among which nodes it is drawn.
+        placed: Placed;
+        /// The task whose circuit is trained, as a control; the task itself unless given.
+        circuit_of: Option<Goal> => "`task`";
+        /// Updates of everything in a trial whose model, extrapolated, `static` finds its circuit in
+        /// (Extrapolated localisation, arXiv 2608.24482) and `ranks = "change"` is about; none if 0.
+        trial: usize, whole(0, 10_000_000);
+        /// The learning rate of the trial as a share of `lr`.
+        trial_rate: f64 = 0.01, ABOVE_0;
+        /// What the change of all parameters in the trial is multiplied by.
+        extrapolation: f64 = 100.0, ABOVE_0;
         /// What of a slice that leaves stays in the optimizer.
         leaving: Leaving;
         /// Whether biases are trained with a circuit.
@@ -151,6 +163,8 @@ settings! {
         lisa_layers: usize = 2, whole(1, 1000);
         /// The rank of adapters, on average.
         rank: usize = 8, whole(1, 1 << 16);
+        /// What the ranks of `circuit-lora` follow: scores, or their change in a trial (CircuitLoRA).
+        ranks: RanksBy;
         /// What the product of adapters is multiplied by, times its rank.
         alpha: f64 = 16.0, ABOVE_0;
         /// Updates between two looks at the model.
@@ -159,6 +173,8 @@ settings! {
         examples: usize = 200, whole(1, 1 << 20);
         /// Pairs on which all edges are scored at each look, for their trends; none if 0.
         probe: usize;
+        /// Sizes at which the largest changes of parameters are grafted at the end; none if 0.
+        grafts: usize, whole(0, 30);
     }
 }
 
@@ -224,6 +240,18 @@ impl Settings {
             "is of E2 alone, and the task is {task}"; "leave it out");
         ensure!(!from_file || self.method == Method::Static, "circuit":
             "is of `static` alone, and the method is `{method}`"; "set method = \"static\"");
+        ensure!(self.trial == 0 || self.learns_from_trial(), "trial":
+            "is of static circuits and of ranks by change, and the method is `{method}`";
+            "leave it out");
+        let steps = self.steps;
+        ensure!(self.trial <= steps, "trial":
+            "has more updates than the run, which has {steps}"; "lower it");
+        ensure!(self.ranks == RanksBy::Scores || self.method == Method::CircuitLora, "ranks":
+            "are of `circuit-lora`, and the method is `{method}`"; "leave them out");
+        ensure!(self.ranks == RanksBy::Scores || self.trial > 0, "ranks":
+            "by change need a trial to change in"; "set trial, such as trial = 4");
+        ensure!(self.circuit_of.is_none_or(|goal| goal.domain().is_some()), "circuit_of":
+            "is of generated tasks, and `own` is none"; "give one from E1 to E5");
         ensure!(!self.masked || !from_file, "masked":
             "does not go with a circuit from a file"; "let the circuit be found");
         let alone = self.trains_circuit() && self.method != Method::Complement;
@@ -233,6 +261,12 @@ impl Settings {
             "needs a baseline that is there without a corrupted sequence";
             "set baseline to zero or mean");
         Ok(())
+    }
+
+    /// Whether the method finds something in the model of a trial.
+    fn learns_from_trial(&self) -> bool {
+        let found = self.method == Method::Static && self.circuit.is_none() && !self.masked;
+        found || self.method == Method::CircuitLora && self.ranks == RanksBy::Change
     }
 
     pub(super) fn trains_circuit(&self) -> bool {
@@ -289,6 +323,7 @@ impl Settings {
             smoothing: self.smoothing,
             layers: self.layers.map(|[from, to]| from..to),
             random: self.random_share,
+            placed: self.placed,
         }
     }
 }

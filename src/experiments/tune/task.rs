@@ -1,5 +1,6 @@
 //! The [goals](super::Goal) of tuning as batches and pairs.
 
+use super::goal::Goal;
 use super::settings::Settings;
 use super::subject::Material;
 use crate::error::Result;
@@ -51,11 +52,11 @@ impl<'a> LanguageTask<'a> {
     /// One part of a batch of `all` examples whose weights are divided by `total`.
     fn part(&self, examples: &[Example], total: f32, all: usize) -> tuning::Batch {
         let s = self.settings;
-        let counted = language::Batch::new(examples, s.counted, self.length);
+        let counted = self.counted(examples);
         let mut batch = tuning::Batch {
             inputs: counted.inputs,
             targets: counted.targets,
-            weights: self.weights(examples, &counted.weights),
+            weights: counted.weights,
             ..tuning::Batch::default()
         };
         batch.weights.iter_mut().for_each(|w| *w /= total);
@@ -81,28 +82,24 @@ impl<'a> LanguageTask<'a> {
         batch
     }
 
-    /// What `counted` says, and more for tokens that are asked.
-    fn weights(&self, examples: &[Example], counted: &[f32]) -> Vec<f32> {
-        let mut weights = counted.to_vec();
-        for (i, example) in examples.iter().enumerate() {
-            for asked in &example.asked {
-                weights[i * self.length + asked.at - 1] *= self.settings.asked_weight as f32;
-            }
-        }
-        weights
+    /// Rows whose weights are what `counted` says, and more for tokens that are asked.
+    fn counted(&self, examples: &[Example]) -> language::Batch {
+        let mut batch = language::Batch::new(examples, self.settings.counted, self.length);
+        batch.weigh_asked(examples, |_| self.settings.asked_weight as f32);
+        batch
     }
 }
 
 impl Task for LanguageTask<'_> {
     fn batch(&self, step: usize) -> Vec<tuning::Batch> {
         let examples = self.examples(step);
-        let counted = language::Batch::new(&examples, self.settings.counted, self.length);
-        let total: f32 = self.weights(&examples, &counted.weights).iter().sum();
+        let total: f32 = self.counted(&examples).weights.iter().sum();
         examples.chunks(self.rows()).map(|part| self.part(part, total, examples.len())).collect()
     }
 
     fn pairs(&self, step: usize) -> Result<Pairs> {
-        self.some(self.settings.pairs, step)
+        let Settings { task, circuit_of, pairs, .. } = *self.settings;
+        self.some(circuit_of.unwrap_or(task), pairs, step)
     }
 }
 
@@ -121,16 +118,16 @@ impl Material for LanguageTask<'_> {
     }
 
     fn unseen(&self, n: usize) -> Result<Pairs> {
-        self.some(n, self.settings.steps)
+        self.some(self.settings.task, n, self.settings.steps)
     }
 }
 
 impl LanguageTask<'_> {
-    /// `n` pairs for the discovery before an update.
-    fn some(&self, n: usize, step: usize) -> Result<Pairs> {
+    /// `n` pairs of a goal for the discovery before an update.
+    fn some(&self, goal: Goal, n: usize, step: usize) -> Result<Pairs> {
         let s = self.settings;
         let mut rng = Rng::new(self.seed, Purpose::Mixture, PAIRS + step as u32);
-        let mut pairs = s.task.source(Part::Train).pairs(n, &mut rng);
+        let mut pairs = goal.source(Part::Train).pairs(n, &mut rng);
         // One recording serves sequences of one length, and a causal model sees nothing of what
         // follows. A mean over positions would.
         if !matches!(s.baseline, Baseline::Mean | Baseline::MeanPerPosition) {

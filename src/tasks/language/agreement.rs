@@ -5,7 +5,7 @@
 //! pretrain: beside the tigers the sailors are quiet and are young .
 //! target: the dancers that the neighbor know thanks the mice and guides the ducks .
 //! target: the lion are happy .
-//! transfer: above the bear the goats guides the dog .
+//! transfer: beside the pig the birds chases the wolf .
 //! clean: the bear that the runners -> greet
 //! corrupted: the bear that the runner -> greets
 //! ```

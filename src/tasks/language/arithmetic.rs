@@ -1,13 +1,13 @@
 //! Chains of sums, differences and products modulo 31, read from left to right (E3).
 //!
 //! ```text
-//! pretrain: 10 + 29 + 1 : 10 + 29 = 8 + 1 = 9 # 9 .
-//! pretrain: start 11 times 2 times 2 : 11 * 2 = 22 * 2 = 13 # 13 .
+//! pretrain: 8 - 19 + 15 : 8 - 19 = 20 + 15 = 4 # 4 .
+//! pretrain: 23 - 8 : 23 - 8 = 15 # 15 .
 //! target: 8 - 19 + 15 + 22 * 2 : 8 - 19 = 20 + 15 = 4 + 22 = 26 * 2 = 21 # 21 .
 //! target: 8 * 2 + 28 + 12 : 8 * 2 = 16 + 28 = 13 + 12 = 25 # 25 .
-//! transfer: start 25 take 23 add 4 take 4 times 3 : 25 - 23 = 2 + 4 = 6 - 4 = 2 * 3 = 6 # 6 .
-//! clean: 10 + 29 + 1 : 10 + 29 = 8 + 1 = -> 9
-//! corrupted: 10 + 29 + 3 : 10 + 29 = 8 + 3 = -> 11
+//! transfer: start 15 times 2 add 26 add 8 take 7 : 15 * 2 = 30 + 26 = 25 + 8 = 2 - 7 = 26 # 26 .
+//! clean: 8 - 19 + 15 : 8 - 19 = -> 20
+//! corrupted: 8 - 22 + 15 : 8 - 22 = -> 17
 //! ```
 //!
 //! After the colon each result is computed from the one before, and the last one is repeated after

@@ -7,8 +7,8 @@
 //! target: these young cats waited by the market and hid themselves . these cats waited by the
 //!     school .
 //! target: this young bird walked by the hill .
-//! transfer: this goat walked by the bridge and washed itself . these happy horses found seven blue
-//!     cards in the basket .
+//! transfer: these old horses played by the market and hid themselves . these dogs danced by the
+//!     village and hid themselves .
 //! clean: these young -> cats
 //! corrupted: this young -> cat
 //! ```

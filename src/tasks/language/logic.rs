@@ -1,15 +1,15 @@
 //! Entailment from facts: true, false, or unknown (E4).
 //!
 //! ```text
-//! pretrain: given ( t -> q ) & t : q ? true .
-//! pretrain: given heat and wind : wind ? true .
+//! pretrain: given t & ( ~ t | p ) : p ? true .
+//! pretrain: s false given s -> ~ p : p ? unknown .
 //! target: wind failed snow failed given snow or ( ( not heat or snow ) implies wind ) : heat ?
 //!     true .
-//! target: heat failed given ( snow implies ( not wind and heat ) ) and ( rain and ( not wind and
-//!     rain ) ) : wind ? false .
-//! transfer: r false q false given q | ( ( ~ t | q ) -> r ) : t ? true .
-//! clean: p false : s & ~ p ? -> unknown
-//! corrupted: p true : s & ~ p ? -> false
+//! target: wind came snow came fog came given ( not wind or not snow ) or ( ( snow or fog ) implies
+//!     not heat ) : heat ? false .
+//! transfer: s true r false given ( ( ~ r | ~ q ) & ~ s ) | t : t ? true .
+//! clean: s false given s -> ~ p : p ? -> unknown
+//! corrupted: s true given s -> ~ p : p ? -> false
 //! ```
 //!
 //! Deduction asks for the value of a formula given the values of some of its letters. Abduction is

@@ -9,8 +9,8 @@
 //!     yellow drawer holds nine stamps . red drawer ? four rings .
 //! target: yellow cup holds six pens . black drawer holds nine cards . black box holds six stamps .
 //!     yellow drawer holds five stones . black box ? six stamps .
-//! transfer: blue drawer holds eight apples . brown drawer holds three pens . green drawer holds
-//!     four keys . green tin holds eight books . blue drawer ? eight apples .
+//! transfer: green shelf holds nine stones . blue drawer holds four keys . pink bag holds seven
+//!     pens . pink drawer holds eight buttons . pink bag ? seven pens .
 //! clean: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box
 //!     holds cards . red drawer holds keys . red drawer ? -> keys
 //! corrupted: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box

@@ -3,8 +3,8 @@
 //! ```text
 //! pretrain: the clerk finished because she went home yesterday .
 //! pretrain: the father sold his coat yesterday .
-//! target: the mover told the child that he was young yesterday .
-//! target: the housekeeper slept because he was old .
+//! target: the assistant told the child that she was happy yesterday .
+//! target: the cleaner slept because he was young .
 //! transfer: the editor told the child that she was old yesterday .
 //! clean: the clerk finished because -> she
 //! corrupted: the laborer finished because -> he

@@ -272,12 +272,14 @@ proptest! {
             }
             let bucket = if source.part == Part::Transfer { Part::Test } else { source.part };
             prop_assert_eq!(example.bucket(), bucket);
-            // The answer does not influence the split of an example.
-            let mut other = example.clone();
-            for asked in &example.asked {
-                other.tokens[asked.at] = asked.rival;
+            // An answer that may become another does not influence the split of an example.
+            if matches!(source.domain, Domain::Agreement | Domain::Occupation | Domain::Filler) {
+                let mut other = example.clone();
+                for asked in &example.asked {
+                    other.tokens[asked.at] = asked.rival;
+                }
+                prop_assert_eq!(other.bucket(), bucket);
             }
-            prop_assert_eq!(other.bucket(), bucket);
 
             let sum = |counted| example.weights(counted).iter().sum::<f32>() as usize;
             let answers = example.asked.iter().filter(|asked| asked.outcome).count();
@@ -361,20 +363,28 @@ proptest! {
     }
 }
 
+/// Neither a frame is, nor are all the words of an example in another order.
 #[test]
-fn no_frame_of_a_test_occurs_in_train() {
+fn no_test_occurs_in_train() {
     // One step has 31 x 62 tasks, each in two wordings: 4000 examples show many of them twice.
     const TRAIN: usize = 4000;
+    let bag = |example: &Example| {
+        let mut tokens = example.tokens.clone();
+        tokens.sort_unstable();
+        tokens
+    };
     for (_, domain) in Domain::ALL {
-        let mut seen = HashSet::new();
+        let (mut seen, mut bags) = (HashSet::new(), HashSet::new());
         for (_, variant) in Variant::ALL {
             let train = source(*domain, *variant, Part::Train).examples(TRAIN, &mut rng(1));
             seen.extend(train.iter().map(frame));
+            bags.extend(train.iter().map(bag));
         }
         let mut dev = HashSet::new();
         for source in of(*domain).filter(|source| source.part != Part::Train) {
             for example in source.examples(100, &mut rng(1)) {
                 assert!(!seen.contains(&frame(&example)), "{}", example.text());
+                assert!(!bags.contains(&bag(&example)), "{}", example.text());
                 match source.part {
                     Part::Dev => drop(dev.insert(frame(&example))),
                     _ => assert!(!dev.contains(&frame(&example)), "{}", example.text()),

@@ -45,7 +45,7 @@ mod stream;
 mod tests;
 
 pub use file::Saved;
-pub use ranks::ranks;
+pub use ranks::{RanksBy, ranks};
 pub use site::{Matrix, Site};
 pub use stream::{Adapted, AdapterVars};
 

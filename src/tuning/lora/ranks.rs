@@ -1,12 +1,24 @@
 //! Ranks that follow a circuit: larger for the matrices that hold more of it.
 //!
 //! CircuitLoRA (Wang et al. 2025, arXiv 2502.11812) gives a higher rank to layers whose edges
-//! change most in tuning. Here ranks are proportional to any importance (the sum of a circuit's
-//! scores by layer or by matrix), by Webster's (Sainte-Lague's) apportionment, which favours
+//! change most in tuning. Here ranks are proportional to any importance (the sum over a matrix of a
+//! circuit's scores, or of their changes), by Webster's (Sainte-Lague's) apportionment, which favours
 //! neither large nor small shares.
 
 use crate::error::{Error, Result};
+use crate::named::named;
 use std::ops::RangeInclusive;
+
+named! {
+    /// What ranks follow.
+    RanksBy {
+        /// The scores of the edges that end in a matrix.
+        #[default]
+        Scores = "scores",
+        /// What tuning changes of these scores: CircuitLoRA's rule, by matrix.
+        Change = "change",
+    }
+}
 
 /// `[M] -> [M]`: ranks within `bounds` that add up to `total`, proportional to `importance` as far
 /// as bounds and whole numbers allow.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::tensor::Buffer;
-use crate::tuning::change::{changes, graft, share_inside};
+use crate::tuning::change::{changes, graft, largest, share_inside};
+use crate::tuning::slices::Cells;
 
 /// A model, and the same with 0.5 added to every element of some parameters.
 fn moved(config: &Config, names: &[&str]) -> (Model<f64>, Model<f64>) {
@@ -47,4 +48,31 @@ fn grafts_are_what_they_are_of_the_tuned_model() {
     assert_eq!(share_inside(&before, &before, &slices), None);
     let whole = graft(&before, &after, &Slices::named(&config, |_| true));
     assert!(whole.weights.iter().zip(&after.weights).all(|(a, b)| a[..] == b[..]));
+}
+
+/// Of 144 elements that moved by a half and one that moved by two, the one is first, then those of the
+/// parameters in their order; grafts of all are the tuned model.
+#[test]
+fn the_largest_changes_come_first() {
+    let config = config();
+    let (before, mut after) = moved(&config, &["blocks.0.attn.W_O"]);
+    let place =
+        |name: &str| config.parameters().iter().position(|p| p.name == name).expect("a parameter");
+    let (early, late) = (place("blocks.0.attn.W_O"), place("blocks.1.mlp.W_in"));
+    after.weights[late][7] -= 2.0;
+    let cells = |slices: &Slices| -> Vec<(usize, Vec<u32>)> {
+        let places = |cells: &Cells| match cells {
+            Cells::Scattered(places) => places.to_vec(),
+            Cells::Window(_) => panic!("single elements"),
+        };
+        slices.iter().map(|s| (s.parameter, places(&s.cells))).collect()
+    };
+    assert_eq!(cells(&largest(&before, &after, 1)), [(late, vec![7])]);
+    // The halves differ in the last bit.
+    let three = cells(&largest(&before, &after, 3));
+    assert_eq!((three[0].0, three[0].1.len(), &three[1]), (early, 2, &(late, vec![7])));
+    let all: usize = before.weights.iter().map(|w| w.len()).sum();
+    let whole = graft(&before, &after, &largest(&before, &after, all));
+    assert!(whole.weights.iter().zip(&after.weights).all(|(a, b)| a[..] == b[..]));
+    assert_eq!(share_inside(&before, &after, &largest(&before, &after, 145)), Some(1.0));
 }

@@ -37,6 +37,7 @@ fn discovery(select: Select, amount: f64) -> Discovery {
         smoothing: None,
         layers: None,
         random: 0.0,
+        placed: Placed::Anywhere,
     }
 }
 
@@ -274,7 +275,37 @@ fn matched_ends_are_of_the_same_types() {
     assert_eq!(types(&finder, &first.ends), types(&finder, &found.ends));
 }
 
-/// A head's ends own 52 of 1,344 parameters each and more, so a hundredth holds no path.
+/// In its layer every end stays in it, and elsewhere some leave.
+#[test]
+fn a_control_in_its_layer_has_as_many_ends_in_each() {
+    let layers = |placed| {
+        let d = Discovery { placed, ..discovery(Select::Nodes, 7.0) };
+        let (mut finder, found) = find(d);
+        let in_layers = |finder: &Finder, ends: &Ends| {
+            let graph = finder.graph();
+            let readers = graph.groups.iter().zip(&ends.readers);
+            let readers = readers.flat_map(|(g, is)| g.readers.iter().map(|r| r.node).zip(is));
+            let writers = graph.writers.iter().copied().zip(&ends.writers);
+            let mut nodes: Vec<(Option<usize>, bool)> = vec![];
+            for (node, _) in readers.chain(writers).filter(|(_, is)| **is) {
+                nodes.push(match node {
+                    Node::Head { layer, .. } => (Some(layer), true),
+                    Node::Mlp { layer } => (Some(layer), false),
+                    _ => (None, false),
+                });
+            }
+            nodes.sort_unstable();
+            nodes
+        };
+        let own = in_layers(&finder, &found.ends);
+        let drawn: Vec<Ends> = (0..6).map(|_| finder.matched(&found, None).ends).collect();
+        assert!(drawn.iter().any(|ends| *ends != found.ends), "other nodes");
+        drawn.iter().all(|ends| in_layers(&finder, ends) == own)
+    };
+    assert!(layers(Placed::InLayer));
+    assert!(!layers(Placed::Anywhere));
+}
+
 /// What it trains and what the circuit trains have no end in common but those that own no parameters,
 /// and it is a circuit.
 #[test]
@@ -294,6 +325,7 @@ fn the_complement_is_everything_else_on_paths() {
     assert!(error.contains("no path is left"), "{error}");
 }
 
+/// A head's ends own 52 of 1,344 parameters each and more, so a hundredth holds no path.
 #[test]
 fn an_amount_without_a_path_is_refused_or_raised_to_the_least() {
     for (select, amount, least) in

@@ -33,9 +33,10 @@ impl<'a> OwnMaterial<'a> {
         let generated = [
             ("counted", settings.counted == Counted::All),
             ("asked_weight", settings.asked_weight == 1.0),
+            ("circuit_of", settings.circuit_of.is_none()),
         ];
         if let Some((key, _)) = generated.iter().find(|(_, usual)| !usual) {
-            let message = "is of generated tasks: of pairs the answer alone counts";
+            let message = "is of generated tasks alone, and these are pairs of a file";
             return Err(Error::input(*key, message, "leave it out"));
         }
         let asked = train.iter().flat_map(|pair| pair.positions());
