@@ -8,7 +8,7 @@
 //! to any decoder, with pairs of one's own.
 
 use edgegrad::experiments::pretrain::{Pretraining, pretrain};
-use edgegrad::experiments::tune::grid::{Grid, compare, compare_for};
+use edgegrad::experiments::tune::grid::{Grid, Judges, compare, compare_for};
 use edgegrad::experiments::tune::{Own, OwnFiles, Subject, files, table};
 use edgegrad::experiments::{Progress, available_threads, train::Existing};
 use edgegrad::{files::journal::Journal, interrupt, page, prelude::*, text::LazyTokenizer};
@@ -122,8 +122,8 @@ fn main() -> Result<()> {
             let text = LazyTokenizer::new(&base, false);
             let own = Own::read(files, &model, Some(&text))?;
             let (progress, threads) = (Progress::new(grid.updates()), available_threads());
-            let both: [&dyn Subject; 2] = [&own, &own];
-            let comparison = compare_for(&grid, (&model, &hash), both, &runs, threads, &progress);
+            let judges = Judges { dev: &own, tests: &[&own as &dyn Subject] };
+            let comparison = compare_for(&grid, (&model, &hash), judges, &runs, threads, &progress);
             progress.finish();
             (comparison?, base)
         }
@@ -138,7 +138,7 @@ fn main() -> Result<()> {
         }
     };
     let _ = std::fs::remove_dir_all(&runs);
-    print!("{}", table(&comparison));
+    print!("{}", table(std::slice::from_ref(&comparison)));
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, &e, "make"))?;
     comparison.write(&out.join("comparison.json"))?;
     let page = out.join("report.html");

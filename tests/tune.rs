@@ -119,6 +119,7 @@ fn options_of_the_circuit_are_taken() {
 const GRID: &str = r#"
 model = "base"
 seeds = 2
+equal_gain = false
 [common]
 task = "E1"
 steps = 4
@@ -165,6 +166,8 @@ fn grids_go_on_where_they_were() {
     let text = place.succeed("tune-compare grid.toml --out grid");
     assert!(text.contains("wild: 2 of 2 runs diverged"), "{text}");
     assert!(text.contains("circuit - random, seed by seed"), "{text}");
+    assert!(text.contains("2 seeds of one base model: an interval takes 3 seeds"), "{text}");
+    assert!(!text.contains("at equal gain"), "{text}");
     let mut before = place.files("grid");
     let comparison = std::path::Path::new("comparison.json");
     assert_eq!(before.len(), 2 * (2 + 2) + 2 + 1);
@@ -194,6 +197,64 @@ fn grids_go_on_where_they_were() {
     place.succeed(&format!("{TINY} --seed 1 --force"));
     let parts = ["circuit/lr-1e-3.json", "`model` is another file"];
     place.run("tune-compare grid.toml --out grid").failed(2, &parts, help);
+}
+
+const STUDY: &str = r#"
+[pretrain]
+steps = 2
+layers = 2
+heads = 2
+d_model = 8
+d_mlp = 12
+batch = 4
+[[experiments]]
+grid = "grid.toml"
+bases = 3
+"#;
+
+/// A study says what it costs, goes on where it was, and grows; below three base models it has no
+/// intervals. At equal gain controls have the rate of their method, and runs of equal rates are one.
+#[test]
+fn studies_grow_by_base_models() {
+    let place = place();
+    let control = "name = \"random\"\nmethod = \"random\"\nrates_of = \"circuit\"";
+    let random = "name = \"random\"\nmethod = \"random\"\nlearning_rates = [1e-3, 1e-2]";
+    let grid = GRID.replace(random, control).replace("equal_gain = false\n", "");
+    place.write("grid.toml", grid.replace("lr = 1e9", "lr = 1e-3"));
+    place.write("study.toml", STUDY);
+    let two = place.run("tune-study study.toml --out study --bases 2");
+    assert!(two.code == 0 && two.stdout.contains("an interval takes 3 base models"), "{two:?}");
+    assert!(two.stderr.contains("2 base models, 4 steps of pre-training; "), "{two:?}");
+    let before = place.files("study");
+    let three = place.run("tune-study study.toml --out study");
+    assert!(three.stdout.contains("means of 3 base models with 2 seeds each: [95 %"), "{three:?}");
+    assert!(three.stdout.contains("at equal gain: each at its smallest rate"), "{three:?}");
+    assert!(three.stdout.contains("p: Student's t, adjusted for these"), "{three:?}");
+    let after = place.files("study");
+    let kept = |(name, _): &(&std::path::PathBuf, _)| !name.ends_with("comparison.json");
+    for (name, text) in before.iter().filter(kept) {
+        assert_eq!(text, &after[name], "{}", name.display());
+    }
+    for base in 0..3 {
+        let comparison = json(&place, &format!("study/grid/base-0{base}/comparison.json"));
+        for rows in [&comparison["rows"], &comparison["equal_gain"]["rows"]] {
+            assert_eq!(rows[0]["lr"], rows[1]["lr"], "base {base}");
+            assert_eq!(rows[0]["reports"].as_array().map(Vec::len), Some(2));
+            // Held-out items are drawn anew for each seed.
+            let before = |seed: usize| rows[0]["reports"][seed]["path"][0]["judgement"].clone();
+            assert_ne!(before(0), before(1));
+        }
+    }
+    for (change, parts) in [
+        (("bases = 3", "bases = 0"), &["study.toml: experiments.0.bases", "at least 1"][..]),
+        (("grid.toml", "nowhere.toml"), &["nowhere.toml"]),
+        (("[pretrain]", "[pretraining]"), &["pretraining", "unknown key"]),
+        (("heads = 2", "heads = 3"), &["study.toml", "--heads"]),
+    ] {
+        place.write("study.toml", STUDY.replacen(change.0, change.1, 1));
+        place.run("tune-study study.toml --out out").failed(2, parts, "");
+        assert!(!place.path("out").exists(), "{change:?}");
+    }
 }
 
 /// The first circuit is the one before any update, however often it is found again until the first
@@ -256,6 +317,8 @@ fn bad_input() {
         (("edges = 9", "edgess = 9"), &["grid.toml: common.edgess", "unknown key"]),
         (("[1e-3, 1e-2]", "[0.0]"), &["learning_rates"]),
         (("[common]", "[commons]"), &["commons", "unknown key"]),
+        (("lr = 1e9", "rates_of = \"nothing\""), &["methods.2.rates_of", "no method above"]),
+        (("[1e-3, 1e-2]", "[1e-3]\nrates_of = \"all\""), &["methods.0.rates_of"]),
     ] {
         place.write("grid.toml", GRID.replacen(change.0, change.1, 1));
         place.run("tune-compare grid.toml --out out").failed(2, parts, "");

@@ -86,6 +86,13 @@ const GROUPS: [(&str, &[Examples]); 5] = [
                 &["edgegrad tune --model runs/base --task E1 --select share --out runs/tuned"],
             ),
             ("tune-compare", &["edgegrad tune-compare examples/tuning/e1.toml"]),
+            (
+                "tune-study",
+                &[
+                    "edgegrad tune-study examples/tuning/study.toml",
+                    "edgegrad tune-study examples/tuning/study.toml --bases 3 --out runs/small",
+                ],
+            ),
         ],
     ),
     (

@@ -32,6 +32,7 @@ mod train;
 mod truth;
 mod tune;
 mod tune_compare;
+mod tune_study;
 mod watch;
 
 use clap::{FromArgMatches, Parser, Subcommand};
@@ -78,6 +79,7 @@ enum Command {
     Truth(truth::Truth),
     Tune(tune::Tune),
     TuneCompare(tune_compare::TuneCompare),
+    TuneStudy(tune_study::TuneStudy),
     Report(report::Report),
     Watch(watch::Watch),
     Plot(plot::Plot),
@@ -127,6 +129,7 @@ impl Cli {
             Command::Truth(command) => command.run(),
             Command::Tune(command) => command.run(),
             Command::TuneCompare(command) => command.run(),
+            Command::TuneStudy(command) => command.run(),
             Command::Report(command) => command.run(),
             Command::Watch(command) => command.run(),
             Command::Plot(command) => command.run(),
@@ -142,6 +145,7 @@ impl Command {
     fn can_stop(&self) -> bool {
         use Command::{
             Attribute, Discover, Evaluate, Interactions, Pretrain, Train, Truth, Tune, TuneCompare,
+            TuneStudy,
         };
         matches!(
             self,
@@ -154,6 +158,7 @@ impl Command {
                 | Pretrain(_)
                 | Tune(_)
                 | TuneCompare(_)
+                | TuneStudy(_)
         )
     }
 }

@@ -10,7 +10,7 @@ use edgegrad::experiments::tune::{
 };
 use edgegrad::experiments::{Given, Progress, Steps, available_threads, side_by_side};
 use edgegrad::files::journal::Journal;
-use edgegrad::formats::tuning_report::{CircuitFigures, Judgement};
+use edgegrad::formats::tuning_report::{CircuitFigures, Judgement, Kept};
 use edgegrad::named::Named;
 use edgegrad::nn::transformer::Model;
 use edgegrad::tasks::language::Part;
@@ -161,7 +161,7 @@ impl Tune {
                 return Err(Error::input("task", "own: there are no pairs", help));
             }
             let (base, hash) = files::read_base(&self.model)?;
-            let judge = Judge::new(settings.task, Part::Test, settings.examples, &base);
+            let judge = Judge::new(settings.task, Part::Test, settings.examples, 0, &base);
             return Ok((base, hash, Box::new(judge)));
         };
         let (base, hash) = files::read_any_base(&self.model)?;
@@ -234,6 +234,7 @@ fn tell(seed: u64, folder: &Path, report: &Report, table: &mut Table) -> Option<
     println!("{}", line(&format!("seed {seed}"), report.after()));
     println!("{}", cost(report));
     circuits(report).iter().for_each(|line| println!("{line}"));
+    println!("{}", domains(report.after()));
     println!("  {}", folder.display());
     let figures = report.after().entries().map(|(_, x)| Some(x)).into_iter();
     let of_circuit = report.path.last().and_then(|p| p.circuit).unwrap_or_default();
@@ -288,6 +289,20 @@ fn cost(r: &Report) -> String {
         r.step_ms,
         r.bytes as f64 / 1e6,
     )
+}
+
+/// Scores before and after tuning by domain: `^` marks one at its ceiling, `_` one at its floor.
+fn domains(judgement: &Judgement) -> String {
+    let one = |(name, kept): (&String, &Kept)| {
+        let (mark, Kept { before, after, .. }) = (kept.mark(), kept);
+        format!("{name}{mark} {before:.3} to {after:.3}")
+    };
+    let all: Vec<String> = judgement.domains.iter().map(one).collect();
+    let worst = judgement.worst().map(|(name, ratio)| format!("; worst {name}, {ratio:.3} kept"));
+    match all[..] {
+        [] => "  kept by domain: there are no domains".into(),
+        _ => format!("  kept by domain: {}{}", all.join(", "), worst.unwrap_or_default()),
+    }
 }
 
 /// A line for each figure of the circuits that were trained; none of a method without them.

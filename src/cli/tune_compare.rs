@@ -38,7 +38,7 @@ impl TuneCompare {
         let result = compare(&grid, (&base, &hash), &out, threads, &progress);
         progress.finish();
         let comparison = result?;
-        print!("{}", table(&comparison));
+        print!("{}", table(std::slice::from_ref(&comparison)));
         figures(&comparison).print_for_programs();
         let file = out.join("comparison.json");
         comparison.write(&file)?;

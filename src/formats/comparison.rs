@@ -32,6 +32,19 @@ pub struct Comparison<S = Value> {
     pub base: Judgement,
     /// By method, in the order of the grid.
     pub rows: Vec<TuningRow<S>>,
+    /// The same methods at equal gain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equal_gain: Option<EqualGain<S>>,
+}
+
+/// Methods at the smallest of their learning rates that gain as much on development examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "S: Deserialize<'de> + Default"))]
+pub struct EqualGain<S = Value> {
+    /// As much of the logit gap or, where it is to be balanced, of the target.
+    pub level: f64,
+    /// By method, in the order of the grid.
+    pub rows: Vec<TuningRow<S>>,
 }
 
 /// A mean over seeds.
@@ -100,7 +113,9 @@ impl Comparison {
     pub fn of(file: &Path, name: &str, value: &Value) -> Result<Comparison> {
         let mut read: Comparison = Deserialize::deserialize(value)
             .map_err(|error| Error::input(file.display(), error, HELP))?;
-        if let Some(row) = read.rows.iter().find(|r| r.reports.iter().any(|r| r.path.is_empty())) {
+        let equal = read.equal_gain.iter().flat_map(|equal| &equal.rows);
+        let mut rows = read.rows.iter().chain(equal);
+        if let Some(row) = rows.find(|r| r.reports.iter().any(|r| r.path.is_empty())) {
             let place = at_key(file, format_args!("rows.{:.40}.reports.path", row.name));
             return Err(Error::input(place, "holds no look at the model", HELP));
         }

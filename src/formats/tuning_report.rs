@@ -1,6 +1,7 @@
 //! `report.json` of a tuned model's folder: what the run was told, how the model did on the way, and
 //! what it cost. A comparison holds one for each run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -11,9 +12,69 @@ use serde_json::Value;
 use super::run_record::RunRecord;
 use crate::error::{Error, Result};
 use crate::files::atomic;
+use crate::stats::wilson;
+
+/// What a model has kept in a domain that it was not tuned for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its score before tuning, from 0 to 1.
+    pub before: f64,
+    /// The same after it.
+    pub after: f64,
+    /// What was added to its negative log-likelihood per token, in nats.
+    pub nll_change: f64,
+    /// Held-out examples that both are measured on.
+    pub items: usize,
+    /// The score of guesses.
+    pub chance: f64,
+}
+
+/// An end of the scale that a domain was at before tuning, as far as its items tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing to gain: the score can only fall.
+    Ceiling,
+    /// Nothing to lose: the score is that of guesses.
+    Floor,
+}
+
+impl Kept {
+    /// `after / before`; none if that was 0.
+    pub fn ratio(&self) -> Option<f64> {
+        (self.before > 0.0).then(|| self.after / self.before)
+    }
+
+    /// `^` where it was at its ceiling, `_` at its floor.
+    pub fn mark(&self) -> &'static str {
+        match self.end() {
+            Some(End::Ceiling) => "^",
+            Some(End::Floor) => "_",
+            None => "",
+        }
+    }
+
+    /// The end that it was at: scores that so many guesses, or so many right answers, have within
+    /// their 95 % interval.
+    ///
+    /// ```
+    /// use edgegrad::formats::tuning_report::{End, Kept};
+    /// let of = |before| Kept { before, items: 200, chance: 0.5, ..Kept::default() }.end();
+    /// assert_eq!([of(0.99), of(0.9), of(0.55)], [Some(End::Ceiling), None, Some(End::Floor)]);
+    /// ```
+    pub fn end(&self) -> Option<End> {
+        let guessed = (self.chance * self.items as f64).round() as usize;
+        if self.before >= wilson(self.items, self.items).0 {
+            Some(End::Ceiling)
+        } else if self.before <= wilson(guessed, self.items).1 {
+            Some(End::Floor)
+        } else {
+            None
+        }
+    }
+}
 
 /// How a model does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// What is asked for, from 0 to 1: the share of verbs that disagree (E1), one minus the prejudice
     /// risk (E2), the share of examples that are right (E3, E5), F1 over the labels (E4).
@@ -32,12 +93,55 @@ pub struct Judgement {
     pub rest_change: f64,
     /// Of E2: the share of pronouns that are right where the gender is said.
     pub explicit: Option<f64>,
+    /// What is kept by domain; empty where there are no domains.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub domains: BTreeMap<String, Kept>,
 }
 
 impl Judgement {
-    /// By which learning rates are chosen: what is reached and what is kept, no more than all of it.
+    /// By which learning rates are chosen: the product of what is reached and of what is kept, no more
+    /// than all of it. Where nothing is reached it is 0, however much is kept.
     pub fn balance(&self) -> f64 {
-        self.target + self.retention.min(1.0)
+        self.target * self.retention.clamp(0.0, 1.0)
+    }
+
+    /// The least ratio of score after / score before of a domain that had something to lose, with its
+    /// name; none without such domains.
+    pub fn worst(&self) -> Option<(&str, f64)> {
+        let lost = self.domains.iter().filter(|(_, kept)| kept.end() != Some(End::Floor));
+        let ratios = lost.filter_map(|(name, kept)| Some((&**name, kept.ratio()?)));
+        ratios.min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The mean of `list`, not empty, each on items of its own; of domains, those of the first.
+    pub fn mean(list: &[Judgement]) -> Judgement {
+        let n = list.len() as f64;
+        let of = |figure: fn(&Judgement) -> f64| list.iter().map(figure).sum::<f64>() / n;
+        let domain = |name: &String| {
+            let all = || list.iter().filter_map(|j| j.domains.get(name));
+            let of = |figure: fn(&Kept) -> f64| all().map(figure).sum::<f64>() / n;
+            let items = all().map(|kept| kept.items).sum();
+            let (before, after) = (of(|kept| kept.before), of(|kept| kept.after));
+            Kept {
+                before,
+                after,
+                nll_change: of(|k| k.nll_change),
+                items,
+                chance: of(|k| k.chance),
+            }
+        };
+        let names = list.first().into_iter().flat_map(|first| first.domains.keys());
+        let explicit = || list.iter().map(|j| j.explicit).sum::<Option<f64>>();
+        Judgement {
+            target: of(|j| j.target),
+            gap: of(|j| j.gap),
+            transfer: of(|j| j.transfer),
+            retention: of(|j| j.retention),
+            nll_change: of(|j| j.nll_change),
+            rest_change: of(|j| j.rest_change),
+            explicit: explicit().map(|sum| sum / n),
+            domains: names.map(|name| (name.clone(), domain(name))).collect(),
+        }
     }
 
     /// Its numbers with their names, in the order of the table.
@@ -99,7 +203,7 @@ pub struct TuningReport<S = Value> {
 
 /// The base model with the change of one circuit's parameters alone: of the last circuit that was
 /// trained or, of methods without one, of that which the settings find in the base model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Graft {
     /// Numbers that are taken over.
     pub numbers: usize,
@@ -218,6 +322,23 @@ impl<S: Serialize + DeserializeOwned + Default> TuningReport<S> {
 mod tests {
     use super::*;
 
+    fn domains() -> BTreeMap<String, Kept> {
+        let of = |before, after| Kept { before, after, items: 200, ..Kept::default() };
+        let all = [("filler", of(1.0, 0.9)), ("logic", of(0.5, 0.4)), ("lookup", of(0.01, 0.0))];
+        all.map(|(name, kept)| (name.to_string(), kept)).into()
+    }
+
+    /// A mean of .9 and .8 hides the domain that has lost most; one that was at its floor had nothing
+    /// to lose.
+    #[test]
+    fn the_worst_domain_is_one_that_had_something_to_lose() {
+        let judgement = Judgement { domains: domains(), ..Judgement::default() };
+        assert_eq!(judgement.worst(), Some(("logic", 0.8)));
+        assert_eq!(Judgement::default().worst(), None);
+        let reached = |target, retention| Judgement { target, retention, ..Judgement::default() };
+        assert!(reached(0.03, 1.04).balance() > reached(0.0, 1.3).balance());
+    }
+
     #[test]
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
@@ -225,9 +346,11 @@ mod tests {
         assert_eq!(TuningReport::<Value>::read(&file).unwrap(), None);
         let judgement =
             Judgement { target: 0.5, gap: -1.25, explicit: Some(1.0), ..Judgement::default() };
+        let judgement = Judgement { domains: domains(), ..judgement };
         let circuit = Some(CircuitFigures { faithfulness: Some(0.5), ..CircuitFigures::default() });
         let (loss, edges) = (Some(0.1), Some(3));
-        let point = Point { step: 8, loss, trained: 20, edges, judgement, circuit };
+        let point =
+            Point { step: 8, loss, trained: 20, edges, judgement: judgement.clone(), circuit };
         let report = TuningReport {
             settings: serde_json::json!({ "lr": 0.001 }),
             began: None,
@@ -241,7 +364,7 @@ mod tests {
             step_ms: 1.5,
             bytes: 1 << 20,
             path: vec![Point { step: 0, loss: None, ..point.clone() }, point],
-            graft: Graft { numbers: 7, share: Some(0.75), judgement },
+            graft: Graft { numbers: 7, share: Some(0.75), judgement: judgement.clone() },
             graft_curve: vec![Graft { numbers: 50, share: Some(1.0), judgement }],
         };
         report.write(&file).unwrap();

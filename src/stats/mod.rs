@@ -5,13 +5,15 @@
 //! | `average` | [`mean`], [`median`], [`quantile`] |
 //! | `correlation` | [`pearson`], [`spearman`], [`cosine`], [`ranks`] |
 //! | `interval` | 95 %: [`mean_interval`], [`median_interval`], [`ratio_interval`], [`wilson`]; [`detectable`] |
+//! | `nested` | values in groups: [`group_means`], [`nested_interval`] |
 //! | `t` | the quantile of Student's t |
-//! | `significance` | [`p_value`] of permutations, [`false_discovery`] rates |
+//! | `significance` | [`p_value`] of permutations, [`t_test`], [`holm`], [`false_discovery`] rates |
 #![forbid(unsafe_code)]
 
 mod average;
 mod correlation;
 mod interval;
+mod nested;
 mod significance;
 mod t;
 
@@ -21,4 +23,5 @@ pub use interval::{
     LEAST_OF_MEAN, LEAST_OF_MEDIAN, detectable, mean_interval, median_interval, ratio_interval,
     wilson,
 };
-pub use significance::{false_discovery, p_value};
+pub use nested::{group_means, nested_interval};
+pub use significance::{false_discovery, holm, p_value, t_test};

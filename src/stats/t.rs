@@ -19,7 +19,7 @@ pub(super) fn bound(share: f64, freedom: usize) -> f64 {
 }
 
 /// The chance that |t| is at most `t`.
-fn within(t: f64, freedom: usize) -> f64 {
+pub(super) fn within(t: f64, freedom: usize) -> f64 {
     let angle = libm::atan(t / (freedom as f64).sqrt());
     let (sin, cos) = (libm::sin(angle), libm::cos(angle));
     let odd = freedom % 2 == 1;

@@ -111,7 +111,7 @@ pub(crate) fn rounds() -> usize {
 }
 
 /// How the binary ended.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) code: i32,
     pub(crate) stdout: String,

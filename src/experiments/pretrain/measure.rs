@@ -37,6 +37,15 @@ impl DomainScores {
             Domain::Agreement | Domain::Filler => self.all.preferred,
         }
     }
+
+    /// The score of guesses: of two forms, of two pronouns, of three labels, or of any answer.
+    pub(super) fn chance(domain: Domain) -> f64 {
+        match domain {
+            Domain::Agreement | Domain::Filler | Domain::Occupation => 0.5,
+            Domain::Logic => 1.0 / 3.0,
+            Domain::Arithmetic | Domain::Lookup => 0.0,
+        }
+    }
 }
 
 /// What a model says to an example.

@@ -6,5 +6,5 @@ mod panel;
 mod training;
 
 pub use measure::measure;
-pub use panel::{Kept, Measured, Panel, Retention};
-pub use training::{FILES, Pretraining, initial_weights, pretrain};
+pub use panel::{Measured, Panel, Retention};
+pub use training::{FILES, Pretraining, initial_weights, pretrain, seconds_of_step};

@@ -7,6 +7,7 @@
 
 use super::measure::measure;
 use crate::formats::domain_scores::DomainScores;
+use crate::formats::tuning_report::Kept;
 use crate::named::Named;
 use crate::nn::transformer::Config;
 use crate::rng::{Purpose, Rng};
@@ -96,14 +97,18 @@ impl Measured {
         for (source, old) in &before.sources {
             let other = source.variant == Variant::Pretrain && source.domain != tuned;
             let Some(new) = after.get(*source).filter(|_| other) else { continue };
-            let (before, after) = (old.score(source.domain), new.score(source.domain));
-            let ratio = (before > 0.0).then(|| after / before);
-            let kept = Kept { before, after, ratio, nll_change: new.nll - old.nll };
-            domains.insert(name(source), kept);
+            let kept = Kept {
+                before: old.score(source.domain),
+                after: new.score(source.domain),
+                nll_change: new.nll - old.nll,
+                items: old.examples,
+                chance: DomainScores::chance(source.domain),
+            };
+            domains.insert(source.domain.name().into(), kept);
         }
         let mean = |list: Vec<f64>| stats::mean(&list);
         Retention {
-            score: mean(domains.values().filter_map(|kept| kept.ratio).collect()),
+            score: mean(domains.values().filter_map(Kept::ratio).collect()),
             nll_change: mean(domains.values().map(|kept| kept.nll_change).collect()),
             domains,
         }
@@ -116,19 +121,6 @@ fn name(source: &Source) -> String {
     format!("{}/{}/{}", domain.name(), variant.name(), part.name())
 }
 
-/// What a model has kept in one domain.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Kept {
-    /// Its [score](DomainScores::score) before tuning.
-    pub before: f64,
-    /// The same after it.
-    pub after: f64,
-    /// `after / before`; none if that was 0.
-    pub ratio: Option<f64>,
-    /// What was added to its negative log-likelihood per token, in nats.
-    pub nll_change: f64,
-}
-
 /// What a model has kept in the domains it was not tuned for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Retention {
@@ -136,7 +128,7 @@ pub struct Retention {
     pub score: Option<f64>,
     /// The mean of all changes of the negative log-likelihood, in nats; none if there is no domain.
     pub nll_change: Option<f64>,
-    /// By `domain/variant/part`.
+    /// By domain.
     pub domains: BTreeMap<String, Kept>,
 }
 
@@ -168,8 +160,8 @@ mod tests {
         let kept = Measured::retention(&before, &before, Domain::Logic);
         assert_eq!(kept.nll_change, Some(0.0));
         assert_eq!(kept.domains.len(), 5);
-        assert!(kept.domains.values().all(|k| k.ratio.is_none_or(|r| r == 1.0)));
-        assert!(!kept.domains.contains_key("logic/pretrain/dev"));
+        assert!(kept.domains.values().all(|k| k.ratio().is_none_or(|r| r == 1.0)));
+        assert!(!kept.domains.contains_key("logic"));
     }
 
     #[test]

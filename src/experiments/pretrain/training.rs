@@ -318,12 +318,8 @@ pub fn pretrain(
 ) -> Result<Measured> {
     let config = settings.config()?;
     check_folder(folder, existing)?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::failed("threads", e, "lower --threads, or free some memory"))?;
     let Trained { model, log, last } =
-        pool.install(|| train(settings, config, progress, journal))?;
+        pool(threads)?.install(|| train(settings, config, progress, journal))?;
     let fill = |folder: &Path| {
         files::put_transformer(folder, &model)?;
         files::write_words(folder, Vocabulary::get().words())?;
@@ -338,6 +334,35 @@ pub fn pretrain(
     }
     journal.end();
     Ok(last)
+}
+
+/// The seconds of a step on `threads` threads, the mean of a few, without measurements.
+///
+/// # Errors
+/// If a setting cannot be.
+pub fn seconds_of_step(settings: &Pretraining, threads: usize) -> Result<f64> {
+    let mut learner = Learner::new(settings.config()?, settings.seed, settings.asked_weight);
+    let examples = Mixture::new(settings.seed).examples(0, settings.batch);
+    let time = || {
+        // The first records its programs.
+        learner.step(&examples, settings.lr);
+        let start = std::time::Instant::now();
+        for _ in 0..TIMED {
+            learner.step(&examples, settings.lr);
+        }
+        start.elapsed().as_secs_f64() / f64::from(TIMED)
+    };
+    Ok(pool(threads)?.install(time))
+}
+
+/// Steps that are timed.
+const TIMED: u32 = 8;
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Error::failed("threads", e, "lower --threads, or free some memory"))
 }
 
 /// What training leaves.

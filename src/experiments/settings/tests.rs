@@ -1,6 +1,6 @@
 use super::*;
 use crate::experiments::train::config::Config;
-use crate::experiments::tune::{Settings, grid::Grid};
+use crate::experiments::tune::{Settings, grid::Grid, study::Study};
 use crate::nn::OptimizerKind;
 use std::path::Path;
 
@@ -144,6 +144,7 @@ fn the_guide_lists_every_key() {
         ("train", Config::key_tables()),
         ("tune", Settings::key_tables()),
         ("grid", Grid::key_tables()),
+        ("study", Study::key_tables()),
     ] {
         let start = format!("<!-- keys: {command} -->\n");
         let (head, rest) = guide.split_once(&start).unwrap_or_else(|| panic!("no {start}"));

@@ -1,10 +1,10 @@
 //! Many methods on one task, each at the best of its learning rates, over seeds.
 //!
 //! 1. *Choosing.* Every method runs once with each of its learning rates, with a seed that is not
-//!    used again, judged on development examples. The best is that of the largest
-//!    [balance](crate::formats::tuning_report::Judgement::balance) of what is reached and what is kept.
-//! 2. *Judging.* Every method runs at its best learning rate with every seed, judged on test examples.
-//!    All methods see the same batches and pairs.
+//!    used again, judged on development examples. Rates are [chosen](super::rates) at an equal budget of
+//!    search and at equal gain; controls take those of the method that they are controls of.
+//! 2. *Judging.* Every method runs at its rates with every seed, judged on test examples, each seed on
+//!    items of its own. All methods see the same batches, pairs and items.
 //!
 //! A run that diverges counts, with the model of its last look. Finished runs are kept in files, so
 //! a grid that was stopped goes on with what is missing.
@@ -12,6 +12,7 @@
 use super::files;
 use super::goal::Goal;
 use super::judge::Judge;
+use super::rates::Rates;
 use super::run::{Report, run};
 use super::settings::Settings;
 use super::subject::Subject;
@@ -22,7 +23,8 @@ use crate::experiments::settings::{self, Broken, Given, Keyed, Keys, dotted, ens
 use crate::experiments::side_by_side;
 use crate::files::atomic;
 use crate::files::lock::FolderLock;
-use crate::formats::comparison::{Comparison, TuningRow};
+use crate::formats::comparison::{Comparison, EqualGain, TuningRow};
+use crate::formats::tuning_report::Judgement;
 use crate::nn::transformer::Model;
 use crate::tasks::language::Part;
 use std::fs;
@@ -60,6 +62,8 @@ pub struct Grid {
     pub model: PathBuf,
     /// Runs of each method at its best learning rate.
     pub seeds: u64,
+    /// Whether methods are compared at equal gain, too.
+    pub equal_gain: bool,
     /// What is compared.
     pub arms: Vec<Arm>,
 }
@@ -73,6 +77,8 @@ pub struct Arm {
     pub settings: Settings,
     /// The learning rates it is tried with.
     pub rates: Vec<f64>,
+    /// The arm whose chosen rates it takes instead, by its place.
+    pub like: Option<usize>,
 }
 
 settings! {
@@ -82,6 +88,9 @@ settings! {
         model: PathBuf = "base".into() => REQUIRED;
         /// Runs of each method at its best learning rate.
         seeds: u64 = 5, whole(1, 1000);
+        /// Whether methods are also compared at equal gain: each at the smallest of its learning rates
+        /// that gains on development examples what every method gains at one of its own.
+        equal_gain: bool = true;
     }
 }
 
@@ -92,6 +101,8 @@ settings! {
         name: String = "circuit".into() => REQUIRED;
         /// The learning rates it is tried with, instead of `lr`.
         learning_rates: Option<Vec<f64>>, ABOVE_0 => "`lr` alone";
+        /// A method above whose chosen learning rates it takes: of a control, which differs in one thing.
+        rates_of: Option<String>;
     }
 }
 
@@ -137,7 +148,8 @@ impl Grid {
                 let keys = settings::by_key(common.chain(settings::inside(&place, method)));
                 arms.push(Arm::read(&place, keys, &arms)?);
             }
-            Ok(Grid { model: top.model, seeds: top.seeds, arms })
+            let Top { model, seeds, equal_gain } = top;
+            Ok(Grid { model, seeds, equal_gain, arms })
         };
         read().map_err(|e| e.within(place))
     }
@@ -155,11 +167,14 @@ impl Grid {
 
     /// All updates of all runs.
     pub fn updates(&self) -> u64 {
-        let of_arm = |arm: &Arm| {
-            let choosing = if arm.rates.len() > 1 { arm.rates.len() as u64 } else { 0 };
-            (choosing + self.seeds) * arm.settings.steps as u64
-        };
-        self.arms.iter().map(of_arm).sum()
+        self.arms.iter().map(|arm| self.runs(arm) * arm.settings.steps as u64).sum()
+    }
+
+    /// All runs of a method; fewer if its rates at equal gain are those at equal budget.
+    pub fn runs(&self, arm: &Arm) -> u64 {
+        let twice = self.equal_gain && (arm.searched() || arm.like.is_some());
+        let choosing = if arm.searched() { arm.rates.len() as u64 } else { 0 };
+        choosing + self.seeds * if twice { 2 } else { 1 }
     }
 }
 
@@ -171,12 +186,21 @@ impl Arm {
         let settings = Settings::given(&keys)?;
         let first = before.first().map_or(settings.task, |arm| arm.settings.task);
         let (name, rates) = (&own.name, own.learning_rates.clone().unwrap_or(vec![settings.lr]));
+        let other = own.rates_of.as_ref();
+        let like = other.and_then(|other| before.iter().position(|arm| arm.name == *other));
+        let chained = like.is_some_and(|i| before[i].like.is_some());
         let checked = || {
             own.check("")?;
             ensure!(is_name(name), "name": "{name:?} is no name of up to 40 letters and digits";
                 "it names files, too");
             ensure!(before.iter().all(|arm| arm.name != *name), "name": "{name:?} is there twice";
                 "give each method a name of its own");
+            let said = other.map_or("", |name| name);
+            ensure!(other.is_none() || like.is_some() && !chained, "rates_of":
+                "{said:?} is no method above with learning rates of its own";
+                "give the name of one");
+            ensure!(other.is_none() || own.learning_rates.is_none(), "rates_of":
+                "does not go with learning_rates"; "leave one of them out");
             ensure!(!rates.is_empty(), "learning_rates": "holds no number";
                 "write [3e-4, 1e-3, 3e-3]");
             ensure!(settings.task == first, "task": "is another than that of the first method";
@@ -184,7 +208,12 @@ impl Arm {
             Ok(())
         };
         checked().map_err(|broken: Broken| broken.at(&dotted(place, &broken.key)))?;
-        Ok(Arm { name: own.name, settings, rates })
+        Ok(Arm { name: own.name, settings, rates, like })
+    }
+
+    /// Whether its learning rate is chosen among several.
+    pub fn searched(&self) -> bool {
+        self.rates.len() > 1
     }
 }
 
@@ -202,23 +231,110 @@ struct Job<'a> {
     file: PathBuf,
 }
 
-impl<'a> Job<'a> {
-    /// A run of a method at a learning rate: with a seed, judged on test examples, or else one that
-    /// chooses, judged on development examples.
-    fn new(
-        arm: &Arm,
-        lr: f64,
-        seed: Option<u64>,
-        subjects: [&'a dyn Subject; 2],
-        folder: &Path,
-    ) -> Job<'a> {
-        let run = seed.map_or_else(|| format!("lr-{lr:e}"), |seed| format!("seed-{seed:02}"));
+/// Who judges the runs of a grid.
+#[derive(Clone, Copy)]
+pub struct Judges<'a> {
+    /// The runs that choose learning rates.
+    pub dev: &'a dyn Subject,
+    /// The runs of each seed, in turn if there are fewer.
+    pub tests: &'a [&'a dyn Subject],
+}
+
+/// What the runs of a grid have in common.
+struct Runner<'a> {
+    grid: &'a Grid,
+    base: &'a Model<f32>,
+    hash: &'a str,
+    judges: Judges<'a>,
+    folder: &'a Path,
+    threads: usize,
+    progress: &'a dyn Steps,
+}
+
+impl<'a> Runner<'a> {
+    /// A run of a method at a learning rate, in a file of this name.
+    fn job(&self, arm: &Arm, lr: f64, seed: Option<u64>, name: String) -> Job<'a> {
+        let Judges { dev, tests } = self.judges;
         Job {
             settings: Settings { lr, ..arm.settings.clone() },
             seed: seed.unwrap_or(CHOOSING),
-            subject: subjects[usize::from(seed.is_some())],
-            file: folder.join(&arm.name).join(format!("{run}.json")),
+            subject: seed.map_or(dev, |seed| tests[seed as usize % tests.len()]),
+            file: self.folder.join(&arm.name).join(format!("{name}.json")),
         }
+    }
+
+    /// The runs that choose, by arm and rate.
+    fn tried(&self) -> Result<Vec<Vec<Result<Report>>>> {
+        let searched = || self.grid.arms.iter().filter(|arm| arm.searched());
+        let tries = |arm: &'a Arm| {
+            let of = |&lr: &f64| self.job(arm, lr, None, format!("lr-{lr:e}"));
+            arm.rates.iter().map(of).collect::<Vec<_>>()
+        };
+        let jobs: Vec<Job<'_>> = searched().flat_map(tries).collect();
+        let mut results = self.all(&jobs)?.into_iter();
+        let count = |arm: &Arm| if arm.searched() { arm.rates.len() } else { 0 };
+        let of_arm = |arm| results.by_ref().take(count(arm)).collect();
+        Ok(self.grid.arms.iter().map(of_arm).collect())
+    }
+
+    /// The runs of every seed, by arm at its rate in `lrs`; files are named by `prefix`. Arms without a
+    /// rate have none.
+    fn judged(&self, lrs: &[Option<f64>], prefix: &str) -> Result<Vec<Vec<Result<Report>>>> {
+        let seeds = |lr: &Option<f64>| if lr.is_some() { self.grid.seeds } else { 0 };
+        let runs = |(arm, lr): (&'a Arm, &Option<f64>)| {
+            let name = |seed| format!("{prefix}seed-{seed:02}");
+            let of = |lr| move |seed| self.job(arm, lr, Some(seed), name(seed));
+            lr.map_or(vec![], |lr| (0..self.grid.seeds).map(of(lr)).collect())
+        };
+        let jobs: Vec<Job<'_>> = self.grid.arms.iter().zip(lrs).flat_map(runs).collect();
+        let mut results = self.all(&jobs)?.into_iter();
+        Ok(lrs.iter().map(|lr| results.by_ref().take(seeds(lr) as usize).collect()).collect())
+    }
+
+    /// All jobs; those that were done before are read.
+    fn all(&self, jobs: &[Job<'_>]) -> Result<Vec<Result<Report>>> {
+        let known: Vec<(&Job<'_>, Option<Report>)> =
+            jobs.iter().map(|job| Ok((job, self.done(job)?))).collect::<Result<_>>()?;
+        let results = side_by_side(&known, self.threads, |(job, before)| match before {
+            Some(report) => {
+                self.progress.skip(job.settings.steps as u64);
+                Ok(report.clone())
+            }
+            None => self.one(job),
+        });
+        // One that was asked to stop is no failure of its method.
+        let stopped = results.iter().find_map(|result| match result {
+            Err(e @ Error::Stopped { .. }) => Some(e.clone()),
+            _ => None,
+        });
+        stopped.map_or(Ok(results), Err)
+    }
+
+    /// A run that was done before.
+    fn done(&self, job: &Job<'_>) -> Result<Option<Report>> {
+        let Some(before) = Report::read(&job.file)? else { return Ok(None) };
+        if before.settings != job.settings || before.seed != job.seed {
+            let message = "is a run with other settings";
+            let help = "choose another --out, or remove the file to have the run again";
+            return Err(Error::input(job.file.display(), message, help));
+        }
+        let now = files::record(&job.settings, self.hash, job.subject)?;
+        for warning in before.began.iter().map(|began| began.allows(&now, &job.file)) {
+            warning?.iter().for_each(|warning| tracing::warn!("{warning}"));
+        }
+        atomic::clean(job.file.parent().expect("files are in a folder"))?;
+        Ok(Some(before))
+    }
+
+    fn one(&self, job: &Job<'_>) -> Result<Report> {
+        let Job { settings, seed, subject, file } = job;
+        let began = Some(files::record(settings, self.hash, *subject)?);
+        let tuned = run(settings, self.base, *seed, *subject, self.progress)?;
+        let report = Report { began, ..tuned.report };
+        let parent = file.parent().expect("files are in a folder");
+        fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
+        report.write(file)?;
+        Ok(report)
     }
 }
 
@@ -235,76 +351,67 @@ pub fn compare(
     threads: usize,
     progress: &dyn Steps,
 ) -> Result<Comparison<Settings>> {
-    let examples = grid.arms.iter().map(|arm| arm.settings.examples).max().unwrap_or(1);
+    let n = grid.arms.iter().map(|arm| arm.settings.examples).max().unwrap_or(1);
     if grid.task() == Goal::Own {
         let help = "tune for pairs of a file with `edgegrad tune --pairs`";
         return Err(Error::input("task", "own: a grid has no pairs", help));
     }
-    let [dev, test] =
-        [Part::Dev, Part::Test].map(|part| Judge::new(grid.task(), part, examples, base));
-    compare_for(grid, (base, hash), [&dev, &test], folder, threads, progress)
+    let judge = |part, items| Judge::new(grid.task(), part, n, items, base);
+    let dev = judge(Part::Dev, 0);
+    let tests: Vec<Judge> = (0..grid.seeds).map(|seed| judge(Part::Test, seed)).collect();
+    let tests: Vec<&dyn Subject> = tests.iter().map(|test| test as &dyn Subject).collect();
+    let judges = Judges { dev: &dev, tests: &tests };
+    compare_for(grid, (base, hash), judges, folder, threads, progress)
 }
 
-/// The same for any subject: by the first, learning rates are chosen; by the second, runs are judged.
+/// The same for any subject.
 ///
 /// # Errors
 /// As [`compare`].
 pub fn compare_for(
     grid: &Grid,
     (base, hash): (&Model<f32>, &str),
-    subjects: [&dyn Subject; 2],
+    judges: Judges<'_>,
     folder: &Path,
     threads: usize,
     progress: &dyn Steps,
 ) -> Result<Comparison<Settings>> {
-    let job = |arm: &Arm, lr: f64, seed| Job::new(arm, lr, seed, subjects, folder);
     let _lock = FolderLock::take(folder)?;
-
-    let several = |arm: &&Arm| arm.rates.len() > 1;
-    let tries: Vec<Job<'_>> = grid
-        .arms
-        .iter()
-        .filter(several)
-        .flat_map(|arm| arm.rates.iter().map(|&lr| job(arm, lr, None)).collect::<Vec<_>>())
-        .collect();
-    let mut tried = all(&tries, (base, hash), threads, progress)?.into_iter();
-    let mut best = vec![];
-    for arm in &grid.arms {
-        best.push(match several(&arm) {
-            true => choose(&arm.rates, &tried.by_ref().take(arm.rates.len()).collect::<Vec<_>>()),
-            false => arm.rates[0],
-        });
+    let runner = Runner { grid, base, hash, judges, folder, threads, progress };
+    let rates = Rates::choose(grid, &runner.tried()?);
+    let best: Vec<Option<f64>> = rates.best.iter().copied().map(Some).collect();
+    let at_best = runner.judged(&best, "")?;
+    let mut equal = vec![];
+    if let Some(gain) = &rates.at_gain {
+        // Those whose rate is the same are the same runs.
+        let other = |(&lr, &best): (&f64, &f64)| (lr != best).then_some(lr);
+        let lrs: Vec<Option<f64>> = gain.rates.iter().zip(&rates.best).map(other).collect();
+        let mut runs = runner.judged(&lrs, "gain-")?;
+        for (runs, same) in runs.iter_mut().zip(&at_best).filter(|(runs, _)| runs.is_empty()) {
+            runs.clone_from(same);
+        }
+        equal = rows(grid, &gain.rates, runs);
     }
-
-    let seeds = 0..grid.seeds;
-    let jobs: Vec<Job<'_>> = grid
-        .arms
-        .iter()
-        .zip(&best)
-        .flat_map(|(arm, &lr)| seeds.clone().map(move |seed| (arm, lr, seed)))
-        .map(|(arm, lr, seed)| job(arm, lr, Some(seed)))
-        .collect();
-    let mut rows = rows(grid, &best, all(&jobs, (base, hash), threads, progress)?);
-    table::mark_pareto(&mut rows);
-    let subject = subjects[1];
+    let subject = judges.tests[0];
+    let before: Vec<_> = judges.tests.iter().map(|test| test.base()).collect();
     Ok(Comparison {
         name: String::new(),
         task: subject.task().into(),
         title: subject.title(),
         target: subject.target_name().into(),
         seeds: grid.seeds,
-        base: subject.base(),
-        rows,
+        base: Judgement::mean(&before),
+        rows: rows(grid, &rates.best, at_best),
+        equal_gain: rates.at_gain.map(|gain| EqualGain { level: gain.level, rows: equal }),
     })
 }
 
-/// The rows of the methods at their `best` learning rates, from the runs of all their seeds.
-fn rows(grid: &Grid, best: &[f64], results: Vec<Result<Report>>) -> Vec<TuningRow<Settings>> {
-    let mut results = results.into_iter();
+/// The rows of the methods at their learning rates, from the runs of all their seeds.
+fn rows(grid: &Grid, rates: &[f64], results: Vec<Vec<Result<Report>>>) -> Vec<TuningRow<Settings>> {
     let mut rows = vec![];
-    for (arm, &lr) in grid.arms.iter().zip(best) {
+    for ((arm, &lr), results) in grid.arms.iter().zip(rates).zip(results) {
         let (mut reports, mut failures) = (vec![], vec![]);
-        for result in results.by_ref().take(grid.seeds as usize) {
+        for result in results {
             match result {
                 Ok(report) => reports.push(report),
                 Err(e) => failures.push(format!("{e} ({})", e.help())),
@@ -312,66 +419,9 @@ fn rows(grid: &Grid, best: &[f64], results: Vec<Result<Report>>) -> Vec<TuningRo
         }
         let beyond =
             |x: f64| arm.rates.iter().all(|r| *r <= x) || arm.rates.iter().all(|r| *r >= x);
-        let at_the_edge = arm.rates.len() > 1 && beyond(lr);
+        let at_the_edge = arm.searched() && beyond(lr);
         rows.push(table::row(&arm.name, (lr, at_the_edge), reports, failures));
     }
+    table::mark_pareto(&mut rows);
     rows
-}
-
-/// The learning rate of the best balance; of equals, and where all have failed, the smallest.
-fn choose(rates: &[f64], tried: &[Result<Report>]) -> f64 {
-    let value = |result: &Result<Report>| match result {
-        Ok(report) if report.diverged.is_none() => report.after().balance(),
-        _ => f64::NEG_INFINITY,
-    };
-    let better =
-        |a: (f64, f64), b: (f64, f64)| if b.1 > a.1 || (b.1 == a.1 && b.0 < a.0) { b } else { a };
-    let pairs = rates.iter().copied().zip(tried.iter().map(value));
-    pairs.reduce(better).map_or(rates[0], |(lr, _)| lr)
-}
-
-/// All jobs; those that were done before are read.
-fn all(
-    jobs: &[Job<'_>],
-    (base, hash): (&Model<f32>, &str),
-    threads: usize,
-    progress: &dyn Steps,
-) -> Result<Vec<Result<Report>>> {
-    let mut known = vec![];
-    for job in jobs {
-        let found = Report::read(&job.file)?;
-        known.push((job, found));
-        let Some((_, Some(before))) = known.last() else { continue };
-        if before.settings != job.settings || before.seed != job.seed {
-            let message = "is a run with other settings";
-            let help = "choose another --out, or remove the file to have the run again";
-            return Err(Error::input(job.file.display(), message, help));
-        }
-        let now = files::record(&job.settings, hash, job.subject)?;
-        for warning in before.began.iter().map(|began| began.allows(&now, &job.file)) {
-            warning?.iter().for_each(|warning| tracing::warn!("{warning}"));
-        }
-        let parent = job.file.parent().expect("files are in a folder");
-        atomic::clean(parent)?;
-    }
-    let one = |(job, before): &(&Job<'_>, Option<Report>)| {
-        let Job { settings, seed, subject, file } = job;
-        if let Some(report) = before {
-            progress.skip(settings.steps as u64);
-            return Ok(report.clone());
-        }
-        let began = Some(files::record(settings, hash, *subject)?);
-        let report = Report { began, ..run(settings, base, *seed, *subject, progress)?.report };
-        let parent = file.parent().expect("files are in a folder");
-        fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
-        report.write(file)?;
-        Ok(report)
-    };
-    let results = side_by_side(&known, threads, one);
-    // One that was asked to stop is no failure of its method.
-    let stopped = results.iter().find_map(|result| match result {
-        Err(e @ Error::Stopped { .. }) => Some(e.clone()),
-        _ => None,
-    });
-    stopped.map_or(Ok(results), Err)
 }

@@ -23,22 +23,20 @@ pub struct Judge {
     before: Measured,
 }
 
-/// What decides the held-out examples, whatever the seed of a run.
-const SEED: u64 = 0;
-
 impl Judge {
-    /// Measures the model before tuning on `n` examples of each kind, held out for `part`.
+    /// Measures the model before tuning on `n` examples of each kind, held out for `part` and drawn by
+    /// the seed `items`.
     ///
     /// # Panics
     /// If the goal is not generated.
-    pub fn new(goal: Goal, part: Part, n: usize, base: &Model<f32>) -> Judge {
+    pub fn new(goal: Goal, part: Part, n: usize, items: u64, base: &Model<f32>) -> Judge {
         let mut sources: Vec<Source> = Domain::ALL
             .iter()
             .map(|&(_, domain)| Source { domain, variant: Variant::Pretrain, part })
             .collect();
         sources.push(goal.source(part));
         sources.push(goal.source(Part::Transfer));
-        let panel = Panel::of(&sources, SEED, n);
+        let panel = Panel::of(&sources, items, n);
         let before = panel.measure(&base.config, &base.weights);
         Judge { goal, part, panel, before }
     }
@@ -62,6 +60,7 @@ impl Judge {
             nll_change: kept.nll_change.unwrap_or(0.0),
             rest_change: rest(after) - rest(&self.before),
             explicit: target.pronouns.and_then(|p| p.explicit),
+            domains: kept.domains,
         }
     }
 

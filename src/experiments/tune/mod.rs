@@ -2,7 +2,7 @@
 //!
 //! A [run](run()) tunes a base model for a [`Goal`] of generated language or for somebody's [`Own`] pairs
 //! (both are a [`Subject`]) by a [`Method`]; a [grid] compares methods,
-//! each at the best of its learning rates, over seeds.
+//! each at the best of its learning rates, over seeds; a [study] runs grids over many base models.
 
 mod course;
 pub mod files;
@@ -11,8 +11,10 @@ pub mod grid;
 mod judge;
 mod methods;
 mod own;
+mod rates;
 mod run;
 mod settings;
+pub mod study;
 mod subject;
 mod table;
 mod task;

@@ -117,6 +117,7 @@ impl Own {
             nll_change: after.kept.nll() - self.before.kept.nll(),
             rest_change: after.rest.nll() - self.before.rest.nll(),
             explicit: None,
+            domains: BTreeMap::new(),
         }
     }
 }

@@ -1,0 +1,58 @@
+//! `edgegrad tune-study`.
+
+use clap::Args;
+use edgegrad::error::Result;
+use edgegrad::experiments::tune::study::Study;
+use edgegrad::experiments::tune::table;
+use edgegrad::experiments::{Progress, available_threads};
+use std::path::PathBuf;
+
+/// Compare methods of tuning over many base models
+///
+/// Pre-trains base models, runs the grids of a study on them, and prints a table for each with
+/// intervals over base models. Says first what it costs. A study that was stopped goes on where it was
+/// with the same command, and --bases makes it smaller or larger.
+#[derive(Debug, Args)]
+pub(super) struct TuneStudy {
+    /// The study: [pretrain] settings and [[experiments]] with their grids
+    #[arg(value_name = "STUDY.toml")]
+    study: PathBuf,
+    /// Where base models and runs are kept; runs/NAME for the study NAME.toml unless given
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Use so many base models at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    bases: Option<u64>,
+    /// Threads to use; all of them unless given. The results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    threads: Option<u64>,
+}
+
+impl TuneStudy {
+    pub(super) fn run(&self) -> Result<()> {
+        let study = Study::read(&self.study)?;
+        let out = self.out.clone().unwrap_or_else(|| {
+            PathBuf::from("runs").join(self.study.file_stem().unwrap_or("study".as_ref()))
+        });
+        let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        let (cost, seconds) = (study.cost(self.bases), study.seconds(self.bases, threads)?);
+        eprintln!(
+            "{} base models, {} steps of pre-training; {} runs, {} updates; about {:.0} minutes, \
+             less what is there already",
+            cost.bases,
+            cost.steps,
+            cost.runs,
+            cost.updates,
+            seconds / 60.0
+        );
+        let progress = Progress::new(cost.steps + cost.updates);
+        let told = |line: &str| eprintln!("{line}");
+        let results = study.run(&out, self.bases, threads, &progress, &told);
+        progress.finish();
+        for comparisons in results? {
+            println!("{}", table(&comparisons));
+        }
+        println!("runs: {}", out.display());
+        Ok(())
+    }
+}

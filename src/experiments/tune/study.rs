@@ -1,0 +1,231 @@
+//! Grids over many base models: the bases are the sample.
+//!
+//! A study pre-trains base models and runs each of its grids on the first so many of them, grid by
+//! grid. Bases and runs that are finished are kept in files, so a study that was stopped goes on with
+//! what is missing, and one of few bases grows into one of many.
+
+use super::files;
+use super::grid::{Grid, compare};
+use super::judge::Judge;
+use super::run::run;
+use super::settings::Settings;
+use crate::error::{Error, Result};
+use crate::experiments::Steps;
+use crate::experiments::pretrain::{Pretraining, pretrain, seconds_of_step};
+use crate::experiments::settings::{self, Given, Keyed, settings};
+use crate::experiments::train::Existing;
+use crate::files::journal::Journal;
+use crate::formats::comparison::Comparison;
+use crate::nn::transformer::Model;
+use crate::tasks::language::Part;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use toml::{Table, Value};
+
+/// Which grids are run on how many base models.
+///
+/// ```
+/// # let folder = std::env::temp_dir().join(format!("edgegrad-study-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// use edgegrad::experiments::tune::study::Study;
+/// std::fs::write(folder.join("e1.toml"), "model = \"base\"\n[[methods]]\nname = \"circuit\"").unwrap();
+/// std::fs::write(folder.join("study.toml"), r#"
+///     [pretrain]
+///     steps = 9000
+///     [[experiments]]
+///     grid = "e1.toml"
+///     bases = 10
+/// "#).unwrap();
+/// let study = Study::read(&folder.join("study.toml"))?;
+/// assert_eq!((study.pretraining.steps, study.experiments[0].bases), (9000, 10));
+/// assert_eq!(study.experiments[0].name, "e1");
+/// assert_eq!(study.cost(Some(4)).bases, 4);
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), edgegrad::error::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Study {
+    /// How base models are made; each has its own seed, from this one on.
+    pub pretraining: Pretraining,
+    /// What is run on them, in this order.
+    pub experiments: Vec<Experiment>,
+}
+
+/// A grid of a study.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// The name of its file, and of its folder of runs.
+    pub name: String,
+    /// Its methods; the model that it names is not used.
+    pub grid: Grid,
+    /// How many base models it is run on.
+    pub bases: u64,
+}
+
+settings! {
+    /// What a study's file says of a grid.
+    struct Entry {
+        /// The file of the grid; its path starts at the study.
+        grid: PathBuf = "e1.toml".into() => REQUIRED;
+        /// How many base models it is run on.
+        bases: u64 = 10, whole(1, 1000);
+    }
+}
+
+/// What a study is to compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Base models.
+    pub bases: u64,
+    /// Steps of pre-training, over all of them.
+    pub steps: u64,
+    /// Runs of tuning, at most: where a method's two rates are one, its runs are, too.
+    pub runs: u64,
+    /// Updates, over all runs.
+    pub updates: u64,
+}
+
+impl Study {
+    /// Reads a file, and those of its grids.
+    ///
+    /// # Errors
+    /// If one cannot be read, has unknown keys, or a setting that cannot be.
+    pub fn read(path: &Path) -> Result<Study> {
+        let text = fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+        let place = path.display().to_string();
+        let mut table = settings::parse(&place, &text)?;
+        let mut take = |key, absent| Given::new("", key, table.remove(key).unwrap_or(absent));
+        let pretraining = take("pretrain", Table::new().into());
+        let experiments = take("experiments", Value::Array(vec![]));
+        let read = || -> Result<Study> {
+            if let Some(key) = table.keys().next() {
+                return Err(settings::unknown(key, key, &["pretrain", "experiments"]));
+            }
+            let keys = settings::inside("pretrain", pretraining.table("{ steps = 9000 }")?);
+            let keys = settings::by_key(keys);
+            let pretraining = Pretraining::default().with("pretrain", "", &keys)?;
+            pretraining.config()?;
+            let mut all: Vec<Experiment> = vec![];
+            for (place, given) in experiments.tables("{ grid = \"e1.toml\" }")? {
+                let keys = settings::by_key(settings::inside(&place, given));
+                all.push(Experiment::read(path, &place, &keys, &all)?);
+            }
+            Ok(Study { pretraining, experiments: all })
+        };
+        read().map_err(|e| e.within(&place))
+    }
+
+    /// The table of keys in `GUIDE.md`.
+    pub fn key_tables() -> String {
+        format!(
+            "`[pretrain]` has the options of `pretrain`, as keys. In `[[experiments]]`:\n\n{}",
+            Entry::table()
+        )
+    }
+
+    /// What there is to compute with at most so many base models.
+    pub fn cost(&self, most: Option<u64>) -> Cost {
+        let of = |experiment: &Experiment| experiment.bases.min(most.unwrap_or(u64::MAX));
+        let bases = self.experiments.iter().map(of).max().unwrap_or(0);
+        let runs = |e: &Experiment| of(e) * e.grid.arms.iter().map(|a| e.grid.runs(a)).sum::<u64>();
+        Cost {
+            bases,
+            steps: bases * self.pretraining.steps as u64,
+            runs: self.experiments.iter().map(runs).sum(),
+            updates: self.experiments.iter().map(|e| of(e) * e.grid.updates()).sum(),
+        }
+    }
+
+    /// The seconds that it takes on `threads` threads, from a few steps of each kind, timed now: of
+    /// pre-training on all threads, of updates and of judging on one. Discoveries are not among them.
+    ///
+    /// # Errors
+    /// If the settings ask for more than a model has.
+    pub fn seconds(&self, most: Option<u64>, threads: usize) -> Result<f64> {
+        let Some(first) = self.experiments.first() else { return Ok(0.0) };
+        let cost = self.cost(most);
+        let step = seconds_of_step(&self.pretraining, threads)?;
+        let base = Model::random(&self.pretraining.config()?, 0);
+        let settings =
+            Settings { steps: TIMED, look: TIMED, ..first.grid.arms[0].settings.clone() };
+        let start = Instant::now();
+        let judge = Judge::new(first.grid.task(), Part::Dev, settings.examples, 0, &base);
+        let judged = start.elapsed().as_secs_f64();
+        let update = run(&settings, &base, 0, &judge, &|_| {})?.report.step_ms / 1e3;
+        // Each run is judged at its end, and what its circuit has changed alone.
+        let runs = cost.updates as f64 * update + cost.runs as f64 * 2.0 * judged;
+        Ok(cost.steps as f64 * step + runs / threads as f64)
+    }
+
+    /// Computes what is missing of it in `out`, with at most so many base models; tells of each base on
+    /// which an experiment is finished, and calls `progress` with the number of steps and updates done.
+    /// Returns the comparisons by experiment and base.
+    ///
+    /// # Errors
+    /// If a folder cannot be written, holds runs with other settings, or the study is asked to stop.
+    pub fn run(
+        &self,
+        out: &Path,
+        most: Option<u64>,
+        threads: usize,
+        progress: &dyn Steps,
+        tell: &dyn Fn(&str),
+    ) -> Result<Vec<Vec<Comparison<Settings>>>> {
+        let of_experiment = |experiment: &Experiment| {
+            let bases = experiment.bases.min(most.unwrap_or(u64::MAX));
+            let on_base = |i| {
+                let folder = self.base(out, i, threads, progress)?;
+                let (base, hash) = files::read_base(&folder)?;
+                let runs = out.join(&experiment.name).join(format!("base-{i:02}"));
+                let found = compare(&experiment.grid, (&base, &hash), &runs, threads, progress)?;
+                found.write(&runs.join("comparison.json"))?;
+                tell(&format!("{}: {} of {bases} base models", experiment.name, i + 1));
+                Ok(found)
+            };
+            (0..bases).map(on_base).collect()
+        };
+        self.experiments.iter().map(of_experiment).collect()
+    }
+
+    /// The folder of a base model, which is made if it is missing.
+    fn base(&self, out: &Path, i: u64, threads: usize, progress: &dyn Steps) -> Result<PathBuf> {
+        let bases = out.join("bases");
+        let name = format!("base-{i:02}");
+        let folder = bases.join(&name);
+        let settings = Pretraining { seed: self.pretraining.seed + i, ..self.pretraining.clone() };
+        if folder.exists() {
+            return Ok(folder);
+        }
+        fs::create_dir_all(&bases).map_err(|e| Error::io(&bases, &e, "make"))?;
+        let begun = bases.join(format!(".{name}.journal")).exists();
+        let journal = Journal::open(&folder, settings.inputs(), begun)?;
+        pretrain(&settings, &folder, Existing::Refuse, threads, progress, &journal)?;
+        Ok(folder)
+    }
+}
+
+/// Updates that are timed.
+const TIMED: usize = 8;
+
+impl Experiment {
+    /// What the entry at `place` of the study's file `path` says; `before` are those above it.
+    fn read(
+        path: &Path,
+        place: &str,
+        keys: &settings::Keys,
+        before: &[Experiment],
+    ) -> Result<Experiment> {
+        let entry = Entry::default().with(place, " below `[[experiments]]`", keys)?;
+        entry.check("").map_err(|broken| broken.at(&settings::dotted(place, &broken.key)))?;
+        let file = path.parent().unwrap_or(Path::new("")).join(&entry.grid);
+        let grid = Grid::read(&file)?;
+        let name = file.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into());
+        if grid.arms.is_empty() || before.iter().any(|e| e.name == name) || name == "bases" {
+            let message = "has no methods, or the name of another";
+            let help = "give each experiment a file of its own, with [[methods]]";
+            return Err(Error::input(file.display(), message, help));
+        }
+        Ok(Experiment { name, grid, bases: entry.bases })
+    }
+}
