@@ -11,26 +11,37 @@ use crate::files::gguf::Header;
 use std::collections::HashMap;
 
 /// The mark that sentencepiece writes for a space.
-const MARK: &str = "\u{2581}";
+pub(super) const MARK: &str = "\u{2581}";
 
 /// What files say that a token is.
-mod kind {
-    pub(super) const UNKNOWN: f64 = 2.0;
-    pub(super) const CONTROL: f64 = 3.0;
-    pub(super) const USER_DEFINED: f64 = 4.0;
-    pub(super) const BYTE: f64 = 6.0;
+pub(super) mod kind {
+    pub(in crate::text) const UNKNOWN: f64 = 2.0;
+    pub(in crate::text) const CONTROL: f64 = 3.0;
+    pub(in crate::text) const USER_DEFINED: f64 = 4.0;
+    pub(in crate::text) const BYTE: f64 = 6.0;
 }
 
 /// How a byte-level vocabulary cuts text.
-struct Cut {
+pub(super) struct Cut {
     /// The names that files give it, in `tokenizer.ggml.pre`.
     names: &'static [&'static str],
-    patterns: &'static [&'static str],
+    pub(super) patterns: &'static [&'static str],
     /// Whether text is composed first.
-    nfc: bool,
+    pub(super) nfc: bool,
     /// Whether a piece that is a token is that token, and a text begins with a token of its own:
     /// so do the vocabularies that are like Llama 3's.
-    llama3: bool,
+    pub(super) llama3: bool,
+}
+
+/// The key that names it.
+const PRE: &str = "tokenizer.ggml.pre";
+
+impl Cut {
+    /// The one that a file names, if it is known.
+    pub(super) fn of(header: &Header) -> Result<Option<&'static Cut>> {
+        let name = header.text(PRE)?.unwrap_or("default");
+        Ok(CUTS.iter().find(|cut| cut.names.contains(&name)))
+    }
 }
 
 const LLAMA3: &str = concat!(
@@ -110,14 +121,14 @@ const CUTS: [Cut; 11] = [
 ];
 
 /// The tokens of a file, with what they are.
-struct Tokens<'a> {
-    header: &'a Header,
-    texts: &'a [String],
+pub(super) struct Tokens<'a> {
+    pub(super) header: &'a Header,
+    pub(super) texts: &'a [String],
     kinds: Option<&'a [f64]>,
 }
 
 impl<'a> Tokens<'a> {
-    fn read(header: &'a Header) -> Result<Tokens<'a>> {
+    pub(super) fn read(header: &'a Header) -> Result<Tokens<'a>> {
         let Some(texts) = header.texts("tokenizer.ggml.tokens")? else {
             let help = "convert the model with its tokenizer, or give token ids";
             return Err(header.error("tokenizer.ggml.tokens", "is missing", help));
@@ -128,7 +139,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// A list with a number for each token, if it is given.
-    fn list(&self, key: &str) -> Result<Option<&'a [f64]>> {
+    pub(super) fn list(&self, key: &str) -> Result<Option<&'a [f64]>> {
         let list = self.header.numbers(key)?;
         match list.filter(|list| list.len() != self.texts.len()) {
             None => Ok(list),
@@ -139,12 +150,12 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn kind(&self, id: usize) -> f64 {
+    pub(super) fn kind(&self, id: usize) -> f64 {
         self.kinds.map_or(1.0, |kinds| kinds[id])
     }
 
     /// The id of each token; of tokens that are written alike the first.
-    fn vocab(&self) -> HashMap<String, u32> {
+    pub(super) fn vocab(&self) -> HashMap<String, u32> {
         let mut vocab = HashMap::with_capacity(self.texts.len());
         for (text, id) in self.texts.iter().zip(0..) {
             vocab.entry(text.clone()).or_insert(id);
@@ -165,7 +176,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// The token whose id is at `key`, if it is given.
-    fn special(&self, key: &str) -> Result<Option<u32>> {
+    pub(super) fn special(&self, key: &str) -> Result<Option<u32>> {
         let id = self.header.count(key)?;
         match id.filter(|&id| id >= self.texts.len()) {
             None => Ok(id.map(|id| id as u32)),
@@ -178,7 +189,7 @@ impl<'a> Tokens<'a> {
 
     /// The tokens that stand before a text and after it; `begins` is said of a file that says
     /// nothing.
-    fn around(&self, begins: bool) -> Result<(Vec<u32>, Vec<u32>)> {
+    pub(super) fn around(&self, begins: bool) -> Result<(Vec<u32>, Vec<u32>)> {
         let side = |add: &str, usual: bool, key: &str| -> Result<Vec<u32>> {
             if !self.header.flag(add)?.unwrap_or(usual) {
                 return Ok(vec![]);
@@ -215,10 +226,9 @@ pub(super) fn read(header: &Header) -> Result<Tokenizer> {
 }
 
 fn byte_level(tokens: &Tokens<'_>) -> Result<Tokenizer> {
-    const PRE: &str = "tokenizer.ggml.pre";
     let header = tokens.header;
-    let name = header.text(PRE)?.unwrap_or("default");
-    let Some(cut) = CUTS.iter().find(|cut| cut.names.contains(&name)) else {
+    let Some(cut) = Cut::of(header)? else {
+        let name = header.text(PRE)?.unwrap_or("default");
         let known: Vec<&str> = CUTS.iter().flat_map(|cut| cut.names).copied().collect();
         let message = format!("`{name}` is not supported; known are {}", known.join(", "));
         return Err(header.error(PRE, message, "give token ids"));

@@ -24,7 +24,11 @@ mod split;
 #[cfg(feature = "text")]
 mod tokenizer;
 mod words;
+#[cfg(feature = "text")]
+mod written;
 
 #[cfg(feature = "text")]
 pub use tokenizer::{LazyTokenizer, Tokenizer};
 pub use words::Words;
+#[cfg(feature = "text")]
+pub use written::tokenizer_json;

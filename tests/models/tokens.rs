@@ -3,7 +3,7 @@
 use crate::common::Place;
 use edgegrad::files::gguf::Gguf;
 use edgegrad::formats::pairs::{Bounds, Encode, Pairs};
-use edgegrad::text::Tokenizer;
+use edgegrad::text::{Tokenizer, tokenizer_json};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,25 @@ fn ids_are_those_of_the_reference_libraries() {
         }
     }
     assert!(texts >= 7 * 75, "only {texts}");
+}
+
+/// The `tokenizer.json` that is made of a file's tokenizer gives the ids of the file's.
+#[test]
+fn a_converted_tokenizer_gives_the_same_ids() {
+    for name in ["gemma-like-gguf", "llama2-like-gguf", "llama3-like-gguf", "smollm-cut-gguf"] {
+        let folder = fixtures().join(name);
+        let file = Gguf::read(&folder.join("model.gguf")).expect("a file");
+        let json = tokenizer_json(file.header()).expect("a tokenizer").to_string();
+        let written = Tokenizer::from_json("t.json", json.as_bytes()).expect("a tokenizer");
+        let cases = std::fs::read_to_string(folder.join("cases.jsonl")).expect("cases");
+        for case in cases.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+            let text = case["text"].as_str().expect("a text");
+            for (key, whole) in [("ids", true), ("bare", false)] {
+                let ids = written.encode(text, whole).expect("ids");
+                assert_eq!(json!(ids), case[key], "{name}: {text:?}");
+            }
+        }
+    }
 }
 
 /// What `pairs` writes is what other commands read; a model whose weights are zero is never right.

@@ -111,6 +111,12 @@ macro_rules! methods {
                 match self { $(Method::$method => $file::$method::seconds_of(b, edges)),+ }
             }
 
+            /// The forward passes over all pairs that it takes, a reverse pass counted as
+            /// [`BACKWARD`](crate::patching::cost::BACKWARD) of them.
+            pub fn passes<T: Element>(self, b: &Behaviour<'_, T>, options: &Options) -> f64 {
+                match self { $(Method::$method => $file::$method::passes(b, options)),+ }
+            }
+
             /// The estimated seconds it takes; 0 if they are few.
             ///
             /// # Errors

@@ -36,7 +36,7 @@ pub(super) fn parameters(
             "original_max_position_embeddings": context,
         }),
         [None, Some(long), Some(short)] => by_length(keys, context, &long, &short)?,
-        [None, None, None] => scaled(keys, context)?,
+        [None, None, None] => scaled(keys, architecture, context)?,
         _ => {
             let message = "is there, but one of long and short factors is missing";
             return Err(keys.header.tensor_error(FACTORS[1], message, AGAIN));
@@ -64,7 +64,7 @@ fn by_length(keys: &Keys<'_>, context: usize, long: &[f32], short: &[f32]) -> Re
 }
 
 /// A rotation that is scaled by a formula, or not at all.
-fn scaled(keys: &Keys<'_>, context: usize) -> Result<Value> {
+fn scaled(keys: &Keys<'_>, architecture: &Architecture, context: usize) -> Result<Value> {
     let factor = match keys.number("rope.scaling.factor")? {
         None => keys.number("rope.scale_linear")?,
         factor => factor,
@@ -78,7 +78,7 @@ fn scaled(keys: &Keys<'_>, context: usize) -> Result<Value> {
         (None | Some("linear"), Some(factor)) => {
             Ok(json!({ "rope_type": "linear", "factor": factor }))
         }
-        (Some("yarn"), Some(factor)) => yarn(keys, context, factor),
+        (Some("yarn"), Some(factor)) => yarn(keys, architecture, context, factor),
         (Some("linear" | "yarn"), None) => {
             let key = keys.key("rope.scaling.factor");
             Err(keys.header.error(&key, "is missing", AGAIN))
@@ -90,7 +90,15 @@ fn scaled(keys: &Keys<'_>, context: usize) -> Result<Value> {
     }
 }
 
-fn yarn(keys: &Keys<'_>, context: usize, factor: f64) -> Result<Value> {
+/// YaRN, whose amplitude grows with the factor. llama.cpp multiplies that by `attn_factor`; but where
+/// its converter writes the amplitude that the model was trained with under this key (OLMo 2), that
+/// is meant.
+fn yarn(
+    keys: &Keys<'_>,
+    architecture: &Architecture,
+    context: usize,
+    factor: f64,
+) -> Result<Value> {
     let original = match keys.optional_size("rope.scaling.original_context_length")? {
         Some(original) => original,
         None => (context as f64 / factor) as usize,
@@ -107,5 +115,13 @@ fn yarn(keys: &Keys<'_>, context: usize, factor: f64) -> Result<Value> {
             rope[theirs] = x.into();
         }
     }
+    let amplitude = |weight: f64| 0.1 * weight * factor.max(1.0).ln() + 1.0;
+    let usual = match keys.number("rope.scaling.yarn_log_multiplier")? {
+        Some(all) if all != 0.0 => amplitude(1.0) / amplitude(all),
+        _ => amplitude(1.0),
+    };
+    let given = keys.number("rope.scaling.attn_factor")?;
+    let whole = given.filter(|_| architecture.model_type == "olmo2");
+    rope["attention_factor"] = whole.unwrap_or(usual * given.unwrap_or(1.0)).into();
     Ok(rope)
 }

@@ -206,6 +206,9 @@ fn rotations(mut made: Made, key: &dyn Fn(&str) -> String, config: &Value, d_hea
         ("factor", "rope.scaling.factor"),
         ("beta_fast", "rope.scaling.yarn_beta_fast"),
         ("beta_slow", "rope.scaling.yarn_beta_slow"),
+        // These are none of Hugging Face's.
+        ("attn_factor", "rope.scaling.attn_factor"),
+        ("yarn_log_multiplier", "rope.scaling.yarn_log_multiplier"),
     ] {
         if let Some(x) = far[theirs].as_f64() {
             made = made.number(&key(ours), x);
@@ -260,6 +263,20 @@ fn both(name: &str, architecture: &str, changes: &Value) -> [Model<f64>; 2] {
     })
 }
 
+/// Changes that make a rotation YaRN's, with keys of its own.
+fn yarn(own: Value) -> Value {
+    let mut rope = json!({
+        "rope_type": "yarn",
+        "factor": 4.0,
+        "original_max_position_embeddings": 16,
+        "rope_theta": 1e4,
+    });
+    for (key, value) in own.as_object().expect("keys") {
+        rope[key] = value.clone();
+    }
+    json!({ "rope_scaling": null, "rope_parameters": rope })
+}
+
 #[test]
 fn what_the_converter_writes_is_the_same_model() {
     let plain = json!({});
@@ -289,6 +306,17 @@ fn what_the_converter_writes_is_the_same_model() {
         ("families/smollm3", "smollm3", json!({ "no_rope_layers": null })),
         ("families/olmo", "olmo", plain.clone()),
         ("families/olmo2", "olmo2", plain.clone()),
+        ("families/olmo2", "olmo2", yarn(json!({ "attn_factor": 1.5, "attention_factor": 1.5 }))),
+        (
+            "families/llama-yarn",
+            "llama",
+            yarn(json!({ "attn_factor": 0.5, "attention_factor": 0.5 * (0.1 * 4f64.ln() + 1.0) })),
+        ),
+        (
+            "families/llama-yarn",
+            "llama",
+            yarn(json!({ "yarn_log_multiplier": 0.5, "mscale": 1.0, "mscale_all_dim": 0.5 })),
+        ),
         ("families/phi", "phi2", plain.clone()),
         ("families/phi3", "phi3", plain.clone()),
         ("families/stablelm", "stablelm", plain.clone()),
