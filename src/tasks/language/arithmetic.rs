@@ -1,24 +1,27 @@
 //! Chains of sums, differences and products modulo 31, read from left to right (E3).
 //!
 //! ```text
-//! pretrain: 8 - 19 + 15 : 8 - 19 = 20 + 15 = 4 # 4 .
-//! pretrain: 23 - 8 : 23 - 8 = 15 # 15 .
-//! target: 8 - 19 + 15 + 22 * 2 : 8 - 19 = 20 + 15 = 4 + 22 = 26 * 2 = 21 # 21 .
-//! target: 8 * 2 + 28 + 12 : 8 * 2 = 16 + 28 = 13 + 12 = 25 # 25 .
-//! transfer: start 15 times 2 add 26 add 8 take 7 : 15 * 2 = 30 + 26 = 25 + 8 = 2 - 7 = 26 # 26 .
-//! clean: 8 - 19 + 15 : 8 - 19 = -> 20
-//! corrupted: 8 - 22 + 15 : 8 - 22 = -> 17
+//! pretrain: 8 - 7 + 5 : 8 - 7 = 1 + 5 = 6 # 6 .
+//! pretrain: 23 - 3 : 23 - 3 = 20 # 20 .
+//! target: 8 - 7 + 5 + 8 * 2 : 8 - 7 = 1 + 5 = 6 + 8 = 14 * 2 = 28 # 28 .
+//! target: 20 * 3 * 3 + 2 : 20 * 3 = 29 * 3 = 25 + 2 = 27 # 27 .
+//! transfer: start 7 take 3 times 2 add 10 add 4 : 7 - 3 = 4 * 2 = 8 + 10 = 18 + 4 = 22 # 22 .
+//! clean: 8 - 7 + 5 : 8 - 7 = -> 1
+//! corrupted: 8 - 8 + 5 : 8 - 8 = -> 0
 //! ```
 //!
 //! After the colon each result is computed from the one before, and the last one is repeated after
-//! `#`. Factors are 2 and 3, so that a small model can learn all steps: 31 x (30 sums, 30
-//! differences, 2 products). In words it is `start 7 add 5 take 3 :`, which tuning never shows. In
+//! `#`. Terms are 1 to 10 and factors 2 and 3, so that a small model can learn all steps: 31 x (10
+//! sums, 10 differences, 2 products). In words it is `start 7 add 5 take 3 :`, which tuning never shows. In
 //! a pair an operand differs, in the task and where the chain copies it, and the answer is its
 //! result.
 
 use super::vocabulary::{MODULUS, NUMBERS};
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};
 use crate::rng::Rng;
+
+/// Terms that are added or taken: 1 to this.
+const TERMS: u32 = 10;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Operator {
@@ -40,7 +43,7 @@ impl Step {
     }
 
     fn operand(operator: Operator, rng: &mut Rng) -> u32 {
-        let (least, count) = if operator == Operator::Times { (2, 2) } else { (1, MODULUS - 1) };
+        let (least, count) = if operator == Operator::Times { (2, 2) } else { (1, TERMS) };
         least + rng.below(u64::from(count)) as u32
     }
 

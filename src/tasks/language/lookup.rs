@@ -1,24 +1,25 @@
 //! Facts looked up in a passage, or `[none]` (E5).
 //!
 //! ```text
-//! pretrain: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box
-//!     holds cards . red drawer holds keys . red drawer ? keys .
-//! pretrain: yellow drawer holds keys . pink shelf holds shells . yellow box holds stones . brown
-//!     shelf holds coins . brown shelf ? coins .
+//! pretrain: yellow drawer holds rings . pink bag holds [none] . green cup holds books . white
+//!     crate holds cards . black tin holds keys . black tin ? keys .
+//! pretrain: brown drawer holds keys . pink bag holds shells . red box holds stones . green shelf
+//!     holds coins . green shelf ? coins .
 //! target: red drawer holds four rings . yellow cup holds eight pens . red cup holds seven keys .
 //!     yellow drawer holds nine stamps . red drawer ? four rings .
 //! target: yellow cup holds six pens . black drawer holds nine cards . black box holds six stamps .
 //!     yellow drawer holds five stones . black box ? six stamps .
 //! transfer: green shelf holds nine stones . blue drawer holds four keys . pink bag holds seven
 //!     pens . pink drawer holds eight buttons . pink bag ? seven pens .
-//! clean: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box
-//!     holds cards . red drawer holds keys . red drawer ? -> keys
-//! corrupted: pink drawer holds rings . red cup holds [none] . yellow drawer holds books . red box
-//!     holds cards . red drawer holds stones . red drawer ? -> stones
+//! clean: yellow drawer holds rings . pink bag holds [none] . green cup holds books . white crate
+//!     holds cards . black tin holds keys . black tin ? -> keys
+//! corrupted: yellow drawer holds rings . pink bag holds [none] . green cup holds books . white
+//!     crate holds cards . black tin holds stones . black tin ? -> stones
 //! ```
 //!
 //! A question names a colour and a container, and other facts share one of them, so the model must
-//! match both. In pre-training a passage has 2 to 5 facts of one word each, one thing in eight is
+//! match both. In half of pre-training no two things share either, so that one of them is enough and
+//! matching is learned. There a passage has 2 to 5 facts of one word each, one thing in eight is
 //! empty (`[none]`), and every question has its fact. In tuning there are 2 to 4 facts of two
 //! words, and a third of the questions ask for a thing that the passage does not have, though it
 //! has its colour and its container. Tuning never shows one thing in five; transfer asks for one.
@@ -60,6 +61,8 @@ pub(super) struct Class {
     facts: usize,
     two_words: bool,
     answerable: bool,
+    /// Whether no two things share a colour or a container.
+    apart: bool,
     shown: Shown,
 }
 
@@ -91,20 +94,26 @@ impl Plan for Passage {
             (_, Variant::Target) => Shown::NothingHeldOut,
             (_, Variant::Pretrain) => Shown::Everything,
         };
-        Class { facts, two_words, answerable, shown }
+        let apart = !two_words && part != Part::Transfer && chance(0.5, rng);
+        Class { facts, two_words, answerable, apart, shown }
     }
 
     fn draw(class: Class, rng: &mut Rng) -> Option<Passage> {
-        // Things of three colours and three containers, so that some share one of them.
-        let three = |n: usize, rng: &mut Rng| {
+        // Unless they are apart, of three colours and three containers, so that some share one.
+        let shuffled = |n: usize, rng: &mut Rng| {
             let mut all: Vec<usize> = (0..n).collect();
             rng.shuffle(&mut all);
-            [all[0], all[1], all[2]]
+            all
         };
-        let colours = three(COLOURS.len(), rng);
-        let containers = three(CONTAINERS.len(), rng);
-        let mut things: Vec<Thing> =
-            colours.iter().flat_map(|&a| containers.map(|b| (a, b))).collect();
+        let colours = shuffled(COLOURS.len(), rng);
+        let containers = shuffled(CONTAINERS.len(), rng);
+        let mut things: Vec<Thing> = match class.apart {
+            true => colours.into_iter().zip(containers).collect(),
+            false => {
+                let of_colour = |&a: &usize| containers[..3].iter().map(move |&b| (a, b));
+                colours[..3].iter().flat_map(of_colour).collect()
+            }
+        };
         if class.shown == Shown::NothingHeldOut {
             things.retain(|&thing| !held_out(thing));
         }

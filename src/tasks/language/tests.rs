@@ -366,7 +366,7 @@ proptest! {
 /// Neither a frame is, nor are all the words of an example in another order.
 #[test]
 fn no_test_occurs_in_train() {
-    // One step has 31 x 62 tasks, each in two wordings: 4000 examples show many of them twice.
+    // One step has 31 x 22 tasks, each in two wordings: 4000 examples show many of them twice.
     const TRAIN: usize = 4000;
     let bag = |example: &Example| {
         let mut tokens = example.tokens.clone();
