@@ -14,7 +14,7 @@ use edgegrad::experiments::{
     Curriculum, Job, Progress, available_threads, run_all, train::Existing,
 };
 use edgegrad::{page, prelude::*, results};
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{path::Path, path::PathBuf, process::ExitCode, time::Instant};
 
 /// Compare modular addition learned from scratch with a curriculum of smaller moduli first
 #[derive(Debug, Parser)]
@@ -65,7 +65,10 @@ fn run(options: Options) -> Result<()> {
     progress.finish();
     let arms = results::summary(&out)?;
     println!("\n{}\n{}\n", results::table(&arms), results::headline(&arms));
-    print!("{}", comparison.circuits(&out));
+    let experiment = results::Experiment::read(&out)?;
+    let runs = || experiment.arms.iter().flat_map(|arm| &arm.runs);
+    let solved = |folder: &Path| runs().any(|run| run.folder == folder && run.succeeded());
+    print!("{}", comparison.circuits(&out, &solved));
     let page = out.join("report.html");
     page::write_page(&[out], None, &page)?;
     println!("{:.0} s in all; open {}", started.elapsed().as_secs_f64(), page.display());

@@ -97,6 +97,7 @@ fn options_of_the_circuit_are_taken() {
         "--task E1 --method static --set trial=2 --set trial_rate=0.1",
         "--task E1 --method circuit-lora --set ranks=\"change\" --set trial=2",
         "--task E1 --method full --set grafts=3",
+        "--task E1 --set probe=2 --set null_runs=2",
     ]
     .into_iter()
     .enumerate()
@@ -110,6 +111,12 @@ fn options_of_the_circuit_are_taken() {
     let curve = json(&place, "out12/seed-00/report.json")["graft_curve"].clone();
     let sizes: Vec<_> = (0..3).map(|i| curve[i]["numbers"].as_u64().expect("a size")).collect();
     assert_eq!([sizes[0] / 2, sizes[1] / 2], [sizes[1], sizes[2]]);
+    let edges = json(&place, "out13/seed-00/dynamics.json")["edges"].clone();
+    let edges = edges.as_object().expect("edges").clone();
+    // The least p-value is that of what is larger than the slopes of all edges of both runs.
+    let least = 1.0 / (1.0 + 2.0 * edges.len() as f64);
+    let p = |e: &Value| e["trend"]["p"].as_f64().expect("a p-value");
+    assert!(edges.values().all(|e| p(e) >= least * (1.0 - 1e-12)));
     let dynamics = json(&place, "out5/seed-00/dynamics.json");
     assert_eq!(dynamics["steps"], serde_json::json!([0, 2, 4]));
     let edges = dynamics["edges"].as_object().expect("edges");
@@ -285,6 +292,7 @@ fn bad_input() {
     let tune = |rest: &str| format!("tune --model base --task E1 {rest} --out out");
     for (arguments, parts, help) in [
         (tune("--edges 100000"), &["edges", "there are 46"][..], "fewer"),
+        (tune("--select share --edges 0.01"), &["edges", "no path"], "of the parameters"),
         (tune("--every 0"), &["--every", "at least 1, got 0"], "every = 1"),
         (tune("--method lora --rank 50"), &["rank", "50"], ""),
         (tune("--lr 0"), &["--lr", "above 0"], "lr = 0.001"),
@@ -298,6 +306,7 @@ fn bad_input() {
         (tune("--method static --steps 3 --set trial=4"), &["trial", "which has 3"], "lower"),
         (tune("--method lora --set ranks=\"change\""), &["ranks", "circuit-lora"], "leave"),
         (tune("--method circuit-lora --set ranks=\"change\""), &["ranks", "trial"], "trial = 4"),
+        (tune("--set null_runs=2"), &["null_runs", "scored"], "probe = 16"),
         (tune("--set circuit_of=\"own\""), &["circuit_of", "generated"], "E1 to E5"),
         ("tune --model nowhere --task E1 --out out".into(), &["nowhere"], ""),
         ("tune --model base --task E1 --out base".into(), &["base", "exists"], "--out"),

@@ -385,6 +385,7 @@ impl Attribute {
         for (column, shown) in [
             (("share of all", "share"), shares),
             (("std error", "standard_error"), scores.standard_errors.is_some()),
+            (("last doubling", "last_doubling"), scores.last_doubling.is_some()),
             (("95 % from", "from"), intervals.is_some()),
             (("to", "to"), intervals.is_some()),
             (("same sign", "same_sign"), resampled.is_some()),
@@ -399,7 +400,8 @@ impl Attribute {
             row.extend(tokens.map(|_| Cell::token(at(e))));
             row.push(ours(scores.values[e]));
             row.extend(shares.then(|| Cell::percent(share(size(e)), 1)));
-            row.extend(scores.standard_errors.as_ref().map(|s| Cell::scientific(s[e], 3)));
+            let errors = [&scores.standard_errors, &scores.last_doubling];
+            row.extend(errors.into_iter().flatten().map(|s| Cell::scientific(s[e], 3)));
             row.extend(
                 intervals.into_iter().flat_map(|i| self.turned(i[e]).map(|x| Cell::real(x, 6))),
             );
@@ -503,6 +505,9 @@ impl Attribute {
             let mut put = |key: &str, value: Value| entry.rest.insert(key.into(), value);
             if let Some(errors) = &scores.standard_errors {
                 put("standard_error", errors[e].into());
+            }
+            if let Some(moved) = &scores.last_doubling {
+                put("last_doubling", moved[e].into());
             }
             let Some(Resampled { intervals, same_sign }) = &scores.resampled else { continue };
             if let Some(intervals) = intervals {

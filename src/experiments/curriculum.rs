@@ -116,18 +116,21 @@ impl Curriculum {
     }
 
     /// A table of the circuits in which the finished runs in `out` end: medians and ranges over the
-    /// seeds of the first modulus, of the goal after it and of the goal from scratch. Empty if no
-    /// seed has all three.
-    pub fn circuits(&self, out: &Path) -> String {
-        let read = |arm: &str, seed: u64| {
-            CircuitSummary::read(&out.join(arm).join(format!("seed-{seed:02}"))).ok()
-        };
+    /// seeds of the first modulus, of the goal after it and of the goal from scratch. What a circuit
+    /// keeps of the first is compared with chance, as a larger circuit keeps more of anything; runs that
+    /// have `solved` the goal, asked by their folders, are told from the others. Empty if no seed has
+    /// all three.
+    pub fn circuits(&self, out: &Path, solved: &dyn Fn(&Path) -> bool) -> String {
+        let folder = |arm: &str, seed: u64| out.join(arm).join(format!("seed-{seed:02}"));
         let ends = |seed: u64| {
-            let (curriculum, scratch) = (read("curriculum", seed)?, read("scratch", seed)?);
+            let folders = ["curriculum", "scratch"].map(|arm| folder(arm, seed));
+            let [curriculum, scratch] = folders.each_ref().map(|f| CircuitSummary::read(f).ok());
+            let (curriculum, scratch) = (curriculum?, scratch?);
             let [first, .., last] = &curriculum.stages[..] else { return None };
-            Some([first.clone(), last.clone(), scratch.stages.last()?.clone()])
+            let stages = [first.clone(), last.clone(), scratch.stages.last()?.clone()];
+            Some(Ends { stages, solved: folders.map(|folder| solved(&folder)) })
         };
-        let runs: Vec<[StageSummary; 3]> = (0..self.seeds).filter_map(ends).collect();
+        let runs: Vec<Ends> = (0..self.seeds).filter_map(ends).collect();
         let ([p, .., goal], [first, ..]) = (&self.moduli[..], &runs[..]) else {
             return String::new();
         };
@@ -139,22 +142,36 @@ impl Curriculum {
         let titles = [format!("p = {p}"), format!(".. then p = {goal}"), "from scratch".into()];
         line("circuits, 95 % faithful", titles);
         let mut row = |name: &str, digits, value: &dyn Fn(&StageSummary) -> Option<f64>| {
-            let all = |i: usize| runs.iter().filter_map(|run| value(&run[i])).collect();
+            let all = |i: usize| runs.iter().filter_map(|run| value(&run.stages[i])).collect();
             line(name, [0, 1, 2].map(|i| spread(all(i), digits)));
         };
         let size = |s: &StageSummary| s.circuit.as_ref().map(|c| c.len() as f64);
-        row(&format!("edges, of {}", first[0].scores.len()), 0, &size);
+        row(&format!("edges, of {}", first.stages[0].scores.len()), 0, &size);
         row("nodes", 0, &|s| s.nodes.map(|n| n as f64));
         row("scores: share at useful positions", 2, &|s| Some(s.useful / (s.useful + s.spurious)));
-        let mut row = |name: &str, value: &dyn Fn(Overlap) -> Option<f64>| {
-            let all = |i: usize| runs.iter().filter_map(|r| value(r[0].overlap(&r[i]))).collect();
+        let mut row = |name: &str, which: Option<bool>, value: &dyn Fn(Overlap) -> Option<f64>| {
+            let all = |i: usize| {
+                let some = runs.iter().filter(|run| which.is_none_or(|w| run.solved[i - 1] == w));
+                some.filter_map(|r| value(r.stages[0].overlap(&r.stages[i]))).collect()
+            };
             line(name, ["-".into(), spread(all(1), 2), spread(all(2), 2)]);
         };
-        row(&format!("keeps of the edges of p = {p}"), &|o| o.kept);
-        row("Jaccard overlap with these", &|o| o.jaccard);
-        row("rank correlation of scores", &|o| o.rank_correlation);
+        let times_chance = |o: Overlap| Some(o.kept? / o.chance.filter(|c| *c > 0.0)?);
+        row(&format!("keeps of the edges of p = {p}"), None, &|o| o.kept);
+        row("the same, over its chance", None, &times_chance);
+        row(&format!("  where p = {goal} is solved"), Some(true), &times_chance);
+        row("  where it is not", Some(false), &times_chance);
+        row("Jaccard overlap with these", None, &|o| o.jaccard);
+        row("rank correlation of scores", None, &|o| o.rank_correlation);
         table + &format!("medians (and ranges) of {} seeds\n\n", runs.len())
     }
+}
+
+/// How a seed ended: the first modulus, the goal after it and the goal from scratch; and whether the
+/// runs of both arms have solved the goal.
+struct Ends {
+    stages: [StageSummary; 3],
+    solved: [bool; 2],
 }
 
 /// `first` steps of the first modulus, `others` of each other.
@@ -195,7 +212,7 @@ mod tests {
         assert_eq!(jobs.iter().map(|job| job.config.seed).collect::<Vec<_>>(), [0, 1, 0, 1]);
         let stages = |job: &Job| job.config.stages.iter().map(|s| s.task.p).collect::<Vec<_>>();
         assert_eq!((stages(&jobs[0]), stages(&jobs[2])), (vec![4], vec![2, 3, 4]));
-        assert_eq!(comparison.circuits(folder.path()), "", "no run has ended");
+        assert_eq!(comparison.circuits(folder.path(), &|_| true), "", "no run has ended");
     }
 
     /// Only what is a run is removed.

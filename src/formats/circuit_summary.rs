@@ -67,6 +67,9 @@ pub struct Overlap {
     pub jaccard: Option<f64>,
     /// Edges of both over edges of the first.
     pub kept: Option<f64>,
+    /// The same if the edges of the second were drawn at random: its edges over all.
+    #[serde(default)]
+    pub chance: Option<f64>,
     /// Spearman's correlation of all `|score|`; none if those of one are all equal.
     pub rank_correlation: Option<f64>,
 }
@@ -99,7 +102,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let run = tempfile::tempdir().unwrap();
-        let last = Overlap { jaccard: Some(0.5), kept: None, rank_correlation: Some(-0.25) };
+        let rank_correlation = Some(-0.25);
+        let last = Overlap { jaccard: Some(0.5), kept: None, chance: Some(0.1), rank_correlation };
         let stage = StageSummary {
             stage: 1,
             step: 90,

@@ -36,7 +36,7 @@ pub struct Trend {
     /// The correlation of score and updates; 0 for a constant score.
     #[serde(deserialize_with = "json::nan_for_null")]
     pub r: f64,
-    /// The p-value of the permutation test.
+    /// The p-value, by permuted looks or by runs that learn nothing.
     #[serde(deserialize_with = "json::nan_for_null")]
     pub p: f64,
     /// The false discovery rate at which the edge counts.

@@ -132,7 +132,7 @@ impl Run {
     }
 
     /// Whether the run ended with a test accuracy of at least [`SUCCESS`] on the last stage's task.
-    pub(crate) fn succeeded(&self) -> bool {
+    pub fn succeeded(&self) -> bool {
         !self.diverged()
             && self
                 .final_eval()

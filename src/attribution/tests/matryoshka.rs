@@ -177,3 +177,21 @@ fn a_seed_gives_the_same_bits_with_any_number_of_threads() {
     assert_eq!(once, run(3, 3));
     assert_ne!(once, run(1, 4));
 }
+
+/// What the last doubling has moved is at least the error that is left, edge by edge, as nodes converge
+/// geometrically; without a doubling there is no estimate.
+#[test]
+fn the_last_doubling_holds_the_error_of_each_edge() {
+    let setting = Setting::fixture("gpt2-tiny", 3);
+    let b = setting.ask(Metric::LogitDiff);
+    let found = mask_ig::scores(&b, 1, 1e-4, 1, &mut |_| {}).expect("it fits");
+    let exact = mask_ig::scores(&b, 64, 1e-4, 1, &mut |_| {}).expect("it fits");
+    assert_eq!(exact.last_doubling, None);
+    let moved = found.last_doubling.expect("a node is not enough");
+    let largest = exact.values.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+    for (e, moved) in moved.iter().enumerate() {
+        let error = (found.values[e] - exact.values[e]).abs();
+        // Rounding, and edges whose two errors happen to be alike.
+        assert!(error <= moved + 1e-4 * largest, "edge {e}: {error:e} {moved:e}");
+    }
+}

@@ -117,7 +117,10 @@ const DRAWS: usize = 2000;
 fn dynamics(tuned: &Tuned) -> Dynamics {
     let track = &tuned.track;
     let graph = Graph::of_transformer(&tuned.model.config, tuned.report.settings.granularity());
-    let trends = track.trends(DRAWS, tuned.report.seed);
+    let trends = match &tuned.nulls[..] {
+        [] => track.trends(DRAWS, tuned.report.seed),
+        nulls => track.trends_against(nulls),
+    };
     let edge = |e: usize| {
         let scores = track.scores.iter().map(|s| s[e]).collect();
         (graph.edge(e).to_string(), Scores { scores, trend: trends.get(e).copied() })

@@ -35,6 +35,8 @@ pub struct Tuned {
     /// The scores of all edges at each look, on the same pairs; empty unless
     /// [asked for](Settings::probe).
     pub track: Track,
+    /// Those of runs that learn nothing; see [`null_runs`](Settings::null_runs).
+    pub nulls: Vec<Track>,
 }
 
 /// A loss that is so many times the first one has diverged.
@@ -150,8 +152,25 @@ pub fn run(
         graft_curve,
     };
     let (adapters, changes) = (adapters.fetched(&mut tuner), changes(base, &model));
-    Ok(Tuned { report, model, adapters, circuits, changes, track })
+    let nulls = nulls(settings, base, seed, subject)?;
+    Ok(Tuned { report, model, adapters, circuits, changes, track, nulls })
 }
+
+/// The tracks of the runs of other seeds that learn nothing.
+fn nulls(
+    settings: &Settings,
+    base: &Model<f32>,
+    seed: u64,
+    subject: &dyn Subject,
+) -> Result<Vec<Track>> {
+    let (shuffled, grafts) = (true, 0);
+    let null = Settings { shuffled, null_runs: 0, grafts, ..settings.clone() };
+    let track = |i| Ok(run(&null, base, seed ^ (NULL + i), subject, &|_| {})?.track);
+    (0..settings.null_runs as u64).map(track).collect()
+}
+
+/// Seeds of runs that learn nothing, which no other run has.
+const NULL: u64 = 1 << 41;
 
 /// Measures the circuits of a run.
 struct Figures {

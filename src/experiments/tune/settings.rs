@@ -173,6 +173,11 @@ settings! {
         examples: usize = 200, whole(1, 1 << 20);
         /// Pairs on which all edges are scored at each look, for their trends; none if 0.
         probe: usize;
+        /// Runs with `shuffled` answers whose edges' slopes are the null of trends; looks are permuted
+        /// instead if 0, which takes any drift for a trend.
+        null_runs: usize, whole(0, 1000);
+        /// Whether answers are permuted over the examples of a batch, so that nothing is learned.
+        shuffled: bool;
         /// Sizes at which the largest changes of parameters are grafted at the end; none if 0.
         grafts: usize, whole(0, 30);
     }
@@ -250,6 +255,8 @@ impl Settings {
             "are of `circuit-lora`, and the method is `{method}`"; "leave them out");
         ensure!(self.ranks == RanksBy::Scores || self.trial > 0, "ranks":
             "by change need a trial to change in"; "set trial, such as trial = 4");
+        ensure!(self.null_runs == 0 || self.probe > 0, "null_runs":
+            "are the null of trends, which need pairs to be scored on"; "set probe, such as probe = 16");
         ensure!(self.circuit_of.is_none_or(|goal| goal.domain().is_some()), "circuit_of":
             "is of generated tasks, and `own` is none"; "give one from E1 to E5");
         ensure!(!self.masked || !from_file, "masked":

@@ -46,7 +46,11 @@ impl<'a> LanguageTask<'a> {
     fn examples(&self, step: usize) -> Vec<Example> {
         let source = self.settings.task.source(Part::Train);
         let mut rng = Rng::new(self.seed, Purpose::Mixture, BATCHES + step as u32);
-        source.examples(self.settings.batch, &mut rng)
+        let mut examples = source.examples(self.settings.batch, &mut rng);
+        if self.settings.shuffled {
+            permute_answers(&mut examples, &mut rng);
+        }
+        examples
     }
 
     /// One part of a batch of `all` examples whose weights are divided by `total`.
@@ -87,6 +91,20 @@ impl<'a> LanguageTask<'a> {
         let mut batch = language::Batch::new(examples, self.settings.counted, self.length);
         batch.weigh_asked(examples, |_| self.settings.asked_weight as f32);
         batch
+    }
+}
+
+/// Gives every asked token the answer of another.
+fn permute_answers(examples: &mut [Example], rng: &mut Rng) {
+    let mut answers: Vec<u32> =
+        examples.iter().flat_map(|e| e.asked.iter().map(|asked| asked.answer)).collect();
+    rng.shuffle(&mut answers);
+    let mut next = answers.into_iter();
+    for example in examples {
+        for asked in &mut example.asked {
+            asked.answer = next.next().expect("an answer for each");
+            example.tokens[asked.at] = asked.answer;
+        }
     }
 }
 
@@ -147,6 +165,28 @@ impl LanguageTask<'_> {
 mod tests {
     use super::*;
     use crate::experiments::tune::Goal;
+
+    /// The answers of a batch are the same in another order, and all else stays.
+    #[test]
+    fn shuffled_answers_are_those_of_other_examples() {
+        let settings = Settings { steps: 2, batch: 40, task: Goal::Logic, ..Settings::default() };
+        let shuffled = Settings { shuffled: true, ..settings.clone() };
+        let config = Config::gpt2_small();
+        let [plain, other] =
+            [&settings, &shuffled].map(|s| LanguageTask::new(s, &config, 3).examples(1));
+        let answers = |examples: &[Example]| -> Vec<u32> {
+            examples.iter().flat_map(|e| e.asked.iter().map(|a| e.tokens[a.at])).collect()
+        };
+        let (mut a, mut b) = (answers(&plain), answers(&other));
+        assert_ne!(a, b);
+        a.sort_unstable();
+        b.sort_unstable();
+        assert_eq!(a, b);
+        for (a, b) in plain.iter().zip(&other) {
+            let asked = |t: usize| a.asked.iter().any(|asked| asked.at == t);
+            assert!((0..a.tokens.len()).all(|t| asked(t) || a.tokens[t] == b.tokens[t]));
+        }
+    }
 
     /// Batches are not kept: one is a function of the seed and the update.
     #[test]

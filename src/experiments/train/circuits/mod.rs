@@ -287,14 +287,16 @@ fn overlap(a: &Log, b: &Log) -> Overlap {
     let (Some(first), Some(second)) = (&a.circuit, &b.circuit) else {
         return Overlap { rank_correlation, ..Default::default() };
     };
-    let (mut both, mut either, mut own) = (0, 0, 0);
+    let (mut both, mut either, mut own, mut other) = (0, 0, 0, 0);
     for (&x, &y) in first.iter().zip(second) {
         both += usize::from(x && y);
         either += usize::from(x || y);
         own += usize::from(x);
+        other += usize::from(y);
     }
     let share = |of: usize| (of > 0).then(|| both as f64 / of as f64);
-    Overlap { jaccard: share(either), kept: share(own), rank_correlation }
+    let chance = share(own).map(|_| other as f64 / second.len() as f64);
+    Overlap { jaccard: share(either), kept: share(own), chance, rank_correlation }
 }
 
 /// All logs of a run so far.
@@ -427,8 +429,8 @@ mod tests {
         let b = Log::new(9, 0, Some(3), vec![0.5, 3.0, -2.0, 1.0]);
         assert_eq!((a.edges(), b.edges()), (Some(&[0, 1][..]), Some(&[1, 2, 3][..])));
         assert_eq!(a.ranks, [0.0, 1.0, 2.5, 2.5]);
-        let Overlap { jaccard, kept, rank_correlation } = overlap(&a, &b);
-        assert_eq!((jaccard, kept), (Some(0.25), Some(0.5)));
+        let Overlap { jaccard, kept, chance, rank_correlation } = overlap(&a, &b);
+        assert_eq!((jaccard, kept, chance), (Some(0.25), Some(0.5), Some(0.75)));
         // Ranks less their mean: -1.5, -0.5, 1, 1 and 1.5, -1.5, -0.5, 0.5.
         let want = (-2.25 + 0.75 - 0.5 + 0.5) / (4.5f64 * 5.0).sqrt();
         assert!((rank_correlation.expect("not all equal") - want).abs() < 1e-15);

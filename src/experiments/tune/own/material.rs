@@ -59,14 +59,24 @@ impl<'a> OwnMaterial<'a> {
         (step * batch..(step + 1) * batch).map(&mut next).collect()
     }
 
-    /// Rows of pairs, each with its weight in the loss of a batch of `all`, then rows without any.
-    fn part(&self, chosen: &[usize], all: usize, rng: &mut Rng) -> Batch {
+    /// The pair whose answer each of the `chosen` has: its own unless answers are shuffled.
+    fn answering(&self, chosen: &[usize], rng: &mut Rng) -> Vec<usize> {
+        let mut answering = chosen.to_vec();
+        if self.settings.shuffled {
+            rng.shuffle(&mut answering);
+        }
+        answering
+    }
+
+    /// Rows of pairs with the answers of others or their own, each with its weight in the loss of a batch of `all`, then rows without any.
+    fn part(&self, chosen: &[[usize; 2]], all: usize, rng: &mut Rng) -> Batch {
         let size = self.rows() * self.length;
         let (inputs, targets, weights) = (vec![0; size], vec![0; size], vec![0.0; size]);
         let mut batch = Batch { inputs, targets, weights, ..Batch::default() };
-        for (row, &i) in chosen.iter().enumerate() {
+        for (row, &[i, other]) in chosen.iter().enumerate() {
             let pair = &self.train[i];
-            let Asked::Tokens { answer, position, .. } = &pair.asked else {
+            let asked = [&pair.asked, &self.train[other].asked];
+            let [Asked::Tokens { position, .. }, Asked::Tokens { answer, .. }] = asked else {
                 panic!("{}: asks for no token", self.train.place_of(pair))
             };
             let (first, last) = (row * self.length, row * self.length + position);
@@ -83,6 +93,9 @@ impl Task for OwnMaterial<'_> {
     fn batch(&self, step: usize) -> Vec<Batch> {
         let mut rng = Rng::new(self.seed, Purpose::Sample, step as u32);
         let chosen = self.chosen(step);
+        let answering = self.answering(&chosen, &mut rng);
+        let chosen: Vec<[usize; 2]> =
+            chosen.into_iter().zip(answering).map(<[usize; 2]>::from).collect();
         chosen.chunks(self.rows()).map(|part| self.part(part, chosen.len(), &mut rng)).collect()
     }
 
