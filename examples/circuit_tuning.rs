@@ -38,7 +38,7 @@ lr = 1e-3
 [[methods]]
 name = "circuit"
 method = "circuit"
-lr = 7e-4
+lr = 1e-3
 "#;
 
 const USAGE: &str = "usage: circuit_tuning [--resume] [--base DIR]

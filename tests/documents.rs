@@ -25,7 +25,7 @@ enum Instead {
 }
 
 /// Commands that are not run, by their beginning; the last that fits counts.
-const NOT_RUN: [(&str, Instead); 9] = [
+const NOT_RUN: [(&str, Instead); 10] = [
     // Half a minute of training after compiling; `.ci/run` checks the rates of a smaller one.
     ("cargo run --example curriculum", Instead::Never),
     ("cargo run --example discovery", Instead::InCi),
@@ -40,6 +40,8 @@ const NOT_RUN: [(&str, Instead); 9] = [
         "edgegrad tune-compare examples/tuning/e1.toml",
         Instead::Recorded("benches/record/2026-11-23-tuning-bases.txt"),
     ),
+    // Hours.
+    ("edgegrad tune-study", Instead::Never),
     // It serves until it is stopped.
     ("edgegrad watch", Instead::Never),
 ];
