@@ -190,16 +190,32 @@ def apart(ours, theirs, work):
     return len(ours) != len(theirs) or not all(map(near, ours, theirs))
 
 
+# Numbers of GPT-2-small's weights, which the works `rows-..` read once.
+WEIGHTS = 12 * 768 * (2304 + 768 + 3072 + 3072) + 768 * 50272
+
+
 def flop(work):
-    """Additions and multiplications of a product."""
-    m, n, k = map(int, work.split("-")[1].split("x"))
+    """Additions and multiplications of a work of products; None for the others."""
+    kind, sizes = (work.split("-") + [""])[:2]
+    if kind == "rows":
+        return 2 * int(sizes) * WEIGHTS
+    if kind != "gemm":
+        return None
+    m, n, k = map(int, sizes.split("x"))
     return 2 * m * n * k
+
+
+def limit(work, peaks, reads):
+    """The seconds that no program can be below: multiply-adds between registers at their peak, or
+    the weights read once at the speed of memory; of single products the former."""
+    at_peak = flop(work) / statistics.median(peaks)
+    return max(at_peak, 4 * WEIGHTS / statistics.median(reads)) if reads else at_peak
 
 
 def rounds(work, threads, found, options):
     """The medians of all rounds by program, and the peaks in operations a second."""
     taking = [p for p in found if work in p.works and threads in (p.threads or {threads})]
-    times, checks, runs, peaks = {p.name: [] for p in taking}, {}, {}, []
+    times, checks, runs, peaks, reads = {p.name: [] for p in taking}, {}, {}, [], []
     if len(taking) < 2 and not options.alone:
         return None
     for _ in range(options.rounds):
@@ -214,13 +230,15 @@ def rounds(work, threads, found, options):
                 continue
             times[peer.name].append(line["seconds_median"])
             checks[peer.name], runs[peer.name] = line["check"], line["runs"]
-        line = once(found[0], "peak", threads, options, seconds=0.1)
-        peaks.append(line["check"][0] / line["seconds_median"])
+        limits = [("peak", peaks)] + [("read", reads)] * work.startswith("rows")
+        for name, speeds in limits:
+            line = once(found[0], name, threads, options, seconds=0.1)
+            speeds.append(line["check"][0] / line["seconds_median"])
     wrong = [name for name in checks if apart(checks[OURS], checks[name], work)]
     for name in wrong:
         both = f"{checks[name]}, ours {checks[OURS]}"
         print(f"\nresults differ: {work} by {name} {both}", file=sys.stderr)
-    return {k: v for k, v in times.items() if v}, runs, peaks, wrong
+    return {k: v for k, v in times.items() if v}, runs, peaks, reads, wrong
 
 
 def human(seconds):
@@ -235,12 +253,10 @@ def table(results, names):
     """Times, and in brackets how many times as fast we are."""
     width = max([len(work) for work, _ in results] + [4])
     columns = [n for n in names if n != OURS]
-    lines = [f"{'work':<{width}} thr {OURS:>9} {'of peak':>8}" + "".join(f"{n:>18}" for n in columns)]
-    for (work, threads), (times, _, peaks, wrong) in results.items():
+    lines = [f"{'work':<{width}} thr {OURS:>9} {'of limit':>8}" + "".join(f"{n:>18}" for n in columns)]
+    for (work, threads), (times, _, peaks, reads, wrong) in results.items():
         ours = statistics.median(times[OURS])
-        part = ""
-        if work.startswith("gemm"):
-            part = f"{100 * flop(work) / ours / statistics.median(peaks):.0f} %"
+        part = f"{100 * limit(work, peaks, reads) / ours:.0f} %" if flop(work) else ""
         line = f"{work:<{width}} {threads:>3} {human(ours):>9} {part:>8}"
         for name in columns:
             cell = ""
@@ -254,9 +270,10 @@ def table(results, names):
 
 def record(path, results, versions, options):
     today = datetime.date.today().isoformat()
-    peaks = {}
-    for (_, threads), (_, _, list_, _) in results.items():
-        peaks.setdefault(threads, []).extend(list_)
+    peaks, reads = {}, {}
+    for (_, threads), (_, _, of_peak, of_read, _) in results.items():
+        peaks.setdefault(threads, []).extend(of_peak)
+        reads.setdefault(threads, []).extend(of_read)
     compiler = output(["rustc", "--version"]) if shutil.which("rustc") else "no rustc here"
     head = [
         f"{today}; {processor()}; kernel {platform.release()}",
@@ -266,19 +283,24 @@ def record(path, results, versions, options):
     for threads, list_ in sorted(peaks.items()):
         peak = statistics.median(list_) / 1e9
         head.append(f"register-only multiply-add peak on {threads} threads: {peak:.0f} GFLOP/s")
-    names = "work threads program version seconds low high runs gflops times_as_fast agrees"
+        if reads[threads]:
+            read = statistics.median(reads[threads]) / 1e9
+            head.append(f"memory read by {threads} threads: {read:.1f} GB/s")
+    names = "work threads program version seconds low high runs gflops of_limit times_as_fast agrees"
     with path.open("w", newline="") as file:
         file.writelines(f"# {line}\n" for line in head)
         out = csv.writer(file, lineterminator="\n")
         out.writerow(names.split())
-        for (work, threads), (times, runs, _, wrong) in results.items():
+        for (work, threads), (times, runs, peaks, reads, wrong) in results.items():
             ours = statistics.median(times[OURS])
             for name, list_ in times.items():
                 seconds = statistics.median(list_)
-                gflops = f"{flop(work) / seconds / 1e9:.1f}" if work.startswith("gemm") else ""
+                gflops = f"{flop(work) / seconds / 1e9:.1f}" if flop(work) else ""
+                part = f"{limit(work, peaks, reads) / seconds:.3f}" if flop(work) else ""
                 numbers = [f"{x:.4e}" for x in (seconds, min(list_), max(list_))]
                 ratio = f"{seconds / ours:.3f}"
-                out.writerow([work, threads, name, versions[name], *numbers, runs[name], gflops, ratio,
+                out.writerow([work, threads, name, versions[name], *numbers, runs[name], gflops, part,
+                              ratio,
                               "no" if name in wrong else "yes"])
 
 
@@ -338,7 +360,7 @@ def main():
     if not shutil.which("taskset"):
         fail("taskset is not installed (package util-linux)")
     found = installed(options)
-    works = [w for w in found[0].works if w != "peak" and options.pattern.search(w)]
+    works = [w for w in found[0].works if w not in ("peak", "read") and options.pattern.search(w)]
     if options.list:
         return print("\n".join([*(f"{p.name} {p.version()}" for p in found), "", *works]))
     if not works:

@@ -71,6 +71,30 @@ def products(name):
     return fingerprint(c), run, False
 
 
+# GPT-2-small's weights: inputs and outputs of each.
+WEIGHTS = [(768, 2304), (768, 768), (768, 3072), (3072, 768)] * 12 + [(768, 50272)]
+FEW = (1, 4, 8, 15, 16, 24, 32, 33, 48, 64, 128)
+
+
+def all_weights(name):
+    """All products of GPT-2-small's weights, in order, each weight from memory."""
+    _, m, way, order = name.split("-")
+    m, products = int(m), []
+    for i, (inputs, outputs) in enumerate(WEIGHTS):
+        w = numbers(i + 2, inputs, outputs) if order == "kn" else numbers(i + 2, outputs, inputs).T
+        b = w if way == "forward" else w.T
+        products.append((numbers(1, m, b.shape[0]), b, torch.empty(m, b.shape[1])))
+
+    def run():
+        for a, b, c in products:
+            torch.mm(a, b, out=c)
+
+    with torch.no_grad():
+        run()
+    check = [fingerprint(c) for _, _, c in products]
+    return [sum(x[0] for x in check), sum(x[1] for x in check)], run, False
+
+
 def rows(name):
     gradient = name.endswith("-grad")
     x = (4 * numbers(1, ROWS, COLS)).requires_grad_(gradient)
@@ -270,6 +294,8 @@ WORKS = {
         "256x3072x768-nn", "256x768x3072-nn", "256x50257x768-nn", "256x50257x768-nt",
         "2048x512x128-nn", "12x12x2-nn", "32x32x2-nn", "1024x32x2-nn", "15x768x768-nn",
     )},
+    **{f"rows-{m}-{way}-{order}": all_weights
+       for m in FEW for way in ("forward", "reverse") for order in ("kn", "nk")},
     **dict.fromkeys(("exp", "softmax", "layer-norm", "gelu"), rows),
     **dict.fromkeys(("softmax-grad", "layer-norm-grad", "gelu-grad"), rows),
     "plane": pooled, "seeds": pooled, "full": pooled, "decoder": decoder,

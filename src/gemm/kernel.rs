@@ -8,7 +8,7 @@ use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// One tile: `C[rows, cols] = alpha A[rows, kc] B[kc, cols]`, plus what `old` holds.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<'a, T> {
+pub(super) struct Tile<T> {
     pub(super) kc: usize,
     pub(super) alpha: T,
     /// A is `a[i * a_rs + k * a_cs]`; one of the strides is 1.
@@ -28,8 +28,6 @@ pub(super) struct Tile<'a, T> {
     pub(super) old: Option<Addend<T>>,
     /// What to prefetch.
     pub(super) ahead: Ahead<T>,
-    /// If only a part of K is computed: where the sums come from and go to.
-    pub(super) part: Option<&'a PartialSums<T>>,
 }
 
 /// Memory to prefetch while a tile is computed: rows as wide as the tile, `stride` apart.
@@ -66,20 +64,7 @@ impl<T> Ahead<T> {
     }
 }
 
-/// A part of K, where K is too long for a panel of B to stay in the first-level cache. Between
-/// parts the sums are kept in memory unrounded and unscaled, so the parts give the same bits as one
-/// pass.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PartialSums<T> {
-    /// Memory for the sums of a tile.
-    pub(super) sums: *mut T,
-    /// Continue with the sums stored there; else start with zeros.
-    pub(super) resumes: bool,
-    /// Store the sums there; else write C.
-    pub(super) pauses: bool,
-}
-
-impl<T: Element> Tile<'_, T> {
+impl<T: Element> Tile<T> {
     /// Computes the tile, of `rows` rows, 1 to `L::MR`.
     ///
     /// # Safety
@@ -111,12 +96,10 @@ impl<T: Element> Tile<'_, T> {
     /// Picks the layout of A.
     #[inline(always)]
     fn with_a<L: Lanes<Elem = T>, const R: usize, const V: usize>(self) {
-        if self.part.is_some() {
-            L::outline(Micro::<'_, T, R, V, false, true>(self));
-        } else if self.a_rs == 1 {
-            L::outline(Micro::<'_, T, R, V, true, false>(self));
+        if self.a_rs == 1 {
+            L::outline(Micro::<T, R, V, true>(self));
         } else {
-            L::outline(Micro::<'_, T, R, V, false, false>(self));
+            L::outline(Micro::<T, R, V, false>(self));
         }
     }
 }
@@ -128,25 +111,19 @@ pub(super) const UNROLL: usize = 4;
 const LINE: usize = 64;
 
 /// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along its
-/// rows. If `PART`, its sums may start and end in memory: a kernel of its own, as that takes
-/// registers which the others need. Only [`Tile::run`] makes one, so what `run` demands holds.
-struct Micro<'a, T, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool>(
-    Tile<'a, T>,
-);
+/// rows. Only [`Tile::run`] makes one, so what `run` demands holds.
+struct Micro<T, const R: usize, const V: usize, const COLUMNS: bool>(Tile<T>);
 
-impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool> Kernel<T>
-    for Micro<'_, T, R, V, COLUMNS, PART>
+impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool> Kernel<T>
+    for Micro<T, R, V, COLUMNS>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let mut tile = self.0;
-        if PART {
-            return one::<L, R, V, COLUMNS, PART>(tile);
-        }
         for _ in 0..self.0.times {
-            one::<L, R, V, COLUMNS, PART>(tile);
+            one::<L, R, V, COLUMNS>(tile);
             tile.a = tile.a.wrapping_add(R * if COLUMNS { 1 } else { tile.a_rs });
             tile.c = tile.c.wrapping_add(R * tile.c_rs);
             tile.old = tile.old.map(|old| old.from(R, 0));
@@ -157,26 +134,9 @@ impl<T: Element, const R: usize, const V: usize, const COLUMNS: bool, const PART
 
 /// One tile.
 #[inline(always)]
-fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART: bool>(
-    tile: Tile<'_, L::Elem>,
-) {
-    let Tile {
-        kc,
-        alpha,
-        a,
-        a_rs,
-        a_cs,
-        mut b,
-        b_rs,
-        c,
-        c_rs,
-        cols,
-        times: _,
-        old,
-        mut ahead,
-        part,
-    } = tile;
-    let part = part.filter(|_| PART);
+fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool>(tile: Tile<L::Elem>) {
+    let Tile { kc, alpha, a, a_rs, a_cs, mut b, b_rs, c, c_rs, cols, times: _, old, mut ahead } =
+        tile;
     let (a_rs, a_cs) = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
     // One pointer for three rows: addressing modes scale an index by 1 and 2 for free. `black_box`
     // hides how the pointers relate; otherwise the compiler adds the stride row by row instead.
@@ -186,24 +146,11 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
         thirds[1] = third(3);
     }
     let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
-    let waits = |part: &PartialSums<L::Elem>, i: usize, v: usize| {
-        part.sums.wrapping_add((i * V + v) * L::N)
-    };
-    if let Some(part) = part.filter(|part| part.resumes) {
-        for (i, sums) in sums.iter_mut().enumerate() {
-            for (v, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: there is room for the tile, and the part before stored its sums there.
-                *sum = L::load(unsafe { from_raw_parts(waits(part, i, v), L::N) });
-            }
-        }
-    }
     let strides = if COLUMNS { (1, a_cs) } else { (a_rs, 1) };
     // C is written when the sums are complete; prefetched now, it is in cache by then.
-    if part.is_none_or(|part| !part.pauses) {
-        for i in 0..R {
-            for v in 0..V {
-                prefetch(c.wrapping_add(i * c_rs + v * L::N));
-            }
+    for i in 0..R {
+        for v in 0..V {
+            prefetch(c.wrapping_add(i * c_rs + v * L::N));
         }
     }
     for _ in 0..kc / UNROLL {
@@ -236,15 +183,6 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool, const PART
         }
     }
 
-    if let Some(part) = part.filter(|part| part.pauses) {
-        for (i, sums) in sums.into_iter().enumerate() {
-            for (v, sum) in sums.into_iter().enumerate() {
-                // SAFETY: there is room for the tile, which is ours.
-                sum.store(unsafe { from_raw_parts_mut(waits(part, i, v), L::N) });
-            }
-        }
-        return;
-    }
     // In most products alpha is 1.
     if old.is_none() && alpha != L::Elem::ONE {
         sums.iter_mut().flatten().for_each(|sum| *sum = L::splat(alpha) * *sum);

@@ -12,8 +12,9 @@
 //!
 //! These shapes leave that path:
 //!
-//! - C of a few strips and a large B (`skinny.rs`): the loops follow B through memory.
-//! - The same with B stored transposed (`few_rows.rs`): rows of A become lanes, B is not packed.
+//! - C of a few strips and a large B (`stream.rs`): the loops follow B through memory.
+//! - The same with B stored transposed (`few_rows.rs`): rows of A become lanes, B is not packed. If
+//!   rows would leave too many lanes empty (`skinny.rs`), panels of B are packed.
 //! - K of at most four (`shallow.rs`): no tiles, B stays in registers.
 //! - Tiny products and matrices times a few columns (`small.rs`): the set-up would cost more.
 //!
@@ -38,6 +39,7 @@ pub(crate) mod scratch;
 mod shallow;
 mod skinny;
 mod small;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod threads;

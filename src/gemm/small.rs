@@ -180,7 +180,6 @@ impl<T: Element> Kernel<T> for Transposed<'_, T> {
                     a_cs: product.b_rs,
                     b: panel.as_ptr(),
                     b_rs: width::<L>(cols),
-                    part: None,
                     c: sums,
                     c_rs: nr,
                     cols,

@@ -257,6 +257,10 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
     for (shape, transposed) in [
         ([15, 2304, 768], [false, false]),
         ([15, 768, 2304], [false, true]),
+        ([1, 1111, 700], [false, false]),
+        ([3, 1111, 700], [true, false]),
+        ([8, 1111, 700], [false, false]),
+        ([33, 1111, 700], [false, false]),
         ([28, 500, 1300], [false, true]),
         ([100, 600, 300], [false, true]),
         ([60, 300, 1040], [true, false]),

@@ -30,7 +30,7 @@ mod wrap;
 
 pub use backend::{Backend, backend};
 pub use element::Element;
-pub(crate) use prefetch::prefetch;
+pub(crate) use prefetch::{prefetch, prefetch_far};
 pub use scalar::Scalar;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};

@@ -1,6 +1,7 @@
 //! The works in edgegrad.
 
 mod peak;
+mod read;
 mod rows;
 #[path = "../../../../work/mod.rs"]
 mod work;
@@ -10,13 +11,14 @@ use harness::product::{self, Product};
 use harness::rows as shapes;
 
 fn main() {
-    let names = [&["peak"], &product::NAMES[..], &shapes::NAMES, &work::NAMES].concat();
+    let others = [&["peak", "read"], &shapes::NAMES[..], &work::NAMES].concat();
+    let names: Vec<String> = others.into_iter().map(String::from).chain(product::names()).collect();
     let args: Vec<String> = std::env::args().skip(1).collect();
     harness::main(&args, &names, |name| match name {
         "peak" => peak::work(),
-        _ if name.starts_with("gemm") => Product::named(name).work(multiply),
+        "read" => read::work(),
         _ if shapes::NAMES.contains(&name) => rows::work(name),
-        _ => work::start(name),
+        _ => product::work(name, multiply).unwrap_or_else(|| work::start(name)),
     });
 }
 

@@ -20,7 +20,7 @@ const BATCH: f64 = 20e-6;
 /// What a program does with its arguments (without its own name).
 ///
 /// Ends the process with a line on standard error where they make no sense.
-pub fn main(args: &[String], names: &[&str], start: impl Fn(&str) -> Work + Sync) {
+pub fn main(args: &[String], names: &[String], start: impl Fn(&str) -> Work + Sync) {
     let parsed = match args {
         [list] if list == "list" => return names.iter().for_each(|name| println!("{name}")),
         [work, threads, seconds] => {
@@ -32,7 +32,7 @@ pub fn main(args: &[String], names: &[&str], start: impl Fn(&str) -> Work + Sync
     else {
         fail("usage: PROGRAM list | PROGRAM WORK THREADS SECONDS");
     };
-    if !names.contains(&work.as_str()) {
+    if !names.contains(work) {
         fail(&format!("no work {work}; `list` prints those there are"));
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");

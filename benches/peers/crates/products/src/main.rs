@@ -1,6 +1,6 @@
 //! Matrix products in the crates `gemm`, `faer` and `matrixmultiply`: `PROGRAM CRATE ...`.
 
-use harness::product::{NAMES, Product};
+use harness::product::{self, Product};
 
 fn main() {
     let mut args: Vec<String> = std::env::args().skip(1).collect();
@@ -13,7 +13,9 @@ fn main() {
             std::process::exit(2)
         }
     };
-    harness::main(&args.split_off(1), &NAMES, |name| Product::named(name).work(multiply));
+    harness::main(&args.split_off(1), &product::names(), |name| {
+        product::work(name, multiply).expect("a product")
+    });
 }
 
 /// Strides as these crates take them.
