@@ -11,7 +11,8 @@ use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::controls;
-use edgegrad::discovery::faithfulness::{FRACTIONS, curves};
+use edgegrad::discovery::faithfulness;
+use edgegrad::discovery::faithfulness::FRACTIONS;
 use edgegrad::discovery::hypotheses::Drawn;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
@@ -48,6 +49,9 @@ pub(super) struct Evaluate {
     /// Other fractions of all edges for the curve, rising
     #[arg(long, value_name = "F,F,..", value_delimiter = ',', requires = "curve")]
     fractions: Option<Vec<f64>>,
+    /// With --curve: 95 % intervals of CMD and CPR over R resamples of the pairs
+    #[arg(long, value_name = "R", requires = "curve", value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
+    bootstrap: Option<u32>,
     /// The true circuit, where it is known
     #[arg(long, value_name = "FILE.json")]
     truth: Option<PathBuf>,
@@ -154,6 +158,7 @@ impl Evaluate {
             ("--circuit", content(self.circuit.as_ref())?),
             ("--scores", content(self.scores.as_ref())?),
             ("--fractions", format!("{:?}", self.fractions)),
+            ("--bootstrap", format!("{:?}", self.bootstrap)),
             ("--null", self.null.to_string()),
             ("--minimality", self.minimality.to_string()),
             ("--tests", self.tests.to_string()),
@@ -278,6 +283,24 @@ impl Evaluate {
         report.insert("complement_faithfulness".into(), span.faithfulness(complement).into());
     }
 
+    /// The intervals of the figures of curves, if they are asked for.
+    fn intervals(&self, runs: &faithfulness::Runs, span: &Span, report: &mut Map<String, Value>) {
+        let Some(resamples) = self.bootstrap else { return };
+        let Some(found) = runs.intervals(span, resamples as usize, self.seed) else {
+            println!("no intervals: by these pairs, model and nothing may be alike");
+            return;
+        };
+        let named = [
+            ("CMD", "cmd", found.cmd),
+            ("CPR", "cpr", found.cpr),
+            ("clipped CPR", "clipped_cpr", found.clipped_cpr),
+        ];
+        let shown = named.map(|(name, _, [low, high])| format!("{name} {low:.4} to {high:.4}"));
+        println!("95 % over {resamples} resamples of the pairs: {}", shown.join(", "));
+        let all = named.map(|(_, key, ends)| (key.to_string(), json!(ends)));
+        report.insert("intervals".into(), Value::Object(all.into_iter().collect()));
+    }
+
     /// The curves of scores.
     fn curves<T: Element>(
         &self,
@@ -289,8 +312,9 @@ impl Evaluate {
     ) -> Result<()> {
         let fractions = self.fractions.clone().unwrap_or(FRACTIONS.to_vec());
         let (shown, mut progress) = bar("curve");
-        let [abs, signed] = curves(b, span, scores, &fractions, &mut progress)?;
+        let runs = faithfulness::Runs::new(b, scores, &fractions, &mut progress)?;
         shown.finish();
+        let [abs, signed] = runs.curves(span);
         let columns = [
             ("fraction", "fraction"),
             ("edges by |score|", "edges_by_size"),
@@ -323,6 +347,7 @@ impl Evaluate {
             signed.anchored_cpr(),
             signed.clipped_cpr(),
         );
+        self.intervals(&runs, span, report);
         Curves { origin: Origin::of(report), by_size: abs, by_score: Some(signed) }.put(report);
         report.insert(
             "per_pair".into(),

@@ -75,6 +75,13 @@ const GROUPS: [(&str, &[Examples]); 5] = [
                 &["edgegrad interactions --model gpt2/ --pairs ioi.jsonl --out interactions.json"],
             ),
             ("look", &["edgegrad look --model gpt2/ --pairs ioi.jsonl --out look.json"]),
+            (
+                "mib",
+                &[
+                    "edgegrad mib write scores.json --cell ioi_gpt2 --out submission",
+                    "edgegrad mib check submission",
+                ],
+            ),
             ("truth", &["edgegrad truth compiled/ --methods eap,mask-ig,exact,random"]),
         ],
     ),

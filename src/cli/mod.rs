@@ -16,6 +16,7 @@ mod hypotheses;
 mod info;
 mod interactions;
 mod look;
+mod mib;
 mod model;
 mod out;
 mod pairs;
@@ -76,6 +77,7 @@ enum Command {
     Discover(discover::Discover),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
+    Mib(mib::Mib),
     Truth(truth::Truth),
     Tune(tune::Tune),
     TuneCompare(tune_compare::TuneCompare),
@@ -126,6 +128,7 @@ impl Cli {
             Command::Discover(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Mib(command) => command.run(),
             Command::Truth(command) => command.run(),
             Command::Tune(command) => command.run(),
             Command::TuneCompare(command) => command.run(),

@@ -22,6 +22,7 @@ use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::stats;
+use edgegrad::tape::Rules;
 use edgegrad::tensor::Element;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -47,6 +48,9 @@ pub(super) struct Truth {
         default_value = "eap,eap-ig,clean-corrupted,mask-ig,exact,shapley,acdc,random",
     )]
     methods: Vec<Finder>,
+    /// Compare all methods, each by all rules of the reverse pass that it can follow
+    #[arg(long, conflicts_with = "methods")]
+    all: bool,
     /// The metric of all methods. Unless given, l2 for those that ablate sets of edges, and
     /// logit-diff for those that take derivatives at the clean run, where l2 is flat
     #[arg(long, value_parser = choice::<Metric>())]
@@ -77,8 +81,8 @@ pub(super) struct Truth {
 /// Whatever ranks edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Finder {
-    /// By scores of attribution.
-    Attribution(Method),
+    /// By scores of attribution, with the rules of its reverse pass.
+    Attribution(Method, Rules),
     /// By whether ACDC keeps it.
     Acdc,
 }
@@ -92,6 +96,9 @@ const RUNS_OF_A_NODE: u64 = 3;
 /// What ACDC lets the loss grow by for each edge: far above rounding, far below any effect here.
 const TAU: f64 = 1e-6;
 
+/// Columns for the names of methods, unless one needs more.
+const NAME: usize = 18;
+
 /// Of random scores and random orders.
 const SEED: u64 = 0;
 
@@ -103,22 +110,33 @@ impl Finder {
         let known =
             attribution.map(|(name, method)| PossibleValue::new(*name).help(method.about()));
         PossibleValuesParser::new(known.chain([acdc])).map(|name| match Method::from_name(&name) {
-            Some(method) => Finder::Attribution(method),
+            Some(method) => Finder::Attribution(method, Rules::Plain),
             None => Finder::Acdc,
         })
     }
 
-    fn name(self) -> &'static str {
+    /// All methods, each by all rules that it can follow.
+    fn all() -> Vec<Finder> {
+        let by_rules = |&(_, method): &(&str, Method)| {
+            let rules = Rules::ALL.iter().map(|&(_, rules)| rules);
+            let followed = rules.filter(move |&rules| rules == Rules::Plain || method.derives());
+            followed.map(move |rules| Finder::Attribution(method, rules))
+        };
+        Method::ALL.iter().flat_map(by_rules).chain([Finder::Acdc]).collect()
+    }
+
+    fn name(self) -> String {
         match self {
-            Finder::Attribution(method) => method.name(),
-            Finder::Acdc => "acdc",
+            Finder::Attribution(method, Rules::Plain) => method.name().into(),
+            Finder::Attribution(method, rules) => format!("{} {}", method.name(), rules.name()),
+            Finder::Acdc => "acdc".into(),
         }
     }
 
     /// The metric under which it shows most; `None` if it has none.
     fn usual_metric(self) -> Option<Metric> {
         match self {
-            Finder::Attribution(method) => method.usual_metric(),
+            Finder::Attribution(method, _) => method.usual_metric(),
             // It looks at sets of edges, as exact attribution does.
             Finder::Acdc => Some(Metric::L2),
         }
@@ -127,7 +145,7 @@ impl Finder {
     /// How many runs of the model on a pair it takes, where that grows with the edges.
     fn runs(self, edges: usize, pairs: usize) -> Option<u128> {
         let sets = match self {
-            Finder::Attribution(method) => method.sets(edges)?,
+            Finder::Attribution(method, _) => method.sets(edges)?,
             Finder::Acdc => edges as u128,
         };
         Some(sets * pairs as u128)
@@ -140,7 +158,7 @@ impl Finder {
         progress: &mut dyn FnMut(f64),
     ) -> Result<Vec<f64>> {
         match self {
-            Finder::Attribution(method) => {
+            Finder::Attribution(method, _) => {
                 let most_nodes = most_runs / (RUNS_OF_A_NODE * b.pairs.len() as u64).max(1);
                 let options = Options {
                     tol: TOLERANCE,
@@ -231,6 +249,9 @@ impl Truth {
         judged(&rows).print_for_programs();
         let summaries: Vec<Summary> = methods.iter().map(|&f| summary(f, &rows)).collect();
         print_summaries(&summaries);
+        if self.all {
+            print_solved(&cases, &rows);
+        }
         if let Some(out) = &self.out {
             let file = json!({
                 "meta": {
@@ -259,6 +280,9 @@ impl Truth {
 
     /// The methods asked for, in their order, each once.
     fn distinct_methods(&self) -> Vec<Finder> {
+        if self.all {
+            return Finder::all();
+        }
         let mut methods = vec![];
         for &finder in &self.methods {
             if !methods.contains(&finder) {
@@ -276,8 +300,9 @@ impl Truth {
         journal: &Journal,
     ) -> Result<Vec<Row>> {
         let wide = cases.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).max(5);
+        let names = methods.iter().map(|finder| finder.name().len()).max().unwrap_or(0).max(NAME);
         println!(
-            "{:wide$}  edges  true  {:18}  {:10}   AUROC     MIB      F1   seconds",
+            "{:wide$}  edges  true  {:names$}  {:10}   AUROC     MIB      F1   seconds",
             "model", "method", "metric"
         );
         let mut rows = vec![];
@@ -287,7 +312,7 @@ impl Truth {
                 let done = work.is_done();
                 let kept = work.state.get(rows.len()).filter(|_| done).cloned().flatten();
                 let row = self.judge(case, finder, kept, journal)?;
-                print(&row, wide);
+                print(&row, wide, names);
                 if !done {
                     work.state.push(row.figures().cloned());
                     work.finish()?;
@@ -354,7 +379,10 @@ fn figures<T: Element>(
     let graph = case.graph.clone();
     let mut b = Behaviour::new(&case.model, graph, &case.pairs, question, Baseline::Resample)?;
     b.journal = journal.clone();
-    let (shown, mut progress) = bar(finder.name());
+    if let Finder::Attribution(_, rules) = finder {
+        b.rules = rules;
+    }
+    let (shown, mut progress) = bar(&finder.name());
     let start = Instant::now();
     let scores = finder.scores(&b, most_runs, &mut progress);
     let seconds = start.elapsed().as_secs_f64();
@@ -382,10 +410,10 @@ fn number(x: Option<f64>) -> String {
     x.map_or_else(|| "-".into(), |x| format!("{x:.4}"))
 }
 
-fn print(row: &Row, wide: usize) {
+fn print(row: &Row, wide: usize, names: usize) {
     let metric = row.metric.map_or("-", Named::name);
     let start = format!(
-        "{:wide$}  {:>5}  {:>4}  {:18}  {metric:10}",
+        "{:wide$}  {:>5}  {:>4}  {:names$}  {metric:10}",
         row.case,
         row.edges,
         row.true_edges,
@@ -431,7 +459,8 @@ fn judged(rows: &[Row]) -> Table {
             End::Judged(f) => [f.auroc, f.mib, Some(f.f1), Some(f.seconds)],
             End::LeftOut(_) | End::Failed(_) => [None; 4],
         };
-        let names = [&row.case[..], row.finder.name(), row.metric.map_or("-", Named::name)];
+        let finder = row.finder.name();
+        let names = [&row.case[..], &finder, row.metric.map_or("-", Named::name)];
         table.row(names.map(Cell::text).into_iter().chain(figures.map(|x| Cell::maybe(x, 4))));
     }
     table
@@ -457,6 +486,23 @@ fn print_summaries(summaries: &[Summary]) {
     println!();
     table.print();
     println!("found: on how many models the edges of largest score are the true ones");
+}
+
+/// By which methods every true edge of a model stands above all others.
+fn print_solved<T: Element>(cases: &[Case<T>], rows: &[Row]) {
+    let columns =
+        [("model", "model"), ("by", "by"), ("of", "of"), ("methods with AUROC 1", "names")];
+    let mut table = Table::new("solved", columns);
+    for case in cases {
+        let own = || rows.iter().filter(|row| row.case == case.name && row.figures().is_some());
+        let solves = |row: &&Row| row.figures().is_some_and(|f| f.auroc == Some(1.0));
+        let names: Vec<String> = own().filter(solves).map(|row| row.finder.name()).collect();
+        let list = if names.is_empty() { "none".into() } else { names.join(", ") };
+        let counts = [names.len(), own().count()].map(Cell::count);
+        table.row([Cell::text(&case.name)].into_iter().chain(counts).chain([Cell::text(list)]));
+    }
+    println!();
+    table.print();
 }
 
 fn summary(finder: Finder, rows: &[Row]) -> Summary {

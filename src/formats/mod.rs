@@ -39,6 +39,7 @@ pub mod interactions;
 pub mod look;
 pub mod masks;
 pub mod metrics;
+pub mod mib;
 pub mod origin;
 pub mod pairs;
 #[cfg(feature = "page")]
