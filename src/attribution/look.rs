@@ -21,11 +21,19 @@ use crate::tape::Tape;
 use crate::text::Words;
 use std::collections::BTreeSet;
 
+/// Weights of a sequence's attention patterns, `L H T^2`, up to which they are kept unasked: 16 MiB
+/// in memory.
+const FEW_WEIGHTS: usize = 1 << 22;
+
+/// Rows whose logits are computed at once.
+const ROWS: usize = 64;
+
 /// How many of the largest logits of each sequence are listed.
 const TOP: usize = 8;
 
 /// Runs the one pair in `pairs`, and lists the `edges` largest scores of `metric`. The names of the
-/// model and of the pair are left empty.
+/// model and of the pair are left empty. Attention patterns of long pairs are left out unless
+/// `attention` asks for them.
 ///
 /// # Errors
 /// If the model is not a transformer or has no attention, the pair does not ask for tokens, the
@@ -39,6 +47,7 @@ pub fn look<T: Element>(
     pairs: &Pairs,
     metric: Metric,
     edges: usize,
+    attention: bool,
 ) -> Result<Look> {
     let [pair] = &pairs[..] else { panic!("{} pairs", pairs.len()) };
     let AnyModel::Transformer(transformer) = model else {
@@ -65,21 +74,18 @@ pub fn look<T: Element>(
         return Err(Error::input("metric", message, "use logit-diff, prob-diff or nll"));
     }
     let scored = scored(model, pairs, metric, edges)?;
-    let (attention, logits) = run(transformer, pair)?;
-
-    let v = config.vocab_out;
-    let difference = |logits: &[T]| -> Vec<f64> {
-        let mean = |row: &[T], of: &[u32]| {
-            of.iter().map(|&id| row[id as usize].to_f64()).sum::<f64>() / of.len() as f64
-        };
-        logits.chunks_exact(v).map(|row| mean(row, answer) - mean(row, distractor)).collect()
+    let weights = config.layers * config.heads * pair.clean.len().pow(2);
+    let (attention, last) = run(transformer, pair, attention || weights <= FEW_WEIGHTS)?;
+    let of = |last: &[T]| -> Result<(Vec<T>, Vec<f64>)> {
+        differences(transformer, last, pair, [answer, distractor], *position)
     };
+    let (clean, corrupted) = (of(&last.clean)?, of(&last.corrupted)?);
+    let asked = Both { clean: clean.0, corrupted: corrupted.0 };
+    let logit_diff = Both { clean: clean.1, corrupted: corrupted.1 };
     // Labels are not tokens.
     let none = Words::default();
-    let outputs = if v == config.vocab { words } else { &none };
+    let outputs = if config.vocab_out == config.vocab { words } else { &none };
     let list = |words: &Words, ids: &[u32]| ids.iter().map(|&id| words.word(id)).collect();
-    let at = |logits: &[T]| logits[position * v..][..v].to_vec();
-    let asked = Both { clean: at(&logits.clean), corrupted: at(&logits.corrupted) };
     Ok(Look {
         tokens: Both { clean: list(words, &pair.clean), corrupted: list(words, &pair.corrupted) },
         answer: list(outputs, answer),
@@ -89,10 +95,7 @@ pub fn look<T: Element>(
         heads: config.heads,
         kv_heads: config.kv_heads,
         attention,
-        logit_diff: Both {
-            clean: difference(&logits.clean),
-            corrupted: difference(&logits.corrupted),
-        },
+        logit_diff,
         top: top(&asked, &[&answer[..], distractor].concat(), outputs),
         edges: scored,
         metric: metric.name().into(),
@@ -106,16 +109,28 @@ fn not_finite(what: String) -> Error {
     Error::failed(what, "is not a number", help)
 }
 
-/// The attention patterns of all heads, and the logits `[T, V]`, on both sequences.
-fn run<T: Element>(model: &Model<T>, pair: &Pair) -> Result<(Both<Patterns>, Both<Vec<T>>)> {
+/// The attention patterns of all heads if they are asked for, and what the unembedding multiplies,
+/// `[T, D]`, on both sequences.
+#[expect(clippy::type_complexity, reason = "two things of both sequences")]
+fn run<T: Element>(
+    model: &Model<T>,
+    pair: &Pair,
+    attention: bool,
+) -> Result<(Option<Both<Patterns>>, Both<Vec<T>>)> {
     let (config, time) = (&model.config, pair.clean.len());
     let mut tape = Tape::new();
     let recorded = Transformer::record(&mut tape, config, 2, time, &mut Sum::default());
-    let logits = recorded.logits(&mut tape, recorded.last);
-    // Patterns in the program, in the result, and as text.
-    let told = (config.layers * config.heads * time * time) as u128 * 2 * 32;
+    // Patterns in the result and as text.
+    let told = match attention {
+        true => (config.layers * config.heads) as u128 * (time as u128).pow(2) * 2 * 32,
+        false => 0,
+    };
+    if !attention {
+        tape.keep_only(&[recorded.last]);
+    }
     memory::check(&format!("a pair of {time} tokens"), tape.bytes() + told, || {
-        "give a pair of shorter sequences".into()
+        let less = if attention { "leave out --attention, or " } else { "" };
+        format!("{less}give a pair of shorter sequences")
     })?;
     recorded.give_weights(&mut tape, &model.weights);
     let mut program = tape.finish();
@@ -135,13 +150,58 @@ fn run<T: Element>(model: &Model<T>, pair: &Pair) -> Result<(Both<Patterns>, Bot
         };
         (0..config.layers).map(layer).collect()
     };
-    let broken = |x: &T| !x.to_f64().is_finite();
-    if program.value(logits).iter().any(broken) {
-        return Err(not_finite(format!("line {}: a logit", pair.line)));
+    let attention = attention.then(|| Both { clean: patterns(0), corrupted: patterns(1) });
+    let (clean, corrupted) = program.value(recorded.last).split_at(time * config.d_model);
+    Ok((attention, Both { clean: clean.to_vec(), corrupted: corrupted.to_vec() }))
+}
+
+/// The logits `[V]` at `position`, and at every position the mean logit of the first tokens minus
+/// that of the second, of the rows `last [T, D]`.
+fn differences<T: Element>(
+    model: &Model<T>,
+    last: &[T],
+    pair: &Pair,
+    tokens: [&[u32]; 2],
+    position: usize,
+) -> Result<(Vec<T>, Vec<f64>)> {
+    let (mut asked, mut all) = (vec![], vec![]);
+    each_logits(model, last, |row, logits| {
+        if logits.iter().any(|x| !x.to_f64().is_finite()) {
+            return Err(not_finite(format!("line {}: a logit", pair.line)));
+        }
+        let [right, wrong] = tokens.map(|of| {
+            of.iter().map(|&id| logits[id as usize].to_f64()).sum::<f64>() / of.len() as f64
+        });
+        all.push(right - wrong);
+        if row == position {
+            asked = logits.to_vec();
+        }
+        Ok(())
+    })?;
+    Ok((asked, all))
+}
+
+/// Calls `each` with every row of `last [T, D]` and its logits `[V]`, a few rows at a time.
+fn each_logits<T: Element>(
+    model: &Model<T>,
+    last: &[T],
+    mut each: impl FnMut(usize, &[T]) -> Result<()>,
+) -> Result<()> {
+    let (d, v) = (model.config.d_model, model.config.vocab_out);
+    let rows = ROWS.min(last.len() / d);
+    let mut tape = Tape::new();
+    let x = tape.leaf("last", [rows, d]);
+    let logits = model.record_logits(&mut tape, x);
+    tape.keep_only(&[logits]);
+    let mut program = tape.finish();
+    for (i, part) in last.chunks(rows * d).enumerate() {
+        program.value_mut(x)[..part.len()].copy_from_slice(part);
+        program.forward();
+        for (j, logits) in program.value(logits).chunks_exact(v).take(part.len() / d).enumerate() {
+            each(i * rows + j, logits)?;
+        }
     }
-    let (clean, corrupted) = program.value(logits).split_at(time * config.vocab_out);
-    let logits = Both { clean: clean.to_vec(), corrupted: corrupted.to_vec() };
-    Ok((Both { clean: patterns(0), corrupted: patterns(1) }, logits))
+    Ok(())
 }
 
 /// The `count` largest scores at positions.
@@ -201,7 +261,7 @@ mod tests {
         let text = r#"{"clean": [1], "corrupted": [2], "answer": 3, "distractor": 4}"#;
         let bounds = Bounds { vocab: 5, vocab_out: 5, context: 4 };
         let pairs = Pairs::parse("p", text.as_bytes(), &bounds, None, None).unwrap();
-        let e = look(&model, &Words::default(), &pairs, Metric::LogitDiff, 3).unwrap_err();
+        let e = look(&model, &Words::default(), &pairs, Metric::LogitDiff, 3, false).unwrap_err();
         assert_eq!(e.to_string(), "model: has no attention: it has no layers");
         assert_eq!(e.exit_code(), 2);
     }

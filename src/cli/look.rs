@@ -22,8 +22,8 @@ use std::path::PathBuf;
 
 /// Run one pair and write what the page shows of it
 ///
-/// That is: attention patterns, logits at every position, and the scores of edges by position. Give
-/// the file to `edgegrad report`.
+/// That is: logits at every position, the scores of edges by position, and attention patterns where
+/// they are few or asked for. Give the file to `edgegrad report`.
 #[derive(Debug, Args)]
 pub(super) struct Look {
     /// A model folder, a GGUF file, or a name in the Hugging Face cache; tokens are shown as words
@@ -55,6 +55,10 @@ pub(super) struct Look {
         value_parser = choice::<Metric>(),
     )]
     metric: Metric,
+    /// Write the attention patterns of a long pair too: L H T^2 weights for each sequence. Up to
+    /// 4 million weights they are written in any case
+    #[arg(long)]
+    attention: bool,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
@@ -88,7 +92,7 @@ impl Look {
             let help = format!("count from 0 to {}", pairs.len() - 1);
             return Err(Error::input(self.pairs.display(), message, help));
         };
-        let seen = look(&model, &words, &pair, self.metric, self.edges as usize)?;
+        let seen = look(&model, &words, &pair, self.metric, self.edges as usize, self.attention)?;
         let seen = Seen { model: self.name(), pair: self.pair, ..seen };
         seen.write(&self.out)?;
         self.say(&seen);
@@ -105,6 +109,9 @@ impl Look {
             diff.clean[place],
             diff.corrupted[place],
         );
+        if seen.attention.is_none() {
+            println!("attention: not written, which --attention asks for");
+        }
         println!("{} edges by {}, the largest:", seen.edges.len(), seen.method);
         let mut table = Table::new("edges", [("edge", "edge"), ("score", "score")]);
         for ScoredEdge { name, score } in seen.edges.iter().take(10) {

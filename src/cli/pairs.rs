@@ -150,7 +150,7 @@ fn clean<T: Element>(model: &AnyModel<T>, pairs: &Pairs) -> Result<Vec<f64>> {
     let graph = model.graph(Granularity::default());
     let b = Behaviour::new(model, graph, pairs, question, Baseline::Resample)?;
     let mut all = vec![0.0; pairs.len()];
-    b.batches(None, |probe, batch| {
+    b.whole_batches(|probe, batch| {
         probe.run_clean(batch);
         for (pair, x) in batch.iter().zip(probe.results(batch.len())) {
             all[pairs.index(pair)] = x;

@@ -48,8 +48,9 @@ pub struct Look {
     /// Heads of a layer that have keys and values.
     #[serde(default)]
     pub kv_heads: usize,
-    /// Where the heads look.
-    pub attention: Both<Patterns>,
+    /// Where the heads look; left out where they would be many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Both<Patterns>>,
     /// `[T]`, the mean logit of the answers minus that of the distractors at each position.
     pub logit_diff: Both<Vec<f64>>,
     /// The largest logits where the pair asks, of either sequence, with those that it asks for.
@@ -124,7 +125,7 @@ impl Look {
         if look.logit_diff.clean.len() != len || look.logit_diff.corrupted.len() != len {
             return fail("logit_diff", format!("not one number for each of {len} tokens"));
         }
-        for patterns in [&look.attention.clean, &look.attention.corrupted] {
+        for patterns in look.attention.iter().flat_map(|both| [&both.clean, &both.corrupted]) {
             let square = |m: &Vec<Vec<f32>>| m.len() == len && m.iter().all(|row| row.len() == len);
             let whole = |heads: &Vec<_>| heads.len() == look.heads && heads.iter().all(square);
             if patterns.len() != look.layers || !patterns.iter().all(whole) {
@@ -160,7 +161,7 @@ pub(crate) mod tests {
         let file = folder.path().join("pair-0.json");
         let read = Look::of(&file, &look()).unwrap();
         assert_eq!((read.name.as_str(), read.position, read.kv_heads), ("pair-0", 1, 1));
-        assert_eq!(read.attention.clean[0][0][1], [0.25, 0.75]);
+        assert_eq!(read.attention.as_ref().expect("was written").clean[0][0][1], [0.25, 0.75]);
         read.write(&file).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with(r#"{"version":1,"kind":"look","model":"m","pair":0,"tokens""#));

@@ -65,7 +65,12 @@ impl From<Recorder<'_>> for Recorded {
 impl Recorded {
     /// The variables whose gradients [`contract`](Self::contract) reads.
     pub fn wanted(&self) -> Vec<Var> {
-        self.readings.iter().flat_map(|r| [Some(r.y), r.normed].into_iter().flatten()).collect()
+        // One reader reads all of the norm; the gradients of several are those of their columns.
+        let of = |(group, r): (&Group, &Reading)| match r.normed {
+            Some(normed) if group.readers.len() == 1 => normed,
+            _ => r.y,
+        };
+        self.graph.groups.iter().zip(&self.readings).map(of).collect()
     }
 
     /// Adds to `scores [E]` the sum over the batch of `<g_r, d_u>`. `directions` have the shapes of

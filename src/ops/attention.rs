@@ -3,7 +3,9 @@
 //! It reads queries, keys and values where the projection wrote them: products read windows of
 //! `[B, T, (H + 2 KV) K]` in place, [`BLOCK`] queries at a time. A causal block computes only the
 //! keys that some of its queries see, a block with a window only those inside it. Only the pattern
-//! is saved; where scores are capped, the backward pass computes them again. The alternative, heads
+//! is saved, `H T^2` elements of a sequence; programs for which memory matters more than time save
+//! nothing, and the backward pass computes a block's rows of it again, to the same bits. Where scores
+//! are capped, it computes them again in any case. The alternative, heads
 //! permuted to an axis of their own, needs three copies and their gradients.
 //!
 //! Threads take key-value heads, each with columns of its own in all gradients, so a single
@@ -15,7 +17,7 @@ use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::simd::rows::{self, All, By, First, Rows, exps};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::rules::Pattern;
-use crate::tape::{Backward, Forward, Op, Program, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Program, Rules, Tape, Var};
 use std::sync::Arc;
 
 /// The heads of an [`attention`], and what their scores are.
@@ -184,12 +186,43 @@ impl Fused {
         }
     }
 
-    /// The elements of a sequence in `qkv`, in the output and in the pattern; 1 where there are
-    /// none.
-    fn lengths(&self) -> [usize; 3] {
+    /// The elements of a sequence in `qkv`, in the output and in the pattern `saved`; 1 where there
+    /// are none, but 0 of a pattern that is not saved.
+    fn lengths<T>(&self, saved: &[T]) -> [usize; 3] {
         let Attention { heads, d_head, .. } = self.options;
         let seq = self.seq;
-        [seq * self.options.width(), seq * heads * d_head, heads * seq * seq].map(|n| n.max(1))
+        let square = if saved.is_empty() { 0 } else { heads * seq * seq };
+        [(seq * self.options.width()).max(1), (seq * heads * d_head).max(1), square]
+    }
+
+    /// The elements of a block's rows of the pattern, where it is not saved.
+    fn unsaved<T>(&self, saved: &[T]) -> usize {
+        if saved.is_empty() { BLOCK.min(self.seq) * self.seq } else { 0 }
+    }
+
+    /// Computes a block's rows `[rows, T]` of the pattern; `scores [rows, keys]` are overwritten.
+    fn pattern<T: Element>(
+        &self,
+        qkv: &[T],
+        answers: usize,
+        block: QueryBlock,
+        scores: &mut [T],
+        pattern: &mut [T],
+    ) {
+        let Attention { heads, causal, scale, window, .. } = self.options;
+        let (seq, scale) = (self.seq, T::from_f64(scale));
+        let QueryBlock { head, from, rows, first, keys } = block;
+        let asks = answers * self.group() + head;
+        let q = self.window(qkv, from, rows, asks);
+        let k = self.window(qkv, first, keys, heads + answers);
+        gemm(scale, q, k.t(), Write::Store, MatMut::new(scores, rows, keys));
+        self.adjust(scores, keys, asks, first);
+        let parts = (First(0), By(&*scores, keys), By(pattern, seq));
+        rows::run(rows, exps(keys), parts, |(First(row), By(s, _), By(p, _))| {
+            let query = causal.then_some(from + row);
+            let window = window.unwrap_or(seq);
+            T::vectorize(Softmax { scores: s, first, keys, query, window, pattern: p, seq });
+        });
     }
 }
 
@@ -203,39 +236,35 @@ impl<T: Element> Op<T> for Fused {
         self.batch * self.options.heads * self.seq * self.seq
     }
 
+    fn rereads_output(&self, _: Rules) -> bool {
+        false
+    }
+
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn forward(&self, run: Forward<'_, T>) {
-        let Attention { heads, kv_heads, d_head, causal, scale, window, .. } = self.options;
-        let (seq, group, scale) = (self.seq, self.group(), T::from_f64(scale));
-        let [wide, narrow, square] = self.lengths();
+        let Attention { heads, kv_heads, d_head, .. } = self.options;
+        let (seq, group) = (self.seq, self.group());
+        let [wide, narrow, square] = self.lengths(run.saved);
+        let unsaved = self.unsaved(run.saved);
         let sequences = (By(run.input(0), wide), By(run.out, narrow), By(run.saved, square));
         let share = |(By(qkv, _), By(z, _), By(pattern, _))| {
             let z = MatMut::new(z, seq, heads * d_head);
-            (All(qkv), Columns(z, group * d_head), By(pattern, group * seq * seq))
+            (All(qkv), Columns(z, group * d_head), By(pattern, square / kv_heads))
         };
         self.heads(sequences, share, |answers, (All(qkv), Columns(mut z, _), By(pattern, _))| {
             let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
-            for QueryBlock { head, from, rows, first, keys } in self.parts() {
-                let q = self.window(qkv, from, rows, answers * group + head);
-                let k = self.window(qkv, first, keys, heads + answers);
+            let mut own = Scratch::new(unsaved);
+            for block in self.parts() {
+                let QueryBlock { head, from, rows, first, keys } = block;
+                let pattern = match unsaved {
+                    0 => &mut pattern[(head * seq + from) * seq..][..rows * seq],
+                    _ => &mut own[..rows * seq],
+                };
+                self.pattern(qkv, answers, block, &mut scratch[..rows * keys], pattern);
                 let v = self.window(qkv, first, keys, heads + kv_heads + answers);
-                let scores = &mut scratch[..rows * keys];
-                gemm(scale, q, k.t(), Write::Store, MatMut::new(scores, rows, keys));
-                self.adjust(scores, keys, answers * group + head, first);
-                let pattern = &mut pattern[(head * seq + from) * seq..][..rows * seq];
-                let parts = (First(0), By(&*scores, keys), By(&mut *pattern, seq));
-                rows::run(rows, exps(keys), parts, |(First(row), By(s, _), By(p, _))| {
-                    let query = causal.then_some(from + row);
-                    let window = window.unwrap_or(seq);
-                    T::vectorize(Softmax {
-                        scores: s,
-                        first,
-                        keys,
-                        query,
-                        window,
-                        pattern: p,
-                        seq,
-                    });
-                });
                 let seen = Mat::strided(&pattern[first..], rows, keys, seq, 1);
                 gemm(
                     T::ONE,
@@ -255,7 +284,8 @@ impl<T: Element> Op<T> for Fused {
         let [of_scores, of_values] = run.rules.of_attention();
         let (scale, of_values) = (T::from_f64(scale * of_scores), T::from_f64(of_values));
         let (seq, group, to_scores) = (self.seq, self.group(), run.rules.pattern());
-        let [wide, narrow, square] = self.lengths();
+        let [wide, narrow, square] = self.lengths(run.saved);
+        let unsaved = self.unsaved(run.saved);
         let (input, grad_out, saved) = (run.input(0), run.grad_out, run.saved);
         let [Some(dx), ..] = run.grads else { return };
         let inputs = (By(input, wide), By(grad_out, narrow), By(saved, square));
@@ -264,17 +294,26 @@ impl<T: Element> Op<T> for Fused {
             let (dq, dkv) = dx.split_cols(heads * d_head);
             let (dk, dv) = dkv.split_cols(kv_heads * d_head);
             let dx = (Columns(dq, group * d_head), Columns(dk, d_head), Columns(dv, d_head));
-            (dx, (All(qkv), All(dz), By(pattern, group * seq * seq)))
+            (dx, (All(qkv), All(dz), By(pattern, square / kv_heads)))
         };
         let sequences = (By(dx.accumulator(), wide), inputs);
         self.heads(sequences, share, |answers, (dx, (All(qkv), All(dz), By(pattern, _)))| {
             let (Columns(mut dq, _), Columns(mut dk, _), Columns(mut dv, _)) = dx;
             let mut scratch = Scratch::new(BLOCK.min(seq) * seq);
-            for QueryBlock { head, from, rows, first, keys } in self.parts() {
+            let mut own = Scratch::new(unsaved);
+            for block in self.parts() {
+                let QueryBlock { head, from, rows, first, keys } = block;
                 let asks = answers * group + head;
                 let dz = &dz[(from * heads + asks) * d_head..];
                 let dz = Mat::strided(dz, rows, d_head, heads * d_head, 1);
-                let pattern = &pattern[(head * seq + from) * seq..][..rows * seq];
+                let pattern = match unsaved {
+                    0 => &pattern[(head * seq + from) * seq..][..rows * seq],
+                    _ => {
+                        let own = &mut own[..rows * seq];
+                        self.pattern(qkv, answers, block, &mut scratch[..rows * keys], own);
+                        &*own
+                    }
+                };
                 let seen = Mat::strided(&pattern[first..], rows, keys, seq, 1);
                 let all = (0, d_head);
                 gemm(of_values, seen.t(), dz, Write::Add, dv.window((first, keys), all));

@@ -97,6 +97,11 @@ impl Loops {
         Runs { runs: 0..self.runs(), columns: 0..self.inner.len, start: 0 }
     }
 
+    /// Whether neither operand is repeated.
+    fn same(&self) -> bool {
+        self.outer.is_empty() && (self.inner.x, self.inner.y) == (1, 1)
+    }
+
     /// Calls `f` with the offsets into `z`, `x` and `y` of every inner run of `part`.
     #[inline(always)]
     fn each(&self, part: &Runs, mut f: impl FnMut(usize, usize, usize)) {
@@ -162,6 +167,17 @@ struct Zip<F> {
 impl<T: Element, F: Binary> Op<T> for Zip<F> {
     fn name(&self) -> &'static str {
         F::NAME
+    }
+
+    fn rereads(&self, _: usize, wanted: &[bool], rules: Rules) -> bool {
+        // Where nothing is repeated, a gradient times a slope of 1 is copied.
+        let plain = F::share(rules) == 1.0 && self.loops.same();
+        let copied = |(&wanted, unit): (&bool, bool)| !wanted || (plain && unit);
+        !wanted.iter().zip(F::UNIT_SLOPE).all(copied)
+    }
+
+    fn rereads_output(&self, _: Rules) -> bool {
+        false
     }
 
     fn forward(&self, run: Forward<'_, T>) {

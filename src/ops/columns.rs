@@ -1,7 +1,7 @@
 //! A window of the last axis.
 
 use crate::simd::Element;
-use crate::tape::{Backward, Forward, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Rules, Tape, Var};
 use std::ops::Range;
 
 /// `y[.., j] = x[.., start + j]`: `[.., N] -> [.., end - start]`.
@@ -26,6 +26,14 @@ struct Columns {
 impl<T: Element> Op<T> for Columns {
     fn name(&self) -> &'static str {
         "columns"
+    }
+
+    fn rereads(&self, _: usize, _: &[bool], _: Rules) -> bool {
+        false
+    }
+
+    fn rereads_output(&self, _: Rules) -> bool {
+        false
     }
 
     fn forward(&self, run: Forward<'_, T>) {

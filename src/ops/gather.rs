@@ -1,7 +1,7 @@
 //! Lookup of rows of a table: embeddings.
 
 use crate::simd::Element;
-use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Ids, Op, Rules, Tape, Var};
 
 /// `y[..] = table[ids[..]]`: `[V, D], ids [..] -> [.., D]`; a table of shape `[V]` gives `[..]`.
 ///
@@ -24,6 +24,14 @@ struct Gather {
 impl<T: Element> Op<T> for Gather {
     fn name(&self) -> &'static str {
         "gather"
+    }
+
+    fn rereads(&self, _: usize, _: &[bool], _: Rules) -> bool {
+        false
+    }
+
+    fn rereads_output(&self, _: Rules) -> bool {
+        false
     }
 
     fn forward(&self, run: Forward<'_, T>) {

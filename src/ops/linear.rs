@@ -3,7 +3,7 @@
 use crate::gemm::{Mat, MatMut, Write, gemm, gemm_row};
 use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
-use crate::tape::{Backward, Forward, Op, Tape, Var, Window};
+use crate::tape::{Backward, Forward, Op, Rules, Tape, Var, Window};
 
 /// `x w' + bias`: `[.., K] x [N, K] + [N] -> [.., N]`, the weight stored as in PyTorch's `Linear`.
 ///
@@ -83,6 +83,15 @@ impl<T: Element> Op<T> for Linear {
         }
     }
 
+    fn rereads(&self, i: usize, wanted: &[bool], _: Rules) -> bool {
+        // Each factor for the gradient of the other.
+        i < 2 && wanted[1 - i]
+    }
+
+    fn rereads_output(&self, _: Rules) -> bool {
+        false
+    }
+
     fn takes_windows(&self, i: usize) -> bool {
         i == 1
     }
@@ -97,15 +106,15 @@ impl<T: Element> Op<T> for Linear {
     fn backward(&self, run: Backward<'_, T>) {
         let Linear { m, n, k, .. } = *self;
         let dy = Mat::new(run.grad_out, m, n);
-        let x = Mat::new(run.input(0), m, k);
-        let w = self.weight(run.input(1));
+        let (x, w) = (run.input(0), run.input(1));
         let [dx, dw, db, ..] = run.grads else { return };
         if let Some(dx) = dx {
             let write = dx.write;
-            gemm(T::ONE, dy, w.t(), write, MatMut::new(dx.slice(), m, k));
+            gemm(T::ONE, dy, self.weight(w).t(), write, MatMut::new(dx.slice(), m, k));
         }
         if let Some(dw) = dw {
             let write = dw.write;
+            let x = Mat::new(x, m, k);
             // Its rows are columns of one factor, its columns those of the other.
             let (a, b, rows, columns) = match self.stored {
                 Stored::OutIn => (dy, x, n, k),

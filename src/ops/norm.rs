@@ -161,6 +161,14 @@ impl<T: Element> Op<T> for Normed<T> {
         Norm::SAVED * self.rows
     }
 
+    fn rereads(&self, i: usize, _: &[bool], _: Rules) -> bool {
+        i < 2
+    }
+
+    fn rereads_output(&self, _: Rules) -> bool {
+        false
+    }
+
     fn forward(&self, run: Forward<'_, T>) {
         let [gain, bias] = [1, 2].map(|i| run.has_input(i).then(|| run.input(i)));
         self.norm.forward(self.width, run.input(0), gain, bias, run.out, run.saved);

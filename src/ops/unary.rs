@@ -5,7 +5,7 @@
 use crate::gemm::Write;
 use crate::simd::rows::{self, By, EXP, RUN};
 use crate::simd::{Element, Kernel, Lanes, slice};
-use crate::tape::{Backward, Forward, Op, Tape, Var};
+use crate::tape::{Backward, Forward, Op, Rules, Tape, Var};
 use std::marker::PhantomData;
 
 /// A function of one variable and its slope.
@@ -39,6 +39,10 @@ impl<T: Element, F: Unary> Op<T> for Map<F> {
 
     fn saves(&self) -> usize {
         if self.len < LARGE { self.len } else { 0 }
+    }
+
+    fn rereads_output(&self, rules: Rules) -> bool {
+        rules.ratio()
     }
 
     fn forward(&self, run: Forward<'_, T>) {

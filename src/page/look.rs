@@ -17,7 +17,7 @@ pub(super) struct LookData<'a> {
     position: usize,
     layers: usize,
     heads: usize,
-    attention: Both<Packed>,
+    attention: Option<Both<Packed>>,
     logit_diff: &'a Both<Vec<f64>>,
     top: &'a [TokenLogits],
     edges: &'a [ScoredEdge],
@@ -33,10 +33,10 @@ impl<'a> LookData<'a> {
             pack.rounded(&numbers, look.tokens.clean.len())
         };
         LookData {
-            attention: Both {
-                clean: flat(&look.attention.clean),
-                corrupted: flat(&look.attention.corrupted),
-            },
+            attention: look
+                .attention
+                .as_ref()
+                .map(|both| Both { clean: flat(&both.clean), corrupted: flat(&both.corrupted) }),
             name: &look.name,
             model: &look.model,
             pair: look.pair,

@@ -56,12 +56,31 @@ impl<'a, T: Element> Behaviour<'a, T> {
     pub fn batches(
         &self,
         masks: Option<MaskShape>,
+        each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
+    ) -> Result<()> {
+        self.by_batch(|batch, time| Probe::new(self, batch, time, masks), each)
+    }
+
+    /// The same for [whole](Probe::whole) passes without masks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn whole_batches(
+        &self,
+        each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
+    ) -> Result<()> {
+        self.by_batch(|batch, time| Probe::whole(self, batch, time), each)
+    }
+
+    fn by_batch(
+        &self,
+        probe: impl Fn(usize, usize) -> Result<Probe<T>>,
         mut each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
         for group in self.lengths() {
             let time = group[0].clean.len();
             let batch = (self.rows / time.max(1)).clamp(1, group.len());
-            let mut probe = Probe::new(self, batch, time, masks)?;
+            let mut probe = probe(batch, time)?;
             for pairs in group.chunks(batch) {
                 self.journal.check()?;
                 probe.ask(self, pairs);
@@ -79,7 +98,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         let mut found = Extremes::default();
         found.clean.resize(self.pairs.len(), 0.0);
         found.corrupted.resize(self.pairs.len(), 0.0);
-        self.batches(None, |probe, pairs| {
+        self.whole_batches(|probe, pairs| {
             let place = |pair: &Pair| self.pairs.index(pair);
             probe.run_clean(pairs);
             for (pair, x) in pairs.iter().zip(probe.results(pairs.len())) {
@@ -103,7 +122,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         let mut sums: Vec<Vec<f64>> = vec![];
         let mut counts: Vec<Vec<f64>> = vec![];
         let mut widths = vec![];
-        self.batches(None, |probe, pairs| {
+        self.whole_batches(|probe, pairs| {
             probe.run_clean(pairs);
             let outputs = probe.recorded.outputs.clone();
             for (i, output) in outputs.iter().enumerate() {

@@ -134,6 +134,15 @@ impl Measured {
         Measured { per_example, total, question, batch, length, rows, weights, places, form }
     }
 
+    /// What can be read after a pass: the metric, and the logits that its reference is made of.
+    pub fn results(&self) -> Vec<Var> {
+        let logits = match self.form {
+            Form::Divergence { logits, .. } | Form::Distance { logits, .. } => Some(logits),
+            Form::Picked { .. } | Form::Weighed { .. } => None,
+        };
+        [self.per_example, self.total].into_iter().chain(logits).collect()
+    }
+
     /// The metric that was recorded.
     pub fn question(&self) -> &Question {
         &self.question

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::pooled as pooled_graph;
 use crate::graph::pooled::Pooled;
-use crate::graph::{Graph, MaskShape, Recorded, Recorder};
+use crate::graph::{Graph, MaskShape, Output, Recorded, Recorder};
 use crate::nn::Unembedding;
 use crate::nn::transformer::{Config, Transformer};
 use crate::simd::Element;
@@ -99,6 +99,27 @@ impl<T: Element> Probe<T> {
         time: usize,
         masks: Option<MaskShape>,
     ) -> Result<Self> {
+        Probe::record(behaviour, batch, time, masks, false)
+    }
+
+    /// The same without masks, for whole passes alone: forward, and the reverse pass by the
+    /// behaviour's rules. Results are the same to the bit; values that neither the reverse pass nor
+    /// scores read share memory.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn whole(behaviour: &Behaviour<'_, T>, batch: usize, time: usize) -> Result<Self> {
+        // Few rows are run beside their ablation values, which needs all memory in its place.
+        Probe::record(behaviour, batch, time, None, batch * time > FEW_ROWS)
+    }
+
+    fn record(
+        behaviour: &Behaviour<'_, T>,
+        batch: usize,
+        time: usize,
+        masks: Option<MaskShape>,
+        whole: bool,
+    ) -> Result<Self> {
         let mut tape = Tape::new();
         let mut recorder = Recorder::new(&behaviour.graph, masks);
         let (parameters, tokens, last, unembedding, weights) = match behaviour.model {
@@ -118,6 +139,16 @@ impl<T: Element> Probe<T> {
         };
         let measured = Measured::record(&mut tape, behaviour.question, last, unembedding);
         let recorded = Recorded::from(recorder);
+        if whole {
+            // Where a norm stands after heads, what they write with is computed.
+            let outputs = recorded.outputs.iter().flat_map(|o| match *o {
+                Output::Whole(o) => vec![o],
+                Output::Parts { z, w } => vec![z, w],
+            });
+            let read = recorded.readings.iter().map(|r| r.x);
+            let keep: Vec<Var> = outputs.chain(read).chain(measured.results()).collect();
+            tape.keep_for(measured.total, &recorded.wanted(), behaviour.rules, &keep);
+        }
         let needed = beside_weights(&tape, &parameters);
         let help = || {
             // Half of the free memory: other allocations grow a little too.
@@ -273,6 +304,15 @@ impl<T: Element> Probe<T> {
     pub fn outputs(&self) -> Vec<Vec<T>> {
         let outputs = self.recorded.outputs.iter();
         outputs.map(|o| self.program.value(o.var()).to_vec()).collect()
+    }
+
+    /// What all parts put out beyond the `baselines`, which are overwritten.
+    pub(crate) fn beyond(&self, mut baselines: Vec<Vec<T>>) -> Vec<Vec<T>> {
+        for (output, baseline) in self.recorded.outputs.iter().zip(&mut baselines) {
+            let values = self.program.value(output.var());
+            baseline.iter_mut().zip(values).for_each(|(b, &x)| *b = x - *b);
+        }
+        baselines
     }
 
     /// The ablation values of all parts. For [`Baseline::Resample`] this runs the model on the

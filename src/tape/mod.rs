@@ -7,8 +7,8 @@
 //!
 //! **Memory.** Every variable has its own, unless [`Tape::keep_only`] names the variables that are
 //! needed. Gradients that no plan asks for share memory, each from its first contribution until it
-//! is passed on. Values are not shared in programs with a reverse pass: operations would have to
-//! declare which of their inputs and outputs they read again. [`Tape::reshape`] is a second name
+//! is passed on. Values are not shared in programs with any reverse pass; [`Tape::keep_for`] names one
+//! pass, and what its operations do not [read again](Op::rereads) shares memory. [`Tape::reshape`] is a second name
 //! for the same memory, not an operation. A reverse pass reads the gradient it is given in place;
 //! copying it was a fifth of the memory traffic of a softmax, forward and backward.
 //!
@@ -31,6 +31,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod chain;
 pub mod gradcheck;
 mod op;
 mod plan;
@@ -39,10 +40,11 @@ mod reuse;
 pub mod rules;
 mod window;
 
+use chain::Passes;
 pub use op::{Backward, Forward, Grad, Op, Windows};
 pub use plan::{BackwardPlan, ForwardPlan};
 pub use program::Program;
-use reuse::{Place, Places};
+use reuse::Place;
 pub use rules::Rules;
 pub use window::Window;
 
@@ -134,6 +136,8 @@ struct Node<T> {
     /// Where it saves elements for the backward pass, and how many.
     saved: Place,
     saves: usize,
+    /// The variable whose buffer the output takes over.
+    inherits: Option<Slot>,
 }
 
 /// A leaf of random factors, for dropout: see [`Tape::noise`].
@@ -149,6 +153,8 @@ pub struct Tape<T> {
     vars: Vec<VarInfo>,
     /// The number of elements of each slot.
     slots: Vec<usize>,
+    /// What is allocated for each slot, if some share memory.
+    rooms: Option<Vec<usize>>,
     /// The number of elements in each place that operations save for the backward pass.
     saved: Vec<usize>,
     ids: Vec<IdsInfo>,
@@ -156,8 +162,8 @@ pub struct Tape<T> {
     noise: Vec<Noise>,
     /// Initial values of some leaves.
     given: Vec<(Var, Buffer<T>)>,
-    /// Whether variables share memory, which allows only forward passes.
-    forward_only: bool,
+    /// What its program can run; anything unless variables share memory.
+    passes: Passes,
 }
 
 impl<T: Element> Default for Tape<T> {
@@ -174,12 +180,13 @@ impl<T: Element> Tape<T> {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             vars: vec![],
             slots: vec![],
+            rooms: None,
             saved: vec![],
             ids: vec![],
             nodes: vec![],
             noise: vec![],
             given: vec![],
-            forward_only: false,
+            passes: Passes::All,
         }
     }
 
@@ -297,6 +304,7 @@ impl<T: Element> Tape<T> {
             len,
             saved: self.saved.len() as Place,
             saves,
+            inherits: None,
         });
         self.saved.push(saves);
         out
@@ -323,52 +331,8 @@ impl<T: Element> Tape<T> {
 
     /// The memory of the program's values and saved elements in bytes, without gradients.
     pub fn bytes(&self) -> u128 {
-        let numbers = self.slots.iter().chain(&self.saved);
+        let numbers = self.rooms.as_ref().unwrap_or(&self.slots).iter().chain(&self.saved);
         numbers.map(|&n| n as u128).sum::<u128>() * size_of::<T>() as u128
-    }
-
-    /// Restricts the program to forward passes whose only results are leaves and the variables
-    /// `keep`. All other variables share memory, each from when it is computed until it is last
-    /// read. [`bytes`](Self::bytes) then gives the reduced size.
-    ///
-    /// The program panics if asked for another pass or for a variable that is not kept.
-    pub fn keep_only(&mut self, keep: &[Var]) {
-        const NEVER: usize = usize::MAX;
-        // When each slot is last read; leaves and kept variables are needed to the end.
-        let mut last = vec![NEVER; self.slots.len()];
-        for (i, node) in self.nodes.iter().enumerate() {
-            last[node.out as usize] = i;
-            for &x in &node.inputs {
-                let last = &mut last[x as usize];
-                *last = if *last == NEVER { NEVER } else { i };
-            }
-        }
-        keep.iter().for_each(|&x| last[info(&self.vars, self.id, x).slot as usize] = NEVER);
-        let mut places = Places::default();
-        let own = |(&n, &last): (&usize, &usize)| (last == NEVER).then(|| places.own(n));
-        let mut at: Vec<Option<Place>> = self.slots.iter().zip(&last).map(own).collect();
-        for (i, node) in self.nodes.iter_mut().enumerate() {
-            let out = node.out as usize;
-            let place = *at[out].get_or_insert_with(|| places.take(node.len));
-            let mut over: Vec<Slot> = node.inputs.clone();
-            over.push(node.out);
-            over.retain(|&x| last[x as usize] == i);
-            for x in &mut node.inputs {
-                *x = at[*x as usize].expect("computed before it is read");
-            }
-            node.out = place;
-            over.into_iter().for_each(|x| places.give_back(at[x as usize].expect("in use")));
-            node.saved = 0;
-        }
-        for var in &mut self.vars {
-            (var.kept, var.slot) = match at[var.slot as usize] {
-                Some(place) => (last[var.slot as usize] == NEVER, place),
-                None => unreachable!("every slot is a leaf or computed"),
-            };
-        }
-        self.forward_only = true;
-        self.saved = vec![self.saved.iter().copied().max().unwrap_or(0)];
-        self.slots = places.rooms().to_vec();
     }
 
     /// The recording as a program that can be run.

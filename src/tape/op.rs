@@ -28,6 +28,23 @@ pub trait Op<T: Element>: Send + Sync {
         false
     }
 
+    /// Whether the reverse pass by `rules` reads input `i`, where `wanted` says of each input
+    /// whether its gradient is requested. What is not read may be empty.
+    fn rereads(&self, _i: usize, _wanted: &[bool], _rules: Rules) -> bool {
+        true
+    }
+
+    /// Whether the reverse pass by `rules` reads the output. It may be empty otherwise.
+    fn rereads_output(&self, _rules: Rules) -> bool {
+        true
+    }
+
+    /// Whether the reverse pass can do without what the forward pass saves: `run.saved` is then
+    /// empty in both where memory matters more than time.
+    fn recomputes(&self) -> bool {
+        false
+    }
+
     /// Computes all of `run.out` and `run.saved` from the inputs, whatever they held before.
     fn forward(&self, run: Forward<'_, T>);
 
@@ -203,6 +220,14 @@ impl<T: Element> Op<T> for Copy {
         "copy"
     }
 
+    fn rereads(&self, _: usize, _: &[bool], _: Rules) -> bool {
+        false
+    }
+
+    fn rereads_output(&self, _: Rules) -> bool {
+        false
+    }
+
     fn forward(&self, run: Forward<'_, T>) {
         run.out.copy_from_slice(run.input(0));
     }
@@ -223,6 +248,9 @@ impl<T: Element> Node<T> {
         all_ids: &[Vec<u32>],
         saved: &mut [Buffer<T>],
     ) {
+        if let Some(from) = self.inherits {
+            values.swap(from as usize, self.out as usize);
+        }
         // The output is taken out of the list while it is written, so that the inputs can be
         // borrowed.
         let mut out = std::mem::take(&mut values[self.out as usize]);

@@ -196,8 +196,12 @@ impl<T: Element> Program<T> {
         fixed: &[Var],
         within: &[(Var, Arc<[Window]>)],
     ) -> BackwardPlan {
-        self.assert_whole();
-        let output_slot = self.slot(output);
+        let output_slot = self.slot_of(output);
+        let list: Vec<Slot> = wanted.iter().map(|&x| self.slot_of(x)).collect();
+        match (fixed, within) {
+            ([], []) => self.assert_runs(output_slot, &list),
+            _ => self.assert_whole(),
+        }
         let fixed = self.marks(fixed);
         // Forward: what depends on a wanted variable. Backward: what of that the output depends on.
         let mut wants = self.marks(wanted);
@@ -205,7 +209,7 @@ impl<T: Element> Program<T> {
             let out = node.out as usize;
             wants[out] |= !fixed[out] && node.inputs.iter().any(|&x| wants[x as usize]);
         }
-        let wanted: Vec<Slot> = wanted.iter().map(|&x| self.slot(x)).collect();
+        let wanted = list;
         let mut memory = GradientMemory::new(self, &wanted, within);
         // The given gradient is read in place.
         let output_place = memory.kept[output_slot as usize];
@@ -246,7 +250,7 @@ impl<T: Element> Program<T> {
     pub(super) fn marks(&self, vars: &[Var]) -> Vec<bool> {
         let mut marks = vec![false; self.slots()];
         for &x in vars {
-            marks[self.slot(x) as usize] = true;
+            marks[self.slot_of(x) as usize] = true;
         }
         marks
     }
@@ -273,7 +277,7 @@ impl GradientMemory {
         windows: &[(Var, Arc<[Window]>)],
     ) -> Self {
         let (mut pool, mut kept) = program.kept_gradients();
-        let mut lens = program.lens();
+        let mut lens = program.lens().to_vec();
         let mut within = vec![None; lens.len()];
         for (x, windows) in windows {
             let slot = program.slot(*x) as usize;

@@ -4,8 +4,8 @@ use super::op::GRADS;
 use super::plan::Target;
 use super::reuse::{Place, Places};
 use super::{
-    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Rules, Slot, Tape,
-    TapeId, Var, VarInfo, ids_info, info,
+    Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Passes, Rules, Slot,
+    Tape, TapeId, Var, VarInfo, ids_info, info,
 };
 use crate::tensor::{Buffer, Element, Shape};
 use std::mem::{swap, take};
@@ -19,11 +19,13 @@ pub struct Program<T> {
     /// Whether values were computed, which gradients are taken from.
     ran: bool,
     pub(super) nodes: Vec<Node<T>>,
-    /// Whether variables share memory, which allows only forward passes.
-    forward_only: bool,
+    /// The passes it can run; all, unless variables share memory.
+    passes: Passes,
     vars: Vec<VarInfo>,
     ids_info: Vec<IdsInfo>,
     noise: Vec<Noise>,
+    /// By slot, the number of elements.
+    lens: Vec<usize>,
     /// By slot.
     values: Vec<Buffer<T>>,
     /// By place.
@@ -53,7 +55,8 @@ impl<T: Element> Program<T> {
         }
         let made =
             |(given, &n): (Option<Buffer<T>>, &usize)| given.unwrap_or_else(|| Buffer::zeros(n));
-        let values = given.into_iter().zip(&tape.slots).map(made).collect();
+        let values =
+            given.into_iter().zip(tape.rooms.as_ref().unwrap_or(&tape.slots)).map(made).collect();
         let mut program = Program {
             tape: tape.id,
             ran: false,
@@ -63,6 +66,7 @@ impl<T: Element> Program<T> {
             epoch: 0,
             pool: Places::default(),
             wanted: vec![None; tape.slots.len()],
+            lens: tape.slots,
             saved: tape.saved.iter().map(|&n| Buffer::zeros(n)).collect(),
             ids: tape
                 .ids
@@ -77,7 +81,7 @@ impl<T: Element> Program<T> {
             ),
             nodes: tape.nodes,
             rules: Rules::Plain,
-            forward_only: tape.forward_only,
+            passes: tape.passes,
             vars: tape.vars,
             ids_info: tape.ids,
             noise: tape.noise,
@@ -98,6 +102,13 @@ impl<T: Element> Program<T> {
         var.slot
     }
 
+    /// The same where only a gradient is asked for.
+    #[inline]
+    #[track_caller]
+    pub(super) fn slot_of(&self, x: Var) -> Slot {
+        info(&self.vars, self.tape, x).slot
+    }
+
     /// What panics call `x`: a leaf by its name, another by the operation that computes it.
     fn describe(&self, x: Var) -> String {
         let VarInfo { name, shape, slot, .. } = info(&self.vars, self.tape, x);
@@ -114,10 +125,23 @@ impl<T: Element> Program<T> {
         self.tape
     }
 
-    /// Checks that the program can run reverse passes: no memory is shared.
+    /// Checks that the program can run any pass: no memory is shared.
     #[track_caller]
     pub(super) fn assert_whole(&self) {
-        assert!(!self.forward_only, "recorded to be run forward only");
+        assert!(self.passes != Passes::Forward, "recorded to be run forward only");
+        assert!(self.passes == Passes::All, "recorded for one reverse pass");
+    }
+
+    /// Checks that the program can run a reverse pass from `output` to `wanted`.
+    #[track_caller]
+    pub(super) fn assert_runs(&self, output: Slot, wanted: &[Slot]) {
+        match &self.passes {
+            Passes::Reverse { output: of, wanted: all, .. } => {
+                let mine = *of == output && wanted.iter().all(|x| all.contains(x));
+                assert!(mine, "recorded for another reverse pass");
+            }
+            _ => self.assert_whole(),
+        }
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -125,8 +149,8 @@ impl<T: Element> Program<T> {
     }
 
     /// The number of elements of each slot.
-    pub(super) fn lens(&self) -> Vec<usize> {
-        self.values.iter().map(|x| x.len()).collect()
+    pub(super) fn lens(&self) -> &[usize] {
+        &self.lens
     }
 
     /// The places of gradients, and by slot those that plans ask for.
@@ -320,6 +344,8 @@ impl<T: Element> Program<T> {
     /// Swaps the memory of the variables that both programs compute, one of which has recorded more
     /// than the other: after [`continue_from`](Self::continue_from) this restores both.
     pub fn exchange(&mut self, other: &mut Program<T>) {
+        self.assert_whole();
+        other.assert_whole();
         for (a, b) in self.nodes.iter().zip(&other.nodes) {
             let same = (a.op.name(), a.out, a.saved) == (b.op.name(), b.out, b.saved);
             assert!(same, "recordings of different models");
@@ -353,6 +379,9 @@ impl<T: Element> Program<T> {
             panic!("backward before forward: `{operation}` has computed nothing yet");
         }
         assert_eq!(plan.epoch, self.epoch, "a plan that was forgotten");
+        if let Passes::Reverse { rules, .. } = self.passes {
+            assert_eq!(plan.rules, rules, "recorded for a reverse pass by other rules");
+        }
         assert_eq!(weights.len(), plan.output_len, "weights of the output");
         self.rules = plan.rules;
         if let Some(place) = plan.output_place {
@@ -442,7 +471,7 @@ impl<T: Element> Program<T> {
     #[inline]
     #[track_caller]
     fn wanted_place(&self, x: Var) -> usize {
-        let place = self.wanted[self.slot(x) as usize];
+        let place = self.wanted[self.slot_of(x) as usize];
         place.unwrap_or_else(|| panic!("no plan wants the gradient of {}", self.describe(x)))
             as usize
     }

@@ -17,7 +17,6 @@ use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
-use crate::patching::probe::difference;
 use crate::simd::Element;
 
 /// [`scores`] as a value of [`Method`](super::Method).
@@ -54,9 +53,9 @@ impl Scorer for Eap {
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;
-    b.batches(None, |probe, pairs| {
+    b.whole_batches(|probe, pairs| {
         let baselines = probe.run_clean_beside_baselines(b, pairs);
-        let beyond = difference(&probe.outputs(), &baselines);
+        let beyond = probe.beyond(baselines);
         probe.backward();
         probe.recorded.contract(&probe.program, &beyond, &mut scores);
         done += pairs.len();

@@ -41,7 +41,7 @@ impl Scorer for Ifr {
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
     let mut scores = vec![0.0; b.graph.edges()];
     let mut done = 0;
-    b.batches(None, |probe, pairs| {
+    b.whole_batches(|probe, pairs| {
         probe.run_clean(pairs);
         let outputs = probe.outputs();
         let mut shares: Vec<f64> = vec![];

@@ -48,6 +48,8 @@ for (const group of data.circuits) {
   for (const series of group.series) packed(series, "scores");
 }
 for (const look of data.looks) {
-  packed(look.attention, "clean");
-  packed(look.attention, "corrupted");
+  if (look.attention) {
+    packed(look.attention, "clean");
+    packed(look.attention, "corrupted");
+  }
 }

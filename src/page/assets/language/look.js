@@ -66,13 +66,18 @@ function lookBlock(place, scene) {
   );
   const controls = el("div", { class: "row" });
   place.append(controls);
-  lookModes(controls, scene);
+  if (look.attention) lookModes(controls, scene);
   lookSlider(controls, scene);
   lookStrip(place, scene);
   const middle = el("div", { class: "grid look-middle" });
   place.append(middle);
-  lookHeads(middle, scene);
-  lookPattern(middle, scene);
+  if (look.attention) {
+    lookHeads(middle, scene);
+    lookPattern(middle, scene);
+  } else {
+    const how = "edgegrad look --attention writes them.";
+    middle.append(el("p", { class: "quiet" }, "Attention patterns are not in this file: " + how));
+  }
   const below = el("div", { class: "grid look-below" });
   place.append(below);
   lookEdgeTable(below, scene);

@@ -71,8 +71,10 @@ export function lookScene(look, prefix) {
   return scene;
 }
 
-/// The weight of a key for a query; clean minus corrupted is what the corruption changed.
-function weightOf({ clean, corrupted }, at, mode) {
+/// The weight of a key for a query, 0 in a file without patterns; clean minus corrupted is what the corruption changed.
+function weightOf(patterns, at, mode) {
+  if (!patterns) return 0;
+  const { clean, corrupted } = patterns;
   if (mode === "difference") return clean[at] - corrupted[at];
   return (mode === "clean" ? clean : corrupted)[at];
 }

@@ -82,10 +82,12 @@ function stripSaid(scene) {
   const { edge, look, length } = scene,
     { layer, head } = scene.head,
     t = scene.query;
+  const said = edge ? `Edge ${lookEdgeSaid(scene, edge)}. ` : "";
+  if (!look.attention) return said;
   const most = d3.greatest(d3.range(length), (k) => Math.abs(scene.weight(layer, head, t, k)));
   const weight = number(scene.weight(layer, head, t, most));
   return (
-    (edge ? `Edge ${lookEdgeSaid(scene, edge)}. ` : "") +
+    said +
     `Head a${layer}.h${head} (${LOOK_MODES[scene.mode]}): from position ${t} most to position ${most}, ` +
     `${lookQuoted(look.tokens.clean[most])}, weight ${weight}. ` +
     "Shades of the tokens: where it attends from the framed one."
