@@ -40,7 +40,10 @@ struct Options {
     /// Threads to use; all of them unless given
     #[arg(long)]
     threads: Option<usize>,
-    /// Where runs and report go; an earlier comparison there is replaced
+    /// Go on with the runs that were stopped; finished ones stay
+    #[arg(long)]
+    resume: bool,
+    /// Where runs and report go; an earlier comparison there is replaced unless it goes on
     #[arg(long, default_value = "runs/curriculum")]
     out: PathBuf,
 }
@@ -56,10 +59,11 @@ fn run(options: Options) -> Result<()> {
     comparison.rows = options.n.unwrap_or(comparison.rows);
     comparison.seeds = options.seeds.unwrap_or(comparison.seeds);
     comparison.steps = options.steps.unwrap_or(comparison.steps);
-    let jobs = comparison.jobs(&out)?;
+    let existing = if options.resume { Existing::Resume } else { Existing::Refuse };
+    let jobs = comparison.jobs(&out, existing)?;
     println!("{} runs on {threads} threads, {}", jobs.len(), comparison.describe());
     let progress = Progress::new(jobs.iter().map(Job::steps).sum());
-    for failed in run_all(&jobs, Existing::Refuse, threads, &progress) {
+    for failed in run_all(&jobs, existing, threads, &progress) {
         failed.map_or_else(|e| eprintln!("error: {e}\nhelp: {}", e.help()), drop);
     }
     progress.finish();

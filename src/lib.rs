@@ -66,6 +66,7 @@ pub mod formats;
 pub mod gemm;
 pub mod graph;
 pub mod interrupt;
+pub mod memory;
 pub mod named;
 pub mod nn;
 pub mod ops;

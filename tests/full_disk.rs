@@ -63,7 +63,7 @@ fn results_are_written_whole_or_not_at_all() {
     {
         place.write("old", "what was there");
         told(&place, &within(&place, 1, &format!("{command} {asked} new")));
-        told(&place, &within(&place, 1, &format!("{command} {asked} old")));
+        told(&place, &within(&place, 1, &format!("{command} --force {asked} old")));
         assert!(!place.path("new").exists(), "{command}");
         assert_eq!(std::fs::read(place.path("old")).expect("it stays"), b"what was there");
     }

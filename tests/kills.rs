@@ -13,11 +13,13 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// A command that takes `--out` and `--resume`.
+/// A command that takes `--out` and goes on where it was stopped.
 struct Case {
     arguments: String,
     /// What is written is a file with this ending, or a folder.
     ending: &'static str,
+    /// What it takes to go on.
+    resume: &'static str,
 }
 
 impl Case {
@@ -39,7 +41,7 @@ fn fixture(name: &str) -> String {
 fn asked(command: &str, name: &str, more: &str) -> Case {
     let folder = fixture(name);
     let arguments = format!("{command} --model {folder} --pairs {folder}/pairs.jsonl {more}");
-    Case { arguments, ending: ".json" }
+    Case { arguments, ending: ".json", resume: "--resume" }
 }
 
 /// Starts a command and sends it a signal after `delay`; how it ended, or `None` if it was done
@@ -86,7 +88,7 @@ fn check(place: &Place, case: &Case) {
         assert!(round < 2 * rounds() + 20, "{}: never stopped when asked to", case.arguments);
         let name = format!("cut-{round}");
         std::fs::create_dir(place.path(&name)).expect("a folder");
-        let (fresh, more) = (case.named(&name), format!("{} --resume", case.named(&name)));
+        let (fresh, more) = (case.named(&name), format!("{} {}", case.named(&name), case.resume));
         let done = (0..3).any(|part| {
             let arguments = if part == 0 { &fresh } else { &more };
             let signal = if (round + part) % 2 == 0 { "-KILL" } else { "-TERM" };
@@ -175,10 +177,12 @@ go_on! {
     truth: Case {
         arguments: format!("truth {} --methods mask-ig,acdc,exact", fixture("gates/or")),
         ending: ".json",
+        resume: "--resume",
     };
     pretrain: Case {
         arguments: "pretrain --layers 1 --heads 1 --d-model 8 --d-mlp 8 --steps 5 --batch 4".into(),
         ending: "",
+        resume: "--resume",
     };
 }
 
@@ -188,5 +192,33 @@ fn seeds_of_tuning() {
     place.succeed("pretrain --out base --layers 1 --heads 1 --d-model 8 --d-mlp 8 --steps 1");
     let settings = "--steps 4 --set look=4 --set examples=8 --seeds 3";
     let arguments = format!("tune --model base --task E1 --method full {settings}");
-    check(&place, &Case { arguments, ending: "" });
+    check(&place, &Case { arguments, ending: "", resume: "--resume" });
 }
+
+/// A grid goes on by itself.
+#[test]
+fn grid_of_tuning() {
+    let place = Place::new("");
+    place.succeed("pretrain --out base --layers 1 --heads 1 --d-model 8 --d-mlp 8 --steps 1");
+    place.write("grid.toml", GRID);
+    let arguments = "tune-compare grid.toml".into();
+    check(&place, &Case { arguments, ending: "", resume: "" });
+}
+
+const GRID: &str = r#"
+model = "base"
+seeds = 2
+[common]
+task = "E1"
+steps = 4
+look = 4
+examples = 8
+[[methods]]
+name = "full"
+method = "full"
+learning_rates = [1e-3, 1e-2]
+[[methods]]
+name = "bias"
+method = "bias"
+learning_rates = [1e-2]
+"#;

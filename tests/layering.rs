@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
 /// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no engine,
 /// so that a page of an old run needs nothing that has computed it.
-const MAY_USE: [(&str, &[&str]); 29] = [
+const MAY_USE: [(&str, &[&str]); 30] = [
     ("error", &[]),
     ("named", &[]),
     ("interrupt", &["error"]),
+    ("memory", &["error"]),
     ("rng", &[]),
     ("stats", &["rng"]),
     ("simd", &[]),
@@ -25,10 +26,13 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
     ("files", &["simd", "interrupt", "error", "named"]),
-    ("formats", &["files", "error", "named"]),
+    ("formats", &["files", "stats", "error", "named"]),
     ("text", &["formats", "files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
-    ("checkpoints", &["nn", "ops", "tensor", "simd", "formats", "files", "error", "named"]),
+    (
+        "checkpoints",
+        &["nn", "ops", "tensor", "simd", "formats", "files", "memory", "error", "named"],
+    ),
     (
         "graph",
         &[
@@ -49,6 +53,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     (
         "patching",
         &[
+            "memory",
             "graph",
             "nn",
             "ops",
@@ -68,6 +73,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     (
         "attribution",
         &[
+            "memory",
             "text",
             "patching",
             "graph",
@@ -89,6 +95,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     (
         "discovery",
         &[
+            "memory",
             "attribution",
             "patching",
             "graph",
@@ -110,6 +117,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     (
         "tuning",
         &[
+            "memory",
             "interrupt",
             "discovery",
             "attribution",
@@ -133,6 +141,7 @@ const MAY_USE: [(&str, &[&str]); 29] = [
     (
         "experiments",
         &[
+            "memory",
             "interrupt",
             "tuning",
             "discovery",

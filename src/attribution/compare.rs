@@ -13,6 +13,7 @@
 //! - circuits: the edges of both over the edges of either (Jaccard), and the same for the nodes
 //!   that these edges touch.
 
+use crate::files::mark::GENERATOR;
 use crate::formats::EdgeFile;
 use crate::formats::edge_name::Parts;
 use crate::stats;
@@ -166,6 +167,7 @@ impl Comparison {
         let overlap =
             |o: &Overlap| json!({ "a": o.a, "b": o.b, "both": o.both, "jaccard": o.jaccard() });
         json!({
+            "generator": GENERATOR,
             "common": self.common,
             "only_a": self.only_a,
             "only_b": self.only_b,

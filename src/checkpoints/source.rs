@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::files::input;
 use crate::files::safetensors::{SAVE_AS_SAFETENSORS, Tensor, Tensors};
+use crate::memory;
 use crate::nn::transformer::{Config, Parameter};
 use crate::simd::Element;
 use crate::tensor::Buffer;
@@ -382,6 +383,14 @@ impl Plan {
     /// # Errors
     /// If elements are damaged or not finite, or a tensor that has to repeat another differs.
     pub(super) fn read<T: Element>(self, source: &Source) -> Result<Vec<Buffer<T>>> {
+        // All weights, and one tensor as it is in the file.
+        let lengths = self.parameters.iter().map(|(length, _)| *length as u128);
+        let largest = lengths.clone().max().unwrap_or(0);
+        let bytes = (lengths.sum::<u128>() + largest) * size_of::<T>() as u128;
+        memory::check(&format!("weights in {}", T::NAME), bytes, || {
+            let less = if T::NAME == f64::NAME { "use --dtype f32, or " } else { "" };
+            format!("{less}choose a smaller model")
+        })?;
         let mut weights = vec![];
         for (length, parts) in self.parameters {
             let mut ours = Buffer::zeros(length);

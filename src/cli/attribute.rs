@@ -19,6 +19,7 @@ use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::cost;
 use edgegrad::patching::subsets;
 use edgegrad::tape::Rules;
 use edgegrad::tensor::Element;
@@ -163,10 +164,11 @@ impl Attribute {
         let chosen = self.chosen(&b.graph)?;
         let count = chosen.as_ref().map_or(b.graph.edges(), |chosen| chosen.edges.len());
         let what = format!("--method {}: {count} edges", self.method.name());
-        let seconds = match &chosen {
+        let once = match &chosen {
             Some(chosen) => self.method.seconds_of(&b, &chosen.edges)?,
             None => self.method.seconds(&b, &options)?,
         };
+        let seconds = self.in_all(&b, &options, once)?;
         self.asked.affordable(&what, seconds, "use --method mask-ig")?;
 
         let start = Instant::now();
@@ -189,6 +191,18 @@ impl Attribute {
         b.journal.end();
         println!("scores: {}", self.out.display());
         Ok(())
+    }
+
+    /// The seconds of the scores, which take `once`, of those of each pair, and of those again.
+    fn in_all<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        options: &Options,
+        once: f64,
+    ) -> Result<f64> {
+        let times = if self.bootstrap.is_some() { 2.0 } else { 1.0 };
+        let again = self.verify.map_or(0.0, |edges| edges as f64) * options.steps.max(1) as f64;
+        Ok(times * once + cost::seconds(b, again * (1.0 + cost::BACKWARD))?)
     }
 
     fn options(&self) -> Options {
@@ -319,7 +333,7 @@ impl Attribute {
     /// Refuses some edges alone of a method that scores all at once.
     fn check_chosen(&self) -> Result<()> {
         let Some(scores) = &self.scores else { return Ok(()) };
-        check_out(&self.out, [&**scores])?;
+        check_out(&self.out, self.asked.force, [&**scores])?;
         if self.method.apart() {
             return Ok(());
         }

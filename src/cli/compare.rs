@@ -1,6 +1,6 @@
 //! `edgegrad compare`.
 
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::print::note;
 use crate::cli::question::choice;
 use crate::cli::table::{Cell, Table};
@@ -31,12 +31,14 @@ pub(super) struct Compare {
     /// Where to write the results
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    force: Force,
 }
 
 impl Compare {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
-            check_out(out, [&self.a, &self.b])?;
+            check_out(out, self.force, [&self.a, &self.b])?;
         }
         let (mut a, mut b) = (EdgeFile::read(&self.a)?, EdgeFile::read(&self.b)?);
         for file in [&a, &b] {

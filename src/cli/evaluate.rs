@@ -18,6 +18,7 @@ use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
+use edgegrad::files::mark::GENERATOR;
 use edgegrad::formats::curves::Curves;
 use edgegrad::formats::{EdgeFile, Origin};
 use edgegrad::graph::Graph;
@@ -101,7 +102,7 @@ impl Evaluate {
         self.asked.check_out(&self.out)?;
         let given = [&self.circuit, &self.scores, &self.truth];
         let read = given.into_iter().flatten().chain(self.adversary.files());
-        check_out(&self.out, read)?;
+        check_out(&self.out, self.asked.force, read)?;
         self.asked.on_threads(|| match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),
@@ -128,6 +129,7 @@ impl Evaluate {
         };
         origin.put(&mut report);
         report.insert("dtype".into(), T::NAME.into());
+        report.insert("generator".into(), GENERATOR.into());
         if let Some(path) = &self.circuit {
             let kept = circuit(path)?;
             let extremes = self.asked.headline(&b)?;

@@ -1,6 +1,6 @@
 //! `edgegrad export`.
 
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::plot::chosen;
 use clap::Args;
 use edgegrad::error::Result;
@@ -24,6 +24,8 @@ pub(super) struct Export {
     /// Where to write the result
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    force: Force,
     /// The most edges, those of the largest |score|; all of the circuit unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     edges: Option<u64>,
@@ -36,7 +38,7 @@ impl Export {
     pub(super) fn run(&self) -> Result<()> {
         let format = chosen("--format", &self.format, &Format::ALL)?;
         let limit = self.edges.map_or(usize::MAX, |n| n as usize);
-        check_out(&self.out, [&self.input])?;
+        check_out(&self.out, self.force, [&self.input])?;
         let written = export(&self.input, format, limit)?;
         atomic::write_bytes(&self.out, written.text.as_bytes())?;
         if format == Format::Mermaid && written.edges > MERMAID {

@@ -1,18 +1,20 @@
 //! `edgegrad info`.
 
 use crate::cli::model::ModelPath;
+use crate::cli::run::record;
 use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::Result;
 use edgegrad::experiments::available_threads;
 use edgegrad::graph::{Granularity, Graph, MaskShape};
+use edgegrad::memory::size;
 use edgegrad::named::counted;
 use edgegrad::nn::transformer::{Config, Model};
-use edgegrad::patching::memory::size;
-use edgegrad::patching::probe::bytes_of;
+use edgegrad::patching::probe::{Use, bytes_of};
 use edgegrad::simd::{Backend, backend};
 use edgegrad::tensor::Shape;
+use edgegrad::tuning::Objective;
 
 /// Show the machine, the instruction set in use, and what is in a model folder
 #[derive(Debug, Args)]
@@ -74,13 +76,47 @@ fn describe(config: &Config, total: usize) {
     println!("stream: width {}, {context} of a vocabulary of {}", config.d_model, config.vocab);
     let graph = Graph::of_transformer(config, Granularity::default());
     println!("edges: {}", graph.edges());
-    let time = config.context.min(16);
-    let [eap, exact] = [None, Some(MaskShape { per_example: true })]
-        .map(|masks| size(bytes_of::<f32>(config, &graph, time, masks)));
-    println!(
-        "memory in f32: {} of weights; for a pair of {} about {eap} more by eap, from {exact} on by \
-         exact",
-        size(4 * total as u128),
-        counted(time, "token"),
-    );
+    tell_memory(config, &graph, 4 * total as u128);
+}
+
+/// Sequences whose memory is told: short ones, and the longest up to this length.
+const TOLD: [usize; 2] = [16, 4096];
+
+/// About the memory in singles that commands take beside the `weights`, for a pair of few tokens and
+/// of as many as the model reads.
+fn tell_memory(config: &Config, graph: &Graph, weights: u128) {
+    let mut times = TOLD.map(|time| config.context.min(time)).to_vec();
+    times.dedup();
+    let of: Vec<String> = times.iter().map(|&time| counted(time, "token")).collect();
+    println!("memory in f32: {} of weights; beside them about, by command:", size(weights));
+    println!("  {:<33} {}", "a pair of", columns(of));
+    let masks = |per_example| Use::Any(Some(MaskShape { per_example }));
+    let scored = |time, used| bytes_of::<f32>(config, graph, time, used);
+    let run = |time| {
+        let bytes = record::<f32>(config, 1, time).2.bytes();
+        bytes - weights.min(bytes)
+    };
+    let look = |time| {
+        let placed = Granularity { positions: Some(time), ..Granularity::default() };
+        let edges = Graph::of_transformer(config, placed).edges() as u128;
+        scored(time, Use::Whole) + 24 * edges
+    };
+    let tune = |time| 3 * weights + Objective::<f32>::bytes(config, 1, time);
+    let commands: [(&str, &dyn Fn(usize) -> u128); 6] = [
+        ("run", &run),
+        ("look", &look),
+        ("attribute --method eap", &|time| scored(time, Use::Whole)),
+        ("attribute --method eap-ig", &|time| scored(time, Use::Any(None))),
+        ("other methods, discover, evaluate", &|time| scored(time, masks(true))),
+        ("tune --method full", &tune),
+    ];
+    for (command, bytes) in commands {
+        let sizes = times.iter().map(|&time| size(bytes(time)));
+        println!("  {command:<33} {}", columns(sizes));
+    }
+}
+
+/// Texts in columns.
+fn columns(of: impl IntoIterator<Item = String>) -> String {
+    of.into_iter().map(|text| format!("{text:>12}")).collect()
 }

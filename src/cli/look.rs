@@ -2,7 +2,7 @@
 
 use crate::cli::Dtype;
 use crate::cli::model::ModelPath;
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::print::note;
 use crate::cli::question::{choice, on_threads};
 use crate::cli::table::{Cell, Table};
@@ -68,11 +68,13 @@ pub(super) struct Look {
     /// Where to write the result
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
+    #[command(flatten)]
+    force: Force,
 }
 
 impl Look {
     pub(super) fn run(&self) -> Result<()> {
-        check_out(&self.out, [&*self.model, &self.pairs])?;
+        check_out(&self.out, self.force, [&*self.model, &self.pairs])?;
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),

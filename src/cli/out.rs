@@ -1,8 +1,9 @@
 //! Where a result goes: the file `--out`, or standard output for `-`.
 
 use crate::cli::print;
+use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::files::atomic;
+use edgegrad::files::{atomic, mark};
 use std::path::Path;
 
 /// How the names of files end that make up the folder of a model or of a run.
@@ -17,14 +18,23 @@ const OF_FOLDERS: [&str; 8] = [
     "report.json",
 ];
 
+/// Whether a file that is there may be replaced.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Force {
+    /// Replace the file of --out even if edgegrad has not written it
+    #[arg(long)]
+    force: bool,
+}
+
 /// Whether `out` can be written and is none of `inputs`, nor a file that makes up one of the folders
-/// among them; asked before the work whose result it is to hold. If it is `-`, nothing else is
-/// printed from now on.
+/// among them, nor holds what edgegrad has not written unless `force` says that it may be replaced;
+/// asked before the work whose result it is to hold. If it is `-`, nothing else is printed from now on.
 ///
 /// # Errors
 /// If it cannot be written, or would overwrite what is read.
 pub(super) fn check_out<P: AsRef<Path>>(
     out: &Path,
+    force: Force,
     inputs: impl IntoIterator<Item = P>,
 ) -> Result<()> {
     if out == Path::new("-") {
@@ -41,6 +51,21 @@ pub(super) fn check_out<P: AsRef<Path>>(
             let message = "is read by this command, so it is not overwritten";
             return Err(Error::input(out.display(), message, "choose another --out"));
         }
+        if !force.force {
+            foreign(out)?;
+        }
     }
     atomic::check_file(out)
+}
+
+/// Refuses a file with content that does not bear edgegrad's mark.
+fn foreign(out: &Path) -> Result<()> {
+    let fail = |e: std::io::Error| Error::io(out, &e, "read");
+    let there = out.metadata().map_err(fail)?;
+    // Into devices and pipes is written; an empty file is a name that somebody has made.
+    if !there.is_file() || there.len() == 0 || mark::is_ours(out).map_err(fail)? {
+        return Ok(());
+    }
+    let message = "is there, and edgegrad has not written it";
+    Err(Error::input(out.display(), message, "choose another --out, or replace it by --force"))
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::Dtype;
 use crate::cli::model::ModelPath;
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::print::note;
 use crate::cli::question::{choice, on_threads};
 use clap::Args;
@@ -46,6 +46,8 @@ pub(super) struct MakePairs {
     /// Where to write the pairs
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
+    #[command(flatten)]
+    force: Force,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
@@ -56,7 +58,7 @@ pub(super) struct MakePairs {
 
 impl MakePairs {
     pub(super) fn run(&self) -> Result<()> {
-        check_out(&self.out, [&*self.model].into_iter().chain(self.from.as_deref()))?;
+        check_out(&self.out, self.force, [&*self.model].into_iter().chain(self.from.as_deref()))?;
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
             Dtype::F64 => self.run_as::<f64>(),

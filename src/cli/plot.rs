@@ -1,6 +1,6 @@
 //! `edgegrad plot`.
 
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
@@ -24,6 +24,8 @@ pub(super) struct Plot {
     /// Where to write it; the ending says how: .svg, .png, .pdf
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    force: Force,
     /// Its width in inches, 2 to 20; 3.25 for one column and 6.75 for two are what journals have.
     /// What suits the figure unless given
     #[arg(long, value_name = "INCHES")]
@@ -83,7 +85,7 @@ impl Plot {
             centre: chosen("--centre", &self.centre, &Centre::ALL)?,
             reach: chosen("--reach", &self.reach, &Reach::ALL)?,
         };
-        check_out(&self.out, &self.inputs)?;
+        check_out(&self.out, self.force, &self.inputs)?;
         let drawing = draw(figure, &self.inputs, &options)?;
         let [width, height] = drawing.size();
         let bytes = drawing.write(format, self.dpi).ok_or_else(|| {

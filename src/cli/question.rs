@@ -1,7 +1,7 @@
 //! The options that commands about edges share: a model, pairs, a metric, a graph.
 
 use crate::cli::model::ModelPath;
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use edgegrad::attribution::Convention;
@@ -15,6 +15,7 @@ use edgegrad::files::journal::Journal;
 use edgegrad::files::safetensors::Tensors;
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::graph::{Granularity, Source, Start};
+use edgegrad::memory;
 use edgegrad::named::{Named, counted};
 use edgegrad::nn::stream::Writer;
 use edgegrad::patching::batches::Extremes;
@@ -35,6 +36,8 @@ pub(super) struct Asked {
     /// each may be text if the model has a tokenizer
     #[arg(long, value_name = "FILE.jsonl")]
     pub(super) pairs: PathBuf,
+    #[command(flatten)]
+    pub(super) force: Force,
     /// Let the first token stand for an answer of text that is several
     #[arg(long)]
     first_token: bool,
@@ -136,7 +139,7 @@ impl Asked {
     /// Whether the file of results can be written, and is none of what is read.
     pub(super) fn check_out(&self, out: &Path) -> Result<()> {
         let read = [Some(&*self.model), Some(&self.pairs), self.constants.as_deref()];
-        check_out(out, read.into_iter().flatten())
+        check_out(out, self.force, read.into_iter().flatten())
     }
 
     /// Reads the model and the pairs.
@@ -241,6 +244,11 @@ impl Asked {
         };
         let question = Question::new(self.metric, self.at, model.vocab_out(), pairs)?;
         let graph = model.graph(granularity);
+        // What is said of each in a file.
+        let edges = graph.edges();
+        memory::check(&format!("{edges} edges"), edges as u128 * 200, || {
+            "divide the model less finely: without --neurons or without --positions".into()
+        })?;
         let mut b = Behaviour::new(model, graph, pairs, question, self.baseline)?;
         (b.rows, b.journal) = (self.rows as usize, journal);
         if let Some(constants) = self.ablation_values(&b)? {

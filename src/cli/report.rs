@@ -1,6 +1,6 @@
 //! `edgegrad report`.
 
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::page;
@@ -23,11 +23,13 @@ pub(super) struct Report {
     /// The page
     #[arg(long, value_name = "FILE.html", default_value = "report.html")]
     out: PathBuf,
+    #[command(flatten)]
+    force: Force,
 }
 
 impl Report {
     pub(super) fn run(&self) -> Result<()> {
-        check_out(&self.out, &self.runs)?;
+        check_out(&self.out, self.force, &self.runs)?;
         page::write_page(&self.runs, self.seed, &self.out)?;
         let size = std::fs::metadata(&self.out).map_or(0, |file| file.len());
         println!("{}: {:.1} MB", self.out.display(), size as f64 / 1e6);

@@ -2,7 +2,7 @@
 
 use crate::cli::Dtype;
 use crate::cli::model::ModelPath;
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::question::on_threads;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -13,11 +13,11 @@ use edgegrad::files::safetensors;
 use edgegrad::files::safetensors::{Pushed, Tensor};
 use edgegrad::formats::pairs::Encode;
 use edgegrad::formats::sequences::Taken;
+use edgegrad::memory;
 use edgegrad::nn::pooled;
 use edgegrad::nn::pooled::Pooled;
 use edgegrad::nn::stream::Sum;
-use edgegrad::nn::transformer::{Model, Transformer};
-use edgegrad::patching::memory;
+use edgegrad::nn::transformer::{Config, Model, Transformer};
 use edgegrad::tape::{Tape, Var};
 use edgegrad::tensor::Element;
 use edgegrad::text::{Tokenizer, Words};
@@ -52,6 +52,8 @@ pub(super) struct Run {
     /// model; sequences of several lengths make `logits.0` [length, V], `logits.1`, ...
     #[arg(long, value_name = "FILE.safetensors")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    force: Force,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
@@ -70,7 +72,11 @@ const BATCH_BYTES: usize = 256 << 20;
 impl Run {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
-            check_out(out, [Some(&*self.model), self.tokens.as_deref()].into_iter().flatten())?;
+            check_out(
+                out,
+                self.force,
+                [Some(&*self.model), self.tokens.as_deref()].into_iter().flatten(),
+            )?;
         }
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
@@ -124,7 +130,7 @@ impl Run {
         }
         let Some(out) = &self.out else { return Ok(()) };
         let tensor = Tensor::new("logits", &[rows.len(), config.vocab], logits);
-        safetensors::write(out, &[tensor], &Default::default())?;
+        safetensors::write(out, &[tensor], &safetensors::marked())?;
         println!("{}: logits [{}, {}]", out.display(), rows.len(), config.vocab);
         Ok(())
     }
@@ -132,15 +138,13 @@ impl Run {
     fn transformer<T: Element>(&self, model: &Model<T>) -> Result<()> {
         let rows = self.rows(1..=model.config.context, model.config.vocab)?;
         let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
-        memory::check(
-            &format!("1 x {longest} tokens"),
-            record(model, 1, longest).2.bytes(),
-            || "run shorter sequences, or use --dtype f32".into(),
-        )?;
+        memory::check(&format!("1 x {longest} tokens"), beside(model, longest), || {
+            "run shorter sequences, or use --dtype f32".into()
+        })?;
         if self.text.is_some() {
-            let (recorded, logits, tape) = record(model, 1, longest);
+            let (recorded, logits, mut tape) = record(&model.config, 1, longest);
+            recorded.give_weights(&mut tape, &model.weights);
             let mut program = tape.finish();
-            recorded.set_weights(&mut program, &model.weights);
             program.fill_ids(recorded.tokens, |ids| ids.copy_from_slice(&rows[0]));
             program.forward();
             self.next(&program.value(logits)[(longest - 1) * model.config.vocab_out..])?;
@@ -219,12 +223,22 @@ fn write_logits<T: Element>(model: &Model<T>, rows: &[Vec<u32>], out: &Path) -> 
 }
 
 /// The forward pass of `batch` sequences of length `len`, and its logits.
-fn record<T: Element>(model: &Model<T>, batch: usize, len: usize) -> (Transformer, Var, Tape<T>) {
+pub(super) fn record<T: Element>(
+    config: &Config,
+    batch: usize,
+    len: usize,
+) -> (Transformer, Var, Tape<T>) {
     let mut tape = Tape::new();
-    let recorded = Transformer::record(&mut tape, &model.config, batch, len, &mut Sum::default());
+    let recorded = Transformer::record(&mut tape, config, batch, len, &mut Sum::default());
     let logits = recorded.logits(&mut tape, recorded.last);
     tape.keep_only(&[logits]);
     (recorded, logits, tape)
+}
+
+/// The bytes of a forward pass of one sequence beside the weights, which are there already.
+fn beside<T: Element>(model: &Model<T>, len: usize) -> u128 {
+    let weights: usize = model.weights.iter().map(|w| w.len() * size_of::<T>()).sum();
+    record::<T>(&model.config, 1, len).2.bytes() - weights as u128
 }
 
 /// Pushes the logits of the sequences `of` in `rows`, all of length `len`.
@@ -236,12 +250,13 @@ fn same_length<T: Element>(
     out: &mut Pushed<'_, T>,
     not_finite: &AtomicUsize,
 ) -> io::Result<()> {
-    // Memory that is not used yet costs nothing: weights come last.
-    let bytes = |batch| usize::try_from(record(model, batch, len).2.bytes()).unwrap_or(usize::MAX);
+    let bytes = |batch| {
+        usize::try_from(record::<T>(&model.config, batch, len).2.bytes()).unwrap_or(usize::MAX)
+    };
     let batch = (BATCH_BYTES / (bytes(2) - bytes(1)).max(1)).clamp(1, of.len());
-    let (recorded, logits, tape) = record(model, batch, len);
+    let (recorded, logits, mut tape) = record(&model.config, batch, len);
+    recorded.give_weights(&mut tape, &model.weights);
     let mut program = tape.finish();
-    recorded.set_weights(&mut program, &model.weights);
     for part in of.chunks(batch) {
         program.fill_ids(recorded.tokens, |ids| {
             for (ids, &i) in ids.chunks_exact_mut(len).zip(part) {

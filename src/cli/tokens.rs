@@ -1,7 +1,7 @@
 //! `edgegrad tokens`.
 
 use crate::cli::model::ModelPath;
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::print::note;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -29,12 +29,18 @@ pub(super) struct Tokens {
     /// Where to write the ids: on each line a list of them
     #[arg(long, value_name = "FILE.jsonl")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    force: Force,
 }
 
 impl Tokens {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
-            check_out(out, [Some(&*self.model), self.text_file.as_deref()].into_iter().flatten())?;
+            check_out(
+                out,
+                self.force,
+                [Some(&*self.model), self.text_file.as_deref()].into_iter().flatten(),
+            )?;
         }
         self.model.fetch()?;
         let tokenizer = Tokenizer::read(&self.model)?;

@@ -1,7 +1,7 @@
 //! `edgegrad truth`.
 
 use crate::cli::Dtype;
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::question::{bar, choice, on_threads};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -17,6 +17,7 @@ use edgegrad::discovery::truth::case::Case;
 use edgegrad::discovery::truth::{at_true_size, auroc, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::journal::{Journal, State};
+use edgegrad::files::mark::GENERATOR;
 use edgegrad::files::{atomic, sha256};
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
@@ -73,6 +74,8 @@ pub(super) struct Truth {
     /// Where to write the results
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    force: Force,
     /// Go on with the same command where it was stopped
     #[arg(long, requires = "out")]
     resume: bool,
@@ -230,7 +233,7 @@ impl Truth {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
             // Before the work whose result it is to hold.
-            check_out(out, &self.cases)?;
+            check_out(out, self.force, &self.cases)?;
         }
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
@@ -256,7 +259,8 @@ impl Truth {
             let file = json!({
                 "meta": {
                     "dtype": T::NAME, "baseline": Baseline::Resample.name(), "seed": SEED,
-                    "tolerance": TOLERANCE, "version": env!("CARGO_PKG_VERSION"),
+                    "tolerance": TOLERANCE, "generator": GENERATOR,
+                    "version": env!("CARGO_PKG_VERSION"),
                 },
                 "rows": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
                 "methods": summaries.iter().map(Summary::to_json).collect::<Vec<_>>(),

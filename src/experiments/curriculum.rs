@@ -2,6 +2,7 @@
 //! Optimization Paths", arXiv 2501.02362).
 
 use super::Job;
+use super::train::Existing;
 use super::train::config::{Batch, Config, ModelConfig, Stage, TaskConfig, TrainConfig};
 use crate::error::{Error, Result};
 use crate::formats::circuit_summary::{CircuitSummary, Overlap, StageSummary};
@@ -54,12 +55,13 @@ impl Curriculum {
         Curriculum { steps: steps(moduli, 2500, 1500), rows: 2048, d_model: 16, d_mlp: 64, ..usual }
     }
 
-    /// The runs, arm after arm, in `out/ARM/seed-NN`. Removes an earlier comparison there.
+    /// The runs, arm after arm, in `out/ARM/seed-NN`. Removes an earlier comparison there, unless the
+    /// runs are to go on.
     ///
     /// # Errors
     /// If there is not a number of steps for each modulus, a configuration is not valid, or `out`
     /// holds something that is no run.
-    pub fn jobs(&self, out: &Path) -> Result<Vec<Job>> {
+    pub fn jobs(&self, out: &Path, existing: Existing) -> Result<Vec<Job>> {
         if self.steps.len() != self.moduli.len() {
             let (steps, moduli) = (self.steps.len(), self.moduli.len());
             let message = format!("{steps} numbers for {moduli} moduli");
@@ -73,7 +75,9 @@ impl Curriculum {
                 let folder = out.join(arm).join(format!("seed-{seed:02}"));
                 jobs.push(Job { config, folder });
             }
-            clear(&out.join(arm))?;
+            if existing != Existing::Resume {
+                clear(&out.join(arm))?;
+            }
         }
         Ok(jobs)
     }
@@ -207,7 +211,7 @@ mod tests {
     fn arms_take_the_same_steps_of_the_same_rows() {
         let folder = tempfile::tempdir().expect("a folder");
         let comparison = Curriculum { seeds: 2, ..Curriculum::paper(&[2, 3, 4]) };
-        let jobs = comparison.jobs(folder.path()).expect("valid");
+        let jobs = comparison.jobs(folder.path(), Existing::Refuse).expect("valid");
         assert_eq!(jobs.iter().map(Job::steps).collect::<Vec<_>>(), [8500; 4]);
         assert_eq!(jobs.iter().map(|job| job.config.seed).collect::<Vec<_>>(), [0, 1, 0, 1]);
         let stages = |job: &Job| job.config.stages.iter().map(|s| s.task.p).collect::<Vec<_>>();
@@ -221,13 +225,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let comparison = Curriculum::small(&[2, 4]);
         fs::create_dir_all(folder.path().join("scratch/seed-00")).expect("a folder");
-        comparison.jobs(folder.path()).expect("an earlier comparison");
+        comparison.jobs(folder.path(), Existing::Resume).expect("an earlier comparison");
+        assert!(folder.path().join("scratch/seed-00").exists(), "it goes on");
+        comparison.jobs(folder.path(), Existing::Refuse).expect("an earlier comparison");
         assert!(!folder.path().join("scratch").exists());
         fs::create_dir_all(folder.path().join("curriculum/thesis")).expect("a folder");
-        let e = comparison.jobs(folder.path()).expect_err("not a run");
+        let e = comparison.jobs(folder.path(), Existing::Refuse).expect_err("not a run");
         assert_eq!(e.help(), "choose another --out");
         let odd = Curriculum { steps: vec![1], ..comparison };
-        assert!(odd.jobs(folder.path()).is_err(), "one number of steps for two moduli");
+        assert!(
+            odd.jobs(folder.path(), Existing::Refuse).is_err(),
+            "one number of steps for two moduli"
+        );
     }
 
     #[test]

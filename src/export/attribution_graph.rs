@@ -19,6 +19,7 @@
 //! circuit without scores it is 1. A node's `influence` is the share of all |score| at nodes that
 //! have as much or more, itself included: the viewer's slider keeps the nodes below its value.
 
+use crate::files::mark::GENERATOR;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -113,6 +114,7 @@ fn link(from: &Point, to: &Point, weight: &Weight) -> Value {
 fn metadata(network: &Network, edges: &Edges, tokens: &[String]) -> Value {
     json!({
         "slug": slug(&edges.label),
+        "generator": GENERATOR,
         "scan": "edgegrad",
         "transcoder_list": [],
         "prompt_tokens": tokens,

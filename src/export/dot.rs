@@ -1,5 +1,6 @@
 //! Graphviz: `dot -Tsvg circuit.dot`.
 
+use crate::files::mark::GENERATOR;
 use std::fmt::Write as _;
 
 use super::{digits, look};
@@ -7,10 +8,9 @@ use crate::plot::network::Network;
 
 /// The text of the file.
 pub(super) fn write(network: &Network) -> String {
-    let mut out = String::from(
-        "digraph circuit {\n  rankdir=BT;\n  node [shape=box, fontname=\"Helvetica\", height=0.3];\n  \
-         edge [fontname=\"Helvetica\", fontsize=10];\n",
-    );
+    let mut out = format!("// generator: {GENERATOR}\n");
+    out += "digraph circuit {\n  rankdir=BT;\n  node [shape=box, fontname=\"Helvetica\", height=0.3];\n  \
+            edge [fontname=\"Helvetica\", fontsize=10];\n";
     let rows = network.nodes.iter().map(|node| node.row + 1).max().unwrap_or(0);
     for row in 0..rows {
         out += "  { rank=same;";
@@ -62,6 +62,7 @@ mod tests {
     /// The words of Graphviz' language: strings without their quotation marks, signs by themselves.
     fn words(text: &str) -> Vec<String> {
         let mut words = vec![];
+        let text = text.strip_prefix(&format!("// generator: {GENERATOR}\n")).expect("a mark");
         let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
             if c == '"' {

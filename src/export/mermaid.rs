@@ -1,5 +1,6 @@
 //! Mermaid, which GitHub and notebooks draw from text.
 
+use crate::files::mark::GENERATOR;
 use std::fmt::Write as _;
 
 use super::{digits, look};
@@ -7,7 +8,7 @@ use crate::plot::network::Network;
 
 /// The text of the file.
 pub(super) fn write(network: &Network) -> String {
-    let mut out = String::from("flowchart BT\n");
+    let mut out = format!("flowchart BT\n  %% generator: {GENERATOR}\n");
     for (i, node) in network.nodes.iter().enumerate() {
         // Words such as `end` would be taken as Mermaid's own: nodes go by number.
         let _ = writeln!(out, "  n{i}[\"{}\"]", escape(&node.name));
@@ -67,7 +68,7 @@ mod tests {
         let (mut names, mut links, mut styles) = (vec![], vec![], 0);
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("flowchart BT"));
-        for line in lines.map(str::trim) {
+        for line in lines.map(str::trim).filter(|line| !line.starts_with("%%")) {
             if line.starts_with("linkStyle ") {
                 assert!(line.starts_with(&format!("linkStyle {styles} stroke:#")));
                 styles += 1;

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod json;
 pub mod lines;
 pub mod lock;
+pub mod mark;
 pub mod model_cache;
 pub mod safetensors;
 

@@ -6,6 +6,7 @@
 
 use super::atomic;
 use crate::error::{Error, Result};
+use crate::files::mark::GENERATOR;
 use crate::named::suggest;
 use crate::simd::Element;
 use ::safetensors::tensor::Metadata;
@@ -437,7 +438,7 @@ pub fn write_computed<T: Element>(
     let len = |shape: &[usize]| shape.iter().product::<usize>();
     let header = header(
         tensors.iter().map(|(name, shape)| (&**name, dtype, &**shape, len(shape) * width)),
-        &BTreeMap::new(),
+        &marked(),
     );
     let wanted: usize = tensors.iter().map(|(_, shape)| len(shape)).sum();
     atomic::write_file(path, |w| {
@@ -448,6 +449,11 @@ pub fn write_computed<T: Element>(
         assert_eq!(pushed.count, wanted, "numbers of {} tensors", tensors.len());
         Ok(())
     })
+}
+
+/// The metadata of a file of results: its mark.
+pub fn marked() -> BTreeMap<String, String> {
+    [("generator".into(), GENERATOR.into())].into()
 }
 
 /// Where [`write_computed`] takes numbers.

@@ -12,6 +12,7 @@
 //! JSON; Python's `NaN` and `-Infinity`, which are not, are read as the same. A node may be `true`
 //! or `false` alone, as EAP-IG wrote it until February 2025.
 
+use crate::files::mark::GENERATOR;
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -135,6 +136,7 @@ impl Meta {
         if let (Some(c), Some(written)) = (self.completeness, object.get_mut("completeness")) {
             written["residual"] = c.residual().into();
         }
+        object.insert("generator".into(), GENERATOR.into());
         object.insert("version".into(), env!("CARGO_PKG_VERSION").into());
         object
     }

@@ -1,5 +1,6 @@
 //! Interactions of edges, as `edgegrad interactions` writes them.
 
+use crate::files::mark::GENERATOR;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -63,7 +64,8 @@ impl Interactions {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let value = serde_json::to_value(self).expect("keys are strings");
+        let mut value = serde_json::to_value(self).expect("keys are strings");
+        value["generator"] = GENERATOR.into();
         atomic::write_bytes(file, format!("{value}\n").as_bytes())
     }
 

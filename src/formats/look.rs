@@ -1,5 +1,6 @@
 //! The file of `edgegrad look`: one pair as a language model reads it.
 
+use crate::files::mark::GENERATOR;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,7 @@ pub struct ScoredEdge {
 struct Versioned<'a> {
     version: u32,
     kind: &'static str,
+    generator: &'static str,
     #[serde(flatten)]
     look: &'a Look,
 }
@@ -98,7 +100,7 @@ impl Look {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let whole = Versioned { version: VERSION, kind: "look", look: self };
+        let whole = Versioned { version: VERSION, kind: "look", generator: GENERATOR, look: self };
         let text = serde_json::to_string(&whole).expect("words and values");
         atomic::write_bytes(file, format!("{text}\n").as_bytes())
     }
@@ -164,9 +166,11 @@ pub(crate) mod tests {
         assert_eq!(read.attention.as_ref().expect("was written").clean[0][0][1], [0.25, 0.75]);
         read.write(&file).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
-        assert!(text.starts_with(r#"{"version":1,"kind":"look","model":"m","pair":0,"tokens""#));
-        let value: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((&value, Look::of(&file, &value).unwrap()), (&look(), read));
+        assert!(text.starts_with(r#"{"version":1,"kind":"look","generator":"edgegrad "#));
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(Look::of(&file, &value).unwrap(), read);
+        value.as_object_mut().expect("an object").remove("generator");
+        assert_eq!(value, look());
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::ops::Range;
 
 /// Elements of all writers at the rows of a step: enough rows for the products to be efficient, few
 /// enough for the third-level cache.
-const BANK: usize = 1 << 22;
+pub(crate) const BANK: usize = 1 << 22;
 
 /// The variables of a recording that scores of edges are computed from.
 #[derive(Clone, Debug)]

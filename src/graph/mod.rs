@@ -23,6 +23,7 @@ pub mod specialise;
 mod topology;
 
 pub use crate::formats::edge_name::{Edge, Input, Node, Port};
+pub(crate) use contract::BANK;
 pub use contract::{ReadSite, Recorded};
 pub use record::{MaskShape, Output, Reading, Recorder};
 pub use topology::{Granularity, Graph, Group, Source, Start};

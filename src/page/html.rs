@@ -4,6 +4,7 @@
 //! without `<`, `>` and `&`; the script puts it on the page as text only. The content policy lets
 //! exactly this page's own script and style run, by their hashes, and nothing be fetched.
 
+use crate::files::mark::GENERATOR;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -98,6 +99,7 @@ fn render_as(sources: &Sources, seed: Option<u64>, live: Option<&str>) -> String
         ("data", deflated(&serde_json::to_vec(&data).unwrap_or_default())),
         ("numbers", pack.text()),
         ("script", script().into()),
+        ("generator", GENERATOR.into()),
     ];
     fill(TEMPLATE, &parts)
 }

@@ -1,13 +1,13 @@
 //! A behaviour of a model: its pairs, its metric, its graph and its ablation values. Every method
 //! is a function of one.
 
-use super::memory;
 use super::metric::{Metric, Positions, Question};
 use crate::checkpoints::AnyModel;
 use crate::error::{Error, Result};
 use crate::files::journal::Journal;
 use crate::formats::pairs::{Asked, Pair, Pairs};
 use crate::graph::Graph;
+use crate::memory;
 use crate::named::named;
 use crate::nn::stream::Writer;
 use crate::simd::Element;
@@ -99,9 +99,9 @@ impl<'a, T: Element> Behaviour<'a, T> {
             one_answer(pairs, &question)?;
         }
         let edges = graph.edges();
-        // Scores, sums and a file of names.
-        memory::check(&format!("{edges} edges"), edges as u128 * 200, || {
-            "divide the model less finely: without --neurons or without --positions".into()
+        // Scores, sums and an order.
+        memory::check(&format!("{edges} edges"), edges as u128 * 24, || {
+            "divide the model less finely, or give shorter pairs".into()
         })?;
         let mut b = Behaviour {
             model,

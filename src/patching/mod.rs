@@ -27,7 +27,6 @@ pub mod distance;
 pub mod field;
 pub(crate) mod learned;
 pub mod measured;
-pub mod memory;
 pub mod metric;
 pub mod probe;
 pub mod running;

@@ -3,17 +3,18 @@
 
 use super::behaviour::{Baseline, Behaviour};
 use super::measured::Measured;
-use super::memory;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::pooled as pooled_graph;
 use crate::graph::pooled::Pooled;
-use crate::graph::{Graph, MaskShape, Output, Recorded, Recorder};
+use crate::graph::{BANK, Graph, MaskShape, Output, Recorded, Recorder};
+use crate::memory;
 use crate::nn::Unembedding;
 use crate::nn::transformer::{Config, Transformer};
+use crate::ops;
 use crate::simd::Element;
-use crate::tape::{BackwardPlan, ForwardPlan, Ids, Program, Tape, Var};
+use crate::tape::{BackwardPlan, ForwardPlan, Ids, Program, Rules, Tape, Var};
 use crate::tensor::Buffer;
 use std::ops::Range;
 
@@ -66,26 +67,65 @@ impl<T: Element> Both<T> {
     }
 }
 
-/// Bytes that a recording takes: its weights are allocated already, and the gradients that are kept
-/// take about as much as values.
+/// Bytes of a recording's values beside its weights, which are allocated already.
 fn beside_weights<T: Element>(tape: &Tape<T>, parameters: &[Var]) -> u128 {
     let weights: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
-    2 * (tape.bytes() - weights * size_of::<T>() as u128)
+    tape.bytes() - weights * size_of::<T>() as u128
+}
+
+/// Lets values share memory that neither the reverse pass from `total` nor scores read; the bytes
+/// of what they read beside the values: gradients, and what parts put out beyond their baselines.
+fn keep_whole<T: Element>(
+    tape: &mut Tape<T>,
+    recorded: &Recorded,
+    total: Var,
+    rules: Rules,
+    keep: &[Var],
+) -> u128 {
+    // Where a norm stands after heads, what they write with is computed.
+    let outputs = recorded.outputs.iter().flat_map(|o| match *o {
+        Output::Whole(o) => vec![o],
+        Output::Parts { z, w } => vec![z, w],
+    });
+    let read = recorded.readings.iter().map(|r| r.x);
+    let keep: Vec<Var> = outputs.chain(read).chain(keep.iter().copied()).collect();
+    let wanted = recorded.wanted();
+    tape.keep_for(total, &wanted, rules, &keep);
+    let len = |x: Var| tape.shape(x).len() as u128;
+    let beyond = recorded.outputs.iter().map(|o| len(o.var()));
+    let requested: u128 = wanted.iter().copied().map(len).chain(beyond).sum();
+    // As many gradients as an operation and the stream have in hand, and banks of writers and readers.
+    let largest = recorded.readings.iter().map(|r| len(r.y)).max().unwrap_or(0);
+    let stream = recorded.readings.iter().map(|r| len(r.x)).max().unwrap_or(0);
+    let banks = 2 * (stream * recorded.graph.writers.len() as u128).min(BANK as u128);
+    (requested + 4 * largest + banks) * size_of::<T>() as u128
+}
+
+/// What a recording is used for.
+#[derive(Clone, Copy, Debug)]
+pub enum Use {
+    /// [Whole](Probe::whole) passes: edge attribution patching.
+    Whole,
+    /// Passes that start anywhere, without masks or with masks of these shapes.
+    Any(Option<MaskShape>),
 }
 
 /// About the bytes that a transformer takes beside its weights for one pair of `time` tokens in
-/// precision `T`: with gradients, and with `masks` on all edges of its graph.
-pub fn bytes_of<T: Element>(
-    config: &Config,
-    graph: &Graph,
-    time: usize,
-    masks: Option<MaskShape>,
-) -> u128 {
+/// precision `T`, with gradients.
+pub fn bytes_of<T: Element>(config: &Config, graph: &Graph, time: usize, used: Use) -> u128 {
     let mut tape = Tape::<T>::new();
+    let masks = if let Use::Any(masks) = used { masks } else { None };
     let mut recorder = Recorder::new(graph, masks);
     let t = Transformer::record(&mut tape, config, 1, time, &mut recorder);
-    t.logits(&mut tape, t.last);
-    beside_weights(&tape, &t.parameters)
+    let total = ops::sum(&mut tape, t.last);
+    match used {
+        Use::Any(_) => 2 * beside_weights(&tape, &t.parameters),
+        Use::Whole => {
+            let recorded = Recorded::from(recorder);
+            let more = keep_whole(&mut tape, &recorded, total, Rules::Plain, &[]);
+            beside_weights(&tape, &t.parameters) + more
+        }
+    }
 }
 
 impl<T: Element> Probe<T> {
@@ -139,17 +179,15 @@ impl<T: Element> Probe<T> {
         };
         let measured = Measured::record(&mut tape, behaviour.question, last, unembedding);
         let recorded = Recorded::from(recorder);
-        if whole {
-            // Where a norm stands after heads, what they write with is computed.
-            let outputs = recorded.outputs.iter().flat_map(|o| match *o {
-                Output::Whole(o) => vec![o],
-                Output::Parts { z, w } => vec![z, w],
-            });
-            let read = recorded.readings.iter().map(|r| r.x);
-            let keep: Vec<Var> = outputs.chain(read).chain(measured.results()).collect();
-            tape.keep_for(measured.total, &recorded.wanted(), behaviour.rules, &keep);
-        }
-        let needed = beside_weights(&tape, &parameters);
+        // Gradients that are kept take about as much as all values.
+        let needed = match whole {
+            false => 2 * beside_weights(&tape, &parameters),
+            true => {
+                let (total, keep) = (measured.total, measured.results());
+                let more = keep_whole(&mut tape, &recorded, total, behaviour.rules, &keep);
+                more + beside_weights(&tape, &parameters)
+            }
+        };
         let help = || {
             // Half of the free memory: other allocations grow a little too.
             let share = memory::free().map_or(0.0, |free| free as f64 / (2 * needed) as f64);

@@ -2,11 +2,11 @@
 
 use super::Progress;
 use super::behaviour::Behaviour;
-use super::memory;
 use super::probe::Probe;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
+use crate::memory;
 use crate::simd::Element;
 use std::ops::Range;
 

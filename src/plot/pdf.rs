@@ -1,5 +1,6 @@
 //! A picture as PDF: one page, its text as text in the font it carries.
 
+use crate::files::mark::GENERATOR;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
@@ -62,9 +63,7 @@ pub(super) fn write(scene: &Scene) -> Vec<u8> {
         let mut state = pdf.ext_graphics(Ref::new(OPACITY + i as i32));
         state.stroking_alpha(part).non_stroking_alpha(part);
     }
-    pdf.document_info(INFO)
-        .title(TextStr(&scene.title))
-        .producer(TextStr(concat!("edgegrad ", env!("CARGO_PKG_VERSION"))));
+    pdf.document_info(INFO).title(TextStr(&scene.title)).producer(TextStr(GENERATOR));
     pdf.stream(CONTENT, &packed(&content.finish())).filter(Filter::FlateDecode);
     write_font(&mut pdf, &used);
     pdf.finish()

@@ -1,5 +1,6 @@
 //! A picture as PNG.
 
+use crate::files::mark::GENERATOR;
 use tiny_skia::{
     FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, StrokeDash, Transform,
 };
@@ -124,6 +125,7 @@ fn encode(pixels: &Pixmap, dpi: u32) -> Option<Vec<u8>> {
         yppu: to_the_metre,
         unit: png::Unit::Meter,
     }));
+    encoder.add_text_chunk("Software".into(), GENERATOR.into()).ok()?;
     let mut writer = encoder.write_header().ok()?;
     writer.write_image_data(&rgb).ok()?;
     writer.finish().ok()?;

@@ -1,6 +1,7 @@
 //! A picture as SVG. Text is drawn by its outlines, so that it looks the same where the font is not
 //! installed; what it says stays beside it as a label.
 
+use crate::files::mark::GENERATOR;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -15,7 +16,7 @@ pub(super) fn write(scene: &Scene) -> String {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" \
          width=\"{w}pt\" height=\"{h}pt\" viewBox=\"0 0 {w} {h}\" role=\"img\">\n\
-         <title>{}</title>\n<defs>\n",
+         <title>{}</title>\n<metadata>generator: {GENERATOR}</metadata>\n<defs>\n",
         escape(&scene.title)
     );
     for glyph in glyphs(scene) {

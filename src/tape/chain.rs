@@ -15,8 +15,9 @@ pub(super) enum Passes {
     All,
     /// Whole forward passes.
     Forward,
-    /// Whole forward passes, and reverse passes from one slot to some of others by some rules.
-    Reverse { output: Slot, wanted: Vec<Slot>, rules: Rules },
+    /// Whole forward passes, and after each a reverse pass from one slot to some of others by some
+    /// rules; by slot, whether its values are needed for that pass alone.
+    Reverse { output: Slot, wanted: Vec<Slot>, rules: Rules, reread: Vec<bool> },
 }
 
 impl<T: Element> Tape<T> {
@@ -28,20 +29,22 @@ impl<T: Element> Tape<T> {
     pub fn keep_only(&mut self, keep: &[Var]) {
         let needed = self.needed(keep);
         for node in &mut self.nodes {
-            (node.saved, node.saves) = (0, if node.op.recomputes() { 0 } else { node.saves });
+            node.saved = 0;
         }
-        self.saved = vec![self.nodes.iter().map(|node| node.saves).max().unwrap_or(0)];
+        self.saved = vec![self.saved.iter().copied().max().unwrap_or(0)];
         self.passes = Passes::Forward;
         self.chain(&needed);
     }
 
-    /// The same for programs that also run reverse passes from `output` to variables of `wanted` by
-    /// `rules`: what these passes read again is kept for them.
+    /// The same for programs that also run a reverse pass from `output` to variables of `wanted` by
+    /// `rules` after each forward pass. What it reads again is kept for it, and lends its memory to
+    /// gradients afterwards.
     pub fn keep_for(&mut self, output: Var, wanted: &[Var], rules: Rules, keep: &[Var]) {
         let mut needed = self.needed(keep);
         let slot = |x: Var| info(&self.vars, self.id, x).slot;
+        needed[slot(output) as usize] = true;
+        let told = needed.clone();
         let (output, wanted) = (slot(output), wanted.iter().map(|&x| slot(x)).collect::<Vec<_>>());
-        needed[output as usize] = true;
         let steps = steps(&self.nodes, self.slots.len(), output, &wanted);
         for (node, step) in self.nodes.iter_mut().zip(steps) {
             let Some(wants) = step else { continue };
@@ -54,8 +57,10 @@ impl<T: Element> Tape<T> {
                 self.saved[node.saved as usize] = 0;
             }
         }
-        self.passes = Passes::Reverse { output, wanted, rules };
+        let reread: Vec<bool> = needed.iter().zip(&told).map(|(&n, &told)| n && !told).collect();
         self.chain(&needed);
+        self.vars.iter_mut().for_each(|var| var.kept &= !reread[var.slot as usize]);
+        self.passes = Passes::Reverse { output, wanted, rules, reread };
     }
 
     /// By slot, whether its values are needed to the end of a forward pass: leaves and `keep`.

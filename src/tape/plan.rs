@@ -51,6 +51,17 @@ pub struct BackwardPlan {
     pub(super) rules: Rules,
     /// The epoch of the gradient memory it was made for.
     pub(super) epoch: u32,
+    /// Before which steps gradients take over the memory of values that no later step reads.
+    pub(super) loans: Vec<Loan>,
+}
+
+/// Memory of a variable's values that a gradient takes over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loan {
+    /// The index of the step that writes the gradient first.
+    pub(super) step: usize,
+    pub(super) from: Slot,
+    pub(super) to: Place,
 }
 
 /// An operation of the reverse pass.
@@ -230,7 +241,9 @@ impl<T: Element> Program<T> {
         }
         let lone = wanted.iter().filter(|&&x| memory.places[x as usize].is_none());
         let unreached = lone.map(|&x| memory.kept[x as usize].expect("wanted")).collect();
-        let GradientMemory { pool, kept, .. } = memory;
+        let loans = self.loans(&steps, &memory);
+        let GradientMemory { mut pool, kept, .. } = memory;
+        loans.iter().for_each(|loan| pool.give_up(loan.to));
         self.keep_gradients(pool, kept);
         let (output_len, epoch) = (self.lens()[output_slot as usize], self.epoch());
         let rules = Rules::Plain;
@@ -244,7 +257,38 @@ impl<T: Element> Program<T> {
             output_slot,
             rules,
             epoch,
+            loans,
         }
+    }
+
+    /// Which requested gradients of a program with one reverse pass take over the memory of which
+    /// values: each the smallest that is large enough and that no step from its first on reads.
+    fn loans(&self, steps: &[Step], memory: &GradientMemory) -> Vec<Loan> {
+        let Some((reread, rules)) = self.reread() else { return vec![] };
+        let mut last = vec![0; reread.len()];
+        for (i, step) in steps.iter().enumerate() {
+            let node = &self.nodes[step.node as usize];
+            let wants: Vec<bool> = step.targets.iter().map(Option::is_some).collect();
+            let of = |&(at, _): &(usize, &Slot)| node.op.rereads(at, &wants, rules);
+            let inputs = node.inputs.iter().enumerate().filter(of).map(|(_, &x)| x);
+            let out = node.op.rereads_output(rules).then_some(node.out);
+            inputs.chain(out).for_each(|x| last[x as usize] = i);
+        }
+        let requested: Vec<Place> = memory.kept.iter().copied().flatten().collect();
+        let (mut free, mut loans) = (reread.to_vec(), vec![]);
+        for (step, at) in steps.iter().enumerate() {
+            for target in at.targets.iter().flatten().filter(|t| t.write == Write::Store) {
+                let fits = |&x: &usize| free[x] && last[x] < step && self.lens()[x] >= target.len;
+                if let (true, Some(from)) = (
+                    requested.contains(&target.place),
+                    (0..free.len()).filter(fits).min_by_key(|&x| self.lens()[x]),
+                ) {
+                    free[from] = false;
+                    loans.push(Loan { step, from: from as Slot, to: target.place });
+                }
+            }
+        }
+        loans
     }
 
     pub(super) fn marks(&self, vars: &[Var]) -> Vec<bool> {

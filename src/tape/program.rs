@@ -45,6 +45,8 @@ pub struct Program<T> {
     in_hand: Vec<Option<Grad<T>>>,
     /// Those of the last reverse pass.
     rules: Rules,
+    /// Values whose memory gradients have taken over.
+    lent: Vec<(Slot, Place)>,
 }
 
 impl<T: Element> Program<T> {
@@ -81,6 +83,7 @@ impl<T: Element> Program<T> {
             ),
             nodes: tape.nodes,
             rules: Rules::Plain,
+            lent: vec![],
             passes: tape.passes,
             vars: tape.vars,
             ids_info: tape.ids,
@@ -132,6 +135,14 @@ impl<T: Element> Program<T> {
         assert!(self.passes == Passes::All, "recorded for one reverse pass");
     }
 
+    /// By slot, whether its values are needed for the one reverse pass alone, and its rules.
+    pub(super) fn reread(&self) -> Option<(&[bool], Rules)> {
+        match &self.passes {
+            Passes::Reverse { reread, rules, .. } => Some((reread, *rules)),
+            _ => None,
+        }
+    }
+
     /// Checks that the program can run a reverse pass from `output` to `wanted`.
     #[track_caller]
     pub(super) fn assert_runs(&self, output: Slot, wanted: &[Slot]) {
@@ -139,6 +150,7 @@ impl<T: Element> Program<T> {
             Passes::Reverse { output: of, wanted: all, .. } => {
                 let mine = *of == output && wanted.iter().all(|x| all.contains(x));
                 assert!(mine, "recorded for another reverse pass");
+                assert!(self.wanted.iter().all(Option::is_none), "recorded for one plan");
             }
             _ => self.assert_whole(),
         }
@@ -299,6 +311,9 @@ impl<T: Element> Program<T> {
     /// Computes all variables from the leaves.
     pub fn forward(&mut self) {
         self.ran = true;
+        for (slot, place) in self.lent.drain(..) {
+            swap(&mut self.values[slot as usize], &mut self.grads[place as usize]);
+        }
         for node in &self.nodes {
             node.forward(&mut self.values, &self.ids, &mut self.saved);
         }
@@ -379,11 +394,13 @@ impl<T: Element> Program<T> {
             panic!("backward before forward: `{operation}` has computed nothing yet");
         }
         assert_eq!(plan.epoch, self.epoch, "a plan that was forgotten");
-        if let Passes::Reverse { rules, .. } = self.passes {
-            assert_eq!(plan.rules, rules, "recorded for a reverse pass by other rules");
+        if let Passes::Reverse { rules, .. } = &self.passes {
+            assert_eq!(plan.rules, *rules, "recorded for a reverse pass by other rules");
         }
         assert_eq!(weights.len(), plan.output_len, "weights of the output");
         self.rules = plan.rules;
+        // Of a program for one reverse pass, values are gone after it.
+        self.ran = self.passes == Passes::All;
         if let Some(place) = plan.output_place {
             self.grads[place as usize].set_len(weights.len());
             self.grads[place as usize].copy_from_slice(weights);
@@ -391,7 +408,13 @@ impl<T: Element> Program<T> {
         for &place in &plan.unreached {
             self.grads[place as usize].fill(T::ZERO);
         }
-        for step in &plan.steps {
+        let mut loans = plan.loans.iter().peekable();
+        for (i, step) in plan.steps.iter().enumerate() {
+            while let Some(loan) = loans.next_if(|loan| loan.step == i) {
+                let (slot, place) = (loan.from, loan.to);
+                swap(&mut self.values[slot as usize], &mut self.grads[place as usize]);
+                self.lent.push((slot, place));
+            }
             let node = &self.nodes[step.node as usize];
             // Gradients are taken out of the list while they are written; no two of a node share a
             // place.

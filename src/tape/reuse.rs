@@ -36,6 +36,11 @@ impl Places {
         }
     }
 
+    /// The place gets its memory from elsewhere.
+    pub(super) fn give_up(&mut self, place: Place) {
+        self.room[place as usize] = 0;
+    }
+
     pub(super) fn give_back(&mut self, place: Place) {
         self.free.push(place);
     }

@@ -1,6 +1,6 @@
 //! The loss of a language model, for any stream its parts write to and read from.
 
-use crate::nn::stream::Stream;
+use crate::nn::stream::{Stream, Sum};
 use crate::nn::transformer::{Config, Transformer};
 use crate::ops;
 use crate::simd::Element;
@@ -93,6 +93,17 @@ impl<T: Element> Objective<T> {
         }
         let program = std::mem::take(tape).finish();
         Objective { program, transformer, logits, nll, loss, gap, targets, weights, gaps: of_gaps }
+    }
+
+    /// About the bytes that such a program takes with the gradients of all parameters, beside the
+    /// weights.
+    pub fn bytes(config: &Config, batch: usize, time: usize) -> u128 {
+        let mut tape = Tape::<T>::new();
+        let recorded = Transformer::record(&mut tape, config, batch, time, &mut Sum::default());
+        recorded.logits(&mut tape, recorded.last);
+        let weights: u128 = config.parameters().iter().map(|p| p.shape.len() as u128).sum();
+        let weights = weights * size_of::<T>() as u128;
+        2 * (tape.bytes() - weights) + weights
     }
 
     /// Sets all parameters, each in row-major order, in the order of [`Config::parameters`].

@@ -20,6 +20,7 @@ use crate::experiments::train::Existing;
 use crate::files::atomic;
 use crate::files::journal::{Inputs, Journal, kept};
 use crate::formats::metrics::{EvalLine, Line, Number, StepLine, VERSION};
+use crate::memory;
 use crate::nn::stream::Sum;
 use crate::nn::transformer::{Config, Model, Parameter};
 use crate::nn::{Optimizer, Rule, Schedule, ScheduleShape, clip_factor, squared_norm};
@@ -277,6 +278,18 @@ impl Learner {
     }
 }
 
+/// Whether the weights, their gradients and moments, and a program for each group of a batch fit in
+/// memory.
+fn fits(settings: &Pretraining, config: &Config) -> Result<()> {
+    let weights: u128 = config.parameters().iter().map(|p| p.shape.len() as u128).sum();
+    let rows = settings.batch.min(ROWS);
+    let groups = settings.batch.div_ceil(ROWS) as u128;
+    // Weights, their copy while they change, gradients, two moments.
+    let kept = 5 * weights * size_of::<f32>() as u128;
+    let bytes = kept + groups * Objective::<f32>::bytes(config, rows, LONGEST);
+    memory::check("--d-model", bytes, || "lower --d-model, --d-mlp, --layers or --batch".into())
+}
+
 /// What the steps have come to: enough to go on with the same bits.
 #[derive(Default)]
 struct Learned {
@@ -318,6 +331,7 @@ pub fn pretrain(
 ) -> Result<Measured> {
     let config = settings.config()?;
     check_folder(folder, existing)?;
+    fits(settings, &config)?;
     let Trained { model, log, last } =
         pool(threads)?.install(|| train(settings, config, progress, journal))?;
     let fill = |folder: &Path| {

@@ -16,8 +16,8 @@ use crate::formats::metrics::{EvalLine, EventLine, Line, Number, StepLine, VERSI
 use crate::formats::run_record::{self, RunRecord};
 use crate::formats::snapshot::SnapshotFile;
 use crate::interrupt;
+use crate::memory;
 use crate::nn::Optimizer;
-use crate::patching::memory;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tasks::Split;

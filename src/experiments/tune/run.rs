@@ -10,12 +10,13 @@ use crate::formats::pairs::Pairs;
 use crate::formats::tuning_report::{CircuitFigures, Graft, Judgement, Point, TuningReport};
 use crate::formats::{Convention, EdgeFile, Meta};
 use crate::graph::Graph;
+use crate::memory;
 use crate::named::Named;
 use crate::nn::transformer::{Config, Model};
 use crate::tuning::change::{Change, changes, graft, largest, share_inside};
 use crate::tuning::dynamics::Track;
 use crate::tuning::lora::Adapters;
-use crate::tuning::{Discovery, Found, Observed, Plan, Slices, circuit_figures, tune};
+use crate::tuning::{Discovery, Found, Objective, Observed, Plan, Slices, circuit_figures, tune};
 
 /// What a run has come to.
 pub type Report = TuningReport<Settings>;
@@ -84,6 +85,18 @@ fn plan(settings: &Settings) -> Plan {
     }
 }
 
+/// Whether the trained copy of the weights, their gradients and moments, and the program of an
+/// update fit in memory.
+fn fits(base: &Model<f32>, task: &dyn Material) -> Result<()> {
+    let weights: u128 = base.config.parameters().iter().map(|p| p.shape.len() as u128).sum();
+    let (rows, length) = (task.rows(), task.length());
+    let bytes = 3 * weights * size_of::<f32>() as u128
+        + Objective::<f32>::bytes(&base.config, rows, length);
+    memory::check(&format!("updates of {rows} x {length} tokens"), bytes, || {
+        "lower `batch`, or tune a smaller model".into()
+    })
+}
+
 /// Tunes `base` for a subject; calls `progress` with the number of updates done since the last call.
 ///
 /// # Errors
@@ -97,6 +110,7 @@ pub fn run(
 ) -> Result<Tuned> {
     settings.check()?;
     let task = subject.material(settings, base, seed)?;
+    fits(base, &*task)?;
     // Before the updates, so that a circuit which cannot be loses none of them.
     let unnamed = !settings.trains_circuit();
     let first = || named_by_circuit(settings, base, &task.pairs(0)?, seed, 0);

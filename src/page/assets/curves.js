@@ -324,14 +324,15 @@ export function gradients(a) {
         base: {
           ...base,
           series: [
-            { label: "step", value: (u, x) => (x == null ? "" : steps(x)) },
+            // Away from the pointer, the last values.
+            { label: "step", value: (u, x) => steps(x ?? step[step.length - 1]) },
             ...groups.map((group, g) => ({
               label: group,
               stroke: () => color("group" + (g % 8)),
               width: 1.5,
               dash: dashes[g % 5],
               points: { show: false },
-              value: (u, x) => (x == null ? "" : number(x)),
+              value: (u, x) => number(x ?? value[g][value[g].length - 1]),
             })),
           ],
           hooks: { setScale: [(u, key) => key === "x" && link(u)] },

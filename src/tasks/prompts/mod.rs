@@ -22,6 +22,7 @@ pub mod pronouns;
 pub mod table;
 
 use crate::error::{Error, Result};
+use crate::files::mark::GENERATOR;
 use crate::formats::pairs::{Bounds, Encode};
 use crate::named::{Named, named};
 use crate::rng::{Purpose, Rng};
@@ -128,7 +129,12 @@ impl Fitted {
 
     /// The text of a pairs file.
     pub fn jsonl(&self) -> String {
-        self.lines.iter().map(|line| format!("{line}\n")).collect()
+        let mut lines = self.lines.clone();
+        // The first says what wrote the file, which readers of pairs pass over.
+        if let Some(first) = lines.first_mut() {
+            first["generator"] = GENERATOR.into();
+        }
+        lines.iter().map(|line| format!("{line}\n")).collect()
     }
 }
 

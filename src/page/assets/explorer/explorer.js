@@ -199,6 +199,11 @@ function noWeights(parent, chosen) {
   const without = arms.flatMap((arm, a) => (chosen[a]?.weights?.steps?.length ? [] : [arm.name]));
   if (!without.length) return;
   const able = [...new Set(runs.filter((run) => run.weights?.steps?.length).map((run) => run.key))];
+  if (!able.length) {
+    const how = "keep some by train.snapshot_every, or choose a seed by `report --seed N`.";
+    parent.append(el("p", { class: "warning" }, "No weights of any seed are in this page: " + how));
+    return;
+  }
   const line = el(
     "p",
     { class: "warning" },
@@ -206,8 +211,7 @@ function noWeights(parent, chosen) {
       " of " +
       without.join(", ") +
       " has no weights in this page. " +
-      "`edgegrad report --seed N` puts those of seed N into it. " +
-      (able.length ? "Seeds that have: " : "No seed has."),
+      "`edgegrad report --seed N` puts those of seed N into it. Seeds that have: ",
   );
   for (const key of able) {
     const button = el("button", { type: "button" }, key);

@@ -71,7 +71,8 @@ export function lookScene(look, prefix) {
   return scene;
 }
 
-/// The weight of a key for a query, 0 in a file without patterns; clean minus corrupted is what the corruption changed.
+/// The weight of a key for a query, 0 in a file without patterns; clean minus corrupted is what the
+/// corruption changed.
 function weightOf(patterns, at, mode) {
   if (!patterns) return 0;
   const { clean, corrupted } = patterns;

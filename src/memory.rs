@@ -1,4 +1,5 @@
 //! Whether a computation fits in memory, checked before it starts.
+#![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
 use std::fs;
