@@ -913,7 +913,8 @@ fn arguments_of_attribute() {
     // What was there stays.
     place.write("s.json", "mine");
     let before = place.files("");
-    attribute("").failed(2, &["m: there is no such folder"], "a GGUF file");
+    attribute("").failed(2, &["s.json: is there"], "--force");
+    attribute("--force").failed(2, &["m: there is no such folder"], "a GGUF file");
     assert!(place.files("") == before);
 }
 
