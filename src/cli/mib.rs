@@ -1,6 +1,6 @@
 //! `edgegrad mib`.
 
-use crate::cli::out::check_out;
+use crate::cli::out::{Force, check_out};
 use crate::cli::table::{Cell as Shown, Table};
 use clap::{Args, Subcommand};
 use edgegrad::error::{Error, Result};
@@ -38,6 +38,8 @@ enum What {
         /// The submission
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        #[command(flatten)]
+        force: Force,
     },
 }
 
@@ -49,10 +51,10 @@ impl Mib {
                 print(&found);
                 refuse(&found)
             }
-            What::Write { scores, cell, out } => {
+            What::Write { scores, cell, out, force } => {
                 let cell = Cell::of(cell)?;
                 let written = cell.path(out);
-                check_out(&written, [scores.as_path()])?;
+                check_out(&written, *force, [scores.as_path()])?;
                 cell.write(out, EdgeFile::read(scores)?)?;
                 println!("scores: {}", written.display());
                 Ok(())
