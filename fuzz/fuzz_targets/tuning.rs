@@ -1,13 +1,15 @@
-//! Any text, as settings, a grid and a run's figures; any bytes, as adapters: refused on one line, or
-//! valid.
+//! Any text, as settings, a grid, a study and a run's figures; any bytes, as adapters: refused on one
+//! line, or valid.
 #![no_main]
 
 use edgegrad::error::Error;
 use edgegrad::experiments::Given;
 use edgegrad::experiments::tune::grid::Grid;
+use edgegrad::experiments::tune::study::Study;
 use edgegrad::experiments::tune::{Report, Settings};
 use edgegrad::tuning::lora::Saved;
 use libfuzzer_sys::fuzz_target;
+use std::path::Path;
 
 fn refused(e: &Error) {
     assert!(!e.to_string().contains('\n') && !e.help().is_empty(), "{e}");
@@ -23,6 +25,11 @@ fuzz_target!(|bytes: &[u8]| {
     }
     match Grid::parse("g.toml", &text) {
         Ok(grid) => assert!(!grid.arms.is_empty() && grid.arms.iter().all(|a| !a.rates.is_empty())),
+        Err(e) => refused(&e),
+    }
+    let grid = |_: &Path| Grid::parse("g.toml", "model = \"base\"\n[[methods]]\nname = \"all\"");
+    match Study::parse("t.toml", &text, &grid) {
+        Ok(study) => assert!(study.cost(None).bases <= 1000),
         Err(e) => refused(&e),
     }
     match Report::parse("r.json", bytes) {

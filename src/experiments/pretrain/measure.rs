@@ -38,12 +38,14 @@ impl DomainScores {
         }
     }
 
-    /// The score of guesses: of two forms, of two pronouns, of three labels, or of any answer.
+    /// The score of guesses: of two forms, of two pronouns, of three labels, of the words that a
+    /// passage of 2 to 5 facts has, or of any number.
     pub(super) fn chance(domain: Domain) -> f64 {
         match domain {
             Domain::Agreement | Domain::Filler | Domain::Occupation => 0.5,
             Domain::Logic => 1.0 / 3.0,
-            Domain::Arithmetic | Domain::Lookup => 0.0,
+            Domain::Lookup => (1.0 / 2.0 + 1.0 / 3.0 + 1.0 / 4.0 + 1.0 / 5.0) / 4.0,
+            Domain::Arithmetic => 0.0,
         }
     }
 }

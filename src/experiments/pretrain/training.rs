@@ -56,11 +56,11 @@ settings! {
         /// What decides the initial weights and all batches.
         seed: u64;
         /// Steps.
-        steps: usize = 7_500, whole(1, 100_000_000);
+        steps: usize = 3_000, whole(1, 100_000_000);
         /// Examples in a batch.
         batch: usize = 64, whole(1, 1 << 16);
         /// The largest learning rate; it ends at a hundredth of it.
-        lr: f64 = 4e-3, ABOVE_0;
+        lr: f64 = 3e-3, ABOVE_0;
         /// Layers.
         layers: usize = 4, whole(1, 100);
         /// Heads of a layer.

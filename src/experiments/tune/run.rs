@@ -112,9 +112,8 @@ pub fn run(
     let task = subject.material(settings, base, seed)?;
     fits(base, &*task)?;
     // Before the updates, so that a circuit which cannot be loses none of them.
-    let unnamed = !settings.trains_circuit();
     let first = || named_by_circuit(settings, base, &task.pairs(0)?, seed, 0);
-    let named = unnamed.then(first).transpose()?;
+    let named = (!settings.trains_circuit()).then(first).transpose()?;
     let Prepared { mut tuner, mut policy, adapters } = Prepared::new(settings, base, &*task, seed)?;
     let (mut looks, mut done, mut track) = (Looks::default(), 0, Track::default());
     let probe = task.unseen(settings.probe.max(1))?;
@@ -137,18 +136,12 @@ pub fn run(
     let first = outcome.first_circuit.as_ref();
     looks.path[0].circuit = first.map(|found| figures.of(base, found)).transpose()?;
     let model = adapters.model(base, &mut tuner)?;
-    let slices = match looks.circuit.as_ref().or(first) {
-        Some(found) => slices_of(settings, base, found),
-        None => named.map_or_else(Slices::default, |(_, slices)| slices),
-    };
+    let found = looks.circuit.as_ref().or(first).map(|found| slices_of(settings, base, found));
+    let slices = found.or(named.map(|(_, slices)| slices)).unwrap_or_default();
     let graft = grafted(base, &model, &slices, subject);
-    let graft_curve = (0..settings.grafts).map(|halvings| {
-        let all: usize = base.weights.iter().map(|w| w.len()).sum();
-        grafted(base, &model, &largest(base, &model, all >> halvings), subject)
-    });
-    let graft_curve = graft_curve.collect();
+    let graft_curve = graft_curve(settings.grafts, base, &model, subject);
     let last = |first| [first, looks.circuit.as_ref().unwrap_or(first)];
-    let circuits = first.map(last).map(|both| both.map(|c| file(&base.config, settings, c)));
+    let circuits = first.map(|first| last(first).map(|c| file(&base.config, settings, c)));
     let report = Report {
         settings: settings.clone(),
         began: None,
@@ -213,6 +206,18 @@ impl Figures {
         let (vocab, model) = (model.config.vocab_out, AnyModel::Transformer(model.clone()));
         circuit_figures(&model, &self.graph, &self.discovery, vocab, &self.pairs, &found.kept)
     }
+}
+
+/// What is left if only the largest changes are kept, at so many sizes: all, a half, a quarter, ..
+fn graft_curve(
+    sizes: usize,
+    base: &Model<f32>,
+    model: &Model<f32>,
+    subject: &dyn Subject,
+) -> Vec<Graft> {
+    let all: usize = base.weights.iter().map(|w| w.len()).sum();
+    let at = |halvings| grafted(base, model, &largest(base, model, all >> halvings), subject);
+    (0..sizes).map(at).collect()
 }
 
 /// What is left of the change from `base` to `model` if only that of some slices is kept.

@@ -93,8 +93,17 @@ impl Study {
     /// If one cannot be read, has unknown keys, or a setting that cannot be.
     pub fn read(path: &Path) -> Result<Study> {
         let text = fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
-        let place = path.display().to_string();
-        let mut table = settings::parse(&place, &text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let grid = |file: &Path| Grid::read(&folder.join(file));
+        Study::parse(&path.display().to_string(), &text, &grid)
+    }
+
+    /// The study in a text; `place` is what errors call it, and `grid` reads the grid that it names.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(place: &str, text: &str, grid: &dyn Fn(&Path) -> Result<Grid>) -> Result<Study> {
+        let mut table = settings::parse(place, text)?;
         let mut take = |key, absent| Given::new("", key, table.remove(key).unwrap_or(absent));
         let pretraining = take("pretrain", Table::new().into());
         let experiments = take("experiments", Value::Array(vec![]));
@@ -109,11 +118,11 @@ impl Study {
             let mut all: Vec<Experiment> = vec![];
             for (place, given) in experiments.tables("{ grid = \"e1.toml\" }")? {
                 let keys = settings::by_key(settings::inside(&place, given));
-                all.push(Experiment::read(path, &place, &keys, &all)?);
+                all.push(Experiment::read(grid, &place, &keys, &all)?);
             }
             Ok(Study { pretraining, experiments: all })
         };
-        read().map_err(|e| e.within(&place))
+        read().map_err(|e| e.within(place))
     }
 
     /// The table of keys in `GUIDE.md`.
@@ -209,17 +218,16 @@ impl Study {
 const TIMED: usize = 8;
 
 impl Experiment {
-    /// What the entry at `place` of the study's file `path` says; `before` are those above it.
+    /// What the entry at `place` says; `before` are those above it.
     fn read(
-        path: &Path,
+        grid: &dyn Fn(&Path) -> Result<Grid>,
         place: &str,
         keys: &settings::Keys,
         before: &[Experiment],
     ) -> Result<Experiment> {
         let entry = Entry::default().with(place, " below `[[experiments]]`", keys)?;
         entry.check("").map_err(|broken| broken.at(&settings::dotted(place, &broken.key)))?;
-        let file = path.parent().unwrap_or(Path::new("")).join(&entry.grid);
-        let grid = Grid::read(&file)?;
+        let (file, grid) = (&entry.grid, grid(&entry.grid)?);
         let name = file.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into());
         if grid.arms.is_empty() || before.iter().any(|e| e.name == name) || name == "bases" {
             let message = "has no methods, or the name of another";

@@ -329,7 +329,7 @@ fn domains(arms: &[Arm<'_>], wide: usize) -> Vec<String> {
     if before.domains.is_empty() {
         return vec![];
     }
-    let heads = before.domains.iter().map(|(name, _)| {
+    let heads = before.domains.keys().map(|name| {
         // Whether a domain is at an end is told by the items of one run.
         let mark = reports().next().and_then(|r| Some(r.after().domains.get(name)?.mark()));
         format!("{:>24}", format!("{name}{}", mark.unwrap_or("")))
