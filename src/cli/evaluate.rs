@@ -51,7 +51,8 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "F,F,..", value_delimiter = ',', requires = "curve")]
     fractions: Option<Vec<f64>>,
     /// With --curve: 95 % intervals of CMD and CPR over R resamples of the pairs
-    #[arg(long, value_name = "R", requires = "curve", value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
+    #[arg(long, value_name = "R", requires = "curve",
+        value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
     bootstrap: Option<u32>,
     /// The true circuit, where it is known
     #[arg(long, value_name = "FILE.json")]

@@ -54,7 +54,10 @@ impl Mib {
             What::Write { scores, cell, out, force } => {
                 let cell = Cell::of(cell)?;
                 let written = cell.path(out);
-                check_out(&written, *force, [scores.as_path()])?;
+                // Its folder is made when the scores are known to be good.
+                if written.exists() {
+                    check_out(&written, *force, [scores.as_path()])?;
+                }
                 cell.write(out, EdgeFile::read(scores)?)?;
                 println!("scores: {}", written.display());
                 Ok(())

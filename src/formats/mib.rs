@@ -230,8 +230,9 @@ pub fn lacks(checked: &[Checked]) -> Option<String> {
     })
 }
 
-/// The file with an edge to the keys or values of each head, where heads share them: in equal parts,
-/// as the score of the shared edge is their sum. One that would not have `all` edges stays as it is.
+/// The file with an edge to the keys or values of each head, where heads share them: in equal
+/// parts, as the score of the shared edge is their sum. One that would not have `all` edges stays
+/// as it is.
 fn by_head(mut file: EdgeFile, all: usize) -> EdgeFile {
     let shared = |name: &str| match name.parse() {
         Ok(Edge { to: Input { node: Node::KeyValue { layer, head }, port }, from, position }) => {

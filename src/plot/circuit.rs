@@ -1,8 +1,8 @@
 //! `circuit`: the layered graph of a circuit, the input below, the logits on top.
 //!
 //! Width is |score|, colour its sign. Links pass between the nodes of the rows they skip. Where
-//! names carry positions, every position is a column with its token below, and dotted lines show where heads carry what
-//! was read at one position to another: no edge does.
+//! names carry positions, every position is a column with its token below, and dotted lines show
+//! where heads carry what was read at one position to another: no edge does.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! The tokenizer in a GGUF file as a `tokenizer.json` of Hugging Face's, with the same ids.
 //!
-//! A byte-level vocabulary has its merges in the file. One of sentencepiece has scores: whatever two
-//! tokens make a third is a merge, and those that make a token of higher score come first.
+//! A byte-level vocabulary has its merges in the file. One of sentencepiece has scores: whatever
+//! two tokens make a third is a merge, and those that make a token of higher score come first.
 
 use super::gguf::{Cut, MARK, Tokens, kind};
 use crate::error::Result;
@@ -79,7 +79,10 @@ fn byte_level_steps(cut: &Cut) -> (Value, Value, Value) {
 }
 
 fn sentencepiece_steps(space: Option<bool>) -> (Value, Value, Value) {
-    let replace = |from: &str, to: &str| json!({ "type": "Replace", "pattern": { "String": from }, "content": to });
+    let replace = |from: &str, to: &str| {
+        let pattern = json!({ "String": from });
+        json!({ "type": "Replace", "pattern": pattern, "content": to })
+    };
     let mut steps = vec![];
     let mut back = vec![replace(MARK, " "), json!({ "type": "ByteFallback" })];
     back.push(json!({ "type": "Fuse" }));

@@ -90,9 +90,9 @@ fn scaled(keys: &Keys<'_>, architecture: &Architecture, context: usize) -> Resul
     }
 }
 
-/// YaRN, whose amplitude grows with the factor. llama.cpp multiplies that by `attn_factor`; but where
-/// its converter writes the amplitude that the model was trained with under this key (OLMo 2), that
-/// is meant.
+/// YaRN, whose amplitude grows with the factor. llama.cpp multiplies that by `attn_factor`; but
+/// where its converter writes the amplitude that the model was trained with under this key (OLMo
+/// 2), that is meant.
 fn yarn(
     keys: &Keys<'_>,
     architecture: &Architecture,

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A snapshot gets what `edgegrad` reads alone: configuration and tokenizer, and the safetensors
-//! file, its shards or the GGUF file. It comes to be when all of them are there, so that what was not
-//! fetched whole is no model yet. Nothing but the environment is asked for a token, and it goes
+//! file, its shards or the GGUF file. It comes to be when all of them are there, so that what was
+//! not fetched whole is no model yet. Nothing but the environment is asked for a token, and it goes
 //! to the endpoint's own host alone.
 
 mod choose;

@@ -114,8 +114,8 @@ impl<'a> Transfer<'a> {
         Err(self.failed("the hub sends from place to place"))
     }
 
-    /// Fetches a file into `blobs` of a model's folder in the cache; where it is there. `told` hears
-    /// of the bytes that are there, and of all.
+    /// Fetches a file into `blobs` of a model's folder in the cache; where it is there. `told`
+    /// hears of the bytes that are there, and of all.
     pub(super) fn file(
         &self,
         url: &str,
