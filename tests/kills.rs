@@ -8,6 +8,7 @@
 mod common;
 
 use common::{Done, Files, Place, rounds};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread::sleep;
@@ -67,11 +68,28 @@ fn bits(place: &Place, name: &str) -> Files {
     let mut files = place.files(name);
     for bytes in files.values_mut() {
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
-        let timed =
-            |line: &&str| ["\"seconds\"", "\"step_ms\""].iter().any(|key| line.contains(key));
-        *bytes = text.lines().filter(|line| !timed(line)).collect::<Vec<_>>().join("\n").into();
+        // A whole file, or a line of a log.
+        let timeless = |text: &str| match serde_json::from_str::<Value>(text) {
+            Ok(value) => without_times(value).to_string(),
+            Err(_) => text.to_string(),
+        };
+        let whole = timeless(text);
+        *bytes = whole.lines().map(timeless).collect::<Vec<_>>().join("\n").into();
     }
     files
+}
+
+/// A value without the seconds that it tells.
+fn without_times(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let timed = |key: &str| ["seconds", "step_ms"].contains(&key);
+            let kept = object.into_iter().filter(|(key, _)| !timed(key));
+            Value::Object(kept.map(|(key, value)| (key, without_times(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(without_times).collect()),
+        other => other,
+    }
 }
 
 /// Ends a command several times on its way, and compares what it comes to.
