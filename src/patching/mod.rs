@@ -16,7 +16,6 @@
 //! | [`span`] | what faithfulness is a share of: the metric with all edges and with none |
 //! | [`field`] | faithfulness as a function of all masks, with derivatives |
 //! | `learned` | numbers that an optimizer moves, as a journal keeps them |
-//! | [`memory`] | whether a computation fits in memory, checked before it starts |
 //! | [`cost`] | how long it will take, estimated before it starts |
 #![forbid(unsafe_code)]
 

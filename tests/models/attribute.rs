@@ -580,9 +580,10 @@ fn some_edges_are_patched_as_among_all() {
     let all = scores(Method::Exact, &b).values;
     for edges in [vec![4], vec![12, 0, 7], (0..13).collect()] {
         let some = Method::Exact.scores_of(&b, &edges, &mut |_| {}).expect("it can").unwrap();
-        for e in 0..13 {
-            let want = if edges.contains(&e) { all[e] } else { f64::NAN };
-            assert_eq!(some.values[e].to_bits(), want.to_bits(), "{edges:?} {e}");
+        assert_eq!(all.len(), 13);
+        for (e, (&among_all, found)) in all.iter().zip(&some.values).enumerate() {
+            let want = if edges.contains(&e) { among_all } else { f64::NAN };
+            assert_eq!(found.to_bits(), want.to_bits(), "{edges:?} {e}");
         }
     }
     for &(name, method) in Method::ALL {

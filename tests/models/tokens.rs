@@ -42,7 +42,7 @@ fn ids_are_those_of_the_reference_libraries() {
 fn a_converted_tokenizer_gives_the_same_ids() {
     for name in ["gemma-like-gguf", "llama2-like-gguf", "llama3-like-gguf", "smollm-cut-gguf"] {
         let folder = fixtures().join(name);
-        let file = Gguf::read(&folder.join("model.gguf")).expect("a file");
+        let file = Gguf::read(folder.join("model.gguf")).expect("a file");
         let json = tokenizer_json(file.header()).expect("a tokenizer").to_string();
         let written = Tokenizer::from_json("t.json", json.as_bytes()).expect("a tokenizer");
         let cases = std::fs::read_to_string(folder.join("cases.jsonl")).expect("cases");

@@ -558,12 +558,14 @@ mod tests {
     fn the_loss_falls_and_the_folder_is_a_model() {
         let t = tempfile::tempdir().unwrap();
         let folder = t.path().join("new/base");
-        let settings = Pretraining { steps: 40, lr: 1e-2, batch: 16, ..small() };
+        let settings = Pretraining { steps: 100, lr: 1e-2, batch: 16, ..small() };
         let last = pretrain(&settings, &folder, Existing::Refuse, 1, &|_| {}, &none()).unwrap();
         assert_eq!(last.sources.len(), 6);
-        assert!(last.sources.iter().all(|(_, s)| s.nll < 5.6), "{last:?}");
         let model = files::read_transformer::<f32>(&folder).unwrap();
         assert_eq!(model.config, settings.config().unwrap());
+        // In all domains it is better than a guess among all words, with which it begins.
+        let guess = (model.config.vocab as f64).ln();
+        assert!(last.sources.iter().all(|(_, s)| s.nll < 0.95 * guess), "{guess} {last:?}");
         assert_eq!(panel(0).measure(&model.config, &model.weights), last);
         // It is there now, and is replaced only if nothing else lies in it.
         let again = |existing| pretrain(&settings, &folder, existing, 1, &|_| {}, &none());

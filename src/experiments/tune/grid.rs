@@ -1,10 +1,10 @@
 //! Many methods on one task, each at the best of its learning rates, over seeds.
 //!
 //! 1. *Choosing.* Every method runs once with each of its learning rates, with a seed that is not
-//!    used again, judged on development examples. Rates are [chosen](super::rates) at an equal budget of
-//!    search and at equal gain; controls take those of the method that they are controls of.
-//! 2. *Judging.* Every method runs at its rates with every seed, judged on test examples, each seed on
-//!    items of its own. All methods see the same batches, pairs and items.
+//!    used again, judged on development examples. Rates are chosen at an equal budget of search and
+//!    at equal gain (`rates.rs`); controls take those of the method that they are controls of.
+//! 2. *Judging.* Every method runs at its rates with every seed, judged on test examples, each seed
+//!    on items of its own. All methods see the same batches, pairs and items.
 //!
 //! A run that diverges counts, with the model of its last look. Finished runs are kept in files, so
 //! a grid that was stopped goes on with what is missing.
