@@ -568,7 +568,8 @@ mod tests {
         assert!(last.sources.iter().all(|(_, s)| s.nll < 0.95 * guess), "{guess} {last:?}");
         assert_eq!(panel(0).measure(&model.config, &model.weights), last);
         // It is there now, and is replaced only if nothing else lies in it.
-        let again = |existing| pretrain(&settings, &folder, existing, 1, &|_| {}, &none());
+        let short = Pretraining { steps: 1, ..settings };
+        let again = |existing| pretrain(&short, &folder, existing, 1, &|_| {}, &none());
         assert!(again(Existing::Refuse).unwrap_err().help().contains("--force"));
         fs::write(folder.join("thesis.tex"), "").unwrap();
         let e = again(Existing::Replace).unwrap_err();
