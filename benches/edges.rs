@@ -8,7 +8,7 @@
 mod gpt2;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use edgegrad::attribution::{Method, Options, eap, eap_ig, method};
+use edgegrad::attribution::{Method, eap, eap_ig, method};
 use edgegrad::nn::transformer::Config;
 use std::time::Duration;
 
@@ -37,7 +37,8 @@ fn bench(c: &mut Criterion) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("unknown");
     eprintln!("peak memory up to here: {}", peak.trim());
-    let seconds = Method::Exact.seconds(&b, &Options::default()).expect("memory");
+    let exact = Method::Exact;
+    let seconds = exact.seconds(&b, &exact.options()).expect("memory");
     eprintln!("all edges by real patches: about {seconds:.0} s");
 }
 
