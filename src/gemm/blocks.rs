@@ -17,6 +17,7 @@ use super::pack;
 use super::scratch::Scratch;
 use super::{Mat, MatMut, Summand};
 use crate::simd::{Element, Kernel, Lanes};
+use std::iter;
 use std::marker::PhantomData;
 
 /// A product whose shapes match, over raw memory so that threads can share C.
@@ -166,9 +167,9 @@ impl Blocking {
 const NC_BYTES: usize = 512 << 10;
 /// Bytes of a block of A: the other half.
 const MC_BYTES: usize = 512 << 10;
-/// Up to so many strips of A read B in place: packing takes as long as one or two of them. But where
-/// a row of a panel is a single line of the cache, memory is read line by line from distant rows:
-/// on Zen 3, packing for 64 rows made products with 768 x 2304 numbers 1.25 times as fast.
+/// Up to so many strips of A read B in place: packing takes as long as one or two of them. But
+/// where a row of a panel is a single line of the cache, memory is read line by line from distant
+/// rows: on Zen 3, packing for 64 rows made all products of GPT-2-small's weights 1.2 times as fast.
 fn pack_b_strips<L: Lanes>() -> usize {
     if L::NV * L::N * size_of::<L::Elem>() > 64 { 20 } else { 5 }
 }
@@ -178,12 +179,24 @@ const PACK_B_BYTES: usize = 20 << 10;
 /// The height of the next strips of the `left` rows, and how many have it: `MR`, but the last two
 /// strips are of nearly equal height.
 #[inline(always)]
-pub(super) fn strips<L: Lanes>(left: usize) -> (usize, usize) {
+fn strips<L: Lanes>(left: usize) -> (usize, usize) {
     match left {
         _ if left >= 2 * L::MR => (L::MR, left / L::MR - 1),
         _ if left > L::MR => (left.div_ceil(2), 1),
         _ => (left, 1),
     }
+}
+
+/// The first row and the height of each strip of `rows` rows.
+#[inline(always)]
+pub(super) fn each_strip<L: Lanes>(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut next = 0;
+    iter::from_fn(move || {
+        let first = next;
+        let (height, _) = (first < rows).then(|| strips::<L>(rows - first))?;
+        next += height;
+        Some((first, height))
+    })
 }
 
 /// By reference: a copy would be read right after it is stored, and wait for the store.

@@ -71,26 +71,7 @@ impl<T: Element> Tile<T> {
     /// A, B and C must lie in memory as the fields say, and nothing else may access C.
     #[inline(always)]
     pub(super) unsafe fn run<L: Lanes<Elem = T>>(self, rows: usize) {
-        match rows {
-            1 => self.wide::<L, 1>(),
-            2 => self.wide::<L, 2>(),
-            3 => self.wide::<L, 3>(),
-            4 => self.wide::<L, 4>(),
-            5 if L::MR > 4 => self.wide::<L, 5>(),
-            6 if L::MR > 4 => self.wide::<L, 6>(),
-            _ => unreachable!("a tile of {rows} rows"),
-        }
-    }
-
-    /// Picks the number of vectors a row of the tile takes.
-    #[inline(always)]
-    fn wide<L: Lanes<Elem = T>, const R: usize>(self) {
-        match width::<L>(self.cols) / L::N {
-            1 => self.with_a::<L, R, 1>(),
-            2 if L::NV >= 2 => self.with_a::<L, R, 2>(),
-            4 if L::NV >= 4 => self.with_a::<L, R, 4>(),
-            _ => unreachable!("a tile of {} columns", self.cols),
-        }
+        by_rows::<L, _>(self, rows);
     }
 
     /// Picks the layout of A.
@@ -104,11 +85,44 @@ impl<T: Element> Tile<T> {
     }
 }
 
+/// What is compiled for each number of rows of a strip.
+pub(super) trait ByRows<T: Element> {
+    /// The code for `R` rows.
+    fn of<L: Lanes<Elem = T>, const R: usize>(self);
+}
+
+/// Picks the code for `rows` rows, 1 to `L::MR`.
+#[inline(always)]
+pub(super) fn by_rows<L: Lanes, S: ByRows<L::Elem>>(strip: S, rows: usize) {
+    match rows {
+        1 => strip.of::<L, 1>(),
+        2 => strip.of::<L, 2>(),
+        3 => strip.of::<L, 3>(),
+        4 => strip.of::<L, 4>(),
+        5 if L::MR > 4 => strip.of::<L, 5>(),
+        6 if L::MR > 4 => strip.of::<L, 6>(),
+        _ => unreachable!("a strip of {rows} rows"),
+    }
+}
+
+impl<T: Element> ByRows<T> for Tile<T> {
+    /// Picks the number of vectors a row of the tile takes.
+    #[inline(always)]
+    fn of<L: Lanes<Elem = T>, const R: usize>(self) {
+        match width::<L>(self.cols) / L::N {
+            1 => self.with_a::<L, R, 1>(),
+            2 if L::NV >= 2 => self.with_a::<L, R, 2>(),
+            4 if L::NV >= 4 => self.with_a::<L, R, 4>(),
+            _ => unreachable!("a tile of {} columns", self.cols),
+        }
+    }
+}
+
 /// Rows of B in an iteration of the loop.
 pub(super) const UNROLL: usize = 4;
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// A tile of `R` rows and `V` vectors. A is read down its columns if `COLUMNS`, else along its
 /// rows. Only [`Tile::run`] makes one, so what `run` demands holds.

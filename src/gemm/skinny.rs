@@ -2,7 +2,7 @@
 //! its columns, one after the other, and all strips of A use a panel while it is in the first-level
 //! cache.
 
-use super::blocks::{Product, strips};
+use super::blocks::{Product, each_strip};
 use super::kernel::{Ahead, Tile};
 use super::layout::{depth, row_stride, width};
 use super::pack;
@@ -29,8 +29,7 @@ impl<T: Element> Product<'_, T> {
         let stride = row_stride::<L>(most);
         let mut memory = Scratch::new(self.m * stride + most * nr);
         let (copies, panel) = memory.split_at_mut(self.m * stride);
-        let mut pc = 0;
-        loop {
+        for pc in (0..self.k).step_by(depth::<T>()) {
             let kc = most.min(self.k - pc);
             let a = self.a.wrapping_add(pc * self.a_cs);
             // SAFETY: these columns lie inside A.
@@ -43,9 +42,7 @@ impl<T: Element> Product<'_, T> {
                 let b = self.b.wrapping_add(pc * self.b_rs + j * self.b_cs);
                 // SAFETY: the panel lies inside B.
                 unsafe { pack::panel::<L>(b, self.b_rs, self.b_cs, kc, cols, panel) };
-                let mut i = 0;
-                while i < self.m {
-                    let (rows, _) = strips::<L>(self.m - i);
+                for (i, rows) in each_strip::<L>(self.m) {
                     let tile = Tile {
                         kc,
                         alpha: self.alpha,
@@ -64,12 +61,7 @@ impl<T: Element> Product<'_, T> {
                     // SAFETY: strip and panel lie in their packed copies, the tile lies in C, which
                     // is ours.
                     unsafe { tile.run::<L>(rows) };
-                    i += rows;
                 }
-            }
-            pc += depth::<T>();
-            if pc >= self.k {
-                break;
             }
         }
     }

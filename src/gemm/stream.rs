@@ -9,11 +9,11 @@
 //!
 //! Measured on Zen 3 (AVX2), with all weights of GPT-2-small in order: .92 of the time of panels
 //! read in place for one row, .75 to .87 for 3 to 8, .9 for 12 and 16, .96 for 32. Tried there and
-//! slower: pieces copied into panels first, and pieces of twice or half as many rows; more rows of a
-//! matrix of 768 columns compete for the same sets of the cache. Not measured with 512 bits.
+//! slower: pieces copied into panels first, and pieces of twice or half as many rows; more rows of
+//! a matrix of 768 columns compete for the same sets of the cache. Not measured with 512 bits.
 
-use super::blocks::{Product, strips};
-use super::kernel::UNROLL;
+use super::blocks::{Product, each_strip};
+use super::kernel::{ByRows, LINE, UNROLL, by_rows};
 use super::layout::depth;
 use super::pack;
 use super::scratch::Scratch;
@@ -24,8 +24,6 @@ use std::slice::{from_raw_parts, from_raw_parts_mut};
 const WIDTH: usize = 2 << 10;
 /// Vectors of the widest tile, that of a single row of A.
 const WIDEST: usize = 8;
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// Rows of a piece: enough multiply-adds for a tile to hide the way of its sums through memory.
 fn rows<L: Lanes>() -> usize {
@@ -102,9 +100,7 @@ impl<T: Element> Product<'_, T> {
             // SAFETY: these columns lie inside B.
             unsafe { pack::rows::<L>(from, (self.b_rs, 1), (deep, cols), edge, (unit, unit)) };
         }
-        let mut i = 0;
-        while i < self.m {
-            let (rows, _) = strips::<L>(self.m - i);
+        for (i, rows) in each_strip::<L>(self.m) {
             let (from, to) = (deep * i / self.m, deep * (i + rows) / self.m);
             let strip = Strip {
                 a: a[i * depth::<T>() + k * rows..].as_ptr(),
@@ -118,23 +114,20 @@ impl<T: Element> Product<'_, T> {
                 ahead_rs: self.b_rs,
                 ahead_rows: to - from,
             };
-            strip.run::<L>(rows);
+            by_rows::<L, _>(strip, rows);
             if whole < columns.count {
                 let sums = sums[i * columns.width + whole * rows..].as_mut_ptr();
                 let (b, columns) = (edge.as_ptr(), columns.count - whole);
                 let ahead = next.wrapping_add(from * self.b_rs + whole);
-                Strip { b, b_rs: unit, columns, sums, ahead, ..strip }.run::<L>(rows);
+                by_rows::<L, _>(Strip { b, b_rs: unit, columns, sums, ahead, ..strip }, rows);
             }
-            i += rows;
         }
     }
 
     /// Packs `kc` columns of A from `pc` on, strip after strip, each column after column.
     #[inline(always)]
     fn pack_strips<L: Lanes<Elem = T>>(&self, pc: usize, kc: usize, to: &mut [T]) {
-        let mut i = 0;
-        while i < self.m {
-            let (rows, _) = strips::<L>(self.m - i);
+        for (i, rows) in each_strip::<L>(self.m) {
             let to = &mut to[i * depth::<T>()..][..kc * rows];
             for r in 0..rows {
                 let from = self.a.wrapping_add((i + r) * self.a_rs + pc * self.a_cs);
@@ -143,7 +136,6 @@ impl<T: Element> Product<'_, T> {
                     to[r] = unsafe { *from.wrapping_add(k * self.a_cs) };
                 }
             }
-            i += rows;
         }
     }
 
@@ -151,9 +143,7 @@ impl<T: Element> Product<'_, T> {
     #[inline(always)]
     fn add_sums<L: Lanes<Elem = T>>(&self, pc: usize, columns: Columns, sums: &[T]) {
         let alpha = L::splat(self.alpha);
-        let mut first = 0;
-        while first < self.m {
-            let (rows, _) = strips::<L>(self.m - first);
+        for (first, rows) in each_strip::<L>(self.m) {
             let wide = vectors::<L>(rows) * L::N;
             for (r, i) in (first..first + rows).enumerate() {
                 for at in (0..columns.count).step_by(L::N) {
@@ -173,7 +163,6 @@ impl<T: Element> Product<'_, T> {
                     sum.store_partial(unsafe { from_raw_parts_mut(to, len) });
                 }
             }
-            first += rows;
         }
     }
 }
@@ -199,22 +188,10 @@ struct Strip<T> {
     ahead_rows: usize,
 }
 
-impl<T: Element> Strip<T> {
+impl<T: Element> ByRows<T> for Strip<T> {
+    /// Picks the number of vectors a row of a tile takes.
     #[inline(always)]
-    fn run<L: Lanes<Elem = T>>(self, rows: usize) {
-        match rows {
-            1 => self.wide::<L, 1>(),
-            2 => self.wide::<L, 2>(),
-            3 => self.wide::<L, 3>(),
-            4 => self.wide::<L, 4>(),
-            5 if L::MR > 4 => self.wide::<L, 5>(),
-            6 if L::MR > 4 => self.wide::<L, 6>(),
-            _ => unreachable!("a strip of {rows} rows"),
-        }
-    }
-
-    #[inline(always)]
-    fn wide<L: Lanes<Elem = T>, const R: usize>(self) {
+    fn of<L: Lanes<Elem = T>, const R: usize>(self) {
         match vectors::<L>(R) {
             1 if L::NV == 1 => L::outline(Tiles::<T, R, 1>(self)),
             2 if R > 3 && L::NV == 2 => L::outline(Tiles::<T, R, 2>(self)),

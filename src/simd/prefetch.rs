@@ -1,15 +1,14 @@
 //! Prefetching.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+
 /// Prefetches the cache line that holds `at`. Any address is allowed: nothing is read that the
 /// program could see, and an address that is not mapped is ignored.
 #[inline(always)]
 pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 has the instruction, and it faults for no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-    }
+    into::<_MM_HINT_T0, T>(at);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
 }
@@ -18,11 +17,14 @@ pub(crate) fn prefetch<T>(at: *const T) {
 #[inline(always)]
 pub(crate) fn prefetch_far<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: every x86-64 has the instruction, and it faults for no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
-    }
+    into::<_MM_HINT_T1, T>(at);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn into<const LEVEL: i32, T>(at: *const T) {
+    // SAFETY: every x86-64 has the instruction, and it faults for no address.
+    unsafe { _mm_prefetch::<LEVEL>(at.cast()) }
 }
