@@ -40,6 +40,8 @@ pub enum Purpose {
     Adapter = 11,
     /// The sizes of circuits that a learned ranking looks at, and the order of its pairs.
     Ranking = 12,
+    /// Labels that no rule gives.
+    Label = 13,
 }
 
 /// A seeded generator whose state can be saved and restored.

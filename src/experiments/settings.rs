@@ -465,8 +465,17 @@ kinds! {
         |path: &PathBuf| path.to_string_lossy().into_owned().into();
     [T] [T; 2]: T::expected().replacen("a ", "two ", 1).replacen("number", "numbers", 1), "[0, 1]",
         |v: &Value, _| elements(v)?.try_into().ok(), |both: &[T; 2]| array(both);
-    [T] Vec<T>: T::expected().replacen("number", "list of numbers", 1), "[1.0]",
+    [T] Vec<T>: list_of(&T::expected()), "[1.0]",
         |v: &Value, _| elements(v), |list: &Vec<T>| array(list);
+}
+
+/// What a list is of whose elements are as in `one`: "a list of numbers".
+fn list_of(one: &str) -> String {
+    let all =
+        [("a number", "a list of numbers"), ("text", "a list of texts"), ("one of", "some of")];
+    let found =
+        all.iter().find_map(|(one_of, many)| Some(many.to_string() + one.strip_prefix(one_of)?));
+    found.unwrap_or_else(|| format!("a list, each {one}"))
 }
 
 fn natural(value: &Value) -> Option<u64> {
@@ -543,6 +552,7 @@ pub(crate) enum Bounds {
 
 pub(crate) const ABOVE_0: Bounds = Bounds::Numbers("above 0", |x| x > 0.0);
 pub(crate) const FROM_0: Bounds = Bounds::Numbers("from 0 on", |x| x >= 0.0);
+pub(crate) const INSIDE_1: Bounds = Bounds::Numbers("between 0 and 1", |x| 0.0 < x && x < 1.0);
 pub(crate) const BELOW_1: Bounds = Bounds::Numbers("in [0, 1)", |x| (0.0..1.0).contains(&x));
 
 /// Whole numbers from `least` on.

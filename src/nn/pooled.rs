@@ -119,8 +119,13 @@ impl Config {
     /// and the MLP from one matrix of U(-1, 1) whose first F rows serve a width of F, so that
     /// models of different widths share their first neurons.
     pub fn init(&self, seed: u64) -> Vec<Vec<f64>> {
+        self.init_again(seed, 0)
+    }
+
+    /// As [`init`](Self::init), from the random numbers of stage `stage`: what a stage draws anew.
+    pub fn init_again(&self, seed: u64, stage: u32) -> Vec<Vec<f64>> {
         let (v, l, d, f) = (self.vocab, self.seq_len, self.d_model, self.d_mlp);
-        let mut rng = Rng::new(seed, Purpose::Init, 0);
+        let mut rng = Rng::new(seed, Purpose::Init, stage);
         // Drawn first and always whole, so that the other parameters do not depend on the width.
         let columns = 2 * d + 2;
         let shared: Vec<f64> =

@@ -34,6 +34,8 @@ use crate::error::{Error, Result};
 use crate::experiments::settings::{
     Bounds, Broken, Checked, Keyed, Kind, ensure, settings, write_section,
 };
+use crate::experiments::train::parts::{Parts, Unknown};
+use crate::experiments::train::work::model_config;
 use crate::named::{Named, named};
 use crate::nn::Rule;
 pub use crate::nn::{Activation, OptimizerKind, ScheduleShape};
@@ -87,6 +89,21 @@ named! {
         Fresh = "fresh",
         /// What it remembered at the end of the stage before.
         Keep = "keep",
+    }
+}
+
+named! {
+    /// What the label of a row is.
+    Labels {
+        /// The sum of the first `k` tokens modulo `p`.
+        #[default]
+        First = "first",
+        /// The sum of the last `k` tokens modulo `p`.
+        Last = "last",
+        /// The parity of the sum of the first `k` tokens.
+        Parity = "parity",
+        /// Drawn at random.
+        Random = "random",
     }
 }
 
@@ -166,6 +183,9 @@ settings! {
         test: usize = 2048;
         /// Whether test rows may be train rows too.
         overlap: bool;
+        /// What the labels are: the sum of the `first` or `last` `k` tokens modulo `p`, the `parity`
+        /// of the first sum, or drawn at `random`.
+        labels: Labels;
         /// A safetensors file with the rows, instead of drawn ones; its path starts at the
         /// configuration.
         data: Option<PathBuf>;
@@ -243,6 +263,15 @@ settings! {
             => "a quarter of `batch`, 8 to 64";
         /// What the optimizer remembers at the start of the stage.
         optimizer_state: OptimizerState;
+        /// Parts of the model that the stage takes over; all others are drawn anew.
+        keep: Vec<String>;
+        /// Parts of the model that are drawn anew before the stage.
+        reset: Vec<String>;
+        /// Parts of the model that the stage does not change.
+        freeze: Vec<String>;
+        /// Before the stage, position embeddings are moved along the query until the first `k`
+        /// positions have this share of the attention.
+        attend: Option<f64>, INSIDE_1;
     }
 }
 
@@ -352,6 +381,7 @@ impl Config {
             let before = &self.stages[i.saturating_sub(1)];
             stage.check(first, before).map_err(|broken| (Some(i), broken))?;
         }
+        first.check_first().map_err(|broken| (Some(0), broken))?;
         Ok(())
     }
 
@@ -401,6 +431,33 @@ impl Stage {
         ensure!(!keeps || alike, "train.optimizer_state":
             "cannot keep what another kind of optimizer remembers";
             "write `optimizer_state = \"fresh\"`, or give both stages the same optimizer");
+        self.check_parts()
+    }
+
+    /// Whether the model has the parts that it is asked to keep, draw anew and freeze.
+    fn check_parts(&self) -> Checked {
+        let TrainConfig { keep, reset, freeze, .. } = &self.train;
+        ensure!(keep.is_empty() || reset.is_empty(), "train.reset":
+            "has no meaning beside `keep`, which draws everything else anew";
+            "remove one of them");
+        for (key, names) in [("keep", keep), ("reset", reset), ("freeze", freeze)] {
+            Parts::of(names, &model_config(self)).map_err(|unknown| {
+                let Unknown { message, help } = unknown;
+                Broken { key: format!("train.{key}"), message, help }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What a first stage cannot do.
+    fn check_first(&self) -> Checked {
+        let TrainConfig { keep, reset, .. } = &self.train;
+        let drawn = self.model.init.is_none();
+        let help = "write it in a later stage, or give weights by `model.init`";
+        ensure!(!drawn || keep.is_empty(), "train.keep":
+            "has no effect: all weights of the first stage are drawn"; "{help}");
+        ensure!(!drawn || reset.is_empty(), "train.reset":
+            "has no effect: all weights of the first stage are drawn"; "{help}");
         Ok(())
     }
 
@@ -434,6 +491,8 @@ impl TaskConfig {
             "lower `k` or raise `seq_len`");
         size("task.train", &[("train", train), ("seq_len", seq_len)], MAX_TOKENS)?;
         size("task.test", &[("test", test), ("seq_len", seq_len)], MAX_TOKENS)?;
+        ensure!(self.data.is_none() || self.labels == Labels::First, "task.labels":
+            "has no effect beside `data`, whose file has the labels"; "remove one of them");
         in_utf8("task.data", &self.data)
     }
 }

@@ -6,9 +6,11 @@ pub mod checkpoint;
 pub mod circuits;
 pub mod config;
 mod measure;
+pub mod parts;
 #[cfg(all(test, unix))]
 mod power_cut;
 mod run;
+mod start;
 mod work;
 
 pub use measure::{Evaluator, HeadFigures, Measured, Scores};

@@ -3,7 +3,8 @@
 use super::checkpoint;
 use super::checkpoint::{Restored, State};
 use super::circuits::History;
-use super::config::{Batch, Config};
+use super::config::{Batch, Config, Labels, TaskConfig};
+use super::start;
 use super::work::{Work, model_config};
 use crate::checkpoints::pooled::read_weights;
 use crate::error::{Error, Result};
@@ -20,8 +21,8 @@ use crate::memory;
 use crate::nn::Optimizer;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
-use crate::tasks::Split;
 use crate::tasks::modular_addition::ModularAddition;
+use crate::tasks::{Dataset, Split};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -419,6 +420,9 @@ impl<'a, T: Element> Run<'a, T> {
         let t = &stage.train;
         let kept = self.optimizer.take();
         let data = &self.data[index];
+        if state.is_none() {
+            start::begin(self.config, index, &data.train, &mut self.weights)?;
+        }
         let mut work = Work::new(self.config, index, data, &self.weights, kept, state.as_ref());
         if state.is_none() {
             self.begin_stage(&work)?;
@@ -623,7 +627,51 @@ fn data(config: &Config, i: usize) -> Result<Split> {
             // The only thing that can be wrong with it.
             let place = || config.place_in(i, "task.test");
             let split = task.generate(t.train, t.test, t.overlap, &mut rng);
-            split.map_err(|e| Error::input(place(), e.message(), e.help()))
+            let mut split = split.map_err(|e| Error::input(place(), e.message(), e.help()))?;
+            let mut rng = Rng::new(config.seed, Purpose::Label, t.p as u32);
+            for rows in [Some(&mut split.train), split.test.as_mut()].into_iter().flatten() {
+                relabel(rows, t, &mut rng);
+            }
+            Ok(split)
         }
+    }
+}
+
+/// Labels rows as the task says.
+fn relabel(rows: &mut Dataset, task: &TaskConfig, rng: &mut Rng) {
+    let p = task.p as u64;
+    let sum = |row: &[u32]| row.iter().map(|&x| u64::from(x)).sum::<u64>();
+    let Dataset { tokens, targets, seq_len, .. } = rows;
+    for (row, target) in tokens.chunks_exact(*seq_len).zip(targets) {
+        *target = match task.labels {
+            Labels::First => continue,
+            Labels::Last => sum(&row[row.len() - task.k..]) % p,
+            Labels::Parity => sum(&row[..task.k]) % 2,
+            Labels::Random => rng.below(p),
+        } as u32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows stay as they are; labels are those of the rule.
+    #[test]
+    fn labels_follow_their_rule() {
+        let rows =
+            Dataset { tokens: vec![3, 2, 1, 3, 1, 0], targets: vec![1, 0], n: 2, seq_len: 3 };
+        let with = |labels| {
+            let (mut rows, task) =
+                (rows.clone(), TaskConfig { p: 4, k: 2, labels, ..Default::default() });
+            relabel(&mut rows, &task, &mut Rng::new(0, Purpose::Label, 4));
+            assert_eq!(rows.tokens, [3, 2, 1, 3, 1, 0]);
+            rows.targets
+        };
+        assert_eq!(with(Labels::First), [1, 0]);
+        assert_eq!(with(Labels::Last), [3, 1]);
+        assert_eq!(with(Labels::Parity), [1, 0]);
+        let mut rng = Rng::new(0, Purpose::Label, 4);
+        assert_eq!(with(Labels::Random), [rng.below(4) as u32, rng.below(4) as u32]);
     }
 }

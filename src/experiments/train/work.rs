@@ -5,6 +5,8 @@ use super::checkpoint::State;
 use super::circuits::Watch;
 use super::config::{Batch, Config, OptimizerState, Stage, TrainConfig};
 use super::measure::{Evaluator, Measured};
+use super::parts::Parts;
+use super::start;
 use crate::formats::metrics::EvalLine;
 use crate::nn::pooled;
 use crate::nn::pooled::{Group, Parameter, Pooled};
@@ -41,6 +43,7 @@ pub(super) struct Work<'a, T> {
     /// The reverse pass of the first part of a batch, and of the others, which add to it.
     plans: [BackwardPlan; 2],
     pub(super) optimizer: Optimizer<T>,
+    frozen: Frozen<T>,
     schedule: Schedule,
     evaluator: Evaluator<T>,
     /// If the stage logs its circuits.
@@ -75,6 +78,39 @@ fn optimizer<T: Element>(
     let mut optimizer = kept.unwrap_or_else(|| Optimizer::new(train.rule(), sizes));
     optimizer.follow(train.rule());
     optimizer
+}
+
+/// Elements that a stage does not change, with their values.
+struct Frozen<T> {
+    parts: Parts,
+    /// By parameter; empty if nothing is frozen.
+    values: Vec<Vec<T>>,
+    zeros: Vec<Vec<T>>,
+}
+
+impl<T: Element> Frozen<T> {
+    fn new(names: &[String], config: &pooled::Config, weights: &[Vec<T>]) -> Self {
+        let parts = start::parts(names, config);
+        let values = if parts.is_empty() { vec![] } else { weights.to_vec() };
+        let zeros = values.iter().map(|w| vec![T::ZERO; w.len()]).collect();
+        Frozen { parts, values, zeros }
+    }
+
+    /// Sets what a gradient of parameter `i` says of frozen elements to 0, so that a clipped norm
+    /// does not count it.
+    fn clear(&self, i: usize, gradient: &mut [T]) {
+        if let Some(zeros) = self.zeros.get(i) {
+            self.parts.copy_one(i, zeros, gradient);
+        }
+    }
+
+    /// Gives frozen elements of parameter `i` their values back: a moment or weight decay may have
+    /// moved them.
+    fn restore(&self, i: usize, x: &mut [T]) {
+        if let Some(values) = self.values.get(i) {
+            self.parts.copy_one(i, values, x);
+        }
+    }
 }
 
 /// The learning rates of a stage.
@@ -133,6 +169,7 @@ impl<'a, T: Element> Work<'a, T> {
         Work {
             index,
             stage,
+            frozen: Frozen::new(&t.freeze, &model_config, weights),
             evaluator: Evaluator::new(&model_config, rows),
             watch: watch.flatten(),
             model_config,
@@ -173,6 +210,9 @@ impl<'a, T: Element> Work<'a, T> {
     pub(super) fn update(&mut self, step: u64) -> f64 {
         let lr = self.schedule.at(step as usize);
         let t = &self.stage.train;
+        for (i, &x) in self.model.parameters.iter().enumerate() {
+            self.frozen.clear(i, self.program.value_and_grad_mut(x).1);
+        }
         if let Some(limit) = t.clip {
             let squares = self.model.parameters.iter().map(|&x| squared_norm(self.program.grad(x)));
             let factor = clip_factor(squares.sum::<f64>().sqrt(), limit);
@@ -188,6 +228,7 @@ impl<'a, T: Element> Work<'a, T> {
             let discount = if p.group == Group::Mlp { t.mlp_lr_discount } else { 1.0 };
             let (x, gradient) = self.program.value_and_grad_mut(x);
             self.optimizer.update(i, lr / discount, x, gradient);
+            self.frozen.restore(i, x);
         }
         lr
     }
@@ -234,5 +275,47 @@ impl<'a, T: Element> Work<'a, T> {
     pub(super) fn into_parts(self) -> (Vec<Vec<T>>, Option<Optimizer<T>>) {
         let weights = self.values().iter().map(|w| w.to_vec()).collect();
         (weights, Some(self.optimizer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiments::train::config::{ModelConfig, TaskConfig};
+    use crate::tasks::modular_addition::ModularAddition;
+
+    /// Frozen elements keep their bits under weight decay and clipping; all others change.
+    #[test]
+    fn frozen_parts_keep_their_bits() {
+        let task = TaskConfig { p: 3, seq_len: 5, k: 2, train: 32, test: 0, ..Default::default() };
+        let model = ModelConfig { vocab: 3, d_model: 4, d_mlp: 6, ..Default::default() };
+        let freeze = vec!["query".into(), "pos@1".into(), "m0.n2".into()];
+        let (clip, weight_decay) = (Some(0.1), 0.1);
+        let train = TrainConfig { freeze, clip, weight_decay, ..Default::default() };
+        let stage = Stage { task, model, train, ..Default::default() };
+        let config = Config { stages: vec![stage], ..Default::default() };
+        config.validate().expect("a valid configuration");
+        let rows = ModularAddition { p: 3, seq_len: 5, k: 2 };
+        let data = rows.generate(32, 0, true, &mut Rng::new(0, Purpose::Data, 3)).expect("rows");
+        let shape = model_config(&config.stages[0]);
+        let weights = shape.init(0);
+        let mut work = Work::<f64>::new(&config, 0, &data, &weights, None, None);
+        for step in 0..3 {
+            work.gradient();
+            work.update(step);
+        }
+        let parts = start::parts(&config.stages[0].train.freeze, &shape);
+        let zeros: Vec<Vec<f64>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
+        let (mut frozen, mut marks) = (zeros.clone(), zeros);
+        parts.copy(&weights, &mut frozen);
+        parts.fill(&mut marks, 1.0);
+        for (i, now) in work.values().iter().enumerate() {
+            for (j, (&now, &before)) in now.iter().zip(&weights[i]).enumerate() {
+                match marks[i][j] {
+                    1.0 => assert_eq!(now, frozen[i][j], "parameter {i}, element {j} is frozen"),
+                    _ => assert_ne!(now, before, "parameter {i}, element {j} is not"),
+                }
+            }
+        }
     }
 }

@@ -290,8 +290,8 @@ fn file() -> impl Strategy<Value = Option<PathBuf>> {
 
 fn task() -> impl Strategy<Value = TaskConfig> {
     let numbers = (2usize..100, 1usize..20, 1usize..20, 64usize..5000, 0usize..5000);
-    (choice(), numbers, any::<bool>(), file()).prop_map(
-        |(kind, (p, k, rest, train, test), overlap, data)| TaskConfig {
+    (choice(), numbers, any::<bool>(), choice(), file()).prop_map(
+        |(kind, (p, k, rest, train, test), overlap, labels, data)| TaskConfig {
             kind,
             p,
             seq_len: k + rest,
@@ -299,6 +299,7 @@ fn task() -> impl Strategy<Value = TaskConfig> {
             train,
             test,
             overlap,
+            labels: if data.is_none() { labels } else { Labels::First },
             data,
         },
     )
@@ -330,8 +331,12 @@ fn train() -> impl Strategy<Value = TrainConfig> {
     let clip = prop::option::of(1e-6..1e6);
     let batch = prop_oneof![Just(Batch::Full), (1usize..=64).prop_map(Batch::Size)];
     let names = (choice(), choice(), choice());
-    (floats, whole, clip, batch, names, any::<bool>()).prop_map(
-        |((lr, betas, eps, share, discount), whole, clip, batch, names, shuffle)| {
+    let parts = prop::sample::subsequence(vec!["query", "pos", "pos@0", "m0.n0", "a0.h0"], 0..3);
+    let begin = (parts, prop::option::of(1e-9..0.999));
+    (floats, whole, clip, batch, names, any::<bool>(), begin).prop_map(
+        |((lr, betas, eps, share, discount), whole, clip, batch, names, shuffle, begin)| {
+            let (parts, attend) = begin;
+            let freeze = parts.into_iter().map(String::from).collect();
             let (steps, part, log_every, every, circuit_probe) = whole;
             let [eval_every, checkpoint_every, snapshot_every, circuit_every] = every;
             let (optimizer, schedule, optimizer_state) = names;
@@ -357,6 +362,10 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 circuit_every,
                 circuit_probe,
                 optimizer_state,
+                keep: vec![],
+                reset: vec![],
+                freeze,
+                attend,
             }
         },
     )
@@ -425,4 +434,40 @@ proptest! {
             }
         }
     }
+}
+
+/// What parts a stage can keep, draw anew and freeze.
+#[test]
+fn parts_that_are_not_there() {
+    let text = "[task]\np = 2\n[train]\nsteps = 5\n[[stages]]\n[[stages]]\n";
+    for (more, place, message, help) in [
+        ("keep = ['querry']", "c.toml: stages.1.keep", "no part `querry`", "did you mean `query`?"),
+        ("freeze = ['pos@12']", "c.toml: stages.1.freeze", "no position 12", "the last is pos@11"),
+        ("reset = ['logits']", "c.toml: stages.1.reset", "no part `logits`", "name `token_emb`"),
+        ("keep = 'query'", "c.toml: stages.1.keep", "expected a list of texts in quotes", "keep ="),
+        (
+            "keep = ['mlp']\nreset = ['mlp']",
+            "c.toml: stages.1.reset",
+            "beside `keep`",
+            "remove one",
+        ),
+        ("attend = 1.5", "c.toml: stages.1.attend", "between 0 and 1, got 1.5", "leave it out"),
+        (
+            "labels = 'fist'",
+            "c.toml: stages.1.labels",
+            "one of first, last",
+            "did you mean `first`?",
+        ),
+        ("labels = 'last'\ndata = 'x'", "c.toml: stages.1.labels", "beside `data`", "remove one"),
+    ] {
+        let e = Config::parse(&format!("{text}{more}\n"), "c.toml", &[]).expect_err(more);
+        assert!(e.to_string().starts_with(place), "{e}");
+        assert!(e.to_string().contains(message) && e.help().contains(help), "{e}: {}", e.help());
+    }
+    let first =
+        Config::parse("p = 2\n[train]\nsteps = 5\nkeep = ['mlp']\n[task]\np = 2", "c.toml", &[]);
+    assert!(first.is_err());
+    let first = Config::parse("[train]\nsteps = 5\nkeep = ['mlp']\n[task]\np = 2", "c.toml", &[]);
+    let e = first.expect_err("weights of the first stage are drawn");
+    assert!(e.to_string().contains("train.keep: has no effect"), "{e}");
 }
