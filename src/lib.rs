@@ -43,6 +43,7 @@
 //! | [`attribution`] | a file for each method, and a text on which score is exact when |
 //! | [`discovery`] | searches for circuits, judging them, models whose circuit is known |
 //! | [`tuning`] | training the parameters of a circuit, and adapters beside it |
+//! | [`measures`] | quantities of a model along its training |
 //! | [`experiments`] | training, pre-training and tuning runs with their settings, over seeds |
 //! | [`results`] | run folders read back: runs, arms, summaries |
 //! | [`page`], [`plot`], [`export`] | the page, figures, circuits for other programs |
@@ -66,6 +67,7 @@ pub mod formats;
 pub mod gemm;
 pub mod graph;
 pub mod interrupt;
+pub mod measures;
 pub mod memory;
 pub mod named;
 pub mod nn;

@@ -42,6 +42,8 @@ pub enum Purpose {
     Ranking = 12,
     /// Labels that no rule gives.
     Label = 13,
+    /// Chains and directions of what is measured along a training.
+    Measure = 14,
 }
 
 /// A seeded generator whose state can be saved and restored.

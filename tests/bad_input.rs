@@ -494,6 +494,30 @@ fn model_in(place: &Place, fixture: &str, change: impl FnOnce(&mut serde_json::V
 const RUN_M: &str = "run --model m --tokens t.jsonl --out l.safetensors";
 
 #[test]
+fn transplants() {
+    let place = place();
+    place.succeed("train c.toml --out run");
+    place.succeed("train c.toml --out wide --set d_model=6");
+    let refused = |arguments: &str, parts: &[&str], help: &str| {
+        let command = format!("transplant run/checkpoints/final --out new {arguments}");
+        place.run(&command).failed(2, parts, help);
+    };
+    refused("", &["transplant: changes nothing"], "--ablate PARTS");
+    refused("--ablate qury", &["--ablate: the model has no part `qury`"], "`query`?");
+    refused("--reset logits", &["--reset: the model has no part"], "the token embedding");
+    refused(
+        "--ablate mlp --reset m0.n0",
+        &["--reset: names elements that --ablate"],
+        "one of them",
+    );
+    let wide = "--from wide/checkpoints/final --copy query";
+    refused(wide, &["wide/checkpoints/final/config.json: d_model is 6"], "of the same shape");
+    refused("--from run --copy query", &["run/config.json: cannot read it"], "a folder with");
+    place.succeed("transplant run/checkpoints/final --out new --ablate query");
+    refused("--ablate query", &["new: cannot make it: "], "another name");
+}
+
+#[test]
 fn configurations_of_transformers() {
     use serde_json::{Value, json};
     let place = place();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
 /// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no engine,
 /// so that a page of an old run needs nothing that has computed it.
-const MAY_USE: [(&str, &[&str]); 30] = [
+const MAY_USE: [(&str, &[&str]); 31] = [
     ("error", &[]),
     ("named", &[]),
     ("interrupt", &["error"]),
@@ -29,6 +29,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
     ("formats", &["files", "stats", "error", "named"]),
     ("text", &["formats", "files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
+    ("measures", &["nn", "tasks", "tape", "tensor", "simd", "rng", "stats", "named"]),
     (
         "checkpoints",
         &["nn", "ops", "tensor", "simd", "formats", "files", "memory", "error", "named"],
@@ -148,6 +149,7 @@ const MAY_USE: [(&str, &[&str]); 30] = [
             "attribution",
             "patching",
             "graph",
+            "measures",
             "tasks",
             "nn",
             "ops",

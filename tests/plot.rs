@@ -23,6 +23,7 @@ steps = 12
 eval_every = 4
 batch = 8
 circuit_every = 6
+measure = ['norms', 'entropy']
 [[stages]]
 name = 'k=1'
 task = { k = 1 }
@@ -62,7 +63,7 @@ fn place() -> Place {
     place
 }
 
-const FIGURES: [(&str, &str); 8] = [
+const FIGURES: [(&str, &str); 9] = [
     ("curves", "arm"),
     ("attention", "arm/seed-00 arm/seed-01"),
     ("circuit", "circuit.json"),
@@ -71,6 +72,7 @@ const FIGURES: [(&str, &str); 8] = [
     ("ablations", "grid/comparison.json"),
     ("tradeoff", "grid"),
     ("scores", "eap.json exact.json"),
+    ("measures", "arm"),
 ];
 
 #[test]

@@ -1,13 +1,15 @@
 //! Model folders of pooled models: what `edgegrad train` writes.
 
 use crate::error::{Error, Result};
-use crate::files::safetensors::Tensors;
+use crate::files::atomic;
+use crate::files::safetensors::{self, Tensor, Tensors};
 use crate::named::Named;
 use crate::nn::Activation;
 use crate::nn::pooled;
 use crate::nn::pooled::Config;
 use crate::simd::Element;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// The fields of `config.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +75,23 @@ pub(super) fn config(place: &str, text: &[u8]) -> Result<Config> {
         activation,
         mlp_bias: file.mlp_bias,
         dropout: 0.0,
+    })
+}
+
+/// Creates the folder with a model, its weights in the order of [`Config::parameters`]: completely or
+/// not at all.
+///
+/// # Errors
+/// If the folder exists or cannot be written.
+pub fn write<T: Element>(folder: &Path, config: &Config, weights: &[Vec<T>]) -> Result<()> {
+    let named = config.parameters().into_iter().zip(weights);
+    let tensors: Vec<Tensor> =
+        named.map(|(p, weights)| Tensor::new(p.name, p.shape.dims(), weights)).collect();
+    let mut text = serde_json::to_vec_pretty(&ModelFile::of(config)).expect("plain fields");
+    text.push(b'\n');
+    atomic::write_folder(folder, |folder| {
+        safetensors::write(folder.join("model.safetensors"), &tensors, &Default::default())?;
+        atomic::write_bytes(folder.join("config.json"), &text)
     })
 }
 

@@ -20,6 +20,14 @@ const GROUPS: [(&str, &[Examples]); 5] = [
                     "edgegrad train parity.toml --set train.lr=1e-3 --out runs/slow",
                 ],
             ),
+            (
+                "transplant",
+                &[
+                    "edgegrad transplant runs/p4/checkpoints/final --from runs/p2/checkpoints/final \
+                     --copy pos_emb,query --out mixed",
+                    "edgegrad transplant runs/p4/checkpoints/final --ablate mlp --out no-mlp",
+                ],
+            ),
             ("pretrain", &["edgegrad pretrain --out runs/base"]),
             (
                 "run",

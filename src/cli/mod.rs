@@ -30,6 +30,7 @@ mod shell;
 mod table;
 mod tokens;
 mod train;
+mod transplant;
 mod truth;
 mod tune;
 mod tune_compare;
@@ -65,6 +66,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Transplant(transplant::Transplant),
     Pretrain(pretrain::Pretrain),
     Run(run::Run),
     Tokens(tokens::Tokens),
@@ -116,6 +118,7 @@ impl Cli {
         }
         match &self.command {
             Command::Train(command) => command.run(),
+            Command::Transplant(command) => command.run(),
             Command::Pretrain(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Tokens(command) => command.run(),

@@ -49,12 +49,15 @@ pub(super) struct Plot {
     /// attention: the seed; the lowest that all arms have unless given
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// curves, ablations, tradeoff: how seeds are summarised, mean or median
+    /// curves, measures, ablations, tradeoff: how seeds are summarised, mean or median
     #[arg(long, value_name = "NAME", default_value = "mean")]
     centre: String,
     /// tradeoff: the task gain, target or gap (logits)
     #[arg(long, value_name = "NAME", default_value = "target")]
     reach: String,
+    /// measures: what to draw, such as llc,norm.query; everything that was measured unless given
+    #[arg(long, value_name = "KEYS", value_delimiter = ',')]
+    keys: Vec<String>,
 }
 
 const FIGURES: &str = "\
@@ -66,6 +69,7 @@ Figures, and what RUN is for each:
   ablations     methods of tuning, a panel a figure    the comparison.json of `tune-compare`
   tradeoff      task gain and retention of tuning      the comparison.json of `tune-compare`
   scores        methods against an exact one           two or more files of scores
+  measures      what was measured over steps           runs with `train.measure`, or folders of them
 
 Intervals are 95 %: of a mean by Student's t (3 seeds or more), of a median by ranks (6 or more).";
 
@@ -84,6 +88,7 @@ impl Plot {
             seed: self.seed,
             centre: chosen("--centre", &self.centre, &Centre::ALL)?,
             reach: chosen("--reach", &self.reach, &Reach::ALL)?,
+            keys: self.keys.clone(),
         };
         check_out(&self.out, self.force, &self.inputs)?;
         let drawing = draw(figure, &self.inputs, &options)?;

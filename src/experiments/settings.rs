@@ -303,7 +303,9 @@ impl Given {
         let wrong = || match &T::names()[..] {
             [] => self.wrong(&T::expected(), &usual.example()),
             names => {
-                let help = nearest(self.value.as_str().unwrap_or_default(), names);
+                let list = self.value.as_array().into_iter().flatten().filter_map(Value::as_str);
+                let wrong = self.value.as_str().or(list.clone().find(|s| !names.contains(s)));
+                let help = nearest(wrong.unwrap_or_default(), names);
                 Error::input(&self.place, self.not(&T::expected()), help)
             }
         };
@@ -465,8 +467,26 @@ kinds! {
         |path: &PathBuf| path.to_string_lossy().into_owned().into();
     [T] [T; 2]: T::expected().replacen("a ", "two ", 1).replacen("number", "numbers", 1), "[0, 1]",
         |v: &Value, _| elements(v)?.try_into().ok(), |both: &[T; 2]| array(both);
-    [T] Vec<T>: list_of(&T::expected()), "[1.0]",
-        |v: &Value, _| elements(v), |list: &Vec<T>| array(list);
+}
+
+impl<T: Kind> Kind for Vec<T> {
+    const EXAMPLE: &'static str = "[]";
+
+    fn expected() -> String {
+        list_of(&T::expected())
+    }
+
+    fn read(value: &Value, _: bool) -> Option<Self> {
+        elements(value)
+    }
+
+    fn write(&self) -> Option<Value> {
+        Some(array(self))
+    }
+
+    fn names() -> Vec<&'static str> {
+        T::names()
+    }
 }
 
 /// What a list is of whose elements are as in `one`: "a list of numbers".

@@ -42,6 +42,8 @@ pub enum Line {
     Eval(Box<EvalLine>),
     /// Which edges matter.
     Circuit(Box<CircuitLine>),
+    /// What was measured of the model.
+    Measure(MeasureLine),
     /// Something that happens once.
     Event(EventLine),
     /// A line of a later version.
@@ -199,6 +201,19 @@ pub struct CircuitLine {
     pub scores: Vec<f32>,
 }
 
+/// Quantities of the model after `step` updates; what they are is said where they are measured, in
+/// `measures`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MeasureLine {
+    /// Updates so far, over all stages.
+    pub step: u64,
+    /// The stage, from 0.
+    pub stage: usize,
+    /// By key, such as `norm.query`.
+    pub values: BTreeMap<String, Option<f64>>,
+}
+
 /// Something that happened between updates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -226,6 +241,8 @@ pub struct Metrics {
     pub evals: Vec<EvalLine>,
     /// Circuits.
     pub circuits: Vec<CircuitLine>,
+    /// Measurements.
+    pub measures: Vec<MeasureLine>,
     /// Events in the order written.
     pub events: Vec<EventLine>,
 }
@@ -302,6 +319,7 @@ impl Metrics {
             // The first evaluation of a stage has the step of the last one before it.
             Line::Eval(line) => put(&mut self.evals, *line, |l| (l.step, l.stage)),
             Line::Circuit(line) => put(&mut self.circuits, *line, |l| (l.step, l.stage)),
+            Line::Measure(line) => put(&mut self.measures, line, |l| (l.step, l.stage)),
             Line::Event(line) => self.events.push(line),
             Line::Schema { .. } | Line::Unknown => {}
         }
@@ -381,6 +399,14 @@ mod tests {
                     r#""shrank":null,"jaccard":0.5,"rank_correlation":null,"#,
                     r#""scores":[0.1,-2.0]}"#,
                 ),
+            ),
+            (
+                Line::Measure(MeasureLine {
+                    step: 4,
+                    stage: 1,
+                    values: [("llc".into(), Some(1.5)), ("norm.query".into(), None)].into(),
+                }),
+                r#"{"kind":"measure","step":4,"stage":1,"values":{"llc":1.5,"norm.query":null}}"#,
             ),
             (
                 Line::Event(EventLine {

@@ -25,11 +25,11 @@ type Quantity = fn(&EvalLine) -> Option<f64>;
 
 /// A stretch of a curve, within one stage.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Stretch {
-    step: Vec<f64>,
-    centre: Vec<f64>,
+pub(super) struct Stretch {
+    pub(super) step: Vec<f64>,
+    pub(super) centre: Vec<f64>,
     /// The centre twice for too few seeds.
-    interval: Vec<[f64; 2]>,
+    pub(super) interval: Vec<[f64; 2]>,
 }
 
 pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
@@ -114,22 +114,23 @@ fn bands(arms: &[Arm], quantity: Quantity, options: &Options) -> Vec<Vec<Stretch
                     stage.entry(eval.step).or_default().push(x);
                 }
             }
-            let stretch = |all: BTreeMap<u64, Vec<f64>>| {
-                let all: Vec<(u64, Vec<f64>)> = all.into_iter().collect();
-                let mut stretch = Stretch::default();
-                for i in evenly(all.len(), POINTS) {
-                    let (step, values) = &all[i];
-                    let Some(centre) = options.centre.of(values) else { continue };
-                    stretch.step.push(*step as f64);
-                    stretch.centre.push(centre);
-                    let ends = options.centre.interval(values);
-                    stretch.interval.push(ends.unwrap_or([centre; 2]));
-                }
-                stretch
-            };
-            stages.into_values().map(stretch).collect()
+            stages.into_values().map(|all| stretch(all, options)).collect()
         })
         .collect()
+}
+
+/// The centre of the values at each step, and its interval.
+pub(super) fn stretch(all: BTreeMap<u64, Vec<f64>>, options: &Options) -> Stretch {
+    let all: Vec<(u64, Vec<f64>)> = all.into_iter().collect();
+    let mut stretch = Stretch::default();
+    for i in evenly(all.len(), POINTS) {
+        let (step, values) = &all[i];
+        let Some(centre) = options.centre.of(values) else { continue };
+        stretch.step.push(*step as f64);
+        stretch.centre.push(centre);
+        stretch.interval.push(options.centre.interval(values).unwrap_or([centre; 2]));
+    }
+    stretch
 }
 
 /// Ends of a logarithmic axis that shows all centres and the upper ends of all bands. The lower ends
@@ -143,7 +144,7 @@ fn extent(bands: &[Vec<Vec<Stretch>>; 2]) -> (f64, f64) {
     if low <= high { (0.8 * low, 1.25 * high) } else { (FLOOR, 1.0) }
 }
 
-fn areas(scene: &mut Scene, frame: &Frame, stretches: &[Stretch], ink: Ink) {
+pub(super) fn areas(scene: &mut Scene, frame: &Frame, stretches: &[Stretch], ink: Ink) {
     for stretch in stretches {
         if stretch.interval.iter().all(|[low, high]| low == high) {
             continue;
@@ -155,7 +156,7 @@ fn areas(scene: &mut Scene, frame: &Frame, stretches: &[Stretch], ink: Ink) {
     }
 }
 
-fn lines(scene: &mut Scene, frame: &Frame, stretches: &[Stretch], stroke: Stroke) {
+pub(super) fn lines(scene: &mut Scene, frame: &Frame, stretches: &[Stretch], stroke: Stroke) {
     for stretch in stretches {
         let way = stretch.step.iter().zip(&stretch.centre);
         scene.line(way.map(|(&x, &y)| frame.at(x, y)).collect(), stroke);
@@ -163,7 +164,7 @@ fn lines(scene: &mut Scene, frame: &Frame, stretches: &[Stretch], stroke: Stroke
 }
 
 /// Where stages begin, with their names if they are asked for.
-fn switches(scene: &mut Scene, frame: &Frame, arms: &[Arm], named: bool) {
+pub(super) fn switches(scene: &mut Scene, frame: &Frame, arms: &[Arm], named: bool) {
     let mut row = 0.0;
     for (i, arm) in arms.iter().enumerate() {
         let Some(run) = arm.runs.iter().max_by_key(|run| run.stages().len()) else { continue };
@@ -188,7 +189,7 @@ fn switches(scene: &mut Scene, frame: &Frame, arms: &[Arm], named: bool) {
 }
 
 /// Seeds that end before others: what is drawn after that is without them.
-fn early_ends(arms: &[Arm]) -> Vec<String> {
+pub(super) fn early_ends(arms: &[Arm]) -> Vec<String> {
     let mut told = vec![];
     for arm in arms {
         let ends = arm.runs.iter().filter_map(|run| run.metrics.evals.last().map(|e| e.step));

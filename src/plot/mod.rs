@@ -10,7 +10,7 @@
 //! | `svg`, `png`, `pdf`, `font`, `truetype` | how it is written |
 //! | `axis`, `palette`, `centre` | axes and legends, colours, intervals |
 //! | `read`, `arms`, `network`, `layout`, `tuned` | what is drawn: files, runs, circuits and where their parts are, methods of tuning |
-//! | `curves`, `attention`, `circuit`, `faithfulness`, `ablations`, `tradeoff`, `scores`, `growth` | a figure each |
+//! | `curves`, `attention`, `circuit`, `faithfulness`, `ablations`, `tradeoff`, `scores`, `growth`, `measures` | a figure each |
 #![forbid(unsafe_code)]
 
 mod ablations;
@@ -24,6 +24,7 @@ mod faithfulness;
 mod font;
 mod growth;
 mod layout;
+mod measures;
 pub(crate) mod network;
 pub(crate) mod palette;
 mod pdf;
@@ -60,11 +61,13 @@ pub enum Figure {
     Tradeoff,
     /// Methods of attribution against one that is exact.
     Scores,
+    /// What was measured over steps.
+    Measures,
 }
 
 impl Figure {
     /// Every figure with its name and what it is drawn from.
-    pub const ALL: [(Figure, &'static str, &'static str); 7] = [
+    pub const ALL: [(Figure, &'static str, &'static str); 8] = [
         (Figure::Curves, "curves", "run folders, or folders of them"),
         (Figure::Attention, "attention", "run folders, or folders of them"),
         (Figure::Circuit, "circuit", "a circuit's JSON file, or a run that logs circuits"),
@@ -72,6 +75,7 @@ impl Figure {
         (Figure::Ablations, "ablations", "the comparison.json of `tune-compare`"),
         (Figure::Tradeoff, "tradeoff", "the comparison.json of `tune-compare`"),
         (Figure::Scores, "scores", "two or more files of scores"),
+        (Figure::Measures, "measures", "runs with `train.measure`, or folders of them"),
     ];
 
     /// The figure of this name.
@@ -127,7 +131,7 @@ impl Reach {
 }
 
 /// How a figure is drawn.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Its width in inches; what suits the figure if none is given.
     pub width: Option<f64>,
@@ -139,11 +143,14 @@ pub struct Options {
     pub centre: Centre,
     /// The horizontal axis of [`Figure::Tradeoff`].
     pub reach: Reach,
+    /// The keys of [`Figure::Measures`]; all if none is given.
+    pub keys: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { width: None, edges: 100, seed: None, centre: Centre::Mean, reach: Reach::Target }
+        let (centre, reach) = (Centre::Mean, Reach::Target);
+        Options { width: None, edges: 100, seed: None, centre, reach, keys: vec![] }
     }
 }
 
@@ -205,6 +212,7 @@ pub fn draw(figure: Figure, inputs: &[PathBuf], options: &Options) -> Result<Dra
         Figure::Ablations => ablations::draw(inputs, options),
         Figure::Tradeoff => tradeoff::draw(inputs, options),
         Figure::Scores => scores::draw(inputs, options),
+        Figure::Measures => measures::draw(inputs, options),
     }?;
     drawing.warnings.extend(without_glyphs(&drawing.scene));
     Ok(drawing)

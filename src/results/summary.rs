@@ -195,6 +195,7 @@ mod tests {
             metrics: Metrics {
                 steps: vec![],
                 circuits: vec![],
+                measures: vec![],
                 evals: final_test
                     .map(|test| {
                         vec![eval(0, Some(0.2)), eval(10, final_test), eval(20, Some(test))]

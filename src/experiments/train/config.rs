@@ -36,6 +36,7 @@ use crate::experiments::settings::{
 };
 use crate::experiments::train::parts::{Parts, Unknown};
 use crate::experiments::train::work::model_config;
+use crate::measures::{Measure, impossible};
 use crate::named::{Named, named};
 use crate::nn::Rule;
 pub use crate::nn::{Activation, OptimizerKind, ScheduleShape};
@@ -261,6 +262,11 @@ settings! {
         /// Pairs of sequences by which the circuit is judged.
         circuit_probe: usize = Batch::Size(32).default_probe(), whole(1, MAX_PROBE)
             => "a quarter of `batch`, 8 to 64";
+        /// What is measured along the stage: norms, effective ranks, the entropy of attention, the
+        /// agreement of gradients, losses by frequency, curvature, the local learning coefficient.
+        measure: Vec<Measure>;
+        /// Steps between two measurements; 0: only at both ends of the stage.
+        measure_every: u64 = 0, PAUSE;
         /// What the optimizer remembers at the start of the stage.
         optimizer_state: OptimizerState;
         /// Parts of the model that the stage takes over; all others are drawn anew.
@@ -431,7 +437,18 @@ impl Stage {
         ensure!(!keeps || alike, "train.optimizer_state":
             "cannot keep what another kind of optimizer remembers";
             "write `optimizer_state = \"fresh\"`, or give both stages the same optimizer");
-        self.check_parts()
+        self.check_parts()?;
+        self.check_measures()
+    }
+
+    /// Whether the task has what is to be measured.
+    fn check_measures(&self) -> Checked {
+        let impossible = |m: &Measure| Some((m.name(), impossible(*m, self.task.p)?));
+        let Some((name, why)) = self.train.measure.iter().find_map(impossible) else {
+            return Ok(());
+        };
+        let help = format!("remove `{name}` in this stage, or choose another p");
+        Err(Broken { key: "train.measure".into(), message: format!("`{name}`: {why}"), help })
     }
 
     /// Whether the model has the parts that it is asked to keep, draw anew and freeze.

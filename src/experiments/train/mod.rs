@@ -11,6 +11,7 @@ pub mod parts;
 mod power_cut;
 mod run;
 mod start;
+pub mod transplant;
 mod work;
 
 pub use measure::{Evaluator, HeadFigures, Measured, Scores};

@@ -67,6 +67,14 @@ impl Parts {
         self.0.iter().flatten().map(Range::len).sum()
     }
 
+    /// Whether an element is in both.
+    pub fn meets(&self, other: &Parts) -> bool {
+        let meets = |(a, b): (&Vec<Range<usize>>, &Vec<Range<usize>>)| {
+            a.iter().any(|a| b.iter().any(|b| a.start.max(b.start) < a.end.min(b.end)))
+        };
+        self.0.iter().zip(&other.0).any(meets)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -13,7 +13,7 @@ use crate::files::lines::LineFile;
 use crate::files::lock::FolderLock;
 use crate::files::{atomic, hash, safetensors};
 use crate::formats::circuit_pairs;
-use crate::formats::metrics::{EvalLine, EventLine, Line, Number, StepLine, VERSION};
+use crate::formats::metrics::{EvalLine, EventLine, Line, MeasureLine, Number, StepLine, VERSION};
 use crate::formats::run_record::{self, RunRecord};
 use crate::formats::snapshot::SnapshotFile;
 use crate::interrupt;
@@ -446,6 +446,12 @@ impl<'a, T: Element> Run<'a, T> {
             }
             if is_due(t.circuit_every, step) || (last && t.circuit_every > 0) {
                 self.circuit(&mut work)?;
+            }
+            let measured = step == 0 || last || is_due(t.measure_every, step);
+            if measured && !t.measure.is_empty() {
+                let values = work.measure(self.config.seed, self.step);
+                let line = MeasureLine { step: self.step, stage: index, values };
+                self.log.write(&Line::Measure(line))?;
             }
             let loss = work.gradient();
             if !loss.to_f64().is_finite() {

@@ -8,6 +8,7 @@ use super::measure::{Evaluator, Measured};
 use super::parts::Parts;
 use super::start;
 use crate::formats::metrics::EvalLine;
+use crate::measures;
 use crate::nn::pooled;
 use crate::nn::pooled::{Group, Parameter, Pooled};
 use crate::nn::{Optimizer, Schedule, clip_factor, squared_norm};
@@ -270,6 +271,16 @@ impl<'a, T: Element> Work<'a, T> {
             sequence_norm: Some(head.sequence_norm),
             ..EvalLine::default()
         }
+    }
+
+    /// What the stage measures, of the weights after `step` steps in all.
+    pub(super) fn measure(&self, seed: u64, step: u64) -> BTreeMap<String, Option<f64>> {
+        let weights: Vec<Vec<f64>> =
+            self.values().iter().map(|w| w.iter().map(|x| x.to_f64()).collect()).collect();
+        let task = measures::Task { rows: &self.data.train, p: self.stage.task.p };
+        let list = &self.stage.train.measure;
+        let found = measures::measure(list, &self.model_config, &weights, task, (seed, step));
+        found.into_iter().map(|(key, x)| (key, Some(x).filter(|x| x.is_finite()))).collect()
     }
 
     pub(super) fn into_parts(self) -> (Vec<Vec<T>>, Option<Optimizer<T>>) {

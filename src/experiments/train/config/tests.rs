@@ -332,10 +332,13 @@ fn train() -> impl Strategy<Value = TrainConfig> {
     let batch = prop_oneof![Just(Batch::Full), (1usize..=64).prop_map(Batch::Size)];
     let names = (choice(), choice(), choice());
     let parts = prop::sample::subsequence(vec!["query", "pos", "pos@0", "m0.n0", "a0.h0"], 0..3);
-    let begin = (parts, prop::option::of(1e-9..0.999));
+    let measures: Vec<Measure> =
+        Measure::ALL.iter().map(|m| m.1).filter(|m| impossible(*m, 3).is_none()).collect();
+    let measures = prop::sample::subsequence(measures, 0..3);
+    let begin = (parts, prop::option::of(1e-9..0.999), measures, 0..=MAX_STEPS);
     (floats, whole, clip, batch, names, any::<bool>(), begin).prop_map(
         |((lr, betas, eps, share, discount), whole, clip, batch, names, shuffle, begin)| {
-            let (parts, attend) = begin;
+            let (parts, attend, measure, measure_every) = begin;
             let freeze = parts.into_iter().map(String::from).collect();
             let (steps, part, log_every, every, circuit_probe) = whole;
             let [eval_every, checkpoint_every, snapshot_every, circuit_every] = every;
@@ -362,6 +365,8 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 circuit_every,
                 circuit_probe,
                 optimizer_state,
+                measure,
+                measure_every,
                 keep: vec![],
                 reset: vec![],
                 freeze,
@@ -450,6 +455,18 @@ fn parts_that_are_not_there() {
             "c.toml: stages.1.reset",
             "beside `keep`",
             "remove one",
+        ),
+        (
+            "measure = ['llv']",
+            "c.toml: stages.1.measure",
+            "some of norms, rank",
+            "did you mean `llc`?",
+        ),
+        (
+            "p = 3\nmeasure = ['gradients']",
+            "c.toml: stages.1.measure",
+            "no part of a sum modulo 3",
+            "remove",
         ),
         ("attend = 1.5", "c.toml: stages.1.attend", "between 0 and 1, got 1.5", "leave it out"),
         (
