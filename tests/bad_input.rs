@@ -368,6 +368,40 @@ fn errors_that_seeds_share_are_told_once() {
 }
 
 #[test]
+fn sweeps() {
+    let place = place();
+    let refused = |text: &str, arguments: &str, parts: &[&str], help: &str| {
+        place.write("s.toml", text);
+        place.run(&format!("sweep s.toml {arguments}")).failed(2, parts, help);
+        assert!(!place.path("s").exists(), "{text}: a folder was made");
+    };
+    let base = "base = { command = 'train', file = 'c.toml' }\n";
+    let axes = |axes: &str| format!("{base}[axes]\n{axes}\n");
+    let many = axes("seed = { range = [0, 2000] }\nlr = { linspace = [0.1, 1.0, 2000] }");
+    refused(&axes("train.lrr = [0.1]"), "", &["s.toml", "train.lrr: unknown key"], "`lr`");
+    refused(&axes("train.lr = []"), "", &["axes.train.lr: holds no value"], "[1e-3, 1e-2]");
+    refused(&axes("train.lr = [-1]"), "", &["(train.lr = -1)", "above 0"], "lr =");
+    refused(&axes("train.batch = [41]"), "", &["train.batch", "at most"], "full");
+    refused(&many, "", &["asks for 4000000 runs"], "--yes");
+    refused(base, "--shard 3/2", &["--shard 3/2: is none of 2 shards"], "--shard 3/8");
+    let asked = "base = { command = 'attribute', config = { model = 'm', pears = 'p' } }";
+    refused(asked, "", &["s.toml: pears: unknown key"], "`pairs`");
+    place.write("s.toml", axes("seed = [0, 1]"));
+    place.succeed("sweep s.toml --shard 1/2");
+    place.write("s.toml", axes("seed = [2, 3]"));
+    place.succeed("sweep s.toml --shard 1/2 --out other");
+    let another = &["results-1-of-2.jsonl: is of another sweep than"];
+    place.run("merge s other --out both").failed(2, another, "of one file");
+    place.run("sweep s.toml --shard 1/2 --resume").failed(2, &["another sweep: 1 run"], "--out");
+    // One run diverges, the other does not.
+    place.write("s.toml", axes("train.lr = [0.01, 1e30]"));
+    place.succeed("sweep s.toml --out odd");
+    let lines = std::fs::read_to_string(place.path("odd/results.jsonl")).expect("results");
+    assert_eq!(lines.matches("\"status\":\"done\"").count(), 1, "{lines}");
+    assert_eq!(lines.matches("\"status\":\"diverged\"").count(), 1, "{lines}");
+}
+
+#[test]
 fn running_a_model() {
     let place = place();
     place.succeed("train c.toml --out run");

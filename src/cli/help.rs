@@ -9,7 +9,7 @@ const COLUMNS: usize = 100;
 type Examples = (&'static str, &'static [&'static str]);
 
 /// Groups of commands, each command with examples of its use.
-const GROUPS: [(&str, &[Examples]); 5] = [
+const GROUPS: [(&str, &[Examples]); 6] = [
     (
         "Models",
         &[
@@ -108,6 +108,19 @@ const GROUPS: [(&str, &[Examples]); 5] = [
                     "edgegrad tune-study examples/tuning/study.toml --bases 3 --out runs/small",
                 ],
             ),
+        ],
+    ),
+    (
+        "Many runs",
+        &[
+            (
+                "sweep",
+                &[
+                    "edgegrad sweep examples/sweeps/batch.toml --dry-run",
+                    "edgegrad sweep examples/sweeps/batch.toml --shard 1/4 --out runs/batch",
+                ],
+            ),
+            ("merge", &["edgegrad merge runs/batch"]),
         ],
     ),
     (

@@ -16,6 +16,7 @@ mod hypotheses;
 mod info;
 mod interactions;
 mod look;
+mod merge;
 mod mib;
 mod model;
 mod out;
@@ -27,6 +28,8 @@ mod report;
 mod run;
 mod scored;
 mod shell;
+mod sweep;
+mod sweep_commands;
 mod table;
 mod tokens;
 mod train;
@@ -84,6 +87,8 @@ enum Command {
     Tune(tune::Tune),
     TuneCompare(tune_compare::TuneCompare),
     TuneStudy(tune_study::TuneStudy),
+    Sweep(sweep::Sweep),
+    Merge(merge::Merge),
     Report(report::Report),
     Watch(watch::Watch),
     Plot(plot::Plot),
@@ -136,6 +141,8 @@ impl Cli {
             Command::Tune(command) => command.run(),
             Command::TuneCompare(command) => command.run(),
             Command::TuneStudy(command) => command.run(),
+            Command::Sweep(command) => command.run(),
+            Command::Merge(command) => command.run(),
             Command::Report(command) => command.run(),
             Command::Watch(command) => command.run(),
             Command::Plot(command) => command.run(),
@@ -150,8 +157,8 @@ impl Command {
     /// Whether it stops by itself when it is asked to; the signal ends the others.
     fn can_stop(&self) -> bool {
         use Command::{
-            Attribute, Discover, Evaluate, Interactions, Pretrain, Train, Truth, Tune, TuneCompare,
-            TuneStudy,
+            Attribute, Discover, Evaluate, Interactions, Pretrain, Sweep, Train, Truth, Tune,
+            TuneCompare, TuneStudy,
         };
         matches!(
             self,
@@ -165,6 +172,7 @@ impl Command {
                 | Tune(_)
                 | TuneCompare(_)
                 | TuneStudy(_)
+                | Sweep(_)
         )
     }
 }

@@ -8,7 +8,7 @@ use edgegrad::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 macro_rules! print {
@@ -50,7 +50,7 @@ pub(crate) fn set_mode(mode: Mode) {
 }
 
 pub(crate) fn mode() -> Mode {
-    match LEFT.load(Ordering::Relaxed) {
+    match LEFT.load(Ordering::Relaxed) || HUSHED.load(Ordering::Relaxed) > 0 {
         true => Mode::Quiet,
         false => MODE.get().copied().unwrap_or_default(),
     }
@@ -70,6 +70,17 @@ pub(crate) fn leave_to_result() -> Result<()> {
     }
     LEFT.store(true, Ordering::Relaxed);
     Ok(())
+}
+
+/// Runs of commands whose tables nobody is to see.
+static HUSHED: AtomicUsize = AtomicUsize::new(0);
+
+/// Does `work` without a word on standard output; others may do so at the same time.
+pub(crate) fn hushed<R>(work: impl FnOnce() -> R) -> R {
+    HUSHED.fetch_add(1, Ordering::Relaxed);
+    let done = work();
+    HUSHED.fetch_sub(1, Ordering::Relaxed);
+    done
 }
 
 /// Keeps a figure or a table for the JSON at the end.

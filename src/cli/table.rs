@@ -45,6 +45,17 @@ impl Cell {
         x.map_or(Cell { value: Value::Null, text: "-".into() }, |x| Cell::real(x, digits))
     }
 
+    /// A value of a file: text without quotes, null as `-`.
+    pub(super) fn of(value: Value) -> Cell {
+        let text = match &value {
+            Value::Null => "-".into(),
+            Value::String(text) => text.clone(),
+            Value::Number(x) if x.is_f64() => number(x.as_f64().unwrap_or(f64::NAN)),
+            other => other.to_string(),
+        };
+        Cell { value, text }
+    }
+
     /// A share from 0 to 1, in per cent for people.
     pub(super) fn percent(share: f64, digits: usize) -> Cell {
         Cell { value: share.into(), text: format!("{:.digits$} %", 100.0 * share) }
@@ -65,6 +76,11 @@ impl Cell {
             number => number.to_string(),
         }
     }
+}
+
+/// A number in at most five digits.
+fn number(x: f64) -> String {
+    if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.4}") } else { format!("{x:.2e}") }
 }
 
 /// A table under a name, which JSON has it by.

@@ -199,7 +199,7 @@ impl Tune {
     }
 
     /// The file's settings, changed by options.
-    fn settings(&self) -> Result<Settings> {
+    pub(super) fn settings(&self) -> Result<Settings> {
         let mut table = String::new();
         let mut place = "settings".to_string();
         if let Some(path) = &self.config {

@@ -6,16 +6,18 @@
 //! | [`pretrain`] | a base model on generated language, and what a language model can do |
 //! | [`tune`] | a base model tuned by a circuit and by everything it is compared with |
 //! | [`run_all`], [`side_by_side`] | many runs at once |
+//! | [`sweep`] | the runs that a file of axes asks for |
 //! | [`Curriculum`] | modular addition from scratch against a curriculum of smaller moduli |
 //! | [`median_seconds`], [`peak_bytes`] | what a computation costs |
 #![forbid(unsafe_code)]
 
 mod cost;
 mod curriculum;
+mod parallel;
 pub mod pretrain;
 mod progress;
 mod settings;
-mod sweep;
+pub mod sweep;
 pub mod train;
 pub mod tune;
 
@@ -25,9 +27,9 @@ use std::collections::BTreeMap;
 
 pub use cost::{answer_of, median_seconds, peak_bytes};
 pub use curriculum::Curriculum;
+pub use parallel::{Job, available_threads, run_all, side_by_side};
 pub use progress::{Progress, Steps};
 pub use settings::Given;
-pub use sweep::{Job, available_threads, run_all, side_by_side};
 
 /// What a run begins with that reads files of these hashes.
 fn record(inputs: BTreeMap<String, String>) -> RunRecord {

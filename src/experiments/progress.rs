@@ -45,8 +45,6 @@ const PARTS: u64 = 10_000;
 pub struct Progress {
     bar: ProgressBar,
     plain: bool,
-    /// What is counted: steps, or parts of the work of this name.
-    what: Option<String>,
     total: u64,
     started: Instant,
     state: Mutex<State>,
@@ -54,6 +52,8 @@ pub struct Progress {
 
 #[derive(Debug)]
 struct State {
+    /// What is counted: steps, or parts of the work of this name.
+    what: Option<String>,
     done: u64,
     /// Done by earlier processes, a part of `done`.
     before: u64,
@@ -86,13 +86,19 @@ impl Progress {
             .with_style(style)
             .with_message(what.clone().unwrap_or_default());
         let started = Instant::now();
-        let state = Mutex::new(State { done: 0, before: 0, printed: started });
-        Progress { bar, plain: !terminal && !silent, what, total, started, state }
+        let state = Mutex::new(State { what, done: 0, before: 0, printed: started });
+        Progress { bar, plain: !terminal && !silent, total, started, state }
     }
 
     /// Shows no progress from now on.
     pub fn silence() {
         SILENT.store(true, Ordering::Relaxed);
+    }
+
+    /// Calls the work `what` from now on.
+    pub(super) fn call(&self, what: String) {
+        self.bar.set_message(what.clone());
+        self.state.lock().expect("nobody panics with the lock").what = Some(what);
     }
 
     /// A share of the work, from 0 to 1, is done.
@@ -112,7 +118,7 @@ impl Progress {
         let tenth = |n: u64| n * LINES / self.total.max(1);
         let tenths = tenth(state.done + steps) > tenth(state.done);
         let first = state.printed == self.started && self.started.elapsed() > FIRST;
-        self.what.is_none() && (tenths || first) || state.printed.elapsed() > QUIET
+        state.what.is_none() && (tenths || first) || state.printed.elapsed() > QUIET
     }
 }
 
@@ -125,7 +131,8 @@ impl Steps for Progress {
         if due {
             state.printed = Instant::now();
             let (done, before) = (state.done, state.before);
-            let line = line(self.what.as_deref(), done, before, self.total, self.started.elapsed());
+            let line =
+                line(state.what.as_deref(), done, before, self.total, self.started.elapsed());
             // Nobody may be left to read it.
             let _ = writeln!(std::io::stderr(), "{line}");
         }

@@ -24,6 +24,8 @@ use crate::files::json::nans_for_nulls;
 
 /// The version of the format, in its first line.
 pub const VERSION: u32 = 1;
+/// A run succeeds when its final test accuracy is at least this.
+pub const SUCCESS: f64 = 0.99;
 /// Damaged lines named one by one; more are only counted.
 const NAMED: usize = 3;
 
@@ -253,13 +255,27 @@ impl Metrics {
     /// # Errors
     /// When the file cannot be read at all.
     pub fn read(file: &Path) -> Result<(Self, Vec<Error>)> {
+        Metrics::read_all_but(file, None)
+    }
+
+    /// As [`read`](Self::read), without the lines of updates, which are most of a file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn without_steps(file: &Path) -> Result<(Self, Vec<Error>)> {
+        Metrics::read_all_but(file, Some(b"{\"kind\":\"step\""))
+    }
+
+    /// Reads the lines that do not begin with `passed`.
+    fn read_all_but(file: &Path, passed: Option<&[u8]>) -> Result<(Self, Vec<Error>)> {
         let help = "a run writes this file from its first step; check that the run was started";
         let bytes = input::of_run(file, help)?;
         let (mut metrics, mut damage) = (Metrics::default(), vec![]);
         let (mut damaged, mut schema) = (0, false);
         let mut lines = bytes.split(|&byte| byte == b'\n').zip(1..).peekable();
         while let Some((line, number)) = lines.next() {
-            if line.trim_ascii().is_empty() {
+            let unread = passed.is_some_and(|start| line.starts_with(start));
+            if unread || line.trim_ascii().is_empty() {
                 continue;
             }
             let mut note = |problem: String, help: &str| {
@@ -311,6 +327,29 @@ impl Metrics {
     /// The event of this name that came first, if any.
     pub fn event(&self, name: &str) -> Option<&EventLine> {
         self.events.iter().find(|event| event.event == name)
+    }
+
+    /// Updates before a stage's first one, if the run got there.
+    pub fn stage_start(&self, stage: usize) -> Option<u64> {
+        if stage == 0 {
+            return Some(0);
+        }
+        let told = self.events.iter().rev();
+        let told = told.filter(|event| event.event == "stage" && event.stage == Some(stage));
+        let steps = self.steps.iter().filter(|line| line.stage == stage);
+        let evals = self.evals.iter().filter(|line| line.stage == stage);
+        told.map(|event| event.step)
+            .next()
+            .or_else(|| steps.map(|line| line.step).chain(evals.map(|line| line.step)).min())
+    }
+
+    /// Updates until an evaluation of a stage first showed this test accuracy, counted from that
+    /// stage's start and from the run's.
+    pub fn steps_to(&self, accuracy: f64, stage: usize) -> Option<(u64, u64)> {
+        let start = self.stage_start(stage)?;
+        let mut evals = self.evals.iter().filter(|eval| eval.stage == stage);
+        let first = evals.find(|eval| eval.test_accuracy.is_some_and(|a| a >= accuracy))?;
+        Some((first.step.saturating_sub(start), first.step))
     }
 
     fn push(&mut self, line: Line) {
@@ -491,6 +530,26 @@ mod tests {
         );
         assert_eq!(metrics.evals.len(), 2);
         assert!(damage[0].contains("no schema line"));
+    }
+
+    #[test]
+    fn lines_of_updates_can_be_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("metrics.jsonl");
+        let step = "{\"kind\":\"step\",\"step\":0,\"stage\":0,\"loss\":1.0,\"lr\":1}\n";
+        let eval = |step: u64, accuracy: f64| {
+            format!("{{\"kind\":\"eval\",\"step\":{step},\"test_accuracy\":{accuracy}}}\n")
+        };
+        let text = format!("{SCHEMA}{step}{}{step}{}", eval(5, 0.5), eval(9, 0.95));
+        std::fs::write(&file, text).unwrap();
+        let (all, _) = Metrics::read(&file).unwrap();
+        let (few, damage) = Metrics::without_steps(&file).unwrap();
+        assert_eq!((all.steps.len(), few.steps.len(), damage.len()), (1, 0, 0));
+        assert_eq!(few.evals, all.evals);
+        assert_eq!(
+            [0.5, 0.9, 0.99].map(|a| few.steps_to(a, 0)),
+            [Some((5, 5)), Some((9, 9)), None]
+        );
     }
 
     #[test]

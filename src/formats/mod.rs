@@ -23,12 +23,15 @@
 //! | [`tuning_report`] | `report.json` of a tuned model | `tune`, `tune-compare` |
 //! | [`dynamics`] | `dynamics.json` of a tuned model | `tune` |
 //! | [`comparison`] | `comparison.json` of a grid | `tune-compare` |
+//! | [`sweep_results`] | `results.jsonl` of a sweep | `sweep`, `merge` |
+//! | [`condition`] | conditions on the values of a run | people |
 #![forbid(unsafe_code)]
 
 pub(crate) mod byte_letters;
 pub mod circuit_pairs;
 pub mod circuit_summary;
 pub mod comparison;
+pub mod condition;
 pub mod convention;
 pub mod curves;
 pub mod domain_scores;
@@ -47,6 +50,7 @@ pub mod run_config;
 pub mod run_record;
 pub mod sequences;
 pub mod snapshot;
+pub mod sweep_results;
 #[cfg(test)]
 mod tests;
 pub mod tuning_report;

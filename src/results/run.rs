@@ -9,8 +9,7 @@ use crate::formats::run_config::RunConfig;
 use crate::formats::run_record::RunRecord;
 use crate::formats::snapshot::SnapshotFile;
 
-/// A run succeeds when its final test accuracy is at least this.
-pub const SUCCESS: f64 = 0.99;
+pub use crate::formats::metrics::SUCCESS;
 
 /// What a run folder holds; parts that are missing or damaged are empty and named in `notes`.
 #[derive(Clone, Debug)]
@@ -92,16 +91,7 @@ impl Run {
 
     /// Updates before a stage's first one, if the run got there.
     pub(crate) fn stage_start(&self, stage: usize) -> Option<u64> {
-        if stage == 0 {
-            return Some(0);
-        }
-        let told = self.metrics.events.iter().rev();
-        let told = told.filter(|event| event.event == "stage" && event.stage == Some(stage));
-        let steps = self.metrics.steps.iter().filter(|line| line.stage == stage);
-        let evals = self.metrics.evals.iter().filter(|line| line.stage == stage);
-        told.map(|event| event.step)
-            .next()
-            .or_else(|| steps.map(|line| line.step).chain(evals.map(|line| line.step)).min())
+        self.metrics.stage_start(stage)
     }
 
     /// The stages the run reached: first update and name, the configuration's name first.
@@ -143,11 +133,7 @@ impl Run {
     /// Updates until an evaluation of the last stage first showed [`SUCCESS`], counted from that
     /// stage's start and from the run's.
     pub(crate) fn steps_to_success(&self) -> Option<(u64, u64)> {
-        let last = self.last_stage();
-        let start = self.stage_start(last)?;
-        let mut evals = self.metrics.evals.iter().filter(|eval| eval.stage == last);
-        let first = evals.find(|eval| eval.test_accuracy.is_some_and(|a| a >= SUCCESS))?;
-        Some((first.step.saturating_sub(start), first.step))
+        self.metrics.steps_to(SUCCESS, self.last_stage())
     }
 
     fn note_progress(&mut self) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::experiments::sweep::Plan;
 use crate::experiments::train::config::Config;
 use crate::experiments::tune::{Settings, grid::Grid, study::Study};
 use crate::nn::OptimizerKind;
@@ -145,6 +146,7 @@ fn the_guide_lists_every_key() {
         ("tune", Settings::key_tables()),
         ("grid", Grid::key_tables()),
         ("study", Study::key_tables()),
+        ("sweep", Plan::key_tables()),
     ] {
         let start = format!("<!-- keys: {command} -->\n");
         let (head, rest) = guide.split_once(&start).unwrap_or_else(|| panic!("no {start}"));

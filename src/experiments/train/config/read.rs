@@ -45,14 +45,21 @@ impl Config {
     pub fn parse(text: &str, path: impl AsRef<Path>, sets: &[String]) -> Result<Config> {
         let path = path.as_ref();
         let table = parse(path.display(), text)?;
-        let read = || {
-            let mut layers = Layers::of(table)?;
-            for set in sets {
-                layers.change(Given::set(set)?)?;
-            }
-            layers.config(path)
-        };
-        read().map_err(|e| e.within(path.display()))
+        Config::of_table(table, path, sets).map_err(|e| e.within(path.display()))
+    }
+
+    /// The configuration in a table of the file `path`. As [`read`](Config::read) otherwise, but that
+    /// errors do not name the file.
+    pub(in crate::experiments) fn of_table(
+        table: Table,
+        path: &Path,
+        sets: &[String],
+    ) -> Result<Config> {
+        let mut layers = Layers::of(table)?;
+        for set in sets {
+            layers.change(Given::set(set)?)?;
+        }
+        layers.config(path)
     }
 }
 

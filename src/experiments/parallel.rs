@@ -22,6 +22,17 @@ impl Job {
     pub fn steps(&self) -> u64 {
         self.config.stages.iter().map(|s| s.train.steps).sum()
     }
+
+    /// Does it, as [`run`].
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub fn run(&self, existing: Existing, progress: &dyn Steps) -> Result<Outcome> {
+        match self.config.dtype {
+            DtypeKind::F32 => run::<f32>(&self.config, &self.folder, existing, progress),
+            DtypeKind::F64 => run::<f64>(&self.config, &self.folder, existing, progress),
+        }
+    }
 }
 
 /// Does all jobs on `threads` threads, and returns how each ended, in the order of `jobs`.
@@ -35,10 +46,7 @@ pub fn run_all(
     threads: usize,
     progress: &dyn Steps,
 ) -> Vec<Result<Outcome>> {
-    side_by_side(jobs, threads, |job| match job.config.dtype {
-        DtypeKind::F32 => run::<f32>(&job.config, &job.folder, existing, progress),
-        DtypeKind::F64 => run::<f64>(&job.config, &job.folder, existing, progress),
-    })
+    side_by_side(jobs, threads, |job| job.run(existing, progress))
 }
 
 /// Does all jobs on `threads` threads, which take whole jobs, and returns how each ended, in their
@@ -48,8 +56,30 @@ pub fn side_by_side<J: Sync, R: Send>(
     threads: usize,
     one: impl Fn(&J) -> Result<R> + Sync,
 ) -> Vec<Result<R>> {
-    let workers = threads.clamp(1, jobs.len().max(1));
-    let threads_each = (threads / workers).max(1);
+    on_workers(jobs, Workers::new(threads, threads, jobs.len()), one)
+}
+
+/// How many jobs are done at a time, and on how many threads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Workers {
+    pub(super) count: usize,
+    pub(super) threads_each: usize,
+}
+
+impl Workers {
+    /// At most `most` of `jobs` at a time, which share `threads`.
+    pub(super) fn new(threads: usize, most: usize, jobs: usize) -> Workers {
+        let count = most.clamp(1, jobs.max(1));
+        Workers { count, threads_each: (threads / count).max(1) }
+    }
+}
+
+/// [`side_by_side`] on these workers.
+pub(super) fn on_workers<J: Sync, R: Send>(
+    jobs: &[J],
+    Workers { count, threads_each }: Workers,
+    one: impl Fn(&J) -> Result<R> + Sync,
+) -> Vec<Result<R>> {
     let next = AtomicUsize::new(0);
     let results: Vec<Mutex<Option<Result<R>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
     let work = || {
@@ -63,7 +93,7 @@ pub fn side_by_side<J: Sync, R: Send>(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..count {
             scope.spawn(work);
         }
     });
