@@ -126,6 +126,7 @@ const GROUPS: [(&str, &[Examples]); 6] = [
     (
         "Results",
         &[
+            ("predict", &["edgegrad predict runs/curriculum --solved"]),
             ("report", &["edgegrad report runs/parity scores.json --out report.html"]),
             ("watch", &["edgegrad watch runs/parity"]),
             ("plot", &["edgegrad plot runs/parity --figure curves --out curves.pdf"]),

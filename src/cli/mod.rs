@@ -22,6 +22,7 @@ mod model;
 mod out;
 mod pairs;
 mod plot;
+mod predict;
 mod pretrain;
 mod question;
 mod report;
@@ -89,6 +90,7 @@ enum Command {
     TuneStudy(tune_study::TuneStudy),
     Sweep(sweep::Sweep),
     Merge(merge::Merge),
+    Predict(predict::Predict),
     Report(report::Report),
     Watch(watch::Watch),
     Plot(plot::Plot),
@@ -143,6 +145,7 @@ impl Cli {
             Command::TuneStudy(command) => command.run(),
             Command::Sweep(command) => command.run(),
             Command::Merge(command) => command.run(),
+            Command::Predict(command) => command.run(),
             Command::Report(command) => command.run(),
             Command::Watch(command) => command.run(),
             Command::Plot(command) => command.run(),

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 /// Put parts of one trained model into another, remove parts, or draw them anew
 ///
-/// Parts are token_emb, pos_emb, query, value, mlp, a position (pos@3) or a neuron (m0.n17). All other
-/// weights keep their bits. `edgegrad train CONFIG.toml --set model.init=DIR/model.safetensors` goes on
-/// from there.
+/// Parts are token_emb, pos_emb, query, value, mlp, a position (pos@3) or a neuron (m0.n17). All
+/// other weights keep their bits. `edgegrad train CONFIG.toml --set
+/// model.init=DIR/model.safetensors` goes on from there.
 #[derive(Debug, Args)]
 pub(super) struct Transplant {
     /// The model that is changed: a checkpoint of `edgegrad train`

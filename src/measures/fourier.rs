@@ -1,8 +1,8 @@
 //! Which frequencies of Z_p carry the answer.
 //!
 //! The logits of a row over the classes `c < p` are a sum of frequencies `f = 0 .. p / 2`: the mean
-//! (0), `cos` and `sin` of `2 pi f c / p`, and for even p the parity `(-1)^c` (f = p / 2). What depends on
-//! the sum alone through `c - y` does so by frequency. With the mean kept always,
+//! (0), `cos` and `sin` of `2 pi f c / p`, and for even p the parity `(-1)^c` (f = p / 2). What
+//! depends on the sum alone through `c - y` does so by frequency. With the mean kept always,
 //!
 //! - `restricted.F` is the loss where frequency F alone is left;
 //! - `excluded.F` is the loss where it is taken out (Nanda et al., arXiv 2301.05217, do the same to
@@ -78,7 +78,8 @@ mod tests {
     use super::super::tests::{config, rows};
     use super::*;
 
-    /// Logits that are one wave around the label: alone it has all of the answer, without it chance.
+    /// Logits that are one wave around the label: alone it has all of the answer, without it
+    /// chance.
     #[test]
     fn a_wave_is_all_or_nothing() {
         for (p, f) in [(4, 1), (4, 2), (7, 3), (2, 1)] {

@@ -1,7 +1,8 @@
 //! Whether what a step does for one part of the task helps another.
 //!
-//! The label y mod p, p even, has a parity and a rest. With `g(y)` the gradient of the mean loss with
-//! labels y, the loss whose target is spread evenly over the labels of one parity has the gradient
+//! The label y mod p, p even, has a parity and a rest. With `g(y)` the gradient of the mean loss
+//! with labels y, the loss whose target is spread evenly over the labels of one parity has the
+//! gradient
 //!
 //! ```text
 //! g_parity = 2 / p * sum over j < p / 2 of g(y + 2 j mod p),    g_rest = g(y) - g_parity
@@ -95,10 +96,10 @@ mod tests {
         assert!(!found.contains_key("cosine.parity"), "nothing has no direction");
     }
 
-    /// With even logits the gradient of the logits is `softmax - onehot`, which for a spread target is
-    /// the projection on parity: both parts are orthogonal where the model is a bias on logits. Here
-    /// only `o` differs: with all weights 0 but the token embeddings, the gradient is that of `E`'s
-    /// part as unembedding, and 0, as `o` is 0.
+    /// With even logits the gradient of the logits is `softmax - onehot`, which for a spread target
+    /// is the projection on parity: both parts are orthogonal where the model is a bias on logits.
+    /// Here only `o` differs: with all weights 0 but the token embeddings, the gradient is that of
+    /// `E`'s part as unembedding, and 0, as `o` is 0.
     #[test]
     fn weights_that_do_nothing_have_no_direction() {
         let (config, data) = (config(4, 3, 5), rows(40, 4));
@@ -108,8 +109,8 @@ mod tests {
         assert!(found.is_empty(), "{found:?}");
     }
 
-    /// The two parts of the gradient are those of losses that the tape differentiates: the loss with
-    /// targets y and with y + 2, half and half, is parity's.
+    /// The two parts of the gradient are those of losses that the tape differentiates: the loss
+    /// with targets y and with y + 2, half and half, is parity's.
     #[test]
     fn parts_add_up_to_the_gradient() {
         let (config, data) = (config(4, 3, 5), rows(40, 4));

@@ -1,10 +1,10 @@
 //! The curvature of the train loss: `hessian.top`, the largest eigenvalue of its Hessian,
 //! `hessian.trace`, and `hessian.trace_error`, a standard error of the trace.
 //!
-//! Products `H v` are exact: the reverse pass runs on dual numbers `w + v e`, and the tangent of the
-//! gradient is `H v` (forward over reverse; Pearlmutter 1994). The top eigenvalue is that of Lanczos'
-//! tridiagonal matrix, which approaches it from below; the trace is Hutchinson's mean of `z' H z` over
-//! vectors of signs.
+//! Products `H v` are exact: the reverse pass runs on dual numbers `w + v e`, and the tangent of
+//! the gradient is `H v` (forward over reverse; Pearlmutter 1994). The top eigenvalue is that of
+//! Lanczos' tridiagonal matrix, which approaches it from below; the trace is Hutchinson's mean of
+//! `z' H z` over vectors of signs.
 
 use super::landscape::{first_rows, flat};
 use super::symmetric::eigenvalues;
@@ -47,7 +47,8 @@ fn signs(n: usize, rng: &mut Rng) -> Vec<f64> {
     (0..n).map(|_| if rng.bits() >> 63 == 0 { 1.0 } else { -1.0 }).collect()
 }
 
-/// The largest eigenvalue of the symmetric matrix `[n, n]` that `product` multiplies by, after up to
+/// The largest eigenvalue of the symmetric matrix `[n, n]` that `product` multiplies by, after up
+/// to
 /// `steps` products; exact after n.
 pub fn top(
     n: usize,
@@ -147,9 +148,9 @@ mod tests {
         assert_eq!((exact, none), (8.0, 0.0));
     }
 
-    /// Products are those of differences of gradients, extrapolated: a central difference over a step h
-    /// is off by `h^2` times a constant, so a third of the way from 2 h to h beyond h is off by `h^4`
-    /// only, far less than what the two differ by. Rounding adds `2^-52 / h`, below 1e-10.
+    /// Products are those of differences of gradients, extrapolated: a central difference over a
+    /// step h is off by `h^2` times a constant, so a third of the way from 2 h to h beyond h is off
+    /// by `h^4` only, far less than what the two differ by. Rounding adds `2^-52 / h`, below 1e-10.
     #[test]
     fn products_are_differences_of_gradients() {
         let (config, data) = (config(3, 3, 5), rows(20, 3));

@@ -30,8 +30,8 @@ impl<T: Element> Landscape<T> {
         Landscape { program, model, plans: [first, others], sizes, chunk }
     }
 
-    /// The mean loss at `weights [N]` over the given `rows` of `data` with the labels `[rows]`, in nats;
-    /// writes its gradient `[N]`.
+    /// The mean loss at `weights [N]` over the given `rows` of `data` with the labels `[rows]`, in
+    /// nats; writes its gradient `[N]`.
     ///
     /// # Panics
     /// If there are no rows, or the sizes are others.

@@ -1,6 +1,6 @@
-//! The local learning coefficient (Lau et al., arXiv 2308.12108): how fast the volume of weights with
-//! a loss near that at `w*` shrinks, so how degenerate the minimum is. `d / 2` where d directions are
-//! curved, less where the loss is flatter than a square.
+//! The local learning coefficient (Lau et al., arXiv 2308.12108): how fast the volume of weights
+//! with a loss near that at `w*` shrinks, so how degenerate the minimum is. `d / 2` where d
+//! directions are curved, less where the loss is flatter than a square.
 //!
 //! With n rows and `n beta = n / ln n`, chains of stochastic gradient Langevin dynamics draw from
 //! `exp(-n beta L(w) - gamma / 2 |w - w*|^2)`:
@@ -36,7 +36,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 4 chains of 50 + 100 steps of 1e-4 with gamma 100: the pull forgets the start in 200 steps of
+    /// 4 chains of 50 + 100 steps of 1e-4 with gamma 100: the pull forgets the start in 200 steps
+    /// of
     /// `1 / (eps gamma / 2)`, and curved directions much earlier.
     fn default() -> Self {
         Options { chains: 4, burn_in: 50, draws: 100, step: 1e-4, gamma: 100.0 }
@@ -78,8 +79,8 @@ pub fn figures(config: &Config, weights: &[Vec<f64>], task: Task<'_>, rng: &mut 
     [("llc".to_string(), found.llc), ("llc_error".to_string(), found.error)].into()
 }
 
-/// The coefficient at `w* [N]` with the loss `L(w*)`, for n rows; `loss` writes the gradient `[N]` of
-/// the loss it returns.
+/// The coefficient at `w* [N]` with the loss `L(w*)`, for n rows; `loss` writes the gradient `[N]`
+/// of the loss it returns.
 ///
 /// # Panics
 /// If there are not two chains, a draw and two rows at least.
@@ -152,16 +153,16 @@ mod tests {
         assert!(found.error < 0.2, "{found:?}");
     }
 
-    /// Of `w^4` it is a quarter for each direction (the posterior's mean of `n beta w^4` is 1 / 4, by
-    /// parts), within 5 %.
+    /// Of `w^4` it is a quarter for each direction (the posterior's mean of `n beta w^4` is 1 / 4,
+    /// by parts), within 5 %.
     #[test]
     fn a_quartic_minimum_has_a_quarter() {
         let found = found(20, 1e-4, 8000, |w| [w.powi(4), 4.0 * w.powi(3)]);
         assert!((found.llc - 5.0).abs() < 0.05 * 5.0, "{found:?}");
     }
 
-    /// A direction that does nothing adds nothing, and the pull takes from curved ones: of curvature a
-    /// is left `n beta a / (n beta a + gamma) / 2`.
+    /// A direction that does nothing adds nothing, and the pull takes from curved ones: of
+    /// curvature a is left `n beta a / (n beta a + gamma) / 2`.
     #[test]
     fn the_pull_takes_its_share() {
         let heat = N as f64 / (N as f64).ln();

@@ -5,6 +5,7 @@ mod activation;
 mod optimizer;
 pub mod pooled;
 mod schedule;
+pub mod sparse;
 pub mod stream;
 pub mod transformer;
 mod unembedding;

@@ -83,6 +83,13 @@ pub struct Parameter {
     pub group: Group,
 }
 
+impl Parameter {
+    /// Whether it has more than one row and more than one column.
+    pub fn is_matrix(&self) -> bool {
+        matches!(self.shape.dims(), [rows, columns] if *rows > 1 && *columns > 1)
+    }
+}
+
 /// The name under which the authors' files repeat the token embedding as unembedding.
 pub const TIED: &str = "output.weight";
 

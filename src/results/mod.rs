@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod edges;
+pub(crate) mod predict;
 pub(crate) mod pretraining;
 pub(crate) mod run;
 pub(crate) mod sources;
@@ -23,6 +24,7 @@ use std::path::Path;
 use crate::error::Result;
 
 pub use edges::{EdgeGroup, EdgeGroups, EdgeSet, Series};
+pub use predict::{Prediction, Predictor, predict};
 pub use pretraining::Pretraining;
 pub use run::{Arm, Experiment, Run, SUCCESS};
 pub use sources::Sources;

@@ -108,7 +108,7 @@ pub fn median_interval(values: &[f64]) -> Option<[f64; 2]> {
 }
 
 /// The 0.975 quantile of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 
 /// The 95 % score interval of a rate, `successes` of `n` seen; `(0, 1)` for `n = 0`.
 ///

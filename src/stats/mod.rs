@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `auroc` | [`auroc`], how well a value tells two groups apart, and [its interval](auroc_interval) |
 //! | `average` | [`mean`], [`median`], [`quantile`] |
 //! | `correlation` | [`pearson`], [`spearman`], [`cosine`], [`ranks`] |
 //! | `interval` | 95 %: [`mean_interval`], [`median_interval`], [`ratio_interval`], [`wilson`]; [`detectable`] |
@@ -10,6 +11,7 @@
 //! | `significance` | [`p_value`] of permutations, [`t_test`], [`holm`], [`false_discovery`] rates |
 #![forbid(unsafe_code)]
 
+mod auroc;
 mod average;
 mod correlation;
 mod interval;
@@ -17,6 +19,7 @@ mod nested;
 mod significance;
 mod t;
 
+pub use auroc::{auroc, auroc_interval};
 pub use average::{mean, median, quantile};
 pub use correlation::{centred, cosine, dot, pearson, ranks, spearman};
 pub use interval::{

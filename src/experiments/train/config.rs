@@ -38,8 +38,8 @@ use crate::experiments::train::parts::{Parts, Unknown};
 use crate::experiments::train::work::model_config;
 use crate::measures::{Measure, impossible};
 use crate::named::{Named, named};
-use crate::nn::Rule;
 pub use crate::nn::{Activation, OptimizerKind, ScheduleShape};
+use crate::nn::{Rule, sparse};
 use crate::tasks::{MAX_TOKENS, modular_addition::MAX_P};
 use std::path::PathBuf;
 use toml::Value;
@@ -269,6 +269,9 @@ settings! {
         measure_every: u64 = 0, PAUSE;
         /// What the optimizer remembers at the start of the stage.
         optimizer_state: OptimizerState;
+        /// The share of each matrix's weights that are not 0: after each step the largest stay. It falls
+        /// from 1 over the first half of the stage.
+        nonzero: Option<f64>, INSIDE_1;
         /// Parts of the model that the stage takes over; all others are drawn anew.
         keep: Vec<String>;
         /// Parts of the model that are drawn anew before the stage.
@@ -438,7 +441,20 @@ impl Stage {
             "cannot keep what another kind of optimizer remembers";
             "write `optimizer_state = \"fresh\"`, or give both stages the same optimizer");
         self.check_parts()?;
+        self.check_nonzero()?;
         self.check_measures()
+    }
+
+    /// Whether each matrix keeps a weight.
+    fn check_nonzero(&self) -> Checked {
+        let Some(share) = self.train.nonzero else { return Ok(()) };
+        let left = |n: usize| sparse::kept(n, share, 1, 1);
+        let parameters = model_config(self).parameters();
+        let empty = parameters.iter().find(|p| p.is_matrix() && left(p.shape.len()) == 0);
+        let Some(p) = empty else { return Ok(()) };
+        let message = format!("leaves nothing of {}, which has {} weights", p.name, p.shape.len());
+        let help = "choose a larger share, or a larger model".into();
+        Err(Broken { key: "train.nonzero".into(), message, help })
     }
 
     /// Whether the task has what is to be measured.

@@ -17,8 +17,8 @@ pub(super) fn parts(names: &[String], model: &pooled::Config) -> Parts {
 /// Changes the weights `[..]` of the stage before into those that stage `index` begins with, whose
 /// train rows are `data`.
 ///
-/// What is drawn anew comes from random numbers of this stage; in the first stage it is what the run
-/// would have begun with without `model.init`.
+/// What is drawn anew comes from random numbers of this stage; in the first stage it is what the
+/// run would have begun with without `model.init`.
 ///
 /// # Errors
 /// If the positions cannot have the attention they are asked to have.
@@ -52,7 +52,8 @@ pub(super) fn begin<T: Element>(
     })
 }
 
-/// Halvings of the interval in which the shift is sought: it ends at neighbours in single precision.
+/// Halvings of the interval in which the shift is sought: it ends at neighbours in single
+/// precision.
 const HALVINGS: usize = 48;
 
 /// Moves the position embeddings `[L, D]` along the query, the first k forward and the others back,

@@ -11,6 +11,7 @@ use crate::formats::metrics::EvalLine;
 use crate::measures;
 use crate::nn::pooled;
 use crate::nn::pooled::{Group, Parameter, Pooled};
+use crate::nn::sparse;
 use crate::nn::{Optimizer, Schedule, clip_factor, squared_norm};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
@@ -45,6 +46,8 @@ pub(super) struct Work<'a, T> {
     plans: [BackwardPlan; 2],
     pub(super) optimizer: Optimizer<T>,
     frozen: Frozen<T>,
+    /// Memory for the sizes of a matrix's weights, if all but the largest are set to 0.
+    sizes: Vec<T>,
     schedule: Schedule,
     evaluator: Evaluator<T>,
     /// If the stage logs its circuits.
@@ -166,11 +169,13 @@ impl<'a, T: Element> Work<'a, T> {
         let watch = (t.circuit_every > 0).then(|| {
             Watch::new(&model_config, &data.train, t.circuit_probe, config.seed, &stage.task)
         });
+        let largest = parameters.iter().map(|p| p.shape.len()).max().unwrap_or(0);
         let rows = data.train.n.max(data.test.as_ref().map_or(0, |t| t.n));
         Work {
             index,
             stage,
             frozen: Frozen::new(&t.freeze, &model_config, weights),
+            sizes: vec![T::ZERO; if t.nonzero.is_some() { largest } else { 0 }],
             evaluator: Evaluator::new(&model_config, rows),
             watch: watch.flatten(),
             model_config,
@@ -229,6 +234,11 @@ impl<'a, T: Element> Work<'a, T> {
             let discount = if p.group == Group::Mlp { t.mlp_lr_discount } else { 1.0 };
             let (x, gradient) = self.program.value_and_grad_mut(x);
             self.optimizer.update(i, lr / discount, x, gradient);
+            if let Some(share) = t.nonzero.filter(|_| p.is_matrix()) {
+                let n = x.len();
+                let kept = sparse::kept(n, share, step + 1, t.steps);
+                sparse::keep_largest(x, kept, &mut self.sizes[..n]);
+            }
             self.frozen.restore(i, x);
         }
         lr

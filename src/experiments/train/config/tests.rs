@@ -367,6 +367,7 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 optimizer_state,
                 measure,
                 measure_every,
+                nonzero: None,
                 keep: vec![],
                 reset: vec![],
                 freeze,
@@ -467,6 +468,12 @@ fn parts_that_are_not_there() {
             "c.toml: stages.1.measure",
             "no part of a sum modulo 3",
             "remove",
+        ),
+        (
+            "nonzero = 0.01",
+            "c.toml: stages.1.nonzero",
+            "leaves nothing of token_emb",
+            "larger share",
         ),
         ("attend = 1.5", "c.toml: stages.1.attend", "between 0 and 1, got 1.5", "leave it out"),
         (
