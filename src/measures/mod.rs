@@ -10,8 +10,8 @@
 //! | [`hessian`] | top eigenvalue and trace of the Hessian of the train loss | `hessian.top`, `hessian.trace`, `hessian.trace_error` |
 //! | [`llc`] | local learning coefficient by Langevin dynamics | `llc`, `llc_error` |
 //!
-//! All compute in double precision on the train rows, and leave the run alone: they take no random
-//! numbers of it, and the weights keep their bits.
+//! All compute on the train rows, in double precision but for the chains of [`llc`], and leave the
+//! run alone: they take no random numbers of it, and the weights keep their bits.
 #![forbid(unsafe_code)]
 
 pub mod entropy;

@@ -37,29 +37,35 @@ pub struct Prediction {
     pub keys: Vec<Predictor>,
 }
 
-/// What is known of the runs `[n]`, in the order of their seeds; the first, third, .. choose. With
-/// `solved`, runs that did not succeed in the stage before the last are left out.
+/// What is known of those runs of `runs [n]` that have ended, in the order of their seeds. The first,
+/// third, .. of those that succeeded choose, and of the others. With `solved`, runs that did not
+/// succeed in the stage before the last are left out.
 pub fn predict(runs: &[Run], solved: bool) -> Prediction {
-    let asked: Vec<&Run> = runs.iter().filter(|run| run.last_stage() > 0).collect();
-    let asked = asked.into_iter().filter(|run| !solved || solved_before(run));
-    let known: Vec<(BTreeMap<String, f64>, bool)> =
-        asked.map(|run| (known_before(run), run.succeeded())).collect();
-    let half =
-        |odd: usize| known.iter().enumerate().filter(move |(i, _)| i % 2 == odd).map(|k| k.1);
-    let counts = |odd| [half(odd).filter(|(_, good)| *good).count(), half(odd).count()];
-    let mut found = Prediction { choosing: counts(0), held_out: counts(1), keys: vec![] };
-    let Some((first, _)) = known.first() else { return found };
+    let ended = |run: &&Run| run.metrics.event("stop").is_some() || run.diverged();
+    let asked = runs.iter().filter(ended).filter(|run| run.last_stage() > 0);
+    let asked = asked.filter(|run| !solved || solved_before(run));
+    let mut seen = [0; 2];
+    let mut known = |run: &Run| {
+        let good = run.succeeded();
+        seen[usize::from(good)] += 1;
+        (known_before(run), good, seen[usize::from(good)] % 2 == 1)
+    };
+    let known: Vec<(BTreeMap<String, f64>, bool, bool)> = asked.map(&mut known).collect();
+    let half = |chooses: bool| known.iter().filter(move |k| k.2 == chooses);
+    let counts = |chooses| [half(chooses).filter(|k| k.1).count(), half(chooses).count()];
+    let mut found = Prediction { choosing: counts(true), held_out: counts(false), keys: vec![] };
+    let Some((first, ..)) = known.first() else { return found };
     for key in first.keys() {
-        let groups = |odd: usize| {
+        let groups = |chooses: bool| {
             let of = |wanted: bool| -> Vec<f64> {
-                let list = half(odd).filter(|(_, good)| *good == wanted);
-                list.filter_map(|(values, _)| values.get(key).copied()).collect()
+                let list = half(chooses).filter(|k| k.1 == wanted);
+                list.filter_map(|k| k.0.get(key).copied()).collect()
             };
             (of(true), of(false))
         };
-        let (good, bad) = groups(0);
+        let (good, bad) = groups(true);
         let Some(area) = auroc(&good, &bad) else { continue };
-        let (good, bad) = groups(1);
+        let (good, bad) = groups(false);
         let Some(held_out) = auroc(&good, &bad) else { continue };
         let more_is_good = area >= 0.5;
         let turned = |area: f64| if more_is_good { area } else { 1.0 - area };
@@ -121,7 +127,7 @@ fn figures(eval: &EvalLine) -> Vec<(String, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::metrics::Metrics;
+    use crate::formats::metrics::{EventLine, Metrics};
     use crate::formats::run_config::RunConfig;
     use std::path::PathBuf;
 
@@ -139,6 +145,7 @@ mod tests {
         let metrics = Metrics {
             evals: vec![eval(10, 0, noise), eval(10, 1, 0.25), eval(20, 1, accuracy)],
             measures: vec![MeasureLine { step: 10, stage: 1, values }],
+            events: vec![EventLine { event: "stop".into(), step: 20, ..EventLine::default() }],
             ..Metrics::default()
         };
         let (folder, name, config) = (PathBuf::new(), String::new(), RunConfig::default());
@@ -170,5 +177,8 @@ mod tests {
         let solved = predict(&runs, true);
         assert_eq!(solved.choosing[1] + solved.held_out[1], 4);
         assert_eq!(predict(&[], false), Prediction::default());
+        let mut going = runs;
+        going.iter_mut().for_each(|run| run.metrics.events.clear());
+        assert_eq!(predict(&going, false), Prediction::default(), "none has ended");
     }
 }
