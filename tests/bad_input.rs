@@ -933,6 +933,11 @@ fn arguments_of_attribute() {
         ("--objective cmd", "--objective", "--method matryoshka"),
         ("--method exact --sizes log", "--sizes", "--method matryoshka"),
         ("--method mask-ig --mode necessary", "--mode", "--method matryoshka"),
+        ("--held-out 2", "--held-out", "--method matryoshka"),
+        ("--method eap --init s.json", "--init", "--method matryoshka"),
+        ("--method matryoshka --penalty 1", "--penalty", "--method ugs"),
+        ("--method ugs --penalty=-1", "--penalty", "such as 1e-3"),
+        ("--method ugs --held-out 8", "--held-out", "hold out fewer"),
         ("--method matryoshka --bootstrap 9", "--bootstrap", "--rankings N"),
     ] {
         attribute(more).failed(2, &[&format!("{flag}: ")], help);

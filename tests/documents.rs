@@ -25,7 +25,7 @@ enum Instead {
 }
 
 /// Commands that are not run, by their beginning; the last that fits counts.
-const NOT_RUN: [(&str, Instead); 10] = [
+const NOT_RUN: [(&str, Instead); 11] = [
     // Half a minute of training after compiling; `.ci/run` checks the rates of a smaller one.
     ("cargo run --example curriculum", Instead::Never),
     ("cargo run --example discovery", Instead::InCi),
@@ -33,6 +33,8 @@ const NOT_RUN: [(&str, Instead); 10] = [
     ("cargo install", Instead::Never),
     // Shapley values take seconds in the release profile, and tests are compiled for less speed.
     ("edgegrad truth tests/fixtures/gates --", Instead::InCi),
+    // Minutes, on models that are trained first.
+    ("edgegrad truth --base", Instead::Never),
     // A minute of training, whose last bits depend on the instruction set; so do all models made of it.
     ("edgegrad pretrain", Instead::Never),
     ("edgegrad tune ", Instead::Never),

@@ -8,7 +8,7 @@ use crate::cli::scored::Scored;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::method::{
-    Learning, Method, Mode, Objective, Options, Quadrature, Sizes, Steps,
+    Learning, Method, Mode, Objective, Options, Quadrature, Sizes, Steps, log_odds,
 };
 use edgegrad::attribution::{Completeness, Resampled, Scores, resampled, verify};
 use edgegrad::checkpoints::AnyModel;
@@ -60,15 +60,26 @@ pub(super) struct Attribute {
     /// matryoshka, mask-ig: the sizes of circuits that count
     #[arg(long, value_parser = choice::<Sizes>())]
     sizes: Option<Sizes>,
-    /// matryoshka: what each step lowers
+    /// Learned masks: what each step lowers
     #[arg(long, value_parser = choice::<Objective>())]
     objective: Option<Objective>,
-    /// matryoshka: what the first edges are to do
+    /// Learned masks: what the first edges are to do
     #[arg(long, value_parser = choice::<Mode>())]
     mode: Option<Mode>,
-    /// matryoshka: the mean of N rankings, with a standard error for each edge
+    /// Learned masks: the mean of N rankings, with a standard error for each edge
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
     rankings: Option<u64>,
+    /// Learned masks: what it costs to keep an edge (ugs, bottleneck) or a node (node-pruning), in
+    /// faithfulness
+    #[arg(long, value_name = "X")]
+    penalty: Option<f64>,
+    /// Learned masks: start from the order of |score| of a file
+    #[arg(long, value_name = "FILE.json")]
+    init: Option<PathBuf>,
+    /// Learned masks: hold out the last N pairs, keep what is best on them, and stop where they no
+    /// longer gain
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    held_out: Option<u64>,
     #[arg(long, value_name = "N", default_value_t = 0, help = about_seed())]
     seed: u64,
     /// Compute the scores of K random edges again by another way
@@ -136,6 +147,9 @@ impl Attribute {
         }
         self.check_learning()?;
         self.check_chosen()?;
+        if let Some(init) = &self.init {
+            check_out(&self.out, self.asked.force, [&**init])?;
+        }
         if self.bootstrap.is_some() && self.method.ranks() {
             let message = "a learned ranking has no score of each pair";
             return Err(Error::input("--bootstrap", message, "use --rankings N for its errors"));
@@ -155,13 +169,14 @@ impl Attribute {
             let message = "is about attention between positions; a pooled model has one query";
             return Err(Error::input(place, message, "use --rules ln or relp"));
         }
-        let options = self.options();
+        let mut options = self.options();
         let out = ("attribute", self.out.as_path());
         let journal = self.asked.journal::<T>(&pairs, out, &self.settings(&options)?)?;
         let mut b = self.asked.behaviour(&model, &pairs, journal)?;
         b.rules = self.rules;
         let extremes = self.asked.headline(&b)?;
         let chosen = self.chosen(&b.graph)?;
+        options.init = self.start(&b.graph)?;
         let count = chosen.as_ref().map_or(b.graph.edges(), |chosen| chosen.edges.len());
         let what = format!("--method {}: {count} edges", self.method.name());
         let once = match &chosen {
@@ -212,14 +227,17 @@ impl Attribute {
             rule: self.rule.unwrap_or(usual.rule),
             tol: self.tol,
             learning: self.learning(usual.learning),
+            // Known once the graph is.
+            init: None,
             seed: self.seed,
             ..usual
         }
     }
 
     /// What the scores depend on beside what is asked.
-    fn settings(&self, options: &Options) -> Result<[(&'static str, String); 12]> {
-        let Learning { objective, sizes, mode, rankings } = options.learning;
+    fn settings(&self, options: &Options) -> Result<[(&'static str, String); 15]> {
+        let Learning { objective, sizes, mode, rankings, penalty, held_out } = options.learning;
+        let init = self.init.as_deref().map(files::hash).transpose()?;
         let chosen = self.scores.as_deref().map(files::hash).transpose()?;
         let top = self.top.filter(|_| chosen.is_some());
         Ok([
@@ -233,6 +251,9 @@ impl Attribute {
             ("--sizes", sizes.name().into()),
             ("--mode", mode.name().into()),
             ("--rankings", rankings.to_string()),
+            ("--penalty", penalty.to_string()),
+            ("--held-out", held_out.to_string()),
+            ("--init", init.unwrap_or_default()),
             ("--scores", chosen.unwrap_or_default()),
             ("--top", top.map_or(String::new(), |top| top.to_string())),
         ])
@@ -302,6 +323,9 @@ impl Attribute {
             }
             (None, _) => {}
         }
+        if let (Some(held_out), Some(steps)) = (self.held_out, scores.steps) {
+            println!("{held_out} held-out pairs: best after {steps} steps");
+        }
         let Some(c) = scores.completeness else { return };
         note("completeness", json!({ "sum": c.sum, "delta": c.delta }));
         let share = 100.0 * c.residual().abs() / c.delta.abs();
@@ -321,13 +345,28 @@ impl Attribute {
             ("--objective", self.objective.is_some() && !self.method.ranks()),
             ("--mode", self.mode.is_some() && !self.method.ranks()),
             ("--rankings", self.rankings.is_some() && !self.method.ranks()),
+            ("--init", self.init.is_some() && !self.method.ranks()),
+            ("--held-out", self.held_out.is_some() && !self.method.ranks()),
+            ("--penalty", self.penalty.is_some() && self.method.penalty().is_none()),
         ];
-        let Some((flag, _)) = given.into_iter().find(|(_, refused)| *refused) else {
-            return Ok(());
-        };
-        let message = format!("`{}` learns no ranking", self.method.name());
-        let help = "use --method matryoshka, or leave it out";
-        Err(Error::input(flag, message, help))
+        if let Some((flag, _)) = given.into_iter().find(|(_, refused)| *refused) {
+            let other = if flag == "--penalty" { "ugs" } else { "matryoshka" };
+            let what = match (self.method.ranks(), flag) {
+                (false, _) => "learns no ranking",
+                (true, "--penalty") => "has masks of a given size, which cost nothing",
+                (true, _) => "looks at no sizes",
+            };
+            let message = format!("`{}` {what}", self.method.name());
+            let help = format!("use --method {other}, or leave it out");
+            return Err(Error::input(flag, message, help));
+        }
+        match self.penalty {
+            Some(x) if !(x >= 0.0 && x.is_finite()) => {
+                let message = format!("must be at least 0, got {x}");
+                Err(Error::input("--penalty", message, "give a share of the effect such as 1e-3"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses some edges alone of a method that scores all at once.
@@ -364,12 +403,24 @@ impl Attribute {
         Ok(Some(Chosen { edges, by }))
     }
 
+    /// The log odds at which masks start, from a file's scores.
+    fn start(&self, graph: &Graph) -> Result<Option<Vec<f64>>> {
+        let Some(path) = &self.init else { return Ok(None) };
+        let file = EdgeFile::read(path)?;
+        // Which sign they have says nothing of their size.
+        let told = Some(self.asked.convention());
+        let ours = Scored::of(&file, path, graph, told, &self.asked.model)?.ours;
+        Ok(Some(log_odds(&ours)))
+    }
+
     fn learning(&self, usual: Learning) -> Learning {
         Learning {
             objective: self.objective.unwrap_or(usual.objective),
             sizes: self.sizes.unwrap_or(usual.sizes),
             mode: self.mode.unwrap_or(usual.mode),
             rankings: self.rankings.map_or(usual.rankings, |n| n as usize),
+            penalty: self.penalty.unwrap_or(usual.penalty),
+            held_out: self.held_out.map_or(usual.held_out, |n| n as usize),
         }
     }
 
@@ -477,28 +528,31 @@ impl Attribute {
         Ok(())
     }
 
-    fn write<T: Element>(
+    /// Where the scores come from.
+    fn meta<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
         scores: &Scores,
         options: &Options,
         (chosen, tokens): (Option<Chosen>, Option<Vec<String>>),
-    ) -> Result<()> {
+    ) -> Result<Meta> {
         let left = chosen.as_ref().map(|chosen| b.graph.edges() - chosen.edges.len());
-        let values: Vec<f64> =
-            scores.values.iter().map(|&s| self.asked.convention().and_ours(s)).collect();
         let completeness = scores.completeness.map(|c| Completeness {
             sum: self.asked.convention().and_ours(c.sum),
             delta: self.asked.convention().and_ours(c.delta),
         });
         let (ranks, learning) = (self.method.ranks(), options.learning);
+        let taken = scores.steps.unwrap_or(options.steps);
         let steps = scores.steps.or(self.method.steps().map(|_| options.steps));
-        let meta = Meta {
+        Ok(Meta {
             method: Some(self.method.name().into()),
             metric: Some(self.asked.metric.name().into()),
             rules: (self.rules != Rules::Plain).then(|| self.rules.name().into()),
             baseline: Some(self.asked.baseline.name().into()),
             steps: steps.map(|n| n as u64),
+            // Of some edges alone, or on a divided path, they are others.
+            passes: (chosen.is_none() && scores.parts.is_none())
+                .then(|| self.method.passes(b, &Options { steps: taken, ..options.clone() })),
             convention: Some(self.asked.convention().name().into()),
             left_out: left.map(|n| n as u64),
             chosen_by: chosen.map(|chosen| chosen.by),
@@ -508,12 +562,27 @@ impl Attribute {
             pairs_hash: Some(b.pairs.hash()),
             tokens,
             objective: ranks.then(|| learning.objective.name().into()),
-            sizes: (self.method.sizes() != Some(learning.sizes) || ranks)
-                .then(|| learning.sizes.name().into()),
+            sizes: (self.method.sizes())
+                .filter(|&usual| usual != learning.sizes || ranks)
+                .map(|_| learning.sizes.name().into()),
             mode: ranks.then(|| learning.mode.name().into()),
+            penalty: self.method.penalty().map(|_| learning.penalty),
+            held_out: (learning.held_out > 0).then_some(learning.held_out as u64),
             dtype: Some(T::NAME.into()),
             seed: self.method.seeded().then_some(self.seed),
-        };
+        })
+    }
+
+    fn write<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        scores: &Scores,
+        options: &Options,
+        about: (Option<Chosen>, Option<Vec<String>>),
+    ) -> Result<()> {
+        let values: Vec<f64> =
+            scores.values.iter().map(|&s| self.asked.convention().and_ours(s)).collect();
+        let meta = self.meta(b, scores, options, about)?;
         let mut file = b.graph.scores_file(&values, &meta);
         for (e, (_, entry)) in b.graph.file_order().into_iter().zip(&mut file.edges) {
             let mut put = |key: &str, value: Value| entry.rest.insert(key.into(), value);

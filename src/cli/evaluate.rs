@@ -15,7 +15,7 @@ use edgegrad::discovery::faithfulness;
 use edgegrad::discovery::faithfulness::FRACTIONS;
 use edgegrad::discovery::hypotheses::Drawn;
 use edgegrad::discovery::select::Rank;
-use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, mib_auroc};
+use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, auroc_interval, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
 use edgegrad::files::mark::GENERATOR;
@@ -145,7 +145,7 @@ impl Evaluate {
             let span = Span::new(&b, &extremes)?;
             self.curves(&b, &extremes, &span, &scores.ours, &mut report)?;
             if let Some(truth) = &truth {
-                report.insert("truth".into(), ranked(&b.graph, &scores.ours, truth));
+                report.insert("truth".into(), self.ranked(&b.graph, &scores.ours, truth));
             }
         }
         let text = format!("{:#}\n", Value::Object(report));
@@ -284,6 +284,32 @@ impl Evaluate {
         report.insert("faithfulness".into(), f.into());
         report.insert("faithfulness_interval".into(), json!(interval));
         report.insert("complement_faithfulness".into(), span.faithfulness(complement).into());
+    }
+
+    /// Scores against the true circuit: prints a line, returns the entries of the file.
+    fn ranked(&self, graph: &Graph, scores: &[f64], truth: &[bool]) -> Value {
+        let sizes: Vec<f64> = scores.iter().map(|&s| Rank::Abs.value(s)).collect();
+        let (all, mib) = (auroc(&sizes, truth), mib_auroc(graph, scores, truth));
+        let text = |x: Option<f64>| x.map_or_else(|| "undefined".into(), |x| format!("{x:.4}"));
+        let top = at_true_size(scores, truth);
+        println!(
+            "against the truth: AUROC {} over all thresholds, {} at MIB's ten sizes; \
+             F1 at the true size {:.4}",
+            text(all),
+            text(mib),
+            top.f1(),
+        );
+        let found = self
+            .bootstrap
+            .and_then(|resamples| auroc_interval(&sizes, truth, resamples as usize, self.seed));
+        if let Some([low, high]) = found {
+            println!("95 % over resamples of the edges: AUROC {low:.4} to {high:.4}");
+        }
+        let mut entries = json!({ "auroc": all, "mib_auroc": mib, "f1_at_true_size": top.f1() });
+        if let Some(ends) = found {
+            entries["auroc_interval"] = json!(ends);
+        }
+        entries
     }
 
     /// The intervals of the figures of curves, if they are asked for.
@@ -440,20 +466,4 @@ fn compared(c: &Confusion) -> Value {
         "true_negative": c.true_negative,
         "precision": c.precision(), "recall": c.recall(), "f1": c.f1(),
     })
-}
-
-/// Scores against the true circuit: prints a line, returns the entries of the file.
-fn ranked(graph: &Graph, scores: &[f64], truth: &[bool]) -> Value {
-    let sizes: Vec<f64> = scores.iter().map(|&s| Rank::Abs.value(s)).collect();
-    let (all, mib) = (auroc(&sizes, truth), mib_auroc(graph, scores, truth));
-    let text = |x: Option<f64>| x.map_or_else(|| "undefined".into(), |x| format!("{x:.4}"));
-    let top = at_true_size(scores, truth);
-    println!(
-        "against the truth: AUROC {} over all thresholds, {} at MIB's ten sizes; \
-         F1 at the true size {:.4}",
-        text(all),
-        text(mib),
-        top.f1(),
-    );
-    json!({ "auroc": all, "mib_auroc": mib, "f1_at_true_size": top.f1() })
 }

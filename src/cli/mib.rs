@@ -5,7 +5,7 @@ use crate::cli::table::{Cell as Shown, Table};
 use clap::{Args, Subcommand};
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::EdgeFile;
-use edgegrad::formats::mib::{Cell, Checked, Held, check, lacks};
+use edgegrad::formats::mib::{Cell, Checked, Held, check, lacks, missing};
 use std::path::PathBuf;
 
 /// Write and check submissions to the circuit track of the MIB benchmark
@@ -67,9 +67,10 @@ impl Mib {
 }
 
 fn print(found: &[Checked]) {
-    let columns = [("folder", "folder"), ("holds", "holds"), ("edges", "edges")];
+    let columns =
+        [("folder", "folder"), ("holds", "holds"), ("edges", "edges"), ("passes", "passes")];
     let mut table = Table::new("folders", columns);
-    for Checked { name, held, .. } in found {
+    for Checked { name, held, passes, .. } in found {
         let (what, edges) = match held {
             Ok(Held::Scores(edges)) => ("scores".into(), edges.to_string()),
             Ok(Held::Circuits(sizes)) => {
@@ -77,9 +78,14 @@ fn print(found: &[Checked]) {
             }
             Err(e) => (format!("wrong: {e}"), String::new()),
         };
-        table.row([Shown::text(name), Shown::text(what), Shown::text(edges)]);
+        let passes = Shown::maybe(*passes, 0);
+        table.row([Shown::text(name), Shown::text(what), Shown::text(edges), passes]);
     }
     table.print();
+    let missing = missing(found);
+    if !missing.is_empty() {
+        println!("of these tasks and models there is no {}", missing.join(", "));
+    }
 }
 
 /// The first thing that is wrong, or what is missing.

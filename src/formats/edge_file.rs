@@ -98,6 +98,8 @@ pub struct Meta {
     pub baseline: Option<String>,
     /// Steps of a quadrature, or samples.
     pub steps: Option<u64>,
+    /// The forward passes over all pairs that they took, a reverse pass counted as two.
+    pub passes: Option<f64>,
     /// Sign and normalisation: the name of a [`Convention`](super::Convention) of means over pairs.
     pub convention: Option<String>,
     /// How many edges were left out, which have no score.
@@ -120,6 +122,10 @@ pub struct Meta {
     pub sizes: Option<String>,
     /// What its first edges are to do.
     pub mode: Option<String>,
+    /// What it cost to keep an edge or a node.
+    pub penalty: Option<f64>,
+    /// How many of the pairs it was not learned from.
+    pub held_out: Option<u64>,
     /// What it was computed in.
     pub dtype: Option<String>,
     /// The seed, if anything was drawn.

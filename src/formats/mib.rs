@@ -75,6 +75,8 @@ pub struct Checked {
     pub name: String,
     /// What it holds, or the first thing that is wrong with it.
     pub held: Result<Held>,
+    /// The passes that its scores took, if their file says so.
+    pub passes: Option<f64>,
 }
 
 impl Cell {
@@ -210,9 +212,26 @@ pub fn check(submission: &Path) -> Result<Vec<Checked>> {
 fn checked(folder: &Path) -> Checked {
     let name = file_name(folder);
     match Cell::of(&name) {
-        Ok(cell) => Checked { held: cell.check(folder), cell: Some(cell), name },
-        Err(e) => Checked { cell: None, name, held: Err(e) },
+        Ok(cell) => {
+            let held = cell.check(folder);
+            let scores = matches!(held, Ok(Held::Scores(_))).then(|| folder.join(SCORES));
+            let file = scores.and_then(|path| EdgeFile::read(path).ok());
+            let passes = file.and_then(|file| file.meta.get("passes")?.as_f64());
+            Checked { held, cell: Some(cell), name, passes }
+        }
+        Err(e) => Checked { cell: None, name, held: Err(e), passes: None },
     }
+}
+
+/// The folders that a submission does not have, of its own tasks and models; the benchmark itself
+/// does not ask every model every task.
+pub fn missing(checked: &[Checked]) -> Vec<String> {
+    let cells = || checked.iter().filter_map(|c| c.cell.as_ref());
+    let tasks: BTreeSet<&str> = cells().map(|cell| cell.task.as_str()).collect();
+    let models: BTreeSet<&str> = cells().map(|cell| cell.model.as_str()).collect();
+    let all =
+        tasks.iter().flat_map(|task| models.iter().map(move |model| format!("{task}_{model}")));
+    all.filter(|name| checked.iter().all(|c| c.name != *name)).collect()
 }
 
 /// What a submission lacks as a whole, if anything: folders that are good count.
@@ -314,6 +333,10 @@ mod tests {
         assert_eq!(held, [Held::Scores(1108), Held::Circuits(sizes)]);
         let lacks = lacks(&found).unwrap();
         assert!(lacks.starts_with("2 tasks and 1 models are good"), "{lacks}");
+        assert!(missing(&found).is_empty());
+        std::fs::create_dir(t.path().join("ioi_gpt2")).unwrap();
+        assert_eq!(missing(&check(t.path()).unwrap()), ["mcqa_gpt2"]);
+        std::fs::remove_dir(t.path().join("ioi_gpt2")).unwrap();
         // The tenth is no more than the rule allows.
         file(56, None).write_into(&nine, "5").unwrap();
         let message = said(&check(t.path()).unwrap()[1].held);

@@ -121,7 +121,7 @@ impl<'g> Flow<'g> {
     }
 
     /// The nodes that read edge `e`.
-    fn ends(&self, e: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn ends(&self, e: usize) -> impl Iterator<Item = usize> + '_ {
         let (g, at, r, _) = self.graph.place(e);
         let of = move |&u: &usize| {
             let (first, end) = (self.first[u], self.first[u + 1]);

@@ -66,6 +66,13 @@ impl<'b, 'a, T: Element> Field<'b, 'a, T> {
         }
     }
 
+    /// Faithfulness at `masks [E]`.
+    pub(crate) fn faithfulness(&mut self, masks: &[f64]) -> f64 {
+        let mut total = -self.nothing.iter().sum::<f64>();
+        self.run(masks, |_, _, results| total += results.iter().sum::<f64>());
+        total / self.unit
+    }
+
     /// Faithfulness at `masks [E]` and its derivatives by them `[E]`.
     pub(crate) fn at(&mut self, masks: &[f64]) -> (f64, Vec<f64>) {
         let mut total = -self.nothing.iter().sum::<f64>();

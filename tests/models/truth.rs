@@ -17,6 +17,7 @@ use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::patching::subsets;
 use edgegrad::rng::{Purpose, Rng};
+use edgegrad::tape::Rules;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +99,11 @@ fn gates_are_written_the_same_again() {
     assert_eq!(sizes("backup"), (12, 5, PAIRS));
     assert_eq!(sizes("induction"), (29, 5, PAIRS));
     assert_eq!(sizes("two-hop"), (29, 7, PAIRS));
+    assert_eq!(sizes("saturated"), (12, 4, PAIRS));
+    assert_eq!(sizes("cancellation"), (13, 6, PAIRS));
+    assert_eq!(sizes("backup-chain"), (22, 9, PAIRS));
+    assert_eq!(sizes("coupled-norm"), (9, 4, PAIRS));
+    assert_eq!(sizes("gated-product"), (13, 6, PAIRS));
 }
 
 /// The outputs of gates for clean and corrupted sequences are the answers of the pairs.
@@ -114,12 +120,18 @@ fn gates_do_what_they_say() {
             let all = 5f64.exp() + 6.0;
             let (sure, off) = match kind {
                 GateKind::Induction => ((all - 7.0) / all, 1.0 / all + 1e-12),
+                // Two keys of weight 1 beside one of e^-24 that says no, or the other way round.
+                GateKind::Saturated => (1.0, 2.0 * (-24f64).exp()),
+                // The eps of the norm (1e-5 of at least 1/8), twice, and what is left of a muted yes.
+                GateKind::CoupledNorm => (1.0, 2e-4),
                 _ => (1.0, 1e-12),
             };
             assert!((clean - sure).abs() < off, "{name} line {}: {clean}", pair.line);
             // Gates of words say no by saying nothing.
-            let words = matches!(kind, GateKind::And | GateKind::Or | GateKind::Backup);
-            let want = if words { 0.0 } else { -sure };
+            let letters = matches!(kind, GateKind::Induction | GateKind::TwoHop);
+            let want = if letters { -sure } else { 0.0 };
+            // A muted yes is half of 1 over the root of (3 + 100^2) / 16.
+            let off = if kind == GateKind::CoupledNorm { 0.0201 } else { off };
             assert!((corrupted - want).abs() < off, "{name} line {}: {corrupted}", pair.line);
         }
     }
@@ -182,6 +194,18 @@ fn single_patches_see_what_is_needed() {
         match kind {
             GateKind::Or => assert_eq!(seen, ["m0->logits"]),
             GateKind::Backup => assert_eq!(seen, ["a0.h0->a1.h0<q>", "a0.h0->logits"]),
+            GateKind::Saturated => assert_eq!(seen, ["a1.h0->logits"]),
+            GateKind::BackupChain => {
+                assert_eq!(seen, ["a0.h0->a1.h0<q>", "a0.h0->a2.h0<q>", "a0.h0->logits"]);
+            }
+            GateKind::Cancellation => {
+                let both = "input->a0.h0<v>";
+                assert_eq!(seen, names(&case, |e| case.truth[e] && e != number(&case, both)));
+            }
+            GateKind::GatedProduct => {
+                let closed = ["a0.h1->m0", "m0->logits"].map(|edge| number(&case, edge));
+                assert_eq!(seen, names(&case, |e| case.truth[e] && !closed.contains(&e)));
+            }
             _ => assert_eq!(seen, names(&case, |e| case.truth[e]), "{name}"),
         }
         for (e, score) in found.iter().enumerate() {
@@ -214,6 +238,48 @@ fn derivatives_see_what_is_not_saturated() {
     assert_eq!(seen("backup", Method::Eap), ["input->a0.h0<v>", "a0.h0->logits"]);
     // Neither queries nor keys, and what the first head carries is the second one's query.
     assert_eq!(seen("two-hop", Method::Eap), ["input->a1.h0<v>", "a1.h0->logits"]);
+    // What both ways of the cancellation come from; the closed gate's other factor, and what the
+    // product writes.
+    for (name, unseen) in [
+        ("cancellation", &["input->a0.h0<v>"][..]),
+        ("gated-product", &["a0.h1->m0", "m0->logits"]),
+    ] {
+        let case = gate(name);
+        let unseen: Vec<usize> = unseen.iter().map(|edge| number(&case, edge)).collect();
+        let want = names(&case, |e| case.truth[e] && !unseen.contains(&e));
+        assert_eq!(seen(name, Method::Eap), want, "{name}");
+    }
+}
+
+/// The rules of a reverse pass decide where the forward pass is saturated, or coupled by a norm.
+#[test]
+fn rules_see_more_or_less_than_derivatives() {
+    let area = |name: &str, rules: Rules| {
+        let case = Case::<f32>::read(&fixture("gates").join(name)).expect("a case");
+        let question =
+            Question::new(Metric::LogitDiff, Positions::Asked, case.model.vocab_out(), &case.pairs);
+        let mut b = Behaviour::new(
+            &case.model,
+            case.graph.clone(),
+            &case.pairs,
+            question.expect("a question"),
+            Baseline::Resample,
+        )
+        .expect("a behaviour");
+        b.rules = rules;
+        let options = Method::Eap.options();
+        let scores = Method::Eap.scores(&b, &options, &mut |_| {}).expect("scores").values;
+        let sizes: Vec<f64> = scores.iter().map(|s| s.abs()).collect();
+        auroc(&sizes, &case.truth).expect("true edges and others")
+    };
+    // One of four true edges stands above the eight others, three are equal to them.
+    assert_eq!(area("saturated", Rules::Plain), (8.0 + 3.0 * 4.0) / 32.0);
+    assert_eq!(area("saturated", Rules::Gim), 1.0);
+    // Two of four, and five others.
+    assert_eq!(area("coupled-norm", Rules::Plain), 1.0);
+    for rules in [Rules::Ln, Rules::Relp, Rules::Gim] {
+        assert_eq!(area("coupled-norm", rules), (10.0 + 5.0) / 20.0, "{rules:?}");
+    }
 }
 
 /// Averages over sets of edges find what derivatives and single patches miss.
@@ -225,6 +291,9 @@ fn averages_over_sets_find_redundant_edges() {
         ("or", Method::MaskIg),
         ("or", Method::Shapley),
         ("backup", Method::Shapley),
+        ("saturated", Method::MaskIg),
+        ("cancellation", Method::Shapley),
+        ("gated-product", Method::MaskIg),
     ] {
         assert_eq!(judged(&gate(name), method, Metric::L2), (1.0, 1.0), "{name}");
     }
@@ -291,7 +360,7 @@ fn the_command_prints_one_table() {
     let file: serde_json::Value =
         serde_json::from_slice(&fs::read(place.path("t.json")).expect("written")).expect("JSON");
     let rows = file["rows"].as_array().expect("rows");
-    assert_eq!(rows.len(), 6 * 3);
+    assert_eq!(rows.len(), 11 * 3);
     let of = |model: &str| {
         let found = rows.iter().find(|r| r["model"] == model && r["method"] == "exact");
         found.expect("a row")
@@ -299,9 +368,9 @@ fn the_command_prints_one_table() {
     assert_eq!((of("or")["auroc"].as_f64(), of("or")["metric"].as_str()), (Some(0.6), Some("l2")));
     assert_eq!((of("and")["auroc"].as_f64(), of("and")["f1"].as_f64()), (Some(1.0), Some(1.0)));
     let exact = &file["methods"][1];
-    assert_eq!((exact["method"].as_str(), exact["models"].as_u64()), (Some("exact"), Some(6)));
-    // All but the two of redundant heads.
-    assert_eq!(exact["found"].as_u64(), Some(4));
+    assert_eq!((exact["method"].as_str(), exact["models"].as_u64()), (Some("exact"), Some(11)));
+    // All but those whose edges stand in for each other or undo each other.
+    assert_eq!(exact["found"].as_u64(), Some(5));
 
     // What is too dear is said, and what fails does not end the rest.
     let said = place.succeed(&format!("{command} --methods shapley,exact --runs 1000"));
@@ -317,6 +386,28 @@ fn the_command_prints_one_table() {
     let done =
         place.run(&format!("truth {} --metric kl --methods exact,random", numeric.display()));
     done.failed(2, &["frac_prev_x: ", "`kl` needs probabilities"], "l2");
+}
+
+/// Trained models have no known circuit: `exact` is the truth, and correlates with itself.
+#[test]
+fn trained_models_are_judged_by_ablation() {
+    let place = Place::new("");
+    let small = "--layers 1 --heads 2 --d-model 16 --d-mlp 16 --batch 8 --steps 20 --threads 1";
+    place.succeed(&format!("pretrain {small} --out base"));
+    let command = "truth --base base --threads 1 --methods exact,shapley --runs 2000 --out t.json";
+    let said = place.succeed(command);
+    assert!(said.contains("shapley") && said.contains("--runs is 2000"), "{said}");
+    let bytes = fs::read(place.path("t.json")).expect("written");
+    let file: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    let [exact, shapley] = [0, 1].map(|i| &file["methods"][i]);
+    for figure in ["pearson", "spearman"] {
+        let mean = exact["figures"][figure]["mean"].as_f64().expect("of one model");
+        assert!((mean - 1.0).abs() < 1e-12, "{figure}: {mean}");
+    }
+    let faithful = ["cmd", "cpr", "worst"].map(|figure| &exact["figures"][figure]);
+    assert!(faithful.iter().all(|f| f["mean"].is_f64() && f["interval"].is_null()), "{exact}");
+    assert_eq!((shapley["models"].as_u64(), exact["models"].as_u64()), (Some(0), Some(1)));
+    place.run("truth --base nowhere").failed(2, &["nowhere"], "");
 }
 
 #[test]

@@ -11,11 +11,15 @@
 //! | [`shapley`] | mean contribution over all orders | 2^E, or orders x E | none, or standard
 //! errors |
 //! | [`matryoshka`] | a learned ranking, best at every size | 3 x steps | only the order means anything |
+//! | [`ugs`] | learned probabilities of edges | 3 x steps | likewise, at one size |
+//! | [`bottleneck`] | learned masks that let little through | 3 x steps | likewise |
+//! | [`node_pruning`] | learned masks of nodes | 3 x steps | likewise; edges of two nodes are alike |
 //! | [`ifr`] | proximity of what is written to what is read | 1 | knows no metric |
 //! | [`random`] | none | 0 | the control |
 //!
 //! What is true of a method is declared in its file, as a [`Scorer`], and asked of its [`Method`].
 
+pub mod bottleneck;
 pub mod clean_corrupted;
 pub mod eap;
 pub mod eap_ig;
@@ -24,10 +28,13 @@ pub mod exact;
 pub mod ifr;
 pub mod mask_ig;
 pub mod matryoshka;
+pub mod node_pruning;
 pub mod random;
 pub mod shapley;
+pub mod ugs;
 
 mod again;
+pub(super) mod descent;
 mod options;
 mod quadrature;
 mod scorer;
@@ -35,7 +42,7 @@ mod sizes;
 pub(super) mod top_k;
 
 pub use again::Again;
-pub use matryoshka::{Learning, Mode, Objective};
+pub use descent::{Learning, Mode, Objective, log_odds};
 pub use options::Options;
 pub use quadrature::Quadrature;
 pub use scorer::{Scorer, Steps};
@@ -155,6 +162,12 @@ methods! {
     Shapley = "shapley" in shapley,
     /// A learned ranking whose first edges are a good circuit at every size.
     Matryoshka = "matryoshka" in matryoshka,
+    /// Uniform gradient sampling: learned probabilities of edges.
+    Ugs = "ugs" in ugs,
+    /// Learned masks that let through as little information as they can.
+    Bottleneck = "bottleneck" in bottleneck,
+    /// Learned masks of nodes; an edge has the smaller score of its two.
+    NodePruning = "node-pruning" in node_pruning,
     /// Information-flow routes: how close what is written is to what is read; knows no metric.
     Ifr = "ifr" in ifr,
     /// Random scores, the control.
@@ -169,6 +182,7 @@ struct Facts {
     rule: Quadrature,
     sizes: Option<Sizes>,
     ranks: bool,
+    penalty: Option<f64>,
     apart: bool,
     at_clean: bool,
     derives: bool,
@@ -185,6 +199,7 @@ impl Facts {
             rule: S::RULE,
             sizes: S::SIZES,
             ranks: S::RANKS,
+            penalty: S::PENALTY,
             apart: S::APART,
             at_clean: S::AT_CLEAN,
             derives: S::DERIVES,
@@ -230,6 +245,11 @@ impl Method {
         self.facts().ranks
     }
 
+    /// The default of what it costs to keep an edge or a node; `None` if nothing does.
+    pub fn penalty(self) -> Option<f64> {
+        self.facts().penalty
+    }
+
     /// Whether the score of each edge takes runs of its own, so that those of some take less.
     pub fn apart(self) -> bool {
         self.facts().apart
@@ -273,7 +293,12 @@ impl Method {
             rule: self.default_rule(),
             tol: 1e-8,
             most_nodes: mask_ig::MOST_NODES,
-            learning: Learning { sizes: self.sizes().unwrap_or_default(), ..Learning::default() },
+            learning: Learning {
+                sizes: self.sizes().unwrap_or_default(),
+                penalty: self.penalty().unwrap_or(0.0),
+                ..Learning::default()
+            },
+            init: None,
             seed: 0,
         }
     }

@@ -1,10 +1,10 @@
 //! The options of methods.
 
-use super::matryoshka::Learning;
+use super::descent::Learning;
 use super::quadrature::Quadrature;
 
 /// The options of methods; each uses some of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Steps, for methods that take any; [`Method::steps`](super::Method::steps) describes them.
     pub steps: usize,
@@ -16,6 +16,8 @@ pub struct Options {
     pub most_nodes: usize,
     /// What a learned ranking is learned from; of it `mask-ig` has the sizes.
     pub learning: Learning,
+    /// `[E]`, the log odds at which learned masks start; even unless given.
+    pub init: Option<Vec<f64>>,
     /// The seed of methods that draw random numbers.
     pub seed: u64,
 }

@@ -38,6 +38,8 @@ pub trait Scorer {
     /// Whether its scores are a ranking, of which only the order and differences mean anything: they
     /// have no sum to be compared with the total effect.
     const RANKS: bool = false;
+    /// The default of what it costs a learned mask to keep an edge or a node; `None` if nothing does.
+    const PENALTY: Option<f64> = None;
     /// Whether all it sees of the metric is its slope at the clean run.
     const AT_CLEAN: bool = false;
     /// Whether the score of each edge takes runs of its own, so that those of some take less.

@@ -13,7 +13,7 @@
 //! A constant added to all scores changes nothing, and the derivatives sum to 0.
 
 /// The temperature `T`.
-const TEMPERATURE: f64 = 0.5;
+pub(super) const TEMPERATURE: f64 = 0.5;
 
 /// The most steps of the search of the threshold; bisection alone takes about 50.
 const STEPS: usize = 100;

@@ -1,10 +1,10 @@
 //! Learned rankings against differences, against the integral that their first step is, and on
 //! compiled models.
 
-use crate::attribution::method::Sizes;
-use crate::attribution::method::mask_ig;
-use crate::attribution::method::matryoshka::{Learning, Mode, Objective, gradient, scores};
+use crate::attribution::Scores;
+use crate::attribution::method::descent::{LOOK, by_masks, log_odds};
 use crate::attribution::method::top_k::TopK;
+use crate::attribution::method::{Learning, Method, Mode, Objective, Options, Sizes, mask_ig};
 use crate::checkpoints;
 use crate::checkpoints::AnyModel;
 use crate::formats::pairs::Pairs;
@@ -51,6 +51,23 @@ fn normal(n: usize, stage: u32) -> Vec<f64> {
     (0..n).map(|_| rng.normal()).collect()
 }
 
+/// A ranking of `steps` steps.
+fn scores(b: &Behaviour<'_, f64>, learning: Learning, steps: usize, seed: u64) -> Scores {
+    let options = Options { learning, steps, seed, ..Method::Matryoshka.options() };
+    Method::Matryoshka.scores(b, &options, &mut |_| {}).expect("it runs")
+}
+
+/// The derivatives by the scores that `top` is of.
+fn gradient(
+    field: &mut Field<'_, '_, f64>,
+    batch: usize,
+    learning: Learning,
+    top: &TopK,
+    restored: &mut [f64],
+) -> Vec<f64> {
+    top.pull(&by_masks(field, batch, learning, &top.masks, restored))
+}
+
 /// Over one of several batches, where an adversary has restored something.
 #[test]
 fn gradients_are_slopes() {
@@ -91,7 +108,7 @@ fn gradients_are_slopes() {
             // Central differences are off by the square of their width, and by rounding.
             let off = (wide - narrow).abs() + 1e-9;
             let top = TopK::of(&at, 0.4 * n as f64);
-            let moved = gradient(&mut field, 1, &learning, &top, &mut restored.clone());
+            let moved = gradient(&mut field, 1, learning, &top, &mut restored.clone());
             let slope: f64 = moved.iter().zip(&way).map(|(g, w)| g * w).sum();
             assert!(
                 slope.abs() > 1e-3 && off < 1e-4 * slope.abs(),
@@ -118,7 +135,7 @@ fn the_first_step_is_a_weighted_integral() {
         for i in 0..draws {
             let k = sizes.quantile((i as f64 + 0.5) / draws as f64, n);
             let top = TopK::of(&vec![0.0; n], k);
-            let moved = gradient(&mut field, 0, &learning, &top, &mut vec![0.0; n]);
+            let moved = gradient(&mut field, 0, learning, &top, &mut vec![0.0; n]);
             step.iter_mut().zip(moved).for_each(|(s, g)| *s -= g);
         }
         let integral = mask_ig::weighted(&b, sizes, 8, 1e-9, &mut |_| {}).expect("it fits");
@@ -145,7 +162,7 @@ fn compiled_circuits_come_first() {
     ] {
         let b = setting.ask(metric);
         let learning = Learning { objective, mode, rankings: 2, ..Learning::default() };
-        let found = scores(&b, &learning, 150, 3, &mut |_| {}).expect("it runs");
+        let found = scores(&b, learning, 150, 3);
         let mut order: Vec<usize> = (0..b.graph.edges()).collect();
         order.sort_by(|&i, &j| found.values[j].total_cmp(&found.values[i]));
         let mut first: Vec<String> =
@@ -169,7 +186,7 @@ fn a_seed_gives_the_same_bits_with_any_number_of_threads() {
         b.rows = 2 * b.pairs[0].clean.len();
         let learning = Learning { objective: Objective::Worst, ..Learning::default() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let learn = || scores(&b, &learning, 6, seed, &mut |_| {}).expect("it runs");
+        let learn = || scores(&b, learning, 6, seed);
         let found = pool.expect("a pool").install(learn);
         found.values.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
     };
@@ -194,4 +211,74 @@ fn the_last_doubling_holds_the_error_of_each_edge() {
         // Rounding, and edges whose two errors happen to be alike.
         assert!(error <= moved + 1e-4 * largest, "edge {e}: {error:e} {moved:e}");
     }
+}
+
+/// The names of the four edges of largest score.
+fn first_four(b: &Behaviour<'_, f64>, values: &[f64]) -> Vec<String> {
+    let mut order: Vec<usize> = (0..b.graph.edges()).collect();
+    order.sort_by(|&i, &j| values[j].total_cmp(&values[i]));
+    let mut first: Vec<String> = order[..4].iter().map(|&e| b.graph.edge(e).to_string()).collect();
+    first.sort();
+    first
+}
+
+/// Other masks by the same loop. Whole nodes cannot tell apart the edges between two of them: the
+/// head and the MLP of `trend` are both needed, and so are all edges between them and their ends.
+#[test]
+fn other_masks_find_compiled_circuits() {
+    let setting = Setting::fixture("tracr/trend", usize::MAX);
+    let b = setting.ask(Metric::L2);
+    for method in [Method::Ugs, Method::Bottleneck, Method::NodePruning] {
+        let options = Options { steps: 300, seed: 3, ..method.options() };
+        let found = method.scores(&b, &options, &mut |_| {}).expect("it runs").values;
+        if method == Method::NodePruning {
+            let of = |name: &str| {
+                let e = (0..found.len()).find(|&e| b.graph.edge(e).to_string() == name);
+                found[e.expect("an edge")]
+            };
+            let others = (0..found.len()).map(|e| (b.graph.edge(e).to_string(), found[e]));
+            let idle = others.filter(|(name, _)| name.contains("h1") || name.contains("a1"));
+            let largest = idle.map(|(_, s)| s).fold(f64::NEG_INFINITY, f64::max);
+            assert!(of("a0.h0->m0") > largest, "{found:?}");
+            continue;
+        }
+        let mut known = ["input->a0.h0<v>", "input->m0", "a0.h0->m0", "m0->logits"];
+        known.sort_unstable();
+        assert_eq!(first_four(&b, &found), known, "{method:?}: {found:?}");
+    }
+}
+
+#[test]
+fn held_out_pairs_stop_a_ranking_that_no_longer_gains() {
+    let setting = Setting::fixture("tracr/trend", 12);
+    let b = setting.ask(Metric::L2);
+    let learning = Learning { held_out: 4, ..Learning::default() };
+    let found = scores(&b, learning, 5000, 3);
+    let steps = found.steps.expect("the best look");
+    assert!(steps % LOOK == 0 && steps < 5000, "{steps}");
+    let options =
+        Options { learning: Learning { held_out: 12, ..learning }, ..Method::Matryoshka.options() };
+    let none = Method::Matryoshka.scores(&b, &options, &mut |_| {}).expect_err("none are left");
+    assert!(none.to_string().contains("12 of 12 pairs"), "{none}");
+}
+
+/// The start is the order of a file's scores, and no step away from it has no other.
+#[test]
+fn masks_start_where_they_are_told() {
+    assert_eq!(log_odds(&[2.0; 5]), [0.0; 5]);
+    let odds = log_odds(&[-3.0, 1.0, f64::NAN]);
+    // Logarithms of ratios that are rounded once or twice.
+    for (odds, want) in odds.into_iter().zip([5f64.ln(), 0.0, -(5f64.ln())]) {
+        assert!((odds - want).abs() < 4.0 * f64::EPSILON, "{odds} {want}");
+    }
+    let setting = Setting::fixture("gpt2-tiny", 2);
+    let b = setting.ask(Metric::LogitDiff);
+    let first = normal(b.graph.edges(), 0);
+    let options =
+        Options { init: Some(log_odds(&first)), steps: 1, ..Method::Matryoshka.options() };
+    let found = Method::Matryoshka.scores(&b, &options, &mut |_| {}).expect("it runs").values;
+    let sizes: Vec<f64> = first.iter().map(|s| s.abs()).collect();
+    // A step of Adam moves a score by its rate at most.
+    let alike = crate::stats::spearman(&sizes, &found).expect("scores that differ");
+    assert!(alike > 0.99, "{alike}");
 }

@@ -9,41 +9,19 @@
 //! At `A + B` = 0, 1 and 2 the MLP is flat: derivatives see no edge before it. Ablating an edge of
 //! a word that is true in the clean and false in the corrupted sequence turns yes into no.
 
-use super::words;
-use super::words::{ASK, TRUE, VOCAB, YES};
-use super::{Gate, HARD, Sizes, Weights};
+use super::words::{ASK, FOUND, YES};
+use super::{Gate, Weights, words};
 use crate::rng::Rng;
-
-/// The last position.
-const LAST: usize = 3;
 
 /// Two heads that each find the word at a position, and two neurons that are 0 up to
 /// `thresholds[i]` and have slope 2 from there: the output is the first minus the second. Shared
 /// with [`or`](super::or).
 pub(super) fn two_heads(at: [usize; 2], thresholds: [f32; 2]) -> Weights {
-    let tokens = 0..VOCAB;
-    let positions = tokens.end..tokens.end + LAST + 1;
-    let found = positions.end..positions.end + 2;
-    let out = found.end;
-    let mut w = Weights::zeros(Sizes {
-        vocab: (VOCAB, 2),
-        context: (LAST + 1, true),
-        layers: 1,
-        heads: 2,
-        d_model: out + 1,
-        d_head: 1,
-        d_mlp: 2,
-    });
-    w.one_hot(tokens, positions.clone());
-    for (head, (at, found)) in w.attention[0].iter_mut().zip(at.into_iter().zip(found.clone())) {
-        head.q.set(positions.start + LAST, 0, HARD);
-        head.k.set(positions.start + at, 0, 1.0);
-        TRUE.for_each(|word| head.v.set(word, 0, 1.0));
-        head.o.set(0, found, 1.0);
-    }
+    let out = FOUND.end;
+    let mut w = words::finders(at, 1, 2);
     let mlp = &mut w.mlps[0];
     for (neuron, threshold) in thresholds.into_iter().enumerate() {
-        found.clone().for_each(|channel| mlp.w_in.set(channel, neuron, 2.0));
+        FOUND.for_each(|channel| mlp.w_in.set(channel, neuron, 2.0));
         mlp.b_in.set(0, neuron, -2.0 * threshold);
         mlp.w_out.set(neuron, out, [1.0, -1.0][neuron]);
     }

@@ -7,6 +7,11 @@
 //! | [`or`] | says yes if one of two heads finds the true word | ablating one edge |
 //! | [`backup`] | one head finds the word, another if the first does not | removing one edge |
 //! | [`two_hop`] | looks up what it has looked up | derivatives: attention is saturated |
+//! | [`saturated`] | looks at a true word by two equal keys | removing one; plain derivatives |
+//! | [`cancellation`] | one part undoes what another writes | whatever leaves both whole |
+//! | [`backup_chain`] | a backup of the backup | removing one edge, or two |
+//! | [`coupled_norm`] | another channel's size mutes the answer | rules that fix the divisor |
+//! | [`gated_product`] | a closed gate hides its other factor | derivatives at one end |
 //!
 //! Tokens are one-hot, each quantity has channels of its own in the residual stream, and every part
 //! reads and writes only those that it needs. Where attention is meant to be hard, scores differ by
@@ -26,9 +31,15 @@
 
 pub mod and;
 pub mod backup;
+pub mod backup_chain;
+pub mod cancellation;
+pub mod coupled_norm;
+pub mod gated_product;
 pub mod induction;
 pub mod or;
+pub mod saturated;
 pub mod two_hop;
+mod words;
 
 use crate::checkpoints;
 use crate::discovery::truth::case::CIRCUIT;
@@ -64,6 +75,16 @@ named! {
         Backup = "backup",
         /// [`two_hop`].
         TwoHop = "two-hop",
+        /// [`saturated`].
+        Saturated = "saturated",
+        /// [`cancellation`].
+        Cancellation = "cancellation",
+        /// [`backup_chain`].
+        BackupChain = "backup-chain",
+        /// [`coupled_norm`].
+        CoupledNorm = "coupled-norm",
+        /// [`gated_product`].
+        GatedProduct = "gated-product",
     }
 }
 
@@ -106,6 +127,11 @@ impl GateKind {
             GateKind::Or => or::gate(&mut rng),
             GateKind::Backup => backup::gate(&mut rng),
             GateKind::TwoHop => two_hop::gate(&mut rng),
+            GateKind::Saturated => saturated::gate(&mut rng),
+            GateKind::Cancellation => cancellation::gate(&mut rng),
+            GateKind::BackupChain => backup_chain::gate(&mut rng),
+            GateKind::CoupledNorm => coupled_norm::gate(&mut rng),
+            GateKind::GatedProduct => gated_product::gate(&mut rng),
         }
     }
 
@@ -144,7 +170,7 @@ impl GateKind {
 impl Gate {
     fn config(&self, name: &str) -> Value {
         let w = &self.weights;
-        json!({
+        let mut config = json!({
             "model_name": format!("gate-{name}"),
             "description": self.description,
             "source": "weights set by hand",
@@ -158,14 +184,18 @@ impl Gate {
             "d_vocab": w.vocab,
             "d_vocab_out": w.vocab_out,
             "n_ctx": w.context,
-            "normalization_type": null,
+            "normalization_type": w.norm,
             "positional_embedding_type": if w.w_pos.is_some() { "standard" } else { "none" },
             "attention_dir": "causal",
             "use_attn_scale": false,
             "parallel_attn_mlp": false,
             "vocab": self.vocab,
             "output_labels": self.labels,
-        })
+        });
+        if w.mlps.iter().any(|mlp| mlp.w_gate.is_some()) {
+            config["gated_mlp"] = json!(true);
+        }
+        config
     }
 
     /// Which edges `[E]` of the model's graph are true.
@@ -237,6 +267,8 @@ pub struct Head {
 /// The weights of an MLP with rectified linear units.
 #[derive(Clone, Debug)]
 pub struct Mlp {
+    /// `[D, F]` of a gated one, whose neurons are `relu(x w_gate) * (x w_in)`, without `b_in`.
+    pub w_gate: Option<Matrix>,
     /// `[D, F]`.
     pub w_in: Matrix,
     /// `[1, F]`.
@@ -256,6 +288,8 @@ pub struct Weights {
     d_model: usize,
     d_head: usize,
     d_mlp: usize,
+    /// The norm before each part, in TransformerLens' words.
+    norm: Option<&'static str>,
     /// `[V, D]`.
     w_e: Matrix,
     /// `[T, D]`, if there are positions.
@@ -292,6 +326,7 @@ impl Weights {
             o: Matrix::zeros(d_head, d_model),
         };
         let mlp = Mlp {
+            w_gate: None,
             w_in: Matrix::zeros(d_model, d_mlp),
             b_in: Matrix::zeros(1, d_mlp),
             w_out: Matrix::zeros(d_mlp, d_model),
@@ -305,6 +340,7 @@ impl Weights {
             d_model,
             d_head,
             d_mlp,
+            norm: None,
             w_e: Matrix::zeros(vocab.0, d_model),
             w_pos: context.1.then(|| Matrix::zeros(context.0, d_model)),
             attention: vec![vec![head; heads]; layers],
@@ -341,7 +377,10 @@ impl Weights {
         for (l, mlp) in self.mlps.iter().enumerate() {
             let name = |part: &str| format!("blocks.{l}.mlp.{part}");
             list.push(whole(name("W_in"), &mlp.w_in));
-            list.push(Tensor::new(name("b_in"), &[self.d_mlp], &mlp.b_in.numbers));
+            list.push(match &mlp.w_gate {
+                Some(w_gate) => whole(name("W_gate"), w_gate),
+                None => Tensor::new(name("b_in"), &[self.d_mlp], &mlp.b_in.numbers),
+            });
             list.push(whole(name("W_out"), &mlp.w_out));
         }
         list.push(whole("unembed.W_U".into(), &self.w_u));
@@ -352,61 +391,4 @@ impl Weights {
 /// A uniform draw from `range`.
 fn choose(rng: &mut Rng, range: Range<usize>) -> usize {
     range.start + rng.below(range.len() as u64) as usize
-}
-
-/// True and false words, and the marks around them: the tokens of [`and`], [`or`] and [`backup`].
-mod words {
-    use super::{GatePair, PAIRS, Rng, choose};
-    use std::ops::Range;
-
-    /// Tokens that mean "false".
-    pub(super) const FALSE: Range<usize> = 0..4;
-    /// Tokens that mean "true".
-    pub(super) const TRUE: Range<usize> = 4..8;
-    /// The last token, at which the answer is given.
-    pub(super) const ASK: usize = 8;
-    /// The first token, where a head needs a position to attend to by default.
-    pub(super) const BEGIN: usize = 9;
-    /// All tokens.
-    pub(super) const VOCAB: usize = 10;
-    /// The outputs.
-    pub(super) const NO: usize = 0;
-    /// The outputs.
-    pub(super) const YES: usize = 1;
-
-    /// The names of all tokens.
-    pub(super) fn names() -> Vec<String> {
-        let some = |what: &'static str| (0..4).map(move |i| format!("{what}{i}"));
-        some("false").chain(some("true")).chain(["ask".into(), "begin".into()]).collect()
-    }
-
-    /// The names of the outputs.
-    pub(super) fn labels() -> Vec<String> {
-        ["no", "yes"].map(String::from).into()
-    }
-
-    /// Any word.
-    pub(super) fn any(rng: &mut Rng) -> usize {
-        choose(rng, FALSE.start..TRUE.end)
-    }
-
-    /// A word that means `is`.
-    pub(super) fn word(rng: &mut Rng, is: bool) -> usize {
-        choose(rng, if is { TRUE } else { FALSE })
-    }
-
-    /// Pairs of clean sequences that mean yes and corrupted ones that mean no, from a function that
-    /// makes either for pair `i`.
-    pub(super) fn pairs(
-        rng: &mut Rng,
-        sequence: impl Fn(&mut Rng, usize, bool) -> Vec<usize>,
-    ) -> Vec<GatePair> {
-        let pair = |i: usize| GatePair {
-            clean: sequence(rng, i, true),
-            corrupted: sequence(rng, i, false),
-            answer: YES,
-            distractor: NO,
-        };
-        (0..PAIRS).map(pair).collect()
-    }
 }

@@ -1,16 +1,15 @@
 //! `edgegrad truth`.
 
+mod bases;
+mod finder;
+
+use self::finder::{Finder, SEED, TOLERANCE};
 use crate::cli::Dtype;
 use crate::cli::out::{Force, check_out};
 use crate::cli::question::{bar, choice, on_threads};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use edgegrad::attribution::mask_ig;
-use edgegrad::attribution::method::{Method, Options};
 use edgegrad::checkpoints;
-use edgegrad::discovery::Search;
-use edgegrad::discovery::acdc;
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::case;
 use edgegrad::discovery::truth::case::Case;
@@ -23,7 +22,7 @@ use edgegrad::named::Named;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions, Question};
 use edgegrad::stats;
-use edgegrad::tape::Rules;
+use edgegrad::tasks::language::Domain;
 use edgegrad::tensor::Element;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -34,12 +33,27 @@ use std::time::Instant;
 /// Scores are ranked by size. AUROC is the chance that a true edge stands above another (1/2 for
 /// scores that say nothing); MIB is the same area as that benchmark takes it, at ten sizes of
 /// circuits; F1 is that of as many edges as are true.
+///
+/// With --base the models are trained ones, and the truth is the ablation of every edge (`exact`):
+/// correlations with it, and the circuits of each method on other pairs.
 #[derive(Debug, Args)]
 pub(super) struct Truth {
     /// Folders with config.json, model.safetensors, pairs.jsonl and circuit.json, or folders of
     /// such
-    #[arg(required = true, value_name = "DIR")]
+    #[arg(required_unless_present = "base", value_name = "DIR")]
     cases: Vec<PathBuf>,
+    /// Base models of `edgegrad pretrain`, each of another seed, in place of models whose circuit
+    /// is known
+    #[arg(long, value_delimiter = ',', value_name = "DIR,..", conflicts_with = "cases")]
+    base: Vec<PathBuf>,
+    /// With --base: the domain of generated language that is asked for
+    #[arg(
+        long,
+        default_value = "agreement",
+        value_parser = choice::<Domain>(),
+        requires = "base",
+    )]
+    domain: Domain,
     /// The methods to compare
     #[arg(
         long,
@@ -57,14 +71,9 @@ pub(super) struct Truth {
     #[arg(long, value_parser = choice::<Metric>())]
     metric: Option<Metric>,
     /// Leave out a method that would run the model on more than N pairs; mask-ig stops subdividing
-    /// there
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 250_000,
-        value_parser = clap::value_parser!(u64).range(1..),
-    )]
-    runs: u64,
+    /// there. Unless given, 250000, and 500000 with --base
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
     /// The precision to compute in
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
@@ -81,103 +90,11 @@ pub(super) struct Truth {
     resume: bool,
 }
 
-/// Whatever ranks edges.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Finder {
-    /// By scores of attribution, with the rules of its reverse pass.
-    Attribution(Method, Rules),
-    /// By whether ACDC keeps it.
-    Acdc,
-}
-
-/// The residual that mask-ig may leave, as a share of the metric's difference: ranks need no less.
-const TOLERANCE: f64 = 1e-3;
-
-/// A node of mask-ig is a forward and a backward pass, which costs about two.
-const RUNS_OF_A_NODE: u64 = 3;
-
-/// What ACDC lets the loss grow by for each edge: far above rounding, far below any effect here.
-const TAU: f64 = 1e-6;
+/// The runs of a model on pairs above which a method is left out, unless told otherwise.
+const RUNS: u64 = 250_000;
 
 /// Columns for the names of methods, unless one needs more.
 const NAME: usize = 18;
-
-/// Of random scores and random orders.
-const SEED: u64 = 0;
-
-impl Finder {
-    /// Reads the name of one; the help says what each computes.
-    fn parser() -> impl TypedValueParser<Value = Finder> {
-        let acdc = PossibleValue::new("acdc").help(Search::Acdc.about());
-        let attribution = Method::ALL.iter();
-        let known =
-            attribution.map(|(name, method)| PossibleValue::new(*name).help(method.about()));
-        PossibleValuesParser::new(known.chain([acdc])).map(|name| match Method::from_name(&name) {
-            Some(method) => Finder::Attribution(method, Rules::Plain),
-            None => Finder::Acdc,
-        })
-    }
-
-    /// All methods, each by all rules that it can follow.
-    fn all() -> Vec<Finder> {
-        let by_rules = |&(_, method): &(&str, Method)| {
-            let rules = Rules::ALL.iter().map(|&(_, rules)| rules);
-            let followed = rules.filter(move |&rules| rules == Rules::Plain || method.derives());
-            followed.map(move |rules| Finder::Attribution(method, rules))
-        };
-        Method::ALL.iter().flat_map(by_rules).chain([Finder::Acdc]).collect()
-    }
-
-    fn name(self) -> String {
-        match self {
-            Finder::Attribution(method, Rules::Plain) => method.name().into(),
-            Finder::Attribution(method, rules) => format!("{} {}", method.name(), rules.name()),
-            Finder::Acdc => "acdc".into(),
-        }
-    }
-
-    /// The metric under which it shows most; `None` if it has none.
-    fn usual_metric(self) -> Option<Metric> {
-        match self {
-            Finder::Attribution(method, _) => method.usual_metric(),
-            // It looks at sets of edges, as exact attribution does.
-            Finder::Acdc => Some(Metric::L2),
-        }
-    }
-
-    /// How many runs of the model on a pair it takes, where that grows with the edges.
-    fn runs(self, edges: usize, pairs: usize) -> Option<u128> {
-        let sets = match self {
-            Finder::Attribution(method, _) => method.sets(edges)?,
-            Finder::Acdc => edges as u128,
-        };
-        Some(sets * pairs as u128)
-    }
-
-    fn scores<T: Element>(
-        self,
-        b: &Behaviour<'_, T>,
-        most_runs: u64,
-        progress: &mut dyn FnMut(f64),
-    ) -> Result<Vec<f64>> {
-        match self {
-            Finder::Attribution(method, _) => {
-                let most_nodes = most_runs / (RUNS_OF_A_NODE * b.pairs.len() as u64).max(1);
-                let options = Options {
-                    tol: TOLERANCE,
-                    most_nodes: mask_ig::MOST_NODES.min(most_nodes as usize),
-                    seed: SEED,
-                    ..method.options()
-                };
-                Ok(method.scores(b, &options, progress)?.values)
-            }
-            Finder::Acdc => {
-                let kept = acdc::search(b, TAU, progress)?;
-                Ok(kept.into_iter().map(|kept| f64::from(u8::from(kept))).collect())
-            }
-        }
-    }
-}
 
 /// How a method did on a case.
 struct Row {
@@ -233,7 +150,7 @@ impl Truth {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
             // Before the work whose result it is to hold.
-            check_out(out, self.force, &self.cases)?;
+            check_out(out, self.force, self.cases.iter().chain(&self.base))?;
         }
         on_threads(self.threads, || match self.dtype {
             Dtype::F32 => self.run_as::<f32>(),
@@ -242,6 +159,9 @@ impl Truth {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
+        if !self.base.is_empty() {
+            return self.judge_bases::<T>();
+        }
         let cases = self.read_cases::<T>()?;
         let methods = self.distinct_methods();
         let journal = self.journal(&cases, &methods)?;
@@ -272,6 +192,10 @@ impl Truth {
         Ok(())
     }
 
+    fn most_runs(&self) -> u64 {
+        self.runs.unwrap_or(RUNS)
+    }
+
     fn read_cases<T: Element>(&self) -> Result<Vec<Case<T>>> {
         let mut cases = vec![];
         for dir in &self.cases {
@@ -285,7 +209,8 @@ impl Truth {
     /// The methods asked for, in their order, each once.
     fn distinct_methods(&self) -> Vec<Finder> {
         if self.all {
-            return Finder::all();
+            let bases = !self.base.is_empty();
+            return if bases { Finder::all_objectives() } else { Finder::all() };
         }
         let mut methods = vec![];
         for &finder in &self.methods {
@@ -333,7 +258,7 @@ impl Truth {
         let mut inputs = vec![
             ("--dtype".to_string(), T::NAME.to_string()),
             ("--metric".into(), format!("{:?}", self.metric)),
-            ("--runs".into(), self.runs.to_string()),
+            ("--runs".into(), self.most_runs().to_string()),
             ("--methods".into(), format!("{methods:?}")),
         ];
         for case in cases {
@@ -356,10 +281,10 @@ impl Truth {
         let edges = case.graph.edges();
         let end = match (kept, finder.runs(edges, case.pairs.len())) {
             (Some(figures), _) => End::Judged(figures),
-            (None, Some(runs)) if runs > u128::from(self.runs) => {
-                End::LeftOut(format!("would take {runs} runs, --runs is {}", self.runs))
+            (None, Some(runs)) if runs > u128::from(self.most_runs()) => {
+                End::LeftOut(format!("would take {runs} runs, --runs is {}", self.most_runs()))
             }
-            _ => match figures(case, finder, metric, self.runs, journal) {
+            _ => match figures(case, finder, metric, self.most_runs(), journal) {
                 Ok(figures) => End::Judged(figures),
                 Err(e @ Error::Stopped { .. }) => return Err(e),
                 Err(e) => End::Failed(e),
@@ -383,9 +308,7 @@ fn figures<T: Element>(
     let graph = case.graph.clone();
     let mut b = Behaviour::new(&case.model, graph, &case.pairs, question, Baseline::Resample)?;
     b.journal = journal.clone();
-    if let Finder::Attribution(_, rules) = finder {
-        b.rules = rules;
-    }
+    b.rules = finder.rules();
     let (shown, mut progress) = bar(&finder.name());
     let start = Instant::now();
     let scores = finder.scores(&b, most_runs, &mut progress);
