@@ -25,7 +25,7 @@ enum Instead {
 }
 
 /// Commands that are not run, by their beginning; the last that fits counts.
-const NOT_RUN: [(&str, Instead); 11] = [
+const NOT_RUN: [(&str, Instead); 13] = [
     // Half a minute of training after compiling; `.ci/run` checks the rates of a smaller one.
     ("cargo run --example curriculum", Instead::Never),
     ("cargo run --example discovery", Instead::InCi),
@@ -44,6 +44,9 @@ const NOT_RUN: [(&str, Instead); 11] = [
     ),
     // Hours.
     ("edgegrad tune-study", Instead::Never),
+    ("edgegrad sweep examples/studies", Instead::Never),
+    // Of runs that take minutes.
+    ("edgegrad predict", Instead::Recorded("benches/record/2026-11-29-why.txt")),
     // It serves until it is stopped.
     ("edgegrad watch", Instead::Never),
 ];

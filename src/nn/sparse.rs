@@ -28,9 +28,11 @@ pub fn keep_largest<T: Element>(x: &mut [T], count: usize, sizes: &mut [T]) {
     let mut room = above.iter().filter(|size| **size == least).count();
     for x in x.iter_mut() {
         let size = x.abs();
-        if size == least && room > 0 {
+        let stays = size > least || (size == least && room > 0);
+        if size == least && stays {
             room -= 1;
-        } else if !(size > least) {
+        }
+        if !stays {
             *x = T::ZERO;
         }
     }

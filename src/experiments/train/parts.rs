@@ -131,14 +131,19 @@ fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     list
 }
 
+/// One range.
+fn whole(range: Range<usize>) -> Vec<Range<usize>> {
+    std::iter::once(range).collect()
+}
+
 /// The elements of one part, by parameter.
 fn ranges(part: Part, config: &Config) -> Vec<Vec<Range<usize>>> {
     let &Config { d_model: d, d_mlp: f, .. } = config;
     let one = |p: &crate::nn::pooled::Parameter| match (part, p.name) {
-        (Part::Groups(groups), _) if groups.contains(&p.group) => vec![0..p.shape.len()],
-        (Part::Position(t), "pos_emb.weight") => vec![t * d..(t + 1) * d],
-        (Part::Neuron(j), "mlp.fc1.weight") => vec![j * d..(j + 1) * d],
-        (Part::Neuron(j), "mlp.fc1.bias") => vec![j..j + 1],
+        (Part::Groups(groups), _) if groups.contains(&p.group) => whole(0..p.shape.len()),
+        (Part::Position(t), "pos_emb.weight") => whole(t * d..(t + 1) * d),
+        (Part::Neuron(j), "mlp.fc1.weight") => whole(j * d..(j + 1) * d),
+        (Part::Neuron(j), "mlp.fc1.bias") => whole(j..j + 1),
         (Part::Neuron(j), "mlp.fc2.weight") => (0..d).map(|i| i * f + j..i * f + j + 1).collect(),
         _ => vec![],
     };
@@ -230,7 +235,7 @@ mod tests {
         assert_eq!(of(&["embed", "m0"]), of(&["token_emb", "mlp", "m0.n1"]));
         // Neuron 1 of three at width two: a row of two, a bias, and a column of two.
         let neuron =
-            [vec![], vec![], vec![], vec![], vec![2..4], vec![1..2], vec![1..2, 4..5], vec![]];
+            [vec![], vec![], vec![], vec![], whole(2..4), whole(1..2), vec![1..2, 4..5], vec![]];
         assert_eq!(of(&["m0.n1"]).0, neuron);
         // The second bias of the MLP belongs to no neuron.
         assert_eq!(of(&["mlp"]).len() - of(&["m0.n0", "m0.n1", "m0.n2"]).len(), 2);
