@@ -1,6 +1,7 @@
 //! `edgegrad discover`.
 
 use crate::cli::Dtype;
+use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, choice, content};
 use crate::cli::scored::{Scored, warn_disconnected};
 use clap::Args;
@@ -9,15 +10,17 @@ use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness::smallest;
 use edgegrad::discovery::select;
 use edgegrad::discovery::select::Rank;
-use edgegrad::discovery::{Search, acdc, edge_pruning, minimal};
+use edgegrad::discovery::{Search, acdc, edge_pruning, heaviest, minimal};
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::{Convention, EdgeFile, Meta};
+use edgegrad::graph::Graph;
 use edgegrad::named::{Named, counted};
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
 use edgegrad::patching::running;
 use edgegrad::patching::span::Span;
 use edgegrad::tensor::Element;
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,11 +36,11 @@ pub(super) struct Discover {
         value_parser = choice::<Search>(),
     )]
     method: Search,
-    /// For topn, greedy, threshold and --candidates: scores, as `attribute` writes them or EAP-IG
+    /// For topn, greedy, heaviest, threshold and --candidates: scores, as `attribute` writes them or EAP-IG
     /// does
     #[arg(long, value_name = "FILE.json", conflicts_with = "attribution")]
     scores: Option<PathBuf>,
-    /// For topn, greedy, threshold and --candidates: compute scores by this method
+    /// For topn, greedy, heaviest, threshold and --candidates: compute scores by this method
     #[arg(long, value_parser = choice::<Method>())]
     attribution: Option<Method>,
     /// Which scores come first: the largest in size, or the largest
@@ -112,7 +115,7 @@ impl Discover {
 
     /// Whether the method selects edges by scores.
     fn scored(&self) -> bool {
-        matches!(self.method, Search::TopN | Search::Greedy | Search::Threshold)
+        matches!(self.method, Search::TopN | Search::Greedy | Search::Heaviest | Search::Threshold)
             || self.candidates.is_some()
     }
 
@@ -135,7 +138,7 @@ impl Discover {
             Search::TopN | Search::Greedy => "give --edges N or --faithfulness F",
             Search::Threshold => "give --tau X or --faithfulness F: the least score of an edge",
             Search::Acdc => "give --tau X: the least that the ablation of an edge must cost",
-            Search::EdgePruning => "give --edges N",
+            Search::EdgePruning | Search::Heaviest => "give --edges N",
             Search::Minimal => "give --tol X: by how much the metric of a pair may change",
         };
         let given = [
@@ -161,7 +164,7 @@ impl Discover {
             (Search::TopN | Search::Greedy, Size::Edges(_) | Size::Faithfulness(_))
             | (Search::Threshold, Size::Tau(_) | Size::Faithfulness(_))
             | (Search::Acdc, Size::Tau(_))
-            | (Search::EdgePruning, Size::Edges(_))
+            | (Search::EdgePruning | Search::Heaviest, Size::Edges(_))
             | (Search::Minimal, Size::Tolerance(_)) => Ok(size),
             _ => fail("is given a size of another kind", help),
         }
@@ -344,6 +347,9 @@ impl Discover {
         pruned: &dyn Fn(Vec<bool>) -> Vec<bool>,
     ) -> Result<Vec<bool>> {
         let count = scores.len();
+        if let (Search::Heaviest, Size::Edges(n)) = (self.method, size) {
+            return Ok(self.heaviest(&b.graph, scores, n));
+        }
         let order = match self.method {
             Search::Greedy => select::greedy_order(&b.graph, scores, self.rank),
             _ => self.rank.order(scores),
@@ -371,6 +377,21 @@ impl Discover {
                 }
             }
         }
+    }
+
+    /// The connected circuit of at most `n` edges that has the largest sum of scores, as far as is
+    /// found; prints how far that may be from the largest there is.
+    fn heaviest(&self, graph: &Graph, scores: &[f64], n: usize) -> Vec<bool> {
+        let found = heaviest::heaviest(graph, scores, self.rank, n);
+        let gap = found.bound - found.sum;
+        let share = 100.0 * gap / found.bound.max(f64::MIN_POSITIVE);
+        println!(
+            "scores sum to {:.6}; no connected circuit of {n} edges has more than {:.6}: gap \
+             {share:.2} %",
+            found.sum, found.bound,
+        );
+        note("gap", json!({ "sum": found.sum, "bound": found.bound }));
+        found.kept
     }
 
     /// Says what was found.

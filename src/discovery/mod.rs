@@ -5,6 +5,7 @@
 //! | found by | |
 //! | --- | --- |
 //! | [`select`] | the edges of largest score |
+//! | [`heaviest`] | connected edges of the largest sum of scores, with a bound |
 //! | [`acdc`] | removing each edge whose ablation raises the loss by less than tau |
 //! | [`edge_pruning`] | masks on all edges, learned by gradient descent |
 //! | [`minimal`] | trying all sets of edges from the smallest up |
@@ -41,6 +42,7 @@ mod compiled;
 pub mod controls;
 pub mod edge_pruning;
 pub mod faithfulness;
+pub mod heaviest;
 pub mod hypotheses;
 pub mod minimal;
 pub mod optimal;
@@ -56,6 +58,8 @@ named! {
         /// From the logits backwards, always the edge of largest score into a node that is already
         /// kept.
         Greedy = "greedy",
+        /// Paths of edges of the largest mean score, with a bound of what others could have.
+        Heaviest = "heaviest",
         /// The edges whose score reaches a threshold.
         Threshold = "threshold",
         /// Removes each edge whose ablation raises the loss by less than tau.
