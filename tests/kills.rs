@@ -68,6 +68,8 @@ fn bits(place: &Place, name: &str) -> Files {
     let mut files = place.files(name);
     // A training that was asked to stop has kept where it was.
     files.retain(|path, _| !path.to_string_lossy().contains("checkpoints/step-"));
+    // The rows of results.jsonl again, with their seconds in binary.
+    files.retain(|path, _| !path.ends_with("results.parquet"));
     for bytes in files.values_mut() {
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
         // A whole file, or a line of a log.

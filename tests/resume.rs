@@ -295,3 +295,33 @@ fn a_finished_run_and_an_empty_folder() {
     assert!(out.contains("run (seed 0): was finished already"), "{out}");
     assert!(place.files("run") == place.files("plain"), "a finished run was changed");
 }
+
+/// Runs of a sweep, side by side, have the bits of their commands alone.
+#[test]
+fn runs_of_a_sweep_are_those_of_their_commands() {
+    let place = Place::new(CONFIG);
+    let folder = format!("{}/tests/fixtures/gates/or", env!("CARGO_MANIFEST_DIR"));
+    place.write("s.toml", "base = { command = 'train', file = 'c.toml' }\n[axes]\nseed = [1, 2]\n");
+    let asked = format!("model = '{folder}', pairs = '{folder}/pairs.jsonl', method = 'eap-ig'");
+    let config = format!("base = {{ command = 'attribute', config = {{ {asked} }} }}\n");
+    place.write("a.toml", config + "[axes]\nmetric = ['l2', 'kl']\nlimit = [2, 4]\n");
+    let id = |sweep: &str, axes: &str| {
+        let results = std::fs::read_to_string(place.path(sweep).join("results.jsonl"));
+        let results = results.expect("results");
+        let line = results.lines().find(|line| line.contains(axes)).expect("a run").to_string();
+        let value: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(value["status"], "done", "{line}");
+        value["id"].as_str().expect("an id").to_string()
+    };
+    place.succeed("sweep s.toml --threads 3 --jobs 2");
+    place.succeed("train c.toml --seed 2 --out alone");
+    let run = format!("s/runs/{}", id("s", r#""seed":2"#));
+    let weights = |run: &str| place.files(&format!("{run}/checkpoints/final"));
+    assert_eq!(weights(&run), weights("alone"));
+    place.succeed("sweep a.toml");
+    let run = id("a", r#""limit":4,"metric":"kl""#);
+    let more = "--method eap-ig --metric kl --limit 4 --out alone.json";
+    place.succeed(&format!("attribute --model {folder} --pairs {folder}/pairs.jsonl {more}"));
+    let read = |name: &str| std::fs::read(place.path(name)).expect("scores");
+    assert!(read("alone.json") == read(&format!("a/runs/{run}/scores.json")));
+}

@@ -1,12 +1,14 @@
-//! Any text, as a configuration and as a `--set`, as a sweep and as a condition: refused on one line,
-//! or valid and stable.
+//! Any text, as a configuration and as a `--set`, as a sweep, its results and a condition: refused on
+//! one line, or valid and stable.
 #![no_main]
 
 use edgegrad::error::Error;
 use edgegrad::experiments::sweep::Plan;
 use edgegrad::experiments::train::config::Config;
 use edgegrad::formats::condition::Condition;
+use edgegrad::formats::sweep_results::SweepResults;
 use libfuzzer_sys::fuzz_target;
+use std::path::Path;
 
 fn refused(e: &Error) {
     assert!(!e.to_string().contains('\n') && !e.help().is_empty(), "{e}");
@@ -33,6 +35,10 @@ fuzz_target!(|bytes: &[u8]| {
                 refused(&e);
             }
         }
+        Err(e) => refused(&e),
+    }
+    match SweepResults::parse(Path::new("r.jsonl"), bytes) {
+        Ok(results) => assert!(results.columns().len() >= 4),
         Err(e) => refused(&e),
     }
     match Condition::parse("skip", &text) {

@@ -118,6 +118,20 @@ const GROUPS: [(&str, &[Examples]); 6] = [
                 &[
                     "edgegrad sweep examples/sweeps/batch.toml --dry-run",
                     "edgegrad sweep examples/sweeps/batch.toml --shard 1/4 --out runs/batch",
+                    "edgegrad sweep examples/sweeps/batch.toml --emit slurm --shards 8 > array.sh",
+                ],
+            ),
+            (
+                "table",
+                &[
+                    "edgegrad table runs/batch --by train.batch --value test_accuracy",
+                    "edgegrad table runs/batch --by train.batch --value steps_to_99 --markdown",
+                ],
+            ),
+            (
+                "filter",
+                &[
+                    "edgegrad filter runs/batch --where \"test_accuracy >= 0.95\" --out solved.jsonl",
                 ],
             ),
             ("merge", &["edgegrad merge runs/batch"]),

@@ -11,6 +11,7 @@ mod convert;
 mod discover;
 mod evaluate;
 mod export;
+mod filter;
 mod help;
 mod hypotheses;
 mod info;
@@ -31,6 +32,8 @@ mod scored;
 mod shell;
 mod sweep;
 mod sweep_commands;
+mod sweep_emit;
+mod sweep_table;
 mod table;
 mod tokens;
 mod train;
@@ -89,6 +92,8 @@ enum Command {
     TuneCompare(tune_compare::TuneCompare),
     TuneStudy(tune_study::TuneStudy),
     Sweep(sweep::Sweep),
+    Table(sweep_table::SweepTable),
+    Filter(filter::Filter),
     Merge(merge::Merge),
     Predict(predict::Predict),
     Report(report::Report),
@@ -144,6 +149,8 @@ impl Cli {
             Command::TuneCompare(command) => command.run(),
             Command::TuneStudy(command) => command.run(),
             Command::Sweep(command) => command.run(),
+            Command::Table(command) => command.run(),
+            Command::Filter(command) => command.run(),
             Command::Merge(command) => command.run(),
             Command::Predict(command) => command.run(),
             Command::Report(command) => command.run(),

@@ -1,6 +1,7 @@
 //! `edgegrad sweep`.
 
 use crate::cli::sweep_commands::Commands;
+use crate::cli::sweep_emit::{Scheduler, script};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
@@ -37,6 +38,13 @@ pub(super) struct Sweep {
     /// Do the runs K, K + N, K + 2 N, .. alone, for N processes on one folder; see `merge`
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
+    /// Print what a cluster's scheduler is given to do the sweep in shards, and do no run
+    #[arg(long, value_enum, conflicts_with_all = ["shard", "dry_run"])]
+    emit: Option<Scheduler>,
+    /// With --emit: how many shards; one for each run, up to 100, unless given
+    #[arg(long, value_name = "N", requires = "emit",
+        value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    shards: Option<u64>,
     /// Say how many runs there are and about how long they take, and do none
     #[arg(long)]
     dry_run: bool,
@@ -59,8 +67,8 @@ impl Sweep {
         let listed = list(&plan, runner, self.yes)?;
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let jobs = self.jobs.map_or(threads, |n| n as usize);
-        println!("{}: {}, {jobs} at a time", self.sweep.display(), listed.told());
         if self.dry_run {
+            println!("{}: {}, {jobs} at a time", self.sweep.display(), listed.told());
             return cost(&plan, &listed, runner, jobs);
         }
         let out = self.out.clone().unwrap_or_else(|| self.sweep.with_extension(""));
@@ -68,6 +76,13 @@ impl Sweep {
             let help = "give --out DIR, or let the name of the file end in .toml";
             return Err(Error::input(out.display(), "is the file and would be the folder", help));
         }
+        if let Some(scheduler) = self.emit {
+            let shards = self.shards.map_or(listed.runs.len().min(100), |n| n as usize);
+            let threads = self.threads.map_or(1, |n| n as usize);
+            print!("{}", script(scheduler, (&self.sweep, &out), shards, threads));
+            return Ok(());
+        }
+        println!("{}: {}, {jobs} at a time", self.sweep.display(), listed.told());
         let resume = self.resume;
         let going =
             Going { plan: &plan, listed: &listed, runner, out: &out, shard, resume, jobs, threads };
@@ -133,4 +148,31 @@ fn tell(summary: &Summary, runner: &dyn Runner) -> Result<()> {
 fn best<'a>(rows: &'a [Row], figure: &str, more: bool) -> Option<(&'a Row, f64)> {
     let values = rows.iter().filter_map(|row| Some((row, row.value(figure).as_f64()?)));
     values.reduce(|a, b| if (b.1 > a.1) == more && b.1 != a.1 { b } else { a })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The files in `examples/sweeps` ask for runs that can be; the default is no sweep.
+    #[test]
+    fn examples_are_sweeps() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sweeps");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let file = entry.expect("an entry").path();
+            if !file.ends_with("default.toml") {
+                let plan = Plan::read(&file).expect("a sweep");
+                let training = Training { source: plan.source.clone() };
+                let commands = Commands::new(&plan, false);
+                let train = plan.command == Command::Train;
+                let runner: &dyn Runner = if train { &training } else { &commands };
+                let listed = list(&plan, runner, false).expect("runs");
+                assert_eq!((listed.skipped, listed.repeated), (0, 0), "{}", file.display());
+                count += 1;
+            }
+        }
+        assert!(count > 10, "{count} files");
+    }
 }

@@ -78,8 +78,12 @@ impl Cell {
     }
 }
 
-/// A number in at most five digits.
+/// A number as it is written at its shortest, or with four digits behind the point.
 fn number(x: f64) -> String {
+    let shortest = x.to_string();
+    if shortest.len() <= 8 {
+        return shortest;
+    }
     if x == 0.0 || (1e-3..1e6).contains(&x.abs()) { format!("{x:.4}") } else { format!("{x:.2e}") }
 }
 
@@ -127,6 +131,19 @@ impl Table {
     pub(super) fn print_for_programs(&self) {
         if print::mode() != Mode::Text {
             self.print();
+        }
+    }
+
+    /// Prints it for people, in Markdown.
+    pub(super) fn print_markdown(&self) {
+        let row = |cells: Vec<&str>| {
+            let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            format!("| {} |", cells.join(" | "))
+        };
+        println!("{}", row(self.columns.iter().map(|(head, _)| &head[..]).collect()));
+        println!("{}", row(vec!["---"; self.columns.len()]));
+        for cells in &self.rows {
+            println!("{}", row(cells.iter().map(|cell| &cell.text[..]).collect()));
         }
     }
 

@@ -14,6 +14,7 @@ pub mod lines;
 pub mod lock;
 pub mod mark;
 pub mod model_cache;
+pub mod parquet;
 pub mod safetensors;
 
 use crate::error::{Error, Result};

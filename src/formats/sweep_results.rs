@@ -10,6 +10,7 @@
 
 use crate::error::{Error, Result, at_line};
 use crate::files::mark::GENERATOR;
+use crate::files::parquet::{self, Column};
 use crate::files::{atomic, input};
 use crate::named::{Named, named};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,6 +21,9 @@ use std::path::Path;
 
 /// The file's name.
 pub const NAME: &str = "results.jsonl";
+
+/// The name of the same as a table of Parquet, once the sweep is at its end.
+pub const PARQUET: &str = "results.parquet";
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -179,14 +183,50 @@ impl SweepResults {
         })
     }
 
+    /// Writes it as a table of Parquet, a row a run and [`columns`](Self::columns) as columns: of whole
+    /// numbers, numbers or true and false where all values are, of texts elsewhere.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_parquet(&self, file: &Path) -> Result<()> {
+        let column = |name: &str| {
+            let values: Vec<Value> = self.rows.iter().map(|row| row.value(name)).collect();
+            let all = |is: fn(&Value) -> bool| values.iter().all(|v| v.is_null() || is(v));
+            let values = || values.iter();
+            let text = |value: &Value| match value {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            };
+            let column = if all(Value::is_null) {
+                Column::Real(values().map(Value::as_f64).collect())
+            } else if all(Value::is_boolean) {
+                Column::Bool(values().map(Value::as_bool).collect())
+            } else if all(Value::is_i64) {
+                Column::Int(values().map(Value::as_i64).collect())
+            } else if all(Value::is_number) {
+                Column::Real(values().map(Value::as_f64).collect())
+            } else {
+                Column::Text(values().map(text).collect())
+            };
+            (name.to_string(), column)
+        };
+        parquet::write(file, &self.columns().into_iter().map(column).collect::<Vec<_>>())
+    }
+
+    /// The axes that some run has something of.
+    pub fn axes(&self) -> BTreeSet<&str> {
+        self.names(|row| &row.axes)
+    }
+
+    fn names(&self, of: fn(&Row) -> &Map<String, Value>) -> BTreeSet<&str> {
+        self.rows.iter().flat_map(|row| of(row).keys().map(|key| &**key)).collect()
+    }
+
     /// The columns that [`Row::value`] has, in order: `id`, `status`, the axes, the figures,
     /// `seconds` and `error`.
     pub fn columns(&self) -> Vec<&str> {
-        let names = |of: fn(&Row) -> &Map<String, Value>| {
-            let all = self.rows.iter().flat_map(move |row| of(row).keys().map(|key| &**key));
-            all.collect::<BTreeSet<_>>()
-        };
-        let (axes, figures) = (names(|row| &row.axes), names(|row| &row.figures));
+        let (axes, figures) = (self.axes(), self.names(|row| &row.figures));
         let figures = figures.into_iter().filter(|name| !axes.contains(name)).collect::<Vec<_>>();
         let axes = axes.iter().copied();
         ["id", "status"]

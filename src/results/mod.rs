@@ -15,6 +15,7 @@ pub(crate) mod pretraining;
 pub(crate) mod run;
 pub(crate) mod sources;
 pub(crate) mod summary;
+pub mod sweep;
 #[cfg(test)]
 pub(crate) mod synthetic;
 pub(crate) mod thin;

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `auroc` | [`auroc`], how well a value tells two groups apart, and [its interval](auroc_interval) |
 //! | `average` | [`mean`], [`median`], [`quantile`] |
+//! | `bootstrap` | [`bootstrap_interval`] of a mean, from resamples |
 //! | `correlation` | [`pearson`], [`spearman`], [`cosine`], [`ranks`] |
 //! | `interval` | 95 %: [`mean_interval`], [`median_interval`], [`ratio_interval`], [`wilson`]; [`detectable`] |
 //! | `nested` | values in groups: [`group_means`], [`nested_interval`] |
@@ -13,6 +14,7 @@
 
 mod auroc;
 mod average;
+mod bootstrap;
 mod correlation;
 mod interval;
 mod nested;
@@ -21,6 +23,7 @@ mod t;
 
 pub use auroc::{auroc, auroc_interval};
 pub use average::{mean, median, quantile};
+pub use bootstrap::{LEAST_OF_BOOTSTRAP, bootstrap_interval};
 pub use correlation::{centred, cosine, dot, pearson, ranks, spearman};
 pub use interval::{
     LEAST_OF_MEAN, LEAST_OF_MEDIAN, detectable, mean_interval, median_interval, ratio_interval,

@@ -14,7 +14,7 @@ use crate::experiments::{Progress, Steps};
 use crate::files::atomic;
 use crate::files::lines::LineFile;
 use crate::files::lock::{FolderLock, Lock};
-use crate::formats::sweep_results::{Head, Line, NAME, Row, Status, SweepResults};
+use crate::formats::sweep_results::{Head, Line, NAME, PARQUET, Row, Status, SweepResults};
 use crate::interrupt;
 use crate::named::counted;
 use serde_json::Value;
@@ -155,6 +155,9 @@ impl Sweep<'_> {
         let rows = mine.iter().filter_map(|run| rows.remove(&run.id)).collect();
         let results = SweepResults { head, rows };
         results.write(&file)?;
+        if self.shard.is_none() {
+            results.write_parquet(&self.out.join(PARQUET))?;
+        }
         Ok(Summary { results, file, before })
     }
 

@@ -4,7 +4,7 @@ use super::going::shards;
 use crate::error::{Error, Result};
 use crate::files::lock::{FolderLock, Lock};
 use crate::files::{atomic, lines::LineFile};
-use crate::formats::sweep_results::{NAME, Row, Status, SweepResults};
+use crate::formats::sweep_results::{NAME, PARQUET, Row, Status, SweepResults};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;
@@ -35,6 +35,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<SweepResults> {
         copy_runs(&folder.join("runs"), &out.join("runs"))?;
     }
     all.write(&out.join(NAME))?;
+    all.write_parquet(&out.join(PARQUET))?;
     for shard in shards(out)? {
         // What it says is in the file that was written.
         atomic::remove_file(shard)?;

@@ -167,7 +167,7 @@ fn shards_share_the_runs_and_are_merged() {
     let rows = |results: &SweepResults| results.rows.iter().map(told).collect::<Vec<_>>();
     let all = whole.go(axes, &fake, None, false).expect("runs").results;
     assert_eq!(rows(&merged), rows(&all));
-    assert_eq!(fs::read_dir(&out).expect("a folder").count(), 2, "results and runs alone");
+    assert_eq!(fs::read_dir(&out).expect("a folder").count(), 3, "two files and runs");
     fake.begun.lock().expect("a lock").clear();
     room.go(axes, &fake, Some("2/3"), true).expect("again");
     assert_eq!(*fake.begun.lock().expect("a lock"), [0; 0], "what was merged counts");
