@@ -276,7 +276,7 @@ impl<T: Element, M: Masks> Descent<'_, '_, T, M> {
             }
             self.step(field, batch, draw, lists, &mut optimizer, step)?;
             if let Some(judge) = judge.as_deref_mut()
-                && (step + 1) % LOOK == 0
+                && (step + 1).is_multiple_of(LOOK)
             {
                 let scores = self.masks.scores(&lists[0]);
                 self.look(judge.loss(&scores, self.options.learning), step + 1, lists);

@@ -255,7 +255,7 @@ fn held_out_pairs_stop_a_ranking_that_no_longer_gains() {
     let learning = Learning { held_out: 4, ..Learning::default() };
     let found = scores(&b, learning, 5000, 3);
     let steps = found.steps.expect("the best look");
-    assert!(steps % LOOK == 0 && steps < 5000, "{steps}");
+    assert!(steps.is_multiple_of(LOOK) && steps < 5000, "{steps}");
     let options =
         Options { learning: Learning { held_out: 12, ..learning }, ..Method::Matryoshka.options() };
     let none = Method::Matryoshka.scores(&b, &options, &mut |_| {}).expect_err("none are left");
