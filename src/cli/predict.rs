@@ -6,7 +6,7 @@ use edgegrad::error::{Error, Result};
 use edgegrad::results::{Experiment, Prediction, predict};
 use std::path::PathBuf;
 
-/// Say what is known before the last stage of runs that tells which of them will succeed
+/// Say what is known before the last stage that tells which runs will succeed
 ///
 /// Half of the seeds choose, for each figure and measure, whether more or less of it is good; the
 /// area under the ROC is that of the other half, with a 95 % interval. The first row is the choice.

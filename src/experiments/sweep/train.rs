@@ -42,7 +42,7 @@ impl Runner for Training {
                 *path = files::hash(path)?.into();
             }
         }
-        Ok(Resolved { text: config.to_toml(), steps })
+        Ok(Resolved { text: config.unusual(), steps })
     }
 
     fn run(&self, config: &Table, place: &Place<'_>, progress: &dyn Steps) -> Result<Ended> {

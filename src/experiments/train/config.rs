@@ -32,7 +32,7 @@ mod read;
 
 use crate::error::{Error, Result};
 use crate::experiments::settings::{
-    Bounds, Broken, Checked, Keyed, Kind, ensure, settings, write_section,
+    Bounds, Broken, Checked, Entries, Keyed, Kind, ensure, settings, write_section,
 };
 use crate::experiments::train::parts::{Parts, Unknown};
 use crate::experiments::train::work::model_config;
@@ -563,24 +563,43 @@ impl Config {
     /// The whole configuration as TOML, every default written out, always in the same order.
     /// Reading it again gives an equal configuration.
     pub fn to_toml(&self) -> String {
+        self.written(&|entries, _| entries)
+    }
+
+    /// The same without the values that keys have unless given, so that a version that knows more keys
+    /// writes the same.
+    pub(in crate::experiments) fn unusual(&self) -> String {
+        self.written(&|mut entries, usual| {
+            entries.retain(|entry| !usual.contains(entry));
+            entries
+        })
+    }
+
+    /// As TOML, what `chosen` takes of the entries of each section and of the usual ones.
+    fn written(&self, chosen: &dyn Fn(Entries, Entries) -> Entries) -> String {
         let mut out = String::new();
-        let mut write = |title: &str, entries| write_section(&mut out, title, &entries);
-        write("", self.run().entries());
+        let mut write = |title: &str, entries, usual| {
+            write_section(&mut out, title, &chosen(entries, usual));
+        };
+        let usual = Stage::default();
+        let (task, model, train) = (&usual.task, &usual.model, &usual.train);
+        write("", self.run().entries(), Run::default().entries());
         match &self.stages[..] {
             [only] if only.name == stage_name(0) => {
-                write("[task]", only.task.entries());
-                write("[model]", only.model.entries());
-                write("[train]", only.train.entries());
+                write("[task]", only.task.entries(), task.entries());
+                write("[model]", only.model.entries(), model.entries());
+                write("[train]", only.train.entries(), train.entries());
             }
             stages => {
                 if let Some(first) = stages.first() {
-                    write("[model]", first.model.entries());
+                    write("[model]", first.model.entries(), model.entries());
                 }
                 for stage in stages {
-                    write("[[stages]]", vec![("name", stage.name.write())]);
-                    write("[stages.task]", stage.task.entries());
-                    write("[stages.model]", vec![("dropout", stage.model.dropout.write())]);
-                    write("[stages.train]", stage.train.entries());
+                    write("[[stages]]", vec![("name", stage.name.write())], vec![]);
+                    write("[stages.task]", stage.task.entries(), task.entries());
+                    let dropout = vec![("dropout", stage.model.dropout.write())];
+                    write("[stages.model]", dropout, vec![]);
+                    write("[stages.train]", stage.train.entries(), train.entries());
                 }
             }
         }
