@@ -39,11 +39,18 @@ impl<T: Element> Product<'_, T> {
             for j in (0..squares).step_by(L::N) {
                 let square = Square { product: self, pc, kc, j, a: &memory };
                 // Enough independent sums to hide the latency of the multiply-add.
-                match (width == L::N, L::N) {
-                    (true, 16) => L::outline(Pieces::<T, 16, 1>(square)),
-                    (false, 16) => L::outline(Pieces::<T, 8, 2>(square)),
-                    (true, _) => L::outline(Pieces::<T, 8, 1>(square)),
-                    (false, _) => L::outline(Pieces::<T, 4, 2>(square)),
+                if const { L::N == 16 } {
+                    match width == L::N {
+                        true => L::outline(Pieces::<T, 16, 1>(square)),
+                        false => L::outline(Pieces::<T, 8, 2>(square)),
+                    }
+                } else if const { L::N == 8 && L::NV >= 2 } {
+                    match width == L::N {
+                        true => L::outline(Pieces::<T, 8, 1>(square)),
+                        false => L::outline(Pieces::<T, 4, 2>(square)),
+                    }
+                } else {
+                    unreachable!("vectors of {}", L::N);
                 }
             }
         }

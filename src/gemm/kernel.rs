@@ -91,7 +91,8 @@ pub(super) trait ByRows<T: Element> {
     fn of<L: Lanes<Elem = T>, const R: usize>(self);
 }
 
-/// Picks the code for `rows` rows, 1 to `L::MR`.
+/// Picks the code for `rows` rows, 1 to `L::MR`. A condition in a `const` block is known before code
+/// is generated: what these lanes never run is not compiled.
 #[inline(always)]
 pub(super) fn by_rows<L: Lanes, S: ByRows<L::Elem>>(strip: S, rows: usize) {
     match rows {
@@ -99,8 +100,8 @@ pub(super) fn by_rows<L: Lanes, S: ByRows<L::Elem>>(strip: S, rows: usize) {
         2 => strip.of::<L, 2>(),
         3 => strip.of::<L, 3>(),
         4 => strip.of::<L, 4>(),
-        5 if L::MR > 4 => strip.of::<L, 5>(),
-        6 if L::MR > 4 => strip.of::<L, 6>(),
+        5 if const { L::MR > 4 } => strip.of::<L, 5>(),
+        6 if const { L::MR > 4 } => strip.of::<L, 6>(),
         _ => unreachable!("a strip of {rows} rows"),
     }
 }
@@ -111,8 +112,8 @@ impl<T: Element> ByRows<T> for Tile<T> {
     fn of<L: Lanes<Elem = T>, const R: usize>(self) {
         match width::<L>(self.cols) / L::N {
             1 => self.with_a::<L, R, 1>(),
-            2 if L::NV >= 2 => self.with_a::<L, R, 2>(),
-            4 if L::NV >= 4 => self.with_a::<L, R, 4>(),
+            2 if const { L::NV >= 2 } => self.with_a::<L, R, 2>(),
+            4 if const { L::NV >= 4 } => self.with_a::<L, R, 4>(),
             _ => unreachable!("a tile of {} columns", self.cols),
         }
     }

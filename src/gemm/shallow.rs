@@ -38,8 +38,9 @@ impl<T: Element> Product<'_, T> {
     fn panel<L: Lanes<Elem = T>, const K: usize>(&self, j: usize, cols: usize) {
         match width::<L>(cols) / L::N {
             1 => self.rows::<L, K, 1>(j, cols),
-            2 => self.rows::<L, K, 2>(j, cols),
-            _ => self.rows::<L, K, 4>(j, cols),
+            2 if const { L::NV >= 2 } => self.rows::<L, K, 2>(j, cols),
+            4 if const { L::NV >= 4 } => self.rows::<L, K, 4>(j, cols),
+            vectors => unreachable!("{vectors} vectors"),
         }
     }
 

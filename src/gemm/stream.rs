@@ -193,10 +193,12 @@ impl<T: Element> ByRows<T> for Strip<T> {
     #[inline(always)]
     fn of<L: Lanes<Elem = T>, const R: usize>(self) {
         match vectors::<L>(R) {
-            1 if L::NV == 1 => L::outline(Tiles::<T, R, 1>(self)),
-            2 if R > 3 && L::NV == 2 => L::outline(Tiles::<T, R, 2>(self)),
-            4 if R > 1 && (R < 4 || L::NV == 4) => L::outline(Tiles::<T, R, 4>(self)),
-            WIDEST if R == 1 => L::outline(Tiles::<T, R, WIDEST>(self)),
+            1 if const { L::NV == 1 } => L::outline(Tiles::<T, R, 1>(self)),
+            2 if const { R > 3 && L::NV == 2 } => L::outline(Tiles::<T, R, 2>(self)),
+            4 if const { L::NV > 1 && R > 1 && (R < 4 || L::NV == 4) } => {
+                L::outline(Tiles::<T, R, 4>(self))
+            }
+            WIDEST if const { L::NV > 1 && R == 1 } => L::outline(Tiles::<T, R, WIDEST>(self)),
             vectors => unreachable!("a tile of {vectors} vectors"),
         }
     }
