@@ -10,6 +10,8 @@ pub enum Backend {
     Avx512,
     /// x86-64 with AVX2 and FMA: eight `f32` or four `f64`.
     Avx2,
+    /// AArch64: four `f32` or two `f64`.
+    Neon,
     /// What every processor of this architecture has, through the `wide` crate.
     Portable,
     /// One element at a time: the oracle of the others.
@@ -18,14 +20,15 @@ pub enum Backend {
 
 impl Backend {
     /// All of them, the best first.
-    pub const ALL: [Backend; 4] =
-        [Backend::Avx512, Backend::Avx2, Backend::Portable, Backend::Scalar];
+    pub const ALL: [Backend; 5] =
+        [Backend::Avx512, Backend::Avx2, Backend::Neon, Backend::Portable, Backend::Scalar];
 
     /// The name, as `EDGEGRAD_SIMD` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Backend::Avx512 => "avx512",
             Backend::Avx2 => "avx2",
+            Backend::Neon => "neon",
             Backend::Portable => "portable",
             Backend::Scalar => "scalar",
         }
@@ -41,6 +44,7 @@ impl Backend {
             Backend::Avx2 => super::avx2::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             Backend::Avx512 | Backend::Avx2 => false,
+            Backend::Neon => cfg!(target_arch = "aarch64"),
             Backend::Portable | Backend::Scalar => true,
         }
     }

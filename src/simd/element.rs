@@ -3,6 +3,8 @@
 //! [`Element`] lives here and `tensor` re-exports it: lanes hold elements, and `simd` must not know
 //! tensors. The alternative was two traits that mirror each other.
 
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::{Backend, Kernel, Lanes, Scalar, backend, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -82,7 +84,7 @@ fn plain<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
 }
 
 macro_rules! float {
-    ($t:ident, $erf:path, $portable:ty, $avx2:ident, $avx512:ident) => {
+    ($t:ident, $erf:path, $portable:ty, $neon:ident, $avx2:ident, $avx512:ident) => {
         impl Element for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -132,6 +134,10 @@ macro_rules! float {
                     Backend::Avx2 => avx2::run::<avx2::$avx2, K>(kernel),
                     #[cfg(not(target_arch = "x86_64"))]
                     Backend::Avx512 | Backend::Avx2 => panic!("this processor has no {backend}"),
+                    #[cfg(target_arch = "aarch64")]
+                    Backend::Neon => plain::<neon::$neon, K>(kernel),
+                    #[cfg(not(target_arch = "aarch64"))]
+                    Backend::Neon => panic!("this processor has no {backend}"),
                     Backend::Portable => plain::<$portable, K>(kernel),
                     Backend::Scalar => plain::<Scalar<$t>, K>(kernel),
                 }
@@ -140,5 +146,5 @@ macro_rules! float {
     };
 }
 
-float!(f32, libm::erff, portable::F32, F32x8, F32x16);
-float!(f64, libm::erf, portable::F64, F64x4, F64x8);
+float!(f32, libm::erff, portable::F32, F32x4, F32x8, F32x16);
+float!(f64, libm::erf, portable::F64, F64x2, F64x4, F64x8);

@@ -2,7 +2,7 @@
 //!
 //! A kernel is a struct that holds its slices and implements [`Kernel`] for any [`Lanes`], a vector
 //! of `N` elements. [`Element::vectorize`] runs it with the widest lanes of this processor:
-//! AVX-512, AVX2 with FMA, or the portable ones. [`backend`] chooses once, at run time, so a plain
+//! AVX-512, AVX2 with FMA, NEON, or the portable ones. [`backend`] chooses once, at run time, so a plain
 //! `cargo build` is as fast as one with `target-cpu=native`; `EDGEGRAD_SIMD` forces a backend.
 //!
 //! The same source serves `f32`, `f64` and, through the one-lane [`Scalar`], every other
@@ -21,6 +21,8 @@ mod backend;
 mod element;
 mod fit;
 mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod prefetch;
 pub(crate) mod rows;
@@ -145,7 +147,7 @@ pub trait Kernel<T: Element> {
 
 /// Whether `N` rows of `N` elements, `stride` apart, lie within `len` elements: what the fast forms
 /// of [`Lanes::transpose`] rely on.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn square_fits<L: Lanes>(len: usize, stride: usize) -> bool {
     stride.checked_mul(L::N - 1).is_some_and(|last| len >= L::N && last <= len - L::N)

@@ -1,4 +1,4 @@
-//! Lanes of the baseline of an architecture (SSE2 on x86-64, NEON on ARM), by `wide`.
+//! Lanes of the baseline of an architecture (SSE2 on x86-64), by `wide`.
 
 use super::math::{self, Bits, Shift};
 use super::{Kernel, Lanes};

@@ -1,5 +1,7 @@
 //! Prefetching.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::asm;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
@@ -9,7 +11,12 @@ use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     into::<_MM_HINT_T0, T>(at);
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the instruction faults for no address and changes no register.
+    unsafe {
+        asm!("prfm pldl1keep, [{}]", in(reg) at, options(readonly, nostack, preserves_flags))
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = at;
 }
 
@@ -18,7 +25,12 @@ pub(crate) fn prefetch<T>(at: *const T) {
 pub(crate) fn prefetch_far<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     into::<_MM_HINT_T1, T>(at);
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        asm!("prfm pldl2keep, [{}]", in(reg) at, options(readonly, nostack, preserves_flags))
+    };
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = at;
 }
 

@@ -1,0 +1,218 @@
+//! NEON: vectors of 16 bytes, 32 registers. Every AArch64 processor has it, so nothing is detected
+//! and no function needs features of its own.
+
+use super::math::{self, Bits, Shift};
+use super::{Kernel, Lanes, square_fits};
+use std::arch::aarch64::*;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// `method(args) = intrinsic;` for methods that take and return whole lanes.
+macro_rules! wrap {
+    ($($method:ident($($arg:ident)*) = $intrinsic:ident;)*) => {$(
+        #[inline(always)]
+        fn $method(self $(, $arg: Self)*) -> Self {
+            Self($intrinsic(self.0 $(, $arg.0)*))
+        }
+    )*};
+}
+
+/// The lanes of one format, with what its instructions are called.
+macro_rules! neon {
+    (
+        $(#[$doc:meta])* $name:ident = $n:literal x $t:ident in $vector:ident;
+        splat $splat:ident, load $load:ident, store $store:ident, fused $fused:ident;
+        abs $abs:ident, sqrt $sqrt:ident, neg $neg:ident, max $max:ident, min $min:ident;
+        add $add:ident, sub $sub:ident, mul $mul:ident, div $div:ident;
+        greater $greater:ident, select $select:ident, largest $largest:ident, sum $sum:ident;
+        bits $bits:ident, floats $floats:ident, and $and:ident, or $or:ident;
+        left $left:ident, right $right:ident, mantissa $mantissa:literal;
+        transpose $transpose:ident;
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(super) struct $name($vector);
+
+        impl Lanes for $name {
+            type Elem = $t;
+            const N: usize = $n;
+            // 24 accumulators, 4 vectors of B, 1 element of A: 29 of 32 registers.
+            const MR: usize = 6;
+            const NV: usize = 4;
+
+            wrap! {
+                max(other) = $max;
+                min(other) = $min;
+                abs() = $abs;
+                sqrt() = $sqrt;
+            }
+
+            #[inline(always)]
+            fn splat(x: $t) -> Self {
+                Self($splat(x))
+            }
+            #[inline(always)]
+            fn load(xs: &[$t]) -> Self {
+                // SAFETY: reads the elements the slice was cut to.
+                Self(unsafe { $load(xs[..$n].as_ptr()) })
+            }
+            #[inline(always)]
+            fn load_partial(xs: &[$t], fill: $t) -> Self {
+                Self::load(&std::array::from_fn::<_, $n, _>(|i| xs.get(i).copied().unwrap_or(fill)))
+            }
+            #[inline(always)]
+            fn store(self, out: &mut [$t]) {
+                // SAFETY: writes the elements the slice was cut to.
+                unsafe { $store(out[..$n].as_mut_ptr(), self.0) }
+            }
+            #[inline(always)]
+            fn store_partial(self, out: &mut [$t]) {
+                let mut x = [0.0; $n];
+                self.store(&mut x);
+                for (i, x) in x.into_iter().enumerate() {
+                    if let Some(y) = out.get_mut(i) {
+                        *y = x;
+                    }
+                }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                Self($fused(b.0, self.0, a.0))
+            }
+            #[inline(always)]
+            fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
+                Self($select($greater(self.0, other.0), yes.0, no.0))
+            }
+
+            super::wrap::functions!();
+
+            #[inline(always)]
+            fn sum(self) -> $t {
+                $sum(self.0)
+            }
+            #[inline(always)]
+            fn max_lane(self) -> $t {
+                $largest(self.0)
+            }
+
+            #[inline(always)]
+            fn transpose(from: &[$t], stride: usize, to: &mut [$t], to_stride: usize) {
+                assert!(
+                    square_fits::<Self>(from.len(), stride)
+                        && square_fits::<Self>(to.len(), to_stride)
+                );
+                let row = |i: usize| Self::load(&from[i * stride..]).0;
+                for (k, column) in $transpose(std::array::from_fn(row)).into_iter().enumerate() {
+                    Self(column).store(&mut to[k * to_stride..]);
+                }
+            }
+
+            #[inline(never)]
+            fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output {
+                kernel.run::<Self>()
+            }
+        }
+
+        impl Bits for $name {
+            // Minimum and maximum of NaN are NaN.
+            super::wrap::limits!();
+            #[inline(always)]
+            fn and(self, other: Self) -> Self {
+                Self($floats($and($bits(self.0), $bits(other.0))))
+            }
+            #[inline(always)]
+            fn or(self, other: Self) -> Self {
+                Self($floats($or($bits(self.0), $bits(other.0))))
+            }
+            #[inline(always)]
+            fn scale(self, n: Self) -> Self {
+                math::scale_by_bits(self, n)
+            }
+            #[inline(always)]
+            fn split(self) -> (Self, Self) {
+                math::split_by_bits(self)
+            }
+        }
+
+        impl Shift for $name {
+            #[inline(always)]
+            fn shift_up(self) -> Self {
+                Self($floats($left::<$mantissa>($bits(self.0))))
+            }
+            #[inline(always)]
+            fn shift_down(self) -> Self {
+                Self($floats($right::<$mantissa>($bits(self.0))))
+            }
+        }
+
+        impl Add for $name {
+            type Output = Self;
+            wrap! { add(other) = $add; }
+        }
+        impl Sub for $name {
+            type Output = Self;
+            wrap! { sub(other) = $sub; }
+        }
+        impl Mul for $name {
+            type Output = Self;
+            wrap! { mul(other) = $mul; }
+        }
+        impl Div for $name {
+            type Output = Self;
+            wrap! { div(other) = $div; }
+        }
+        impl Neg for $name {
+            type Output = Self;
+            wrap! { neg() = $neg; }
+        }
+    };
+}
+
+neon! {
+    /// Four `f32`.
+    F32x4 = 4 x f32 in float32x4_t;
+    splat vdupq_n_f32, load vld1q_f32, store vst1q_f32, fused vfmaq_f32;
+    abs vabsq_f32, sqrt vsqrtq_f32, neg vnegq_f32, max vmaxq_f32, min vminq_f32;
+    add vaddq_f32, sub vsubq_f32, mul vmulq_f32, div vdivq_f32;
+    greater vcgtq_f32, select vbslq_f32, largest vmaxvq_f32, sum sum_f32;
+    bits vreinterpretq_u32_f32, floats vreinterpretq_f32_u32, and vandq_u32, or vorrq_u32;
+    left vshlq_n_u32, right vshrq_n_u32, mantissa 23;
+    transpose transpose_f32;
+}
+neon! {
+    /// Two `f64`.
+    F64x2 = 2 x f64 in float64x2_t;
+    splat vdupq_n_f64, load vld1q_f64, store vst1q_f64, fused vfmaq_f64;
+    abs vabsq_f64, sqrt vsqrtq_f64, neg vnegq_f64, max vmaxq_f64, min vminq_f64;
+    add vaddq_f64, sub vsubq_f64, mul vmulq_f64, div vdivq_f64;
+    greater vcgtq_f64, select vbslq_f64, largest vmaxvq_f64, sum vpaddd_f64;
+    bits vreinterpretq_u64_f64, floats vreinterpretq_f64_u64, and vandq_u64, or vorrq_u64;
+    left vshlq_n_u64, right vshrq_n_u64, mantissa 52;
+    transpose transpose_f64;
+}
+
+/// Halves first, then the two sums.
+#[inline(always)]
+fn sum_f32(x: float32x4_t) -> f32 {
+    vpadds_f32(vadd_f32(vget_low_f32(x), vget_high_f32(x)))
+}
+
+/// The columns of these rows.
+#[inline(always)]
+fn transpose_f32([a, b, c, d]: [float32x4_t; 4]) -> [float32x4_t; 4] {
+    let pairs = |x, y| {
+        let (even, odd) = (vtrn1q_f32(x, y), vtrn2q_f32(x, y));
+        (vreinterpretq_f64_f32(even), vreinterpretq_f64_f32(odd))
+    };
+    let ((ab_even, ab_odd), (cd_even, cd_odd)) = (pairs(a, b), pairs(c, d));
+    let first = vtrn1q_f64(ab_even, cd_even);
+    let second = vtrn1q_f64(ab_odd, cd_odd);
+    let third = vtrn2q_f64(ab_even, cd_even);
+    let fourth = vtrn2q_f64(ab_odd, cd_odd);
+    [first, second, third, fourth].map(|x| vreinterpretq_f32_f64(x))
+}
+
+/// The columns of these rows.
+#[inline(always)]
+fn transpose_f64([a, b]: [float64x2_t; 2]) -> [float64x2_t; 2] {
+    [vtrn1q_f64(a, b), vtrn2q_f64(a, b)]
+}
