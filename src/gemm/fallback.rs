@@ -1,4 +1,5 @@
-//! Large products by the `matrixmultiply` crate, for processors with neither AVX2 nor AVX-512.
+//! Large products by the `matrixmultiply` crate, for processors with none of AVX2,
+//! AVX-512 and NEON.
 
 use super::blocks::Product;
 use crate::simd::{Backend, Element};

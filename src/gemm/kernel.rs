@@ -220,6 +220,8 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool>(tile: Tile
             }
         }
     } else {
+        // A copy: indexed by variables, `sums` itself would be kept in memory during the loop above.
+        let sums = sums;
         for v in 0..V {
             let len = cols.saturating_sub(v * L::N).min(L::N);
             for (i, sums) in sums.iter().enumerate() {

@@ -26,7 +26,7 @@
 //! instruction set, the bits of an element depend on its row of A, its column of B, alpha and
 //! [`Write`], and not on threads, M, N or how A and B are stored: the product of some rows or
 //! columns has the bits of the whole product. This holds for the shapes listed above as well. It
-//! does *not* hold for `f32` and `f64` on a processor with neither AVX2 nor AVX-512: there
+//! does *not* hold for `f32` and `f64` on a processor with none of AVX2, AVX-512 and NEON: there
 //! `fallback.rs` hands large products to `matrixmultiply`, which has its own order.
 
 mod blocks;

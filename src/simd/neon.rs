@@ -1,20 +1,12 @@
 //! NEON: vectors of 16 bytes, 32 registers. Every AArch64 processor has it, so nothing is detected
-//! and no function needs features of its own.
+//! and no function needs features of its own. Calls of its instructions are `unsafe` nevertheless;
+//! "baseline" below says why they may be called.
 
 use super::math::{self, Bits, Shift};
+use super::wrap::wrap;
 use super::{Kernel, Lanes, square_fits};
 use std::arch::aarch64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
-
-/// `method(args) = intrinsic;` for methods that take and return whole lanes.
-macro_rules! wrap {
-    ($($method:ident($($arg:ident)*) = $intrinsic:ident;)*) => {$(
-        #[inline(always)]
-        fn $method(self $(, $arg: Self)*) -> Self {
-            Self($intrinsic(self.0 $(, $arg.0)*))
-        }
-    )*};
-}
 
 /// The lanes of one format, with what its instructions are called.
 macro_rules! neon {
@@ -48,11 +40,12 @@ macro_rules! neon {
 
             #[inline(always)]
             fn splat(x: $t) -> Self {
-                Self($splat(x))
+                // SAFETY: baseline.
+                Self(unsafe { $splat(x) })
             }
             #[inline(always)]
             fn load(xs: &[$t]) -> Self {
-                // SAFETY: reads the elements the slice was cut to.
+                // SAFETY: baseline; reads the elements the slice was cut to.
                 Self(unsafe { $load(xs[..$n].as_ptr()) })
             }
             #[inline(always)]
@@ -61,7 +54,7 @@ macro_rules! neon {
             }
             #[inline(always)]
             fn store(self, out: &mut [$t]) {
-                // SAFETY: writes the elements the slice was cut to.
+                // SAFETY: baseline; writes the elements the slice was cut to.
                 unsafe { $store(out[..$n].as_mut_ptr(), self.0) }
             }
             #[inline(always)]
@@ -76,11 +69,13 @@ macro_rules! neon {
             }
             #[inline(always)]
             fn mul_add(self, a: Self, b: Self) -> Self {
-                Self($fused(b.0, self.0, a.0))
+                // SAFETY: baseline.
+                Self(unsafe { $fused(b.0, self.0, a.0) })
             }
             #[inline(always)]
             fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
-                Self($select($greater(self.0, other.0), yes.0, no.0))
+                // SAFETY: baseline.
+                Self(unsafe { $select($greater(self.0, other.0), yes.0, no.0) })
             }
 
             super::wrap::functions!();
@@ -91,7 +86,8 @@ macro_rules! neon {
             }
             #[inline(always)]
             fn max_lane(self) -> $t {
-                $largest(self.0)
+                // SAFETY: baseline.
+                unsafe { $largest(self.0) }
             }
 
             #[inline(always)]
@@ -117,11 +113,13 @@ macro_rules! neon {
             super::wrap::limits!();
             #[inline(always)]
             fn and(self, other: Self) -> Self {
-                Self($floats($and($bits(self.0), $bits(other.0))))
+                // SAFETY: baseline.
+                Self(unsafe { $floats($and($bits(self.0), $bits(other.0))) })
             }
             #[inline(always)]
             fn or(self, other: Self) -> Self {
-                Self($floats($or($bits(self.0), $bits(other.0))))
+                // SAFETY: baseline.
+                Self(unsafe { $floats($or($bits(self.0), $bits(other.0))) })
             }
             #[inline(always)]
             fn scale(self, n: Self) -> Self {
@@ -136,11 +134,13 @@ macro_rules! neon {
         impl Shift for $name {
             #[inline(always)]
             fn shift_up(self) -> Self {
-                Self($floats($left::<$mantissa>($bits(self.0))))
+                // SAFETY: baseline.
+                Self(unsafe { $floats($left::<$mantissa>($bits(self.0))) })
             }
             #[inline(always)]
             fn shift_down(self) -> Self {
-                Self($floats($right::<$mantissa>($bits(self.0))))
+                // SAFETY: baseline.
+                Self(unsafe { $floats($right::<$mantissa>($bits(self.0))) })
             }
         }
 
@@ -184,7 +184,7 @@ neon! {
     splat vdupq_n_f64, load vld1q_f64, store vst1q_f64, fused vfmaq_f64;
     abs vabsq_f64, sqrt vsqrtq_f64, neg vnegq_f64, max vmaxq_f64, min vminq_f64;
     add vaddq_f64, sub vsubq_f64, mul vmulq_f64, div vdivq_f64;
-    greater vcgtq_f64, select vbslq_f64, largest vmaxvq_f64, sum vpaddd_f64;
+    greater vcgtq_f64, select vbslq_f64, largest vmaxvq_f64, sum sum_f64;
     bits vreinterpretq_u64_f64, floats vreinterpretq_f64_u64, and vandq_u64, or vorrq_u64;
     left vshlq_n_u64, right vshrq_n_u64, mantissa 52;
     transpose transpose_f64;
@@ -193,26 +193,33 @@ neon! {
 /// Halves first, then the two sums.
 #[inline(always)]
 fn sum_f32(x: float32x4_t) -> f32 {
-    vpadds_f32(vadd_f32(vget_low_f32(x), vget_high_f32(x)))
+    // SAFETY: baseline.
+    unsafe { vpadds_f32(vadd_f32(vget_low_f32(x), vget_high_f32(x))) }
+}
+
+/// The sum of both.
+#[inline(always)]
+fn sum_f64(x: float64x2_t) -> f64 {
+    // SAFETY: baseline.
+    unsafe { vpaddd_f64(x) }
 }
 
 /// The columns of these rows.
 #[inline(always)]
 fn transpose_f32([a, b, c, d]: [float32x4_t; 4]) -> [float32x4_t; 4] {
-    let pairs = |x, y| {
-        let (even, odd) = (vtrn1q_f32(x, y), vtrn2q_f32(x, y));
-        (vreinterpretq_f64_f32(even), vreinterpretq_f64_f32(odd))
-    };
-    let ((ab_even, ab_odd), (cd_even, cd_odd)) = (pairs(a, b), pairs(c, d));
-    let first = vtrn1q_f64(ab_even, cd_even);
-    let second = vtrn1q_f64(ab_odd, cd_odd);
-    let third = vtrn2q_f64(ab_even, cd_even);
-    let fourth = vtrn2q_f64(ab_odd, cd_odd);
-    [first, second, third, fourth].map(|x| vreinterpretq_f32_f64(x))
+    // SAFETY: baseline.
+    unsafe {
+        let (ab_even, ab_odd) = (vtrn1q_f32(a, b), vtrn2q_f32(a, b));
+        let (cd_even, cd_odd) = (vtrn1q_f32(c, d), vtrn2q_f32(c, d));
+        let [first, third] = transpose_f64([ab_even, cd_even].map(|x| vreinterpretq_f64_f32(x)));
+        let [second, fourth] = transpose_f64([ab_odd, cd_odd].map(|x| vreinterpretq_f64_f32(x)));
+        [first, second, third, fourth].map(|x| vreinterpretq_f32_f64(x))
+    }
 }
 
 /// The columns of these rows.
 #[inline(always)]
 fn transpose_f64([a, b]: [float64x2_t; 2]) -> [float64x2_t; 2] {
-    [vtrn1q_f64(a, b), vtrn2q_f64(a, b)]
+    // SAFETY: baseline.
+    unsafe { [vtrn1q_f64(a, b), vtrn2q_f64(a, b)] }
 }

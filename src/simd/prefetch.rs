@@ -14,7 +14,7 @@ pub(crate) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "aarch64")]
     // SAFETY: the instruction faults for no address and changes no register.
     unsafe {
-        asm!("prfm pldl1keep, [{}]", in(reg) at, options(readonly, nostack, preserves_flags))
+        asm!("prfm pldl1keep, [{}]", in(reg) at, options(nomem, nostack, preserves_flags))
     };
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = at;
@@ -28,7 +28,7 @@ pub(crate) fn prefetch_far<T>(at: *const T) {
     #[cfg(target_arch = "aarch64")]
     // SAFETY: as above.
     unsafe {
-        asm!("prfm pldl2keep, [{}]", in(reg) at, options(readonly, nostack, preserves_flags))
+        asm!("prfm pldl2keep, [{}]", in(reg) at, options(nomem, nostack, preserves_flags))
     };
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = at;
