@@ -163,7 +163,7 @@ fn shards_share_the_runs_and_are_merged() {
     let e = room.go(axes, &fake, None, true).expect_err("shards");
     assert!(e.help().contains("merge"), "{e}");
     let out = room.out();
-    let merged = merge(&[out.clone()], &out).expect("shards");
+    let merged = merge(std::slice::from_ref(&out), &out).expect("shards");
     let rows = |results: &SweepResults| results.rows.iter().map(told).collect::<Vec<_>>();
     let all = whole.go(axes, &fake, None, false).expect("runs").results;
     assert_eq!(rows(&merged), rows(&all));
