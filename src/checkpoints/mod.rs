@@ -347,6 +347,21 @@ mod tests {
         ]
     }
 
+    /// Nothing is allocated for layers that nobody has.
+    #[test]
+    fn too_many_layers_are_refused_by_their_key() {
+        for kind in huggingface::KINDS {
+            let (mut config, weights) = fixture(FIXTURES[0]);
+            let map = config.as_object_mut().expect("an object");
+            map.insert("model_type".into(), kind.name.into());
+            for key in ["num_hidden_layers", "n_layer", "num_layers"] {
+                map.insert(key.into(), json!(31_756_642_015u64));
+            }
+            let e = from_bytes::<f32>(config.to_string().as_bytes(), weights).err();
+            assert_eq!(e.expect(kind.name).exit_code(), 2, "{}", kind.name);
+        }
+    }
+
     proptest! {
         #[test]
         fn changed_configurations_never_panic(

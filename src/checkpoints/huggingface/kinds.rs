@@ -77,6 +77,10 @@ fn key<'a>(fields: &Fields, keys: &[&'a str]) -> &'a str {
     keys.iter().find(|key| fields.has(key)).unwrap_or(&keys[0])
 }
 
+/// More layers than any model has: what is kept for each layer is allocated before its weights are
+/// looked for.
+const MOST_LAYERS: usize = 10_000;
+
 /// A GPT-2 of the file's sizes without positions, to be changed.
 fn sized(fields: &Fields, keys: Keys) -> Result<Config> {
     let (width, heads_key) = (key(fields, keys.d_model), key(fields, keys.heads));
@@ -92,11 +96,18 @@ fn sized(fields: &Fields, keys: Keys) -> Result<Config> {
         let help = format!("set \"{neurons}\" as the model was trained");
         return Err(fields.error(neurons, "must be at least 1, got 0", help));
     }
+    let key_of_layers = key(fields, keys.layers);
+    let layers = fields.size(key_of_layers)?;
+    if layers > MOST_LAYERS {
+        let message = format!("is {layers}, and models have at most {MOST_LAYERS} layers");
+        let help = format!("set \"{key_of_layers}\" as the model was trained");
+        return Err(fields.error(key_of_layers, message, help));
+    }
     Ok(Config {
         vocab,
         vocab_out: vocab,
         context: fields.size(key(fields, keys.context))?,
-        layers: fields.size(key(fields, keys.layers))?,
+        layers,
         d_model,
         heads,
         kv_heads: heads,
@@ -191,7 +202,6 @@ fn sliding(fields: &Fields, layers: usize, usual: impl Fn(usize) -> bool) -> Res
     let types = ["full_attention", "sliding_attention"];
     match fields.texts("layer_types")? {
         Some(names) => each_layer(fields, "layer_types", &names, layers, types),
-        None if layers > 10_000 => Ok(vec![]),
         None => Ok((0..layers).map(usual).collect()),
     }
 }
@@ -503,7 +513,7 @@ fn olmo2(fields: &Fields) -> Result<(Config, Names)> {
 fn smollm3(fields: &Fields) -> Result<(Config, Names)> {
     let defaults = Defaults { base: ("rope_theta", 2e6), ..Defaults::default() };
     let config = rotated(fields, gated(fields, 1e-6)?, defaults)?;
-    let layers = config.layers.min(10_000);
+    let layers = config.layers;
     let every = fields.optional_size("no_rope_layer_interval")?.unwrap_or(4);
     let turns: Vec<bool> = match fields.numbers("no_rope_layers")? {
         Some(list) if list.len() < layers => {
