@@ -1,7 +1,7 @@
 //! Matryoshka attribution (arXiv 2609.25518): one learned ranking of all edges whose circuits of
 //! every size are good, each inside of the next.
 //!
-//! Every [step](super::descent) draws a size `k` and runs one batch of pairs with the masks of the
+//! Every step (`descent.rs`) draws a size `k` and runs one batch of pairs with the masks of the
 //! `k` largest scores (a differentiable choice). In the mode `necessary` the `k` largest are ablated
 //! instead and all others kept.
 //!
