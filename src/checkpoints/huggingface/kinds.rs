@@ -77,10 +77,6 @@ fn key<'a>(fields: &Fields, keys: &[&'a str]) -> &'a str {
     keys.iter().find(|key| fields.has(key)).unwrap_or(&keys[0])
 }
 
-/// More layers than any model has: what is kept for each layer is allocated before its weights are
-/// looked for.
-const MOST_LAYERS: usize = 10_000;
-
 /// A GPT-2 of the file's sizes without positions, to be changed.
 fn sized(fields: &Fields, keys: Keys) -> Result<Config> {
     let (width, heads_key) = (key(fields, keys.d_model), key(fields, keys.heads));
@@ -98,10 +94,9 @@ fn sized(fields: &Fields, keys: Keys) -> Result<Config> {
     }
     let key_of_layers = key(fields, keys.layers);
     let layers = fields.size(key_of_layers)?;
-    if layers > MOST_LAYERS {
-        let message = format!("is {layers}, and models have at most {MOST_LAYERS} layers");
-        let help = format!("set \"{key_of_layers}\" as the model was trained");
-        return Err(fields.error(key_of_layers, message, help));
+    if layers > Config::MOST_LAYERS {
+        let message = format!("must be from 0 to {}, got {layers}", Config::MOST_LAYERS);
+        return Err(fields.error(key_of_layers, message, "check the sizes of the model"));
     }
     Ok(Config {
         vocab,

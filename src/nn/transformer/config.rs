@@ -194,12 +194,14 @@ pub struct Parameter {
     pub shape: Shape,
 }
 
-/// The most layers, and the largest of all other sizes, that a [`Config`] may have: larger than any
-/// model's, and small enough that products of two do not overflow.
-const LAYERS: usize = 10_000;
+/// The largest of all sizes but layers that a [`Config`] may have: larger than any model's, and small
+/// enough that products of two do not overflow.
 const NUMBERS: usize = 1 << 31;
 
 impl Config {
+    /// More layers than any model has. Who keeps something for each layer asks before.
+    pub(crate) const MOST_LAYERS: usize = 10_000;
+
     /// Checks that a model can have this shape.
     ///
     /// # Errors
@@ -210,7 +212,7 @@ impl Config {
             ("vocab", self.vocab, 1, NUMBERS),
             ("vocab_out", self.vocab_out, 1, NUMBERS),
             ("context", self.context, 1, NUMBERS),
-            ("layers", self.layers, 0, LAYERS),
+            ("layers", self.layers, 0, Config::MOST_LAYERS),
             ("d_model", self.d_model, 1, NUMBERS),
             ("heads", self.heads, 1, NUMBERS),
             ("kv_heads", self.kv_heads, 1, self.heads),
