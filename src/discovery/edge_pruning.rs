@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::nn::{Optimizer, Rule};
 use crate::patching::behaviour::Behaviour;
 use crate::patching::distance::Distance;
-use crate::patching::learned::Learned;
+use crate::patching::learned::{Learned, sigmoid};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::BackwardPlan;
@@ -166,11 +166,6 @@ fn target(options: &PruneOptions, count: usize, step: usize) -> f64 {
     let last = 1.0 - options.edges as f64 / count as f64;
     let rise = options.warmup * options.steps as f64;
     last * ((step + 1) as f64 / rise.max(1.0)).min(1.0)
-}
-
-/// The logistic function.
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-x))
 }
 
 /// The mask at noise `u`, and its derivative by `a`.

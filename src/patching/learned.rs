@@ -4,6 +4,11 @@ use crate::files::journal::kept;
 use crate::nn::Optimizer;
 use crate::tensor::Buffer;
 
+/// The logistic function: a mask from its log odds.
+pub(crate) fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-x))
+}
+
 /// Lists of learned numbers with the state of their optimizer.
 pub(crate) struct Learned {
     /// The first are the optimizer's parameters; others may follow.

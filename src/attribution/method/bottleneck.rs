@@ -21,6 +21,7 @@ use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::learned::sigmoid;
 use crate::patching::metric::Metric;
 use crate::rng::Rng;
 use crate::simd::Element;
@@ -64,14 +65,10 @@ impl Masks for Narrow {
     /// The masks.
     type Point = Vec<f64>;
 
-    fn start(&self, edges: &[f64]) -> Vec<f64> {
-        edges.to_vec()
-    }
-
     fn draw(&self, _: &mut Rng, _: usize, _: usize) {}
 
     fn masks(&self, a: &[f64], (): ()) -> (Vec<f64>, Vec<f64>) {
-        let masks: Vec<f64> = a.iter().map(|&a| descent::sigmoid(a)).collect();
+        let masks: Vec<f64> = a.iter().map(|&a| sigmoid(a)).collect();
         (masks.clone(), masks)
     }
 
@@ -81,10 +78,6 @@ impl Masks for Narrow {
             g * spread + self.penalty * (spread * (2.0 * m - 1.0) + m)
         };
         masks.iter().zip(by_masks).map(pull).collect()
-    }
-
-    fn scores(&self, a: &[f64]) -> Vec<f64> {
-        a.to_vec()
     }
 }
 
@@ -103,7 +96,7 @@ mod tests {
         let narrow = Narrow { penalty: 0.7 };
         for a in [-3.0, -0.4, 0.0, 1.0, 2.5] {
             let (masks, point) = narrow.masks(&[a], ());
-            let at = |a: f64| 0.3 * descent::sigmoid(a) + 0.7 * information(descent::sigmoid(a));
+            let at = |a: f64| 0.3 * sigmoid(a) + 0.7 * information(sigmoid(a));
             let central = |h: f64| (at(a + h) - at(a - h)) / (2.0 * h);
             let (wide, close) = (central(2e-4), central(1e-4));
             let slope = narrow.pull(&point, &[0.3])[0];

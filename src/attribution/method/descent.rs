@@ -115,8 +115,11 @@ pub(super) trait Masks {
     /// What a step needs of its masks for their derivatives.
     type Point;
 
-    /// The parameters at which the masks of edges have the log odds `edges [E]`.
-    fn start(&self, edges: &[f64]) -> Vec<f64>;
+    /// The parameters at which the masks of edges have the log odds `edges [E]`: these themselves,
+    /// unless something else is learned.
+    fn start(&self, edges: &[f64]) -> Vec<f64> {
+        edges.to_vec()
+    }
 
     /// What step `step` of `steps` draws.
     fn draw(&self, rng: &mut Rng, step: usize, steps: usize) -> Self::Draw;
@@ -127,19 +130,17 @@ pub(super) trait Masks {
     /// The derivatives of `L` by the parameters, from those of the objective by the masks `[E]`.
     fn pull(&self, point: &Self::Point, by_masks: &[f64]) -> Vec<f64>;
 
-    /// The scores of all edges, `[E]`, of which only the order and differences mean anything.
-    fn scores(&self, parameters: &[f64]) -> Vec<f64>;
+    /// The scores of all edges, `[E]`, of which only the order and differences mean anything: the
+    /// parameters, unless they are of something else.
+    fn scores(&self, parameters: &[f64]) -> Vec<f64> {
+        parameters.to_vec()
+    }
 }
 
 /// The forward passes over all pairs that the rankings take, looks aside: a step runs one batch of
 /// pairs, and all of them are one at most.
 pub(super) fn passes(options: &Options) -> f64 {
     (options.steps * options.learning.rankings) as f64 * (1.0 + BACKWARD)
-}
-
-/// The logistic function.
-pub(super) fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-x))
 }
 
 /// The means of `options.learning.rankings` learned rankings, `[E]`, each from a seed of its own;

@@ -83,8 +83,4 @@ impl Masks for Largest {
     fn pull(&self, top: &TopK, by_masks: &[f64]) -> Vec<f64> {
         top.pull(by_masks)
     }
-
-    fn scores(&self, scores: &[f64]) -> Vec<f64> {
-        scores.to_vec()
-    }
 }

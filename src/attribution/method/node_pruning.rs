@@ -22,6 +22,7 @@ use crate::graph::Graph;
 use crate::graph::connect::Flow;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::learned::sigmoid;
 use crate::patching::metric::Metric;
 use crate::rng::Rng;
 use crate::simd::Element;
@@ -109,7 +110,7 @@ impl Masks for Nodes {
 
     fn masks(&self, a: &[f64], temperature: f64) -> (Vec<f64>, Sharp) {
         let mask = |(i, &a): (usize, &f64)| {
-            if self.stay[i] { 1.0 } else { descent::sigmoid(a / temperature) }
+            if self.stay[i] { 1.0 } else { sigmoid(a / temperature) }
         };
         let masks: Vec<f64> = a.iter().enumerate().map(mask).collect();
         let edges = self.ends.iter().map(|&(from, _)| masks[from]).collect();

@@ -19,6 +19,7 @@ use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::learned::sigmoid;
 use crate::patching::metric::Metric;
 use crate::rng::Rng;
 use crate::simd::Element;
@@ -65,17 +66,13 @@ impl Masks for Drawn {
     type Draw = Vec<f64>;
     type Point = Windows;
 
-    fn start(&self, edges: &[f64]) -> Vec<f64> {
-        edges.to_vec()
-    }
-
     fn draw(&self, rng: &mut Rng, _: usize, _: usize) -> Vec<f64> {
         (0..self.edges).map(|_| rng.uniform()).collect()
     }
 
     fn masks(&self, a: &[f64], u: Vec<f64>) -> (Vec<f64>, Windows) {
         let mask = |(&a, u): (&f64, f64)| {
-            let p = descent::sigmoid(a);
+            let p = sigmoid(a);
             let w = p * (1.0 - p);
             let m = (p - u) / w + 0.5;
             (m.clamp(0.0, 1.0), (w, 0.0 < m && m < 1.0))
@@ -88,10 +85,6 @@ impl Masks for Drawn {
             w * (if inside { *g } else { 0.0 } + self.penalty)
         };
         windows.iter().zip(by_masks).map(pull).collect()
-    }
-
-    fn scores(&self, a: &[f64]) -> Vec<f64> {
-        a.to_vec()
     }
 }
 
@@ -115,7 +108,7 @@ mod tests {
         let drawn = Drawn { penalty: 0.0, edges: count };
         let u = drawn.draw(&mut Rng::new(3, Purpose::Sample, 0), 0, 1);
         let (masks, _) = drawn.masks(&vec![a; count], u);
-        let p = descent::sigmoid(a);
+        let p = sigmoid(a);
         // The mean of a mask is p, as its window is symmetric and inside of (0, 1); its variance is
         // at most p (1 - p).
         let error = (p * (1.0 - p) / count as f64).sqrt();

@@ -101,25 +101,11 @@ fn share(part: usize, whole: usize) -> f64 {
 #[track_caller]
 pub fn auroc(values: &[f64], truth: &[bool]) -> Option<f64> {
     assert_eq!(values.len(), truth.len(), "a value for each edge");
-    let positive = truth.iter().filter(|&&is| is).count();
-    let negative = truth.len() - positive;
-    if positive == 0 || negative == 0 {
-        return None;
-    }
-    // Adding 0 makes -0 and 0 equal.
-    let value = |&x: &f64| if x.is_nan() { f64::NEG_INFINITY } else { x + 0.0 };
-    let mut ranked: Vec<(f64, bool)> =
-        values.iter().map(value).zip(truth.iter().copied()).collect();
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // Twice U, a whole number: a true edge above a false one counts 2, equal ones 1.
-    let (mut twice, mut below) = (0u128, 0);
-    for equal in ranked.chunk_by(|a, b| a.0 == b.0) {
-        let here = equal.iter().filter(|(_, is)| *is).count();
-        let others = equal.len() - here;
-        twice += here as u128 * (2 * below + others) as u128;
-        below += others;
-    }
-    Some(twice as f64 / (2.0 * positive as f64 * negative as f64))
+    let of = |class: bool| -> Vec<f64> {
+        let value = |x: f64| if x.is_nan() { f64::NEG_INFINITY } else { x };
+        values.iter().zip(truth).filter(|&(_, &is)| is == class).map(|(&x, _)| value(x)).collect()
+    };
+    stats::auroc(&of(true), &of(false))
 }
 
 /// The 95 % percentile interval of [`auroc`] over `resamples` of the true edges and of the others,
