@@ -107,7 +107,7 @@ fn check(place: &Place, case: &Case) {
     let (mut time, whole) = (start.elapsed(), bits(place, "whole"));
     // Multiples of the golden ratio are spread evenly between 0 and 1, however many there are.
     let mut moments = (1u32..).map(|i| (f64::from(i) * 0.618_034).fract());
-    let (mut stopped, mut round) = (0, 0);
+    let (mut killed, mut stopped, mut round) = (0, 0, 0);
     while round < 2 * rounds() || stopped == 0 {
         assert!(round < 2 * rounds() + 20, "{}: never stopped when asked to", case.arguments);
         let name = format!("cut-{round}");
@@ -123,6 +123,8 @@ fn check(place: &Place, case: &Case) {
                 assert_eq!(cut.code, 143, "{arguments}: {}", cut.stderr);
                 assert!(help.starts_with("help: "), "{}", cut.stderr);
                 stopped += 1;
+            } else {
+                killed += 1;
             }
             false
         });
@@ -141,6 +143,7 @@ fn check(place: &Place, case: &Case) {
             time = time.mul_f64(0.7);
         }
     }
+    eprintln!("{}: {killed} killed, {stopped} stopped, all went on", case.arguments);
     race(place, case, &whole);
 }
 

@@ -291,6 +291,8 @@ fn a_finished_run_and_an_empty_folder() {
     place.succeed("train c.toml --out run --resume");
     place.succeed("train c.toml --out plain");
     assert!(place.files("run") == place.files("plain"), "an empty folder simply starts");
+    // As a process leaves it that is killed between its last checkpoint and its end.
+    place.write("run/.edgegrad.lock", "process 1 (train), since 5 s after 1970\n");
     let out = place.succeed("train c.toml --out run --resume");
     assert!(out.contains("run (seed 0): was finished already"), "{out}");
     assert!(place.files("run") == place.files("plain"), "a finished run was changed");

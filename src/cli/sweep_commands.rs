@@ -9,6 +9,7 @@ use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Steps;
 use edgegrad::experiments::sweep::{Command, Ended, Place, Plan, Resolved, Runner};
 use edgegrad::experiments::tune::{Settings, files as tuned};
+use edgegrad::files::journal::Journal;
 use edgegrad::files::{self, atomic, input};
 use edgegrad::formats::{EdgeFile, Entry};
 use edgegrad::named::{Named, suggest};
@@ -242,7 +243,9 @@ impl Runner for Commands {
         let text = format!("# {}\n{config}", told.join(" "));
         atomic::write_bytes(folder.join("config.toml"), text.as_bytes())?;
         // A result is there as a whole or not at all.
-        if !out.exists() {
+        if out.exists() {
+            Journal::remove_left(&out);
+        } else {
             let mut option = OsString::from("--out=");
             option.push(&out);
             line.extend([option, format!("--threads={threads}").into()]);

@@ -158,6 +158,17 @@ impl Journal {
         self.shared.as_ref().is_some_and(|shared| shared.found)
     }
 
+    /// Removes the journal and the lock of `out` that a process has left which was killed when it had
+    /// written the result and not yet removed them. Those of a process that lives stay.
+    pub fn remove_left(out: &Path) {
+        let beside = |ending| name_beside(out, ending);
+        if let (Ok(journal), Ok(lock)) = (beside(".journal"), beside(".lock"))
+            && let Ok(_held) = Lock::take(lock, out)
+        {
+            let _ = atomic::remove_file(&journal);
+        }
+    }
+
     /// Removes the journal: the result is written.
     pub fn end(&self) {
         if let Some(shared) = &self.shared {

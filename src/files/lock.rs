@@ -92,6 +92,15 @@ impl FolderLock {
         Ok(FolderLock { folder: folder.into(), lock: Some(lock), made })
     }
 
+    /// Removes the lock that a killed process has left in `folder`, which nobody else would where the
+    /// work is done. One that is held stays.
+    pub fn remove_stale(folder: &Path) {
+        let file = folder.join(NAME);
+        if file.exists() {
+            let _ = Lock::take(file, folder);
+        }
+    }
+
     /// Whether the folder is still the one that was locked.
     ///
     /// # Errors
@@ -200,6 +209,18 @@ mod tests {
         fs::write(t.path().join(NAME), "process 1 (train), since 5 s after 1970\n").unwrap();
         FolderLock::take(t.path()).unwrap();
         assert!(t.path().exists());
+    }
+
+    #[test]
+    fn a_lock_that_was_left_by_finished_work_goes_and_one_that_is_held_stays() {
+        let t = tempfile::tempdir().unwrap();
+        let file = t.path().join(NAME);
+        fs::write(&file, "process 1 (train), since 5 s after 1970\n").unwrap();
+        FolderLock::remove_stale(t.path());
+        assert!(!file.exists());
+        let held = FolderLock::take(t.path()).unwrap();
+        FolderLock::remove_stale(t.path());
+        held.check().unwrap();
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub fn run<T: Element>(
     interrupt::check(folder.display(), begins(), GO_ON)?;
     // Asked before the folder is locked, so that one that cannot be written says what it holds.
     if begun(config, folder, existing)? == Begun::Finished {
+        FolderLock::remove_stale(folder);
         return Ok(finished(config, progress));
     }
     let data: Vec<Split> =

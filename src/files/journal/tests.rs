@@ -41,6 +41,22 @@ fn what_was_stopped_goes_on_with_the_same_bits() {
 }
 
 #[test]
+fn what_is_left_beside_a_result_goes_unless_it_is_held() {
+    let t = tempfile::tempdir().unwrap();
+    let out = t.path().join("s.json");
+    let journal = Journal::open(&out, inputs("0"), false).unwrap();
+    assert_eq!(sum(&journal, 9, 5), None);
+    Journal::remove_left(&out);
+    let e = Journal::open(&out, inputs("0"), false).unwrap_err();
+    assert!(e.to_string().contains("another process is writing here"), "{e}");
+    drop(journal);
+    fs::write(name_beside(&out, ".lock").unwrap(), "process 1 (tune), since 5 s after 1970\n")
+        .unwrap();
+    Journal::remove_left(&out);
+    assert_eq!(fs::read_dir(t.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn other_inputs_are_refused_by_name_and_only_on_resume() {
     let t = tempfile::tempdir().unwrap();
     let out = t.path().join("s.json");
