@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Files, Place};
+use common::{Done, Files, Place};
 use edgegrad::files::safetensors::{Tensor, Tensors, write};
 use edgegrad::rng::{Purpose, Rng};
 use edgegrad::tasks::modular_addition::ModularAddition;
@@ -43,6 +43,19 @@ fn with(line: &str) -> String {
 fn refused(place: &Place, arguments: &str, parts: &[&str], help: &str) {
     place.run(&format!("train c.toml --out run {arguments}")).failed(2, parts, help);
     assert!(!place.path("run").exists(), "a run folder was made");
+}
+
+#[test]
+fn instruction_sets() {
+    let place = place();
+    let foreign = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
+    let lacking = format!("this processor has no {foreign}");
+    for (name, message) in [(foreign, &*lacking), ("sse9", "`sse9` is no instruction set")] {
+        let mut command = place.command("info");
+        let done = Done::from(command.env("EDGEGRAD_SIMD", name).output().expect("it runs"));
+        done.failed(2, &["EDGEGRAD_SIMD: ", message], "unset it, or name one of ");
+        assert_eq!(done.stdout, "");
+    }
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod watch;
 use clap::{FromArgMatches, Parser, Subcommand};
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
+use edgegrad::simd;
 use print::Mode;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -120,6 +121,7 @@ impl Cli {
         if self.quiet {
             Progress::silence();
         }
+        simd::asked().map_err(|e| Error::input("EDGEGRAD_SIMD", &e, e.help()))?;
         // What went wrong is told before what could not be printed.
         self.command().map(|()| print::json()).and(print::finish())
     }

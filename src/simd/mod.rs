@@ -30,7 +30,7 @@ mod scalar;
 pub mod slice;
 mod wrap;
 
-pub use backend::{Backend, backend};
+pub use backend::{Backend, Unavailable, asked, backend};
 pub use element::Element;
 pub(crate) use prefetch::{prefetch, prefetch_far};
 pub use scalar::Scalar;
