@@ -204,8 +204,7 @@ struct Evaluation {
 impl<'b, 'a, T: Element> Loss<'b, 'a, T> {
     fn new(b: &'b Behaviour<'a, T>) -> Result<Self> {
         let edges = b.graph.edges();
-        let mut distance = Distance::new(b)?;
-        let plans = distance.plans(|probe| probe.masks().collect());
+        let (mut distance, plans) = Distance::by_masks(b)?;
         let unit = distance.of(&vec![0.0; edges]);
         if !(unit > 0.0 && unit.is_finite()) {
             let message = format!("without any edge the distance from the model is {unit}");

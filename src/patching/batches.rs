@@ -72,6 +72,17 @@ impl<'a, T: Element> Behaviour<'a, T> {
         self.by_batch(|batch, time| Probe::whole(self, batch, time), each)
     }
 
+    /// The same for [whole passes with masks](Probe::masked), by the behaviour's rules.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn masked_batches(
+        &self,
+        each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
+    ) -> Result<()> {
+        self.by_batch(|batch, time| Probe::masked(self, batch, time, self.rules), each)
+    }
+
     fn by_batch(
         &self,
         probe: impl Fn(usize, usize) -> Result<Probe<T>>,

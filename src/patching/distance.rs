@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
 use crate::simd::Element;
-use crate::tape::{BackwardPlan, Var};
+use crate::tape::{BackwardPlan, Rules, Var};
 
 /// A behaviour in batches of pairs, each of which is loaded before it is run; all pairs of a batch
 /// share their masks.
@@ -45,11 +45,31 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
     /// # Errors
     /// If there is not enough memory.
     pub(crate) fn new(b: &'b Behaviour<'a, T>) -> Result<Self> {
+        let record = |batch, time| Probe::new(b, batch, time, Some(MaskShape::default()));
+        Distance::recorded(b, record)
+    }
+
+    /// The same for [whole passes](Probe::masked) alone, with the reverse pass from the metric of
+    /// every pair to the masks, for each length.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub(crate) fn by_masks(b: &'b Behaviour<'a, T>) -> Result<(Self, Vec<BackwardPlan>)> {
+        let found =
+            Distance::recorded(b, |batch, time| Probe::masked(b, batch, time, Rules::Plain))?;
+        let plans = found.probes().map(|probe| probe.plan().clone()).collect();
+        Ok((found, plans))
+    }
+
+    fn recorded(
+        b: &'b Behaviour<'a, T>,
+        record: impl Fn(usize, usize) -> Result<Probe<T>>,
+    ) -> Result<Self> {
         let (mut lengths, mut batches) = (vec![], vec![]);
         for pairs in b.lengths() {
             let time = pairs[0].clean.len();
             let batch = (b.rows / time.max(1)).clamp(1, pairs.len());
-            let probe = Probe::new(b, batch, time, Some(MaskShape::default()))?;
+            let probe = record(batch, time)?;
             batches.extend((0..pairs.len()).step_by(batch).map(|first| (lengths.len(), first)));
             lengths.push(Length { probe, pairs });
         }

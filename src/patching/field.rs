@@ -27,8 +27,7 @@ impl<'b, 'a, T: Element> Field<'b, 'a, T> {
     /// # Errors
     /// If there is not enough memory.
     pub(crate) fn new(b: &'b Behaviour<'a, T>, span: &Span) -> Result<Self> {
-        let mut pairs = Distance::new(b)?;
-        let plans = pairs.plans(|probe| probe.masks().collect());
+        let (pairs, plans) = Distance::by_masks(b)?;
         let nothing = span.nothing.clone();
         let unit = span.clean.iter().sum::<f64>() - nothing.iter().sum::<f64>();
         Ok(Field { b, pairs, plans, nothing, unit })

@@ -73,12 +73,13 @@ fn beside_weights<T: Element>(tape: &Tape<T>, parameters: &[Var]) -> u128 {
     tape.bytes() - weights * size_of::<T>() as u128
 }
 
-/// Lets values share memory that neither the reverse pass from `total` nor scores read; the bytes
-/// of what they read beside the values: gradients, and what parts put out beyond their baselines.
+/// Lets values share memory that neither the reverse pass from `output` to `wanted` nor scores read;
+/// the bytes of what they read beside the values: gradients, and what parts put out beyond their
+/// baselines.
 fn keep_whole<T: Element>(
     tape: &mut Tape<T>,
     recorded: &Recorded,
-    total: Var,
+    (output, wanted): (Var, &[Var]),
     rules: Rules,
     keep: &[Var],
 ) -> u128 {
@@ -89,8 +90,7 @@ fn keep_whole<T: Element>(
     });
     let read = recorded.readings.iter().map(|r| r.x);
     let keep: Vec<Var> = outputs.chain(read).chain(keep.iter().copied()).collect();
-    let wanted = recorded.wanted();
-    tape.keep_for(total, &wanted, rules, &keep);
+    tape.keep_for(output, wanted, rules, &keep);
     let len = |x: Var| tape.shape(x).len() as u128;
     let beyond = recorded.outputs.iter().map(|o| len(o.var()));
     let requested: u128 = wanted.iter().copied().map(len).chain(beyond).sum();
@@ -104,25 +104,43 @@ fn keep_whole<T: Element>(
 /// What a recording is used for.
 #[derive(Clone, Copy, Debug)]
 pub enum Use {
-    /// [Whole](Probe::whole) passes: edge attribution patching.
-    Whole,
     /// Passes that start anywhere, without masks or with masks of these shapes.
     Any(Option<MaskShape>),
+    /// [Whole](Probe::whole) passes: edge attribution patching.
+    Whole,
+    /// [Whole passes with masks](Probe::masked), with the reverse pass by these rules: learned masks.
+    Masked(Rules),
+}
+
+impl Use {
+    fn masks(self) -> Option<MaskShape> {
+        match self {
+            Use::Any(masks) => masks,
+            Use::Whole => None,
+            Use::Masked(_) => Some(MaskShape::default()),
+        }
+    }
+}
+
+/// The masks of all groups of readers.
+fn masks_of(recorded: &Recorded) -> Vec<Var> {
+    recorded.readings.iter().filter_map(|r| r.mask).collect()
 }
 
 /// About the bytes that a transformer takes beside its weights for one pair of `time` tokens in
 /// precision `T`, with gradients.
 pub fn bytes_of<T: Element>(config: &Config, graph: &Graph, time: usize, used: Use) -> u128 {
     let mut tape = Tape::<T>::new();
-    let masks = if let Use::Any(masks) = used { masks } else { None };
-    let mut recorder = Recorder::new(graph, masks);
+    let mut recorder = Recorder::new(graph, used.masks());
     let t = Transformer::record(&mut tape, config, 1, time, &mut recorder);
     let total = ops::sum(&mut tape, t.last);
     match used {
         Use::Any(_) => 2 * beside_weights(&tape, &t.parameters),
-        Use::Whole => {
+        Use::Whole | Use::Masked(_) => {
             let recorded = Recorded::from(recorder);
-            let more = keep_whole(&mut tape, &recorded, total, Rules::Plain, &[]);
+            let masks = masks_of(&recorded);
+            let wanted = if masks.is_empty() { recorded.wanted() } else { masks };
+            let more = keep_whole(&mut tape, &recorded, (total, &wanted), Rules::Plain, &[]);
             beside_weights(&tape, &t.parameters) + more
         }
     }
@@ -139,7 +157,7 @@ impl<T: Element> Probe<T> {
         time: usize,
         masks: Option<MaskShape>,
     ) -> Result<Self> {
-        Probe::record(behaviour, batch, time, masks, false)
+        Probe::record(behaviour, batch, time, Use::Any(masks))
     }
 
     /// The same without masks, for whole passes alone: forward, and the reverse pass by the
@@ -150,18 +168,27 @@ impl<T: Element> Probe<T> {
     /// If there is not enough memory.
     pub fn whole(behaviour: &Behaviour<'_, T>, batch: usize, time: usize) -> Result<Self> {
         // Few rows are run beside their ablation values, which needs all memory in its place.
-        Probe::record(behaviour, batch, time, None, batch * time > FEW_ROWS)
+        let few = batch * time <= FEW_ROWS;
+        Probe::record(behaviour, batch, time, if few { Use::Any(None) } else { Use::Whole })
     }
 
-    fn record(
+    /// The same with masks that all examples share: forward, and the reverse pass by `rules` from the
+    /// metric of each pair to the masks.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn masked(
         behaviour: &Behaviour<'_, T>,
         batch: usize,
         time: usize,
-        masks: Option<MaskShape>,
-        whole: bool,
+        rules: Rules,
     ) -> Result<Self> {
+        Probe::record(behaviour, batch, time, Use::Masked(rules))
+    }
+
+    fn record(behaviour: &Behaviour<'_, T>, batch: usize, time: usize, used: Use) -> Result<Self> {
         let mut tape = Tape::new();
-        let mut recorder = Recorder::new(&behaviour.graph, masks);
+        let mut recorder = Recorder::new(&behaviour.graph, used.masks());
         let (parameters, tokens, last, unembedding, weights) = match behaviour.model {
             AnyModel::Transformer(model) => {
                 let t = Transformer::record(&mut tape, &model.config, batch, time, &mut recorder);
@@ -179,12 +206,19 @@ impl<T: Element> Probe<T> {
         };
         let measured = Measured::record(&mut tape, behaviour.question, last, unembedding);
         let recorded = Recorded::from(recorder);
+        let masks = masks_of(&recorded);
+        let masked = !masks.is_empty();
+        let wanted = if masked { masks.clone() } else { recorded.wanted() };
+        let (output, rules) = match used {
+            Use::Masked(rules) => (measured.per_example, rules),
+            Use::Any(_) | Use::Whole => (measured.total, behaviour.rules),
+        };
         // Gradients that are kept take about as much as all values.
-        let needed = match whole {
-            false => 2 * beside_weights(&tape, &parameters),
-            true => {
-                let (total, keep) = (measured.total, measured.results());
-                let more = keep_whole(&mut tape, &recorded, total, behaviour.rules, &keep);
+        let needed = match used {
+            Use::Any(_) => 2 * beside_weights(&tape, &parameters),
+            Use::Whole | Use::Masked(_) => {
+                let keep = measured.results();
+                let more = keep_whole(&mut tape, &recorded, (output, &wanted), rules, &keep);
                 more + beside_weights(&tape, &parameters)
             }
         };
@@ -201,15 +235,12 @@ impl<T: Element> Probe<T> {
             tape.give(x, numbers);
         }
         let mut program = tape.finish();
-        let vars: Vec<Var> = recorded.readings.iter().filter_map(|r| r.mask).collect();
-        for &x in &vars {
+        for &x in &masks {
             program.value_mut(x).fill(T::ONE);
         }
-        let masked = !vars.is_empty();
-        let wanted = if !masked { recorded.wanted() } else { vars };
-        let plan = program.plan_backward(measured.total, &wanted).by(behaviour.rules);
+        let plan = program.plan_backward(output, &wanted).by(rules);
         let both = if masked { None } else { Both::record(behaviour, batch, time) };
-        let mask_rows = masks.map_or(0, |shape| if shape.per_example { batch } else { 1 });
+        let mask_rows = used.masks().map_or(0, |shape| if shape.per_example { batch } else { 1 });
         Ok(Probe { program, recorded, measured, batch, tokens, mask_rows, both, plan })
     }
 
@@ -399,7 +430,17 @@ impl<T: Element> Probe<T> {
     /// The reverse pass from the weighted sum of the metrics, by the behaviour's rules: to what
     /// readers read or, in a recording with masks, to the masks.
     pub fn backward(&mut self) {
-        self.program.backward(&self.plan);
+        if self.plan.starts_at(&self.program, self.measured.total) {
+            self.program.backward(&self.plan);
+        } else {
+            let weights = self.measured.weights(&self.program).to_vec();
+            self.program.backward_from(&self.plan, &weights);
+        }
+    }
+
+    /// The reverse pass that the recording was made with.
+    pub(super) fn plan(&self) -> &BackwardPlan {
+        &self.plan
     }
 
     /// The gradients of the masks of one example, or of the shared ones: for each group of readers

@@ -94,6 +94,11 @@ impl BackwardPlan {
         self.steps.is_empty()
     }
 
+    /// Whether it leads from `output`.
+    pub fn starts_at<T: Element>(&self, program: &Program<T>, output: Var) -> bool {
+        program.slot_of(output) == self.output_slot
+    }
+
     /// The same pass by other [rules](super::rules).
     #[must_use]
     pub fn by(mut self, rules: Rules) -> BackwardPlan {
@@ -130,9 +135,19 @@ impl BackwardPlan {
 }
 
 impl<T: Element> Program<T> {
-    /// The operations to run again when only `changed` leaves have changed.
+    /// The operations to run again when only `changed` have changed: leaves, or computed variables.
+    ///
+    /// In a program whose variables share memory, these are all but those that compute `changed`.
+    ///
+    /// # Panics
+    /// If the values of one that is computed are not kept.
     pub fn plan_forward(&self, changed: &[Var]) -> ForwardPlan {
-        self.assert_whole();
+        if !self.is_whole() {
+            let given: Vec<Slot> = changed.iter().map(|&x| self.slot(x)).collect();
+            let others = |&(_, node): &(usize, &Node<T>)| !given.contains(&node.out);
+            let nodes = self.nodes.iter().enumerate().filter(others).map(|(i, _)| i as u32);
+            return ForwardPlan { tape: self.tape(), nodes: nodes.collect() };
+        }
         let mut stale = self.marks(changed);
         let mut nodes = vec![];
         for (i, node) in self.nodes.iter().enumerate() {

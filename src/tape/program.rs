@@ -135,6 +135,11 @@ impl<T: Element> Program<T> {
         assert!(self.passes == Passes::All, "recorded for one reverse pass");
     }
 
+    /// Whether it can run any pass: no memory is shared.
+    pub(super) fn is_whole(&self) -> bool {
+        self.passes == Passes::All
+    }
+
     /// By slot, whether its values are needed for the one reverse pass alone, and its rules.
     pub(super) fn reread(&self) -> Option<(&[bool], Rules)> {
         match &self.passes {
@@ -310,10 +315,7 @@ impl<T: Element> Program<T> {
 
     /// Computes all variables from the leaves.
     pub fn forward(&mut self) {
-        self.ran = true;
-        for (slot, place) in self.lent.drain(..) {
-            swap(&mut self.values[slot as usize], &mut self.grads[place as usize]);
-        }
+        self.take_back();
         for node in &self.nodes {
             node.forward(&mut self.values, &self.ids, &mut self.saved);
         }
@@ -327,9 +329,17 @@ impl<T: Element> Program<T> {
     #[track_caller]
     pub fn forward_from(&mut self, plan: &ForwardPlan) {
         assert_eq!(plan.tape, self.tape, "the plan of another program");
-        self.ran = true;
+        self.take_back();
         for &i in &plan.nodes {
             self.nodes[i as usize].forward(&mut self.values, &self.ids, &mut self.saved);
+        }
+    }
+
+    /// Begins a forward pass: gradients give memory of values back.
+    fn take_back(&mut self) {
+        self.ran = true;
+        for (slot, place) in self.lent.drain(..) {
+            swap(&mut self.values[slot as usize], &mut self.grads[place as usize]);
         }
     }
 

@@ -20,7 +20,6 @@ use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
-use crate::patching::probe::difference;
 use crate::simd::Element;
 use crate::tape::Var;
 
@@ -69,17 +68,18 @@ pub fn scores<T: Element>(
     let mut work = b.journal.units("eap-ig", || vec![0.0; b.graph.edges()]);
     let inputs = b.graph.inputs();
     let mut done = 0;
-    b.batches(None, |probe, pairs| {
+    b.whole_batches(|probe, pairs| {
         // What does not depend on the input's embedding, such as positions, stays clean below.
         let baselines = probe.run_clean_beside_baselines(b, pairs);
-        let beyond = difference(&probe.outputs(), &baselines);
+        let starts = baselines[..inputs].to_vec();
+        let beyond = probe.beyond(baselines);
         let vars: Vec<Var> = probe.recorded.outputs[..inputs].iter().map(|o| o.var()).collect();
         let plan = probe.program.plan_forward(&vars);
         for (alpha, weight) in rule.points(steps) {
             if work.is_done() {
                 continue;
             }
-            (0..inputs).for_each(|w| probe.lead(w, alpha, &baselines, &beyond));
+            (0..inputs).for_each(|w| probe.lead(w, alpha, &starts, &beyond));
             probe.program.forward_from(&plan);
             probe.backward();
             let mut part = vec![0.0; work.state.len()];

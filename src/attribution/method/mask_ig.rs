@@ -197,7 +197,7 @@ fn integrate<T: Element>(
 ) -> Result<Whole> {
     let mut work = b.journal.units("mask-ig", || (vec![0.0; b.graph.edges()], 0.0, 0.0));
     let mut done = 0.0;
-    b.batches(Some(MaskShape::default()), |probe, pairs| {
+    b.masked_batches(|probe, pairs| {
         // The ends of the path are a unit, and each node is one.
         let before = work.skip(1 + nodes);
         let share = pairs.len() as f64 * b.weight() / nodes as f64;

@@ -18,13 +18,13 @@ use crate::rng::{Purpose, Rng};
 use crate::stats::pearson;
 use std::path::Path;
 
-struct Setting {
+pub(super) struct Setting {
     model: AnyModel<f64>,
     pairs: Pairs,
 }
 
 impl Setting {
-    fn fixture(name: &str, limit: usize) -> Setting {
+    pub(super) fn fixture(name: &str, limit: usize) -> Setting {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
         let model = checkpoints::read(&folder).expect("a model");
         let pairs = folder.join("pairs.jsonl");
@@ -32,7 +32,7 @@ impl Setting {
         Setting { model, pairs }
     }
 
-    fn ask(&self, metric: Metric) -> Behaviour<'_, f64> {
+    pub(super) fn ask(&self, metric: Metric) -> Behaviour<'_, f64> {
         let AnyModel::Transformer(m) = &self.model else { panic!("a transformer") };
         let graph = Graph::of_transformer(&m.config, Granularity::default());
         let vocab_out = self.model.vocab_out();

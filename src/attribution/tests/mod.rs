@@ -1,4 +1,5 @@
 //! Laws that methods share.
 
 mod matryoshka;
+mod passes;
 mod rules;

@@ -1,0 +1,77 @@
+//! Recordings whose values share memory give the bits of those that keep everything.
+
+use super::matryoshka::Setting;
+use crate::graph::MaskShape;
+use crate::patching::metric::Metric;
+use crate::patching::probe::Probe;
+use crate::rng::{Purpose, Rng};
+use crate::tape::{Rules, Var};
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|x| x.to_bits()).collect()
+}
+
+/// Several passes on each recording, as a reverse pass lends the memory of values to gradients.
+#[test]
+fn masked_passes() {
+    let setting = Setting::fixture("gpt2-tiny", 4);
+    for metric in [Metric::LogitDiff, Metric::Kl] {
+        let b = setting.ask(metric);
+        let pairs: Vec<_> = b.lengths()[0].clone();
+        let time = pairs[0].clean.len();
+        let found = |mut probe: Probe<f64>| {
+            let (mut rng, mut found) = (Rng::new(5, Purpose::Mask, 0), vec![]);
+            probe.ask(&b, &pairs);
+            probe.set_baselines(&b, &pairs);
+            for _ in 0..3 {
+                let drawn: Vec<f64> = (0..b.graph.edges()).map(|_| rng.uniform()).collect();
+                probe.set_masks_by(1, |_, e| drawn[e]);
+                probe.program.forward();
+                found.push(bits(&probe.results(pairs.len())));
+                probe.backward();
+                found.push(bits(&probe.mask_gradients()));
+            }
+            found
+        };
+        let masks = Some(MaskShape::default());
+        let any = found(Probe::new(&b, pairs.len(), time, masks).expect("it fits"));
+        assert_eq!(any.len(), 6);
+        let masked = Probe::masked(&b, pairs.len(), time, Rules::Plain).expect("it fits");
+        assert_eq!(found(masked), any, "{metric:?}");
+    }
+}
+
+/// Passes from inputs that are led away from the clean ones.
+#[test]
+fn led_passes() {
+    let setting = Setting::fixture("gpt2-tiny", 40);
+    let b = setting.ask(Metric::LogitDiff);
+    let pairs: Vec<_> = b.lengths()[0].clone();
+    let time = pairs[0].clean.len();
+    assert!(pairs.len() * time > 64, "few rows are recorded in another way");
+    let inputs = b.graph.inputs();
+    let found = |mut probe: Probe<f64>| {
+        let mut found = vec![];
+        probe.ask(&b, &pairs);
+        for _ in 0..2 {
+            let baselines = probe.run_clean_beside_baselines(&b, &pairs);
+            let starts = baselines[..inputs].to_vec();
+            let beyond = probe.beyond(baselines);
+            let vars: Vec<Var> = probe.recorded.outputs[..inputs].iter().map(|o| o.var()).collect();
+            let plan = probe.program.plan_forward(&vars);
+            for alpha in [0.25, 0.75] {
+                (0..inputs).for_each(|w| probe.lead(w, alpha, &starts, &beyond));
+                probe.program.forward_from(&plan);
+                probe.backward();
+                let mut scores = vec![0.0; b.graph.edges()];
+                probe.recorded.contract(&probe.program, &beyond, &mut scores);
+                found.push(bits(&scores));
+            }
+        }
+        found
+    };
+    let any = found(Probe::new(&b, pairs.len(), time, None).expect("it fits"));
+    assert_ne!(any[0], any[1]);
+    assert_eq!(any[..2], any[2..]);
+    assert_eq!(found(Probe::whole(&b, pairs.len(), time).expect("it fits")), any);
+}
