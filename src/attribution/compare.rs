@@ -125,7 +125,7 @@ pub fn compare(a: &EdgeFile, b: &EdgeFile, top: Option<usize>) -> Comparison {
     let (x, y): (Vec<f64>, Vec<f64>) = edges.iter().map(|&(_, x, y)| (x, y)).unzip();
     let signed = edges.iter().filter(|(_, x, y)| *x != 0.0 && *y != 0.0);
     let alike = signed.clone().filter(|(_, x, y)| (*x > 0.0) == (*y > 0.0)).count();
-    let (rank_x, rank_y) = (by_size(&x), by_size(&y));
+    let (rank_x, rank_y) = (stats::by_size(&x), stats::by_size(&y));
     let mut sizes: Vec<usize> =
         [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
             .into_iter()
@@ -139,9 +139,8 @@ pub fn compare(a: &EdgeFile, b: &EdgeFile, top: Option<usize>) -> Comparison {
         let first: HashSet<usize> = rank_x[..k].iter().copied().collect();
         Top { k, shared: rank_y[..k].iter().filter(|i| first.contains(i)).count() }
     };
-    let mut apart: Vec<usize> = (0..x.len()).collect();
-    let distance = |i: usize| (x[i] - y[i]).abs();
-    apart.sort_by(|&i, &j| distance(j).total_cmp(&distance(i)).then(i.cmp(&j)));
+    let distances: Vec<f64> = x.iter().zip(&y).map(|(x, y)| x - y).collect();
+    let mut apart = stats::by_size(&distances);
     apart.truncate(top.unwrap_or(10));
     let difference = |i: usize| Difference { edge: edges[i].0.into(), a: x[i], b: y[i] };
     Comparison {
@@ -185,13 +184,6 @@ impl Comparison {
             })),
         })
     }
-}
-
-/// The indices of the scores by decreasing absolute value; equal ones in order.
-fn by_size(x: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..x.len()).collect();
-    order.sort_by(|&i, &j| x[j].abs().total_cmp(&x[i].abs()).then(i.cmp(&j)));
-    order
 }
 
 /// The factor that brings `x` nearest to `y`.

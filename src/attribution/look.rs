@@ -17,6 +17,7 @@ use crate::nn::transformer::{Model, Transformer};
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::metric::{Metric, Positions, Question};
 use crate::simd::Element;
+use crate::stats;
 use crate::tape::Tape;
 use crate::text::Words;
 use std::collections::BTreeSet;
@@ -222,8 +223,8 @@ fn scored<T: Element>(
     if let Some(e) = values.iter().position(|s| !s.is_finite()) {
         return Err(not_finite(format!("{}: the score of {}", pairs.place(), b.graph.edge(e))));
     }
-    let mut order: Vec<usize> = (0..values.len()).filter(|&e| values[e] != 0.0).collect();
-    order.sort_by(|&x, &y| values[y].abs().total_cmp(&values[x].abs()).then(x.cmp(&y)));
+    let mut order = stats::by_size(&values);
+    order.retain(|&e| values[e] != 0.0);
     order.truncate(count);
     let score = |e: usize| ScoredEdge { name: b.graph.edge(e).to_string(), score: values[e] };
     Ok(order.into_iter().map(score).collect())
@@ -233,9 +234,8 @@ fn scored<T: Element>(
 fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<TokenLogits> {
     let mut told: BTreeSet<usize> = asked.iter().map(|&id| id as usize).collect();
     for row in [&logits.clean, &logits.corrupted] {
-        let mut order: Vec<usize> = (0..row.len()).collect();
-        order.sort_by(|&x, &y| row[y].to_f64().total_cmp(&row[x].to_f64()).then(x.cmp(&y)));
-        told.extend(order.into_iter().take(TOP));
+        let row: Vec<f64> = row.iter().map(|x| x.to_f64()).collect();
+        told.extend(stats::falling(&row).into_iter().take(TOP));
     }
     let one = |id: usize| TokenLogits {
         token: words.word(id as u32),

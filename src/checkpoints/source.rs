@@ -7,6 +7,7 @@ use crate::memory;
 use crate::nn::transformer::{Config, Parameter};
 use crate::simd::Element;
 use crate::tensor::Buffer;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -292,11 +293,29 @@ impl StridedCopy {
     }
 
     fn copy<T: Element>(&self, from: &[T], to: &mut [T]) {
+        if self.plus == 0.0 && self.axes[2].1 == 1 && self.axes[2].2 == 1 {
+            let columns = self.axes[2].0;
+            return self.rows(|theirs, ours| {
+                to[ours..][..columns].copy_from_slice(&from[theirs..][..columns]);
+            });
+        }
         if self.plus == 0.0 {
             return self.each(|theirs, ours| to[ours] = from[theirs]);
         }
         let plus = T::from_f64(self.plus);
         self.each(|theirs, ours| to[ours] = from[theirs] + plus);
+    }
+
+    /// Calls `visit` with the index of the first element of every row (along the last axis) in the
+    /// file's tensor and in ours.
+    fn rows(&self, mut visit: impl FnMut(usize, usize)) {
+        let [(a, from_a, to_a), (b, from_b, to_b), _] = self.axes;
+        for i in 0..a {
+            for j in 0..b {
+                let theirs = self.start.0 + i * from_a + j * from_b;
+                visit(theirs, self.start.1 + i * to_a + j * to_b);
+            }
+        }
     }
 
     /// Calls `visit` with the index of every element in the file's tensor and in ours.
@@ -383,22 +402,26 @@ impl Plan {
     /// # Errors
     /// If elements are damaged or not finite, or a tensor that has to repeat another differs.
     pub(super) fn read<T: Element>(self, source: &Source) -> Result<Vec<Buffer<T>>> {
-        // All weights, and one tensor as it is in the file.
-        let lengths = self.parameters.iter().map(|(length, _)| *length as u128);
-        let largest = lengths.clone().max().unwrap_or(0);
-        let bytes = (lengths.sum::<u128>() + largest) * size_of::<T>() as u128;
+        // All weights, and for each thread one tensor as it is in the file.
+        let mut lengths: Vec<u128> = self.parameters.iter().map(|(n, _)| *n as u128).collect();
+        lengths.sort_unstable();
+        let passing = lengths.iter().rev().take(rayon::current_num_threads()).sum::<u128>();
+        let bytes = (lengths.iter().sum::<u128>() + passing) * size_of::<T>() as u128;
         memory::check(&format!("weights in {}", T::NAME), bytes, || {
             let less = if T::NAME == f64::NAME { "use --dtype f32, or " } else { "" };
             format!("{less}choose a smaller model")
         })?;
-        let mut weights = vec![];
-        for (length, parts) in self.parameters {
+        let parameter = |(length, parts): (usize, Vec<StridedCopy>)| {
             let mut ours = Buffer::zeros(length);
             for part in parts {
                 part.copy(&source.get::<T>(&part.tensor, &part.shape)?, &mut ours);
             }
-            weights.push(ours.share());
-        }
+            Ok(ours.share())
+        };
+        // Of several errors the first one in the order of the parameters, whatever the threads.
+        let weights: Vec<Result<Buffer<T>>> =
+            self.parameters.into_par_iter().map(parameter).collect();
+        let weights = weights.into_iter().collect::<Result<_>>()?;
         if let Some((name, of, shape)) = &self.repeats
             && source.get::<f64>(name, shape)? != source.get::<f64>(of, shape)?
         {

@@ -21,6 +21,7 @@ use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::cost;
 use edgegrad::patching::subsets;
+use edgegrad::stats;
 use edgegrad::tape::Rules;
 use edgegrad::tensor::Element;
 use serde_json::{Value, json};
@@ -390,13 +391,13 @@ impl Attribute {
         // Which sign they have says nothing of their size.
         let told = Some(self.asked.convention());
         let ours = Scored::of(&file, path, graph, told, &self.asked.model)?.ours;
-        let mut edges: Vec<usize> = (0..ours.len()).filter(|&e| !ours[e].is_nan()).collect();
+        let mut edges = stats::by_size(&ours);
+        edges.retain(|&e| !ours[e].is_nan());
         if !(1..=edges.len()).contains(&top) {
             let message = format!("{top} edges of a file with scores of {}", edges.len());
             let help = format!("give a number from 1 to {}", edges.len());
             return Err(Error::input("--top", message, help));
         }
-        edges.sort_by(|&a, &b| ours[b].abs().total_cmp(&ours[a].abs()).then(a.cmp(&b)));
         edges.truncate(top);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let by = file.meta_text("method").map_or(name.into_owned(), String::from);
@@ -426,10 +427,9 @@ impl Attribute {
 
     /// Prints the largest scores, with what stands at positions `tokens [T]`.
     fn table(&self, graph: &Graph, scores: &Scores, tokens: Option<&[String]>) {
-        let mut order: Vec<usize> = (0..scores.values.len()).collect();
+        let mut order = stats::by_size(&scores.values);
         order.retain(|&e| scores.values[e].is_finite());
         let size = |e: usize| scores.values[e].abs();
-        order.sort_by(|&a, &b| size(b).total_cmp(&size(a)).then(a.cmp(&b)));
         // In the order of the edges: sums depend on theirs.
         let all: f64 = (0..scores.values.len()).map(size).filter(|size| size.is_finite()).sum();
         order.truncate(match &self.scores {

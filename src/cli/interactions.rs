@@ -11,6 +11,7 @@ use edgegrad::formats::interactions::{Interaction, Row};
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
+use edgegrad::stats;
 use std::path::PathBuf;
 
 /// Find pairs of edges that are redundant (either suffices) or joint (both are needed)
@@ -104,8 +105,7 @@ impl Interactions {
         let first = eap::scores(b, &mut |_| {})?.values;
         // On small graphs ablation is cheap, and sees what is flat at the clean run.
         let sizes = if edges <= SMALL { exact::scores(b, &mut |_| {})?.values } else { first };
-        let mut rows: Vec<usize> = (0..edges).collect();
-        rows.sort_by(|&i, &j| sizes[j].abs().total_cmp(&sizes[i].abs()).then(i.cmp(&j)));
+        let mut rows = stats::by_size(&sizes);
         let unasked = if edges <= SMALL { edges } else { 20 };
         rows.truncate(self.rows_of.map_or(unasked, |n| n as usize));
         rows.sort_unstable();

@@ -18,6 +18,7 @@ use edgegrad::nn::pooled;
 use edgegrad::nn::pooled::Pooled;
 use edgegrad::nn::stream::Sum;
 use edgegrad::nn::transformer::{Config, Model, Transformer};
+use edgegrad::stats;
 use edgegrad::tape::{Tape, Var};
 use edgegrad::tensor::Element;
 use edgegrad::text::{Tokenizer, Words};
@@ -161,8 +162,7 @@ impl Run {
         let logits: Vec<f64> = logits.iter().map(|x| x.to_f64()).collect();
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = logits.iter().map(|x| (x - largest).exp()).sum();
-        let mut order: Vec<usize> = (0..logits.len()).collect();
-        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        let order = stats::falling(&logits);
         let columns = [("token", "token"), ("id", "id"), ("logit", "logit"), ("p", "p")];
         let mut table = Table::new("next", columns);
         for &id in order.iter().take(self.top as usize) {

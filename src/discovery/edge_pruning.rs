@@ -36,6 +36,7 @@ use crate::patching::distance::Distance;
 use crate::patching::learned::{Learned, sigmoid};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
+use crate::stats;
 use crate::tape::BackwardPlan;
 
 /// The temperature `T`.
@@ -152,9 +153,7 @@ pub fn prune<T: Element>(
     }
     let mut lists = work.state.lists.into_iter();
     let (Some(a), Some(lambdas)) = (lists.next(), lists.next()) else { unreachable!("two lists") };
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by(|&i, &j| a[j].total_cmp(&a[i]).then(i.cmp(&j)));
-    let circuit = super::select::first(&order, edges, count);
+    let circuit = super::select::first(&stats::falling(&a), edges, count);
     let masks: Vec<f64> = circuit.iter().map(|&kept| f64::from(u8::from(kept))).collect();
     let distance = task.distance.of(&masks) / task.unit;
     let scores = a.iter().map(|&a| kept(a)).collect();

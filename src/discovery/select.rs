@@ -11,6 +11,7 @@
 use super::connect::Flow;
 use crate::graph::Graph;
 use crate::named::named;
+use crate::stats;
 use std::collections::BTreeSet;
 
 named! {
@@ -36,11 +37,9 @@ impl Rank {
 
     /// All edges by index, the first one to keep first.
     pub fn order(self, scores: &[f64]) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        let value = |e: usize| self.value(scores[e]);
         // Adding 0 makes -0 and 0 equal, which `total_cmp` tells apart.
-        order.sort_by(|&a, &b| (value(b) + 0.0).total_cmp(&(value(a) + 0.0)).then(a.cmp(&b)));
-        order
+        let values: Vec<f64> = scores.iter().map(|&score| self.value(score) + 0.0).collect();
+        stats::falling(&values)
     }
 }
 

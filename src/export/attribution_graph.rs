@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use crate::formats::edge_name::Node as Part;
 use crate::plot::network::{Network, Node};
 use crate::plot::read::Edges;
+use crate::stats;
 
 #[derive(Serialize)]
 struct Point {
@@ -192,10 +193,8 @@ fn influence(network: &Network, weights: &BTreeMap<(usize, usize), Weight>) -> V
         }
     }
     let all: f64 = strength.iter().sum();
-    let mut order: Vec<usize> = (0..strength.len()).collect();
-    order.sort_by(|&a, &b| strength[b].total_cmp(&strength[a]));
     let (mut so_far, mut shares) = (0.0, vec![1.0; strength.len()]);
-    for i in order {
+    for i in stats::falling(&strength) {
         so_far += strength[i];
         shares[i] = if all > 0.0 { (so_far / all).min(1.0) } else { 1.0 };
     }

@@ -14,6 +14,7 @@ use crate::formats::edge_name::{Edge, Input, Node, Port};
 use crate::formats::metrics::Metrics;
 use crate::formats::run_config::RunConfig;
 use crate::formats::{EdgeFile, Entry, Meta};
+use crate::stats;
 
 /// The edges of a file in EAP-IG's layout, or of a run's last circuit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,9 +69,8 @@ fn last_circuit(folder: &Path) -> Result<Edges> {
     let line = line.ok_or_else(|| Error::input(file.display(), "has no line `circuit`", help))?;
     let names = edge_names(folder, line.stage, line.scores.len())?;
     let score = |s: &f32| (!s.is_nan()).then(|| f64::from(*s));
-    let size = |i: usize| score(&line.scores[i]).map_or(-1.0, f64::abs);
-    let mut order: Vec<usize> = (0..names.len()).collect();
-    order.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
+    let sizes: Vec<f64> = line.scores.iter().map(|s| score(s).map_or(-1.0, f64::abs)).collect();
+    let order = stats::falling(&sizes);
     let mut kept = vec![false; names.len()];
     for &i in order.iter().take(line.edges.unwrap_or(0)) {
         kept[i] = true;

@@ -2,10 +2,11 @@
 //!
 //! Every correlation is a [`cosine`] of lists less their means.
 
+use super::order::rising;
+
 /// The rank from 0 of each of `values [n]`, in rising order; equal values share the mean of theirs.
 pub fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+    let order = rising(values);
     let mut ranks = vec![0.0; values.len()];
     let mut from = 0;
     // Not by bits: 0 and -0 are equal.

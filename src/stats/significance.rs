@@ -1,5 +1,6 @@
 //! What could be chance: p-values of random draws and of means, and what many of them at once say.
 
+use super::order::rising;
 use super::t;
 
 /// The p-value of a test by `draws` at random, `as_extreme` of which were at least as extreme as
@@ -41,8 +42,7 @@ pub fn t_test(values: &[f64]) -> Option<f64> {
 /// ```
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let m = p.len();
-    let mut order: Vec<usize> = (0..m).collect();
-    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let order = rising(p);
     let (mut adjusted, mut most) = (vec![0.0; m], 0.0f64);
     for (k, &i) in order.iter().enumerate() {
         most = most.max((p[i] * (m - k) as f64).min(1.0));
@@ -60,8 +60,7 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
 /// ```
 pub fn false_discovery(p: &[f64]) -> Vec<f64> {
     let m = p.len();
-    let mut order: Vec<usize> = (0..m).collect();
-    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let order = rising(p);
     let (mut q, mut least) = (vec![0.0; m], 1.0f64);
     for (k, &i) in order.iter().enumerate().rev() {
         least = least.min(p[i] * m as f64 / (k + 1) as f64);

@@ -205,15 +205,15 @@ mod tests {
     use crate::graph::Granularity;
     use crate::nn::transformer::Config;
     use crate::rng::{Purpose, Rng};
+    use crate::stats;
 
     /// The most that ends can be worth that together cost at most `budget`, if they need no paths and
     /// can be taken in part.
     fn bound(values: &[f64], costs: &[usize], budget: usize) -> f64 {
-        let density = |&end: &usize| values[end] / costs[end].max(1) as f64;
-        let mut order: Vec<usize> = (0..costs.len()).collect();
-        order.sort_by(|a, b| density(b).total_cmp(&density(a)));
+        let density = |(value, &cost): (&f64, &usize)| value / cost.max(1) as f64;
+        let densities: Vec<f64> = values.iter().zip(costs).map(density).collect();
         let (mut left, mut value) = (budget as f64, 0.0);
-        for end in order {
+        for end in stats::falling(&densities) {
             let cost = costs[end] as f64;
             let part = if cost > left { left / cost } else { 1.0 };
             value += part * values[end];

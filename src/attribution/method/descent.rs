@@ -357,8 +357,7 @@ impl<'b, 'a, T: Element> Judge<'b, 'a, T> {
     /// The mean of the objective over the circuits of largest score, of all [`SHARES`].
     fn loss(&mut self, scores: &[f64], learning: Learning) -> f64 {
         let edges = scores.len();
-        let mut order: Vec<usize> = (0..edges).collect();
-        order.sort_by(|&i, &j| scores[j].total_cmp(&scores[i]).then(i.cmp(&j)));
+        let order = stats::falling(scores);
         let necessary = learning.mode == Mode::Necessary;
         let loss = |share: f64| {
             let n = ((share * edges as f64) as usize).max(1);

@@ -122,15 +122,21 @@ impl Dtype {
                     *x = d * f32::from(q as i8);
                 }
             }),
-            Dtype::Q4_0 => each(|b, out| nibbles(&b[2..], None, |q| half(b, 0) * (q - 8.0), out)),
-            Dtype::Q5_0 => {
-                each(|b, out| nibbles(&b[6..], Some(&b[2..6]), |q| half(b, 0) * (q - 16.0), out));
-            }
-            Dtype::Q4_1 => {
-                each(|b, out| nibbles(&b[4..], None, |q| half(b, 0) * q + half(b, 2), out));
-            }
+            Dtype::Q4_0 => each(|b, out| {
+                let d = half(b, 0);
+                nibbles(&b[2..], None, |q| d * (q - 8.0), out);
+            }),
+            Dtype::Q5_0 => each(|b, out| {
+                let d = half(b, 0);
+                nibbles(&b[6..], Some(&b[2..6]), |q| d * (q - 16.0), out);
+            }),
+            Dtype::Q4_1 => each(|b, out| {
+                let (d, m) = (half(b, 0), half(b, 2));
+                nibbles(&b[4..], None, |q| d * q + m, out);
+            }),
             Dtype::Q5_1 => each(|b, out| {
-                nibbles(&b[8..], Some(&b[4..8]), |q| half(b, 0) * q + half(b, 2), out);
+                let (d, m) = (half(b, 0), half(b, 2));
+                nibbles(&b[8..], Some(&b[4..8]), |q| d * q + m, out);
             }),
             Dtype::Q4_K => each(|b, out| scaled_nibbles(b, None, &b[16..], out)),
             Dtype::Q5_K => each(|b, out| scaled_nibbles(b, Some(&b[16..48]), &b[48..], out)),
@@ -146,11 +152,18 @@ fn half(b: &[u8], at: usize) -> f32 {
 
 /// 32 elements: the lower nibbles of 16 bytes, then the upper ones; bit `i` of `fifth` is the fifth
 /// bit of element `i`.
+#[inline]
 fn nibbles(bytes: &[u8], fifth: Option<&[u8]>, value: impl Fn(f32) -> f32, out: &mut [f32]) {
-    for (i, x) in out.iter_mut().enumerate() {
-        let nibble = bytes[i % 16] >> (i / 16 * 4) & 15;
-        let upper = fifth.map_or(0, |bits| bits[i / 8] >> (i % 8) & 1);
-        *x = value(f32::from(nibble | upper << 4));
+    let fifth = fifth.map_or(0, |bits| u32::from_le_bytes([bits[0], bits[1], bits[2], bits[3]]));
+    // Halves of constant length: these loops become vectors.
+    let (low, high) = out.split_at_mut(16);
+    for (i, (x, &byte)) in low.iter_mut().zip(&bytes[..16]).enumerate() {
+        let upper = (fifth >> i & 1) as u8;
+        *x = value(f32::from(byte & 15 | upper << 4));
+    }
+    for (i, (x, &byte)) in high.iter_mut().zip(&bytes[..16]).enumerate() {
+        let upper = (fifth >> (16 + i) & 1) as u8;
+        *x = value(f32::from(byte >> 4 | upper << 4));
     }
 }
 

@@ -218,9 +218,7 @@ fn graph(config: &Config) -> Graph {
 
 /// All edges by falling size of their score; of equals the first one first.
 fn order(scores: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].abs().total_cmp(&scores[a].abs()));
-    order
+    stats::by_size(&scores.iter().map(|&score| score.into()).collect::<Vec<f64>>())
 }
 
 /// The shares of all `|score|` on edges at positions before `k`, and at those from `k` on.
