@@ -57,7 +57,7 @@ fn run(c: &mut Criterion, count: usize) {
     let (model, pairs) = gpt2::setting(&config, count, 15);
     let b = gpt2::behaviour(&config, &model, &pairs);
     let list: Vec<_> = pairs.iter().collect();
-    let mut dense = Probe::new(&b, count, 15, None).expect("memory");
+    let mut dense = Probe::new(&b, count, &pairs[0], None).expect("memory");
     dense.ask(&b, &list);
 
     let mut group = c.benchmark_group(format!("circuits, {count} pairs"));

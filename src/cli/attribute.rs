@@ -440,7 +440,7 @@ impl Attribute {
         let at = |e: usize| graph.edge(e).position.zip(tokens).map(|(t, tokens)| &*tokens[t]);
         let mut table = Table::new("edges", [("edge", "edge")]);
         if tokens.is_some() {
-            table.column("token", "token");
+            table.column(self.asked.place_name(), self.asked.place_name());
         }
         table.column("score", "score");
         // A ranking has no whole that a score could be a share of.

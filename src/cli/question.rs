@@ -76,6 +76,9 @@ pub(super) struct Asked {
     /// Give every position edges of its own
     #[arg(long)]
     positions: bool,
+    /// Give every span that the pairs name edges of its own: "spans": {"subject": [3, 4]}
+    #[arg(long, conflicts_with = "positions")]
+    spans: bool,
     /// Make every neuron of an MLP a node
     #[arg(long)]
     neurons: bool,
@@ -162,8 +165,17 @@ impl Asked {
         Pairs::read(path, &model.bounds(), Some(&text), limit)
     }
 
-    /// `[T]`, the words of the first pair's clean sequence, if edges have positions.
+    /// What the positions of edges are called, if they have any.
+    pub(super) fn place_name(&self) -> &'static str {
+        if self.spans { "span" } else { "token" }
+    }
+
+    /// What stands at the positions of edges, if they have any: `[T]`, the words of the first pair's
+    /// clean sequence, or the names of the spans.
     pub(super) fn tokens<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Option<Vec<String>>> {
+        if self.spans {
+            return Ok(Some(b.pairs.spans().into_iter().map(String::from).collect()));
+        }
         if !self.positions {
             return Ok(None);
         }
@@ -195,7 +207,7 @@ impl Asked {
         (command, out): (&str, &Path),
         settings: Settings<'_>,
     ) -> Result<Journal> {
-        let graph = (self.positions, self.neurons, self.split_input, self.joined_qkv);
+        let graph = (self.positions, self.spans, self.neurons, self.split_input, self.joined_qkv);
         let mut inputs: Vec<(&str, String)> = vec![
             ("command", command.into()),
             ("--dtype", T::NAME.into()),
@@ -236,14 +248,29 @@ impl Asked {
             (false, Convention::Ours) => Start::Joint,
             (false, Convention::EapIg) => Start::TokensOnly,
         };
+        let spans = pairs.spans();
+        if self.spans && spans.is_empty() {
+            let help = r#"name parts of every pair, as in "spans": {"subject": [3, 4]}"#;
+            return Err(Error::input(pairs.place_of(&pairs[0]), "has no `spans`", help));
+        }
         let granularity = Granularity {
             start,
             joined_qkv: self.joined_qkv,
             neurons: self.neurons,
-            positions: self.positions.then(|| pairs[0].clean.len()),
+            positions: match self.spans {
+                true => Some(spans.len()),
+                false => self.positions.then(|| pairs[0].clean.len()),
+            },
         };
         let question = Question::new(self.metric, self.at, model.vocab_out(), pairs)?;
-        let graph = model.graph(granularity);
+        if self.spans && matches!(model, AnyModel::Pooled { .. }) {
+            let message = "edges of a pooled model have the positions of its one layer";
+            return Err(Error::input("--spans", message, "leave it out"));
+        }
+        let mut graph = model.graph(granularity);
+        if self.spans {
+            graph = graph.of_spans(&spans);
+        }
         // What is said of each in a file.
         let edges = graph.edges();
         memory::check(&format!("{edges} edges"), edges as u128 * 200, || {

@@ -346,7 +346,7 @@ mod tests {
         let (d, classes) = (model.config.d_model, model.config.vocab_out);
         let (count, time) = (b.pairs.len(), b.pairs[0].clean.len());
         let pairs: Vec<_> = b.pairs.iter().collect();
-        let mut probe = Probe::new(&b, count, time, None).expect("it fits");
+        let mut probe = Probe::new(&b, count, pairs[0], None).expect("it fits");
         probe.run_clean(&pairs);
         let mlp = probe.outputs().pop().expect("the MLP");
         // Its contribution to the logits at the asked positions, all but the first.

@@ -65,6 +65,17 @@ pub(crate) fn at_fault<T: DeserializeOwned>(
     })
 }
 
+/// A value in an error: short, whatever the user wrote.
+pub(crate) fn short(value: &Value) -> String {
+    match value {
+        Value::Object(_) => "an object".into(),
+        Value::Array(_) => "a list".into(),
+        Value::String(s) if s.chars().count() > 40 => "a long text".into(),
+        Value::String(s) => format!("{s:?}"),
+        other => other.to_string(),
+    }
+}
+
 /// For fields of formats: NaN where JSON says `null`.
 pub(crate) fn nan_for_null<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(d)?.unwrap_or(f64::NAN))

@@ -6,6 +6,7 @@
 //! | format | file | written by |
 //! | --- | --- | --- |
 //! | [`pairs`] | pairs of a clean and a corrupted sequence | people |
+//! | [`spans`] | named parts of their sequences | people |
 //! | [`sequences`] | sequences of tokens | people, `tokens` |
 //! | [`edge_name`] | the names of edges in all other files | `graph` |
 //! | [`convention`] | the sign of scores in such a file | |
@@ -50,6 +51,7 @@ pub mod run_config;
 pub mod run_record;
 pub mod sequences;
 pub mod snapshot;
+pub mod spans;
 pub mod sweep_results;
 #[cfg(test)]
 mod tests;

@@ -12,9 +12,12 @@
 //! the clean run ask for no answer: both may be left out. Where there is an
 //! [`Encode`]r, sequences and answers may be text. The second kind asks for an output at each
 //! position: a label, a number for models that give one number, or `null` where nothing is asked.
-//! Blank lines and other keys are passed over.
+//! Pairs of either kind may name [`spans`](super::spans) of their tokens. Blank lines and other keys are passed over.
 
+use super::spans;
+use super::spans::REST;
 use crate::error::{Error, Result};
+use crate::files::json::short;
 use crate::files::{input, sha256};
 use crate::named::suggest;
 use serde_json::{Map, Value, json};
@@ -39,6 +42,9 @@ pub struct Pair {
     pub corrupted: Vec<u32>,
     /// What is asked.
     pub asked: Asked,
+    /// `[T]`, the number of the [span](Pairs::spans) that each position is in; empty if the pair
+    /// names none.
+    pub spans: Vec<u32>,
     /// Its line in the file, from 1.
     pub line: usize,
 }
@@ -123,6 +129,8 @@ pub trait Encode {
 pub struct Pairs {
     place: String,
     list: Vec<Pair>,
+    /// The names of the spans.
+    spans: Vec<String>,
 }
 
 impl Pairs {
@@ -154,7 +162,7 @@ impl Pairs {
     ) -> Result<Pairs> {
         let place = place.into();
         let limit = limit.unwrap_or(usize::MAX);
-        let (mut list, mut bytes) = (Vec::<Pair>::new(), vec![]);
+        let (mut list, mut spans, mut bytes) = (Vec::<Pair>::new(), vec![], vec![]);
         for number in 1.. {
             if list.len() >= limit {
                 break;
@@ -177,7 +185,7 @@ impl Pairs {
             if bytes.trim_ascii().is_empty() {
                 continue;
             }
-            let pair = line.read(&bytes, number)?;
+            let pair = line.read(&bytes, number, list.is_empty(), &mut spans)?;
             if let Some(first) = list.first()
                 && std::mem::discriminant(&first.asked) != std::mem::discriminant(&pair.asked)
             {
@@ -195,7 +203,18 @@ impl Pairs {
         if list.is_empty() {
             return Err(Error::input(place, "holds no pair", SYNTAX));
         }
-        Ok(Pairs { place, list })
+        Ok(Pairs { place, list, spans })
+    }
+
+    /// The names of the spans, in the order of the first pair's tokens, with [`REST`] for the tokens
+    /// in none if there are any; none if the pairs name none.
+    ///
+    /// [`REST`]: super::spans::REST
+    pub fn spans(&self) -> Vec<&str> {
+        let named = self.spans.len() as u32;
+        let rest = self.list.iter().any(|pair| pair.spans.contains(&named));
+        let rest = (rest && named > 0).then_some(REST);
+        self.spans.iter().map(String::as_str).chain(rest).collect()
     }
 
     /// What errors call these pairs: the path they were read from.
@@ -208,10 +227,15 @@ impl Pairs {
         format!("{}: line {}", self.place, pair.line)
     }
 
+    /// Others of the same file.
+    fn with(&self, list: Vec<Pair>) -> Pairs {
+        Pairs { place: self.place.clone(), list, spans: self.spans.clone() }
+    }
+
     /// One of them alone, if it is there.
     pub fn only(&self, index: usize) -> Option<Pairs> {
         let pair = self.list.get(index)?;
-        Some(Pairs { place: self.place.clone(), list: vec![pair.clone()] })
+        Some(self.with(vec![pair.clone()]))
     }
 
     /// Some of them alone, in the order of the file, by their numbers; each once.
@@ -223,7 +247,7 @@ impl Pairs {
         indices.dedup();
         assert!(!indices.is_empty(), "a subset without pairs");
         let list = indices.iter().map(|&i| self.list[i].clone()).collect();
-        Pairs { place: self.place.clone(), list }
+        self.with(list)
     }
 
     /// The number of one of them.
@@ -243,15 +267,19 @@ impl Pairs {
     /// A hash of what is given and asked, whatever file it is from.
     pub fn hash(&self) -> String {
         let mut text = String::new();
-        for Pair { clean, corrupted, asked, .. } in &self.list {
+        for Pair { clean, corrupted, asked, spans, .. } in &self.list {
             let asked = match asked {
                 Asked::Tokens { answer, distractor, position } => {
                     json!([answer, distractor, position])
                 }
                 Asked::Outputs { clean, corrupted } => json!([clean, corrupted]),
             };
-            text += &format!("{}\n", json!([clean, corrupted, asked]));
+            text += &match spans.is_empty() {
+                true => format!("{}\n", json!([clean, corrupted, asked])),
+                false => format!("{}\n", json!([clean, corrupted, asked, spans])),
+            };
         }
+        text += &self.spans.join("\n");
         sha256(text.as_bytes())
     }
 
@@ -283,7 +311,14 @@ impl Line<'_> {
         Err(Error::input(&self.place, message, help))
     }
 
-    fn read(&self, bytes: &[u8], line: usize) -> Result<Pair> {
+    /// The pair; `names` are those of the spans, which the `first` pair gives.
+    fn read(
+        &self,
+        bytes: &[u8],
+        line: usize,
+        first: bool,
+        names: &mut Vec<String>,
+    ) -> Result<Pair> {
         let object = match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => object,
             Ok(_) => return self.fail("is not a JSON object", SYNTAX),
@@ -317,7 +352,32 @@ impl Line<'_> {
             (Some(_), None) => self.outputs(&object, clean.len())?,
             (None, _) => self.tokens(&object, clean.len())?,
         };
-        Ok(Pair { clean, corrupted, asked, line })
+        let spans = self.spans(&object, &clean, first, names)?;
+        Ok(Pair { clean, corrupted, asked, spans, line })
+    }
+
+    /// `[T]`, the number of the span of each position; nothing if the pair or the first one has none.
+    fn spans(
+        &self,
+        object: &Object,
+        clean: &[u32],
+        first: bool,
+        names: &mut Vec<String>,
+    ) -> Result<Vec<u32>> {
+        let value = object.get("spans").filter(|value| !value.is_null());
+        let Some(value) = value.filter(|_| first || !names.is_empty()) else { return Ok(vec![]) };
+        let pieces = |encode: &dyn Encode| clean.iter().map(|&id| encode.piece(id)).collect();
+        let pieces: Option<Vec<String>> = self.encode.map(pieces);
+        let spans = self.named("spans", spans::read(value, clean.len(), pieces.as_deref()))?;
+        if first {
+            names.extend(spans.iter().map(|span| span.name.clone()));
+        }
+        self.named("spans", spans::layout(&spans, names, clean.len()))
+    }
+
+    /// What was read of `key`.
+    fn named<R>(&self, key: &str, read: std::result::Result<R, (String, String)>) -> Result<R> {
+        read.or_else(|(message, help)| self.fail(format!("`{key}`: {message}"), help))
     }
 
     /// Sequences of several lengths: side by side from where they part, if one of them was text.
@@ -352,20 +412,7 @@ impl Line<'_> {
         }
         let position = match object.get("position") {
             None | Some(Value::Null) => length - 1,
-            Some(value) => {
-                let place = value.as_i64().and_then(|p| match p {
-                    0.. => usize::try_from(p).ok(),
-                    _ => length.checked_sub(usize::try_from(p.unsigned_abs()).ok()?),
-                });
-                match place.filter(|&p| p < length) {
-                    Some(position) => position,
-                    None => {
-                        let message = format!("`position`: {} is none of {length}", short(value));
-                        let help = format!("count from 0 to {}, or from the end by -1", length - 1);
-                        return self.fail(message, help);
-                    }
-                }
-            }
+            Some(value) => self.named("position", spans::position(value, length))?,
         };
         Ok(Asked::Tokens { answer, distractor, position })
     }
@@ -395,7 +442,7 @@ impl Line<'_> {
 
     /// What to do about a key that is called something like `key`, if there is one.
     fn misspelt(&self, object: &Object, key: &str) -> Option<String> {
-        const KNOWN: [&str; 7] = [
+        const KNOWN: [&str; 8] = [
             "clean",
             "corrupted",
             "answer",
@@ -403,6 +450,7 @@ impl Line<'_> {
             "position",
             "clean_output",
             "corrupted_output",
+            "spans",
         ];
         let others = object.keys().map(String::as_str);
         let others = others.filter(|k| !KNOWN.contains(k) && k.len() < 40);
@@ -519,17 +567,6 @@ impl Line<'_> {
             }
         };
         list.iter().map(label).collect()
-    }
-}
-
-/// A value in an error: short, whatever the user wrote.
-fn short(value: &Value) -> String {
-    match value {
-        Value::Object(_) => "an object".into(),
-        Value::Array(_) => "a list".into(),
-        Value::String(s) if s.chars().count() > 40 => "a long text".into(),
-        Value::String(s) => format!("{s:?}"),
-        other => other.to_string(),
     }
 }
 

@@ -191,7 +191,7 @@ impl Recorded {
                         at,
                         time,
                         &mut |t, r, dots| {
-                            let row = (t % group.positions) * readers + first + r;
+                            let row = self.graph.separate(group, t) * readers + first + r;
                             sum_rows(dots, &mut sums[row * seen + column..][..dots.len()]);
                         },
                     );
@@ -214,7 +214,8 @@ impl Recorded {
                         let g =
                             Mat::strided(&gs[i * width..], range.len(), width, count * width, 1);
                         let d = Mat::strided(&values[i * width..], run.len(), width, stride, 1);
-                        let from = ((row % time) * readers + first) * seen + column;
+                        let t = self.graph.separate(group, row % time);
+                        let from = (t * readers + first) * seen + column;
                         let c = MatMut::strided(&mut sums[from..], range.len(), run.len(), seen);
                         gemm(T::ONE, g, d.t(), Write::Add, c);
                     }

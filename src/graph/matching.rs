@@ -112,6 +112,12 @@ impl Graph {
                 return fail(message, "give the file that was made with this model");
             }
         }
+        let theirs = file.tokens();
+        if !self.spans().is_empty() && !theirs.is_empty() && theirs != self.spans() {
+            let (theirs, ours) = (theirs.join(", "), self.spans().join(", "));
+            let message = format!("has positions {}; the pairs have spans {ours}", brief(&theirs));
+            return fail(message, "give the file that was made with these spans");
+        }
         let names: Vec<[Vec<String>; 2]> = (0..self.edges()).map(|e| self.names(e)).collect();
         let by_name: HashMap<&str, usize> = (0..names.len())
             .flat_map(|e| names[e].iter().flatten().map(move |name| (name.as_str(), e)))

@@ -75,9 +75,10 @@ impl Origin {
     }
 }
 
-/// Records what a group reads: `x [B, T, D]`, masks `[B or 1, T or 1, R, U]` -> `[B, T, N]`.
+/// Records what a group reads: `x [B, T, D]`, masks `[B or 1, P, R, U]` -> `[B, T, N]`.
 ///
-/// `columns` are those of `read.w` that belong to each reader; without `w` there is one reader.
+/// `columns` are those of `read.w` that belong to each reader; without `w` there is one reader. At
+/// position `t` the masks are those of `separate[t]`, less than P.
 ///
 /// # Panics
 /// If the shapes do not match.
@@ -87,16 +88,17 @@ pub(super) fn mix<T: Element>(
     x: Var,
     read: &Read,
     columns: &[Vec<Range<usize>>],
-    mask: Var,
+    (mask, separate): (Var, &[usize]),
     origin: Origin,
     deltas: &[Delta],
 ) -> Var {
     let &[batch, time, width] = tape.shape(x).dims() else { panic!("a stream of [B, T, D]") };
-    let &[mask_batch, mask_time, readers, writers] = tape.shape(mask).dims() else {
-        panic!("masks of [B, T, R, U]")
+    let &[mask_batch, places, readers, writers] = tape.shape(mask).dims() else {
+        panic!("masks of [B, P, R, U]")
     };
     assert!(mask_batch == 1 || mask_batch == batch, "masks of {mask_batch} examples of {batch}");
-    assert!(mask_time == 1 || mask_time == time, "masks of {mask_time} positions of {time}");
+    let fits = separate.len() == time && separate.iter().all(|&place| place < places);
+    assert!(fits, "masks of {places} places for {time} positions");
     assert_eq!(deltas.iter().map(|d| d.writers).sum::<usize>(), writers, "writers");
     assert!(columns.len() == readers && (read.w.is_some() || readers == 1), "readers");
     let out = read.w.map_or(width, |w| tape.shape(w).last());
@@ -116,13 +118,15 @@ pub(super) fn mix<T: Element>(
         })
         .collect();
     // Contiguous rows of the stream that share their masks.
-    let pieces = match (mask_batch == 1, mask_time == 1) {
-        (true, true) => vec![(0, 0..batch * time)],
-        (false, true) => (0..batch).map(|b| (b, b * time..(b + 1) * time)).collect(),
-        (per_batch, false) => {
-            (0..batch * time).map(|i| (if per_batch { i % time } else { i }, i..i + 1)).collect()
+    let mut pieces: Vec<(usize, Range<usize>)> = vec![];
+    for row in 0..batch * time {
+        let example = if mask_batch == 1 { 0 } else { row / time };
+        let block = example * places + separate[row % time];
+        match pieces.last_mut() {
+            Some((last, rows)) if *last == block => rows.end = row + 1,
+            _ => pieces.push((block, row..row + 1)),
         }
-    };
+    }
     let op = Mix {
         rows: batch * time,
         width,

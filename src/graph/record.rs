@@ -45,7 +45,8 @@ pub struct Reading {
     pub y: Var,
     /// `[B, T, D]`, the norm of `x`, if there is one and no masks.
     pub normed: Option<Var>,
-    /// `[B or 1, T or 1, R, U]`, the masks of its edges, if the recording has masks.
+    /// `[B or 1, P, R, U]`, the masks of its edges, if the recording has masks: P positions or spans
+    /// are separate.
     pub mask: Option<Var>,
 }
 
@@ -204,11 +205,14 @@ impl<T: Element> Stream<T> for Recorder<'_> {
                 let batch = if shape.per_example { tape.shape(x).dims()[0] } else { 1 };
                 let dims = [batch, group.positions, group.readers.len(), group.upstream.len()];
                 let mask = tape.leaf("mask", dims);
+                let time = tape.shape(x).dims()[1];
+                let separate: Vec<usize> =
+                    (0..time).map(|t| self.graph.separate(group, t)).collect();
                 let upstream = self.graph.sources.iter().zip(&self.deltas);
                 let upstream = upstream.filter(|(s, _)| group.upstream.contains(&s.writers.start));
                 let deltas: Vec<Delta> = upstream.map(|(_, &d)| d).collect();
                 (
-                    mix(tape, x, &read, &group.columns, mask, Origin::Clean, &deltas),
+                    mix(tape, x, &read, &group.columns, (mask, &separate), Origin::Clean, &deltas),
                     None,
                     Some(mask),
                 )

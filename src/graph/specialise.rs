@@ -444,7 +444,8 @@ impl<T: Element> Stream<T> for Specialised<'_> {
         }
         self.masks.push((mask, kept));
         let columns: Vec<_> = readers.into_iter().map(|(_, columns)| columns).collect();
-        mix(tape, x, &read, &columns, mask, Origin::Baseline, &deltas)
+        let separate: Vec<usize> = (0..self.time).map(|t| self.graph.separate(group, t)).collect();
+        mix(tape, x, &read, &columns, (mask, &separate), Origin::Baseline, &deltas)
     }
 
     fn share(&self, layer: usize, whole: Share) -> Share {

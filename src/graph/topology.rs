@@ -23,6 +23,7 @@ use crate::nn::stream::{Reader, Writer};
 use crate::nn::transformer::{Config, Positions};
 use crate::simd::Element;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The nodes that the stream starts with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub struct Granularity {
     pub joined_qkv: bool,
     /// Whether every neuron is a node instead of the whole MLP.
     pub neurons: bool,
-    /// The length of the sequences, if each position has edges of its own.
+    /// The length of the sequences, if each position has edges of its own; the number of
+    /// [spans](Graph::of_spans) if each span has.
     pub positions: Option<usize>,
 }
 
@@ -60,7 +62,7 @@ pub struct Group {
     pub columns: Vec<Vec<Range<usize>>>,
     /// The range of the writers they see (U).
     pub upstream: Range<usize>,
-    /// How many positions are separate; 1 if they are not.
+    /// How many positions, or spans, are separate; 1 if they are not.
     pub positions: usize,
     /// Whether names carry the position.
     pub named_positions: bool,
@@ -111,6 +113,10 @@ pub struct Graph {
     pub sources: Vec<Source>,
     /// All readers in groups, in order.
     pub groups: Vec<Group>,
+    /// The names of the spans, in a graph of spans.
+    spans: Arc<[String]>,
+    /// `[T]`, the span of each position, in a graph of spans for sequences of one layout.
+    layout: Option<Arc<[u32]>>,
 }
 
 /// Builds a graph in the order of the computation.
@@ -197,6 +203,41 @@ impl Graph {
             writers: vec![],
             sources: vec![],
             groups: vec![],
+            spans: Arc::default(),
+            layout: None,
+        }
+    }
+
+    /// The same graph with positions that are [spans](crate::formats::spans): the tokens of a span,
+    /// one or more, have its edges together, so that sequences of several lengths have the same.
+    ///
+    /// # Panics
+    /// If it has not one position for each of the `names`.
+    #[must_use]
+    pub fn of_spans(self, names: &[&str]) -> Graph {
+        assert_eq!(self.granularity.positions, Some(names.len()), "spans");
+        // A span may lie on both sides of another.
+        let causal = false;
+        Graph { spans: names.iter().map(|&name| name.into()).collect(), causal, ..self }
+    }
+
+    /// The names of the spans; none if positions are those of tokens, or not apart.
+    pub fn spans(&self) -> &[String] {
+        &self.spans
+    }
+
+    /// The same graph for sequences whose position `t` is in span `layout[t]`.
+    #[must_use]
+    pub fn laid_out(&self, layout: &[u32]) -> Graph {
+        Graph { layout: Some(layout.into()), ..self.clone() }
+    }
+
+    /// The index among the separate positions of `group` that position `t` of a sequence has.
+    pub(crate) fn separate(&self, group: &Group, t: usize) -> usize {
+        match &self.layout {
+            _ if group.positions == 1 => 0,
+            Some(layout) => layout[t] as usize,
+            None => t,
         }
     }
 

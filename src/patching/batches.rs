@@ -58,7 +58,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         masks: Option<MaskShape>,
         each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
-        self.by_batch(|batch, time| Probe::new(self, batch, time, masks), each)
+        self.by_batch(|batch, like| Probe::new(self, batch, like, masks), each)
     }
 
     /// The same for [whole](Probe::whole) passes without masks.
@@ -69,7 +69,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         &self,
         each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
-        self.by_batch(|batch, time| Probe::whole(self, batch, time), each)
+        self.by_batch(|batch, like| Probe::whole(self, batch, like), each)
     }
 
     /// The same for [whole passes with masks](Probe::masked), by the behaviour's rules.
@@ -80,18 +80,18 @@ impl<'a, T: Element> Behaviour<'a, T> {
         &self,
         each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
-        self.by_batch(|batch, time| Probe::masked(self, batch, time, self.rules), each)
+        self.by_batch(|batch, like| Probe::masked(self, batch, like, self.rules), each)
     }
 
     fn by_batch(
         &self,
-        probe: impl Fn(usize, usize) -> Result<Probe<T>>,
+        probe: impl Fn(usize, &Pair) -> Result<Probe<T>>,
         mut each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
         for group in self.lengths() {
             let time = group[0].clean.len();
             let batch = (self.rows / time.max(1)).clamp(1, group.len());
-            let mut probe = probe(batch, time)?;
+            let mut probe = probe(batch, group[0])?;
             for pairs in group.chunks(batch) {
                 self.journal.check()?;
                 probe.ask(self, pairs);

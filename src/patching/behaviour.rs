@@ -12,6 +12,7 @@ use crate::named::named;
 use crate::nn::stream::Writer;
 use crate::simd::Element;
 use crate::tape::Rules;
+use std::borrow::Cow;
 
 named! {
     /// The ablation value of a writer's edges.
@@ -74,7 +75,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         question: Question,
         baseline: Baseline,
     ) -> Result<Self> {
-        let placed = graph.granularity.positions;
+        let placed = graph.granularity.positions.filter(|_| graph.spans().is_empty());
         if let Some(pair) = pairs.iter().find(|p| placed.is_some_and(|t| t != p.clean.len())) {
             return Err(Error::input(
                 pairs.place_of(pair),
@@ -85,6 +86,12 @@ impl<'a, T: Element> Behaviour<'a, T> {
                 ),
                 "edges at positions need sequences of one length; leave out --positions",
             ));
+        }
+        if !graph.spans().is_empty()
+            && let Some(pair) = pairs.iter().find(|pair| pair.spans.is_empty())
+        {
+            let help = r#"name parts of every pair, as in "spans": {"subject": [3, 4]}"#;
+            return Err(Error::input(pairs.place_of(pair), "has no `spans`", help));
         }
         if let AnyModel::Pooled { config, .. } = model
             && let Some(pair) = pairs.iter().find(|p| p.clean.len() != config.seq_len)
@@ -189,11 +196,23 @@ impl<'a, T: Element> Behaviour<'a, T> {
         1.0 / self.pairs.len() as f64
     }
 
-    /// The pairs of one length each, in the order of first appearance.
+    /// Its graph for sequences as long as those of `pair`, with the same spans.
+    pub(crate) fn graph_of(&self, pair: &Pair) -> Cow<'_, Graph> {
+        match self.graph.spans().is_empty() {
+            true => Cow::Borrowed(&self.graph),
+            false => Cow::Owned(self.graph.laid_out(&pair.spans)),
+        }
+    }
+
+    /// The pairs of one length each and, in a graph of spans, of one layout, in the order of first
+    /// appearance.
     pub fn lengths(&self) -> Vec<Vec<&'a Pair>> {
+        let layout = |pair: &'a Pair| {
+            (pair.clean.len(), (!self.graph.spans().is_empty()).then_some(&pair.spans))
+        };
         let mut groups: Vec<Vec<&'a Pair>> = vec![];
         for pair in self.pairs.iter() {
-            match groups.iter_mut().find(|g| g[0].clean.len() == pair.clean.len()) {
+            match groups.iter_mut().find(|g| layout(g[0]) == layout(pair)) {
                 Some(group) => group.push(pair),
                 None => groups.push(vec![pair]),
             }

@@ -45,7 +45,7 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
     /// # Errors
     /// If there is not enough memory.
     pub(crate) fn new(b: &'b Behaviour<'a, T>) -> Result<Self> {
-        let record = |batch, time| Probe::new(b, batch, time, Some(MaskShape::default()));
+        let record = |batch, like: &Pair| Probe::new(b, batch, like, Some(MaskShape::default()));
         Distance::recorded(b, record)
     }
 
@@ -56,20 +56,20 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
     /// If there is not enough memory.
     pub(crate) fn by_masks(b: &'b Behaviour<'a, T>) -> Result<(Self, Vec<BackwardPlan>)> {
         let found =
-            Distance::recorded(b, |batch, time| Probe::masked(b, batch, time, Rules::Plain))?;
+            Distance::recorded(b, |batch, like| Probe::masked(b, batch, like, Rules::Plain))?;
         let plans = found.probes().map(|probe| probe.plan().clone()).collect();
         Ok((found, plans))
     }
 
     fn recorded(
         b: &'b Behaviour<'a, T>,
-        record: impl Fn(usize, usize) -> Result<Probe<T>>,
+        record: impl Fn(usize, &Pair) -> Result<Probe<T>>,
     ) -> Result<Self> {
         let (mut lengths, mut batches) = (vec![], vec![]);
         for pairs in b.lengths() {
             let time = pairs[0].clean.len();
             let batch = (b.rows / time.max(1)).clamp(1, pairs.len());
-            let probe = record(batch, time)?;
+            let probe = record(batch, pairs[0])?;
             batches.extend((0..pairs.len()).step_by(batch).map(|first| (lengths.len(), first)));
             lengths.push(Length { probe, pairs });
         }

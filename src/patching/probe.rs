@@ -1,4 +1,4 @@
-//! A behaviour recorded for batches of pairs of one length: runs of the model, its masks, ablation
+//! A behaviour recorded for batches of pairs of one length and layout: runs of the model, its masks, ablation
 //! values and outputs. Every method drives one.
 
 use super::behaviour::{Baseline, Behaviour};
@@ -18,7 +18,8 @@ use crate::tape::{BackwardPlan, ForwardPlan, Ids, Program, Rules, Tape, Var};
 use crate::tensor::Buffer;
 use std::ops::Range;
 
-/// A recording of a behaviour for batches of pairs of one length.
+/// A recording of a behaviour for batches of pairs of one length and, in a graph of spans, one
+/// layout.
 pub struct Probe<T> {
     /// The model and the metric.
     pub program: Program<T>,
@@ -147,17 +148,17 @@ pub fn bytes_of<T: Element>(config: &Config, graph: &Graph, time: usize, used: U
 }
 
 impl<T: Element> Probe<T> {
-    /// Records `behaviour` for `batch` pairs of `time` tokens.
+    /// Records `behaviour` for `batch` pairs as long as `like`, with the same spans.
     ///
     /// # Errors
     /// If there is not enough memory.
     pub fn new(
         behaviour: &Behaviour<'_, T>,
         batch: usize,
-        time: usize,
+        like: &Pair,
         masks: Option<MaskShape>,
     ) -> Result<Self> {
-        Probe::record(behaviour, batch, time, Use::Any(masks))
+        Probe::record(behaviour, batch, like, Use::Any(masks))
     }
 
     /// The same without masks, for whole passes alone: forward, and the reverse pass by the
@@ -166,10 +167,10 @@ impl<T: Element> Probe<T> {
     ///
     /// # Errors
     /// If there is not enough memory.
-    pub fn whole(behaviour: &Behaviour<'_, T>, batch: usize, time: usize) -> Result<Self> {
+    pub fn whole(behaviour: &Behaviour<'_, T>, batch: usize, like: &Pair) -> Result<Self> {
         // Few rows are run beside their ablation values, which needs all memory in its place.
-        let few = batch * time <= FEW_ROWS;
-        Probe::record(behaviour, batch, time, if few { Use::Any(None) } else { Use::Whole })
+        let few = batch * like.clean.len() <= FEW_ROWS;
+        Probe::record(behaviour, batch, like, if few { Use::Any(None) } else { Use::Whole })
     }
 
     /// The same with masks that all examples share: forward, and the reverse pass by `rules` from the
@@ -180,15 +181,17 @@ impl<T: Element> Probe<T> {
     pub fn masked(
         behaviour: &Behaviour<'_, T>,
         batch: usize,
-        time: usize,
+        like: &Pair,
         rules: Rules,
     ) -> Result<Self> {
-        Probe::record(behaviour, batch, time, Use::Masked(rules))
+        Probe::record(behaviour, batch, like, Use::Masked(rules))
     }
 
-    fn record(behaviour: &Behaviour<'_, T>, batch: usize, time: usize, used: Use) -> Result<Self> {
+    fn record(behaviour: &Behaviour<'_, T>, batch: usize, like: &Pair, used: Use) -> Result<Self> {
+        let time = like.clean.len();
+        let graph = behaviour.graph_of(like);
         let mut tape = Tape::new();
-        let mut recorder = Recorder::new(&behaviour.graph, used.masks());
+        let mut recorder = Recorder::new(&graph, used.masks());
         let (parameters, tokens, last, unembedding, weights) = match behaviour.model {
             AnyModel::Transformer(model) => {
                 let t = Transformer::record(&mut tape, &model.config, batch, time, &mut recorder);

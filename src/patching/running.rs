@@ -29,7 +29,7 @@ pub struct Runner<'b, T: Element> {
 
 impl<'b, T: Element> Runner<'b, T> {
     /// The program of the edges `kept [E]` for `batch` pairs of `time` tokens; `None` if the model
-    /// is not a transformer.
+    /// is not a transformer, or the graph is one of spans.
     ///
     /// # Panics
     /// If `kept` is not `[E]`.
@@ -40,6 +40,9 @@ impl<'b, T: Element> Runner<'b, T> {
         time: usize,
     ) -> Option<Runner<'b, T>> {
         let AnyModel::Transformer(model) = b.model else { return None };
+        if !b.graph.spans().is_empty() {
+            return None;
+        }
         let (graph, config) = (&b.graph, &model.config);
         let resampled = b.baseline == Baseline::Resample;
         let mut specialised = Specialised::new(graph, config, kept, resampled, batch, time);
@@ -78,7 +81,7 @@ impl<'b, T: Element> Runner<'b, T> {
 }
 
 /// The metric of every pair, in their order, with the edges `kept [E]`; `None` if the model is not
-/// a transformer.
+/// a transformer, or the graph is one of spans.
 ///
 /// # Errors
 /// If there is not enough memory.
@@ -87,7 +90,7 @@ pub fn per_pair<T: Element>(b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Optio
     for group in b.lengths() {
         let time = group[0].clean.len();
         let batch = (b.rows / time.max(1)).clamp(1, group.len());
-        let mut dense = Probe::new(b, batch, time, None)?;
+        let mut dense = Probe::new(b, batch, group[0], None)?;
         let Some(mut runner) = Runner::new(b, kept, batch, time) else { return Ok(None) };
         for pairs in group.chunks(batch) {
             dense.ask(b, pairs);
@@ -127,8 +130,10 @@ pub fn circuits<T: Element>(
 ) -> Result<Vec<Vec<f64>>> {
     let tokens: usize = b.lengths().iter().map(|group| group.len() * group[0].clean.len()).sum();
     let large = match b.model {
-        AnyModel::Transformer(model) => tokens * model.config.d_model >= STREAM,
-        AnyModel::Pooled { .. } => false,
+        AnyModel::Transformer(model) if b.graph.spans().is_empty() => {
+            tokens * model.config.d_model >= STREAM
+        }
+        _ => false,
     };
     let small = |kept: &[bool]| SHARE * kept.iter().filter(|&&k| k).count() <= kept.len();
     let (alone, masked): (Vec<usize>, Vec<usize>) =

@@ -220,6 +220,39 @@ fn every_method_writes_its_file() {
     }
 }
 
+/// A circuit of spans is found on pairs of two lengths and evaluated on one of a third.
+#[test]
+fn pairs_of_several_lengths_share_a_circuit_of_spans() {
+    let place = Place::new("");
+    let line = |clean: &str, corrupted: &str, spans: &str| {
+        format!(
+            r#"{{"clean": [{clean}], "corrupted": [{corrupted}], "answer": 3, "distractor": 4, "spans": {spans}}}"#
+        )
+    };
+    let found = [
+        line("5, 9, 2, 7", "5, 1, 2, 7", r#"{"subject": 1, "end": -1}"#),
+        line("5, 8, 9, 2, 7", "5, 3, 1, 2, 7", r#"{"subject": [1, 2], "end": -1}"#),
+    ];
+    place.write("two.jsonl", found.join("\n"));
+    let longer = line("6, 8, 9, 9, 2, 7", "6, 3, 1, 9, 2, 7", r#"{"subject": [1, 2], "end": -1}"#);
+    place.write("third.jsonl", &longer);
+    place.write("other.jsonl", longer.replace("subject", "verb"));
+    let model = format!("--model {} --dtype f64", fixture("gpt2-tiny").display());
+    let said =
+        place.succeed(&format!("attribute {model} --pairs two.jsonl --spans --top 5 --out s.json"));
+    assert!(said.contains("330 edges") && said.contains("\"end\""), "{said}");
+    let discover = "discover --scores s.json --edges 40 --out c.json --pairs two.jsonl --spans";
+    place.succeed(&format!("{discover} {model}"));
+    let evaluate = |pairs: &str| {
+        format!("evaluate {model} --circuit c.json --spans --pairs {pairs} --out e.json")
+    };
+    let said = place.succeed(&evaluate("third.jsonl"));
+    assert!(said.contains("faithfulness"), "{said}");
+    let refused = place.run(&evaluate("other.jsonl"));
+    let message = "c.json: has positions subject, end, rest; the pairs have spans verb, end, rest";
+    refused.failed(2, &[message], "with these spans");
+}
+
 /// Scores are means over pairs, so those of single pairs say how sure they are.
 #[test]
 fn scores_are_means_of_those_of_single_pairs() {

@@ -61,7 +61,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
             // Padding examples come after the pairs.
             if sum > 0.0 && place.example < pairs.len() {
                 for r in 0..group.readers.len() {
-                    let t = place.position % group.positions;
+                    let t = probe.recorded.graph.separate(group, place.position);
                     let first = (t * group.readers.len() + r) * shares.len() + group.first;
                     for (score, share) in scores[first..].iter_mut().zip(&shares) {
                         *score += weight * share / sum;

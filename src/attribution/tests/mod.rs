@@ -3,3 +3,4 @@
 mod matryoshka;
 mod passes;
 mod rules;
+mod spans;

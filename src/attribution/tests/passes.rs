@@ -18,7 +18,6 @@ fn masked_passes() {
     for metric in [Metric::LogitDiff, Metric::Kl] {
         let b = setting.ask(metric);
         let pairs: Vec<_> = b.lengths()[0].clone();
-        let time = pairs[0].clean.len();
         let found = |mut probe: Probe<f64>| {
             let (mut rng, mut found) = (Rng::new(5, Purpose::Mask, 0), vec![]);
             probe.ask(&b, &pairs);
@@ -34,9 +33,9 @@ fn masked_passes() {
             found
         };
         let masks = Some(MaskShape::default());
-        let any = found(Probe::new(&b, pairs.len(), time, masks).expect("it fits"));
+        let any = found(Probe::new(&b, pairs.len(), pairs[0], masks).expect("it fits"));
         assert_eq!(any.len(), 6);
-        let masked = Probe::masked(&b, pairs.len(), time, Rules::Plain).expect("it fits");
+        let masked = Probe::masked(&b, pairs.len(), pairs[0], Rules::Plain).expect("it fits");
         assert_eq!(found(masked), any, "{metric:?}");
     }
 }
@@ -70,8 +69,8 @@ fn led_passes() {
         }
         found
     };
-    let any = found(Probe::new(&b, pairs.len(), time, None).expect("it fits"));
+    let any = found(Probe::new(&b, pairs.len(), pairs[0], None).expect("it fits"));
     assert_ne!(any[0], any[1]);
     assert_eq!(any[..2], any[2..]);
-    assert_eq!(found(Probe::whole(&b, pairs.len(), time).expect("it fits")), any);
+    assert_eq!(found(Probe::whole(&b, pairs.len(), pairs[0]).expect("it fits")), any);
 }

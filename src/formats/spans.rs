@@ -1,0 +1,214 @@
+//! Spans of a pair: named parts of its sequences, such as the subject and the verb.
+//!
+//! ```text
+//! "spans": {"subject": [3, 4], "verb": "walks", "end": -1}
+//! ```
+//!
+//! A span is a position, a list of them (from 0, or back from the end if negative), or a piece of
+//! the clean text that occurs in it once: then all tokens that it touches. The positions are those
+//! of both sequences. Every pair of a file has the same spans, each with a token at least, and no
+//! token is in two of them; those in none are the span [`REST`].
+
+use crate::files::json::short;
+use serde_json::Value;
+
+/// What the tokens that are in no span are called.
+pub const REST: &str = "rest";
+
+const SYNTAX: &str =
+    r#"write {"subject": [3, 4], "verb": "walks"}: positions, or a piece of the clean text"#;
+
+/// What is wrong, and what to do about it.
+type Fault = (String, String);
+
+fn fault<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Fault> {
+    Err((message.into(), help.into()))
+}
+
+/// One of `length` positions, written from 0 or back from the end.
+///
+/// # Errors
+/// If it is none of them.
+pub(super) fn position(value: &Value, length: usize) -> Result<usize, Fault> {
+    let place = value.as_i64().and_then(|p| match p {
+        0.. => usize::try_from(p).ok(),
+        _ => length.checked_sub(usize::try_from(p.unsigned_abs()).ok()?),
+    });
+    match place.filter(|&p| p < length) {
+        Some(position) => Ok(position),
+        None => fault(
+            format!("{} is none of {length}", short(value)),
+            format!("count from 0 to {}, or from the end by -1", length - 1),
+        ),
+    }
+}
+
+/// A span, and its positions.
+pub(super) struct Span {
+    pub(super) name: String,
+    at: Vec<usize>,
+}
+
+/// The spans of a pair of `length` tokens, in the order of their first tokens. `pieces [T]` are the
+/// tokens of the clean sequence as text, if there is a tokenizer.
+///
+/// # Errors
+/// If it is no object of spans.
+pub(super) fn read(
+    value: &Value,
+    length: usize,
+    pieces: Option<&[String]>,
+) -> Result<Vec<Span>, Fault> {
+    let Value::Object(named) = value else {
+        return fault(format!("expected an object, got {}", short(value)), SYNTAX);
+    };
+    let mut spans = vec![];
+    for (name, value) in named {
+        let of = |(message, help): Fault| (format!("`{name}`: {message}"), help);
+        if name == REST {
+            let message = format!("`{REST}` is what tokens in no span are called");
+            return fault(message, "choose another name");
+        }
+        let mut at = match (value, pieces) {
+            (Value::String(text), Some(pieces)) => touched(text, pieces).map_err(of)?,
+            (Value::String(_), None) => {
+                let message =
+                    format!("`{name}` is text, but there is no tokenizer to read it with");
+                return fault(message, "give positions, as in [3, 4]");
+            }
+            (Value::Array(list), _) => {
+                let each = list.iter().map(|value| position(value, length));
+                each.collect::<Result<_, _>>().map_err(of)?
+            }
+            _ => vec![position(value, length).map_err(of)?],
+        };
+        at.sort_unstable();
+        at.dedup();
+        if at.is_empty() {
+            return fault(format!("`{name}` has no tokens"), SYNTAX);
+        }
+        spans.push(Span { name: name.clone(), at });
+    }
+    spans.sort_by_key(|span| span.at[0]);
+    Ok(spans)
+}
+
+/// The tokens that the only occurrence of `text` touches.
+fn touched(text: &str, pieces: &[String]) -> Result<Vec<usize>, Fault> {
+    let (mut whole, mut ends) = (String::new(), vec![]);
+    for piece in pieces {
+        whole += piece;
+        ends.push(whole.len());
+    }
+    let mut found = whole.match_indices(text).filter(|_| !text.is_empty());
+    let (Some((from, _)), None) = (found.next(), found.next()) else {
+        let times = if whole.contains(text) { "more than once" } else { "not" };
+        let message = format!("{text:?} occurs {times} in the clean sequence");
+        return fault(message, "give positions, as in [3, 4]");
+    };
+    let to = from + text.len();
+    let start = |t: usize| t.checked_sub(1).map_or(0, |before| ends[before]);
+    Ok((0..pieces.len()).filter(|&t| start(t) < to && from < ends[t]).collect())
+}
+
+/// `[T]`, for each of `length` positions the number of its span in `names`, or their count if it is
+/// in none.
+///
+/// # Errors
+/// If the spans are others than `names`, or a token is in two of them.
+pub(super) fn layout(spans: &[Span], names: &[String], length: usize) -> Result<Vec<u32>, Fault> {
+    const SAME: &str = "give every pair the same spans";
+    let has = |name: &String| spans.iter().any(|span| span.name == *name);
+    if let Some(missing) = names.iter().find(|name| !has(name)) {
+        return fault(format!("has no `{missing}`, which the first pair has"), SAME);
+    }
+    let rest = names.len() as u32;
+    let mut layout = vec![rest; length];
+    for Span { name, at } in spans {
+        let Some(number) = names.iter().position(|known| known == name) else {
+            return fault(format!("has `{name}`, which the first pair has not"), SAME);
+        };
+        for &t in at {
+            if layout[t] != rest {
+                let other = &names[layout[t] as usize];
+                let message = format!("token {t} is in `{other}` and in `{name}`");
+                return fault(message, "give each token to one span");
+            }
+            layout[t] = number as u32;
+        }
+    }
+    Ok(layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pairs::{Bounds, Encode, Pairs};
+    use crate::error::Result;
+
+    const BOUNDS: Bounds = Bounds { vocab: 10, vocab_out: 10, context: 8 };
+
+    /// The token of a word is its length.
+    struct Words;
+
+    impl Encode for Words {
+        fn encode(&self, text: &str, _: bool) -> Result<Vec<u32>> {
+            Ok(text.split(' ').map(|word| word.len() as u32).collect())
+        }
+
+        fn piece(&self, id: u32) -> String {
+            format!(" {}", "abcdefghi".get(..id as usize).expect("a short word"))
+        }
+    }
+
+    fn read(lines: &[String], encode: Option<&dyn Encode>) -> Result<Pairs> {
+        Pairs::parse("p.jsonl", lines.join("\n").as_bytes(), &BOUNDS, encode, None)
+    }
+
+    fn line(spans: &str) -> String {
+        format!(r#"{{"clean": [1, 2, 3, 4], "corrupted": [1, 3, 3, 4], "spans": {spans}}}"#)
+    }
+
+    #[test]
+    fn positions_lists_and_text_name_tokens() {
+        let lines =
+            [line(r#"{"verb": -1, "subject": [1, 2]}"#), line(r#"{"verb": 0, "subject": 2}"#)];
+        let pairs = read(&lines, None).expect("pairs");
+        // In the order of the first pair's tokens.
+        assert_eq!(pairs.spans(), ["subject", "verb", "rest"]);
+        assert_eq!((&*pairs[0].spans, &*pairs[1].spans), (&[2, 0, 0, 1][..], &[1, 2, 0, 2][..]));
+        let all = read(&[line(r#"{"a": [0, 1], "b": [2, 3]}"#)], None).expect("pairs");
+        assert_eq!(all.spans(), ["a", "b"]);
+        assert_ne!(all.hash(), read(&[line(r#"{"a": [0, 1], "b": 3}"#)], None).unwrap().hash());
+        assert_eq!(read(&[line("null")], None).expect("pairs").spans(), [""; 0]);
+
+        let text =
+            r#"{"clean": "a ab abc", "corrupted": "a abc abc", "spans": {"noun": "ab abc"}}"#;
+        let pairs = read(&[text.into()], Some(&Words)).expect("pairs");
+        assert_eq!(pairs[0].spans, [1, 0, 0]);
+        for (piece, why) in [("ab", "more than once"), ("x", "occurs not"), ("", "occurs")] {
+            let text = text.replace("ab abc\"}}", &format!("{piece}\"}}}}"));
+            let e = read(&[text], Some(&Words)).expect_err(piece);
+            assert!(e.to_string().contains(why) && e.help().contains("[3, 4]"), "{e}");
+        }
+    }
+
+    #[test]
+    fn spans_that_overlap_or_are_missing_are_refused() {
+        let first = line(r#"{"a": 0, "b": [1, 2]}"#);
+        for (spans, message) in [
+            ("[1]", "`spans`: expected an object, got a list"),
+            (r#"{"a": [0, 1], "b": [1, 2]}"#, "`spans`: token 1 is in `a` and in `b`"),
+            (r#"{"a": 0}"#, "`spans`: has no `b`, which the first pair has"),
+            (r#"{"a": 0, "b": 1, "c": 2}"#, "`spans`: has `c`, which the first pair has not"),
+            (r#"{"a": 0, "b": 4}"#, "`spans`: `b`: 4 is none of 4"),
+            (r#"{"a": 0, "b": []}"#, "`spans`: `b` has no tokens"),
+            (r#"{"a": 0, "b": "ab"}"#, "`spans`: `b` is text, but there is no tokenizer"),
+            (r#"{"a": 0, "rest": 1}"#, "`spans`: `rest` is what tokens in no span are called"),
+        ] {
+            let e = read(&[first.clone(), line(spans)], None).expect_err(spans);
+            let said = e.to_string();
+            assert!(said.starts_with("p.jsonl: line 2: ") && said.contains(message), "{said}");
+            assert!(e.exit_code() == 2 && !e.help().is_empty(), "{said}");
+        }
+    }
+}
