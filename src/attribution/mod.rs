@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 pub mod compare;
+pub mod crossing;
 pub mod interactions;
 pub mod look;
 pub mod method;

@@ -82,6 +82,10 @@ const GROUPS: [(&str, &[Examples]); 6] = [
                 "interactions",
                 &["edgegrad interactions --model gpt2/ --pairs ioi.jsonl --out interactions.json"],
             ),
+            (
+                "crossing",
+                &["edgegrad crossing --model gpt2/ --pairs ioi.jsonl --spans --out crossing.json"],
+            ),
             ("look", &["edgegrad look --model gpt2/ --pairs ioi.jsonl --out look.json"]),
             (
                 "mib",

@@ -8,6 +8,7 @@ mod adversary;
 mod attribute;
 mod compare;
 mod convert;
+mod crossing;
 mod discover;
 mod evaluate;
 mod export;
@@ -83,6 +84,7 @@ enum Command {
     Info(info::Info),
     Attribute(attribute::Attribute),
     Interactions(interactions::Interactions),
+    Crossing(crossing::CrossingEdges),
     Look(look::Look),
     Discover(discover::Discover),
     Evaluate(evaluate::Evaluate),
@@ -141,6 +143,7 @@ impl Cli {
             Command::Info(command) => command.run(),
             Command::Attribute(command) => command.run(),
             Command::Interactions(command) => command.run(),
+            Command::Crossing(command) => command.run(),
             Command::Look(command) => command.run(),
             Command::Discover(command) => command.run(),
             Command::Evaluate(command) => command.run(),
@@ -169,8 +172,8 @@ impl Command {
     /// Whether it stops by itself when it is asked to; the signal ends the others.
     fn can_stop(&self) -> bool {
         use Command::{
-            Attribute, Discover, Evaluate, Interactions, Pretrain, Sweep, Train, Truth, Tune,
-            TuneCompare, TuneStudy,
+            Attribute, Crossing, Discover, Evaluate, Interactions, Pretrain, Sweep, Train, Truth,
+            Tune, TuneCompare, TuneStudy,
         };
         matches!(
             self,
@@ -178,6 +181,7 @@ impl Command {
                 | Discover(_)
                 | Evaluate(_)
                 | Interactions(_)
+                | Crossing(_)
                 | Truth(_)
                 | Train(_)
                 | Pretrain(_)

@@ -14,6 +14,7 @@
 //! | [`origin`] | what scores and curves are of: model, pairs, metric, baseline | |
 //! | [`curves`] | faithfulness of the first edges by score | `evaluate --curve` |
 //! | [`masks`] | how much of each edge is left | `evaluate --adversary` |
+//! | [`crossings`] | what attention carries between positions | `crossing` |
 //! | [`interactions`] | second derivatives and patches of pairs of edges | `interactions` |
 //! | [`metrics`], [`domain_scores`] | `metrics.jsonl` of a run | `train`, `pretrain` |
 //! | [`run_config`] | `config.toml` of a run: the keys that a report reads | `train` |
@@ -34,6 +35,7 @@ pub mod circuit_summary;
 pub mod comparison;
 pub mod condition;
 pub mod convention;
+pub mod crossings;
 pub mod curves;
 pub mod domain_scores;
 pub mod dynamics;

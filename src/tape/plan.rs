@@ -33,6 +33,15 @@ impl ForwardPlan {
         self.nodes.retain(|&i| !marks[program.nodes[i as usize].out as usize]);
         self
     }
+
+    /// The same pass up to the operation that computes `x`.
+    #[must_use]
+    pub fn until<T: Element>(mut self, program: &Program<T>, x: Var) -> ForwardPlan {
+        let last = program.slot(x);
+        let end = self.nodes.iter().position(|&i| program.nodes[i as usize].out == last);
+        self.nodes.truncate(end.map_or(0, |end| end + 1));
+        self
+    }
 }
 
 /// The reverse pass from one output to some leaves; see [`Program::plan_backward`].

@@ -1,5 +1,6 @@
 //! Laws that methods share.
 
+mod crossing;
 mod matryoshka;
 mod passes;
 mod rules;

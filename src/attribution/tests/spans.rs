@@ -10,37 +10,41 @@ use crate::patching::metric::{Metric, Positions, Question};
 use crate::patching::subsets;
 use std::path::Path;
 
-fn model() -> AnyModel<f64> {
+pub(super) fn model() -> AnyModel<f64> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama-tiny");
     checkpoints::read(&folder).expect("a model")
 }
 
-fn read(model: &AnyModel<f64>, lines: &[&str]) -> Pairs {
+pub(super) fn read(model: &AnyModel<f64>, lines: &[&str]) -> Pairs {
     let text = lines.join("\n");
     Pairs::parse("pairs", text.as_bytes(), &model.bounds(), None, None).expect("pairs")
 }
 
 /// Two lengths, and two layouts of one of them.
-const LINES: [&str; 3] = [
+pub(super) const LINES: [&str; 3] = [
     r#"{"clean": [5, 9, 2, 7], "corrupted": [5, 1, 2, 7], "answer": 3, "distractor": 4, "spans": {"a": 1, "b": -1}}"#,
     r#"{"clean": [5, 9, 2, 7, 8, 2], "corrupted": [5, 1, 4, 7, 8, 2], "answer": 3, "distractor": 4, "spans": {"a": [1, 2], "b": 4}}"#,
     r#"{"clean": [6, 9, 2, 7], "corrupted": [6, 1, 3, 7], "answer": 6, "distractor": 4, "spans": {"a": [0, 2], "b": 3}}"#,
 ];
 
-fn ask<'a>(model: &'a AnyModel<f64>, pairs: &'a Pairs, graph: Graph) -> Behaviour<'a, f64> {
+pub(super) fn ask<'a>(
+    model: &'a AnyModel<f64>,
+    pairs: &'a Pairs,
+    graph: Graph,
+) -> Behaviour<'a, f64> {
     let question = Question::new(Metric::LogitDiff, Positions::Asked, model.vocab_out(), pairs);
     Behaviour::new(model, graph, pairs, question.expect("a question"), Baseline::Resample)
         .expect("it fits")
 }
 
-fn of_spans(model: &AnyModel<f64>, pairs: &Pairs) -> Graph {
+pub(super) fn of_spans(model: &AnyModel<f64>, pairs: &Pairs) -> Graph {
     let names = pairs.spans();
     let granularity = Granularity { positions: Some(names.len()), ..Granularity::default() };
     model.graph(granularity).of_spans(&names)
 }
 
 /// Fails unless `got` is `want`, some of which is not zero, up to rounding.
-fn same(got: &[f64], want: &[f64]) {
+pub(super) fn same(got: &[f64], want: &[f64]) {
     let largest = want.iter().fold(0.0f64, |most, x| most.max(x.abs()));
     assert!(largest > 1e-4, "nothing to compare: {largest}");
     for (a, b) in got.iter().zip(want) {
