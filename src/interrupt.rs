@@ -2,12 +2,22 @@
 //!
 //! A command [listens](listen), and what takes long [asks](check) where it can stop without losing
 //! what is done. A second signal ends the process at once. Who listens to nothing, as a program that
-//! uses the library, is never asked to stop. Where there are no such signals, the system's own way to
-//! end a process is left as it is.
+//! uses the library, is never asked to stop, unless it [asks](ask) itself. Where there are no such
+//! signals, the system's own way to end a process is left as it is.
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result, Signal};
 use std::fmt::Display;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The number of the signal that a program has asked itself to stop by; 0 if it has not.
+static TOLD: AtomicUsize = AtomicUsize::new(0);
+
+/// Asks this process to stop as `signal` would, or takes that back: for programs that hear of signals
+/// in their own way.
+pub fn ask(signal: Option<Signal>) {
+    TOLD.store(signal.map_or(0, |signal| signal as usize), Ordering::Relaxed);
+}
 
 /// Begins to listen to the signals that are not ignored (as `nohup` has it for SIGHUP).
 pub fn listen() {
@@ -17,10 +27,15 @@ pub fn listen() {
 
 /// The signal that has asked this process to stop, if any.
 pub(crate) fn requested() -> Option<Signal> {
+    let told = numbered(TOLD.load(Ordering::Relaxed));
     #[cfg(unix)]
-    return unix::requested();
-    #[cfg(not(unix))]
-    None
+    let told = told.or_else(unix::requested);
+    told
+}
+
+/// The signal of a number.
+fn numbered(number: usize) -> Option<Signal> {
+    Signal::ALL.into_iter().find(|signal| signal.number() as usize == number)
 }
 
 /// Fails if the process has been asked to stop; `what` has been done until then ("step 5 of 10").
@@ -74,8 +89,7 @@ mod unix {
     }
 
     pub(super) fn requested() -> Option<Signal> {
-        let number = ASKED.get()?.load(Ordering::Relaxed);
-        Signal::ALL.into_iter().find(|signal| signal.number() as usize == number)
+        super::numbered(ASKED.get()?.load(Ordering::Relaxed))
     }
 }
 

@@ -38,6 +38,7 @@ pub mod crossing;
 pub mod interactions;
 pub mod look;
 pub mod method;
+pub mod request;
 pub mod resampled;
 pub mod scores;
 pub mod verify;
@@ -46,6 +47,7 @@ pub use crate::formats::Completeness;
 pub use crate::formats::Convention;
 pub use crate::patching::Progress;
 pub use method::*;
+pub use request::Request;
 pub use scores::{Resampled, Scores};
 
 #[cfg(test)]

@@ -97,8 +97,15 @@ pub fn family(folder: &Path) -> Result<Family> {
         return Ok(Family::HuggingFace);
     }
     let path = folder.join("config.json");
-    let fields = Fields::parse(path.display(), &config_text(&path)?)?;
-    Ok(kind(&fields)?.1)
+    family_of(path.display(), &config_text(&path)?)
+}
+
+/// The origin of a model by the bytes of its `config.json`, which `place` names in errors.
+///
+/// # Errors
+/// If it is of an unsupported kind.
+pub fn family_of(place: impl Display, config: &[u8]) -> Result<Family> {
+    Ok(kind(&Fields::parse(place, config)?)?.1)
 }
 
 fn config_text(path: &Path) -> Result<Vec<u8>> {

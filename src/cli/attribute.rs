@@ -10,21 +10,20 @@ use clap::Args;
 use edgegrad::attribution::method::{
     Learning, Method, Mode, Objective, Options, Quadrature, Sizes, Steps, log_odds,
 };
-use edgegrad::attribution::{Completeness, Resampled, Scores, resampled, verify};
-use edgegrad::checkpoints::AnyModel;
+use edgegrad::attribution::request::{About, Chosen, turned};
+use edgegrad::attribution::{Request, Scores, verify};
 use edgegrad::error::{Error, Result};
 use edgegrad::files;
-use edgegrad::formats::{EdgeFile, Meta};
+use edgegrad::formats::EdgeFile;
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::batches::Extremes;
-use edgegrad::patching::behaviour::{Baseline, Behaviour};
+use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
-use edgegrad::patching::subsets;
 use edgegrad::stats;
 use edgegrad::tape::Rules;
 use edgegrad::tensor::Element;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -108,13 +107,6 @@ pub(super) struct Attribute {
 /// How many edges are listed unless that is given.
 const LISTED: usize = 10;
 
-/// Edges that are scored while others are not.
-struct Chosen {
-    edges: Vec<usize>,
-    /// The method they are largest by, or the file where it does not say.
-    by: String,
-}
-
 /// What `--steps` is, for the help.
 fn about_steps() -> String {
     let of = |(name, method): &(&str, Method)| {
@@ -134,26 +126,10 @@ fn about_seed() -> String {
 
 impl Attribute {
     pub(super) fn run(&self) -> Result<()> {
-        if !(self.tol > 0.0 && self.tol.is_finite()) {
-            let message = format!("must be above 0, got {}", self.tol);
-            return Err(Error::input("--tol", message, "give a share such as 1e-8"));
-        }
-        self.method.check(self.asked.metric)?;
-        if self.rules != Rules::Plain && !self.method.derives() {
-            let message = format!("`{}` takes no derivative", self.method.name());
-            let place = format!("--rules {}", self.rules.name());
-            let derive = Method::ALL.iter().filter(|(_, method)| method.derives());
-            let names: Vec<&str> = derive.map(|(name, _)| *name).collect();
-            return Err(Error::input(place, message, format!("{} do", names.join(", "))));
-        }
-        self.check_learning()?;
+        self.request().check(self.asked.metric)?;
         self.check_chosen()?;
         if let Some(init) = &self.init {
             check_out(&self.out, self.asked.force, [&**init])?;
-        }
-        if self.bootstrap.is_some() && self.method.ranks() {
-            let message = "a learned ranking has no score of each pair";
-            return Err(Error::input("--bootstrap", message, "use --rankings N for its errors"));
         }
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
@@ -165,12 +141,8 @@ impl Attribute {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         let (model, pairs) = self.asked.read::<T>()?;
-        if matches!(model, AnyModel::Pooled { .. }) && !self.rules.plain_attention() {
-            let place = format!("--rules {}", self.rules.name());
-            let message = "is about attention between positions; a pooled model has one query";
-            return Err(Error::input(place, message, "use --rules ln or relp"));
-        }
-        let mut options = self.options();
+        self.request().check_model(&model)?;
+        let mut options = self.request().options();
         let out = ("attribute", self.out.as_path());
         let journal = self.asked.journal::<T>(&pairs, out, &self.settings(&options)?)?;
         let mut b = self.asked.behaviour(&model, &pairs, journal)?;
@@ -188,8 +160,7 @@ impl Attribute {
         self.asked.affordable(&what, seconds, "use --method mask-ig")?;
 
         let start = Instant::now();
-        let mut scores = self.scores(&b, &options, chosen.as_ref(), &extremes)?;
-        scores.resampled = self.resampled(&b, &options)?;
+        let scores = self.scores(&b, &options, chosen.as_ref(), &extremes)?;
         let seconds = start.elapsed().as_secs_f64();
         let tokens = self.asked.tokens(&b)?;
         self.table(&b.graph, &scores, tokens.as_deref());
@@ -203,7 +174,10 @@ impl Attribute {
         if let Some(count) = self.verify {
             self.verify(&b, &options, &scores, count as usize)?;
         }
-        self.write(&b, &scores, &options, (chosen, tokens))?;
+        let about = About { chosen, tokens, model: Some(self.asked.model_hash()?) };
+        let convention = self.asked.convention();
+        let meta = self.request().meta(&b, &scores, &options, convention, about);
+        scores.file(&b.graph, convention, &meta).write(&self.out)?;
         b.journal.end();
         println!("scores: {}", self.out.display());
         Ok(())
@@ -221,17 +195,24 @@ impl Attribute {
         Ok(times * once + cost::seconds(b, again * (1.0 + cost::BACKWARD))?)
     }
 
-    fn options(&self) -> Options {
-        let usual = self.method.options();
-        Options {
-            steps: self.steps.map_or(usual.steps, |n| n as usize),
-            rule: self.rule.unwrap_or(usual.rule),
+    /// The method and what is chosen of it.
+    fn request(&self) -> Request {
+        let count = |n: Option<u64>| n.map(|n| n as usize);
+        Request {
+            method: self.method,
+            steps: count(self.steps),
+            rule: self.rule,
+            rules: self.rules,
             tol: self.tol,
-            learning: self.learning(usual.learning),
-            // Known once the graph is.
-            init: None,
+            sizes: self.sizes,
+            objective: self.objective,
+            mode: self.mode,
+            rankings: count(self.rankings),
+            penalty: self.penalty,
+            held_out: count(self.held_out),
+            started: self.init.is_some(),
+            bootstrap: count(self.bootstrap),
             seed: self.seed,
-            ..usual
         }
     }
 
@@ -260,7 +241,7 @@ impl Attribute {
         ])
     }
 
-    /// The scores, all finite, and their completeness where the method has any.
+    /// The scores, and how sure they are if that is asked.
     fn scores<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
@@ -270,48 +251,15 @@ impl Attribute {
     ) -> Result<Scores> {
         let (shown, mut progress) = bar(self.method.name());
         let some = chosen.map(|chosen| &*chosen.edges);
-        let mut scores = match some.and_then(|edges| self.method.scores_of(b, edges, &mut progress))
-        {
-            Some(scores) => scores?,
-            None => self.method.scores(b, options, &mut progress)?,
-        };
+        let request = self.request();
+        let mut scores = request.scores(b, options, some, extremes, &mut progress)?;
         shown.finish();
-        let wrong = |e: &usize| !scores.values[*e].is_finite();
-        let wrong = match some {
-            Some(edges) => edges.iter().copied().find(wrong),
-            None => (0..scores.values.len()).find(wrong),
-        };
-        if let Some(e) = wrong {
-            return Err(Error::failed(
-                b.graph.edge(e),
-                format!("its score is {}", scores.values[e]),
-                "the model's activations are too large for it; try --dtype f64",
-            ));
-        }
-        let adds_up = self.method.knows_metric() && !self.method.ranks() && chosen.is_none();
-        if adds_up && scores.completeness.is_none() {
-            let (clean, corrupted) = extremes.means();
-            let nothing = match self.asked.baseline {
-                // Every edge with the corrupted run's activations is the corrupted run.
-                Baseline::Resample => corrupted,
-                _ => subsets::values(b, 1, |_, _| false, &mut |_| {})?[0],
-            };
-            scores.completeness = Some(Completeness::new(&scores.values, clean - nothing));
+        if self.bootstrap.is_some() {
+            let (shown, mut progress) = bar("each pair");
+            scores.resampled = request.resampled(b, options, &mut progress)?;
+            shown.finish();
         }
         Ok(scores)
-    }
-
-    /// How sure the scores are, if that is asked.
-    fn resampled<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        options: &Options,
-    ) -> Result<Option<Resampled>> {
-        let Some(resamples) = self.bootstrap else { return Ok(None) };
-        let (shown, mut progress) = bar("each pair");
-        let of_pairs = resampled::per_pair(b, self.method, options, &mut progress)?;
-        shown.finish();
-        Ok(Some(resampled::resample(&of_pairs, resamples as usize, self.seed)))
     }
 
     /// Prints what the method says of its scores.
@@ -339,49 +287,11 @@ impl Attribute {
         );
     }
 
-    /// Refuses options of learned rankings for another method.
-    fn check_learning(&self) -> Result<()> {
-        let given = [
-            ("--sizes", self.sizes.is_some() && self.method.sizes().is_none()),
-            ("--objective", self.objective.is_some() && !self.method.ranks()),
-            ("--mode", self.mode.is_some() && !self.method.ranks()),
-            ("--rankings", self.rankings.is_some() && !self.method.ranks()),
-            ("--init", self.init.is_some() && !self.method.ranks()),
-            ("--held-out", self.held_out.is_some() && !self.method.ranks()),
-            ("--penalty", self.penalty.is_some() && self.method.penalty().is_none()),
-        ];
-        if let Some((flag, _)) = given.into_iter().find(|(_, refused)| *refused) {
-            let other = if flag == "--penalty" { "ugs" } else { "matryoshka" };
-            let what = match (self.method.ranks(), flag) {
-                (false, _) => "learns no ranking",
-                (true, "--penalty") => "has masks of a given size, which cost nothing",
-                (true, _) => "looks at no sizes",
-            };
-            let message = format!("`{}` {what}", self.method.name());
-            let help = format!("use --method {other}, or leave it out");
-            return Err(Error::input(flag, message, help));
-        }
-        match self.penalty {
-            Some(x) if !(x >= 0.0 && x.is_finite()) => {
-                let message = format!("must be at least 0, got {x}");
-                Err(Error::input("--penalty", message, "give a share of the effect such as 1e-3"))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Refuses some edges alone of a method that scores all at once.
     fn check_chosen(&self) -> Result<()> {
         let Some(scores) = &self.scores else { return Ok(()) };
         check_out(&self.out, self.asked.force, [&**scores])?;
-        if self.method.apart() {
-            return Ok(());
-        }
-        let message = format!("`{}` scores all edges at once", self.method.name());
-        let apart = Method::ALL.iter().filter(|(_, method)| method.apart());
-        let names: Vec<&str> = apart.map(|(name, _)| *name).collect();
-        let help = format!("use --method {}, or leave it out", names.join(" or "));
-        Err(Error::input("--scores", message, help))
+        self.request().check_some("--scores")
     }
 
     /// The edges that are scored, if not all are: those that are largest in a file.
@@ -412,17 +322,6 @@ impl Attribute {
         let told = Some(self.asked.convention());
         let ours = Scored::of(&file, path, graph, told, &self.asked.model)?.ours;
         Ok(Some(log_odds(&ours)))
-    }
-
-    fn learning(&self, usual: Learning) -> Learning {
-        Learning {
-            objective: self.objective.unwrap_or(usual.objective),
-            sizes: self.sizes.unwrap_or(usual.sizes),
-            mode: self.mode.unwrap_or(usual.mode),
-            rankings: self.rankings.map_or(usual.rankings, |n| n as usize),
-            penalty: self.penalty.unwrap_or(usual.penalty),
-            held_out: self.held_out.map_or(usual.held_out, |n| n as usize),
-        }
     }
 
     /// Prints the largest scores, with what stands at positions `tokens [T]`.
@@ -459,8 +358,9 @@ impl Attribute {
                 table.column(column.0, column.1);
             }
         }
+        let convention = self.asked.convention();
         for &e in &order {
-            let ours = |score: f64| Cell::real(self.asked.convention().and_ours(score), 6);
+            let ours = |score: f64| Cell::real(convention.and_ours(score), 6);
             let mut row = vec![Cell::text(graph.edge(e).to_string())];
             row.extend(tokens.map(|_| Cell::token(at(e))));
             row.push(ours(scores.values[e]));
@@ -468,7 +368,9 @@ impl Attribute {
             let errors = [&scores.standard_errors, &scores.last_doubling];
             row.extend(errors.into_iter().flatten().map(|s| Cell::scientific(s[e], 3)));
             row.extend(
-                intervals.into_iter().flat_map(|i| self.turned(i[e]).map(|x| Cell::real(x, 6))),
+                intervals
+                    .into_iter()
+                    .flat_map(|i| turned(i[e], convention).map(|x| Cell::real(x, 6))),
             );
             row.extend(resampled.map(|r| Cell::percent(r.same_sign[e], 1)));
             table.row(row);
@@ -479,12 +381,6 @@ impl Attribute {
             let held: f64 = order.iter().map(|&e| size(e)).sum();
             println!("{} edges hold {:.1} % of all |score|", order.len(), 100.0 * share(held));
         }
-    }
-
-    /// An interval of scores in the convention that is asked.
-    fn turned(&self, interval: [f64; 2]) -> [f64; 2] {
-        let [a, b] = interval.map(|end| self.asked.convention().and_ours(end));
-        [a.min(b), a.max(b)]
     }
 
     fn verify<T: Element>(
@@ -526,78 +422,5 @@ impl Attribute {
             b.graph.edge(e),
         );
         Ok(())
-    }
-
-    /// Where the scores come from.
-    fn meta<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        scores: &Scores,
-        options: &Options,
-        (chosen, tokens): (Option<Chosen>, Option<Vec<String>>),
-    ) -> Result<Meta> {
-        let left = chosen.as_ref().map(|chosen| b.graph.edges() - chosen.edges.len());
-        let completeness = scores.completeness.map(|c| Completeness {
-            sum: self.asked.convention().and_ours(c.sum),
-            delta: self.asked.convention().and_ours(c.delta),
-        });
-        let (ranks, learning) = (self.method.ranks(), options.learning);
-        let taken = scores.steps.unwrap_or(options.steps);
-        let steps = scores.steps.or(self.method.steps().map(|_| options.steps));
-        Ok(Meta {
-            method: Some(self.method.name().into()),
-            metric: Some(self.asked.metric.name().into()),
-            rules: (self.rules != Rules::Plain).then(|| self.rules.name().into()),
-            baseline: Some(self.asked.baseline.name().into()),
-            steps: steps.map(|n| n as u64),
-            // Of some edges alone, or on a divided path, they are others.
-            passes: (chosen.is_none() && scores.parts.is_none())
-                .then(|| self.method.passes(b, &Options { steps: taken, ..options.clone() })),
-            convention: Some(self.asked.convention().name().into()),
-            left_out: left.map(|n| n as u64),
-            chosen_by: chosen.map(|chosen| chosen.by),
-            completeness,
-            model: Some(self.asked.model_hash()?),
-            pairs: Some(b.pairs.len() as u64),
-            pairs_hash: Some(b.pairs.hash()),
-            tokens,
-            objective: ranks.then(|| learning.objective.name().into()),
-            sizes: (self.method.sizes())
-                .filter(|&usual| usual != learning.sizes || ranks)
-                .map(|_| learning.sizes.name().into()),
-            mode: ranks.then(|| learning.mode.name().into()),
-            penalty: self.method.penalty().map(|_| learning.penalty),
-            held_out: (learning.held_out > 0).then_some(learning.held_out as u64),
-            dtype: Some(T::NAME.into()),
-            seed: self.method.seeded().then_some(self.seed),
-        })
-    }
-
-    fn write<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        scores: &Scores,
-        options: &Options,
-        about: (Option<Chosen>, Option<Vec<String>>),
-    ) -> Result<()> {
-        let values: Vec<f64> =
-            scores.values.iter().map(|&s| self.asked.convention().and_ours(s)).collect();
-        let meta = self.meta(b, scores, options, about)?;
-        let mut file = b.graph.scores_file(&values, &meta);
-        for (e, (_, entry)) in b.graph.file_order().into_iter().zip(&mut file.edges) {
-            let mut put = |key: &str, value: Value| entry.rest.insert(key.into(), value);
-            if let Some(errors) = &scores.standard_errors {
-                put("standard_error", errors[e].into());
-            }
-            if let Some(moved) = &scores.last_doubling {
-                put("last_doubling", moved[e].into());
-            }
-            let Some(Resampled { intervals, same_sign }) = &scores.resampled else { continue };
-            if let Some(intervals) = intervals {
-                put("interval", json!(self.turned(intervals[e])));
-            }
-            put("same_sign", same_sign[e].into());
-        }
-        file.write(&self.out)
     }
 }

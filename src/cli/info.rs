@@ -1,7 +1,6 @@
 //! `edgegrad info`.
 
 use crate::cli::model::ModelPath;
-use crate::cli::run::record;
 use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
@@ -11,6 +10,7 @@ use edgegrad::graph::{Granularity, Graph, MaskShape};
 use edgegrad::memory::size;
 use edgegrad::named::counted;
 use edgegrad::nn::transformer::{Config, Model};
+use edgegrad::patching::logits::record;
 use edgegrad::patching::probe::{Use, bytes_of};
 use edgegrad::simd::{Backend, backend};
 use edgegrad::tape::Rules;

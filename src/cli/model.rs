@@ -5,7 +5,9 @@ use edgegrad::error::Result;
 use edgegrad::experiments::Progress;
 #[cfg(feature = "hub")]
 use edgegrad::files::hub::Hub;
+#[cfg(feature = "hub")]
 use edgegrad::files::model_cache::Cache;
+use edgegrad::files::model_cache::locate;
 use std::ffi::OsString;
 use std::fmt;
 use std::ops::Deref;
@@ -26,11 +28,8 @@ pub(super) struct ModelPath {
 impl From<OsString> for ModelPath {
     fn from(given: OsString) -> ModelPath {
         let given = PathBuf::from(given);
-        let cached = || Cache::of_environment()?.find(&given).ok()?;
-        // A folder of that name is nearer than the cache.
-        let found = if given.exists() { None } else { cached() };
         ModelPath {
-            path: found.unwrap_or_else(|| given.clone()),
+            path: locate(&given),
             #[cfg(feature = "hub")]
             fetched: Default::default(),
             given,

@@ -12,15 +12,12 @@ use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
 use edgegrad::files;
 use edgegrad::files::journal::Journal;
-use edgegrad::files::safetensors::Tensors;
 use edgegrad::formats::pairs::Pairs;
-use edgegrad::graph::{Granularity, Source, Start};
-use edgegrad::memory;
 use edgegrad::named::{Named, counted};
-use edgegrad::nn::stream::Writer;
 use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
-use edgegrad::patching::metric::{Metric, Positions, Question};
+use edgegrad::patching::metric::{Metric, Positions};
+use edgegrad::patching::setup::Setup;
 use edgegrad::tensor::Element;
 use edgegrad::text::{LazyTokenizer, Words};
 use std::path::{Path, PathBuf};
@@ -179,10 +176,7 @@ impl Asked {
         if !self.positions {
             return Ok(None);
         }
-        let clean = &b.pairs[0].clean;
-        let vocab = clean.iter().max().map_or(0, |&id| id as usize + 1);
-        let words = Words::read(&self.model, vocab)?;
-        Ok(Some(clean.iter().map(|&id| words.word(id)).collect()))
+        Words::of_sequence(&self.model, &b.pairs[0].clean).map(Some)
     }
 
     /// The convention of the graph and of the scores that are written.
@@ -243,67 +237,29 @@ impl Asked {
         pairs: &'a Pairs,
         journal: Journal,
     ) -> Result<Behaviour<'a, T>> {
-        let start = match (self.split_input, self.convention()) {
-            (true, _) => Start::Split,
-            (false, Convention::Ours) => Start::Joint,
-            (false, Convention::EapIg) => Start::TokensOnly,
-        };
-        let spans = pairs.spans();
-        if self.spans && spans.is_empty() {
-            let help = r#"name parts of every pair, as in "spans": {"subject": [3, 4]}"#;
-            return Err(Error::input(pairs.place_of(&pairs[0]), "has no `spans`", help));
-        }
-        let granularity = Granularity {
-            start,
-            joined_qkv: self.joined_qkv,
-            neurons: self.neurons,
-            positions: match self.spans {
-                true => Some(spans.len()),
-                false => self.positions.then(|| pairs[0].clean.len()),
-            },
-        };
-        let question = Question::new(self.metric, self.at, model.vocab_out(), pairs)?;
-        if self.spans && matches!(model, AnyModel::Pooled { .. }) {
-            let message = "edges of a pooled model have the positions of its one layer";
-            return Err(Error::input("--spans", message, "leave it out"));
-        }
-        let mut graph = model.graph(granularity);
-        if self.spans {
-            graph = graph.of_spans(&spans);
-        }
-        // What is said of each in a file.
-        let edges = graph.edges();
-        memory::check(&format!("{edges} edges"), edges as u128 * 200, || {
-            "divide the model less finely: without --neurons or without --positions".into()
+        let mut b = self.setup().behaviour(model, pairs, journal)?;
+        b.ablate_by(self.constants.as_deref(), |b| {
+            let (shown, mut progress) = bar("optimal constants");
+            let learned = optimal::learn(b, &Default::default(), &mut progress)?;
+            shown.finish();
+            Ok(learned.constants)
         })?;
-        let mut b = Behaviour::new(model, graph, pairs, question, self.baseline)?;
-        (b.rows, b.journal) = (self.rows as usize, journal);
-        if let Some(constants) = self.ablation_values(&b)? {
-            b.set_constants(constants);
-        }
         Ok(b)
     }
 
-    /// The ablation value of each part, if the baseline takes any: those of the file, or learned.
-    fn ablation_values<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Option<Vec<Vec<T>>>> {
-        match (&self.constants, self.baseline) {
-            (Some(path), Baseline::Constant) => constants(b, path).map(Some),
-            (None, Baseline::Optimal) => {
-                let (shown, mut progress) = bar("optimal constants");
-                let learned = optimal::learn(b, &Default::default(), &mut progress)?;
-                shown.finish();
-                Ok(Some(learned.constants))
-            }
-            (None, Baseline::Constant) => {
-                let message = "needs to know the constants";
-                let help = "give them with --constants FILE.safetensors, or use --baseline mean";
-                Err(Error::input("--baseline constant", message, help))
-            }
-            (Some(_), _) => {
-                let message = format!("are not used by --baseline {}", self.baseline.name());
-                Err(Error::input("--constants", message, "add --baseline constant"))
-            }
-            (None, _) => Ok(None),
+    /// What is chosen of the behaviour.
+    fn setup(&self) -> Setup {
+        Setup {
+            metric: self.metric,
+            at: self.at,
+            baseline: self.baseline,
+            convention: self.convention(),
+            positions: self.positions,
+            spans: self.spans,
+            neurons: self.neurons,
+            split_input: self.split_input,
+            joined_qkv: self.joined_qkv,
+            rows: self.rows as usize,
         }
     }
 
@@ -320,25 +276,6 @@ impl Asked {
         );
         Ok(extremes)
     }
-}
-
-/// The ablation value of each part of the graph in a file.
-fn constants<T: Element>(b: &Behaviour<'_, T>, path: &Path) -> Result<Vec<Vec<T>>> {
-    let file = Tensors::read(path)?;
-    let read = |(source, width): (&Source, usize)| {
-        let name = match source.part {
-            Writer::Attention(layer) => format!("a{layer}"),
-            Writer::Mlp(layer) => format!("m{layer}"),
-            Writer::Embed | Writer::Pos => b.graph.writers[source.writers.start].to_string(),
-        };
-        let (shape, values) = file.get::<T>(&name)?;
-        if values.len() != width {
-            let message = format!("expected {width} elements, got {shape:?}");
-            return Err(file.error(&name, message, "give one value for each channel"));
-        }
-        Ok(values)
-    };
-    b.graph.sources.iter().zip(b.widths()).map(read).collect()
 }
 
 /// Runs `work` on so many threads; on all cores unless given.

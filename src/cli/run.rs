@@ -7,23 +7,18 @@ use crate::cli::question::on_threads;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::checkpoints;
-use edgegrad::checkpoints::{AnyModel, Family};
+use edgegrad::checkpoints::AnyModel;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::safetensors;
-use edgegrad::files::safetensors::{Pushed, Tensor};
+use edgegrad::files::safetensors::Tensor;
 use edgegrad::formats::pairs::Encode;
 use edgegrad::formats::sequences::Taken;
-use edgegrad::memory;
 use edgegrad::nn::pooled;
-use edgegrad::nn::pooled::Pooled;
-use edgegrad::nn::stream::Sum;
-use edgegrad::nn::transformer::{Config, Model, Transformer};
+use edgegrad::nn::transformer::Model;
+use edgegrad::patching::logits;
 use edgegrad::stats;
-use edgegrad::tape::{Tape, Var};
 use edgegrad::tensor::Element;
 use edgegrad::text::{Tokenizer, Words};
-use std::collections::BTreeMap;
-use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,9 +62,6 @@ pub(super) struct Run {
     exact: bool,
 }
 
-/// What the activations of one batch may take, unless a single sequence takes more.
-const BATCH_BYTES: usize = 256 << 20;
-
 impl Run {
     pub(super) fn run(&self) -> Result<()> {
         if let Some(out) = &self.out {
@@ -87,18 +79,14 @@ impl Run {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         self.model.fetch()?;
-        match checkpoints::read::<T>(&self.model)? {
-            AnyModel::Transformer(mut model) => {
-                // In singles there is nothing to round, and bits differ for other reasons.
-                let theirs = T::NAME == f64::NAME
-                    && !self.exact
-                    && checkpoints::family(&self.model)? == Family::HuggingFace;
-                if theirs {
-                    model.config = model.config.rounded();
-                }
-                self.transformer(&model)
-            }
-            AnyModel::Pooled { config, weights } => self.pooled(&config, &weights),
+        let mut model = checkpoints::read::<T>(&self.model)?;
+        if !self.exact {
+            model.round_as(checkpoints::family(&self.model)?);
+        }
+        let rows = self.rows(model.lengths(), model.bounds().vocab)?;
+        match &model {
+            AnyModel::Transformer(model) => self.transformer(model, &rows),
+            AnyModel::Pooled { config, weights } => self.pooled(config, weights, &rows),
         }
     }
 
@@ -116,42 +104,33 @@ impl Run {
         }
     }
 
-    fn pooled<T: Element>(&self, config: &pooled::Config, weights: &[Vec<T>]) -> Result<()> {
-        let rows = self.rows(config.seq_len..=config.seq_len, config.vocab)?;
-        let mut tape = Tape::new();
-        let model = Pooled::record(&mut tape, config, rows.len());
-        tape.keep_only(&[model.logits]);
-        let mut program = tape.finish();
-        model.set_parameters(&mut program, weights);
-        model.set_batch(&mut program, rows.iter().map(|row| (&row[..], 0)));
-        program.forward();
-        let logits = program.value(model.logits);
+    fn pooled<T: Element>(
+        &self,
+        config: &pooled::Config,
+        weights: &[Vec<T>],
+        rows: &[Vec<u32>],
+    ) -> Result<()> {
+        let logits = logits::of_pooled(config, weights, rows);
         if self.text.is_some() {
-            self.next(logits)?;
+            self.next(&logits)?;
         }
         let Some(out) = &self.out else { return Ok(()) };
-        let tensor = Tensor::new("logits", &[rows.len(), config.vocab], logits);
+        let tensor = Tensor::new("logits", &[rows.len(), config.vocab], &logits);
         safetensors::write(out, &[tensor], &safetensors::marked())?;
         println!("{}: logits [{}, {}]", out.display(), rows.len(), config.vocab);
         Ok(())
     }
 
-    fn transformer<T: Element>(&self, model: &Model<T>) -> Result<()> {
-        let rows = self.rows(1..=model.config.context, model.config.vocab)?;
+    fn transformer<T: Element>(&self, model: &Model<T>, rows: &[Vec<u32>]) -> Result<()> {
         let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
-        memory::check(&format!("1 x {longest} tokens"), beside(model, longest), || {
-            "run shorter sequences, or use --dtype f32".into()
-        })?;
+        logits::check_memory(model, longest)?;
         if self.text.is_some() {
-            let (recorded, logits, mut tape) = record(&model.config, 1, longest);
-            recorded.give_weights(&mut tape, &model.weights);
-            let mut program = tape.finish();
-            program.fill_ids(recorded.tokens, |ids| ids.copy_from_slice(&rows[0]));
-            program.forward();
-            self.next(&program.value(logits)[(longest - 1) * model.config.vocab_out..])?;
+            logits::of_transformer(model, rows, |_, values| {
+                self.next(&values[(longest - 1) * model.config.vocab_out..])
+            })?;
         }
         match &self.out {
-            Some(out) => write_logits(model, &rows, out),
+            Some(out) => write_logits(model, rows, out),
             None => Ok(()),
         }
     }
@@ -184,10 +163,7 @@ impl Run {
 /// Writes the logits of the sequences `rows`.
 fn write_logits<T: Element>(model: &Model<T>, rows: &[Vec<u32>], out: &Path) -> Result<()> {
     let v = model.config.vocab_out;
-    let mut lengths = BTreeMap::<usize, Vec<usize>>::new();
-    for (i, row) in rows.iter().enumerate() {
-        lengths.entry(row.len()).or_default().push(i);
-    }
+    let lengths = logits::by_length(rows);
     let tensors: Vec<(String, Vec<usize>)> = match lengths.first_key_value() {
         Some((&len, _)) if lengths.len() == 1 => {
             vec![("logits".into(), vec![rows.len(), len, v])]
@@ -201,12 +177,13 @@ fn write_logits<T: Element>(model: &Model<T>, rows: &[Vec<u32>], out: &Path) -> 
     };
     let not_finite = AtomicUsize::new(0);
     safetensors::write_computed(out, &tensors, |pushed| {
+        let mut push = |_: &[usize], values: &[T]| {
+            let count = values.iter().filter(|x| !x.to_f64().is_finite()).count();
+            not_finite.fetch_add(count, Ordering::Relaxed);
+            pushed.push(values)
+        };
         // In the pool, so that the threads are awake between one product and the next.
-        rayon::scope(|_| {
-            lengths
-                .iter()
-                .try_for_each(|(&len, of)| same_length(model, len, of, rows, pushed, &not_finite))
-        })
+        rayon::scope(|_| logits::of_transformer(model, rows, &mut push))
     })?;
     match &tensors[..] {
         [(name, shape)] => println!("{}: {name} {shape:?}", out.display()),
@@ -220,55 +197,4 @@ fn write_logits<T: Element>(model: &Model<T>, rows: &[Vec<u32>], out: &Path) -> 
             "check the weights; f32 may overflow where --dtype f64 does not",
         )),
     }
-}
-
-/// The forward pass of `batch` sequences of length `len`, and its logits.
-pub(super) fn record<T: Element>(
-    config: &Config,
-    batch: usize,
-    len: usize,
-) -> (Transformer, Var, Tape<T>) {
-    let mut tape = Tape::new();
-    let recorded = Transformer::record(&mut tape, config, batch, len, &mut Sum::default());
-    let logits = recorded.logits(&mut tape, recorded.last);
-    tape.keep_only(&[logits]);
-    (recorded, logits, tape)
-}
-
-/// The bytes of a forward pass of one sequence beside the weights, which are there already.
-fn beside<T: Element>(model: &Model<T>, len: usize) -> u128 {
-    let weights: usize = model.weights.iter().map(|w| w.len() * size_of::<T>()).sum();
-    record::<T>(&model.config, 1, len).2.bytes() - weights as u128
-}
-
-/// Pushes the logits of the sequences `of` in `rows`, all of length `len`.
-fn same_length<T: Element>(
-    model: &Model<T>,
-    len: usize,
-    of: &[usize],
-    rows: &[Vec<u32>],
-    out: &mut Pushed<'_, T>,
-    not_finite: &AtomicUsize,
-) -> io::Result<()> {
-    let bytes = |batch| {
-        usize::try_from(record::<T>(&model.config, batch, len).2.bytes()).unwrap_or(usize::MAX)
-    };
-    let batch = (BATCH_BYTES / (bytes(2) - bytes(1)).max(1)).clamp(1, of.len());
-    let (recorded, logits, mut tape) = record(&model.config, batch, len);
-    recorded.give_weights(&mut tape, &model.weights);
-    let mut program = tape.finish();
-    for part in of.chunks(batch) {
-        program.fill_ids(recorded.tokens, |ids| {
-            for (ids, &i) in ids.chunks_exact_mut(len).zip(part) {
-                ids.copy_from_slice(&rows[i]);
-            }
-        });
-        program.forward();
-        let each = program.value(logits).len() / batch;
-        let values = &program.value(logits)[..part.len() * each];
-        let count = values.iter().filter(|x| !x.to_f64().is_finite()).count();
-        not_finite.fetch_add(count, Ordering::Relaxed);
-        out.push(values)?;
-    }
-    Ok(())
 }

@@ -15,6 +15,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+/// Where a model is that is given as a path or by its name in the cache: a path that exists is nearer
+/// than the cache; what is nowhere is given back, as reading it says so.
+pub fn locate(given: &Path) -> PathBuf {
+    let cached = || Cache::of_environment()?.find(given).ok()?;
+    let found = if given.exists() { None } else { cached() };
+    found.unwrap_or_else(|| given.into())
+}
+
 /// A cache of models.
 #[derive(Clone, Debug)]
 pub struct Cache(PathBuf);

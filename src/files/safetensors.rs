@@ -400,12 +400,28 @@ pub fn write(
     tensors: &[Tensor],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
+    atomic::write_file(path, |mut w| put(&mut w, tensors, metadata))
+}
+
+/// The bytes of a file of tensors.
+///
+/// # Panics
+/// When two tensors have one name.
+pub fn to_bytes(tensors: &[Tensor]) -> Vec<u8> {
+    let mut bytes = vec![];
+    put(&mut bytes, tensors, &BTreeMap::new()).expect("memory takes what is written");
+    bytes
+}
+
+fn put(
+    w: &mut impl Write,
+    tensors: &[Tensor],
+    metadata: &BTreeMap<String, String>,
+) -> io::Result<()> {
     let (header, order) = layout(tensors, metadata);
-    atomic::write_file(path, |w| {
-        w.write_all(&(header.len() as u64).to_le_bytes())?;
-        w.write_all(&header)?;
-        order.iter().try_for_each(|t| w.write_all(&t.bytes))
-    })
+    w.write_all(&(header.len() as u64).to_le_bytes())?;
+    w.write_all(&header)?;
+    order.iter().try_for_each(|t| w.write_all(&t.bytes))
 }
 
 /// Writes tensors that are too large to be held together: `compute` is given the place to

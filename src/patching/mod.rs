@@ -6,8 +6,10 @@
 //! function of |
 //! | [`batches`] | a behaviour over all its pairs: mean ablation values, the clean and corrupted
 //! metric |
+//! | [`setup`] | what is chosen of a behaviour beside model and pairs |
 //! | [`probe`] | a behaviour recorded for batches of one length: runs, masks, ablation values,
 //! outputs |
+//! | [`logits`] | the logits of a whole model for sequences |
 //! | [`metric`] | the metric of the output, one value for each pair |
 //! | [`measured`] | the metric recorded on a tape |
 //! | [`subsets`] | the metric of sets of edges |
@@ -25,10 +27,12 @@ pub mod cost;
 pub mod distance;
 pub mod field;
 pub(crate) mod learned;
+pub mod logits;
 pub mod measured;
 pub mod metric;
 pub mod probe;
 pub mod running;
+pub mod setup;
 pub mod span;
 pub mod subsets;
 

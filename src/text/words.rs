@@ -54,6 +54,16 @@ impl Words {
         Ok(Words::default())
     }
 
+    /// `[T]`, what the tokens `ids [T]` of a model are called.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn of_sequence(folder: &Path, ids: &[u32]) -> Result<Vec<String>> {
+        let vocab = ids.iter().max().map_or(0, |&id| id as usize + 1);
+        let words = Words::read(folder, vocab)?;
+        Ok(ids.iter().map(|&id| words.word(id)).collect())
+    }
+
     /// Words in the order of their ids, as a vocabulary writes them.
     pub(super) fn of_tokens(texts: &[String]) -> Words {
         Words(texts.iter().map(|text| Some(text.clone())).collect()).decoded()

@@ -1,0 +1,229 @@
+"""What the package is made of: classes and functions over the engine.
+
+Every error is an `Error` of two lines, `place: what` and `help: ..`. Long work runs on all cores
+without the interpreter, shows a bar on `sys.stderr` unless `progress=False`, and stops on Ctrl-C.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from typing import Any, Literal, Union, final
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+_Path = Union[str, PathLike[str]]
+_Float = Union[npt.NDArray[np.float32], npt.NDArray[np.float64]]
+_Tokens = Union[str, Sequence[int], npt.NDArray[np.integer]]
+_Edge = Union[str, int]
+_Convention = Literal["ours", "eap-ig"]
+_Metric = Literal["logit-diff", "nll", "prob-diff", "kl", "l2"]
+_Baseline = Literal["resample", "zero", "mean", "mean-per-position", "constant", "optimal"]
+_Method = Literal[
+    "eap",
+    "eap-ig",
+    "clean-corrupted",
+    "eap-ig-activations",
+    "mask-ig",
+    "exact",
+    "shapley",
+    "matryoshka",
+    "ugs",
+    "bottleneck",
+    "node-pruning",
+    "ifr",
+    "random",
+]
+_Kind = Literal[
+    "ioi",
+    "greater-than",
+    "agreement",
+    "agreement-attractor",
+    "pronouns",
+    "capitals",
+    "arithmetic",
+]
+
+class Error(Exception):
+    """What a user can cause and mend."""
+
+    place: str
+    """The file, key or tensor at fault."""
+    message: str
+    """What is wrong there."""
+    help: str
+    """What to do about it."""
+
+class InputError(Error, ValueError):
+    """Bad input: a file, a key, an argument."""
+
+class FailedError(Error, RuntimeError):
+    """A failed run on good input."""
+
+@final
+class Model:
+    """A model: its weights, its tokenizer, and the graph of its edges."""
+
+    @staticmethod
+    def load(model: _Path, dtype: Literal["f32", "f64"] = "f32") -> Model:
+        """Reads a model folder (Hugging Face's, TransformerLens', a run's), a GGUF file, or a name in
+        the Hugging Face cache."""
+
+    @staticmethod
+    def from_state_dict(
+        state_dict: Mapping[str, npt.ArrayLike],
+        config: Mapping[str, Any],
+        dtype: Literal["f32", "f64"] = "f32",
+    ) -> Model:
+        """The model of a dict of arrays, and of the dict in the `config.json` that belongs to it, of
+        Hugging Face or TransformerLens."""
+
+    @property
+    def vocab(self) -> int:
+        """V, how many tokens it reads."""
+    @property
+    def context(self) -> int:
+        """The longest sequence."""
+    @property
+    def dtype(self) -> Literal["f32", "f64"]:
+        """What it is computed in."""
+    @property
+    def path(self) -> str | None:
+        """The folder or file that it was read from; `None` for one of arrays."""
+
+    def tokenize(self, text: str, bare: bool = False) -> list[int]:
+        """`[T]`, the ids of a text, with those that stand around a whole one unless it is bare."""
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """`[T]`, what each token is called."""
+    def logits(
+        self,
+        tokens: Union[_Tokens, Sequence[_Tokens]],
+        *,
+        exact: bool = False,
+        threads: int | None = None,
+        progress: bool = True,
+    ) -> Union[_Float, list[_Float]]:
+        """The logits of one sequence `[T, V]` or of several `[N, T, V]`; of several lengths a list.
+        A pooled model has `[V]` for a sequence. In `f64`, models of Hugging Face round norms and
+        rotations where transformers does, unless `exact`."""
+
+@final
+class Pairs:
+    """Pairs of a clean and a corrupted sequence of one length, and what is asked about them."""
+
+    @staticmethod
+    def read(
+        path: _Path, model: Model, *, limit: int | None = None, first_token: bool = False
+    ) -> Pairs:
+        """Reads a `.jsonl` file: on each line `{"clean": .., "corrupted": .., "answer": ..,
+        "distractor": ..}`, each ids or text. `first_token` lets the first token stand for an answer
+        of several."""
+
+    @staticmethod
+    def from_text(
+        rows: Union[str, Iterable[Mapping[str, Any]]], model: Model, *, first_token: bool = False
+    ) -> Pairs:
+        """Pairs of dicts with these keys, or of the text of a file."""
+
+    @staticmethod
+    def generate(kind: _Kind, model: Model, n: int = 100, seed: int = 0) -> Pairs:
+        """Pairs of texts that fit the model's tokenizer, as `edgegrad pairs` writes them."""
+
+    def save(self, path: _Path) -> None:
+        """Writes a `.jsonl` file of ids."""
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+@final
+class Scores:
+    """The scores of all E edges of a graph, in the order of `names`."""
+
+    @staticmethod
+    def read(
+        path: _Path,
+        model: Model,
+        *,
+        convention: _Convention | None = None,
+        positions: int | None = None,
+        neurons: bool = False,
+        split_input: bool = False,
+        joined_qkv: bool = False,
+    ) -> Scores:
+        """Reads a file of scores, as `save` writes it or EAP-IG's `Graph.to_json`. `convention` is the
+        sign of a file that names none; the others say how finely it divides the model, `positions`
+        by the length of its sequences."""
+
+    @property
+    def names(self) -> list[str]:
+        """`[E]`, names such as `a0.h1->a2.h3<q>`."""
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """`[E]`, read-only; NaN where an edge has no score."""
+    @property
+    def standard_errors(self) -> npt.NDArray[np.float64] | None:
+        """`[E]`, of methods that sample."""
+    @property
+    def completeness(self) -> dict[str, float] | None:
+        """`sum` of the scores, the `delta` of the metric that they share out, and the `residual`, of
+        methods whose scores add up."""
+    @property
+    def convention(self) -> _Convention:
+        """`ours` is positive where the metric falls without the edge, `eap-ig` where it rises."""
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Where the scores come from."""
+
+    def top(self, n: int) -> list[str]:
+        """The names of the `n` edges with the largest scores in size, the largest first."""
+    def to_pandas(self) -> Any:
+        """A `DataFrame` with columns `edge` and `score`, and what the method says beside: needs
+        pandas."""
+    def save(self, path: _Path) -> None:
+        """Writes the file that `edgegrad attribute` writes, in EAP-IG's layout."""
+    def __len__(self) -> int: ...
+    def __getitem__(self, edge: _Edge) -> float: ...
+    def __iter__(self) -> Iterator[float]: ...
+
+def attribute(
+    model: Model,
+    pairs: Pairs,
+    *,
+    method: _Method = "eap",
+    steps: int | None = None,
+    rule: Literal["left", "right", "midpoint", "trapezoid"] | None = None,
+    rules: Literal["plain", "ln", "relp", "relp-ah", "gim"] = "plain",
+    tol: float = 1e-8,
+    sizes: Literal["uniform", "log", "logit"] | None = None,
+    objective: Literal["metric", "cmd", "kl", "worst"] | None = None,
+    mode: Literal["sufficient", "necessary"] | None = None,
+    rankings: int | None = None,
+    penalty: float | None = None,
+    held_out: int | None = None,
+    init: Scores | None = None,
+    bootstrap: int | None = None,
+    edges: Sequence[_Edge] | None = None,
+    seed: int = 0,
+    metric: _Metric = "logit-diff",
+    at: Literal["asked", "all"] = "asked",
+    baseline: _Baseline = "resample",
+    constants: _Path | None = None,
+    convention: _Convention = "ours",
+    positions: bool = False,
+    spans: bool = False,
+    neurons: bool = False,
+    split_input: bool = False,
+    joined_qkv: bool = False,
+    rows: int = 512,
+    out: _Path | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    progress: bool = True,
+) -> Scores:
+    """Scores every edge of a model by its contribution to a behaviour.
+
+    The arguments are the options of `edgegrad attribute`, which `edgegrad attribute --help` describes.
+    `init` starts learned masks from other scores; `edges` are scored alone, by methods that score
+    each by itself, as `exact`. With `out` the scores are written there, and work that is stopped
+    goes on with the same call and `resume=True`.
+    """

@@ -1,0 +1,37 @@
+//! The Python package `edgegrad`: a file a concept, each a class or a function of the package over
+//! what the library has. `edgegrad/_edgegrad.pyi` has their types and their documentation.
+//!
+//! Nothing is computed here: functions translate arguments, call what the command line calls, and
+//! translate results. Work runs [without the interpreter](work), whatever it is.
+
+mod arguments;
+mod attribute;
+mod edges;
+mod errors;
+mod model;
+mod pairs;
+mod question;
+mod scores;
+mod tokens;
+mod work;
+
+use pyo3::pymodule;
+
+#[pymodule]
+mod _edgegrad {
+    #[pymodule_export]
+    use super::attribute::attribute;
+    #[pymodule_export]
+    use super::model::Model;
+    #[pymodule_export]
+    use super::pairs::Pairs;
+    #[pymodule_export]
+    use super::scores::Scores;
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        crate::errors::add(module)
+    }
+}

@@ -1,0 +1,330 @@
+//! Models: reading them, their tokens and their logits.
+
+use crate::arguments::Keywords;
+use crate::errors::{Raise, raised};
+use crate::tokens::{Sequences, array};
+use crate::work;
+use crate::work::{How, Progress};
+use edgegrad::checkpoints;
+use edgegrad::checkpoints::{AnyModel, Family};
+use edgegrad::error::{Error, Result};
+use edgegrad::files::model_cache::locate;
+use edgegrad::files::safetensors;
+use edgegrad::formats::pairs::{Bounds, Encode};
+use edgegrad::formats::sequences::Taken;
+use edgegrad::interrupt;
+use edgegrad::patching::logits;
+use edgegrad::tensor::Element;
+use edgegrad::text::Tokenizer;
+use numpy::{PyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// A model in one of the precisions.
+pub(crate) enum Weights {
+    F32(AnyModel<f32>),
+    F64(AnyModel<f64>),
+}
+
+/// Runs `$body` with `$model`, an `AnyModel`, in the precision of `$weights`.
+macro_rules! with_model {
+    ($weights:expr, $model:ident => $body:expr) => {
+        match $weights {
+            $crate::model::Weights::F32($model) => $body,
+            $crate::model::Weights::F64($model) => $body,
+        }
+    };
+}
+pub(crate) use with_model;
+
+/// What is read of a model.
+pub(crate) struct Read {
+    pub(crate) weights: Weights,
+    family: Family,
+    /// Where it was read from; `None` for one of arrays.
+    path: Option<PathBuf>,
+    tokenizer: OnceLock<Result<Tokenizer>>,
+    hash: OnceLock<Result<String>>,
+}
+
+impl Read {
+    pub(crate) fn bounds(&self) -> Bounds {
+        with_model!(&self.weights, model => model.bounds())
+    }
+
+    /// The tokenizer of the model's folder or file.
+    pub(crate) fn tokenizer(&self) -> Result<&Tokenizer> {
+        let read = || Tokenizer::read(self.folder()?);
+        self.tokenizer.get_or_init(read).as_ref().map_err(Error::clone)
+    }
+
+    /// The folder or file that it was read from.
+    pub(crate) fn folder(&self) -> Result<&Path> {
+        self.path.as_deref().ok_or_else(|| {
+            let help = "give token ids, or read the model from its folder with Model.load";
+            Error::input("model", "was made of arrays and has no tokenizer", help)
+        })
+    }
+
+    /// The hash of its content; `None` for one of arrays.
+    pub(crate) fn hash(&self) -> Result<Option<String>> {
+        let Some(path) = &self.path else { return Ok(None) };
+        self.hash.get_or_init(|| checkpoints::hash(path)).clone().map(Some)
+    }
+}
+
+/// A model.
+#[pyclass(frozen, module = "edgegrad")]
+pub(crate) struct Model(pub(crate) Arc<Read>);
+
+/// The model that `$read` gives, in the precision of the name `$dtype`, which it calls `$T`.
+macro_rules! in_precision {
+    ($dtype:expr, $T:ident => $read:expr) => {
+        match $dtype {
+            "f32" => {
+                type $T = f32;
+                $read.map(Weights::F32)
+            }
+            "f64" => {
+                type $T = f64;
+                $read.map(Weights::F64)
+            }
+            other => {
+                let help = "use \"f32\" or \"f64\"";
+                Err(Error::input("dtype", format!("`{other}` is unknown"), help))
+            }
+        }
+    };
+}
+
+#[pymethods]
+impl Model {
+    /// Reads a model: a folder, a GGUF file, or a name in the Hugging Face cache.
+    #[staticmethod]
+    #[pyo3(signature = (model, dtype = "f32"))]
+    fn load(py: Python<'_>, model: PathBuf, dtype: &str) -> PyResult<Model> {
+        let how = How { threads: None, progress: false };
+        let read = work::run(py, how, |_| {
+            let path = locate(&model);
+            let weights = in_precision!(dtype, T => checkpoints::read::<T>(&path))?;
+            let family = checkpoints::family(&path)?;
+            let (tokenizer, hash) = Default::default();
+            Ok(Read { weights, family, path: Some(path), tokenizer, hash })
+        })?;
+        Ok(Model(Arc::new(read)))
+    }
+
+    /// The model of a `state_dict`, a dict of arrays, and of its configuration, a dict as in the
+    /// `config.json` of Hugging Face or TransformerLens.
+    #[staticmethod]
+    #[pyo3(signature = (state_dict, config, dtype = "f32"))]
+    fn from_state_dict(
+        py: Python<'_>,
+        state_dict: &Bound<'_, PyDict>,
+        config: &Bound<'_, PyDict>,
+        dtype: &str,
+    ) -> PyResult<Model> {
+        let json: String = py.import("json")?.call_method1("dumps", (config,))?.extract()?;
+        let as_array = py.import("numpy")?.getattr("asarray")?;
+        let mut tensors = vec![];
+        for (name, value) in state_dict {
+            let name: String = name.extract()?;
+            tensors.push(tensor(&name, &as_array.call1((value,))?)?);
+        }
+        let how = How { threads: None, progress: false };
+        let read = work::run(py, how, |_| {
+            let bytes = safetensors::to_bytes(&tensors);
+            drop(tensors);
+            let config = json.as_bytes();
+            let weights = in_precision!(dtype, T => checkpoints::from_bytes::<T>(config, bytes))?;
+            let family = checkpoints::family_of("config", config)?;
+            let (tokenizer, hash) = Default::default();
+            Ok(Read { weights, family, path: None, tokenizer, hash })
+        })?;
+        Ok(Model(Arc::new(read)))
+    }
+
+    /// The ids of a text, with those that stand around a whole one unless it is bare.
+    #[pyo3(signature = (text, bare = false))]
+    fn tokenize(&self, py: Python<'_>, text: &str, bare: bool) -> PyResult<Vec<u32>> {
+        self.0.tokenizer().and_then(|tokenizer| tokenizer.encode(text, !bare)).raise(py)
+    }
+
+    /// What each token is called.
+    fn pieces(&self, py: Python<'_>, ids: Vec<u32>) -> PyResult<Vec<String>> {
+        let tokenizer = self.0.tokenizer().raise(py)?;
+        Ok(ids.into_iter().map(|id| tokenizer.piece(id)).collect())
+    }
+
+    /// The logits of a sequence `[T, V]`, or of several `[N, T, V]`.
+    #[pyo3(
+        signature = (tokens, **options),
+        text_signature = "(self, tokens, *, exact=False, threads=None, progress=True)"
+    )]
+    fn logits<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut options = Keywords::new(py, options)?;
+        let exact: bool = options.take("exact")?.unwrap_or_default();
+        let how = options.how()?;
+        options.end()?;
+        let sequences = Sequences::of(&self.0, tokens)?;
+        match &self.0.weights {
+            Weights::F32(model) => logits_of(py, how, model, &sequences),
+            Weights::F64(model) if exact || self.0.family != Family::HuggingFace => {
+                logits_of(py, how, model, &sequences)
+            }
+            Weights::F64(model) => {
+                // Shares the weights.
+                let mut rounded = model.clone();
+                rounded.round_as(self.0.family);
+                logits_of(py, how, &rounded, &sequences)
+            }
+        }
+    }
+
+    /// How many tokens it reads.
+    #[getter]
+    fn vocab(&self) -> usize {
+        self.0.bounds().vocab
+    }
+
+    /// The longest sequence.
+    #[getter]
+    fn context(&self) -> usize {
+        self.0.bounds().context
+    }
+
+    /// What it is computed in: `f32` or `f64`.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        match self.0.weights {
+            Weights::F32(_) => "f32",
+            Weights::F64(_) => "f64",
+        }
+    }
+
+    /// The folder or file it was read from; `None` for one of arrays.
+    #[getter]
+    fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    fn __repr__(&self) -> String {
+        let Bounds { vocab, context, .. } = self.0.bounds();
+        let place = self.0.path.as_ref().map_or("arrays".into(), |p| p.display().to_string());
+        format!("<edgegrad.Model {place}: {vocab} tokens, context {context}, {}>", self.dtype())
+    }
+}
+
+/// A tensor of a `state_dict`.
+fn tensor(name: &str, value: &Bound<'_, PyAny>) -> PyResult<safetensors::Tensor> {
+    fn of<T: Element + numpy::Element>(
+        name: &str,
+        array: &PyReadonlyArrayDyn<'_, T>,
+    ) -> safetensors::Tensor {
+        let shape = array.shape();
+        match array.as_slice() {
+            Ok(values) if array.is_c_contiguous() => safetensors::Tensor::new(name, shape, values),
+            // Strides.
+            _ => {
+                let values: Vec<T> = array.as_array().iter().copied().collect();
+                safetensors::Tensor::new(name, shape, &values)
+            }
+        }
+    }
+    let py = value.py();
+    if let Ok(array) = value.extract::<PyReadonlyArrayDyn<'_, f64>>() {
+        return Ok(of(name, &array));
+    }
+    let kind: String = value.getattr("dtype")?.getattr("kind")?.extract()?;
+    if !matches!(&*kind, "f" | "i" | "u" | "b") {
+        let message = format!("holds no numbers but `{}`", value.getattr("dtype")?);
+        let help = "give arrays of float16, float32 or float64";
+        return Err(raised(py, &Error::input(format!("tensor `{name}`"), message, help)));
+    }
+    let array = value.call_method1("astype", ("float32",))?;
+    Ok(of(name, &array.extract::<PyReadonlyArrayDyn<'_, f32>>()?))
+}
+
+/// The logits of `sequences`: an array where there is one or all are of one length, else a list.
+fn logits_of<'py, T: Element + numpy::Element>(
+    py: Python<'py>,
+    how: How,
+    model: &AnyModel<T>,
+    sequences: &Sequences,
+) -> PyResult<Bound<'py, PyAny>> {
+    let rows = &sequences.rows;
+    let bounds = model.bounds();
+    let taken = Taken { lengths: model.lengths(), vocab: bounds.vocab, encode: None };
+    for (i, row) in rows.iter().enumerate() {
+        taken.check(&format!("tokens[{i}]"), row).raise(py)?;
+    }
+    let v = bounds.vocab_out;
+    let mut each = work::run(py, how, |progress| computed(model, rows, progress))?;
+    let shape = |values: &Vec<T>, count: usize| match model {
+        AnyModel::Transformer(_) => vec![count, values.len() / v / count, v],
+        AnyModel::Pooled { .. } => vec![count, v],
+    };
+    let one = |values: Vec<T>| {
+        let dims = shape(&values, 1);
+        array(PyArray1::from_vec(py, values), &dims[1..])
+    };
+    match sequences.single {
+        true => one(each.remove(0)),
+        false if logits::by_length(rows).len() == 1 => {
+            let all = each.concat();
+            let dims = shape(&all, rows.len());
+            array(PyArray1::from_vec(py, all), &dims)
+        }
+        false => {
+            let list = PyList::empty(py);
+            each.into_iter().try_for_each(|values| list.append(one(values)?))?;
+            Ok(list.into_any())
+        }
+    }
+}
+
+/// The logits of each sequence, all finite: `[T, V]`, or `[V]` of a pooled model.
+fn computed<T: Element>(
+    model: &AnyModel<T>,
+    rows: &[Vec<u32>],
+    progress: &Progress,
+) -> Result<Vec<Vec<T>>> {
+    let mut each = vec![vec![]; rows.len()];
+    let mut shown = progress.part("logits");
+    match model {
+        AnyModel::Transformer(model) => {
+            let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+            logits::check_memory(model, longest)?;
+            let mut done = 0;
+            logits::of_transformer(model, rows, |numbers, values| {
+                let size = values.len() / numbers.len();
+                for (&i, values) in numbers.iter().zip(values.chunks_exact(size)) {
+                    each[i] = values.to_vec();
+                }
+                done += numbers.len();
+                shown(done as f64 / rows.len() as f64);
+                let what = format!("after {done} of {} sequences", rows.len());
+                interrupt::check("logits", what, "give fewer sequences at a time")
+            })?;
+        }
+        AnyModel::Pooled { config, weights } => {
+            let all = logits::of_pooled(config, weights, rows);
+            each = all.chunks_exact(config.vocab).map(<[T]>::to_vec).collect();
+        }
+    }
+    match each.iter().flatten().filter(|x| !x.to_f64().is_finite()).count() {
+        0 => Ok(each),
+        count => Err(Error::failed(
+            "logits",
+            format!("{count} logits are NaN or infinite"),
+            "check the weights; f32 may overflow where f64 does not",
+        )),
+    }
+}
