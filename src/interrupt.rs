@@ -49,6 +49,7 @@ pub fn check(place: impl Display, what: impl Display, help: impl Display) -> Res
 #[cfg(unix)]
 mod unix {
     use crate::error::Signal;
+    use crate::system::ignored_signals;
     use signal_hook::flag;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::{Arc, OnceLock};
@@ -64,7 +65,7 @@ mod unix {
         if !first {
             return;
         }
-        let (again, ignored) = (Arc::new(AtomicBool::new(false)), ignored());
+        let (again, ignored) = (Arc::new(AtomicBool::new(false)), ignored_signals());
         for signal in
             Signal::ALL.into_iter().filter(|signal| ignored >> (signal.number() - 1) & 1 == 0)
         {
@@ -79,13 +80,6 @@ mod unix {
                 tracing::debug!("signal {number}: {e}");
             }
         }
-    }
-
-    /// The signals that whoever started this process has it ignore, a bit each; known on Linux.
-    fn ignored() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
     }
 
     pub(super) fn requested() -> Option<Signal> {

@@ -83,6 +83,7 @@ pub mod results;
 pub mod rng;
 pub mod simd;
 pub mod stats;
+mod system;
 pub mod tape;
 pub mod tasks;
 pub mod tensor;

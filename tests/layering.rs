@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
 /// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no engine,
 /// so that a page of an old run needs nothing that has computed it.
-const MAY_USE: [(&str, &[&str]); 31] = [
+const MAY_USE: [(&str, &[&str]); 32] = [
     ("error", &[]),
     ("named", &[]),
-    ("interrupt", &["error"]),
-    ("memory", &["error"]),
+    ("system", &[]),
+    ("interrupt", &["system", "error"]),
+    ("memory", &["system", "error"]),
     ("rng", &[]),
     ("stats", &["rng"]),
     ("simd", &[]),
@@ -25,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     ("tape", &["tensor", "simd", "gemm", "named"]),
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
-    ("files", &["simd", "interrupt", "error", "named"]),
+    ("files", &["simd", "interrupt", "system", "error", "named"]),
     ("formats", &["files", "stats", "error", "named"]),
     ("text", &["formats", "files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
@@ -142,6 +143,7 @@ const MAY_USE: [(&str, &[&str]); 31] = [
     (
         "experiments",
         &[
+            "system",
             "memory",
             "interrupt",
             "tuning",
@@ -299,6 +301,28 @@ fn methods_of_attribution_are_named_by_their_file_and_the_table() {
         |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|w| w == "ifr" || w == "Ifr");
     let naming: Vec<&str> = all.iter().filter(|f| word(&f.1)).map(|f| f.0.as_str()).collect();
     assert_eq!(naming, [format!("{folder}ifr.rs"), format!("{folder}mod.rs")]);
+}
+
+/// What is read from Linux and what is compiled for some systems alone. A signal is one of `interrupt`;
+/// `disk` records, in tests, what was forced to it.
+#[test]
+fn one_room_asks_which_system_this_is() {
+    let may = ["system.rs", "interrupt.rs", "files/disk.rs", "experiments/train/power_cut.rs"];
+    for (path, text) in files().iter().filter(|f| !may.contains(&f.0.as_str())) {
+        let code = code(text);
+        for word in [
+            "cfg(unix",
+            "cfg(windows",
+            "not(unix",
+            "target_os",
+            "std::os::",
+            "\"/proc/",
+            "\"/sys/",
+            "rustix::",
+        ] {
+            assert!(!code.contains(word), "{path} has {word}: put it into system.rs");
+        }
+    }
 }
 
 #[test]

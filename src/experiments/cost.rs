@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::stats::median;
-use std::fs;
+use crate::system::held_memory;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,9 @@ pub fn median_seconds(mut run: impl FnMut()) -> f64 {
 /// # Errors
 /// Those of `run`.
 pub fn peak_bytes(run: impl FnOnce() -> Result<()>) -> Result<Option<f64>> {
-    let before = memory();
+    let before = held_memory();
     run()?;
-    Ok(before.zip(memory()).map(|((_, held), (most, _))| most - held))
+    Ok(before.zip(held_memory()).map(|((_, held), (most, _))| most as f64 - held as f64))
 }
 
 /// The number that this program prints when it is run anew with these arguments; `None` if it prints
@@ -38,19 +38,6 @@ pub fn answer_of(arguments: impl IntoIterator<Item = String>) -> Option<f64> {
     let program = std::env::current_exe().ok()?;
     let answer = Command::new(program).args(arguments).output().ok()?;
     String::from_utf8(answer.stdout).ok()?.trim().parse().ok()
-}
-
-/// The most memory this process held since the last call, and what it holds now, in bytes.
-fn memory() -> Option<(f64, f64)> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let field = |name| {
-        let line = status.lines().find_map(|l| l.strip_prefix(name))?;
-        line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kb| kb * 1024.0)
-    };
-    let found = (field("VmHWM:")?, field("VmRSS:")?);
-    // Forgets the maximum so far.
-    fs::write("/proc/self/clear_refs", "5").ok()?;
-    Some(found)
 }
 
 #[cfg(test)]

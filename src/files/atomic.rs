@@ -6,9 +6,9 @@
 //! into instead, and a symbolic link is followed, so that neither is replaced. A file that is named
 //! `-` is standard output.
 
-use super::lock::same;
 use super::{disk, sha256};
 use crate::error::{Error, Result};
+use crate::system::{exchange, same_file, standard_output};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -78,15 +78,6 @@ fn write_into(
 
 /// The name that stands for standard output.
 static STANDARD: &str = "-";
-
-/// Standard output as a file.
-fn standard_output() -> io::Result<File> {
-    #[cfg(unix)]
-    let file = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
-    #[cfg(windows)]
-    let file = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
-    Ok(file.into())
-}
 
 /// Writes `bytes` as the file `path`, replacing what was there.
 ///
@@ -192,30 +183,6 @@ fn make_folder(
     Ok(())
 }
 
-/// Gives each of two folders the other's name, in one step where the system has one.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn exchange(a: &Path, b: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
-        Err(e) if e == rustix::io::Errno::INVAL || e == rustix::io::Errno::NOSYS => swap(a, b),
-        done => done.map_err(io::Error::from),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn exchange(a: &Path, b: &Path) -> io::Result<()> {
-    swap(a, b)
-}
-
-/// [`exchange`] in three renames, for file systems that cannot do it in one.
-fn swap(a: &Path, b: &Path) -> io::Result<()> {
-    let mut aside = a.as_os_str().to_os_string();
-    aside.push(".old.partial");
-    fs::rename(b, &aside)?;
-    fs::rename(a, b).or_else(|e| fs::rename(&aside, b).and(Err(e)))?;
-    fs::rename(&aside, a)
-}
-
 /// Removes what a killed run left half-written in `folder` (not in its subfolders).
 ///
 /// Only for the one process that writes into `folder`; a missing folder has nothing to clean.
@@ -305,7 +272,7 @@ fn claim(partial: &Path) -> io::Result<File> {
                 // Some network file systems have no locks; the write is as safe as its one writer.
                 Err(TryLockError::Error(_)) => return Ok(file),
                 // Before it was locked another process may have taken it for a killed writer's.
-                Ok(()) if same(&file, partial) => return Ok(file),
+                Ok(()) if same_file(&file, partial) => return Ok(file),
                 Ok(()) | Err(TryLockError::WouldBlock) => return Err(taken()),
             },
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -317,7 +284,7 @@ fn claim(partial: &Path) -> io::Result<File> {
                     return Err(taken());
                 }
                 // Its writer may have ended since it was opened.
-                if same(&old, partial) {
+                if same_file(&old, partial) {
                     remove_any(partial)?;
                 }
             }
@@ -477,11 +444,6 @@ mod tests {
         replace_folder(&path, fill(b"2nd")).unwrap();
         assert_eq!((names(t.path()), names(&path)), (vec!["base".into()], vec!["a".into()]));
         assert_eq!(fs::read(path.join("a")).unwrap(), b"2nd");
-        let (a, b) = (t.path().join("one"), t.path().join("two"));
-        fs::create_dir_all(a.join("in-a")).unwrap();
-        fs::create_dir_all(b.join("in-b")).unwrap();
-        swap(&a, &b).unwrap();
-        assert_eq!((names(&a), names(&b)), (vec!["in-b".into()], vec!["in-a".into()]));
     }
 
     #[test]

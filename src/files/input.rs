@@ -5,6 +5,7 @@
 //! no part of a text.
 
 use crate::error::{Error, Result};
+use crate::system::is_pipe;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -100,17 +101,6 @@ pub(crate) fn of_run(path: &Path, help: &str) -> Result<Vec<u8>> {
 
 /// A byte order mark, which is no part of a text.
 pub(crate) const MARK: &[u8] = b"\xef\xbb\xbf";
-
-#[cfg(unix)]
-fn is_pipe(found: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    found.file_type().is_fifo()
-}
-
-#[cfg(not(unix))]
-fn is_pipe(_: &std::fs::Metadata) -> bool {
-    false
-}
 
 #[cfg(test)]
 mod tests {

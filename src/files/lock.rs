@@ -6,6 +6,7 @@
 //! by its age. The text of the file is for people.
 
 use crate::error::{Error, Result};
+use crate::system::same_file;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ impl Lock {
                 Ok(()) => {}
             }
             // The owner before may have removed the file between our opening and locking it.
-            if same(&file, &path) {
+            if same_file(&file, &path) {
                 file.set_len(0).and_then(|()| file.write_all(owner().as_bytes())).map_err(fail)?;
                 return Ok(Lock { path, file });
             }
@@ -58,7 +59,7 @@ impl Lock {
 
     /// Whether the file is still the one that was locked.
     fn holds(&self) -> bool {
-        same(&self.file, &self.path)
+        same_file(&self.file, &self.path)
     }
 }
 
@@ -152,22 +153,6 @@ fn owner() -> String {
     let command = std::env::args().nth(1).unwrap_or_default();
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     format!("process {} ({command}), since {since} s after 1970\n", std::process::id())
-}
-
-/// Whether `path` names the open `file`, which may have been removed or renamed.
-#[cfg(unix)]
-pub(super) fn same(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
-/// Elsewhere an open file keeps its name.
-#[cfg(not(unix))]
-pub(super) fn same(_: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 #[cfg(test)]

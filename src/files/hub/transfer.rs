@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::{atomic, hash};
+use crate::system;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -225,11 +226,11 @@ pub(super) fn place(blob: &Path, link: &Path) -> Result<()> {
     make_parent(link)?;
     let name = blob.file_name().expect("a blob has a name");
     let to: PathBuf = Path::new("../../blobs").join(name);
-    #[cfg(unix)]
-    let done = std::os::unix::fs::symlink(&to, link);
-    #[cfg(not(unix))]
-    let done = fs::rename(blob, link).map(|()| drop(to));
-    match done {
+    let linked = match system::link(&to, link) {
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => fs::rename(blob, link),
+        linked => linked,
+    };
+    match linked {
         // What another program has put there in the meantime is the same.
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(link, &e, "write")),
         _ => {
