@@ -35,6 +35,7 @@
 
 pub mod compare;
 pub mod crossing;
+pub mod ensemble;
 pub mod interactions;
 pub mod look;
 pub mod method;

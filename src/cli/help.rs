@@ -78,6 +78,7 @@ const GROUPS: [(&str, &[Examples]); 6] = [
                 ],
             ),
             ("compare", &["edgegrad compare eap.json exact.json --top 20"]),
+            ("ensemble", &["edgegrad ensemble eap.json eap-ig.json --out scores.json"]),
             (
                 "interactions",
                 &["edgegrad interactions --model gpt2/ --pairs ioi.jsonl --out interactions.json"],

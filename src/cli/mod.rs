@@ -10,6 +10,7 @@ mod compare;
 mod convert;
 mod crossing;
 mod discover;
+mod ensemble;
 mod evaluate;
 mod export;
 mod filter;
@@ -89,6 +90,7 @@ enum Command {
     Discover(discover::Discover),
     Evaluate(evaluate::Evaluate),
     Compare(compare::Compare),
+    Ensemble(ensemble::Ensemble),
     Mib(mib::Mib),
     Truth(truth::Truth),
     Tune(tune::Tune),
@@ -148,6 +150,7 @@ impl Cli {
             Command::Discover(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Ensemble(command) => command.run(),
             Command::Mib(command) => command.run(),
             Command::Truth(command) => command.run(),
             Command::Tune(command) => command.run(),
