@@ -13,8 +13,9 @@ use edgegrad::patching::cost;
 use edgegrad::stats;
 use std::path::PathBuf;
 
-/// Score what each head carries between positions, by keys (where it looks) and by values (what it
-/// takes from there)
+/// Score what each head carries between positions
+///
+/// By keys: where it looks. By values: what it takes from there.
 #[derive(Debug, Args)]
 pub(super) struct CrossingEdges {
     #[command(flatten)]
