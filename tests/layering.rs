@@ -171,7 +171,7 @@ const MAY_USE: [(&str, &[&str]); 32] = [
     ("results", &["formats", "files", "stats", "error", "named"]),
     ("page", &["results", "formats", "files", "error", "named"]),
     ("plot", &["results", "formats", "files", "stats", "error", "named"]),
-    ("export", &["plot", "results", "formats", "files", "error", "named"]),
+    ("export", &["plot", "results", "formats", "files", "stats", "error", "named"]),
     ("prelude", &["discovery", "patching", "graph", "checkpoints", "formats", "error"]),
     ("cli", &[]),  // Uses the library from outside, as `edgegrad::x`.
     ("main", &[]), // The same.
