@@ -43,19 +43,21 @@ struct Options {
     /// Go on with the runs that were stopped; finished ones stay
     #[arg(long)]
     resume: bool,
-    /// Where runs and report go; an earlier comparison there is replaced unless it goes on
-    #[arg(long, default_value = "runs/curriculum")]
-    out: PathBuf,
+    /// Where runs and report go, runs/curriculum (-paper, -small) unless given; an earlier comparison
+    /// there is replaced unless it goes on
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 fn run(options: Options) -> Result<()> {
     let started = Instant::now();
-    let (out, threads) = (options.out, options.threads.unwrap_or_else(available_threads));
-    let mut comparison = match (options.paper, options.small) {
-        (true, _) => Curriculum::paper(&options.p),
-        (_, true) => Curriculum::small(&options.p),
-        _ => Curriculum::new(&options.p),
+    let threads = options.threads.unwrap_or_else(available_threads);
+    let (mut comparison, usual) = match (options.paper, options.small) {
+        (true, _) => (Curriculum::paper(&options.p), "runs/curriculum-paper"),
+        (_, true) => (Curriculum::small(&options.p), "runs/curriculum-small"),
+        _ => (Curriculum::new(&options.p), "runs/curriculum"),
     };
+    let out = options.out.unwrap_or_else(|| usual.into());
     comparison.rows = options.n.unwrap_or(comparison.rows);
     comparison.seeds = options.seeds.unwrap_or(comparison.seeds);
     comparison.steps = options.steps.unwrap_or(comparison.steps);

@@ -1,9 +1,10 @@
 //! Being asked to stop: SIGINT, SIGTERM and SIGHUP end a command at its next safe point.
 //!
 //! A command [listens](listen), and what takes long [asks](check) where it can stop without losing
-//! what is done. A second signal ends the process at once. Who listens to nothing, as a program that
-//! uses the library, is never asked to stop, unless it [asks](ask) itself. Where there are no such
-//! signals, the system's own way to end a process is left as it is.
+//! what is done. A second signal ends the process at once, as the first does until somebody has
+//! asked: a process that waits for an input which nobody writes has nothing to keep. Who listens to
+//! nothing, as a program that uses the library, is never asked to stop, unless it [asks](ask) itself.
+//! Where there are no such signals, the system's own way to end a process is left as it is.
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result, Signal};
@@ -56,6 +57,9 @@ mod unix {
 
     static ASKED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
 
+    /// Whether nobody has asked yet.
+    static EARLY: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
     pub(super) fn listen() {
         let (mut first, asked) = (false, Arc::new(AtomicUsize::new(0)));
         let asked = ASKED.get_or_init(|| {
@@ -65,6 +69,7 @@ mod unix {
         if !first {
             return;
         }
+        let early = EARLY.get_or_init(|| Arc::new(AtomicBool::new(true)));
         let (again, ignored) = (Arc::new(AtomicBool::new(false)), ignored_signals());
         for signal in
             Signal::ALL.into_iter().filter(|signal| ignored >> (signal.number() - 1) & 1 == 0)
@@ -73,7 +78,8 @@ mod unix {
             // the flag set.
             let number = signal.number();
             let code = i32::from(signal.exit_code());
-            let set = flag::register_conditional_shutdown(number, code, Arc::clone(&again))
+            let set = flag::register_conditional_default(number, Arc::clone(early))
+                .and_then(|_| flag::register_conditional_shutdown(number, code, Arc::clone(&again)))
                 .and_then(|_| flag::register(number, Arc::clone(&again)))
                 .and_then(|_| flag::register_usize(number, Arc::clone(asked), number as usize));
             if let Err(e) = set {
@@ -83,6 +89,9 @@ mod unix {
     }
 
     pub(super) fn requested() -> Option<Signal> {
+        if let Some(early) = EARLY.get() {
+            early.store(false, Ordering::Relaxed);
+        }
         super::numbered(ASKED.get()?.load(Ordering::Relaxed))
     }
 }

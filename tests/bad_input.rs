@@ -209,6 +209,7 @@ fn arguments_of_pretrain() {
         ),
         ("--steps 1 --out run --lr nan", &["--lr", "above 0, got nan"], "leave it out"),
         ("--steps 1 --out c.toml/run", &["c.toml"], ""),
+        ("--steps 100000000 --out run", &["100000000 steps", "days"], "--yes"),
         ("--steps 1 --out mine", &["mine", "is there already"], "--force"),
         (
             "--steps 1 --out mine --force",
@@ -405,6 +406,7 @@ fn sweeps() {
     place.succeed("sweep s.toml --shard 1/2 --out other");
     let another = &["results-1-of-2.jsonl: is of another sweep than"];
     place.run("merge s other --out both").failed(2, another, "of one file");
+    place.run("merge s s --out both").failed(2, &["s: is given twice"], "once");
     place.run("sweep s.toml --shard 1/2 --resume").failed(2, &["another sweep: 1 run"], "--out");
     // One run diverges, the other does not.
     place.write("s.toml", axes("train.lr = [0.01, 1e30]"));
@@ -412,6 +414,9 @@ fn sweeps() {
     let lines = std::fs::read_to_string(place.path("odd/results.jsonl")).expect("results");
     assert_eq!(lines.matches("\"status\":\"done\"").count(), 1, "{lines}");
     assert_eq!(lines.matches("\"status\":\"diverged\"").count(), 1, "{lines}");
+    let own = "filter odd --out odd/results.jsonl";
+    place.run(own).failed(2, &["odd/results.jsonl: is read by"], "another --out");
+    place.run("filter odd --out a --rest a").failed(2, &["--rest: is the file of"], "its own");
 }
 
 #[test]

@@ -298,6 +298,27 @@ fn a_finished_run_and_an_empty_folder() {
     assert!(place.files("run") == place.files("plain"), "a finished run was changed");
 }
 
+/// Nobody writes the input, so there is nothing to keep.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_what_waits_for_its_input() {
+    let place = Place::new("");
+    let made = std::process::Command::new("mkfifo").arg(place.path("f.toml")).status();
+    assert!(made.expect("mkfifo is there").success());
+    let mut child = place.command("sweep f.toml").spawn().expect("the binary runs");
+    sleep(Duration::from_millis(300));
+    let id = child.id().to_string();
+    std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill is there");
+    let limit = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > limit {
+            child.kill().expect("a child");
+            panic!("it waits on");
+        }
+        sleep(Duration::from_millis(10));
+    }
+}
+
 /// Runs of a sweep, side by side, have the bits of their commands alone.
 #[test]
 fn runs_of_a_sweep_are_those_of_their_commands() {

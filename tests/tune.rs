@@ -81,6 +81,23 @@ fn circuits_come_from_files() {
 }
 
 #[test]
+fn force_replaces_a_tuned_model_alone() {
+    let place = place();
+    let tune = format!("tune {SHORT} --task E1 --method full --out one");
+    place.succeed(&tune);
+    let before = place.files("one");
+    place.run(&tune).failed(2, &["one: exists already"], "--force");
+    place.succeed(&format!("{tune} --force --lr 1e-2"));
+    assert_ne!(place.files("one"), before);
+    let own = tune.replace("--model base", "--model one");
+    place.run(&format!("{own} --force")).failed(2, &["one: is read by"], "another --out");
+    place.write("one/notes.txt", "mine");
+    let whole = place.files("one");
+    place.run(&format!("{tune} --force")).failed(2, &["one/notes.txt: is no file"], "away");
+    assert_eq!(place.files("one"), whole);
+}
+
+#[test]
 fn options_of_the_circuit_are_taken() {
     let place = place();
     for (i, options) in [

@@ -48,6 +48,18 @@ impl Adversary {
         ])
     }
 
+    fn options<T: Element>(&self, b: &Behaviour<'_, T>, seed: u64) -> AdversaryOptions {
+        let mut options = AdversaryOptions::usual(b, seed);
+        options.starts = self.starts.map_or(options.starts, |n| n as usize);
+        options
+    }
+
+    /// The forward passes over all pairs that the search takes; 0 if it is not asked for.
+    pub(super) fn passes<T: Element>(&self, b: &Behaviour<'_, T>) -> f64 {
+        // The seed changes none of it.
+        if self.adversary { self.options(b, 0).passes() } else { 0.0 }
+    }
+
     /// Judges the circuit `kept [E]`.
     pub(super) fn judge<T: Element>(
         &self,
@@ -81,8 +93,7 @@ impl Adversary {
         let pairs = self.held_out.as_ref().map(read).transpose()?;
         let other = |pairs| asked.behaviour(b.model, pairs, b.journal.clone());
         let held_out = pairs.as_ref().map(other).transpose()?;
-        let mut options = AdversaryOptions::usual(b, seed);
-        options.starts = self.starts.map_or(options.starts, |n| n as usize);
+        let options = self.options(b, seed);
         let (shown, mut progress) = bar("adversary");
         let worst = search(b, span, kept, &options, &mut progress)?;
         shown.finish();

@@ -212,9 +212,12 @@ impl Evaluate {
         let drawn = self.tests.then(|| Drawn::new(&b.graph, kept, &random, self.seed));
         circuits.extend(random);
         circuits.extend(drawn.into_iter().flat_map(Tested::circuits));
-        let seconds = cost::seconds(b, circuits.len() as f64)?;
-        let what = format!("{} circuits", circuits.len());
-        self.asked.affordable(&what, seconds, "leave out --minimality, --tests, --null")?;
+        let adversary = self.adversary.passes(b);
+        let seconds = cost::seconds(b, circuits.len() as f64 + adversary)?;
+        let and = if adversary > 0.0 { " and an adversary" } else { "" };
+        let what = format!("{} circuits{and}", circuits.len());
+        let instead = "leave out --minimality, --tests, --null, --adversary";
+        self.asked.affordable(&what, seconds, instead)?;
         let (shown, mut progress) = bar("evaluate");
         let mut values = running::circuits(b, &circuits, &mut progress)?.into_iter();
         shown.finish();
@@ -340,6 +343,10 @@ impl Evaluate {
         report: &mut Map<String, Value>,
     ) -> Result<()> {
         let fractions = self.fractions.clone().unwrap_or(FRACTIONS.to_vec());
+        let circuits = 2 * fractions.len();
+        let seconds = cost::seconds(b, circuits as f64)?;
+        let what = format!("{circuits} circuits");
+        self.asked.affordable(&what, seconds, "give fewer --fractions")?;
         let (shown, mut progress) = bar("curve");
         let runs = faithfulness::Runs::new(b, scores, &fractions, &mut progress)?;
         shown.finish();

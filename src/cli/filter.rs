@@ -4,7 +4,7 @@ use crate::cli::out::{Force, check_out};
 use crate::cli::sweep_table::{parts, results_of};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
-use edgegrad::error::Result;
+use edgegrad::error::{Error, Result};
 use edgegrad::formats::condition::Condition;
 use edgegrad::named::counted;
 use edgegrad::results::sweep::{holds, succeeds};
@@ -39,6 +39,10 @@ impl Filter {
         let all = results_of(&self.sweep)?;
         for file in [&self.out, &self.rest].into_iter().flatten() {
             check_out(file, self.force, [&self.sweep])?;
+        }
+        if self.out.is_some() && self.out == self.rest {
+            let message = "is the file of --out, too";
+            return Err(Error::input("--rest", message, "give each part a file of its own"));
         }
         let axes: Vec<String> = all.axes().into_iter().map(String::from).collect();
         let runs = all.rows.len();

@@ -4,6 +4,7 @@ use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::sweep::merge;
 use edgegrad::named::counted;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// Make one file of results out of those of shards
@@ -33,6 +34,11 @@ impl Merge {
         if let Some(folder) = self.folders.iter().find(|folder| !folder.is_dir()) {
             let help = "give the folders that `edgegrad sweep` has written into";
             return Err(Error::input(folder.display(), "is no folder", help));
+        }
+        let real = |folder: &PathBuf| folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        let mut seen = HashSet::new();
+        if let Some(folder) = self.folders.iter().find(|folder| !seen.insert(real(folder))) {
+            return Err(Error::input(folder.display(), "is given twice", "name it once"));
         }
         let all = merge(&self.folders, out)?;
         println!("{} in {}", counted(all.rows.len(), "run"), out.display());

@@ -9,6 +9,7 @@ mod attribute;
 mod compare;
 mod convert;
 mod crossing;
+mod day;
 mod discover;
 mod ensemble;
 mod evaluate;

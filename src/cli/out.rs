@@ -7,7 +7,7 @@ use edgegrad::files::{atomic, mark};
 use std::path::Path;
 
 /// How the names of files end that make up the folder of a model or of a run.
-const OF_FOLDERS: [&str; 8] = [
+const OF_FOLDERS: [&str; 10] = [
     ".safetensors",
     ".safetensors.index.json",
     "config.json",
@@ -16,6 +16,8 @@ const OF_FOLDERS: [&str; 8] = [
     ".toml",
     "metrics.jsonl",
     "report.json",
+    "results.jsonl",
+    "results.parquet",
 ];
 
 /// Whether a file that is there may be replaced.

@@ -1,9 +1,10 @@
 //! `edgegrad pretrain`.
 
+use crate::cli::day::Day;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::experiments::pretrain::{Measured, Pretraining, pretrain};
+use edgegrad::experiments::pretrain::{Measured, Pretraining, pretrain, seconds_of_step};
 use edgegrad::experiments::train::Existing;
 use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::files::journal::Journal;
@@ -53,7 +54,12 @@ pub(super) struct Pretrain {
     /// Go on with the same command where it was stopped
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    day: Day,
 }
+
+/// Steps up to which none is timed: for a day, one would have to take a minute and a half.
+const FEW: usize = 1000;
 
 impl Pretrain {
     pub(super) fn run(&self) -> Result<()> {
@@ -65,6 +71,11 @@ impl Pretrain {
             Pretraining { seed, steps, batch, lr, layers, heads, d_model, d_mlp, asked_weight };
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        if steps > FEW {
+            let seconds = steps as f64 * seconds_of_step(&settings, threads)?;
+            let instead = "take fewer --steps, or a smaller model";
+            self.day.check(&format!("{steps} steps"), seconds, instead)?;
+        }
         let journal = Journal::open(&self.out, settings.inputs(), self.resume)?;
         let progress = Progress::new(steps as u64);
         let measured = pretrain(&settings, &self.out, existing, threads, &progress, &journal);

@@ -1,5 +1,6 @@
 //! The options that commands about edges share: a model, pairs, a metric, a graph.
 
+use crate::cli::day::Day;
 use crate::cli::model::ModelPath;
 use crate::cli::out::{Force, check_out};
 use clap::Args;
@@ -102,9 +103,8 @@ pub(super) struct Asked {
     /// Go on with the same command where it was stopped
     #[arg(long)]
     resume: bool,
-    /// Go on even if it takes more than a day
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    day: Day,
     /// The model's hash, once it is known.
     #[arg(skip)]
     hash: OnceLock<String>,
@@ -112,9 +112,6 @@ pub(super) struct Asked {
 
 /// What a result depends on beside what is asked: names, and values or hashes.
 pub(super) type Settings<'a> = &'a [(&'a str, String)];
-
-/// A day in seconds.
-const DAY: f64 = 86_400.0;
 
 /// The hash of a file's content; empty for what is no file.
 pub(super) fn content(path: Option<&PathBuf>) -> Result<String> {
@@ -222,12 +219,7 @@ impl Asked {
 
     /// Refuses what takes more than a day, unless told to go on.
     pub(super) fn affordable(&self, what: &str, seconds: f64, instead: &str) -> Result<()> {
-        if self.yes || seconds < DAY {
-            return Ok(());
-        }
-        let message = format!("would take about {:.1} days", seconds / DAY);
-        let help = format!("add --yes to go on, ask fewer pairs with --limit, or {instead}");
-        Err(Error::input(what, message, help))
+        self.day.check(what, seconds, &format!("ask fewer pairs with --limit, or {instead}"))
     }
 
     /// The behaviour: the model, its graph, and the metric on the pairs.

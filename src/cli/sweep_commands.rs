@@ -252,7 +252,7 @@ impl Runner for Commands {
             if folder.join(format!(".{}.journal", self.result())).exists() {
                 line.push("--resume".into());
             }
-            if self.yes && self.command != Command::Tune {
+            if self.yes {
                 line.push("--yes".into());
             }
             print::hushed(|| parsed(&line)?.1.command())?;

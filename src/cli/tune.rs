@@ -1,12 +1,14 @@
 //! `edgegrad tune`.
 
+use crate::cli::day::Day;
 use crate::cli::model::ModelPath;
 use crate::cli::question::{choice, content};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::tune::{
-    Course, Goal, Judge, Method, Own, OwnFiles, Report, Settings, Subject, courses, files, run,
+    Course, Goal, Judge, Method, Own, OwnFiles, Report, Settings, Subject, courses, files,
+    is_short, run, seconds,
 };
 use edgegrad::experiments::{Given, Progress, Steps, available_threads, side_by_side};
 use edgegrad::files::journal::Journal;
@@ -17,6 +19,7 @@ use edgegrad::tasks::language::Part;
 use edgegrad::text::LazyTokenizer;
 use edgegrad::tuning::Select;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use toml::Value;
 
 /// Tune a base model for one task and write the tuned model
@@ -93,34 +96,47 @@ pub(super) struct Tune {
     /// Go on with the same command where it was stopped: seeds that are finished are kept
     #[arg(long)]
     resume: bool,
+    /// Replace what `tune` has made in the folder
+    #[arg(long, conflicts_with = "resume")]
+    force: bool,
+    #[command(flatten)]
+    day: Day,
 }
 
 impl Tune {
     pub(super) fn run(&self) -> Result<()> {
         let settings = self.settings()?;
         let jobs = self.jobs()?;
+        let start = Instant::now();
         let (base, hash, subject) = self.subject(&settings)?;
-        let subject = &*subject;
+        let (subject, judged) = (&*subject, start.elapsed().as_secs_f64());
         let journal = self.journal(&settings, &hash)?;
         let done = |(_, folder): &&(u64, PathBuf)| folder.exists();
-        if let Some((_, folder)) = jobs.iter().find(done).filter(|_| !journal.goes_on()) {
-            let help = "choose another --out, or remove it";
-            return Err(Error::input(folder.display(), "exists already", help));
+        if !journal.goes_on() {
+            for (_, folder) in jobs.iter().filter(done) {
+                self.may_replace(folder)?;
+            }
+        }
+        let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        let updates = settings.steps as u64 * self.seeds;
+        if !is_short(&settings, &base, updates) {
+            let core = seconds(&settings, (&base, subject), judged, (self.seeds, updates))?;
+            let instead = "take fewer --steps or --seeds";
+            self.day.check(&format!("{updates} updates"), core / threads as f64, instead)?;
         }
         if self.seeds > 1 {
             std::fs::create_dir_all(&self.out).map_err(|e| Error::io(&self.out, &e, "make"))?;
         }
         journal.begin();
-        let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(settings.steps as u64 * self.seeds);
         let results = side_by_side(&jobs, threads, |(seed, folder)| {
             // A folder is there as a whole or not at all.
-            if folder.exists() {
+            if folder.exists() && !self.force {
                 progress.skip(settings.steps as u64);
                 return files::read_report(folder);
             }
             let tuned = run(&settings, &base, *seed, subject, &progress)?;
-            files::write(folder, &tuned, &hash, subject)?;
+            files::write(folder, &tuned, &hash, subject, self.force)?;
             Ok(tuned.report)
         });
         progress.finish();
@@ -150,6 +166,21 @@ impl Tune {
             Error::Stopped { .. } => Err(e.with_help(help)),
             e => Err(e),
         })
+    }
+
+    /// Refuses a folder that is there, unless it is to be replaced and holds a tuned model alone.
+    fn may_replace(&self, folder: &Path) -> Result<()> {
+        if self.force {
+            let read = [&self.circuit, &self.pairs, &self.dev, &self.keep, &self.config];
+            let read = read.into_iter().flatten().map(PathBuf::as_path).chain([&*self.model]);
+            if read.into_iter().any(|path| is_inside(path, folder)) {
+                let message = "is read by this command, so it is not replaced";
+                return Err(Error::input(folder.display(), message, "choose another --out"));
+            }
+            return files::check_replaceable(folder);
+        }
+        let help = "choose another --out, or replace it by --force";
+        Err(Error::input(folder.display(), "exists already", help))
     }
 
     /// The base model with its hash, and what it is tuned for.
@@ -226,6 +257,14 @@ impl Tune {
         let given = options.into_iter().filter_map(|(key, value)| Some((key, value?)));
         changes.extend(given.map(|(key, value)| Given::option(key, value)));
         Settings::with_changes(&place, &table, changes)
+    }
+}
+
+/// Whether `path` leads into `folder`, through links and whatever names there are.
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        _ => false,
     }
 }
 

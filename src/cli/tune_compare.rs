@@ -1,10 +1,11 @@
 //! `edgegrad tune-compare`.
 
+use crate::cli::day::Day;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::experiments::tune::grid::{Grid, compare};
-use edgegrad::experiments::tune::{Settings, files, table};
+use edgegrad::experiments::tune::grid::{Arm, Grid, compare};
+use edgegrad::experiments::tune::{Settings, files, is_short, table};
 use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::formats::comparison::Comparison;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub(super) struct TuneCompare {
     /// Threads to use; all of them unless given. The results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    #[command(flatten)]
+    day: Day,
 }
 
 impl TuneCompare {
@@ -34,7 +37,17 @@ impl TuneCompare {
             PathBuf::from("runs").join(self.config.file_stem().unwrap_or("grid".as_ref()))
         });
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
-        let progress = Progress::new(grid.updates());
+        let (updates, runs) = (grid.updates(), grid.arms.iter().map(|arm| grid.runs(arm)).sum());
+        let short = |arm: &Arm| is_short(&arm.settings, &base, updates);
+        if !grid.arms.first().is_none_or(short) {
+            let seconds = grid.seconds(&base, (runs, updates))? / threads as f64;
+            self.day.check(
+                &format!("{runs} runs"),
+                seconds,
+                "take fewer methods, seeds or steps",
+            )?;
+        }
+        let progress = Progress::new(updates);
         let result = compare(&grid, (&base, &hash), &out, threads, &progress);
         progress.finish();
         let comparison = result?;

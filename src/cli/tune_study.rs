@@ -1,5 +1,6 @@
 //! `edgegrad tune-study`.
 
+use crate::cli::day::Day;
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::experiments::tune::study::Study;
@@ -26,6 +27,8 @@ pub(super) struct TuneStudy {
     /// Threads to use; all of them unless given. The results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    #[command(flatten)]
+    day: Day,
 }
 
 impl TuneStudy {
@@ -45,6 +48,7 @@ impl TuneStudy {
             cost.updates,
             seconds / 60.0
         );
+        self.day.check("the study", seconds, "take fewer --bases, or begin with some of them")?;
         let progress = Progress::new(cost.steps + cost.updates);
         let told = |line: &str| eprintln!("{line}");
         let results = study.run(&out, self.bases, threads, &progress, &told);

@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::files::journal::kept;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::cost::BACKWARD;
 use crate::patching::field::Field;
 use crate::patching::span::Span;
 use crate::rng::{Purpose, Rng};
@@ -56,6 +57,11 @@ const STARTS: [usize; 2] = [3, 24];
 const WORK: f64 = 4e9;
 
 impl AdversaryOptions {
+    /// The forward passes over all pairs that it takes, a reverse pass counted as [`BACKWARD`] of them.
+    pub fn passes(&self) -> f64 {
+        (self.starts * (self.steps + 1)) as f64 * (1.0 + BACKWARD)
+    }
+
     /// 40 steps from 3 to 24 starts, the more the smaller the graph and the fewer the pairs.
     pub fn usual<T: Element>(b: &Behaviour<'_, T>, seed: u64) -> AdversaryOptions {
         let tokens: usize = b.pairs.iter().map(|pair| pair.clean.len()).sum();

@@ -243,13 +243,24 @@ fn notes(notes: &[(String, String, String)]) -> String {
     if notes.is_empty() {
         return "<p>Nothing: every run folder is complete.</p>".into();
     }
+    // What is true of several runs of an arm is said once.
+    let mut told: Vec<(&(String, String, String), usize)> = vec![];
+    for one in notes {
+        match told.iter_mut().find(|(first, _)| (&first.0, &first.2) == (&one.0, &one.2)) {
+            Some((_, others)) => *others += 1,
+            None => told.push((one, 0)),
+        }
+    }
     let mut html = String::from("<ul>");
-    for (arm, run, note) in notes.iter().take(NOTES) {
-        let place = if run.is_empty() { arm.clone() } else { format!("{arm}, {run}") };
+    for ((arm, run, note), others) in told.iter().take(NOTES) {
+        let mut place = if run.is_empty() { arm.clone() } else { format!("{arm}, {run}") };
+        if *others > 0 {
+            place += &format!(" and {others} more");
+        }
         let _ = write!(html, "<li><b>{}</b>: {}</li>", escape(&place), escape(note));
     }
-    if notes.len() > NOTES {
-        let _ = write!(html, "<li>and {} more</li>", notes.len() - NOTES);
+    if told.len() > NOTES {
+        let _ = write!(html, "<li>and {} more</li>", told.len() - NOTES);
     }
     html + "</ul>"
 }
@@ -361,6 +372,19 @@ mod tests {
     }
 
     #[test]
+    fn a_note_on_several_runs_is_told_once() {
+        let note =
+            |arm: &str, seed: u64, text: &str| (arm.into(), format!("seed {seed}"), text.into());
+        let all = [note("a", 0, "x"), note("a", 1, "x"), note("b", 0, "x"), note("a", 2, "y")];
+        let html = notes(&all);
+        assert_eq!(html.matches("<li>").count(), 3, "{html}");
+        for one in ["<b>a, seed 0 and 1 more</b>: x", "<b>b, seed 0</b>: x", "<b>a, seed 2</b>: y"]
+        {
+            assert!(html.contains(one), "{html}");
+        }
+    }
+
+    #[test]
     fn same_folders_give_the_same_bytes() {
         assert_eq!(page(&Synthetic::small()), page(&Synthetic::small()));
     }
@@ -394,7 +418,7 @@ mod tests {
             "<b>scratch, seed 1</b>: config.toml",
             "the last line is cut off",
             "step-000100.safetensors",
-            "<b>curriculum, seed 0</b>: metrics.jsonl",
+            "<b>curriculum, seed 0 and 1 more</b>: metrics.jsonl",
             "<b>curriculum, seed 9</b>: config.toml",
             "with the curriculum 1 of 4.",
         ] {

@@ -353,9 +353,11 @@ pub fn pretrain(
 /// The seconds of a step on `threads` threads, the mean of a few, without measurements.
 ///
 /// # Errors
-/// If a setting cannot be.
+/// If a setting cannot be, or there is not enough memory.
 pub fn seconds_of_step(settings: &Pretraining, threads: usize) -> Result<f64> {
-    let mut learner = Learner::new(settings.config()?, settings.seed, settings.asked_weight);
+    let config = settings.config()?;
+    fits(settings, &config)?;
+    let mut learner = Learner::new(config, settings.seed, settings.asked_weight);
     let examples = Mixture::new(settings.seed).examples(0, settings.batch);
     let time = || {
         // The first records its programs.

@@ -68,12 +68,18 @@ pub fn record(settings: &Settings, base_hash: &str, subject: &dyn Subject) -> Re
 }
 
 /// Makes a folder with the tuned model (adapters merged), its words, the figures, the first and the
-/// last circuit and the adapters.
+/// last circuit and the adapters. With `replace`, a folder that is there goes once the new one is whole.
 ///
 /// # Errors
-/// If it exists, or cannot be written.
-pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str, subject: &dyn Subject) -> Result<()> {
-    atomic::write_folder(folder, |folder| {
+/// If it exists and is not to be replaced, or cannot be written.
+pub fn write(
+    folder: &Path,
+    tuned: &Tuned,
+    base_hash: &str,
+    subject: &dyn Subject,
+    replace: bool,
+) -> Result<()> {
+    let fill = |folder: &Path| {
         checkpoints::put_transformer(folder, &tuned.model)?;
         subject.write_words(folder)?;
         if let Some([first, last]) = &tuned.circuits {
@@ -95,7 +101,48 @@ pub fn write(folder: &Path, tuned: &Tuned, base_hash: &str, subject: &dyn Subjec
         }
         let began = Some(record(&tuned.report.settings, base_hash, subject)?);
         Report { began, ..tuned.report.clone() }.write(&folder.join(REPORT))
-    })
+    };
+    match replace {
+        true => atomic::replace_folder(folder, fill),
+        false => atomic::write_folder(folder, fill),
+    }
+}
+
+/// What [`write()`] makes.
+const FILES: [&str; 11] = [
+    "adapters",
+    "changes.json",
+    "circuit-first.json",
+    "circuit.json",
+    "config.json",
+    "dynamics.json",
+    "model.safetensors",
+    REPORT,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// Refuses a folder that holds anything but what [`write()`] makes.
+///
+/// # Errors
+/// If it holds no figures of a run, or another file.
+pub fn check_replaceable(folder: &Path) -> Result<()> {
+    let foreign = |path: &Path, what: &str| {
+        let message = format!("{what}, so its folder is not replaced");
+        Error::input(path.display(), message, "choose another --out, or move it away")
+    };
+    let fail = |e: std::io::Error| Error::io(folder, &e, "list");
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if !FILES.iter().any(|name| path.ends_with(name)) {
+            return Err(foreign(&path, "is no file of a tuned model"));
+        }
+    }
+    match Report::read(&folder.join(REPORT)) {
+        Ok(Some(_)) => Ok(()),
+        _ => Err(foreign(&folder.join(REPORT), "is missing, or no report of tuning")),
+    }
 }
 
 /// The figures in a folder that [`write()`] has made.

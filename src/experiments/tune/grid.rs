@@ -13,7 +13,7 @@ use super::files;
 use super::goal::Goal;
 use super::judge::Judge;
 use super::rates::Rates;
-use super::run::{Report, run};
+use super::run::{Report, run, seconds};
 use super::settings::Settings;
 use super::subject::Subject;
 use super::table;
@@ -29,6 +29,7 @@ use crate::nn::transformer::Model;
 use crate::tasks::language::Part;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use toml::{Table, Value};
 
 /// Which methods are compared on what.
@@ -168,6 +169,18 @@ impl Grid {
     /// All updates of all runs.
     pub fn updates(&self) -> u64 {
         self.arms.iter().map(|arm| self.runs(arm) * arm.settings.steps as u64).sum()
+    }
+
+    /// About the seconds of one core that `runs` of its runs, with so many updates in all, take on
+    /// `base`, as [`seconds`]: by its first method, which stands for all.
+    ///
+    /// # Errors
+    /// As [`seconds`].
+    pub fn seconds(&self, base: &Model<f32>, cost: (u64, u64)) -> Result<f64> {
+        let Some(arm) = self.arms.first() else { return Ok(0.0) };
+        let start = Instant::now();
+        let judge = Judge::new(self.task(), Part::Dev, arm.settings.examples, 0, base);
+        seconds(&arm.settings, (base, &judge), start.elapsed().as_secs_f64(), cost)
     }
 
     /// All runs of a method; fewer if its rates at equal gain are those at equal budget.

@@ -97,6 +97,40 @@ fn fits(base: &Model<f32>, task: &dyn Material) -> Result<()> {
     })
 }
 
+/// Updates that are timed.
+const TIMED: usize = 8;
+
+/// Operations a second that any processor does, and tokens of a sequence that are reckoned with where
+/// models have no end.
+const SLOW: f64 = 1e9;
+const LONGEST: usize = 4096;
+
+/// Whether so many updates are done in half a day on any machine.
+pub fn is_short(settings: &Settings, base: &Model<f32>, updates: u64) -> bool {
+    let weights: usize = base.config.parameters().iter().map(|p| p.shape.len()).sum();
+    // A product forward and two backward for each weight and token, of sequences as long as may be.
+    let tokens = (settings.batch * base.config.context.min(LONGEST)) as f64;
+    6.0 * weights as f64 * tokens * updates as f64 / SLOW <= 43_200.0
+}
+
+/// About the seconds of one core that `runs` runs with so many updates in all take, where it takes
+/// `judged` to judge a model: from a few updates, timed now. Discoveries are not among them.
+///
+/// # Errors
+/// As [`run`].
+pub fn seconds(
+    settings: &Settings,
+    (base, subject): (&Model<f32>, &dyn Subject),
+    judged: f64,
+    (runs, updates): (u64, u64),
+) -> Result<f64> {
+    let trial = settings.trial.min(TIMED);
+    let short = Settings { steps: TIMED, look: TIMED, trial, ..settings.clone() };
+    let update = run(&short, base, 0, subject, &|_| {})?.report.step_ms / 1e3;
+    // Each run is judged at its end, and what its circuit has changed alone.
+    Ok(updates as f64 * update + runs as f64 * 2.0 * judged)
+}
+
 /// Tunes `base` for a subject; calls `progress` with the number of updates done since the last call.
 ///
 /// # Errors

@@ -6,8 +6,6 @@
 
 use super::files;
 use super::grid::{Grid, compare};
-use super::judge::Judge;
-use super::run::run;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::experiments::Steps;
@@ -17,10 +15,8 @@ use crate::experiments::train::Existing;
 use crate::files::journal::Journal;
 use crate::formats::comparison::Comparison;
 use crate::nn::transformer::Model;
-use crate::tasks::language::Part;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use toml::{Table, Value};
 
 /// Which grids are run on how many base models.
@@ -156,14 +152,7 @@ impl Study {
         let cost = self.cost(most);
         let step = seconds_of_step(&self.pretraining, threads)?;
         let base = Model::random(&self.pretraining.config()?, 0);
-        let settings =
-            Settings { steps: TIMED, look: TIMED, ..first.grid.arms[0].settings.clone() };
-        let start = Instant::now();
-        let judge = Judge::new(first.grid.task(), Part::Dev, settings.examples, 0, &base);
-        let judged = start.elapsed().as_secs_f64();
-        let update = run(&settings, &base, 0, &judge, &|_| {})?.report.step_ms / 1e3;
-        // Each run is judged at its end, and what its circuit has changed alone.
-        let runs = cost.updates as f64 * update + cost.runs as f64 * 2.0 * judged;
+        let runs = first.grid.seconds(&base, (cost.runs, cost.updates))?;
         Ok(cost.steps as f64 * step + runs / threads as f64)
     }
 
@@ -213,9 +202,6 @@ impl Study {
         Ok(folder)
     }
 }
-
-/// Updates that are timed.
-const TIMED: usize = 8;
 
 impl Experiment {
     /// What the entry at `place` says; `before` are those above it.
