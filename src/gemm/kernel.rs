@@ -1,6 +1,7 @@
 //! The micro-kernel: one tile of C, held in registers during the loop over K.
 
 use super::layout::{Addend, width};
+use super::small::FEW_COLUMNS;
 use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::hint::black_box;
 use std::ptr::null;
@@ -79,8 +80,10 @@ impl<T: Element> Tile<T> {
     fn with_a<L: Lanes<Elem = T>, const R: usize, const V: usize>(self) {
         if self.a_rs == 1 {
             L::outline(Micro::<T, R, V, true>(self));
-        } else {
+        } else if const { !L::LANES_AS_FACTORS || R <= FEW_COLUMNS } {
             L::outline(Micro::<T, R, V, false>(self));
+        } else {
+            unreachable!("a strip of {R} rows that is not packed");
         }
     }
 }
@@ -102,6 +105,8 @@ pub(super) fn by_rows<L: Lanes, S: ByRows<L::Elem>>(strip: S, rows: usize) {
         4 => strip.of::<L, 4>(),
         5 if const { L::MR > 4 } => strip.of::<L, 5>(),
         6 if const { L::MR > 4 } => strip.of::<L, 6>(),
+        7 if const { L::MR > 6 } => strip.of::<L, 7>(),
+        8 if const { L::MR > 6 } => strip.of::<L, 8>(),
         _ => unreachable!("a strip of {rows} rows"),
     }
 }
@@ -113,6 +118,7 @@ impl<T: Element> ByRows<T> for Tile<T> {
         match width::<L>(self.cols) / L::N {
             1 => self.with_a::<L, R, 1>(),
             2 if const { L::NV >= 2 } => self.with_a::<L, R, 2>(),
+            3 if const { L::NV == 3 } => self.with_a::<L, R, 3>(),
             4 if const { L::NV >= 4 } => self.with_a::<L, R, 4>(),
             _ => unreachable!("a tile of {} columns", self.cols),
         }
@@ -168,32 +174,36 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool>(tile: Tile
             prefetch(c.wrapping_add(i * c_rs + v * L::N));
         }
     }
-    for _ in 0..kc / UNROLL {
-        if ahead.rows > 0 {
-            for _ in 0..ahead.each {
-                for line in 0..(V * L::N * size_of::<L::Elem>()).div_ceil(LINE) {
-                    prefetch(ahead.at.wrapping_byte_add(line * LINE));
+    if const { L::LANES_AS_FACTORS && COLUMNS } {
+        by_columns(&mut sums, a, a_cs, b, b_rs, kc);
+    } else {
+        for _ in 0..kc / UNROLL {
+            if ahead.rows > 0 {
+                for _ in 0..ahead.each {
+                    for line in 0..(V * L::N * size_of::<L::Elem>()).div_ceil(LINE) {
+                        prefetch(ahead.at.wrapping_byte_add(line * LINE));
+                    }
+                    ahead.at = ahead.at.wrapping_add(ahead.stride);
                 }
-                ahead.at = ahead.at.wrapping_add(ahead.stride);
+                ahead.rows = ahead.rows.saturating_sub(ahead.each);
             }
-            ahead.rows = ahead.rows.saturating_sub(ahead.each);
+            for u in 0..UNROLL {
+                step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, u, b);
+                b = b.wrapping_add(b_rs);
+            }
+            if !COLUMNS {
+                for a in &mut thirds {
+                    *a = a.wrapping_add(UNROLL);
+                }
+            }
         }
-        for u in 0..UNROLL {
-            step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, u, b);
+        for _ in 0..kc % UNROLL {
+            step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, 0, b);
             b = b.wrapping_add(b_rs);
-        }
-        if !COLUMNS {
-            for a in &mut thirds {
-                *a = a.wrapping_add(UNROLL);
-            }
-        }
-    }
-    for _ in 0..kc % UNROLL {
-        step::<L, R, V, COLUMNS>(&mut sums, &mut thirds, strides, 0, b);
-        b = b.wrapping_add(b_rs);
-        if !COLUMNS {
-            for a in &mut thirds {
-                *a = a.wrapping_add(1);
+            if !COLUMNS {
+                for a in &mut thirds {
+                    *a = a.wrapping_add(1);
+                }
             }
         }
     }
@@ -271,5 +281,81 @@ fn step<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool>(
     }
     if COLUMNS {
         thirds[0] = thirds[0].wrapping_add(a_cs);
+    }
+}
+
+/// Adds the products of all columns of a strip, `a_cs` apart, and the rows of B, `b_rs` apart. A
+/// column is loaded as vectors whose lanes are the factors. The loops over packed operands know
+/// their strides, so that no row needs an address of its own and loads go in pairs.
+#[inline(always)]
+fn by_columns<L: Lanes, const R: usize, const V: usize>(
+    sums: &mut [[L; V]; R],
+    a: *const L::Elem,
+    a_cs: usize,
+    b: *const L::Elem,
+    b_rs: usize,
+    kc: usize,
+) {
+    match (a_cs, b_rs) {
+        (packed, panel) if packed == R && panel == V * L::N => {
+            columns(sums, a, R, b, V * L::N, kc);
+        }
+        (packed, _) if packed == R => columns(sums, a, R, b, b_rs, kc),
+        _ => columns(sums, a, a_cs, b, b_rs, kc),
+    }
+}
+
+/// [`by_columns`] once the strides are known.
+#[inline(always)]
+fn columns<L: Lanes, const R: usize, const V: usize>(
+    sums: &mut [[L; V]; R],
+    mut a: *const L::Elem,
+    a_cs: usize,
+    mut b: *const L::Elem,
+    b_rs: usize,
+    kc: usize,
+) {
+    for _ in 0..kc / COLUMNS_UNROLLED {
+        for _ in 0..COLUMNS_UNROLLED {
+            // SAFETY: A has `kc` columns of R rows, B as many rows of V vectors.
+            unsafe { column(sums, a, b) };
+            (a, b) = (a.wrapping_add(a_cs), b.wrapping_add(b_rs));
+        }
+    }
+    for _ in 0..kc % COLUMNS_UNROLLED {
+        // SAFETY: as above.
+        unsafe { column(sums, a, b) };
+        (a, b) = (a.wrapping_add(a_cs), b.wrapping_add(b_rs));
+    }
+}
+
+/// Columns of A in an iteration of [`columns`]: with four, less than 85 % of the instructions of
+/// its loop in `f64` are multiply-adds.
+const COLUMNS_UNROLLED: usize = 8;
+
+/// Adds the products of a column of A and a row of B.
+///
+/// # Safety
+/// The column must have `R` elements, the row `V` vectors.
+#[inline(always)]
+pub(super) unsafe fn column<L: Lanes, const R: usize, const V: usize>(
+    sums: &mut [[L; V]; R],
+    a: *const L::Elem,
+    b: *const L::Elem,
+) {
+    // SAFETY: as the caller promises.
+    let (column, row) = unsafe { (from_raw_parts(a, R), from_raw_parts(b, V * L::N)) };
+    let row: [L; V] = std::array::from_fn(|v| L::load(&row[v * L::N..]));
+    let mut vectors = column.chunks_exact(L::N);
+    let mut done = 0;
+    for x in &mut vectors {
+        L::load(x).add_outer(&row, &mut sums[done..]);
+        done += L::N;
+    }
+    for (sums, &x) in sums[done..].iter_mut().zip(vectors.remainder()) {
+        let x = L::splat(x);
+        for (sum, &y) in sums.iter_mut().zip(&row) {
+            *sum = x.mul_add(y, *sum);
+        }
     }
 }

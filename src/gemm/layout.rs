@@ -58,9 +58,9 @@ pub(super) fn depth<T>() -> usize {
 /// stays in the first-level cache once it has been read.
 const KC_BYTES: usize = 2 << 10;
 
-/// The row stride of a packed block of A: a vector more than `kc`, so that its rows do not compete
-/// for the same sets of the cache.
+/// What a row of a packed block of A takes: a vector more than `kc`, so that rows do not compete
+/// for the same sets of the cache. Strips whose lanes are factors have no such rows.
 #[inline(always)]
 pub(super) fn row_stride<L: Lanes>(kc: usize) -> usize {
-    kc.next_multiple_of(L::N) + L::N
+    if L::LANES_AS_FACTORS { kc } else { kc.next_multiple_of(L::N) + L::N }
 }

@@ -9,6 +9,8 @@
 //! loops around it (`blocks.rs`) run over blocks of B of `KC` x `NC` and blocks of A of `MC` x
 //! `KC`, each small enough for half of the second-level cache. A panel of B stays in the
 //! first-level cache while all strips of A pass, and each tile prefetches a part of the next block.
+//! Where a multiply-add takes a lane as its factor (`Lanes::LANES_AS_FACTORS`, on NEON), nothing is
+//! broadcast: strips of A are packed column after column, and a column is loaded as vectors.
 //!
 //! These shapes leave that path:
 //!

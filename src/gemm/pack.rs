@@ -1,6 +1,7 @@
 //! Packing: copies of panels of B and blocks of A in the order in which the micro-kernel reads
 //! them.
 
+use super::blocks::each_strip;
 use super::layout::width;
 use crate::simd::{Element, Lanes, prefetch};
 use std::slice::from_raw_parts;
@@ -72,6 +73,77 @@ pub(super) unsafe fn rows<L: Lanes>(
             for (j, to) in to[..width].iter_mut().enumerate() {
                 // SAFETY: the caller promises row i, up to column `len`.
                 *to = if j < len { unsafe { *x.add(i * rs + j * cs) } } else { L::Elem::ZERO };
+            }
+        }
+    }
+}
+
+/// Packs a strip `[rows, kc]` of A, `a[i * rs + k * cs]`, column after column: into
+/// `to[k * rows + i]`.
+///
+/// # Safety
+/// These elements must be readable.
+#[inline(always)]
+pub(super) unsafe fn strip<T: Element>(
+    a: *const T,
+    (rs, cs): (usize, usize),
+    (rows, kc): (usize, usize),
+    to: &mut [T],
+) {
+    for i in 0..rows {
+        let from = a.wrapping_add(i * rs);
+        for (k, to) in to[..kc * rows].chunks_exact_mut(rows).enumerate() {
+            // SAFETY: the caller promises element (i, k).
+            to[i] = unsafe { *from.wrapping_add(k * cs) };
+        }
+    }
+}
+
+/// Packs a block `[rows, kc]` of A, `a[i * rs + k * cs]`: row after row, or, where lanes are
+/// factors, [`strip`] after strip; that from row `i` on into `to[i * stride..]`.
+///
+/// # Safety
+/// These elements must be readable.
+#[inline(always)]
+pub(super) unsafe fn block<L: Lanes>(
+    a: *const L::Elem,
+    strides: (usize, usize),
+    (rows, kc): (usize, usize),
+    to: &mut [L::Elem],
+    stride: usize,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if const { L::LANES_AS_FACTORS } {
+            strips::<L>(a, strides, (rows, kc), to, stride);
+        } else {
+            self::rows::<L>(a, strides, (rows, kc), to, (kc, stride));
+        }
+    }
+}
+
+/// Packs a block `[rows, kc]` of A, `a[i * rs + k * cs]`, [`strip`] after strip: that from row `i`
+/// on into `to[i * stride..]`.
+///
+/// # Safety
+/// These elements must be readable.
+#[inline(always)]
+pub(super) unsafe fn strips<L: Lanes>(
+    a: *const L::Elem,
+    (rs, cs): (usize, usize),
+    (rows, kc): (usize, usize),
+    to: &mut [L::Elem],
+    stride: usize,
+) {
+    for (i, high) in each_strip::<L>(rows) {
+        let (a, to) = (a.wrapping_add(i * rs), &mut to[i * stride..]);
+        // SAFETY: as the caller promises.
+        unsafe {
+            if const { L::LANES_AS_FACTORS } && high.is_multiple_of(L::N) {
+                // The strip is a panel of its rows: squares of it are transposed.
+                self::rows::<L>(a, (cs, rs), (kc, high), to, (high, high));
+            } else {
+                strip(a, (rs, cs), (high, kc), to);
             }
         }
     }

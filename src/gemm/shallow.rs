@@ -39,6 +39,7 @@ impl<T: Element> Product<'_, T> {
         match width::<L>(cols) / L::N {
             1 => self.rows::<L, K, 1>(j, cols),
             2 if const { L::NV >= 2 } => self.rows::<L, K, 2>(j, cols),
+            3 if const { L::NV == 3 } => self.rows::<L, K, 3>(j, cols),
             4 if const { L::NV >= 4 } => self.rows::<L, K, 4>(j, cols),
             vectors => unreachable!("{vectors} vectors"),
         }

@@ -35,7 +35,7 @@ impl<T: Element> Product<'_, T> {
             // SAFETY: these columns lie inside A.
             unsafe {
                 let strides = (self.a_rs, self.a_cs);
-                pack::rows::<L>(a, strides, (self.m, kc), copies, (kc, stride));
+                pack::block::<L>(a, strides, (self.m, kc), copies, stride);
             }
             for j in (0..self.n).step_by(nr) {
                 let cols = nr.min(self.n - j);
@@ -47,8 +47,8 @@ impl<T: Element> Product<'_, T> {
                         kc,
                         alpha: self.alpha,
                         a: copies[i * stride..].as_ptr(),
-                        a_rs: stride,
-                        a_cs: 1,
+                        a_rs: if L::LANES_AS_FACTORS { 1 } else { stride },
+                        a_cs: if L::LANES_AS_FACTORS { rows } else { 1 },
                         b: panel.as_ptr(),
                         b_rs: width::<L>(cols),
                         c: self.c.wrapping_add(i * self.c_rs + j),

@@ -15,7 +15,7 @@ use std::slice::{from_mut, from_raw_parts};
 /// Products of up to this many multiply-adds are computed element by element.
 const TINY: usize = 512;
 /// Up to this many columns would leave most lanes of a tile unused.
-const FEW_COLUMNS: usize = 3;
+pub(super) const FEW_COLUMNS: usize = 3;
 /// Lanes of the longest vector.
 const LONGEST: usize = 16;
 /// Elements of the longest row of a tile, `NR`.

@@ -13,7 +13,7 @@
 //! a matrix of 768 columns compete for the same sets of the cache. Not measured with 512 bits.
 
 use super::blocks::{Product, each_strip};
-use super::kernel::{ByRows, LINE, UNROLL, by_rows};
+use super::kernel::{ByRows, LINE, UNROLL, by_rows, column};
 use super::layout::depth;
 use super::pack;
 use super::scratch::Scratch;
@@ -24,6 +24,11 @@ use std::slice::{from_raw_parts, from_raw_parts_mut};
 const WIDTH: usize = 2 << 10;
 /// Vectors of the widest tile, that of a single row of A.
 const WIDEST: usize = 8;
+
+/// Columns that all tiles' widths divide.
+fn unit<L: Lanes>() -> usize {
+    WIDEST * L::N * if L::NV == 3 { 3 } else { 1 }
+}
 
 /// Rows of a piece: enough multiply-adds for a tile to hide the way of its sums through memory.
 fn rows<L: Lanes>() -> usize {
@@ -55,8 +60,7 @@ impl<T: Element> Product<'_, T> {
     /// loop.
     #[inline(always)]
     pub(super) fn stream<L: Lanes<Elem = T>>(&self) {
-        // All tiles' widths divide it.
-        let unit = WIDEST * L::N;
+        let unit = unit::<L>();
         let width = (WIDTH / size_of::<T>()).next_multiple_of(unit);
         let mut memory = Scratch::new(self.m * (depth::<T>() + width) + rows::<L>() * unit);
         let (a, rest) = memory.split_at_mut(self.m * depth::<T>());
@@ -67,7 +71,12 @@ impl<T: Element> Product<'_, T> {
                 let kc = depth::<T>().min(self.k - pc);
                 // A single block of K is packed once.
                 if first == 0 || self.k > depth::<T>() {
-                    self.pack_strips::<L>(pc, kc, a);
+                    let from = self.a.wrapping_add(pc * self.a_cs);
+                    let strides = (self.a_rs, self.a_cs);
+                    // SAFETY: these columns lie inside A.
+                    unsafe {
+                        pack::strips::<L>(from, strides, (self.m, kc), a, depth::<T>());
+                    }
                 }
                 for k in (0..kc).step_by(rows::<L>()) {
                     self.piece::<L>(columns, (pc, k, rows::<L>().min(kc - k)), a, sums, edge);
@@ -87,7 +96,7 @@ impl<T: Element> Product<'_, T> {
         sums: &mut [T],
         edge: &mut [T],
     ) {
-        let unit = WIDEST * L::N;
+        let unit = unit::<L>();
         let b = self.b.wrapping_add((pc + k) * self.b_rs + columns.first);
         let next = match pc + k + deep < self.k {
             true => b.wrapping_add(deep * self.b_rs),
@@ -120,21 +129,6 @@ impl<T: Element> Product<'_, T> {
                 let (b, columns) = (edge.as_ptr(), columns.count - whole);
                 let ahead = next.wrapping_add(from * self.b_rs + whole);
                 by_rows::<L, _>(Strip { b, b_rs: unit, columns, sums, ahead, ..strip }, rows);
-            }
-        }
-    }
-
-    /// Packs `kc` columns of A from `pc` on, strip after strip, each column after column.
-    #[inline(always)]
-    fn pack_strips<L: Lanes<Elem = T>>(&self, pc: usize, kc: usize, to: &mut [T]) {
-        for (i, rows) in each_strip::<L>(self.m) {
-            let to = &mut to[i * depth::<T>()..][..kc * rows];
-            for r in 0..rows {
-                let from = self.a.wrapping_add((i + r) * self.a_rs + pc * self.a_cs);
-                for (k, to) in to.chunks_exact_mut(rows).enumerate() {
-                    // SAFETY: element (i + r, pc + k) of A.
-                    to[r] = unsafe { *from.wrapping_add(k * self.a_cs) };
-                }
             }
         }
     }
@@ -195,6 +189,7 @@ impl<T: Element> ByRows<T> for Strip<T> {
         match vectors::<L>(R) {
             1 if const { L::NV == 1 } => L::outline(Tiles::<T, R, 1>(self)),
             2 if const { R > 3 && L::NV == 2 } => L::outline(Tiles::<T, R, 2>(self)),
+            3 if const { R > 3 && L::NV == 3 } => L::outline(Tiles::<T, R, 3>(self)),
             4 if const { L::NV > 1 && R > 1 && (R < 4 || L::NV == 4) } => {
                 L::outline(Tiles::<T, R, 4>(self))
             }
@@ -259,6 +254,10 @@ fn step<L: Lanes, const R: usize, const V: usize>(
     a: *const L::Elem,
     b: *const L::Elem,
 ) {
+    if const { L::LANES_AS_FACTORS } {
+        // SAFETY: the column of A has `R` rows, the row of B `V * L::N` columns.
+        return unsafe { column(sums, a, b) };
+    }
     let mut row = [L::splat(L::Elem::ZERO); V];
     for (v, y) in row.iter_mut().enumerate() {
         // SAFETY: the row of B has `V * L::N` columns.

@@ -58,6 +58,9 @@ pub trait Lanes:
     const MR: usize;
     /// Vectors in a row of that tile: NR is `NV * N`.
     const NV: usize;
+    /// Whether a multiply-add takes a lane as its factor, so that [`Lanes::add_outer`] broadcasts
+    /// nothing. Strips of A are packed for such lanes, column after column.
+    const LANES_AS_FACTORS: bool = false;
 
     /// All lanes hold `x`.
     fn splat(x: Self::Elem) -> Self;
@@ -77,6 +80,19 @@ pub trait Lanes:
 
     /// `self * a + b`, rounded once where the instruction set can.
     fn mul_add(self, a: Self, b: Self) -> Self;
+    /// The outer product of the lanes of `self` and `row`, added to `sums`:
+    /// `sums[i][v] += self[i] * row[v]` for the `N` lanes i, each a [`Lanes::mul_add`].
+    #[inline(always)]
+    fn add_outer<const V: usize>(self, row: &[Self; V], sums: &mut [[Self; V]]) {
+        for (i, sums) in sums[..Self::N].iter_mut().enumerate() {
+            let mut lanes = [Self::Elem::ZERO; LONGEST];
+            self.store(&mut lanes);
+            let x = Self::splat(lanes[i]);
+            for (sum, &y) in sums.iter_mut().zip(row) {
+                *sum = x.mul_add(y, *sum);
+            }
+        }
+    }
     /// The larger of both, lane by lane. Unspecified for NaN.
     fn max(self, other: Self) -> Self;
     /// The smaller of both, lane by lane. Unspecified for NaN.
@@ -132,6 +148,9 @@ pub trait Lanes:
     /// registers for it alone.
     fn outline<K: Kernel<Self::Elem>>(kernel: K) -> K::Output;
 }
+
+/// Lanes of the longest vector.
+const LONGEST: usize = 16;
 
 /// Rows up to this width use [`Scalar`]: filling a vector in part and summing over its lanes costs
 /// more than the few elements it holds.

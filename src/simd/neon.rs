@@ -12,7 +12,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 macro_rules! neon {
     (
         $(#[$doc:meta])* $name:ident = $n:literal x $t:ident in $vector:ident;
-        splat $splat:ident, load $load:ident, store $store:ident, fused $fused:ident;
+        splat $splat:ident, load $load:ident, store $store:ident;
+        fused $fused:ident, by_lane $by_lane:ident [$($lane:literal)*];
         abs $abs:ident, sqrt $sqrt:ident, neg $neg:ident, max $max:ident, min $min:ident;
         add $add:ident, sub $sub:ident, mul $mul:ident, div $div:ident;
         greater $greater:ident, select $select:ident, largest $largest:ident, sum $sum:ident;
@@ -27,10 +28,11 @@ macro_rules! neon {
         impl Lanes for $name {
             type Elem = $t;
             const N: usize = $n;
-            // 20 accumulators, 4 vectors of B, 5 elements of A: 29 of 32 registers. The compiler loads
-            // all elements of A at once, and for a sixth row it spills.
-            const MR: usize = 5;
-            const NV: usize = 4;
+            // 24 accumulators, 3 vectors of B, a column of A in 2 or 4 vectors: 29 or 31 of 32
+            // registers.
+            const MR: usize = 8;
+            const NV: usize = 3;
+            const LANES_AS_FACTORS: bool = true;
 
             wrap! {
                 max(other) = $max;
@@ -72,6 +74,17 @@ macro_rules! neon {
             fn mul_add(self, a: Self, b: Self) -> Self {
                 // SAFETY: baseline.
                 Self(unsafe { $fused(b.0, self.0, a.0) })
+            }
+            #[inline(always)]
+            fn add_outer<const V: usize>(self, row: &[Self; V], sums: &mut [[Self; V]]) {
+                let sums = &mut sums[..$n];
+                for (v, y) in row.iter().enumerate() {
+                    $(
+                        let sum = &mut sums[$lane][v].0;
+                        // SAFETY: baseline.
+                        *sum = unsafe { $by_lane::<$lane>(*sum, y.0, self.0) };
+                    )*
+                }
             }
             #[inline(always)]
             fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
@@ -171,7 +184,8 @@ macro_rules! neon {
 neon! {
     /// Four `f32`.
     F32x4 = 4 x f32 in float32x4_t;
-    splat vdupq_n_f32, load vld1q_f32, store vst1q_f32, fused vfmaq_f32;
+    splat vdupq_n_f32, load vld1q_f32, store vst1q_f32;
+    fused vfmaq_f32, by_lane vfmaq_laneq_f32 [0 1 2 3];
     abs vabsq_f32, sqrt vsqrtq_f32, neg vnegq_f32, max vmaxq_f32, min vminq_f32;
     add vaddq_f32, sub vsubq_f32, mul vmulq_f32, div vdivq_f32;
     greater vcgtq_f32, select vbslq_f32, largest vmaxvq_f32, sum sum_f32;
@@ -182,7 +196,8 @@ neon! {
 neon! {
     /// Two `f64`.
     F64x2 = 2 x f64 in float64x2_t;
-    splat vdupq_n_f64, load vld1q_f64, store vst1q_f64, fused vfmaq_f64;
+    splat vdupq_n_f64, load vld1q_f64, store vst1q_f64;
+    fused vfmaq_f64, by_lane vfmaq_laneq_f64 [0 1];
     abs vabsq_f64, sqrt vsqrtq_f64, neg vnegq_f64, max vmaxq_f64, min vminq_f64;
     add vaddq_f64, sub vsubq_f64, mul vmulq_f64, div vdivq_f64;
     greater vcgtq_f64, select vbslq_f64, largest vmaxvq_f64, sum sum_f64;

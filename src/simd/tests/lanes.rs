@@ -48,6 +48,42 @@ impl<T: Element> Kernel<T> for Reduce<'_, T> {
     }
 }
 
+/// How many sums of an outer product differ from multiply-adds of its lanes, one by one.
+struct Outer<'a, T>(&'a [T]);
+
+impl<T: Element> Kernel<T> for Outer<'_, T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) -> usize {
+        let row = [L::load(&self.0[1..]), L::load(&self.0[2..])];
+        let mut sums = [[L::load(&self.0[3..]); 2]; 16];
+        L::load(self.0).add_outer(&row, &mut sums[..L::N]);
+        let (mut got, mut want) = ([T::ZERO; 16], [T::ZERO; 16]);
+        let mut wrong = 0;
+        for (sums, &x) in sums.iter().zip(self.0).take(L::N) {
+            for (sum, y) in sums.iter().zip(row) {
+                sum.store(&mut got);
+                L::splat(x).mul_add(y, L::load(&self.0[3..])).store(&mut want);
+                wrong += usize::from(got != want);
+            }
+        }
+        wrong
+    }
+}
+
+#[test]
+fn an_outer_product_is_multiply_adds() {
+    fn check<T: Element>() {
+        let x: Vec<T> = (0..19).map(|i| T::from_f64((f64::from(i) + 0.3).sin())).collect();
+        for backend in Backend::available() {
+            assert_eq!(T::vectorize_on(backend, Outer(&x)), 0, "{backend} {}", T::NAME);
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
 fn check<T: Element>(x: &[f64], y: &[f64], z: &[f64]) -> Result<(), TestCaseError> {
     let cast = |v: &[f64]| v.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
     let (x, y, z) = (cast(x), cast(y), cast(z));
