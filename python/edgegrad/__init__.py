@@ -6,28 +6,40 @@
     pairs = edgegrad.Pairs.generate("ioi", model, n=100)
     scores = edgegrad.attribute(model, pairs, method="eap-ig")
     scores.to_pandas()
+    circuit = edgegrad.discover(model, pairs, scores=scores, faithfulness=0.9)
+    edgegrad.evaluate(model, pairs, circuit)
 
 Functions and their arguments are those of the command `edgegrad`, and so are the numbers.
 """
 
 from ._edgegrad import (
+    Circuit,
     Error,
     FailedError,
     InputError,
     Model,
     Pairs,
+    Report,
     Scores,
     __version__,
     attribute,
+    discover,
+    evaluate,
+    report,
 )
 
 __all__ = [
+    "Circuit",
     "Error",
     "FailedError",
     "InputError",
     "Model",
     "Pairs",
+    "Report",
     "Scores",
     "__version__",
     "attribute",
+    "discover",
+    "evaluate",
+    "report",
 ]

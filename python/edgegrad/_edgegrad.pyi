@@ -35,6 +35,9 @@ _Method = Literal[
     "ifr",
     "random",
 ]
+_Search = Literal[
+    "topn", "greedy", "heaviest", "threshold", "acdc", "edge-pruning", "minimal"
+]
 _Kind = Literal[
     "ioi",
     "greater-than",
@@ -184,6 +187,143 @@ class Scores:
     def __len__(self) -> int: ...
     def __getitem__(self, edge: _Edge) -> float: ...
     def __iter__(self) -> Iterator[float]: ...
+
+@final
+class Circuit:
+    """Some of the E edges of a graph."""
+
+    @staticmethod
+    def read(
+        path: _Path,
+        model: Model,
+        *,
+        convention: _Convention = "ours",
+        positions: int | None = None,
+        neurons: bool = False,
+        split_input: bool = False,
+        joined_qkv: bool = False,
+    ) -> Circuit:
+        """Reads a file of a circuit, as `save` writes it or EAP-IG's `Graph.to_json`."""
+
+    @property
+    def edges(self) -> list[str]:
+        """The names of its edges."""
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """`[E]`, which edges of the graph are its own."""
+    @property
+    def names(self) -> list[str]:
+        """`[E]`, the names of all edges of the graph."""
+
+    def run(
+        self,
+        model: Model,
+        pairs: Pairs,
+        *,
+        metric: _Metric = "logit-diff",
+        at: Literal["asked", "all"] = "asked",
+        baseline: _Baseline = "resample",
+        constants: _Path | None = None,
+        convention: _Convention = "ours",
+        positions: bool = False,
+        spans: bool = False,
+        neurons: bool = False,
+        split_input: bool = False,
+        joined_qkv: bool = False,
+        rows: int = 512,
+        threads: int | None = None,
+        progress: bool = True,
+    ) -> npt.NDArray[np.float64]:
+        """`[N]`, the metric of every pair with the circuit's edges alone: all others carry their
+        ablation values."""
+    def save(self, path: _Path) -> None:
+        """Writes the file that `edgegrad discover` writes, in EAP-IG's layout."""
+    def __len__(self) -> int: ...
+    def __contains__(self, edge: _Edge) -> bool: ...
+
+@final
+class Report:
+    """A page that was written; notebooks show it."""
+
+    @property
+    def path(self) -> str:
+        """The page's file."""
+
+def report(runs: Sequence[_Path], out: _Path, seed: int | None = None) -> Report:
+    """Writes one self-contained page of run folders and of files of scores and circuits, as
+    `edgegrad report` does. `seed` is the one whose weights through time are in the page."""
+
+def evaluate(
+    model: Model,
+    pairs: Pairs,
+    circuit: Circuit,
+    *,
+    null: int = 0,
+    minimality: bool = False,
+    seed: int = 0,
+    metric: _Metric = "logit-diff",
+    at: Literal["asked", "all"] = "asked",
+    baseline: _Baseline = "resample",
+    constants: _Path | None = None,
+    convention: _Convention = "ours",
+    positions: bool = False,
+    spans: bool = False,
+    neurons: bool = False,
+    split_input: bool = False,
+    joined_qkv: bool = False,
+    rows: int = 512,
+    threads: int | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Judges a circuit, as `edgegrad evaluate --circuit` does: the entries of its file.
+
+    `faithfulness` is the share of the model's metric that its edges keep, with a 95 %
+    `faithfulness_interval` over pairs; `complement_faithfulness` is that of all other edges;
+    `minimality` says by how much the metric falls without each edge, of circuits of up to 200 edges
+    or if it is asked; `null` has the faithfulness of so many random circuits with as many edges of
+    each type, and a p-value; `per_pair` has the metric of every pair.
+    """
+
+def discover(
+    model: Model,
+    pairs: Pairs,
+    *,
+    method: _Search = "topn",
+    scores: Scores | None = None,
+    attribution: _Method | None = None,
+    rank: Literal["abs", "signed"] = "abs",
+    edges: int | None = None,
+    tau: float | None = None,
+    faithfulness: float | None = None,
+    tol: float | None = None,
+    candidates: int | None = None,
+    time: float | None = None,
+    steps: int = 1000,
+    connected: bool = False,
+    seed: int = 0,
+    metric: _Metric = "logit-diff",
+    at: Literal["asked", "all"] = "asked",
+    baseline: _Baseline = "resample",
+    constants: _Path | None = None,
+    convention: _Convention = "ours",
+    positions: bool = False,
+    spans: bool = False,
+    neurons: bool = False,
+    split_input: bool = False,
+    joined_qkv: bool = False,
+    rows: int = 512,
+    out: _Path | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    progress: bool = True,
+) -> Circuit:
+    """Finds the circuit behind a behaviour.
+
+    The arguments are the options of `edgegrad discover`, which `edgegrad discover --help` describes.
+    Searches by scores take them from `scores`, or compute them by the method `attribution`. With
+    `out` the circuit is written there, and a search that is stopped goes on with the same call and
+    `resume=True`.
+    """
 
 def attribute(
     model: Model,

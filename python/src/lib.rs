@@ -6,11 +6,15 @@
 
 mod arguments;
 mod attribute;
+mod circuit;
+mod discover;
 mod edges;
 mod errors;
+mod evaluate;
 mod model;
 mod pairs;
 mod question;
+mod report;
 mod scores;
 mod tokens;
 mod work;
@@ -22,9 +26,17 @@ mod _edgegrad {
     #[pymodule_export]
     use super::attribute::attribute;
     #[pymodule_export]
+    use super::circuit::Circuit;
+    #[pymodule_export]
+    use super::discover::discover;
+    #[pymodule_export]
+    use super::evaluate::evaluate;
+    #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]
     use super::pairs::Pairs;
+    #[pymodule_export]
+    use super::report::{Report, report};
     #[pymodule_export]
     use super::scores::Scores;
     use pyo3::prelude::*;

@@ -12,6 +12,7 @@ use edgegrad::files::journal::Journal;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::setup::Setup;
 use edgegrad::tensor::Element;
+use edgegrad::text::Words;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -21,6 +22,20 @@ pub(crate) enum Places {
     Tokens(Vec<u32>),
     /// The names of the spans.
     Spans(Vec<String>),
+}
+
+impl Places {
+    /// What the positions are called.
+    ///
+    /// # Errors
+    /// If the model's words cannot be read.
+    pub(crate) fn names(&self, model: &Read) -> Result<Vec<String>> {
+        match (self, model.folder()) {
+            (Places::Spans(names), _) => Ok(names.clone()),
+            (Places::Tokens(ids), Ok(folder)) => Words::of_sequence(folder, ids),
+            (Places::Tokens(ids), Err(_)) => Ok(ids.iter().map(u32::to_string).collect()),
+        }
+    }
 }
 
 /// What functions about edges share.

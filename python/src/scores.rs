@@ -8,10 +8,10 @@ use crate::question::Places;
 use crate::tokens::fixed;
 use edgegrad::attribution;
 use edgegrad::attribution::request::turned;
+use edgegrad::discovery::request::Scored;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::{Convention, EdgeFile, Meta};
 use edgegrad::graph::{Granularity, Start};
-use edgegrad::text::Words;
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -69,18 +69,22 @@ impl Scores {
         }
     }
 
+    /// As a search selects edges by them.
+    pub(crate) fn scored(&self) -> Scored {
+        let ours = self.ours().to_vec();
+        let given = ours.iter().map(|&score| self.convention.and_ours(score)).collect();
+        let origin = match &self.found {
+            Found::Computed { meta, .. } => meta.method.clone().unwrap_or_default(),
+            Found::Read { file, .. } => file.place().into(),
+        };
+        Scored { given, ours, convention: self.convention, origin }
+    }
+
     fn file(&self) -> Result<EdgeFile> {
         match &self.found {
             Found::Read { file, .. } => Ok(EdgeFile::clone(file)),
             Found::Computed { scores, meta, model, places } => {
-                let tokens = match places {
-                    Some(Places::Tokens(ids)) => Some(match model.folder() {
-                        Ok(folder) => Words::of_sequence(folder, ids)?,
-                        Err(_) => ids.iter().map(u32::to_string).collect(),
-                    }),
-                    Some(Places::Spans(names)) => Some(names.clone()),
-                    None => None,
-                };
+                let tokens = places.as_ref().map(|places| places.names(model)).transpose()?;
                 let meta = Meta { model: model.hash()?, tokens, ..Meta::clone(meta) };
                 Ok(scores.file(&self.edges.graph, self.convention, &meta))
             }

@@ -4,7 +4,7 @@ use crate::cli::Dtype;
 use crate::cli::out::check_out;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, choice};
-use crate::cli::scored::Scored;
+use crate::cli::scored;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::attribution::method::{
@@ -300,7 +300,7 @@ impl Attribute {
         let file = EdgeFile::read(path)?;
         // Which sign they have says nothing of their size.
         let told = Some(self.asked.convention());
-        let ours = Scored::of(&file, path, graph, told, &self.asked.model)?.ours;
+        let ours = scored::of(&file, path, graph, told, &self.asked.model)?.ours;
         let mut edges = stats::by_size(&ours);
         edges.retain(|&e| !ours[e].is_nan());
         if !(1..=edges.len()).contains(&top) {
@@ -320,7 +320,7 @@ impl Attribute {
         let file = EdgeFile::read(path)?;
         // Which sign they have says nothing of their size.
         let told = Some(self.asked.convention());
-        let ours = Scored::of(&file, path, graph, told, &self.asked.model)?.ours;
+        let ours = scored::of(&file, path, graph, told, &self.asked.model)?.ours;
         Ok(Some(log_odds(&ours)))
     }
 

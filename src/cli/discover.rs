@@ -3,17 +3,18 @@
 use crate::cli::Dtype;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, choice, content};
-use crate::cli::scored::{Scored, warn_disconnected};
+use crate::cli::scored;
+use crate::cli::scored::{doubt, warn_disconnected};
 use clap::Args;
 use edgegrad::attribution::method::{Method, Options};
+use edgegrad::discovery::Search;
 use edgegrad::discovery::connect::Flow;
-use edgegrad::discovery::faithfulness::smallest;
-use edgegrad::discovery::select;
+use edgegrad::discovery::heaviest::Heaviest;
+use edgegrad::discovery::minimal::Minimal;
+use edgegrad::discovery::request::{Found, Request, Scored};
 use edgegrad::discovery::select::Rank;
-use edgegrad::discovery::{Search, acdc, edge_pruning, heaviest, minimal};
 use edgegrad::error::{Error, Result};
-use edgegrad::formats::{Convention, EdgeFile, Meta};
-use edgegrad::graph::Graph;
+use edgegrad::formats::{EdgeFile, Meta};
 use edgegrad::named::{Named, counted};
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
@@ -22,7 +23,6 @@ use edgegrad::patching::span::Span;
 use edgegrad::tensor::Element;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Find the circuit behind a behaviour
 #[derive(Debug, Args)]
@@ -90,124 +90,63 @@ pub(super) struct Discover {
     out: PathBuf,
 }
 
-/// Where a selection stops.
-#[derive(Clone, Copy)]
-enum Size {
-    Edges(usize),
-    Tau(f64),
-    Tolerance(f64),
-    Faithfulness(f64),
-}
-
 impl Discover {
     pub(super) fn run(&self) -> Result<()> {
-        let size = self.size()?;
-        if self.scored() && self.scores.is_none() {
+        let request = self.request();
+        if !request.scored() && (self.scores.is_some() || self.attribution.is_some()) {
+            let method = format!("--method {}", self.method.name());
+            let help = "leave out --scores and --attribution";
+            return Err(Error::input(method, "takes no scores: it runs the model", help));
+        }
+        request.check()?;
+        if request.scored() && self.scores.is_none() {
             self.attribution.unwrap_or_default().check(self.asked.metric)?;
         }
         // Before hours of work that could not be kept.
         self.asked.check_out(&self.out)?;
         self.asked.on_threads(|| match self.dtype {
-            Dtype::F32 => self.run_as::<f32>(size),
-            Dtype::F64 => self.run_as::<f64>(size),
+            Dtype::F32 => self.run_as::<f32>(&request),
+            Dtype::F64 => self.run_as::<f64>(&request),
         })
     }
 
-    /// Whether the method selects edges by scores.
-    fn scored(&self) -> bool {
-        matches!(self.method, Search::TopN | Search::Greedy | Search::Heaviest | Search::Threshold)
-            || self.candidates.is_some()
-    }
-
-    /// What the arguments say about the size, if they fit the method.
-    fn size(&self) -> Result<Size> {
-        let method = format!("--method {}", self.method.name());
-        let fail = |what: &str, help: &str| Err(Error::input(&method, what, help));
-        if !self.scored() && (self.scores.is_some() || self.attribution.is_some()) {
-            let help = "leave out --scores and --attribution";
-            return fail("takes no scores: it runs the model", help);
-        }
-        if self.candidates.is_some() && self.method != Search::Minimal {
-            return fail("takes no --candidates", "add --method minimal");
-        }
-        if self.time.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
-            let message = "must be a positive number of seconds";
-            return Err(Error::input("--time", message, "give seconds, such as --time 60"));
-        }
-        let help = match self.method {
-            Search::TopN | Search::Greedy => "give --edges N or --faithfulness F",
-            Search::Threshold => "give --tau X or --faithfulness F: the least score of an edge",
-            Search::Acdc => "give --tau X: the least that the ablation of an edge must cost",
-            Search::EdgePruning | Search::Heaviest => "give --edges N",
-            Search::Minimal => "give --tol X: by how much the metric of a pair may change",
-        };
-        let given = [
-            self.edges.map(Size::Edges),
-            self.tau.map(Size::Tau),
-            self.faithfulness.map(Size::Faithfulness),
-            self.tol.map(Size::Tolerance),
-        ];
-        let size = match given.into_iter().flatten().collect::<Vec<_>>()[..] {
-            [size] => size,
-            [] => return fail("needs --edges, --tau, --tol or --faithfulness", help),
-            _ => return fail("is given two sizes", help),
-        };
-        let number = match size {
-            Size::Tau(x) | Size::Faithfulness(x) => x.is_finite(),
-            Size::Tolerance(x) => x.is_finite() && x >= 0.0,
-            Size::Edges(_) => true,
-        };
-        if !number {
-            return fail("is given a size that is no number", "give one such as 0.95");
-        }
-        match (self.method, size) {
-            (Search::TopN | Search::Greedy, Size::Edges(_) | Size::Faithfulness(_))
-            | (Search::Threshold, Size::Tau(_) | Size::Faithfulness(_))
-            | (Search::Acdc, Size::Tau(_))
-            | (Search::EdgePruning | Search::Heaviest, Size::Edges(_))
-            | (Search::Minimal, Size::Tolerance(_)) => Ok(size),
-            _ => fail("is given a size of another kind", help),
+    /// The search and what is chosen of it.
+    fn request(&self) -> Request {
+        Request {
+            method: self.method,
+            rank: self.rank,
+            edges: self.edges,
+            tau: self.tau,
+            faithfulness: self.faithfulness,
+            tol: self.tol,
+            candidates: self.candidates,
+            time: self.time,
+            steps: self.steps as usize,
+            connected: self.connected,
+            seed: self.seed,
         }
     }
 
-    fn run_as<T: Element>(&self, size: Size) -> Result<()> {
+    fn run_as<T: Element>(&self, request: &Request) -> Result<()> {
         let (model, pairs) = self.asked.read::<T>()?;
         let out = ("discover", self.out.as_path());
         let journal = self.asked.journal::<T>(&pairs, out, &self.settings()?)?;
         let b = self.asked.behaviour(&model, &pairs, journal)?;
         let scored = self.ranked(&b)?;
-        if let Size::Edges(n) = size
-            && n > b.graph.edges()
-        {
-            let message = format!("{n} of {} edges", b.graph.edges());
-            return Err(Error::input("--edges", message, "ask for no more than there are"));
-        }
+        request.check_edges(b.graph.edges())?;
         let span = Span::new(&b, &self.asked.headline(&b)?)?;
         self.affordable(&b)?;
-        let flow = Flow::new(&b.graph);
-        let pruned = |kept: Vec<bool>| if self.connected { flow.connected(&kept) } else { kept };
-        let (kept, scored) = match (scored, size) {
-            (scored, Size::Tolerance(tol)) => {
-                let ours = scored.as_ref().map(|s| &s.ours[..]);
-                (pruned(self.smallest(&b, tol, ours)?), scored)
-            }
-            (Some(scored), size) => {
-                (self.select(&b, &span, &scored.ours, size, &pruned)?, Some(scored))
-            }
-            (None, Size::Tau(tau)) => {
-                let (shown, mut progress) = bar("acdc");
-                let kept = acdc::search(&b, tau, &mut progress)?;
-                shown.finish();
-                (pruned(kept), None)
-            }
-            (None, Size::Edges(edges)) => {
-                let (circuit, scored) = self.prune(&b, edges)?;
-                (pruned(circuit), Some(scored))
-            }
-            (None, Size::Faithfulness(_)) => unreachable!("refused"),
-        };
-        self.tell(&b, &flow, &span, &kept)?;
-        self.write(&b, &kept, scored.as_ref())?;
+        let by_scores = request.scored() && self.method != Search::Minimal;
+        let (shown, mut progress) = bar(if by_scores { "smallest" } else { self.method.name() });
+        let ours = scored.as_ref().map(|scored| &scored.ours[..]);
+        let found = request.find(&b, &span, ours, &mut progress)?;
+        shown.finish();
+        self.tell_search(&found);
+        let scored = found.scored.or(scored);
+        self.tell(&b, &Flow::new(&b.graph), &span, &found.kept)?;
+        let about = (Some(self.asked.model_hash()?), self.asked.tokens(&b)?);
+        let convention = self.asked.convention();
+        request.file(&b, &found.kept, scored.as_ref(), convention, about).write(&self.out)?;
         b.journal.end();
         println!("circuit: {}", self.out.display());
         Ok(())
@@ -223,11 +162,11 @@ impl Discover {
             (Some(path), least) => {
                 let (told, model) = (self.asked.convention, &self.asked.model);
                 let file = EdgeFile::read(path)?;
-                let mut scored = Scored::of(&file, path, &b.graph, told, model)?;
-                least.map_or(Ok(()), |least| scored.doubt(file, &b.graph, least))?;
+                let mut scored = scored::of(&file, path, &b.graph, told, model)?;
+                least.map_or(Ok(()), |least| doubt(&mut scored, file, &b.graph, least))?;
                 Ok(Some(scored))
             }
-            (None, None) if !self.scored() => Ok(None),
+            (None, None) if !self.request().scored() => Ok(None),
             (None, None) => Ok(Some(self.attribute(b)?)),
         }
     }
@@ -280,118 +219,27 @@ impl Discover {
         Ok(Scored { given, ours, convention, origin: method.name().into() })
     }
 
-    /// The circuit of so many edges that edge pruning finds, and its scores.
-    fn prune<T: Element>(&self, b: &Behaviour<'_, T>, edges: usize) -> Result<(Vec<bool>, Scored)> {
-        let options = edge_pruning::PruneOptions {
-            steps: self.steps as usize,
-            seed: self.seed,
-            ..edge_pruning::PruneOptions::keeping(edges)
-        };
-        let (shown, mut progress) = bar("edge-pruning");
-        let found = edge_pruning::prune(b, &options, &mut progress)?;
-        shown.finish();
-        let scored = Scored {
-            given: found.scores.clone(),
-            ours: found.scores,
-            // A mask is kept where the metric needs the edge.
-            convention: Convention::Ours,
-            origin: "the probability that the edge's mask is kept".into(),
-        };
-        Ok((found.circuit, scored))
-    }
-
-    /// A smallest circuit, and what is known about smaller ones.
-    fn smallest<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        tol: f64,
-        scores: Option<&[f64]>,
-    ) -> Result<Vec<bool>> {
-        let candidates = scores.zip(self.candidates).map(|(scores, n)| {
-            let mut order = self.rank.order(scores);
-            order.truncate(n);
-            order
-        });
-        let options = minimal::MinimalOptions {
-            // More seconds than a clock can count are no limit.
-            time: self.time.and_then(|s| Duration::try_from_secs_f64(s).ok()),
-            candidates,
-            ..minimal::MinimalOptions::within(tol)
-        };
-        let (shown, mut progress) = bar("minimal");
-        let found = minimal::minimal(b, &options, &mut progress)?;
-        shown.finish();
-        let Some(circuit) = found.circuit else {
-            let message = format!("no circuit keeps every pair within {tol}");
-            return Err(Error::input("--tol", message, "allow more, or more --time"));
-        };
-        let size = circuit.iter().filter(|&&k| k).count();
-        let tried = found.tried;
-        match found.proven {
-            true => println!("proven smallest: {tried} sets of edges were tried"),
-            false => println!(
-                "not proven smallest: {tried} sets were tried, none of fewer than {} edges holds; \
-                 this one has {size}",
-                found.lower
-            ),
-        }
-        Ok(circuit)
-    }
-
-    fn select<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        span: &Span,
-        scores: &[f64],
-        size: Size,
-        pruned: &dyn Fn(Vec<bool>) -> Vec<bool>,
-    ) -> Result<Vec<bool>> {
-        let count = scores.len();
-        if let (Search::Heaviest, Size::Edges(n)) = (self.method, size) {
-            return Ok(self.heaviest(&b.graph, scores, n));
-        }
-        let order = match self.method {
-            Search::Greedy => select::greedy_order(&b.graph, scores, self.rank),
-            _ => self.rank.order(scores),
-        };
-        match size {
-            Size::Edges(n) => Ok(pruned(select::first(&order, n, count))),
-            Size::Tau(tau) => Ok(pruned(select::threshold(scores, self.rank, tau))),
-            Size::Tolerance(_) => unreachable!("refused"),
-            Size::Faithfulness(target) => {
-                let sizes = sizes(order.len());
-                let circuit = |i: usize| pruned(select::first(&order, sizes[i], count));
-                let (shown, mut progress) = bar("smallest");
-                let found = smallest(b, span, sizes.len(), circuit, target, &mut progress)?;
-                shown.finish();
-                match found {
-                    Ok((i, _)) => Ok(circuit(i)),
-                    Err((i, f)) => Err(Error::input(
-                        "--faithfulness",
-                        format!(
-                            "no selection reaches {target}; the best, of {} edges, has {f:.4}",
-                            sizes[i]
-                        ),
-                        "ask for less, or rank the edges by other scores",
-                    )),
-                }
+    /// Says what is known of other circuits.
+    fn tell_search(&self, found: &Found) {
+        if let Some(Minimal { circuit, tried, proven, lower, .. }) = &found.minimal {
+            let size = circuit.iter().flatten().filter(|&&k| k).count();
+            match proven {
+                true => println!("proven smallest: {tried} sets of edges were tried"),
+                false => println!(
+                    "not proven smallest: {tried} sets were tried, none of fewer than {lower} \
+                     edges holds; this one has {size}"
+                ),
             }
         }
-    }
-
-    /// The connected circuit of at most `n` edges that has the largest sum of scores, as far as is
-    /// found; prints how far that may be from the largest there is.
-    fn heaviest(&self, graph: &Graph, scores: &[f64], n: usize) -> Vec<bool> {
-        let found = heaviest::heaviest(graph, scores, self.rank, n);
-        let gap = found.bound - found.sum;
-        let share = 100.0 * gap / found.bound.max(f64::MIN_POSITIVE);
-        println!(
-            "scores sum to {:.6}; no connected circuit of {n} edges has more than {:.6}: gap \
-             {share:.2} %",
-            found.sum, found.bound,
-        );
-        note("gap", json!({ "sum": found.sum, "bound": found.bound }));
-        found.kept
+        if let Some(Heaviest { sum, bound, .. }) = found.heaviest {
+            let n = self.edges.unwrap_or_default();
+            let share = 100.0 * (bound - sum) / bound.max(f64::MIN_POSITIVE);
+            println!(
+                "scores sum to {sum:.6}; no connected circuit of {n} edges has more than \
+                 {bound:.6}: gap {share:.2} %"
+            );
+            note("gap", json!({ "sum": sum, "bound": bound }));
+        }
     }
 
     /// Says what was found.
@@ -417,50 +265,4 @@ impl Discover {
         warn_disconnected(flow, kept);
         Ok(())
     }
-
-    fn write<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        kept: &[bool],
-        scored: Option<&Scored>,
-    ) -> Result<()> {
-        let convention = scored.map_or(self.asked.convention(), |s| s.convention);
-        let meta = Meta {
-            method: Some(self.method.name().into()),
-            metric: Some(self.asked.metric.name().into()),
-            baseline: Some(self.asked.baseline.name().into()),
-            convention: Some(convention.name().into()),
-            model: Some(self.asked.model_hash()?),
-            pairs: Some(b.pairs.len() as u64),
-            pairs_hash: Some(b.pairs.hash()),
-            tokens: self.asked.tokens(b)?,
-            dtype: Some(T::NAME.into()),
-            seed: (self.method == Search::EdgePruning).then_some(self.seed),
-            ..Meta::default()
-        };
-        let given = scored.map(|s| &s.given[..]);
-        let mut file = b.graph.circuit_file(kept, given, &meta);
-        let mut note = |key: &str, value: serde_json::Value| file.meta.insert(key.into(), value);
-        if let Some(scored) = scored {
-            note("scores", scored.origin.clone().into());
-        }
-        if self.scored() {
-            note("rank", self.rank.name().into());
-        }
-        let given = [("tau", self.tau), ("faithfulness", self.faithfulness), ("tol", self.tol)];
-        for (key, number) in given {
-            if let Some(number) = number {
-                note(key, number.into());
-            }
-        }
-        note("connected", self.connected.into());
-        file.write(&self.out)
-    }
-}
-
-/// The sizes that are tried on the way to a faithfulness: all of them up to 200, then steps of half
-/// a per cent.
-fn sizes(all: usize) -> Vec<usize> {
-    let next = |&n: &usize| Some((n + (n / 200).max(1)).min(all)).filter(|_| n < all);
-    std::iter::successors(Some(0), next).collect()
 }

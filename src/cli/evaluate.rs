@@ -6,7 +6,8 @@ use crate::cli::hypotheses::{Compared, Tested};
 use crate::cli::out::check_out;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, content};
-use crate::cli::scored::{Scored, warn_disconnected, warn_other_model};
+use crate::cli::scored;
+use crate::cli::scored::{warn_disconnected, warn_other_model};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
@@ -14,6 +15,8 @@ use edgegrad::discovery::controls;
 use edgegrad::discovery::faithfulness;
 use edgegrad::discovery::faithfulness::FRACTIONS;
 use edgegrad::discovery::hypotheses::Drawn;
+use edgegrad::discovery::judge;
+use edgegrad::discovery::judge::{FEW, Judged};
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, auroc_interval, mib_auroc};
 use edgegrad::error::{Error, Result};
@@ -80,9 +83,6 @@ pub(super) struct Evaluate {
     out: PathBuf,
 }
 
-/// Edges up to which each is ablated unasked.
-const FEW: usize = 200;
-
 /// Random circuits that hypothesis tests draw unless told otherwise: enough to tell the edges of a
 /// circuit of a thousand.
 const DRAWN: usize = 120;
@@ -140,7 +140,7 @@ impl Evaluate {
                 report.insert("truth".into(), compared(&Confusion::of(&kept, truth)));
             }
         } else if let Some(path) = &self.scores {
-            let scores = Scored::read(path, &b.graph, self.asked.convention, &self.asked.model)?;
+            let scores = scored::read(path, &b.graph, self.asked.convention, &self.asked.model)?;
             let extremes = self.asked.headline(&b)?;
             let span = Span::new(&b, &extremes)?;
             self.curves(&b, &extremes, &span, &scores.ours, &mut report)?;
@@ -181,14 +181,15 @@ impl Evaluate {
         report: &mut Map<String, Value>,
     ) -> Result<()> {
         warn_disconnected(&Flow::new(&b.graph), kept);
-        let runs = self.runs(b, kept)?;
-        self.faithfulness(b, extremes, span, &runs, report);
-        minimality(b, &runs, report);
-        if !runs.random.is_empty() {
-            against_random(span, &runs, report);
+        let (judged, tested) = self.runs(b, kept)?;
+        self.faithfulness(b, span, &judged);
+        report.extend(judged.report(b, extremes, span));
+        minimality(b, &judged);
+        if let Some((random, p)) = judged.against_random(span) {
+            against_random(random, p);
         }
-        if let Some(tested) = &runs.tested {
-            let Runs { circuit, complement, one_less, random, .. } = &runs;
+        if let Some(tested) = &tested {
+            let Judged { circuit, complement, one_less, random, .. } = &judged;
             let compared = Compared { circuit, complement, one_less, random };
             tested.judge(span, &compared, self.seed, report);
         }
@@ -196,21 +197,17 @@ impl Evaluate {
     }
 
     /// Runs the circuit `kept` and those it is compared with.
-    fn runs<T: Element>(&self, b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Runs> {
-        let members: Vec<usize> = (0..kept.len()).filter(|&e| kept[e]).collect();
-        let all = members.len() <= FEW || self.minimality || self.tests;
-        let ablated = if all { &members[..] } else { &[] };
-        let without = |&e: &usize| {
-            let mut less = kept.to_vec();
-            less[e] = false;
-            less
-        };
-        let mut circuits = vec![kept.to_vec(), kept.iter().map(|kept| !kept).collect()];
-        circuits.extend(ablated.iter().map(without));
+    fn runs<T: Element>(
+        &self,
+        b: &Behaviour<'_, T>,
+        kept: &[bool],
+    ) -> Result<(Judged, Option<Tested>)> {
+        let members = kept.iter().filter(|&&kept| kept).count();
+        let one_less = members <= FEW || self.minimality || self.tests;
         let count = if self.tests && self.null == 0 { DRAWN } else { self.null as usize };
         let random = controls::random_circuits(&b.graph, kept, count, self.seed);
         let drawn = self.tests.then(|| Drawn::new(&b.graph, kept, &random, self.seed));
-        circuits.extend(random);
+        let mut circuits = judge::circuits(kept, one_less, &random);
         circuits.extend(drawn.into_iter().flat_map(Tested::circuits));
         let adversary = self.adversary.passes(b);
         let seconds = cost::seconds(b, circuits.len() as f64 + adversary)?;
@@ -221,24 +218,14 @@ impl Evaluate {
         let (shown, mut progress) = bar("evaluate");
         let mut values = running::circuits(b, &circuits, &mut progress)?.into_iter();
         shown.finish();
-        let mut next = || values.next().expect("values of each circuit");
-        let (circuit, complement) = (next(), next());
-        let one_less = values.by_ref().take(ablated.len()).collect();
-        let random = values.by_ref().take(count).collect();
+        let judged = Judged::read(kept, one_less, random.len(), &mut values);
         let tested = self.tests.then(|| Tested::read(&mut values, count));
-        Ok(Runs { members, circuit, complement, one_less, random, tested })
+        Ok((judged, tested))
     }
 
     /// The metric and faithfulness of the circuit, its complement, all edges and none.
-    fn faithfulness<T: Element>(
-        &self,
-        b: &Behaviour<'_, T>,
-        extremes: &Extremes,
-        span: &Span,
-        runs: &Runs,
-        report: &mut Map<String, Value>,
-    ) {
-        let Runs { members, circuit, complement, .. } = runs;
+    fn faithfulness<T: Element>(&self, b: &Behaviour<'_, T>, span: &Span, judged: &Judged) {
+        let Judged { members, circuit, complement, .. } = judged;
         let f = span.faithfulness(circuit);
         let interval = span.interval(circuit);
         let all = b.graph.edges();
@@ -273,20 +260,6 @@ impl Evaluate {
                 "faithfulness {f:.4}; no interval: by these pairs, model and nothing may be alike"
             ),
         }
-        report.insert(
-            "per_pair".into(),
-            json!({
-                "clean": extremes.clean,
-                "corrupted": extremes.corrupted,
-                "circuit": circuit,
-                "complement": complement,
-                "nothing": span.nothing,
-            }),
-        );
-        report.insert("edges".into(), members.len().into());
-        report.insert("faithfulness".into(), f.into());
-        report.insert("faithfulness_interval".into(), json!(interval));
-        report.insert("complement_faithfulness".into(), span.faithfulness(complement).into());
     }
 
     /// Scores against the true circuit: prints a line, returns the entries of the file.
@@ -393,30 +366,15 @@ impl Evaluate {
     }
 }
 
-/// The metric of each pair under a circuit and those it is compared with, `[pairs]` each.
-struct Runs {
-    /// The edges of the circuit, rising.
-    members: Vec<usize>,
-    circuit: Vec<f64>,
-    /// With all other edges.
-    complement: Vec<f64>,
-    /// `[members]`, without each edge of the circuit; empty if these are not asked for.
-    one_less: Vec<Vec<f64>>,
-    /// Of random circuits matched by edge type.
-    random: Vec<Vec<f64>>,
-    /// What the hypothesis tests run.
-    tested: Option<Tested>,
-}
-
 /// The mean over pairs.
 fn mean<T: Element>(b: &Behaviour<'_, T>, values: &[f64]) -> f64 {
     values.iter().sum::<f64>() * b.weight()
 }
 
 /// By how much the metric falls without each edge of the circuit.
-fn minimality<T: Element>(b: &Behaviour<'_, T>, runs: &Runs, report: &mut Map<String, Value>) {
-    let members = &runs.members;
-    if runs.one_less.len() < members.len() {
+fn minimality<T: Element>(b: &Behaviour<'_, T>, judged: &Judged) {
+    let members = &judged.members;
+    if judged.one_less.len() < members.len() {
         println!("minimality: {} edges would be a run each; ask with --minimality", members.len());
         return;
     }
@@ -424,12 +382,7 @@ fn minimality<T: Element>(b: &Behaviour<'_, T>, runs: &Runs, report: &mut Map<St
         return;
     }
     let name = |e: usize| b.graph.edge(e).to_string();
-    let whole = mean(b, &runs.circuit);
-    let falls = runs.one_less.iter().map(|values| whole - mean(b, values));
-    let mut drops: Vec<(usize, f64)> = members.iter().copied().zip(falls).collect();
-    let in_file: Map<String, Value> =
-        drops.iter().map(|&(e, drop)| (name(e), drop.into())).collect();
-    report.insert("minimality".into(), Value::Object(in_file));
+    let mut drops: Vec<(usize, f64)> = members.iter().copied().zip(judged.drops(b)).collect();
     drops.sort_by(|a, b| a.1.abs().total_cmp(&b.1.abs()).then(a.0.cmp(&b.0)));
     let columns = [("edges of least effect", "edge"), ("metric falls by", "drop")];
     let mut table = Table::new("minimality", columns);
@@ -441,10 +394,8 @@ fn minimality<T: Element>(b: &Behaviour<'_, T>, runs: &Runs, report: &mut Map<St
 }
 
 /// The circuit's faithfulness against that of random circuits, of which there are some.
-fn against_random(span: &Span, runs: &Runs, report: &mut Map<String, Value>) {
-    let of_random: Vec<f64> = runs.random.iter().map(|r| span.faithfulness(r)).collect();
-    let p = controls::p_value(span.faithfulness(&runs.circuit), &of_random);
-    let mut sorted = of_random.clone();
+fn against_random(of_random: Vec<f64>, p: f64) {
+    let mut sorted = of_random;
     sorted.sort_by(f64::total_cmp);
     let median = stats::median(&sorted).expect("circuits were drawn");
     println!(
@@ -454,7 +405,6 @@ fn against_random(span: &Span, runs: &Runs, report: &mut Map<String, Value>) {
         sorted[0],
         sorted[sorted.len() - 1],
     );
-    report.insert("null".into(), json!({ "faithfulness": of_random, "p": p }));
 }
 
 /// A circuit against the true one: prints a line, returns the entries of the file.

@@ -9,6 +9,7 @@
 //! | [`acdc`] | removing each edge whose ablation raises the loss by less than tau |
 //! | [`edge_pruning`] | masks on all edges, learned by gradient descent |
 //! | [`minimal`] | trying all sets of edges from the smallest up |
+//! | [`request`] | any of these searches, where it stops, and the file of its circuit |
 //! | [`connect`] | the edges of a circuit on a path from the input to the logits |
 //!
 //! and judged by
@@ -17,6 +18,7 @@
 //! | --- | --- |
 //! | [`faithfulness`] | the share of the model's metric that it keeps; MIB's curves, CPR and CMD |
 //! | [`running`](crate::patching::running) | running the circuit as a smaller program |
+//! | [`judge`] | it beside its complement, itself with an edge less, and random circuits |
 //! | [`adversary`] | the least faithfulness under any ablation of what it leaves out |
 //! | [`hypotheses`] | tests of whether it is equivalent, complete, minimal, sufficient, necessary |
 //! | [`controls`] | random circuits matched by edge type, and p-values |
@@ -44,8 +46,10 @@ pub mod edge_pruning;
 pub mod faithfulness;
 pub mod heaviest;
 pub mod hypotheses;
+pub mod judge;
 pub mod minimal;
 pub mod optimal;
+pub mod request;
 pub mod select;
 pub mod truth;
 

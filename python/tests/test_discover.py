@@ -1,0 +1,82 @@
+"""Circuits: to the last bit those of the command, as objects, as files, as a page."""
+
+import json
+
+import numpy as np
+import pytest
+
+import edgegrad
+
+# Arguments of the function, and of the command.
+ASKED = [
+    ({"edges": 20, "connected": True}, ["--edges", "20", "--connected"]),
+    (
+        {"method": "greedy", "faithfulness": 0.8, "attribution": "eap-ig"},
+        ["--method", "greedy", "--faithfulness", "0.8", "--attribution", "eap-ig"],
+    ),
+    ({"method": "heaviest", "edges": 12, "rank": "signed"}, ["--method", "heaviest", "--edges", "12", "--rank", "signed"]),
+    ({"method": "threshold", "tau": 0.01, "convention": "eap-ig"}, ["--method", "threshold", "--tau", "0.01", "--convention", "eap-ig"]),
+    ({"method": "edge-pruning", "edges": 30, "steps": 5}, ["--method", "edge-pruning", "--edges", "30", "--steps", "5"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "options"), ASKED)
+def test_files_are_those_of_the_command(folder, model, pairs, command, tmp_path, arguments, options):
+    theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.json"
+    command("discover", "--model", folder, "--pairs", folder / "pairs.jsonl", *options, "--out", theirs)
+    circuit = edgegrad.discover(model, pairs, **arguments)
+    circuit.save(ours)
+    assert ours.read_bytes() == theirs.read_bytes()
+    edges = json.loads(theirs.read_text())["edges"]
+    assert {name for name, edge in edges.items() if edge["in_graph"]} == set(circuit.edges)
+    assert len(circuit) == len(circuit.edges) == circuit.mask.sum()
+
+
+def test_a_known_circuit_is_found(fixtures, tmp_path):
+    folder = fixtures / "tracr/sort"
+    model = edgegrad.Model.load(folder)
+    pairs = edgegrad.Pairs.read(folder / "pairs.jsonl", model)
+    circuit = edgegrad.discover(model, pairs, method="acdc", metric="l2", tau=1e-6)
+    truth = edgegrad.Circuit.read(folder / "circuit.json", model)
+    assert set(circuit.edges) == set(truth.edges)
+    assert circuit.edges[0] in circuit and len(circuit) < len(circuit.names)
+    # Nothing is lost by it.
+    assert np.abs(circuit.run(model, pairs, metric="l2")).max() < 1e-6
+    path = tmp_path / "circuit.json"
+    circuit.save(path)
+    assert np.array_equal(edgegrad.Circuit.read(path, model).mask, circuit.mask)
+    page = edgegrad.report([path], tmp_path / "page.html")
+    assert (tmp_path / "page.html").exists() and page._repr_html_().startswith("<iframe")
+
+
+def test_figures_are_those_of_the_command(folder, model, pairs, command, tmp_path):
+    circuit = edgegrad.discover(model, pairs, edges=12, out=tmp_path / "circuit.json")
+    options = ["--circuit", tmp_path / "circuit.json", "--null", "5", "--seed", "2", "--out", tmp_path / "eval.json"]
+    command("evaluate", "--model", folder, "--pairs", folder / "pairs.jsonl", *options)
+    wanted = json.loads((tmp_path / "eval.json").read_text())
+    found = edgegrad.evaluate(model, pairs, circuit, null=5, seed=2)
+    assert found == {key: wanted[key] for key in found}
+    assert {"faithfulness", "minimality", "null", "per_pair"} <= found.keys()
+    assert np.array_equal(circuit.run(model, pairs), found["per_pair"]["circuit"])
+
+
+def test_scores_that_are_there_are_taken(model, pairs):
+    scores = edgegrad.attribute(model, pairs)
+    circuit = edgegrad.discover(model, pairs, scores=scores, edges=15)
+    assert set(circuit.edges) == set(scores.top(15))
+    assert np.array_equal(circuit.mask, edgegrad.discover(model, pairs, attribution="eap", edges=15).mask)
+
+
+def test_sizes_are_checked(model, pairs):
+    for arguments, text in [
+        ({}, "--method topn: needs --edges"),
+        ({"edges": 1, "tau": 0.5}, "--method topn: is given two sizes"),
+        ({"edges": 10**6}, "--edges: 1000000 of "),
+        ({"method": "acdc", "tau": 0.1, "attribution": "eap"}, "scores: are given and not used"),
+    ]:
+        with pytest.raises(edgegrad.InputError) as raised:
+            edgegrad.discover(model, pairs, **arguments)
+        assert str(raised.value).startswith(text)
+    circuit = edgegrad.discover(model, pairs, edges=3)
+    with pytest.raises(edgegrad.InputError, match="is of another graph"):
+        circuit.run(model, pairs, split_input=True)
