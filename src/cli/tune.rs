@@ -11,6 +11,7 @@ use edgegrad::experiments::tune::{
     is_short, run, seconds,
 };
 use edgegrad::experiments::{Given, Progress, Steps, available_threads, side_by_side};
+use edgegrad::files::atomic;
 use edgegrad::files::journal::Journal;
 use edgegrad::formats::tuning_report::{CircuitFigures, Judgement, Kept};
 use edgegrad::named::Named;
@@ -106,6 +107,7 @@ pub(super) struct Tune {
 impl Tune {
     pub(super) fn run(&self) -> Result<()> {
         let settings = self.settings()?;
+        atomic::check_folder(&self.out)?;
         let jobs = self.jobs()?;
         let start = Instant::now();
         let (base, hash, subject) = self.subject(&settings)?;

@@ -160,12 +160,25 @@ pub fn replace_folder(
     })
 }
 
+/// Checks that a folder can have this name, before the work whose result it is to hold.
+///
+/// # Errors
+/// If it is `-`, which is standard output.
+pub fn check_folder(path: &Path) -> Result<()> {
+    if path == Path::new("-") {
+        let help = "name the folder; ./- is one of that name";
+        return Err(Error::input("-", "is standard output, and a folder is to be made", help));
+    }
+    Ok(())
+}
+
 fn make_folder(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<()>,
     publish: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<()> {
     let fail = |e: io::Error| Error::io(path, &e, "make");
+    check_folder(path)?;
     let partial = partial_name(path)?;
     remove_any(&partial).map_err(fail)?;
     fs::create_dir(&partial).map_err(fail)?;
@@ -319,6 +332,13 @@ mod tests {
             entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn standard_output_is_no_folder() {
+        let e = write_folder("-", |_| unreachable!("nothing is made")).unwrap_err();
+        assert!(e.to_string().starts_with("-: is standard output") && e.help().contains("./-"));
+        check_folder(Path::new("./-")).unwrap();
     }
 
     #[test]

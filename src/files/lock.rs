@@ -5,6 +5,7 @@
 //! owner's lock is free at once, whatever the file says, so that no stale lock has to be recognised
 //! by its age. The text of the file is for people.
 
+use super::atomic;
 use crate::error::{Error, Result};
 use crate::system::same_file;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -87,6 +88,7 @@ impl FolderLock {
     /// # Errors
     /// If another process holds the lock, or the folder cannot be made or written.
     pub fn take(folder: &Path) -> Result<FolderLock> {
+        atomic::check_folder(folder)?;
         let made = !folder.exists();
         fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
         let lock = Lock::take(folder.join(NAME), folder)?;
@@ -157,7 +159,6 @@ fn owner() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::atomic;
     use super::*;
 
     #[test]

@@ -455,6 +455,7 @@ fn panel(seed: u64) -> Panel {
 
 /// Whether `folder` can be made at the end.
 fn check_folder(folder: &Path, existing: Existing) -> Result<()> {
+    atomic::check_folder(folder)?;
     if folder.symlink_metadata().is_err() {
         let parent = folder.parent().filter(|p| *p != Path::new(""));
         if let Some(parent) = parent {
