@@ -91,7 +91,7 @@ fn damage_is_named_and_the_rest_is_shown() {
         "scratch, seed 0: metrics.jsonl",
         "step-000080.safetensors",
         "scratch, seed 1: metrics.jsonl",
-        "curriculum, seed 0: snapshots",
+        "curriculum, seed 0 and 1 more: snapshots",
         "curriculum, seed 1: metrics.jsonl: the last evaluation has no test accuracy",
         "curriculum, seed 2: config.toml",
     ] {
