@@ -12,7 +12,8 @@
 //! the clean run ask for no answer: both may be left out. Where there is an
 //! [`Encode`]r, sequences and answers may be text. The second kind asks for an output at each
 //! position: a label, a number for models that give one number, or `null` where nothing is asked.
-//! Pairs of either kind may name [`spans`](super::spans) of their tokens. Blank lines and other keys are passed over.
+//! Pairs of either kind may name [`spans`] of their tokens. Blank lines and other keys are passed
+//! over.
 
 use super::spans;
 use super::spans::REST;
