@@ -118,7 +118,9 @@ def test_other_threads_run_meanwhile(model, pairs):
 
 
 LONG = """
-import sys, edgegrad
+import signal, sys, edgegrad
+# Ignored where a shell has put the tests into the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 model = edgegrad.Model.load(sys.argv[1])
 pairs = edgegrad.Pairs.read(sys.argv[1] + "/pairs.jsonl", model)
 print("begun", flush=True)
