@@ -19,15 +19,16 @@
 
 use crate::error::{Error, Result};
 use crate::formats::edge_name::{Node, Port};
-use crate::graph::MaskShape;
+use crate::graph::{Graph, MaskShape};
 use crate::nn::stream::{Reader, Writer};
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
+use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::Var;
 
 /// What may be ablated at a position of a head's keys.
-pub const PORTS: [Port; 2] = [Port::K, Port::V];
+const PORTS: [Port; 2] = [Port::K, Port::V];
 
 /// The scores of all crossing edges.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +59,22 @@ impl Crossings {
     fn at(&self, layer: usize, head: usize, port: usize, key: usize, query: usize) -> usize {
         (((layer * self.heads + head) * PORTS.len() + port) * self.places + key) * self.places
             + query
+    }
+
+    /// Adds what the metric falls by at one query if the heads' mixed values move: the gradient, the
+    /// clean values and the moved ones, each of all heads side by side.
+    fn add<'a, T: Element>(
+        &mut self,
+        (layer, port, key, query): (usize, usize, usize, usize),
+        [gradient, clean, moved]: [&'a [T]; 3],
+    ) {
+        let wide = clean.len() / self.heads;
+        for head in 0..self.heads {
+            let own = |list: &'a [T]| &list[head * wide..][..wide];
+            let each = own(gradient).iter().zip(own(clean)).zip(own(moved));
+            let at = self.at(layer, head, port, key, query);
+            self.values[at] += each.map(|((&g, &c), &m)| (g * (c - m)).to_f64()).sum::<f64>();
+        }
     }
 
     /// All that are not zero, in the order of layers and heads.
@@ -94,12 +111,7 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
     let mut done = 0.0;
     b.batches(Some(MaskShape::default()), |probe, pairs| {
         probe.set_baselines(b, pairs);
-        let mixed: Vec<Var> = (0..graph.layers)
-            .map(|l| {
-                let part = graph.sources.iter().position(|s| s.part == Writer::Attention(l));
-                probe.recorded.outputs[part.expect("every layer attends")].var()
-            })
-            .collect();
+        let mixed: Vec<Var> = (0..graph.layers).map(|layer| mixed_values(probe, layer)).collect();
         let total = probe.measured.total;
         let plan = probe.program.plan_backward(total, &mixed).by(b.rules);
         probe.program.backward(&plan);
@@ -107,31 +119,19 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
             mixed.iter().map(|&z| probe.program.grad(z).to_vec()).collect();
         for (layer, (&z, gradient)) in mixed.iter().zip(&gradients).enumerate() {
             let g = graph.group(Reader::Attention(layer));
-            let (group, clean) = (&graph.groups[g], probe.program.value(z).to_vec());
+            let clean = probe.program.value(z).to_vec();
             let &[_, time, n] = probe.program.shape(z).dims() else { unreachable!("three axes") };
-            let wide = n / graph.heads;
             let pass = probe.plan_for(g).until(&probe.program, z);
             for (port, key) in (0..PORTS.len()).flat_map(|p| (0..places).map(move |key| (p, key))) {
-                let readers =
-                    || (0..group.readers.len()).filter(|&r| group.readers[r].port == PORTS[port]);
-                let edges: Vec<usize> = readers()
-                    .flat_map(|r| group.upstream.clone().map(move |u| graph.number(g, key, r, u)))
-                    .collect();
+                let edges = edges_into(graph, g, PORTS[port], key);
                 edges.iter().for_each(|&e| probe.set_mask(0, e, T::ZERO));
                 probe.program.forward_from(&pass);
                 let moved = probe.program.value(z);
-                let rows = moved.chunks_exact(n).zip(clean.chunks_exact(n));
-                let rows = rows.zip(gradient.chunks_exact(n)).take(pairs.len() * time);
-                for (row, ((moved, clean), gradient)) in rows.enumerate() {
-                    let query = probe.recorded.graph.separate(group, row % time);
-                    for head in 0..graph.heads {
-                        let own = head * wide..(head + 1) * wide;
-                        let each = gradient[own.clone()].iter().zip(&moved[own.clone()]);
-                        let each = each.zip(&clean[own]);
-                        let fall = |((&g, &m), &c): ((&T, &T), &T)| (g * (c - m)).to_f64();
-                        let at = found.at(layer, head, port, key, query);
-                        found.values[at] += each.map(fall).sum::<f64>();
-                    }
+                // Rows of examples that only fill the batch come last.
+                for row in 0..pairs.len() * time {
+                    let query = probe.recorded.graph.separate(&graph.groups[g], row % time);
+                    let lists = [gradient, &clean, moved].map(|list| &list[row * n..][..n]);
+                    found.add((layer, port, key, query), lists);
                 }
                 edges.iter().for_each(|&e| probe.set_mask(0, e, T::ONE));
                 done += pairs.len() as f64 * b.weight() / steps;
@@ -143,4 +143,19 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
         Ok(())
     })?;
     Ok(found)
+}
+
+/// `[B, T, H K]`, the mixed values of all heads of a layer.
+fn mixed_values<T: Element>(probe: &Probe<T>, layer: usize) -> Var {
+    let sources = &probe.recorded.graph.sources;
+    let part = sources.iter().position(|source| source.part == Writer::Attention(layer));
+    probe.recorded.outputs[part.expect("every layer attends")].var()
+}
+
+/// The edges into the keys or values of all heads of a group at a position.
+fn edges_into(graph: &Graph, g: usize, port: Port, key: usize) -> Vec<usize> {
+    let group = &graph.groups[g];
+    let readers = (0..group.readers.len()).filter(|&r| group.readers[r].port == port);
+    let of = |r: usize| group.upstream.clone().map(move |u| graph.number(g, key, r, u));
+    readers.flat_map(of).collect()
 }

@@ -25,8 +25,8 @@ pub fn mean(files: &[EdgeFile]) -> Result<EdgeFile> {
         ..Meta::default()
     };
     for file in others {
-        let differs = first.origin().differs(&file.origin()).unwrap_or_default();
-        if differs.contains("models") {
+        let models = (first.origin().model, file.origin().model);
+        if matches!(&models, (Some(one), Some(other)) if one != other) {
             return fail(file, &format!("is of another model than {}", first.place()));
         }
         if first.tokens() != file.tokens() {

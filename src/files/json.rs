@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::atomic;
+use super::mark::GENERATOR;
 use crate::error::{Error, Result, at_line};
 
 /// The content of a file.
@@ -24,6 +26,19 @@ pub(crate) fn read(file: &Path, help: &str) -> Result<Value> {
         let problem = format!("is not JSON ({error})");
         Error::input(at_line(file, error.line()), problem, help)
     })
+}
+
+/// Writes an object with the mark of this crate.
+///
+/// # Errors
+/// When the file cannot be written.
+///
+/// # Panics
+/// When `value` is no object.
+pub(crate) fn write_marked(file: &Path, value: &impl Serialize) -> Result<()> {
+    let mut value = serde_json::to_value(value).expect("keys are strings");
+    value["generator"] = GENERATOR.into();
+    atomic::write_bytes(file, format!("{value}\n").as_bytes())
 }
 
 /// `text` with the words that Python writes for numbers that JSON has not, `NaN` and `Infinity`,

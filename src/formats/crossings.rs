@@ -1,24 +1,22 @@
 //! Crossing edges, as `edgegrad crossing` writes them.
 
 use crate::error::Result;
-use crate::files::atomic;
-use crate::files::mark::GENERATOR;
-use serde::{Deserialize, Serialize};
+use crate::files::json;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::Path;
 
 /// What attention carries from one position to another.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Crossings {
     /// Where the values come from: metric, baseline, model, what stands at the positions, ..
-    #[serde(default)]
     pub meta: Map<String, Value>,
     /// Those that are not zero, the largest first.
     pub crossings: Vec<Crossing>,
 }
 
 /// A crossing edge.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Crossing {
     /// The head, such as `a1.h0`.
     pub head: String,
@@ -38,8 +36,6 @@ impl Crossings {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let mut value = serde_json::to_value(self).expect("keys are strings");
-        value["generator"] = GENERATOR.into();
-        atomic::write_bytes(file, format!("{value}\n").as_bytes())
+        json::write_marked(file, self)
     }
 }

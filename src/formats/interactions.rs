@@ -1,13 +1,12 @@
 //! Interactions of edges, as `edgegrad interactions` writes them.
 
-use crate::files::mark::GENERATOR;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, at_key};
-use crate::files::{atomic, json};
+use crate::files::json;
 
 /// Second derivatives of the metric by pairs of masks, and what patching the largest of them did.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -64,9 +63,7 @@ impl Interactions {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let mut value = serde_json::to_value(self).expect("keys are strings");
-        value["generator"] = GENERATOR.into();
-        atomic::write_bytes(file, format!("{value}\n").as_bytes())
+        json::write_marked(file, self)
     }
 
     /// The interactions in `value`, the content of `file`; none if it has none.

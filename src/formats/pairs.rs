@@ -228,6 +228,18 @@ impl Pairs {
         format!("{}: line {}", self.place, pair.line)
     }
 
+    /// The names of the [`spans`](Self::spans), which every pair has to name.
+    ///
+    /// # Errors
+    /// If a pair names none.
+    pub fn all_spans(&self) -> Result<Vec<&str>> {
+        let Some(pair) = self.list.iter().find(|pair| pair.spans.is_empty()) else {
+            return Ok(self.spans());
+        };
+        let help = r#"name parts of every pair, as in "spans": {"subject": [3, 4]}"#;
+        Err(Error::input(self.place_of(pair), "has no `spans`", help))
+    }
+
     /// Others of the same file.
     fn with(&self, list: Vec<Pair>) -> Pairs {
         Pairs { place: self.place.clone(), list, spans: self.spans.clone() }

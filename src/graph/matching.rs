@@ -113,7 +113,7 @@ impl Graph {
             }
         }
         let theirs = file.tokens();
-        if !self.spans().is_empty() && !theirs.is_empty() && theirs != self.spans() {
+        if self.has_spans() && !theirs.is_empty() && theirs != self.spans() {
             let (theirs, ours) = (theirs.join(", "), self.spans().join(", "));
             let message = format!("has positions {}; the pairs have spans {ours}", brief(&theirs));
             return fail(message, "give the file that was made with these spans");

@@ -205,9 +205,7 @@ impl<T: Element> Stream<T> for Recorder<'_> {
                 let batch = if shape.per_example { tape.shape(x).dims()[0] } else { 1 };
                 let dims = [batch, group.positions, group.readers.len(), group.upstream.len()];
                 let mask = tape.leaf("mask", dims);
-                let time = tape.shape(x).dims()[1];
-                let separate: Vec<usize> =
-                    (0..time).map(|t| self.graph.separate(group, t)).collect();
+                let separate = self.graph.separates(group, tape.shape(x).dims()[1]);
                 let upstream = self.graph.sources.iter().zip(&self.deltas);
                 let upstream = upstream.filter(|(s, _)| group.upstream.contains(&s.writers.start));
                 let deltas: Vec<Delta> = upstream.map(|(_, &d)| d).collect();

@@ -444,7 +444,7 @@ impl<T: Element> Stream<T> for Specialised<'_> {
         }
         self.masks.push((mask, kept));
         let columns: Vec<_> = readers.into_iter().map(|(_, columns)| columns).collect();
-        let separate: Vec<usize> = (0..self.time).map(|t| self.graph.separate(group, t)).collect();
+        let separate = self.graph.separates(group, self.time);
         mix(tape, x, &read, &columns, (mask, &separate), Origin::Baseline, &deltas)
     }
 

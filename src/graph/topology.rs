@@ -226,6 +226,11 @@ impl Graph {
         &self.spans
     }
 
+    /// Whether positions are spans.
+    pub fn has_spans(&self) -> bool {
+        !self.spans.is_empty()
+    }
+
     /// The same graph for sequences whose position `t` is in span `layout[t]`.
     #[must_use]
     pub fn laid_out(&self, layout: &[u32]) -> Graph {
@@ -239,6 +244,11 @@ impl Graph {
             Some(layout) => layout[t] as usize,
             None => t,
         }
+    }
+
+    /// `[T]`, the same of all positions of sequences of `time` tokens.
+    pub(super) fn separates(&self, group: &Group, time: usize) -> Vec<usize> {
+        (0..time).map(|t| self.separate(group, t)).collect()
     }
 
     /// The graph of a transformer.

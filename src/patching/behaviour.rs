@@ -75,7 +75,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         question: Question,
         baseline: Baseline,
     ) -> Result<Self> {
-        let placed = graph.granularity.positions.filter(|_| graph.spans().is_empty());
+        let placed = graph.granularity.positions.filter(|_| !graph.has_spans());
         if let Some(pair) = pairs.iter().find(|p| placed.is_some_and(|t| t != p.clean.len())) {
             return Err(Error::input(
                 pairs.place_of(pair),
@@ -87,11 +87,8 @@ impl<'a, T: Element> Behaviour<'a, T> {
                 "edges at positions need sequences of one length; leave out --positions",
             ));
         }
-        if !graph.spans().is_empty()
-            && let Some(pair) = pairs.iter().find(|pair| pair.spans.is_empty())
-        {
-            let help = r#"name parts of every pair, as in "spans": {"subject": [3, 4]}"#;
-            return Err(Error::input(pairs.place_of(pair), "has no `spans`", help));
+        if graph.has_spans() {
+            pairs.all_spans()?;
         }
         if let AnyModel::Pooled { config, .. } = model
             && let Some(pair) = pairs.iter().find(|p| p.clean.len() != config.seq_len)
@@ -198,18 +195,17 @@ impl<'a, T: Element> Behaviour<'a, T> {
 
     /// Its graph for sequences as long as those of `pair`, with the same spans.
     pub(crate) fn graph_of(&self, pair: &Pair) -> Cow<'_, Graph> {
-        match self.graph.spans().is_empty() {
-            true => Cow::Borrowed(&self.graph),
-            false => Cow::Owned(self.graph.laid_out(&pair.spans)),
+        match self.graph.has_spans() {
+            true => Cow::Owned(self.graph.laid_out(&pair.spans)),
+            false => Cow::Borrowed(&self.graph),
         }
     }
 
     /// The pairs of one length each and, in a graph of spans, of one layout, in the order of first
     /// appearance.
     pub fn lengths(&self) -> Vec<Vec<&'a Pair>> {
-        let layout = |pair: &'a Pair| {
-            (pair.clean.len(), (!self.graph.spans().is_empty()).then_some(&pair.spans))
-        };
+        let layout =
+            |pair: &'a Pair| (pair.clean.len(), self.graph.has_spans().then_some(&pair.spans));
         let mut groups: Vec<Vec<&'a Pair>> = vec![];
         for pair in self.pairs.iter() {
             match groups.iter_mut().find(|g| layout(g[0]) == layout(pair)) {

@@ -40,7 +40,7 @@ impl<'b, T: Element> Runner<'b, T> {
         time: usize,
     ) -> Option<Runner<'b, T>> {
         let AnyModel::Transformer(model) = b.model else { return None };
-        if !b.graph.spans().is_empty() {
+        if b.graph.has_spans() {
             return None;
         }
         let (graph, config) = (&b.graph, &model.config);
@@ -130,7 +130,7 @@ pub fn circuits<T: Element>(
 ) -> Result<Vec<Vec<f64>>> {
     let tokens: usize = b.lengths().iter().map(|group| group.len() * group[0].clean.len()).sum();
     let large = match b.model {
-        AnyModel::Transformer(model) if b.graph.spans().is_empty() => {
+        AnyModel::Transformer(model) if !b.graph.has_spans() => {
             tokens * model.config.d_model >= STREAM
         }
         _ => false,

@@ -74,11 +74,7 @@ impl Setup {
         if !self.spans {
             return Ok(model.graph(granularity));
         }
-        let spans = pairs.spans();
-        if spans.is_empty() {
-            let help = r#"name parts of every pair, as in "spans": {"subject": [3, 4]}"#;
-            return Err(Error::input(pairs.place_of(&pairs[0]), "has no `spans`", help));
-        }
+        let spans = pairs.all_spans()?;
         if matches!(model, AnyModel::Pooled { .. }) {
             let message = "edges of a pooled model have the positions of its one layer";
             return Err(Error::input("--spans", message, "leave it out"));
