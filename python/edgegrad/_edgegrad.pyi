@@ -110,6 +110,21 @@ class Model:
         """The logits of one sequence `[T, V]` or of several `[N, T, V]`; of several lengths a list.
         A pooled model has `[V]` for a sequence. In `f64`, models of Hugging Face round norms and
         rotations where transformers does, unless `exact`."""
+    def activations(
+        self,
+        tokens: Union[_Tokens, Sequence[_Tokens]],
+        names: Union[str, Sequence[str]],
+        *,
+        exact: bool = False,
+        threads: int | None = None,
+        progress: bool = True,
+    ) -> dict[str, _Float]:
+        """The activations of N sequences of one length T at TransformerLens' hooks, in its shapes:
+        `blocks.0.attn.hook_z` `[N, T, H, K]`, `blocks.0.attn.hook_pattern` `[N, H, T, T]`,
+        `hook_embed` and `blocks.0.hook_resid_pre` `[N, T, D]`. One sequence is N = 1."""
+    @property
+    def hooks(self) -> list[str]:
+        """The names that `activations` takes, in the order of the computation."""
 
 @final
 class Pairs:

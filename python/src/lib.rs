@@ -4,6 +4,7 @@
 //! Nothing is computed here: functions translate arguments, call what the command line calls, and
 //! translate results. Work runs [without the interpreter](work), whatever it is.
 
+mod activations;
 mod arguments;
 mod attribute;
 mod circuit;

@@ -1,5 +1,7 @@
 //! Models: reading them, their tokens and their logits.
 
+use crate::activations;
+use crate::activations::Names;
 use crate::arguments::Keywords;
 use crate::errors::{Raise, raised};
 use crate::tokens::{Sequences, array};
@@ -13,16 +15,19 @@ use edgegrad::files::safetensors;
 use edgegrad::formats::pairs::{Bounds, Encode};
 use edgegrad::formats::sequences::Taken;
 use edgegrad::interrupt;
+use edgegrad::patching;
 use edgegrad::patching::logits;
 use edgegrad::tensor::Element;
 use edgegrad::text::Tokenizer;
 use numpy::{PyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// A model in one of the precisions.
+#[derive(Clone)]
 pub(crate) enum Weights {
     F32(AnyModel<f32>),
     F64(AnyModel<f64>),
@@ -66,6 +71,19 @@ impl Read {
             let help = "give token ids, or read the model from its folder with Model.load";
             Error::input("model", "was made of arrays and has no tokenizer", help)
         })
+    }
+
+    /// The weights with norms and rotations rounded where transformers rounds them, unless `exact`.
+    fn rounded(&self, exact: bool) -> Cow<'_, Weights> {
+        match &self.weights {
+            Weights::F64(model) if !exact && self.family == Family::HuggingFace => {
+                // Shares the weights.
+                let mut rounded = model.clone();
+                rounded.round_as(self.family);
+                Cow::Owned(Weights::F64(rounded))
+            }
+            weights => Cow::Borrowed(weights),
+        }
     }
 
     /// The hash of its content; `None` for one of arrays.
@@ -174,18 +192,34 @@ impl Model {
         let how = options.how()?;
         options.end()?;
         let sequences = Sequences::of(&self.0, tokens)?;
-        match &self.0.weights {
-            Weights::F32(model) => logits_of(py, how, model, &sequences),
-            Weights::F64(model) if exact || self.0.family != Family::HuggingFace => {
-                logits_of(py, how, model, &sequences)
-            }
-            Weights::F64(model) => {
-                // Shares the weights.
-                let mut rounded = model.clone();
-                rounded.round_as(self.0.family);
-                logits_of(py, how, &rounded, &sequences)
-            }
-        }
+        let weights = self.0.rounded(exact);
+        with_model!(&*weights, model => logits_of(py, how, model, &sequences))
+    }
+
+    /// The activations of sequences at TransformerLens' hooks: a dict of arrays in its shapes.
+    #[pyo3(
+        signature = (tokens, names, **options),
+        text_signature = "(self, tokens, names, *, exact=False, threads=None, progress=True)"
+    )]
+    fn activations<'py>(
+        &self,
+        py: Python<'py>,
+        tokens: &Bound<'py, PyAny>,
+        names: Names,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let mut options = Keywords::new(py, options)?;
+        let exact: bool = options.take("exact")?.unwrap_or_default();
+        let how = options.how()?;
+        options.end()?;
+        let sequences = Sequences::of(&self.0, tokens)?;
+        activations::of(py, how, &self.0.rounded(exact), &sequences, names)
+    }
+
+    /// The names that `activations` takes.
+    #[getter]
+    fn hooks(&self) -> Vec<String> {
+        with_model!(&self.0.weights, model => patching::activations::hooks(model))
     }
 
     /// How many tokens it reads.
@@ -252,6 +286,12 @@ fn tensor(name: &str, value: &Bound<'_, PyAny>) -> PyResult<safetensors::Tensor>
     Ok(of(name, &array.extract::<PyReadonlyArrayDyn<'_, f32>>()?))
 }
 
+/// Checks that the model reads such sequences.
+pub(crate) fn check_tokens<T: Element>(model: &AnyModel<T>, rows: &[Vec<u32>]) -> Result<()> {
+    let taken = Taken { lengths: model.lengths(), vocab: model.bounds().vocab, encode: None };
+    rows.iter().enumerate().try_for_each(|(i, row)| taken.check(&format!("tokens[{i}]"), row))
+}
+
 /// The logits of `sequences`: an array where there is one or all are of one length, else a list.
 fn logits_of<'py, T: Element + numpy::Element>(
     py: Python<'py>,
@@ -260,12 +300,8 @@ fn logits_of<'py, T: Element + numpy::Element>(
     sequences: &Sequences,
 ) -> PyResult<Bound<'py, PyAny>> {
     let rows = &sequences.rows;
-    let bounds = model.bounds();
-    let taken = Taken { lengths: model.lengths(), vocab: bounds.vocab, encode: None };
-    for (i, row) in rows.iter().enumerate() {
-        taken.check(&format!("tokens[{i}]"), row).raise(py)?;
-    }
-    let v = bounds.vocab_out;
+    check_tokens(model, rows).raise(py)?;
+    let v = model.bounds().vocab_out;
     let mut each = work::run(py, how, |progress| computed(model, rows, progress))?;
     let shape = |values: &Vec<T>, count: usize| match model {
         AnyModel::Transformer(_) => vec![count, values.len() / v / count, v],

@@ -4,22 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from conftest import read_safetensors
 
 import edgegrad
-
-
-def read_safetensors(path):
-    """The tensors of a file: a length, a header, and bytes."""
-    data = path.read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    kinds = {"F32": "<f4", "F64": "<f8"}
-
-    def tensor(entry):
-        start, end = (8 + length + n for n in entry["data_offsets"])
-        return np.frombuffer(data[start:end], kinds[entry["dtype"]]).reshape(entry["shape"])
-
-    return {name: tensor(entry) for name, entry in header.items() if name != "__metadata__"}
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f64"])

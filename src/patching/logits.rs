@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// What the activations of one batch may take, unless a single sequence takes more.
-const BATCH_BYTES: usize = 256 << 20;
+pub(super) const BATCH_BYTES: usize = 256 << 20;
 
 /// The sequences `rows` by their length, by number.
 pub fn by_length(rows: &[Vec<u32>]) -> BTreeMap<usize, Vec<usize>> {

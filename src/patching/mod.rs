@@ -10,6 +10,7 @@
 //! | [`probe`] | a behaviour recorded for batches of one length: runs, masks, ablation values,
 //! outputs |
 //! | [`logits`] | the logits of a whole model for sequences |
+//! | [`activations`] | its activations by the names of TransformerLens' hooks |
 //! | [`metric`] | the metric of the output, one value for each pair |
 //! | [`measured`] | the metric recorded on a tape |
 //! | [`subsets`] | the metric of sets of edges |
@@ -21,6 +22,7 @@
 //! | [`cost`] | how long it will take, estimated before it starts |
 #![forbid(unsafe_code)]
 
+pub mod activations;
 pub mod batches;
 pub mod behaviour;
 pub mod cost;
