@@ -221,6 +221,19 @@ fn grids_go_on_where_they_were() {
     place.succeed(&format!("{TINY} --seed 1 --force"));
     let parts = ["circuit/lr-1e-3.json", "`model` is another file"];
     place.run("tune-compare grid.toml --out grid").failed(2, &parts, help);
+    // Unless all are to be replaced; what is no run stays.
+    place.write("grid/circuit/notes.txt", "mine");
+    place.write(
+        "grid/old/seed-07.json",
+        fs::read(place.path("grid/wild/seed-00.json")).expect("a run"),
+    );
+    place.succeed("tune-compare grid.toml --out grid --force");
+    let mut replaced = place.files("grid");
+    let notes = replaced.remove(std::path::Path::new("circuit/notes.txt"));
+    assert_eq!(notes.as_deref(), Some(&b"mine"[..]));
+    replaced.remove(comparison).expect("a comparison");
+    assert_eq!(replaced.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    place.succeed("tune-compare grid.toml --out grid");
 }
 
 const STUDY: &str = r#"
@@ -269,6 +282,20 @@ fn studies_grow_by_base_models() {
             assert_ne!(before(0), before(1));
         }
     }
+    // Base models of other settings are not mixed with these, and replaced when told to.
+    place.write("study.toml", STUDY.replace("steps = 2", "steps = 1"));
+    let other = place.run("tune-study study.toml --out study");
+    let told = "base-00/pretrain.json: was made with other settings: steps 2, now 1\nhelp: ";
+    assert!(other.code == 2 && other.stderr.contains(told), "{other:?}");
+    place.write("study/bases/base-01/notes.txt", "mine");
+    let foreign = place.run("tune-study study.toml --out study --force");
+    let told = "notes.txt: is no file of a base model, so its folder is not replaced\nhelp: ";
+    assert!(foreign.code == 2 && foreign.stderr.contains(told), "{foreign:?}");
+    fs::remove_file(place.path("study/bases/base-01/notes.txt")).expect("it is there");
+    assert_eq!(place.files("study"), after);
+    place.succeed("tune-study study.toml --out study --force --bases 1");
+    assert!(place.path("study/bases/base-00").exists());
+    assert!(!place.path("study/bases/base-01").exists());
     for (change, parts) in [
         (("bases = 3", "bases = 0"), &["study.toml: experiments.0.bases", "at least 1"][..]),
         (("grid.toml", "nowhere.toml"), &["nowhere.toml"]),

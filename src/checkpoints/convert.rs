@@ -2,11 +2,12 @@
 
 use super::fields::Fields;
 use super::source::{self, Dialect, Source};
-use super::{Family, config_text, gguf, huggingface, kind, read_transformer, write_transformer};
+use super::write::put;
+use super::{Family, config_text, gguf, huggingface, kind, read_transformer};
 use crate::error::{Error, Result};
 use crate::files::gguf::Gguf;
-use crate::files::safetensors::{self, Tensor};
-use crate::files::{atomic, json};
+use crate::files::safetensors::{self, Tensor, marked};
+use crate::files::{atomic, json, mark, own};
 use crate::named::named;
 use crate::simd::Element;
 use serde_json::Value;
@@ -35,6 +36,9 @@ const TOKENIZER: [&str; 7] = [
     "merges.txt",
 ];
 
+/// The files of a model.
+const MODEL: [&str; 2] = ["config.json", "model.safetensors"];
+
 /// Creates the folder `out` with the model in `model`, a folder or a GGUF file: `config.json`, its
 /// weights in the precision of `T` as `model.safetensors`, and the files of a folder's tokenizer.
 /// Completely or not at all.
@@ -42,25 +46,47 @@ const TOKENIZER: [&str; 7] = [
 /// # Errors
 /// If the model cannot be read, the form cannot express it, or `out` exists or cannot be written.
 pub fn convert<T: Element>(model: &Path, form: Form, out: &Path) -> Result<()> {
+    atomic::write_folder(out, |folder| put_converted::<T>(model, form, folder))
+}
+
+/// Writes the same files into an existing folder, such as one that
+/// [`write_folder`](atomic::write_folder) is filling.
+///
+/// # Errors
+/// As [`convert`], but the folder must exist.
+pub fn put_converted<T: Element>(model: &Path, form: Form, folder: &Path) -> Result<()> {
     match form {
-        Form::TransformerLens => {
-            let read = read_transformer::<T>(model)?;
-            write_transformer(out, &read)?;
-        }
+        Form::TransformerLens => put(folder, &read_transformer::<T>(model)?, &marked())?,
         Form::HuggingFace => {
             let (config, tensors) = hugging_face::<T>(model)?;
-            atomic::write_folder(out, |folder| {
-                let weights = folder.join("model.safetensors");
-                safetensors::write(weights, &tensors, &[("format".into(), "pt".into())].into())?;
-                let config = format!("{config:#}\n");
-                atomic::write_bytes(folder.join("config.json"), config.as_bytes())
-            })?;
+            let mut about = marked();
+            about.insert("format".into(), "pt".into());
+            safetensors::write(folder.join(MODEL[1]), &tensors, &about)?;
+            atomic::write_bytes(folder.join(MODEL[0]), format!("{config:#}\n").as_bytes())?;
         }
     }
-    for name in TOKENIZER.map(|name| (model.join(name), out.join(name))) {
-        if name.0.is_file() {
-            fs::copy(&name.0, &name.1).map_err(|e| Error::io(&name.1, &e, "write"))?;
+    for name in TOKENIZER {
+        let from = model.join(name);
+        if from.is_file() {
+            let bytes = fs::read(&from).map_err(|e| Error::io(&from, &e, "read"))?;
+            atomic::write_bytes(folder.join(name), &bytes)?;
         }
+    }
+    Ok(())
+}
+
+/// Refuses a folder that holds anything but what [`convert`] makes.
+///
+/// # Errors
+/// If it holds another file, or weights that edgegrad has not written.
+pub fn check_converted(folder: &Path) -> Result<()> {
+    own::only(folder, "a converted model", |name| {
+        MODEL.contains(&name) || TOKENIZER.contains(&name)
+    })?;
+    let weights = folder.join(MODEL[1]);
+    let marked = mark::is_ours(&weights).unwrap_or(false);
+    if !marked && !own::listed(folder)?.is_empty() {
+        return Err(own::foreign(&weights, "is not by `edgegrad convert`"));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
-pub use convert::{Form, convert};
+pub use convert::{Form, check_converted, convert, put_converted};
 pub use source::NamedTensors;
 pub use write::{check_writable, put_transformer, write_transformer, write_words};
 

@@ -78,21 +78,19 @@ pub(super) fn config(place: &str, text: &[u8]) -> Result<Config> {
     })
 }
 
-/// Creates the folder with a model, its weights in the order of [`Config::parameters`]: completely or
-/// not at all.
+/// Writes a model, its weights in the order of [`Config::parameters`], into an existing folder, such
+/// as one that [`write_folder`](crate::files::atomic::write_folder) is filling.
 ///
 /// # Errors
-/// If the folder exists or cannot be written.
-pub fn write<T: Element>(folder: &Path, config: &Config, weights: &[Vec<T>]) -> Result<()> {
+/// If the folder cannot be written.
+pub fn put<T: Element>(folder: &Path, config: &Config, weights: &[Vec<T>]) -> Result<()> {
     let named = config.parameters().into_iter().zip(weights);
     let tensors: Vec<Tensor> =
         named.map(|(p, weights)| Tensor::new(p.name, p.shape.dims(), weights)).collect();
     let mut text = serde_json::to_vec_pretty(&ModelFile::of(config)).expect("plain fields");
     text.push(b'\n');
-    atomic::write_folder(folder, |folder| {
-        safetensors::write(folder.join("model.safetensors"), &tensors, &Default::default())?;
-        atomic::write_bytes(folder.join("config.json"), &text)
-    })
+    safetensors::write(folder.join("model.safetensors"), &tensors, &Default::default())?;
+    atomic::write_bytes(folder.join("config.json"), &text)
 }
 
 /// Reads the weights of a model, each in row-major order in the order of [`Config::parameters`],

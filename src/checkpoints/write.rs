@@ -22,6 +22,7 @@ use crate::nn::transformer::{Config, Model, Parameter, Positions, Scaling};
 use crate::ops::{Eps, Norm};
 use crate::simd::Element;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Creates the folder `folder` with the `config.json` and the `model.safetensors` of `model`, in
@@ -65,9 +66,19 @@ pub fn write_transformer<T: Element>(folder: impl AsRef<Path>, model: &Model<T>)
 /// If the weights are not those of the configuration.
 #[track_caller]
 pub fn put_transformer<T: Element>(folder: &Path, model: &Model<T>) -> Result<()> {
+    put(folder, model, &Default::default())
+}
+
+/// As [`put_transformer`], with what the file of weights says `about` itself.
+#[track_caller]
+pub(super) fn put<T: Element>(
+    folder: &Path,
+    model: &Model<T>,
+    about: &BTreeMap<String, String>,
+) -> Result<()> {
     let fields = fields(&model.config)?;
     let tensors = tensors(model)?;
-    safetensors::write(folder.join("model.safetensors"), &tensors, &Default::default())?;
+    safetensors::write(folder.join("model.safetensors"), &tensors, about)?;
     put_json(&folder.join("config.json"), &fields)
 }
 

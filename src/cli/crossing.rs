@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Score what each head carries between positions
 ///
-/// By keys: where it looks. By values: what it takes from there.
+/// By keys: where it looks. By values: what it takes from there. All computing is in f64.
 #[derive(Debug, Args)]
 pub(super) struct CrossingEdges {
     #[command(flatten)]

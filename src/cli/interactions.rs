@@ -15,6 +15,8 @@ use edgegrad::stats;
 use std::path::PathBuf;
 
 /// Find pairs of edges that are redundant (either suffices) or joint (both are needed)
+///
+/// All computing is in f64.
 #[derive(Debug, Args)]
 pub(super) struct Interactions {
     #[command(flatten)]

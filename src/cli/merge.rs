@@ -3,6 +3,7 @@
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::sweep::merge;
+use edgegrad::experiments::train::Existing;
 use edgegrad::named::counted;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -19,6 +20,9 @@ pub(super) struct Merge {
     /// The folder of the merged sweep; the folder itself if there is one
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Replace the sweep in the folder of --out, if it is none of DIR
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 impl Merge {
@@ -40,7 +44,8 @@ impl Merge {
         if let Some(folder) = self.folders.iter().find(|folder| !seen.insert(real(folder))) {
             return Err(Error::input(folder.display(), "is given twice", "name it once"));
         }
-        let all = merge(&self.folders, out)?;
+        let existing = if self.force { Existing::Replace } else { Existing::Refuse };
+        let all = merge(&self.folders, out, existing)?;
         println!("{} in {}", counted(all.rows.len(), "run"), out.display());
         Ok(())
     }

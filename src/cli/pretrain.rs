@@ -13,6 +13,8 @@ use edgegrad::named::Named;
 use std::path::PathBuf;
 
 /// Train the base model of generated language and write a model folder
+///
+/// All computing is in f32.
 #[derive(Debug, Args)]
 pub(super) struct Pretrain {
     /// The folder to make

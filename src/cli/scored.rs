@@ -3,7 +3,7 @@
 use edgegrad::attribution::Convention;
 use edgegrad::checkpoints;
 use edgegrad::discovery::connect::Flow;
-use edgegrad::discovery::request::Scored;
+use edgegrad::discovery::request::{Scored, check_order};
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::EdgeFile;
 use edgegrad::graph::Graph;
@@ -38,6 +38,7 @@ pub(super) fn of(
         let help = "give a file that `attribute` wrote, or a circuit with scores";
         return Err(Error::input(path.display(), "has no scores", help));
     }
+    check_order(&given).map_err(|e| e.within(path.display()))?;
     if unscored > 0 {
         println!("{unscored} of {} edges have no score: they come last", given.len());
     }

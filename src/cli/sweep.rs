@@ -9,6 +9,7 @@ use edgegrad::experiments::available_threads;
 use edgegrad::experiments::sweep::{
     Command, Listed, Plan, Planned, Runner, Shard, Summary, Sweep as Going, Training, list,
 };
+use edgegrad::experiments::train::Existing;
 use edgegrad::formats::sweep_results::{Row, Status};
 use edgegrad::named::counted;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ pub(super) struct Sweep {
     /// Go on where it was stopped; what has failed is tried again
     #[arg(long)]
     resume: bool,
+    /// Replace the sweep in the folder: its results and the runs that they name
+    #[arg(long, conflicts_with_all = ["resume", "shard", "emit", "dry_run"])]
+    force: bool,
     /// Do the runs K, K + N, K + 2 N, .. alone, for N processes on one folder; see `merge`
     #[arg(long, value_name = "K/N")]
     shard: Option<String>,
@@ -83,9 +87,13 @@ impl Sweep {
             return Ok(());
         }
         println!("{}: {}, {jobs} at a time", self.sweep.display(), listed.told());
-        let resume = self.resume;
-        let going =
-            Going { plan: &plan, listed: &listed, runner, out: &out, shard, resume, jobs, threads };
+        let existing = match (self.resume, self.force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        };
+        let (plan, listed, out) = (&plan, &listed, &out);
+        let going = Going { plan, listed, runner, out, shard, existing, jobs, threads };
         tell(&going.run()?, runner)
     }
 }

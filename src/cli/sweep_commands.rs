@@ -134,16 +134,6 @@ impl Commands {
         Ok(hash)
     }
 
-    /// The name of the result below a run's folder.
-    fn result(&self) -> &'static str {
-        match self.command {
-            Command::Tune => "tuned",
-            Command::Attribute => "scores.json",
-            Command::Discover => "circuit.json",
-            Command::Train | Command::Evaluate => "figures.json",
-        }
-    }
-
     /// What a result says.
     fn figures(&self, out: &Path) -> Result<Map<String, Value>> {
         let mut all = Map::new();
@@ -237,7 +227,7 @@ impl Runner for Commands {
     fn run(&self, config: &Table, place: &Place<'_>, progress: &dyn Steps) -> Result<Ended> {
         let Place { folder, threads } = *place;
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e, "make"))?;
-        let out = folder.join(self.result());
+        let out = folder.join(self.command.result());
         let mut line = self.arguments(config)?;
         let told: Vec<_> = line.iter().map(|word| word.to_string_lossy()).collect();
         let text = format!("# {}\n{config}", told.join(" "));
@@ -249,7 +239,7 @@ impl Runner for Commands {
             let mut option = OsString::from("--out=");
             option.push(&out);
             line.extend([option, format!("--threads={threads}").into()]);
-            if folder.join(format!(".{}.journal", self.result())).exists() {
+            if folder.join(format!(".{}.journal", self.command.result())).exists() {
                 line.push("--resume".into());
             }
             if self.yes {

@@ -5,7 +5,7 @@ use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::formats::condition::Condition;
-use edgegrad::formats::sweep_results::{NAME, Row, SweepResults};
+use edgegrad::formats::sweep_results::{Head, NAME, Row, SweepResults};
 use edgegrad::results::sweep::{Group, Question, groups, holds};
 use edgegrad::stats::holm;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,8 @@ pub(super) fn parts(
 ) -> Result<[SweepResults; 2]> {
     let columns = all.columns();
     let these = all.rows.iter().map(|row| held(row, &columns)).collect::<Result<Vec<_>>>()?;
-    let mut parts = [(); 2].map(|()| SweepResults { head: all.head.clone(), rows: vec![] });
+    let head = Head { runs: None, ..all.head };
+    let mut parts = [(); 2].map(|()| SweepResults { head: head.clone(), rows: vec![] });
     for (row, held) in all.rows.iter().zip(these) {
         parts[usize::from(!held)].rows.push(row.clone());
     }

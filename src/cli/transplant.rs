@@ -1,5 +1,6 @@
 //! `edgegrad transplant`.
 
+use crate::cli::out::{ForceFolder, check_out_folder};
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::train::transplant::Host;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 /// Put parts of one trained model into another, remove parts, or draw them anew
 ///
 /// Parts are token_emb, pos_emb, query, value, mlp, a position (pos@3) or a neuron (m0.n17). All
-/// other weights keep their bits. `edgegrad train CONFIG.toml --set
+/// other weights keep their bits, so there is no --dtype. `edgegrad train CONFIG.toml --set
 /// model.init=DIR/model.safetensors` goes on from there.
 #[derive(Debug, Args)]
 pub(super) struct Transplant {
@@ -30,9 +31,11 @@ pub(super) struct Transplant {
     /// The seed of what is drawn anew
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// The folder to write; it must not exist
+    /// The folder to make
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    force: ForceFolder,
 }
 
 impl Transplant {
@@ -42,6 +45,8 @@ impl Transplant {
             let help = "name parts by --from DIR --copy PARTS, --ablate PARTS or --reset PARTS";
             return Err(Error::input("transplant", "changes nothing", help));
         }
+        let (replace, read) = (self.force.force, [&self.host].into_iter().chain(&self.from));
+        check_out_folder(&self.out, replace, read, Host::check_replaceable)?;
         let mut host = Host::read(&self.host)?;
         let all: usize = host.weights.iter().map(Vec::len).sum();
         let mut lines = vec![];
@@ -59,7 +64,7 @@ impl Transplant {
         if !self.reset.is_empty() {
             say("drawn anew", host.reset(&self.reset, self.seed)?, &self.reset);
         }
-        host.write(&self.out)?;
+        host.write(&self.out, replace)?;
         lines.iter().for_each(|line| println!("{line}"));
         println!("model: {}", self.out.display());
         Ok(())

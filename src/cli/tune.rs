@@ -2,6 +2,7 @@
 
 use crate::cli::day::Day;
 use crate::cli::model::ModelPath;
+use crate::cli::out::check_out_folder;
 use crate::cli::question::{choice, content};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -24,6 +25,8 @@ use std::time::Instant;
 use toml::Value;
 
 /// Tune a base model for one task and write the tuned model
+///
+/// All computing is in f32.
 #[derive(Debug, Args)]
 pub(super) struct Tune {
     /// The base model: as `edgegrad pretrain` makes it or, with --pairs, any that can be read
@@ -172,17 +175,9 @@ impl Tune {
 
     /// Refuses a folder that is there, unless it is to be replaced and holds a tuned model alone.
     fn may_replace(&self, folder: &Path) -> Result<()> {
-        if self.force {
-            let read = [&self.circuit, &self.pairs, &self.dev, &self.keep, &self.config];
-            let read = read.into_iter().flatten().map(PathBuf::as_path).chain([&*self.model]);
-            if read.into_iter().any(|path| is_inside(path, folder)) {
-                let message = "is read by this command, so it is not replaced";
-                return Err(Error::input(folder.display(), message, "choose another --out"));
-            }
-            return files::check_replaceable(folder);
-        }
-        let help = "choose another --out, or replace it by --force";
-        Err(Error::input(folder.display(), "exists already", help))
+        let read = [&self.circuit, &self.pairs, &self.dev, &self.keep, &self.config];
+        let read = read.into_iter().flatten().map(PathBuf::as_path).chain([&*self.model]);
+        check_out_folder(folder, self.force, read, files::check_replaceable)
     }
 
     /// The base model with its hash, and what it is tuned for.
@@ -259,14 +254,6 @@ impl Tune {
         let given = options.into_iter().filter_map(|(key, value)| Some((key, value?)));
         changes.extend(given.map(|(key, value)| Given::option(key, value)));
         Settings::with_changes(&place, &table, changes)
-    }
-}
-
-/// Whether `path` leads into `folder`, through links and whatever names there are.
-fn is_inside(path: &Path, folder: &Path) -> bool {
-    match (path.canonicalize(), folder.canonicalize()) {
-        (Ok(path), Ok(folder)) => path.starts_with(folder),
-        _ => false,
     }
 }
 

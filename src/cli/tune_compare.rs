@@ -4,7 +4,7 @@ use crate::cli::day::Day;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::experiments::tune::grid::{Arm, Grid, compare};
+use edgegrad::experiments::tune::grid::{self, Arm, COMPARISON, Grid, compare};
 use edgegrad::experiments::tune::{Settings, files, is_short, table};
 use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::formats::comparison::Comparison;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Compare methods of tuning, each at the best of its learning rates, over seeds
 ///
 /// Learning rates are chosen on development examples by task gain plus retention; the table is of
-/// test examples. A grid that was stopped goes on where it was.
+/// test examples. A grid that was stopped goes on where it was. All computing is in f32.
 #[derive(Debug, Args)]
 pub(super) struct TuneCompare {
     /// The grid: model, seeds, [common] settings and [[methods]]
@@ -25,6 +25,9 @@ pub(super) struct TuneCompare {
     /// Threads to use; all of them unless given. The results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// Have all runs again, in place of those that the folder holds
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     day: Day,
 }
@@ -47,13 +50,16 @@ impl TuneCompare {
                 "take fewer methods, seeds or steps",
             )?;
         }
+        if self.force {
+            grid::remove(&out)?;
+        }
         let progress = Progress::new(updates);
         let result = compare(&grid, (&base, &hash), &out, threads, &progress);
         progress.finish();
         let comparison = result?;
         print!("{}", table(std::slice::from_ref(&comparison)));
         figures(&comparison).print_for_programs();
-        let file = out.join("comparison.json");
+        let file = out.join(COMPARISON);
         comparison.write(&file)?;
         println!("figures: {}", file.display());
         Ok(())

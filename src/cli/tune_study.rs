@@ -12,7 +12,7 @@ use std::path::PathBuf;
 ///
 /// Pre-trains base models, runs the grids of a study on them, and prints a table for each with
 /// intervals over base models. Says first what it costs. A study that was stopped goes on where it was
-/// with the same command, and --bases makes it smaller or larger.
+/// with the same command, and --bases makes it smaller or larger. All computing is in f32.
 #[derive(Debug, Args)]
 pub(super) struct TuneStudy {
     /// The study: [pretrain] settings and [[experiments]] with their grids
@@ -27,6 +27,9 @@ pub(super) struct TuneStudy {
     /// Threads to use; all of them unless given. The results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     threads: Option<u64>,
+    /// Have all base models and runs again, in place of those that the folder holds
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     day: Day,
 }
@@ -49,6 +52,9 @@ impl TuneStudy {
             seconds / 60.0
         );
         self.day.check("the study", seconds, "take fewer --bases, or begin with some of them")?;
+        if self.force {
+            study.remove(&out)?;
+        }
         let progress = Progress::new(cost.steps + cost.updates);
         let told = |line: &str| eprintln!("{line}");
         let results = study.run(&out, self.bases, threads, &progress, &told);

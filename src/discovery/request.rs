@@ -75,6 +75,18 @@ pub struct Scored {
     pub origin: String,
 }
 
+/// Checks that scores say which edges come first: not all of them are 0.
+///
+/// # Errors
+/// If they do not.
+pub fn check_order(scores: &[f64]) -> Result<()> {
+    if scores.iter().all(|&score| score == 0.0 || score.is_nan()) {
+        let help = "take another metric, method or baseline, or more pairs";
+        return Err(Error::input("scores", "are all 0, so no edge comes before another", help));
+    }
+    Ok(())
+}
+
 /// A circuit that was found.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -197,6 +209,9 @@ impl Request {
     ) -> Result<Found> {
         let size = self.size()?;
         self.check_edges(b.graph.edges())?;
+        if self.scored() {
+            scores.map_or(Ok(()), check_order)?;
+        }
         let mut found = match (self.method, size) {
             (Search::Minimal, Size::Tolerance(tol)) => self.smallest(b, tol, scores, progress)?,
             (Search::Acdc, Size::Tau(tau)) => Found::of(acdc::search(b, tau, progress)?),

@@ -151,6 +151,8 @@ pub fn replace_folder(
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     let path = path.as_ref();
+    // A link stays one: the folder that it leads to is replaced.
+    let path = &followed(path).map_err(|e| Error::io(path, &e, "make"))?;
     make_folder(path, fill, |partial| {
         if fs::symlink_metadata(path).is_err() {
             return fs::rename(partial, path);
@@ -158,6 +160,18 @@ pub fn replace_folder(
         exchange(partial, path)?;
         remove_folder(partial)
     })
+}
+
+/// As [`replace_folder`] if `replace` says so, and else as [`write_folder`].
+///
+/// # Errors
+/// As these.
+pub fn put_folder(
+    path: impl AsRef<Path>,
+    replace: bool,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    if replace { replace_folder(path, fill) } else { write_folder(path, fill) }
 }
 
 /// Checks that a folder can have this name, before the work whose result it is to hold.
@@ -307,7 +321,7 @@ fn claim(partial: &Path) -> io::Result<File> {
 }
 
 /// Removes a file, or a folder with all that is in it; one that is not there is no error.
-fn remove_any(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
         _ => fs::remove_file(path),

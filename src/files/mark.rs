@@ -38,7 +38,10 @@ fn is_marked(content: &[u8]) -> bool {
     let mut from = 0;
     while let Some(found) = content[from..].windows(NAME.len()).position(|w| w == NAME) {
         let (before, after) = (&content[..from + found], &content[from + found + NAME.len()..]);
-        let written = BEFORE.iter().any(|text| before.ends_with(text.as_bytes()));
+        // In Parquet the number of its field and its length stand before it.
+        let field = || before.split_last().is_some_and(|(_, rest)| rest.ends_with(b"\x28"));
+        let written = BEFORE.iter().any(|text| before.ends_with(text.as_bytes()))
+            || content.starts_with(b"PAR1") && field();
         if written && after.first().is_some_and(u8::is_ascii_digit) {
             return true;
         }
@@ -59,6 +62,10 @@ mod tests {
                 "{before}"
             );
         }
+        let t = tempfile::tempdir().unwrap();
+        let table = t.path().join("a.parquet");
+        crate::files::parquet::write(&table, &[]).unwrap();
+        assert!(is_ours(&table).unwrap());
         for text in ["", "edgegrad ", "notes on edgegrad 0.1.0", "generator: edgegrad v1"] {
             assert!(!is_marked(text.as_bytes()), "{text}");
         }

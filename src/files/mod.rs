@@ -14,6 +14,7 @@ pub mod lines;
 pub mod lock;
 pub mod mark;
 pub mod model_cache;
+pub(crate) mod own;
 pub mod parquet;
 pub mod safetensors;
 

@@ -74,12 +74,15 @@ pub struct Head {
     pub generator: String,
     /// Base, axes and conditions of the sweep.
     pub plan: Value,
+    /// How many runs it asks for; unknown where the rows are not those of a whole sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<usize>,
 }
 
 impl Head {
     /// The first line of the results of a sweep.
-    pub fn new(plan: Value) -> Head {
-        Head { version: VERSION, generator: GENERATOR.into(), plan }
+    pub fn new(plan: Value, runs: Option<usize>) -> Head {
+        Head { version: VERSION, generator: GENERATOR.into(), plan, runs }
     }
 }
 
@@ -259,7 +262,8 @@ mod tests {
         let t = tempfile::tempdir().unwrap();
         let file = t.path().join(NAME);
         let rows = vec![row("a", 0.5), row("b", 0.25)];
-        let results = SweepResults { head: Head::new(json!({ "command": "train" })), rows };
+        let results =
+            SweepResults { head: Head::new(json!({ "command": "train" }), Some(2)), rows };
         results.write(&file).unwrap();
         assert_eq!(SweepResults::read(&file).unwrap(), results);
         let mut bytes = std::fs::read(&file).unwrap();
@@ -277,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_no_sweep_is_refused() {
-        let head = serde_json::to_string(&Line::Sweep(Head::new(json!({})))).unwrap();
+        let head = serde_json::to_string(&Line::Sweep(Head::new(json!({}), None))).unwrap();
         let row = serde_json::to_string(&Line::Run(Box::new(row("a", 0.5)))).unwrap();
         for text in [
             "".into(),

@@ -208,7 +208,7 @@ mod tests {
         }
         rows.push(row("scratch", 4, 1.0, Status::Diverged));
         rows.push(row("curriculum", 4, 1.0, Status::Done));
-        SweepResults { head: Head::new(json!({})), rows }
+        SweepResults { head: Head::new(json!({}), None), rows }
     }
 
     fn question() -> Question {

@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 use crate::experiments::Steps;
 use crate::experiments::settings::{Keyed, settings};
 use crate::experiments::train::Existing;
-use crate::files::atomic;
 use crate::files::journal::{Inputs, Journal, kept};
+use crate::files::{atomic, own};
 use crate::formats::metrics::{EvalLine, Line, Number, StepLine, VERSION};
 use crate::memory;
 use crate::nn::stream::Sum;
@@ -37,9 +37,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// The file of the settings of a base model.
+pub const SETTINGS: &str = "pretrain.json";
+
 /// What [`pretrain`] writes into its folder.
 pub const FILES: [&str; 5] =
-    ["config.json", "metrics.jsonl", "model.safetensors", "pretrain.json", "vocab.json"];
+    ["config.json", "metrics.jsonl", "model.safetensors", SETTINGS, "vocab.json"];
 
 settings! {
     /// How to pre-train a base model.
@@ -338,14 +341,11 @@ pub fn pretrain(
         files::put_transformer(folder, &model)?;
         files::write_words(folder, Vocabulary::get().words())?;
         let settings = format!("{:#}\n", json!(settings));
-        atomic::write_bytes(folder.join("pretrain.json"), settings.as_bytes())?;
+        atomic::write_bytes(folder.join(SETTINGS), settings.as_bytes())?;
         atomic::write_bytes(folder.join("metrics.jsonl"), log.as_bytes())
     };
-    match existing {
-        // The old one stays until the new one is whole.
-        Existing::Replace => atomic::replace_folder(folder, fill)?,
-        _ => atomic::write_folder(folder, fill)?,
-    }
+    // The old one stays until the new one is whole.
+    atomic::put_folder(folder, existing == Existing::Replace, fill)?;
     journal.end();
     Ok(last)
 }
@@ -467,16 +467,7 @@ fn check_folder(folder: &Path, existing: Existing) -> Result<()> {
         let help = "choose another --out, or replace it by --force";
         return Err(Error::input(folder.display(), "is there already", help));
     }
-    let fail = |e: std::io::Error| Error::io(folder, &e, "list");
-    for entry in fs::read_dir(folder).map_err(fail)? {
-        let name = entry.map_err(fail)?.file_name();
-        if !FILES.iter().any(|file| name == *file) {
-            let place = folder.join(name);
-            let message = "is no file of a base model, so its folder is not replaced";
-            return Err(Error::input(place.display(), message, "choose another --out"));
-        }
-    }
-    Ok(())
+    own::only(folder, "a base model", |name| FILES.contains(&name))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 
 use super::list::{Listed, Planned};
 use super::plan::Plan;
-use super::{Ended, Place, Runner};
+use super::{Ended, Place, Runner, replace};
 use crate::error::{Error, Result};
 use crate::experiments::parallel::{Workers, on_workers};
+use crate::experiments::train::Existing;
 use crate::experiments::{Progress, Steps};
 use crate::files::atomic;
 use crate::files::lines::LineFile;
@@ -51,6 +52,17 @@ impl Shard {
         }
     }
 
+    /// The shard whose results a file of this name holds.
+    pub(super) fn of_name(name: &str) -> Option<Shard> {
+        let text = name.strip_prefix(BEFORE)?.strip_suffix(ENDING)?;
+        Shard::parse(&text.replace("-of-", "/")).ok()
+    }
+
+    /// How many of so many runs are its own.
+    pub(super) fn share(self, runs: usize) -> usize {
+        (runs + self.of - self.k) / self.of
+    }
+
     /// The file of its results.
     fn name(self) -> String {
         format!("{BEFORE}{}-of-{}{ENDING}", self.k, self.of)
@@ -73,8 +85,8 @@ pub struct Sweep<'a> {
     pub out: &'a Path,
     /// Which of the runs; all of them unless given.
     pub shard: Option<Shard>,
-    /// Whether to go on where an earlier process stopped.
-    pub resume: bool,
+    /// What becomes of a sweep that is there.
+    pub existing: Existing,
     /// Runs at a time.
     pub jobs: usize,
     /// Threads that they share.
@@ -114,13 +126,17 @@ impl Sweep<'_> {
     pub fn run(&self) -> Result<Summary> {
         let hold = self.take()?;
         let file = self.out.join(self.shard.map_or(NAME.into(), Shard::name));
+        if self.existing == Existing::Replace {
+            let planned = self.listed.runs.iter().map(|run| (run.id.clone(), self.plan.command));
+            replace::remove(self.out, planned)?;
+        }
         let mine = self.mine();
         let found = self.found(&file)?;
         let done: HashSet<&str> = found.iter().map(|row| &*row.id).collect();
         let missing: Vec<&Planned> =
             mine.iter().copied().filter(|run| !done.contains(&*run.id)).collect();
         let kept: Vec<Row> = self.own(&file)?.into_iter().filter(is_kept).collect();
-        let head = Head::new(self.plan.summary());
+        let head = Head::new(self.plan.summary(), Some(self.listed.runs.len()));
         let log = self.begin(&file, SweepResults { head: head.clone(), rows: kept })?;
         let board = Board::new(self, mine.len(), &missing, &found);
         let log = Mutex::new(log);
@@ -191,7 +207,7 @@ impl Sweep<'_> {
 
     /// The rows that count, of this file and of what was merged before.
     fn found(&self, file: &Path) -> Result<Vec<Row>> {
-        let help = "go on with --resume, or choose another --out";
+        let help = "go on with --resume, replace it by --force, or choose another --out";
         if self.shard.is_none()
             && let Some(shard) = shards(self.out)?.first()
         {
@@ -200,7 +216,7 @@ impl Sweep<'_> {
             return Err(Error::input(shard.display(), message, help));
         }
         let mut rows = self.own(file)?;
-        if !rows.is_empty() && !self.resume {
+        if !rows.is_empty() && self.existing != Existing::Resume {
             return Err(Error::input(self.out.display(), "holds a sweep already", help));
         }
         let merged = self.out.join(NAME);

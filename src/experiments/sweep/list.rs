@@ -13,6 +13,11 @@ const MOST: u128 = 1_000_000;
 /// Hexadecimal digits of an id: two of a million runs share one with a chance of 3e-8.
 const DIGITS: usize = 16;
 
+/// Whether a text can be the id of a run.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// A run to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {

@@ -6,6 +6,7 @@
 //! | `axis` | what a key takes in turn |
 //! | [`list`](list()) | the runs: combinations with different configurations, by their ids |
 //! | [`going`](Sweep) | going through the runs, with a line in `results.jsonl` for each |
+//! | `replace` | taking a sweep away that another replaces |
 //! | [`merge`](merge()) | one file of results out of those of shards |
 //! | [`train`](Training) | runs of `edgegrad train` |
 //!
@@ -20,6 +21,7 @@ mod going;
 mod list;
 mod merge;
 mod plan;
+mod replace;
 #[cfg(test)]
 mod tests;
 mod train;

@@ -28,6 +28,18 @@ named! {
     }
 }
 
+impl Command {
+    /// The name of the result below the folder of a run.
+    pub fn result(self) -> &'static str {
+        match self {
+            Command::Tune => "tuned",
+            Command::Attribute => "scores.json",
+            Command::Discover => "circuit.json",
+            Command::Train | Command::Evaluate => "figures.json",
+        }
+    }
+}
+
 settings! {
     /// The `[base]` section but for `[base.config]`.
     struct Base {

@@ -1,7 +1,10 @@
 //! Sweeps of runs that compute nothing.
 
+use super::merge::missing;
 use super::*;
-use crate::formats::sweep_results::{NAME, Row, Status, SweepResults};
+use crate::experiments::train::Existing;
+use crate::experiments::train::config::Config;
+use crate::formats::sweep_results::{Head, NAME, Row, Status, SweepResults};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
@@ -72,6 +75,17 @@ impl Room {
     }
 
     fn go(&self, axes: &str, fake: &Fake, shard: Option<&str>, resume: bool) -> Result<Summary> {
+        let existing = if resume { Existing::Resume } else { Existing::Refuse };
+        self.go_as(axes, fake, shard, existing)
+    }
+
+    fn go_as(
+        &self,
+        axes: &str,
+        fake: &Fake,
+        shard: Option<&str>,
+        existing: Existing,
+    ) -> Result<Summary> {
         let (plan, out) = (plan(axes), self.out());
         let listed = list(&plan, fake, false)?;
         let shard = shard.map(Shard::parse).transpose()?;
@@ -82,7 +96,7 @@ impl Room {
             runner: fake,
             out: &out,
             shard,
-            resume,
+            existing,
             jobs,
             threads,
         }
@@ -163,7 +177,7 @@ fn shards_share_the_runs_and_are_merged() {
     let e = room.go(axes, &fake, None, true).expect_err("shards");
     assert!(e.help().contains("merge"), "{e}");
     let out = room.out();
-    let merged = merge(std::slice::from_ref(&out), &out).expect("shards");
+    let merged = merge(std::slice::from_ref(&out), &out, Existing::Refuse).expect("shards");
     let rows = |results: &SweepResults| results.rows.iter().map(told).collect::<Vec<_>>();
     let all = whole.go(axes, &fake, None, false).expect("runs").results;
     assert_eq!(rows(&merged), rows(&all));
@@ -174,14 +188,62 @@ fn shards_share_the_runs_and_are_merged() {
     // From other folders, with their runs.
     let (other, both) = (Room::new(), whole.folder.path().join("both"));
     other.go(axes, &fake, Some("1/2"), false).expect("half");
-    let merged = merge(&[other.out(), whole.out()], &both).expect("two folders");
+    let merged = merge(&[other.out(), whole.out()], &both, Existing::Refuse).expect("two folders");
     assert_eq!(rows(&merged), rows(&all));
     assert_eq!(fs::read_dir(both.join("runs")).expect("runs").count(), 7);
-    let e = merge(&[other.folder.path().join("none")], &both).expect_err("nothing there");
+    let e = merge(&[other.folder.path().join("none")], &both, Existing::Refuse)
+        .expect_err("nothing there");
     assert!(e.message().contains("holds no results"), "{e}");
     other.go("x = [1]", &fake, Some("1/1"), false).expect("another sweep");
-    let e = merge(&[other.out()], &both).expect_err("two sweeps");
+    let e = merge(&[other.out()], &both, Existing::Refuse).expect_err("two sweeps");
     assert!(e.message().contains("is of another sweep than"), "{e}");
+    let e = merge(&[whole.out()], &both, Existing::Refuse).expect_err("it is there");
+    assert!(e.message().contains("holds a sweep already") && e.help().contains("--force"), "{e}");
+}
+
+/// Results and runs go, and what is no run's stays.
+#[test]
+fn a_sweep_that_is_replaced_leaves_nothing_of_its_own() {
+    let (room, fake) = (Room::new(), Fake::default());
+    let other = room.go("x = { range = [0, 4] }", &fake, None, false).expect("runs");
+    let runs = room.out().join("runs");
+    let of = |i: usize| runs.join(&other.results.rows[i].id);
+    // The configuration of a run of `train`, as the runner of these tests writes none.
+    other.results.rows.iter().enumerate().for_each(|(i, _)| {
+        fs::write(of(i).join("config.toml"), Config::default().to_toml()).expect("writable");
+    });
+    fs::write(of(1).join("notes.txt"), "mine").expect("writable");
+    fs::create_dir_all(of(2).join("checkpoints")).expect("a folder");
+    fs::write(of(2).join("checkpoints/mine.txt"), "mine").expect("writable");
+    let e = room.go_as("x = [7]", &fake, None, Existing::Replace).expect_err("not a run's");
+    assert!(e.to_string().contains("mine.txt: is no file of a run"), "{e}");
+    assert_eq!(SweepResults::read(&other.file).expect("as it was"), other.results);
+    fs::remove_dir_all(of(2).join("checkpoints")).expect("removable");
+    let new = room.go_as("x = [7]", &fake, None, Existing::Replace).expect("another sweep");
+    assert_eq!((new.before, new.results.rows.len()), (0, 1));
+    let left = |folder: &PathBuf| fs::read_dir(folder).map_or(0, Iterator::count);
+    assert_eq!((left(&runs), left(&of(1))), (2, 1), "the run, and the notes");
+}
+
+#[test]
+fn what_is_missing_of_a_sweep_is_told_by_shards() {
+    let row = |id: usize| Row { id: id.to_string(), ..Row::default() };
+    let head = |runs| Head::new(json!({}), runs);
+    let told = |runs, shards: &[(usize, usize)]| {
+        let counts: Vec<_> = shards.iter().map(|&(k, n)| (Some(Shard { k, of: 4 }), n)).collect();
+        let rows = (0..counts.iter().map(|count| count.1).sum()).map(row).collect();
+        missing(&SweepResults { head: head(runs), rows }, &counts).unwrap_or_default()
+    };
+    assert_eq!(told(Some(9), &[(1, 3), (2, 2), (3, 2), (4, 2)]), "");
+    let some = "4 of 9 runs missing: shards 2, 4 of 4 have left no results";
+    assert_eq!(told(Some(9), &[(1, 3), (3, 2)]), some);
+    let some = "2 of 9 runs missing: shard 1 has 1 of 3";
+    assert_eq!(told(Some(9), &[(1, 1), (2, 2), (3, 2), (4, 2)]), some);
+    // A shard without runs need not leave results; an older version does not say how many there are.
+    assert_eq!(told(Some(3), &[(1, 1), (2, 1), (3, 1)]), "");
+    assert_eq!(told(None, &[(1, 1), (2, 1), (3, 1)]), "shard 4 of 4 has left no results");
+    let merged = SweepResults { head: head(Some(3)), rows: vec![row(0)] };
+    assert_eq!(missing(&merged, &[(None, 1)]).as_deref(), Some("2 of 3 runs missing"));
 }
 
 #[test]

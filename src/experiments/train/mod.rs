@@ -16,3 +16,4 @@ mod work;
 
 pub use measure::{Evaluator, HeadFigures, Measured, Scores};
 pub use run::{Existing, Outcome, run};
+pub(crate) use run::{check_replaceable, remove};

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::experiments::{self, Steps};
 use crate::files::lines::LineFile;
 use crate::files::lock::FolderLock;
-use crate::files::{atomic, hash, safetensors};
+use crate::files::{atomic, hash, own, safetensors};
 use crate::formats::circuit_pairs;
 use crate::formats::metrics::{EvalLine, EventLine, Line, MeasureLine, Number, StepLine, VERSION};
 use crate::formats::run_record::{self, RunRecord};
@@ -25,7 +25,6 @@ use crate::tasks::modular_addition::ModularAddition;
 use crate::tasks::{Dataset, Split};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What to do with a run folder that is not empty.
@@ -257,7 +256,7 @@ fn make_ready(
 ) -> Result<()> {
     match existing {
         Existing::Refuse => {}
-        Existing::Replace => remove_run(folder)?,
+        Existing::Replace => remove(folder)?,
         Existing::Resume => {
             for part in ["", "checkpoints", "snapshots", circuit_pairs::FOLDER] {
                 atomic::clean(folder.join(part))?;
@@ -292,62 +291,31 @@ const PARTS: [(&str, Belongs); 3] = [
     (circuit_pairs::FOLDER, |name| name.ends_with(".json")),
 ];
 
-/// Whether everything that [`remove_run`] would remove was written by a run.
-fn check_replaceable(folder: &Path) -> Result<()> {
-    let foreign = |path: &Path| {
-        let message = "is no file of a run, so its folder is not replaced";
-        Error::input(path.display(), message, "choose another --out, or move it away")
-    };
+/// Whether everything that [`remove`] would remove was written by a run.
+///
+/// # Errors
+/// If it was not; the place is the file.
+pub(crate) fn check_replaceable(folder: &Path) -> Result<()> {
     let file = folder.join(RUN[0]);
     if file.exists() {
-        Config::read(&file, &[]).map_err(|_| foreign(&file))?;
+        Config::read(&file, &[]).map_err(|_| own::foreign(&file, "is no file of a run"))?;
     }
     for (part, belongs) in PARTS {
-        for path in listed(&folder.join(part))? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !belongs(name) && !atomic::is_partial(&path) {
-                return Err(foreign(&path));
-            }
-            if part == "checkpoints" && path.is_dir() {
-                for inner in listed(&path)? {
-                    let name = inner.file_name().and_then(|name| name.to_str());
-                    let known = name.is_some_and(|name| checkpoint::FILES.contains(&name));
-                    if !known && !atomic::is_partial(&inner) {
-                        return Err(foreign(&inner));
-                    }
-                }
-            }
-        }
+        own::only(&folder.join(part), "a run", belongs)?;
     }
-    Ok(())
-}
-
-/// What is in a folder; nothing if there is none.
-fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
-    let fail = |e: std::io::Error| Error::io(folder, &e, "list");
-    match fs::read_dir(folder) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(vec![]),
-        entries => {
-            entries.map_err(fail)?.map(|entry| entry.map(|e| e.path()).map_err(fail)).collect()
-        }
-    }
+    let checkpoints = own::listed(&folder.join(PARTS[0].0))?;
+    let mut checkpoints = checkpoints.iter().filter(|path| path.is_dir());
+    checkpoints
+        .try_for_each(|path| own::only(path, "a run", |name| checkpoint::FILES.contains(&name)))
 }
 
 /// Removes the files of a run and nothing else; [`check_replaceable`] has seen that they are.
-fn remove_run(folder: &Path) -> Result<()> {
-    for name in ["config.toml", "metrics.jsonl", "checkpoints", "snapshots", circuit_pairs::FOLDER]
-    {
-        let path = folder.join(name);
-        let removed =
-            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            Err(e) if e.kind() != ErrorKind::NotFound => {
-                return Err(Error::io(&path, &e, "remove"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+///
+/// # Errors
+/// If one cannot be removed.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    let parts = PARTS.iter().map(|(part, _)| part);
+    RUN.iter().chain(parts).try_for_each(|name| own::remove(&folder.join(name)))
 }
 
 /// A run under way.

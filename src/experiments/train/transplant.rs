@@ -3,6 +3,7 @@
 use super::parts::Parts;
 use crate::checkpoints::{self, AnyModel};
 use crate::error::{Error, Result};
+use crate::files::{atomic, own};
 use crate::nn::pooled::Config;
 use std::path::Path;
 
@@ -16,6 +17,9 @@ pub struct Host {
     /// The parts that were changed.
     changed: Vec<(&'static str, Parts)>,
 }
+
+/// The files of a model.
+const FILES: [&str; 2] = ["config.json", "model.safetensors"];
 
 /// How many elements an operation changes.
 pub type Changed = usize;
@@ -77,12 +81,26 @@ impl Host {
         Ok(parts.len())
     }
 
-    /// Writes the model as a folder that does not exist yet.
+    /// Writes the model as a folder that does not exist yet, or with `replace` in place of one.
     ///
     /// # Errors
-    /// If it exists or cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        checkpoints::pooled::write(folder, &self.config, &self.weights)
+    /// If it exists and is not to be replaced, or cannot be written.
+    pub fn write(&self, folder: &Path, replace: bool) -> Result<()> {
+        let fill = |folder: &Path| checkpoints::pooled::put(folder, &self.config, &self.weights);
+        atomic::put_folder(folder, replace, fill)
+    }
+
+    /// Refuses a folder that holds anything but a pooled model.
+    ///
+    /// # Errors
+    /// If it does.
+    pub fn check_replaceable(folder: &Path) -> Result<()> {
+        own::only(folder, "a pooled model", |name| FILES.contains(&name))?;
+        let found = own::listed(folder)?;
+        if !found.is_empty() && Host::read(folder).is_err() {
+            return Err(own::foreign(&folder.join(FILES[0]), "is of no pooled model"));
+        }
+        Ok(())
     }
 
     /// The parts that an option names.
@@ -130,10 +148,15 @@ mod tests {
         // What was written is what is read.
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("model");
-        into.write(&out).expect("writable");
+        into.write(&out, false).expect("writable");
         let again = Host::read(&out).expect("a model");
         assert_eq!((&again.weights, &again.config), (&into.weights, &into.config));
-        assert!(into.write(&out).is_err(), "it exists");
+        assert!(into.write(&out, false).is_err(), "it exists");
+        Host::check_replaceable(&out).expect("a pooled model alone");
+        into.write(&out, true).expect("it is replaced");
+        std::fs::write(out.join("notes.txt"), "mine").expect("writable");
+        let e = Host::check_replaceable(&out).expect_err("notes");
+        assert!(e.to_string().contains("notes.txt: is no file of a pooled model"), "{e}");
     }
 
     #[test]

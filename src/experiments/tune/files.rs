@@ -7,7 +7,7 @@ use crate::checkpoints;
 use crate::checkpoints::read_transformer;
 use crate::error::{Error, Result};
 use crate::experiments;
-use crate::files::{atomic, hash};
+use crate::files::{atomic, hash, own};
 use crate::formats::dynamics::{Dynamics, Scores};
 use crate::formats::run_record::RunRecord;
 use crate::graph::Graph;
@@ -102,10 +102,7 @@ pub fn write(
         let began = Some(record(&tuned.report.settings, base_hash, subject)?);
         Report { began, ..tuned.report.clone() }.write(&folder.join(REPORT))
     };
-    match replace {
-        true => atomic::replace_folder(folder, fill),
-        false => atomic::write_folder(folder, fill),
-    }
+    atomic::put_folder(folder, replace, fill)
 }
 
 /// What [`write()`] makes.
@@ -128,20 +125,10 @@ const FILES: [&str; 11] = [
 /// # Errors
 /// If it holds no figures of a run, or another file.
 pub fn check_replaceable(folder: &Path) -> Result<()> {
-    let foreign = |path: &Path, what: &str| {
-        let message = format!("{what}, so its folder is not replaced");
-        Error::input(path.display(), message, "choose another --out, or move it away")
-    };
-    let fail = |e: std::io::Error| Error::io(folder, &e, "list");
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        if !FILES.iter().any(|name| path.ends_with(name)) {
-            return Err(foreign(&path, "is no file of a tuned model"));
-        }
-    }
+    own::only(folder, "a tuned model", |name| FILES.contains(&name))?;
     match Report::read(&folder.join(REPORT)) {
         Ok(Some(_)) => Ok(()),
-        _ => Err(foreign(&folder.join(REPORT), "is missing, or no report of tuning")),
+        _ => Err(own::foreign(&folder.join(REPORT), "is missing, or no report of tuning")),
     }
 }
 

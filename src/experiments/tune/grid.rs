@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 use crate::experiments::Steps;
 use crate::experiments::settings::{self, Broken, Given, Keyed, Keys, dotted, ensure, settings};
 use crate::experiments::side_by_side;
-use crate::files::atomic;
 use crate::files::lock::FolderLock;
+use crate::files::{atomic, mark, own};
 use crate::formats::comparison::{Comparison, EqualGain, TuningRow};
 use crate::formats::tuning_report::Judgement;
 use crate::nn::transformer::Model;
@@ -328,7 +328,7 @@ impl<'a> Runner<'a> {
         let Some(before) = Report::read(&job.file)? else { return Ok(None) };
         if before.settings != job.settings || before.seed != job.seed {
             let message = "is a run with other settings";
-            let help = "choose another --out, or remove the file to have the run again";
+            let help = "choose another --out, or have all runs again by --force";
             return Err(Error::input(job.file.display(), message, help));
         }
         let now = files::record(&job.settings, self.hash, job.subject)?;
@@ -349,6 +349,39 @@ impl<'a> Runner<'a> {
         report.write(file)?;
         Ok(report)
     }
+}
+
+/// The names of files of runs, up to the number.
+const RUNS: [&str; 3] = ["lr-", "seed-", "gain-seed-"];
+
+/// The file of a comparison in its folder.
+pub const COMPARISON: &str = "comparison.json";
+
+/// Removes the runs of a grid in `folder` and their comparison; what edgegrad has not written stays.
+///
+/// # Errors
+/// If a file cannot be read or removed, or another process is writing here.
+pub fn remove(folder: &Path) -> Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let _lock = FolderLock::take(folder)?;
+    let comparison = folder.join(COMPARISON);
+    if mark::is_ours(&comparison).unwrap_or(false) {
+        own::remove(&comparison)?;
+    }
+    for arm in own::listed(folder)?.iter().filter(|path| path.is_dir()) {
+        for file in own::listed(arm)? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let named = name.ends_with(".json") && RUNS.iter().any(|run| name.starts_with(run));
+            if named && matches!(Report::read(&file), Ok(Some(_))) {
+                own::remove(&file)?;
+            }
+        }
+        // Only an empty folder can be removed so.
+        let _ = fs::remove_dir(arm);
+    }
+    Ok(())
 }
 
 /// Runs a grid of the base model of this `hash` on `threads` threads, with the reports in `folder`;

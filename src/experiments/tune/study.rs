@@ -5,16 +5,19 @@
 //! what is missing, and one of few bases grows into one of many.
 
 use super::files;
-use super::grid::{Grid, compare};
+use super::grid::{self, COMPARISON, Grid, compare};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::experiments::Steps;
-use crate::experiments::pretrain::{Pretraining, pretrain, seconds_of_step};
+use crate::experiments::pretrain::{FILES, Pretraining, SETTINGS, pretrain, seconds_of_step};
 use crate::experiments::settings::{self, Given, Keyed, settings};
 use crate::experiments::train::Existing;
 use crate::files::journal::Journal;
+use crate::files::lock::FolderLock;
+use crate::files::{input, own};
 use crate::formats::comparison::Comparison;
 use crate::nn::transformer::Model;
+use serde_json::{Value as Json, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -170,6 +173,7 @@ impl Study {
         progress: &dyn Steps,
         tell: &dyn Fn(&str),
     ) -> Result<Vec<Vec<Comparison<Settings>>>> {
+        let _lock = FolderLock::take(out)?;
         let of_experiment = |experiment: &Experiment| {
             let bases = experiment.bases.min(most.unwrap_or(u64::MAX));
             let on_base = |i| {
@@ -177,7 +181,7 @@ impl Study {
                 let (base, hash) = files::read_base(&folder)?;
                 let runs = out.join(&experiment.name).join(format!("base-{i:02}"));
                 let found = compare(&experiment.grid, (&base, &hash), &runs, threads, progress)?;
-                found.write(&runs.join("comparison.json"))?;
+                found.write(&runs.join(COMPARISON))?;
                 tell(&format!("{}: {} of {bases} base models", experiment.name, i + 1));
                 Ok(found)
             };
@@ -186,13 +190,37 @@ impl Study {
         self.experiments.iter().map(of_experiment).collect()
     }
 
+    /// Removes what [`run`](Self::run) has made in `out`: the runs of its experiments, and all base
+    /// models.
+    ///
+    /// # Errors
+    /// If the folder of a base model holds other files, before anything is removed, or another process
+    /// is writing here.
+    pub fn remove(&self, out: &Path) -> Result<()> {
+        if !out.is_dir() {
+            return Ok(());
+        }
+        let _lock = FolderLock::take(out)?;
+        let bases = own::listed(&out.join(BASES))?;
+        let bases: Vec<_> = bases.iter().filter(|path| is_base(path)).collect();
+        for base in &bases {
+            own::only(base, "a base model", |name| FILES.contains(&name))?;
+        }
+        for Experiment { name, .. } in &self.experiments {
+            let all = own::listed(&out.join(name))?;
+            all.iter().filter(|path| is_base(path)).try_for_each(|runs| grid::remove(runs))?;
+        }
+        bases.into_iter().try_for_each(|base| own::remove(base))
+    }
+
     /// The folder of a base model, which is made if it is missing.
     fn base(&self, out: &Path, i: u64, threads: usize, progress: &dyn Steps) -> Result<PathBuf> {
-        let bases = out.join("bases");
+        let bases = out.join(BASES);
         let name = format!("base-{i:02}");
         let folder = bases.join(&name);
         let settings = Pretraining { seed: self.pretraining.seed + i, ..self.pretraining.clone() };
         if folder.exists() {
+            check_settings(&folder, &settings)?;
             return Ok(folder);
         }
         fs::create_dir_all(&bases).map_err(|e| Error::io(&bases, &e, "make"))?;
@@ -201,6 +229,34 @@ impl Study {
         pretrain(&settings, &folder, Existing::Refuse, threads, progress, &journal)?;
         Ok(folder)
     }
+}
+
+/// The folder of base models.
+const BASES: &str = "bases";
+
+/// Whether a folder is called as a base model is, or its runs.
+fn is_base(path: &Path) -> bool {
+    let name =
+        path.file_name().and_then(|name| name.to_str()).and_then(|n| n.strip_prefix("base-"));
+    path.is_dir() && name.is_some_and(|n| n.len() >= 2 && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Refuses a base model that was made with other settings.
+fn check_settings(folder: &Path, settings: &Pretraining) -> Result<()> {
+    let file = folder.join(SETTINGS);
+    let bytes = input::regular(&file, input::CONFIG)?;
+    let before: Json = serde_json::from_slice(&bytes).unwrap_or_default();
+    // Through text, as those before.
+    let now: Json = serde_json::from_str(&json!(settings).to_string()).expect("it was written");
+    if before == now {
+        return Ok(());
+    }
+    let other = now.as_object().into_iter().flatten().find(|(key, value)| before[key] != **value);
+    let what =
+        other.map_or(String::new(), |(key, now)| format!(": {key} {}, now {now}", before[key]));
+    let message = format!("was made with other settings{what}");
+    let help = "choose another --out, or have all base models and runs again by --force";
+    Err(Error::input(file.display(), message, help))
 }
 
 impl Experiment {
