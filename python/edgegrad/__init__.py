@@ -17,6 +17,7 @@ from ._edgegrad import (
     Error,
     FailedError,
     InputError,
+    Interactions,
     Model,
     Pairs,
     Report,
@@ -25,6 +26,7 @@ from ._edgegrad import (
     attribute,
     discover,
     evaluate,
+    interactions,
     report,
 )
 
@@ -33,6 +35,7 @@ __all__ = [
     "Error",
     "FailedError",
     "InputError",
+    "Interactions",
     "Model",
     "Pairs",
     "Report",
@@ -41,5 +44,6 @@ __all__ = [
     "attribute",
     "discover",
     "evaluate",
+    "interactions",
     "report",
 ]

@@ -257,6 +257,33 @@ class Circuit:
     def __contains__(self, edge: _Edge) -> bool: ...
 
 @final
+class Interactions:
+    """Second derivatives of the metric by the masks of pairs of edges, and what ablating some pairs
+    does."""
+
+    @property
+    def pairs(self) -> list[dict[str, Any]]:
+        """The pairs that were ablated, the largest second derivative first: edges `i` and `j`, their
+        `second_derivative` and `interaction`, the fall of the metric `without_i`, `without_j` and
+        `without_both`, and the `relation`: `joint` if both are needed, `redundant` if either
+        suffices, `opposed` or `additive`."""
+    @property
+    def rows(self) -> list[str]:
+        """`[n]`, the edges whose rows were computed."""
+    @property
+    def names(self) -> list[str]:
+        """`[E]`, the names of all edges."""
+    @property
+    def second_derivatives(self) -> npt.NDArray[np.float64]:
+        """`[n, E]`, of the metric by the masks of a row's and a column's edge, at masks of 1;
+        read-only."""
+
+    def to_pandas(self) -> Any:
+        """A `DataFrame` with a row for each pair: needs pandas."""
+    def save(self, path: _Path) -> None:
+        """Writes the file that `edgegrad interactions` writes."""
+
+@final
 class Report:
     """A page that was written; notebooks show it."""
 
@@ -297,6 +324,35 @@ def evaluate(
     `minimality` says by how much the metric falls without each edge, of circuits of up to 200 edges
     or if it is asked; `null` has the faithfulness of so many random circuits with as many edges of
     each type, and a p-value; `per_pair` has the metric of every pair.
+    """
+
+def interactions(
+    model: Model,
+    pairs: Pairs,
+    *,
+    rows_of: int | None = None,
+    patches: int = 20,
+    threshold: float = 0.1,
+    metric: _Metric = "logit-diff",
+    at: Literal["asked", "all"] = "asked",
+    baseline: _Baseline = "resample",
+    constants: _Path | None = None,
+    convention: _Convention = "ours",
+    positions: bool = False,
+    spans: bool = False,
+    neurons: bool = False,
+    split_input: bool = False,
+    joined_qkv: bool = False,
+    rows: int = 512,
+    out: _Path | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    progress: bool = True,
+) -> Interactions:
+    """Finds pairs of edges that are redundant (either suffices) or joint (both are needed).
+
+    The arguments are the options of `edgegrad interactions`. Second derivatives take doubles: load
+    the model with `dtype="f64"`.
     """
 
 def discover(

@@ -5,6 +5,7 @@ use crate::circuit::Circuit;
 use crate::model::{Model, with_model};
 use crate::pairs::Pairs;
 use crate::question::Question;
+use crate::tokens::from_json;
 use crate::work;
 use edgegrad::discovery::controls;
 use edgegrad::discovery::judge;
@@ -57,5 +58,5 @@ pub(crate) fn evaluate<'py>(
             Ok(judged.report(&b, &extremes, &span))
         })
     })?;
-    py.import("json")?.call_method1("loads", (Value::Object(report).to_string(),))
+    from_json(py, &Value::Object(report))
 }

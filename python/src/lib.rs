@@ -12,6 +12,7 @@ mod discover;
 mod edges;
 mod errors;
 mod evaluate;
+mod interactions;
 mod model;
 mod pairs;
 mod question;
@@ -32,6 +33,8 @@ mod _edgegrad {
     use super::discover::discover;
     #[pymodule_export]
     use super::evaluate::evaluate;
+    #[pymodule_export]
+    use super::interactions::{Interactions, interactions};
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use crate::edges::{Asked, Edges};
 use crate::errors::{Raise, raised};
 use crate::model::{Model, Read, with_model};
 use crate::question::Places;
-use crate::tokens::fixed;
+use crate::tokens::{fixed, from_json};
 use edgegrad::attribution;
 use edgegrad::attribution::request::turned;
 use edgegrad::discovery::request::Scored;
@@ -200,8 +200,7 @@ impl Scores {
                 EdgeFile::new(Default::default(), vec![], vec![], meta).meta
             }
         };
-        let text = serde_json::Value::Object(meta).to_string();
-        py.import("json")?.call_method1("loads", (text,))
+        from_json(py, &serde_json::Value::Object(meta))
     }
 
     /// The names of the `n` edges with the largest scores in size, the largest first.

@@ -1,4 +1,4 @@
-//! Sequences of tokens as Python gives them, and arrays as it takes them.
+//! Sequences of tokens as Python gives them; arrays and values of JSON as it takes them.
 
 use crate::errors::{Raise, raised};
 use crate::model::Read;
@@ -7,6 +7,7 @@ use edgegrad::formats::pairs::Encode;
 use numpy::{Element, PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use serde_json::Value;
 
 /// Sequences, at least one.
 pub(crate) struct Sequences {
@@ -54,6 +55,11 @@ impl Sequences {
         }
         Ok(Sequences { rows, single: false })
     }
+}
+
+/// What a value of JSON is in Python.
+pub(crate) fn from_json<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?.call_method1("loads", (value.to_string(),))
 }
 
 /// The elements of `flat` in the shape `dims`; nothing is copied.

@@ -16,6 +16,8 @@
 //! Unless one edge raises the metric and the other lowers it, both by more than the threshold's share
 //! of `L`: then neither is needed for the other, and the pair is *opposed*.
 
+pub mod request;
+
 use super::Progress;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
