@@ -9,16 +9,22 @@ import edgegrad
 
 
 @pytest.fixture(scope="module")
-def doubles(folder):
-    return edgegrad.Model.load(folder, dtype="f64")
+def few(fixtures):
+    """The folder of a model of few edges."""
+    return fixtures / "tracr/sort"
 
 
-def test_files_are_those_of_the_command(folder, doubles, command, tmp_path):
+@pytest.fixture(scope="module")
+def doubles(few):
+    return edgegrad.Model.load(few, dtype="f64")
+
+
+def test_files_are_those_of_the_command(few, doubles, command, tmp_path):
     theirs, ours = tmp_path / "theirs.json", tmp_path / "ours.json"
-    pairs = edgegrad.Pairs.read(folder / "pairs.jsonl", doubles, limit=2)
+    pairs = edgegrad.Pairs.read(few / "pairs.jsonl", doubles, limit=2)
     options = ["--rows-of", "3", "--patches", "4", "--threshold", "0.2", "--limit", "2"]
-    command("interactions", "--model", folder, "--pairs", folder / "pairs.jsonl", *options, "--out", theirs)
-    found = edgegrad.interactions(doubles, pairs, rows_of=3, patches=4, threshold=0.2, out=ours)
+    command("interactions", "--model", few, "--pairs", few / "pairs.jsonl", *options, "--metric", "l2", "--out", theirs)
+    found = edgegrad.interactions(doubles, pairs, rows_of=3, patches=4, threshold=0.2, metric="l2", out=ours)
     assert ours.read_bytes() == theirs.read_bytes()
     wanted = json.loads(theirs.read_text())
     assert found.pairs == wanted["pairs"] and len(found.to_pandas()) == 4
@@ -31,8 +37,8 @@ def test_files_are_those_of_the_command(folder, doubles, command, tmp_path):
     assert np.allclose(matrix[:, at], matrix[:, at].T, rtol=1e-9, atol=1e-12)
 
 
-def test_singles_and_thresholds_are_refused(model, doubles, pairs):
+def test_singles_and_thresholds_are_refused(few, doubles, model, pairs):
     with pytest.raises(edgegrad.InputError, match="model: is in f32"):
         edgegrad.interactions(model, pairs)
     with pytest.raises(edgegrad.InputError, match="threshold: must lie between"):
-        edgegrad.interactions(doubles, pairs, threshold=1.0)
+        edgegrad.interactions(doubles, edgegrad.Pairs.read(few / "pairs.jsonl", doubles), threshold=1.0)
