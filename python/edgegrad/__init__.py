@@ -28,6 +28,8 @@ from ._edgegrad import (
     evaluate,
     interactions,
     report,
+    train,
+    tune,
 )
 
 __all__ = [
@@ -46,4 +48,6 @@ __all__ = [
     "evaluate",
     "interactions",
     "report",
+    "train",
+    "tune",
 ]

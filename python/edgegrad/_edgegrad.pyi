@@ -38,6 +38,23 @@ _Method = Literal[
 _Search = Literal[
     "topn", "greedy", "heaviest", "threshold", "acdc", "edge-pruning", "minimal"
 ]
+_Goal = Literal["E1", "E2", "E3", "E4", "E5", "own"]
+_Tuning = Literal[
+    "circuit",
+    "static",
+    "random",
+    "complement",
+    "lisa",
+    "full",
+    "attention",
+    "bias",
+    "gradient",
+    "fisher",
+    "lora",
+    "circuit-lora",
+    "adalora",
+]
+_Select = Literal["edges", "nodes", "faithfulness", "threshold", "share"]
 _Kind = Literal[
     "ioi",
     "greater-than",
@@ -394,6 +411,62 @@ def discover(
     Searches by scores take them from `scores`, or compute them by the method `attribution`. With
     `out` the circuit is written there, and a search that is stopped goes on with the same call and
     `resume=True`.
+    """
+
+def train(
+    config: Union[_Path, Mapping[str, Any]],
+    out: _Path,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    seeds: int = 1,
+    dtype: Literal["f32", "f64"] | None = None,
+    resume: bool = False,
+    force: bool = False,
+    threads: int | None = None,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Trains as a configuration says, a file or a dict of the same keys, and writes the run folder
+    `out`, or with several seeds one in `out/seed-NN` for each.
+
+    The arguments are the options of `edgegrad train`; `changes` puts values over keys, such as
+    `{"train.lr": 1e-3}`. A run that is stopped goes on with the same call and `resume=True`. Returns
+    a dict for each seed: `folder`, `seed`, and `step`, losses and accuracies at the end, which are
+    `None` of a run that was finished before.
+    """
+
+def tune(
+    model: Model,
+    out: _Path,
+    *,
+    task: _Goal | None = None,
+    pairs: _Path | None = None,
+    dev: _Path | None = None,
+    keep: _Path | None = None,
+    first_token: bool = False,
+    method: _Tuning | None = None,
+    edges: float | None = None,
+    every: int | None = None,
+    select: _Select | None = None,
+    circuit: _Path | None = None,
+    rank: int | None = None,
+    lr: float | None = None,
+    steps: int | None = None,
+    config: _Path | None = None,
+    changes: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    resume: bool = False,
+    force: bool = False,
+    threads: int | None = None,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Tunes a base model for a task, or to give the answers of the file `pairs`, and writes the
+    folder `out` with the tuned model, or with several seeds one in `out/seed-NN` for each.
+
+    The arguments are the options of `edgegrad tune`, which `edgegrad tune --help` describes;
+    `changes` puts values over other settings. The model is read from its folder, in `f32`. Returns
+    the `report.json` of each seed as a dict, and its `folder`.
     """
 
 def attribute(

@@ -7,6 +7,7 @@ use edgegrad::named::{Named, suggest};
 use edgegrad::patching::setup::Setup;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::collections::BTreeMap;
 
 /// The value of an enumeration by its name; the default if there is none.
 pub(crate) fn named<N: Named + Default>(
@@ -119,4 +120,18 @@ impl<'py> Keywords<'py> {
         };
         Err(raised(self.py, &Error::input(name, "is no argument of this function", help)))
     }
+}
+
+/// The argument `changes` of functions that take a configuration: a dict of values that are put over
+/// it, each as `--set` takes it.
+pub(crate) fn changes(keywords: &mut Keywords<'_>) -> PyResult<Vec<String>> {
+    let Some(given) = keywords.take::<BTreeMap<String, Py<PyAny>>>("changes")? else {
+        return Ok(vec![]);
+    };
+    // Numbers, texts and lists are written alike in JSON and in TOML.
+    let dumps = keywords.py.import("json")?.getattr("dumps")?;
+    let set = |(key, value): (String, Py<PyAny>)| {
+        Ok(format!("{key}={}", dumps.call1((value,))?.extract::<String>()?))
+    };
+    given.into_iter().map(set).collect()
 }

@@ -1,5 +1,6 @@
 //! Errors as exceptions: `edgegrad.Error` and its two kinds, with the two lines of the command.
 
+use crate::warnings;
 use edgegrad::error::Error;
 use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -74,12 +75,13 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
 
 /// Results of the library as results of the package.
 pub(crate) trait Raise<R> {
-    /// The value, or the [exception](raised).
+    /// The value, or the [exception](raised); [shows](warnings::show) what was warned of.
     fn raise(self, py: Python<'_>) -> PyResult<R>;
 }
 
 impl<R> Raise<R> for edgegrad::error::Result<R> {
     fn raise(self, py: Python<'_>) -> PyResult<R> {
+        warnings::show(py)?;
         self.map_err(|e| raised(py, &e))
     }
 }

@@ -19,6 +19,9 @@ mod question;
 mod report;
 mod scores;
 mod tokens;
+mod train;
+mod tune;
+mod warnings;
 mod work;
 
 use pyo3::pymodule;
@@ -43,10 +46,15 @@ mod _edgegrad {
     use super::report::{Report, report};
     #[pymodule_export]
     use super::scores::Scores;
+    #[pymodule_export]
+    use super::train::train;
+    #[pymodule_export]
+    use super::tune::tune;
     use pyo3::prelude::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::warnings::listen();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::errors::add(module)
     }

@@ -6,7 +6,9 @@
 //! the work has stopped.
 
 use crate::errors::raised;
+use crate::warnings;
 use edgegrad::error::{Error, Result, Signal};
+use edgegrad::experiments::Steps;
 use edgegrad::interrupt;
 use pyo3::prelude::*;
 use rayon::ThreadPool;
@@ -43,12 +45,37 @@ impl Progress {
         |share: f64| self.share.store(share.to_bits(), Ordering::Relaxed)
     }
 
+    /// Begins the part `what` of `total` steps.
+    pub(crate) fn steps(&self, what: &'static str, total: u64) -> Counted<'_> {
+        drop(self.part(what));
+        Counted { progress: self, done: AtomicU64::new(0), total }
+    }
+
     fn line(&self, elapsed: Duration) -> String {
         let share = f64::from_bits(self.share.load(Ordering::Relaxed)).clamp(0.0, 1.0);
         let what = *self.what.lock().unwrap_or_else(PoisonError::into_inner);
         let full = (share * WIDTH as f64) as usize;
         let bar: String = (0..WIDTH).map(|i| if i < full { '#' } else { '.' }).collect();
         format!("{what} {bar} {:3.0} %  {:.0} s", 100.0 * share, elapsed.as_secs_f64())
+    }
+}
+
+/// Work that is told in steps.
+pub(crate) struct Counted<'a> {
+    progress: &'a Progress,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Steps for Counted<'_> {
+    fn add(&self, steps: u64) {
+        let done = self.done.fetch_add(steps, Ordering::Relaxed) + steps;
+        let share = done as f64 / self.total.max(1) as f64;
+        self.progress.share.store(share.to_bits(), Ordering::Relaxed);
+    }
+
+    fn skip(&self, steps: u64) {
+        self.add(steps);
     }
 }
 
@@ -126,6 +153,7 @@ pub(crate) fn run<R: Send>(
         })
     });
     bar.clear(py)?;
+    warnings::show(py)?;
     let Some(exception) = interrupted else {
         return result.map_err(|e| raised(py, &e));
     };

@@ -85,7 +85,9 @@ def declared_names():
 
 @pytest.mark.parametrize(("function", "argument", "names"), list(declared_names()))
 def test_names_are_those_that_are_known(model, pairs, function, argument, names):
-    arguments = [model, pairs, edgegrad.discover(model, pairs, edges=3)]
+    circuit = edgegrad.discover(model, pairs, edges=3)
+    arguments = {"train": ["a.toml", "out"], "tune": [model, "out"]}
+    arguments = arguments.get(function, [model, pairs, circuit])
     taken = len(FUNCTIONS[function].args.args)
     with pytest.raises(edgegrad.InputError) as raised:
         getattr(edgegrad, function)(*arguments[:taken], **{argument: "0"})

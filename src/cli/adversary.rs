@@ -1,10 +1,11 @@
 //! `edgegrad evaluate --adversary` and `--masks`.
 
 use crate::cli::print::note;
-use crate::cli::question::{Asked, bar, content};
+use crate::cli::question::{Asked, bar};
 use clap::Args;
 use edgegrad::discovery::adversary::{AdversaryOptions, masked, search};
 use edgegrad::error::{Error, Result};
+use edgegrad::files::content_hash;
 use edgegrad::formats::masks::Masks;
 use edgegrad::graph::Graph;
 use edgegrad::patching::behaviour::Behaviour;
@@ -43,8 +44,8 @@ impl Adversary {
         Ok([
             ("--adversary", self.adversary.to_string()),
             ("--starts", format!("{:?}", self.starts)),
-            ("--held-out", content(self.held_out.as_ref())?),
-            ("--masks", content(self.masks.as_ref())?),
+            ("--held-out", content_hash(self.held_out.as_ref())?),
+            ("--masks", content_hash(self.masks.as_ref())?),
         ])
     }
 

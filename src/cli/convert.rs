@@ -2,13 +2,14 @@
 
 use crate::cli::Dtype;
 use crate::cli::model::ModelPath;
-use crate::cli::out::{ForceFolder, check_out_folder};
+use crate::cli::out::ForceFolder;
 use crate::cli::question::{choice, on_threads};
 use clap::Args;
 use edgegrad::checkpoints::{Form, check_converted, put_converted};
 use edgegrad::error::Result;
 use edgegrad::files::atomic;
 use edgegrad::files::gguf::Header;
+use edgegrad::files::own::check_out_folder;
 use edgegrad::named::Named;
 use edgegrad::text::tokenizer_json;
 use std::path::{Path, PathBuf};

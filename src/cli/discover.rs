@@ -2,7 +2,7 @@
 
 use crate::cli::Dtype;
 use crate::cli::print::note;
-use crate::cli::question::{Asked, bar, choice, content};
+use crate::cli::question::{Asked, bar, choice};
 use crate::cli::scored;
 use crate::cli::scored::{doubt, warn_disconnected};
 use clap::Args;
@@ -14,6 +14,7 @@ use edgegrad::discovery::minimal::Minimal;
 use edgegrad::discovery::request::{Found, Request, Scored};
 use edgegrad::discovery::select::Rank;
 use edgegrad::error::{Error, Result};
+use edgegrad::files::content_hash;
 use edgegrad::formats::{EdgeFile, Meta};
 use edgegrad::named::{Named, counted};
 use edgegrad::patching::behaviour::Behaviour;
@@ -176,7 +177,7 @@ impl Discover {
         let number = |x: Option<f64>| format!("{x:?}");
         Ok([
             ("--method", self.method.name().into()),
-            ("--scores", content(self.scores.as_ref())?),
+            ("--scores", content_hash(self.scores.as_ref())?),
             ("--attribution", self.attribution.unwrap_or_default().name().into()),
             ("--rank", self.rank.name().into()),
             ("--same-sign", number(self.same_sign)),

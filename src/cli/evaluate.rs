@@ -5,7 +5,7 @@ use crate::cli::adversary::Adversary;
 use crate::cli::hypotheses::{Compared, Tested};
 use crate::cli::out::check_out;
 use crate::cli::print::note;
-use crate::cli::question::{Asked, bar, content};
+use crate::cli::question::{Asked, bar};
 use crate::cli::scored;
 use crate::cli::scored::{warn_disconnected, warn_other_model};
 use crate::cli::table::{Cell, Table};
@@ -21,6 +21,7 @@ use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, auroc_interval, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
+use edgegrad::files::content_hash;
 use edgegrad::files::mark::GENERATOR;
 use edgegrad::formats::curves::Curves;
 use edgegrad::formats::{EdgeFile, Origin};
@@ -158,8 +159,8 @@ impl Evaluate {
     /// What the results depend on beside what is asked.
     fn settings(&self) -> Result<Vec<(&'static str, String)>> {
         let mut settings = vec![
-            ("--circuit", content(self.circuit.as_ref())?),
-            ("--scores", content(self.scores.as_ref())?),
+            ("--circuit", content_hash(self.circuit.as_ref())?),
+            ("--scores", content_hash(self.scores.as_ref())?),
             ("--fractions", format!("{:?}", self.fractions)),
             ("--bootstrap", format!("{:?}", self.bootstrap)),
             ("--null", self.null.to_string()),

@@ -68,43 +68,6 @@ pub(super) struct ForceFolder {
     pub(super) force: bool,
 }
 
-/// Whether the folder `out` can be made: nothing is there, or `force` says that it is replaced, none
-/// of `inputs` lies in it, and `ours` does not find a file that edgegrad has not written.
-///
-/// # Errors
-/// If it cannot.
-pub(super) fn check_out_folder<P: AsRef<Path>>(
-    out: &Path,
-    force: bool,
-    inputs: impl IntoIterator<Item = P>,
-    ours: impl Fn(&Path) -> Result<()>,
-) -> Result<()> {
-    atomic::check_folder(out)?;
-    if out.symlink_metadata().is_err() {
-        return atomic::check_file(out);
-    }
-    if !force {
-        let help = "choose another --out, or replace it by --force";
-        return Err(Error::input(out.display(), "exists already", help));
-    }
-    if !out.is_dir() {
-        return Err(Error::input(out.display(), "is no folder", "choose another --out"));
-    }
-    if inputs.into_iter().any(|path| is_inside(path.as_ref(), out)) {
-        let message = "is read by this command, so it is not replaced";
-        return Err(Error::input(out.display(), message, "choose another --out"));
-    }
-    ours(out)
-}
-
-/// Whether `path` leads into `folder`, through links and whatever names there are.
-fn is_inside(path: &Path, folder: &Path) -> bool {
-    match (path.canonicalize(), folder.canonicalize()) {
-        (Ok(path), Ok(folder)) => path.starts_with(folder),
-        _ => false,
-    }
-}
-
 /// Refuses a file with content that does not bear edgegrad's mark.
 fn foreign(out: &Path) -> Result<()> {
     let fail = |e: std::io::Error| Error::io(out, &e, "read");

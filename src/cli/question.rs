@@ -11,7 +11,7 @@ use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
-use edgegrad::files;
+use edgegrad::files::content_hash;
 use edgegrad::files::journal::Journal;
 use edgegrad::formats::pairs::Pairs;
 use edgegrad::named::{Named, counted};
@@ -113,11 +113,6 @@ pub(super) struct Asked {
 /// What a result depends on beside what is asked: names, and values or hashes.
 pub(super) type Settings<'a> = &'a [(&'a str, String)];
 
-/// The hash of a file's content; empty for what is no file.
-pub(super) fn content(path: Option<&PathBuf>) -> Result<String> {
-    path.filter(|path| path.is_file()).map_or(Ok(String::new()), |path| files::hash(path))
-}
-
 /// Reads one of the names of an enumeration; the help says what each means.
 pub(super) fn choice<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
     let value = |(name, value): &(&'static str, T)| {
@@ -204,7 +199,7 @@ impl Asked {
             ("--dtype", T::NAME.into()),
             ("model", self.model_hash()?),
             ("--pairs", pairs.hash()),
-            ("--constants", content(self.constants.as_ref())?),
+            ("--constants", content_hash(self.constants.as_ref())?),
             ("--metric", self.metric.name().into()),
             ("--at", self.at.name().into()),
             ("--baseline", self.baseline.name().into()),

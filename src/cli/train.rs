@@ -59,24 +59,9 @@ impl Train {
         let out = self.out.clone().unwrap_or_else(|| {
             PathBuf::from("runs").join(self.config.file_stem().unwrap_or("run".as_ref()))
         });
-        let jobs = self.jobs(&config, &out)?;
-        // All of them before the first begins.
-        jobs.iter().try_for_each(|job| job.config.validate())?;
-        let existing = match (self.resume, self.force) {
-            (true, _) => Existing::Resume,
-            (_, true) => Existing::Replace,
-            _ => Existing::Refuse,
-        };
-        if existing == Existing::Refuse {
-            // Before any of them starts, not after the first ones are done.
-            if let Some(job) = jobs.iter().find(|j| j.folder.join("config.toml").exists()) {
-                return Err(Error::input(
-                    job.folder.display(),
-                    "holds a run already",
-                    "choose another --out, go on with it by --resume, or replace it by --force",
-                ));
-            }
-        }
+        let jobs = Job::of_seeds(&config, self.seeds, &out)?;
+        let existing = Existing::of(self.resume, self.force);
+        Job::check_all(&jobs, existing)?;
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let progress = Progress::new(jobs.iter().map(Job::steps).sum());
         let results = run_all(&jobs, existing, threads, &progress);
@@ -97,21 +82,6 @@ impl Train {
             super::tell(&e);
         }
         last.map_or(Ok(()), Err)
-    }
-
-    fn jobs(&self, config: &Config, out: &std::path::Path) -> Result<Vec<Job>> {
-        if self.seeds == 1 {
-            return Ok(vec![Job { config: config.clone(), folder: out.to_path_buf() }]);
-        }
-        let mut jobs = vec![];
-        for i in 0..self.seeds {
-            let seed = config.seed.checked_add(i).ok_or_else(|| {
-                Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
-            })?;
-            let folder = out.join(format!("seed-{seed:02}"));
-            jobs.push(Job { config: Config { seed, ..config.clone() }, folder });
-        }
-        Ok(jobs)
     }
 }
 

@@ -1,9 +1,10 @@
 //! `edgegrad transplant`.
 
-use crate::cli::out::{ForceFolder, check_out_folder};
+use crate::cli::out::ForceFolder;
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::train::transplant::Host;
+use edgegrad::files::own::check_out_folder;
 use edgegrad::named::counted;
 use std::path::PathBuf;
 

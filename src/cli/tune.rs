@@ -2,27 +2,17 @@
 
 use crate::cli::day::Day;
 use crate::cli::model::ModelPath;
-use crate::cli::out::check_out_folder;
-use crate::cli::question::{choice, content};
+use crate::cli::question::choice;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::experiments::tune::{
-    Course, Goal, Judge, Method, Own, OwnFiles, Report, Settings, Subject, courses, files,
-    is_short, run, seconds,
-};
-use edgegrad::experiments::{Given, Progress, Steps, available_threads, side_by_side};
-use edgegrad::files::atomic;
-use edgegrad::files::journal::Journal;
+use edgegrad::experiments::tune::request::{Options, Request, Runs, diverged};
+use edgegrad::experiments::tune::{Course, Goal, Method, Report, Settings, Subject, courses};
+use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::formats::tuning_report::{CircuitFigures, Judgement, Kept};
-use edgegrad::named::Named;
-use edgegrad::nn::transformer::Model;
-use edgegrad::tasks::language::Part;
 use edgegrad::text::LazyTokenizer;
 use edgegrad::tuning::Select;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-use toml::Value;
 
 /// Tune a base model for one task and write the tuned model
 ///
@@ -110,41 +100,36 @@ pub(super) struct Tune {
 impl Tune {
     pub(super) fn run(&self) -> Result<()> {
         let settings = self.settings()?;
-        atomic::check_folder(&self.out)?;
-        let jobs = self.jobs()?;
-        let start = Instant::now();
-        let (base, hash, subject) = self.subject(&settings)?;
-        let (subject, judged) = (&*subject, start.elapsed().as_secs_f64());
-        let journal = self.journal(&settings, &hash)?;
-        let done = |(_, folder): &&(u64, PathBuf)| folder.exists();
-        if !journal.goes_on() {
-            for (_, folder) in jobs.iter().filter(done) {
-                self.may_replace(folder)?;
-            }
-        }
+        self.model.fetch()?;
+        let request = Request {
+            model: self.model.to_path_buf(),
+            own: self.pairs.clone().zip(self.dev.clone()).map(<[PathBuf; 2]>::from),
+            keep: self.keep.clone(),
+            settings,
+            config: self.config.clone(),
+            seed: self.seed,
+            seeds: self.seeds,
+            out: self.out.clone(),
+            resume: self.resume,
+            force: self.force,
+        };
+        let text = LazyTokenizer::new(&*self.model, self.first_token);
+        let runs = request.begin(Some(&text))?;
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
-        let updates = settings.steps as u64 * self.seeds;
-        if !is_short(&settings, &base, updates) {
-            let core = seconds(&settings, (&base, subject), judged, (self.seeds, updates))?;
+        let updates = runs.updates();
+        if let Some(core) = runs.seconds()? {
             let instead = "take fewer --steps or --seeds";
             self.day.check(&format!("{updates} updates"), core / threads as f64, instead)?;
         }
-        if self.seeds > 1 {
-            std::fs::create_dir_all(&self.out).map_err(|e| Error::io(&self.out, &e, "make"))?;
-        }
-        journal.begin();
-        let progress = Progress::new(settings.steps as u64 * self.seeds);
-        let results = side_by_side(&jobs, threads, |(seed, folder)| {
-            // A folder is there as a whole or not at all.
-            if folder.exists() && !self.force {
-                progress.skip(settings.steps as u64);
-                return files::read_report(folder);
-            }
-            let tuned = run(&settings, &base, *seed, subject, &progress)?;
-            files::write(folder, &tuned, &hash, subject, self.force)?;
-            Ok(tuned.report)
-        });
+        let progress = Progress::new(updates);
+        let results = runs.run(threads, &progress);
         progress.finish();
+        self.tell_all(&runs, results?)
+    }
+
+    /// Prints what the seeds have come to; the last failure, if there is one.
+    fn tell_all(&self, runs: &Runs<'_>, results: Vec<Result<Report>>) -> Result<()> {
+        let subject = &*runs.subject;
         println!("{}", subject.title());
         println!("{}", heading(subject));
         println!("{}", line("base", &subject.base()));
@@ -154,18 +139,13 @@ impl Tune {
         let of_circuit = CircuitFigures::default().entries();
         of_circuit.iter().for_each(|(name, _)| table.column(name, name));
         let mut failure = None;
-        for ((seed, folder), result) in jobs.iter().zip(results) {
+        for ((seed, folder), result) in runs.jobs.iter().zip(results) {
             match result {
                 Ok(report) => failure = tell(*seed, folder, &report, &mut table).or(failure),
                 Err(e) => failure = Some(e),
             }
         }
         table.print_for_programs();
-        let finished = jobs.iter().filter(done).count();
-        if finished == 0 || finished == jobs.len() {
-            // There is nothing to go on with.
-            journal.end();
-        }
         let help = "go on with the same command and --resume; finished seeds are kept";
         failure.map_or(Ok(()), |e| match e {
             Error::Stopped { .. } => Err(e.with_help(help)),
@@ -173,87 +153,20 @@ impl Tune {
         })
     }
 
-    /// Refuses a folder that is there, unless it is to be replaced and holds a tuned model alone.
-    fn may_replace(&self, folder: &Path) -> Result<()> {
-        let read = [&self.circuit, &self.pairs, &self.dev, &self.keep, &self.config];
-        let read = read.into_iter().flatten().map(PathBuf::as_path).chain([&*self.model]);
-        check_out_folder(folder, self.force, read, files::check_replaceable)
-    }
-
-    /// The base model with its hash, and what it is tuned for.
-    fn subject(&self, settings: &Settings) -> Result<(Model<f32>, String, Box<dyn Subject>)> {
-        self.model.fetch()?;
-        let Some((pairs, dev)) = self.pairs.clone().zip(self.dev.clone()) else {
-            if settings.task == Goal::Own {
-                let help = "give --pairs and --dev, or another task";
-                return Err(Error::input("task", "own: there are no pairs", help));
-            }
-            let (base, hash) = files::read_base(&self.model)?;
-            let judge = Judge::new(settings.task, Part::Test, settings.examples, 0, &base);
-            return Ok((base, hash, Box::new(judge)));
-        };
-        let (base, hash) = files::read_any_base(&self.model)?;
-        let text = LazyTokenizer::new(&*self.model, self.first_token);
-        let of = OwnFiles { model: self.model.to_path_buf(), pairs, dev, keep: self.keep.clone() };
-        let own = Own::read(of, &base, Some(&text))?;
-        Ok((base, hash, Box::new(own)))
-    }
-
-    /// Each seed, and the folder to make.
-    fn jobs(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let last = self.seed.checked_add(self.seeds - 1).ok_or_else(|| {
-            Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
-        })?;
-        let folder = |seed| match self.seeds {
-            1 => self.out.clone(),
-            _ => self.out.join(format!("seed-{seed:02}")),
-        };
-        Ok((self.seed..=last).map(|seed| (seed, folder(seed))).collect())
-    }
-
-    /// That of the runs of all seeds.
-    fn journal(&self, settings: &Settings, base: &str) -> Result<Journal> {
-        let inputs = vec![
-            ("--model".to_string(), base.to_string()),
-            ("settings".into(), format!("{settings:?}")),
-            ("--circuit".into(), content(self.circuit.as_ref())?),
-            ("--pairs".into(), content(self.pairs.as_ref())?),
-            ("--dev".into(), content(self.dev.as_ref())?),
-            ("--keep".into(), content(self.keep.as_ref())?),
-            ("--seed".into(), self.seed.to_string()),
-            ("--seeds".into(), self.seeds.to_string()),
-        ];
-        Journal::open(&self.out, inputs, self.resume)
-    }
-
     /// The file's settings, changed by options.
     pub(super) fn settings(&self) -> Result<Settings> {
-        let mut table = String::new();
-        let mut place = "settings".to_string();
-        if let Some(path) = &self.config {
-            table = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
-            place = path.display().to_string();
-        }
-        let mut changes =
-            self.sets.iter().map(|set| Given::set(set)).collect::<Result<Vec<_>>>()?;
-        let method = self.method.or(self.circuit.as_ref().map(|_| Method::Static));
-        let task = self.task.or(self.pairs.as_ref().map(|_| Goal::Own));
-        let circuit = self.circuit.as_deref().map(text).transpose()?;
-        let whole = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-        let options = [
-            ("task", task.map(|task| task.name().into())),
-            ("method", method.map(|method| method.name().into())),
-            ("select", self.select.map(|select| select.name().into())),
-            ("edges", self.edges.map(Value::from)),
-            ("every", self.every.map(whole)),
-            ("rank", self.rank.map(whole)),
-            ("lr", self.lr.map(Value::from)),
-            ("steps", self.steps.map(whole)),
-            ("circuit", circuit.map(Value::from)),
-        ];
-        let given = options.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        changes.extend(given.map(|(key, value)| Given::option(key, value)));
-        Settings::with_changes(&place, &table, changes)
+        let options = Options {
+            task: self.task.or(self.pairs.as_ref().map(|_| Goal::Own)),
+            method: self.method,
+            edges: self.edges,
+            every: self.every,
+            select: self.select,
+            circuit: self.circuit.clone(),
+            rank: self.rank,
+            lr: self.lr,
+            steps: self.steps,
+        };
+        options.settings(self.config.as_deref(), &self.sets)
     }
 }
 
@@ -270,21 +183,7 @@ fn tell(seed: u64, folder: &Path, report: &Report, table: &mut Table) -> Option<
     let figures = figures.map(|x| Cell::maybe(x, 4));
     let start = [Cell::count(seed), Cell::text(folder.to_string_lossy())];
     table.row(start.into_iter().chain(figures));
-    report.diverged.map(|step| {
-        Error::failed(
-            folder.display(),
-            format!("seed {seed} diverged at update {step}"),
-            "lower --lr; the folder holds the model of the last look before",
-        )
-    })
-}
-
-/// A path as settings have it.
-fn text(path: &Path) -> Result<&str> {
-    path.to_str().ok_or_else(|| {
-        let message = "is no text in UTF-8, as settings have to be";
-        Error::input(path.display(), message, "give the file another name")
-    })
+    diverged(folder, report)
 }
 
 /// The heads of columns of [`line`].

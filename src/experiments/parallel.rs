@@ -4,7 +4,7 @@ use super::progress::Steps;
 use super::train::config::{Config, DtypeKind};
 use super::train::{Existing, Outcome, run};
 use crate::error::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,6 +18,43 @@ pub struct Job {
 }
 
 impl Job {
+    /// The runs of `config` with `count` seeds from its own on: one in `out` itself, several each in
+    /// `out/seed-NN`.
+    ///
+    /// # Errors
+    /// If there are not so many seeds.
+    pub fn of_seeds(config: &Config, count: u64, out: &Path) -> Result<Vec<Job>> {
+        if count == 1 {
+            return Ok(vec![Job { config: config.clone(), folder: out.to_path_buf() }]);
+        }
+        let mut jobs = vec![];
+        for i in 0..count {
+            let seed = config.seed.checked_add(i).ok_or_else(|| {
+                Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
+            })?;
+            let folder = out.join(format!("seed-{seed:02}"));
+            jobs.push(Job { config: Config { seed, ..config.clone() }, folder });
+        }
+        Ok(jobs)
+    }
+
+    /// Checks all of `jobs` before the first begins, not after it is done.
+    ///
+    /// # Errors
+    /// If a configuration cannot be, or a folder holds a run and is to be refused for that.
+    pub fn check_all(jobs: &[Job], existing: Existing) -> Result<()> {
+        jobs.iter().try_for_each(|job| job.config.validate())?;
+        let taken = jobs.iter().find(|job| job.folder.join("config.toml").exists());
+        match taken.filter(|_| existing == Existing::Refuse) {
+            None => Ok(()),
+            Some(job) => Err(Error::input(
+                job.folder.display(),
+                "holds a run already",
+                "choose another --out, go on with it by --resume, or replace it by --force",
+            )),
+        }
+    }
+
     /// Steps over all stages.
     pub fn steps(&self) -> u64 {
         self.config.stages.iter().map(|s| s.train.steps).sum()

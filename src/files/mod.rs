@@ -14,7 +14,7 @@ pub mod lines;
 pub mod lock;
 pub mod mark;
 pub mod model_cache;
-pub(crate) mod own;
+pub mod own;
 pub mod parquet;
 pub mod safetensors;
 
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The SHA-256 of `bytes` in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -39,6 +39,14 @@ pub fn hash(path: &Path) -> Result<String> {
     let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut digest));
     copied.map_err(|e| Error::io(path, &e, "read"))?;
     Ok(digest.finish())
+}
+
+/// The [hash] of a file's content; empty for what is no file.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn content_hash(path: Option<&PathBuf>) -> Result<String> {
+    path.filter(|path| path.is_file()).map_or(Ok(String::new()), |path| hash(path))
 }
 
 /// A digest to write to.

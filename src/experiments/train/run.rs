@@ -39,6 +39,17 @@ pub enum Existing {
     Replace,
 }
 
+impl Existing {
+    /// By `--resume` and `--force`, of which the first wins.
+    pub fn of(resume: bool, force: bool) -> Existing {
+        match (resume, force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Replace,
+            _ => Existing::Refuse,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {

@@ -12,6 +12,7 @@ mod judge;
 mod methods;
 mod own;
 mod rates;
+pub mod request;
 mod run;
 mod settings;
 pub mod study;
