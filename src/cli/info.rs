@@ -91,7 +91,7 @@ fn tell_memory(config: &Config, graph: &Graph, weights: u128) {
     let of: Vec<String> = times.iter().map(|&time| counted(time, "token")).collect();
     println!("memory in f32: {} of weights; beside them about, by command:", size(weights));
     println!("  {:<33} {}", "a pair of", columns(of));
-    let masks = Use::Any(Some(MaskShape { per_example: true }));
+    let shape = MaskShape { per_example: true };
     let scored = |time, used| bytes_of::<f32>(config, graph, time, used);
     let run = |time| {
         let bytes = record::<f32>(config, 1, time).2.bytes();
@@ -103,13 +103,15 @@ fn tell_memory(config: &Config, graph: &Graph, weights: u128) {
         scored(time, Use::Whole) + 24 * edges
     };
     let tune = |time| 3 * weights + Objective::<f32>::bytes(config, 1, time);
-    let learned = |time| scored(time, Use::Masked(Rules::Plain));
-    let commands: [(&str, &dyn Fn(usize) -> u128); 6] = [
+    let learned = |time| scored(time, Use::Masked(shape, Rules::Plain));
+    let commands: [(&str, &dyn Fn(usize) -> u128); 8] = [
         ("run", &run),
         ("look", &look),
         ("attribute --method eap, eap-ig", &|time| scored(time, Use::Whole)),
-        ("learned masks, --adversary", &learned),
-        ("other methods, discover, evaluate", &|time| scored(time, masks)),
+        ("mask-ig, learned masks, adversary", &learned),
+        ("--method exact, acdc", &|time| scored(time, Use::Steps(shape))),
+        ("discover, evaluate", &|time| scored(time, Use::Forward(Some(shape)))),
+        ("crossing, other methods", &|time| scored(time, Use::Any(Some(shape)))),
         ("tune --method full", &tune),
     ];
     for (command, bytes) in commands {

@@ -31,7 +31,7 @@ struct Batch<T> {
 impl<T: Element> Batch<T> {
     fn new(b: &Behaviour<'_, T>, pairs: &[&Pair]) -> Result<Self> {
         let shape = MaskShape { per_example: false };
-        let mut probe = Probe::new(b, pairs.len(), pairs[0], Some(shape))?;
+        let mut probe = Probe::steps(b, pairs.len(), pairs[0], shape)?;
         probe.ask(b, pairs);
         probe.set_baselines(b, pairs);
         let plans = (0..b.graph.groups.len()).map(|g| probe.plan_for(g)).collect();

@@ -80,7 +80,10 @@ impl<'a, T: Element> Behaviour<'a, T> {
         &self,
         each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
-        self.by_batch(|batch, like| Probe::masked(self, batch, like, self.rules), each)
+        let record = |batch: usize, like: &Pair| {
+            Probe::masked(self, batch, like, MaskShape::default(), self.rules)
+        };
+        self.by_batch(record, each)
     }
 
     fn by_batch(

@@ -27,7 +27,7 @@ pub fn seconds<T: Element>(b: &Behaviour<'_, T>, passes: f64) -> Result<f64> {
     for pairs in b.lengths() {
         let time = pairs[0].clean.len();
         let batch = (b.rows / time.max(1)).clamp(1, pairs.len());
-        let mut probe = Probe::new(b, batch, pairs[0], Some(MaskShape::default()))?;
+        let mut probe = Probe::forward(b, batch, pairs[0], Some(MaskShape::default()))?;
         probe.ask(b, &pairs[..batch]);
         // The first run finds the memory.
         probe.run_clean(&pairs[..batch]);

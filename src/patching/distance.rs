@@ -55,8 +55,9 @@ impl<'b, 'a, T: Element> Distance<'b, 'a, T> {
     /// # Errors
     /// If there is not enough memory.
     pub(crate) fn by_masks(b: &'b Behaviour<'a, T>) -> Result<(Self, Vec<BackwardPlan>)> {
-        let found =
-            Distance::recorded(b, |batch, like| Probe::masked(b, batch, like, Rules::Plain))?;
+        let found = Distance::recorded(b, |batch, like| {
+            Probe::masked(b, batch, like, MaskShape::default(), Rules::Plain)
+        })?;
         let plans = found.probes().map(|probe| probe.plan().clone()).collect();
         Ok((found, plans))
     }

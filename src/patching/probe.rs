@@ -34,8 +34,9 @@ pub struct Probe<T> {
     mask_rows: usize,
     /// The clean and corrupted runs as one batch, for few rows.
     both: Option<Both<T>>,
-    /// The reverse pass to [`Recorded::wanted`], or to the masks.
-    plan: BackwardPlan,
+    /// The reverse pass to [`Recorded::wanted`], or to the masks; none of a recording for forward
+    /// passes.
+    plan: Option<BackwardPlan>,
 }
 
 /// Up to this many rows a pass takes as long as reading the weights, so the two runs are faster as
@@ -110,17 +111,40 @@ pub enum Use {
     /// [Whole](Probe::whole) passes: edge attribution patching.
     Whole,
     /// [Whole passes with masks](Probe::masked), with the reverse pass by these rules: learned masks.
-    Masked(Rules),
+    Masked(MaskShape, Rules),
+    /// [Forward passes](Probe::forward) alone: sets of edges.
+    Forward(Option<MaskShape>),
+    /// [Forward passes](Probe::steps), also of what depends on a group of readers: activation
+    /// patching.
+    Steps(MaskShape),
 }
 
 impl Use {
     fn masks(self) -> Option<MaskShape> {
         match self {
-            Use::Any(masks) => masks,
+            Use::Any(masks) | Use::Forward(masks) => masks,
             Use::Whole => None,
-            Use::Masked(_) => Some(MaskShape::default()),
+            Use::Masked(shape, _) | Use::Steps(shape) => Some(shape),
         }
     }
+}
+
+/// Lets values share memory that forward passes and their results, with `keep`, do not read; with
+/// `steps` also passes from the masks of one group. The bytes of copies of what parts put out.
+fn keep_forward<T: Element>(
+    tape: &mut Tape<T>,
+    recorded: &Recorded,
+    steps: bool,
+    keep: &[Var],
+) -> u128 {
+    let outputs = recorded.outputs.iter().map(|o| o.var());
+    let copies: usize = outputs.clone().map(|x| tape.shape(x).len()).sum();
+    let keep: Vec<Var> = outputs.chain(keep.iter().copied()).collect();
+    match steps {
+        true => tape.keep_from(&masks_of(recorded), &keep),
+        false => tape.keep_only(&keep),
+    }
+    (copies * size_of::<T>()) as u128
 }
 
 /// The masks of all groups of readers.
@@ -137,7 +161,13 @@ pub fn bytes_of<T: Element>(config: &Config, graph: &Graph, time: usize, used: U
     let total = ops::sum(&mut tape, t.last);
     match used {
         Use::Any(_) => 2 * beside_weights(&tape, &t.parameters),
-        Use::Whole | Use::Masked(_) => {
+        Use::Forward(_) | Use::Steps(_) => {
+            let recorded = Recorded::from(recorder);
+            let steps = matches!(used, Use::Steps(_));
+            let more = keep_forward(&mut tape, &recorded, steps, &[total, t.last]);
+            beside_weights(&tape, &t.parameters) + more
+        }
+        Use::Whole | Use::Masked(..) => {
             let recorded = Recorded::from(recorder);
             let masks = masks_of(&recorded);
             let wanted = if masks.is_empty() { recorded.wanted() } else { masks };
@@ -173,8 +203,8 @@ impl<T: Element> Probe<T> {
         Probe::record(behaviour, batch, like, if few { Use::Any(None) } else { Use::Whole })
     }
 
-    /// The same with masks that all examples share: forward, and the reverse pass by `rules` from the
-    /// metric of each pair to the masks.
+    /// The same with masks: forward, and the reverse pass by `rules` from the metric of each pair to
+    /// the masks.
     ///
     /// # Errors
     /// If there is not enough memory.
@@ -182,9 +212,36 @@ impl<T: Element> Probe<T> {
         behaviour: &Behaviour<'_, T>,
         batch: usize,
         like: &Pair,
+        shape: MaskShape,
         rules: Rules,
     ) -> Result<Self> {
-        Probe::record(behaviour, batch, like, Use::Masked(rules))
+        Probe::record(behaviour, batch, like, Use::Masked(shape, rules))
+    }
+
+    /// The same for whole forward passes alone, whose results are the metric and what parts put out.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn forward(
+        behaviour: &Behaviour<'_, T>,
+        batch: usize,
+        like: &Pair,
+        masks: Option<MaskShape>,
+    ) -> Result<Self> {
+        Probe::record(behaviour, batch, like, Use::Forward(masks))
+    }
+
+    /// The same with masks, and also for passes by [`plan_for`](Self::plan_for).
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn steps(
+        behaviour: &Behaviour<'_, T>,
+        batch: usize,
+        like: &Pair,
+        shape: MaskShape,
+    ) -> Result<Self> {
+        Probe::record(behaviour, batch, like, Use::Steps(shape))
     }
 
     fn record(behaviour: &Behaviour<'_, T>, batch: usize, like: &Pair, used: Use) -> Result<Self> {
@@ -213,13 +270,18 @@ impl<T: Element> Probe<T> {
         let masked = !masks.is_empty();
         let wanted = if masked { masks.clone() } else { recorded.wanted() };
         let (output, rules) = match used {
-            Use::Masked(rules) => (measured.per_example, rules),
-            Use::Any(_) | Use::Whole => (measured.total, behaviour.rules),
+            Use::Masked(_, rules) => (measured.per_example, rules),
+            _ => (measured.total, behaviour.rules),
         };
         // Gradients that are kept take about as much as all values.
         let needed = match used {
             Use::Any(_) => 2 * beside_weights(&tape, &parameters),
-            Use::Whole | Use::Masked(_) => {
+            Use::Forward(_) | Use::Steps(_) => {
+                let steps = matches!(used, Use::Steps(_));
+                let more = keep_forward(&mut tape, &recorded, steps, &measured.results());
+                more + beside_weights(&tape, &parameters)
+            }
+            Use::Whole | Use::Masked(..) => {
                 let keep = measured.results();
                 let more = keep_whole(&mut tape, &recorded, (output, &wanted), rules, &keep);
                 more + beside_weights(&tape, &parameters)
@@ -241,8 +303,9 @@ impl<T: Element> Probe<T> {
         for &x in &masks {
             program.value_mut(x).fill(T::ONE);
         }
-        let plan = program.plan_backward(output, &wanted).by(rules);
-        let both = if masked { None } else { Both::record(behaviour, batch, time) };
+        let forward = matches!(used, Use::Forward(_) | Use::Steps(_));
+        let plan = (!forward).then(|| program.plan_backward(output, &wanted).by(rules));
+        let both = if masked || forward { None } else { Both::record(behaviour, batch, time) };
         let mask_rows = used.masks().map_or(0, |shape| if shape.per_example { batch } else { 1 });
         Ok(Probe { program, recorded, measured, batch, tokens, mask_rows, both, plan })
     }
@@ -432,18 +495,24 @@ impl<T: Element> Probe<T> {
 
     /// The reverse pass from the weighted sum of the metrics, by the behaviour's rules: to what
     /// readers read or, in a recording with masks, to the masks.
+    ///
+    /// # Panics
+    /// If it was recorded for forward passes alone.
+    #[track_caller]
     pub fn backward(&mut self) {
-        if self.plan.starts_at(&self.program, self.measured.total) {
-            self.program.backward(&self.plan);
+        let plan = self.plan.as_ref().expect(FORWARD_ONLY);
+        if plan.starts_at(&self.program, self.measured.total) {
+            self.program.backward(plan);
         } else {
             let weights = self.measured.weights(&self.program).to_vec();
-            self.program.backward_from(&self.plan, &weights);
+            self.program.backward_from(plan, &weights);
         }
     }
 
     /// The reverse pass that the recording was made with.
+    #[track_caller]
     pub(super) fn plan(&self) -> &BackwardPlan {
-        &self.plan
+        self.plan.as_ref().expect(FORWARD_ONLY)
     }
 
     /// The gradients of the masks of one example, or of the shared ones: for each group of readers
@@ -470,6 +539,9 @@ impl<T: Element> Probe<T> {
         sums
     }
 }
+
+/// What a recording for forward passes is asked for.
+const FORWARD_ONLY: &str = "a reverse pass of a recording for forward passes";
 
 /// `a - b`, output by output.
 pub fn difference<T: Element>(a: &[Vec<T>], b: &[Vec<T>]) -> Vec<Vec<T>> {

@@ -49,6 +49,7 @@ impl<'b, T: Element> Runner<'b, T> {
         let mut tape = Tape::new();
         let t = Transformer::record(&mut tape, config, batch, time, &mut specialised);
         let measured = Measured::record(&mut tape, b.question, t.last, t.unembedding());
+        tape.keep_only(&measured.results());
         t.give_weights(&mut tape, &model.weights);
         let mut program = tape.finish();
         specialised.install(&mut program, model, &t.parameters);
@@ -90,7 +91,7 @@ pub fn per_pair<T: Element>(b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Optio
     for group in b.lengths() {
         let time = group[0].clean.len();
         let batch = (b.rows / time.max(1)).clamp(1, group.len());
-        let mut dense = Probe::new(b, batch, group[0], None)?;
+        let mut dense = Probe::forward(b, batch, group[0], None)?;
         let Some(mut runner) = Runner::new(b, kept, batch, time) else { return Ok(None) };
         for pairs in group.chunks(batch) {
             dense.ask(b, pairs);

@@ -138,7 +138,7 @@ impl<'p, T: Element> Recording<'p, T> {
         let at_once = (room / together).clamp(1, most.max(1));
         // Masks that all examples share are mixed in fewer and larger products.
         let shape = MaskShape { per_example: at_once > 1 };
-        let probe = Probe::new(b, together * at_once, pairs[0], Some(shape))?;
+        let probe = Probe::forward(b, together * at_once, pairs[0], Some(shape))?;
         Ok(Recording { probe, pairs, places, together, loaded: None })
     }
 

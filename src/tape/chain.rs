@@ -15,6 +15,8 @@ pub(super) enum Passes {
     All,
     /// Whole forward passes.
     Forward,
+    /// Forward passes, whole or of what depends on one of these slots.
+    From(Vec<Slot>),
     /// Whole forward passes, and after each a reverse pass from one slot to some of others by some
     /// rules; by slot, whether its values are needed for that pass alone.
     Reverse { output: Slot, wanted: Vec<Slot>, rules: Rules, reread: Vec<bool> },
@@ -28,12 +30,35 @@ impl<T: Element> Tape<T> {
     /// The program panics if asked for another pass or for a variable that is not kept.
     pub fn keep_only(&mut self, keep: &[Var]) {
         let needed = self.needed(keep);
+        self.forward_only(&needed);
+        self.passes = Passes::Forward;
+    }
+
+    /// The same for programs that also compute again what depends on one of the leaves `starts`, by
+    /// a [plan](super::Program::plan_forward) from it alone; values that such a pass reads and does
+    /// not compute are kept as well.
+    pub fn keep_from(&mut self, starts: &[Var], keep: &[Var]) {
+        let mut needed = self.needed(keep);
+        let starts: Vec<Slot> = starts.iter().map(|&x| info(&self.vars, self.id, x).slot).collect();
+        for &start in &starts {
+            let mut stale = vec![false; self.slots.len()];
+            stale[start as usize] = true;
+            let runs = dependents(&self.nodes, &mut stale);
+            let run = self.nodes.iter().zip(runs).filter(|(_, runs)| *runs);
+            let read = run.flat_map(|(node, _)| node.inputs.iter());
+            read.for_each(|&x| needed[x as usize] |= !stale[x as usize]);
+        }
+        self.forward_only(&needed);
+        self.passes = Passes::From(starts);
+    }
+
+    /// Lets all variables that are not `needed` share memory, and all that is saved for reverse passes.
+    fn forward_only(&mut self, needed: &[bool]) {
         for node in &mut self.nodes {
             node.saved = 0;
         }
         self.saved = vec![self.saved.iter().copied().max().unwrap_or(0)];
-        self.passes = Passes::Forward;
-        self.chain(&needed);
+        self.chain(needed);
     }
 
     /// The same for programs that also run a reverse pass from `output` to variables of `wanted` by
@@ -107,6 +132,16 @@ impl<T: Element> Tape<T> {
         self.rooms = Some(rooms);
         self.vars.iter_mut().for_each(|var| var.kept = needed[var.slot as usize]);
     }
+}
+
+/// For each operation, whether it reads `stale` slots, to which what it computes is then added.
+pub(super) fn dependents<T>(nodes: &[Node<T>], stale: &mut [bool]) -> Vec<bool> {
+    let one = |node: &Node<T>| {
+        let reads = node.inputs.iter().any(|&x| stale[x as usize]);
+        stale[node.out as usize] |= reads;
+        reads
+    };
+    nodes.iter().map(one).collect()
 }
 
 /// For each operation, which of its inputs' gradients the reverse pass from `output` to `wanted`

@@ -240,6 +240,20 @@ impl<T: Element> Op<T> for Copy {
 }
 
 impl<T: Element> Node<T> {
+    /// Whether its output takes over the memory of another variable.
+    #[inline]
+    pub(super) fn hands_on(&self) -> bool {
+        self.inherits.is_some()
+    }
+
+    /// Gives that memory to its output.
+    #[inline]
+    pub(super) fn hand_on(&self, values: &mut [Buffer<T>]) {
+        if let Some(from) = self.inherits {
+            values.swap(from as usize, self.out as usize);
+        }
+    }
+
     /// Runs the operation: `out` and `saved` from `values` and `ids`.
     #[inline]
     pub(super) fn forward(
@@ -248,9 +262,7 @@ impl<T: Element> Node<T> {
         all_ids: &[Vec<u32>],
         saved: &mut [Buffer<T>],
     ) {
-        if let Some(from) = self.inherits {
-            values.swap(from as usize, self.out as usize);
-        }
+        self.hand_on(values);
         // The output is taken out of the list while it is written, so that the inputs can be
         // borrowed.
         let mut out = std::mem::take(&mut values[self.out as usize]);

@@ -1,5 +1,6 @@
 //! Plans: the operations that a pass has to run, determined once and used at every replay.
 
+use super::chain::dependents;
 use super::reuse::{Place, Places};
 use super::{Node, Program, Rules, Slot, TapeId, Var, Window};
 use crate::gemm::Write;
@@ -11,18 +12,20 @@ use std::sync::Arc;
 pub struct ForwardPlan {
     /// The recording it is of.
     pub(super) tape: TapeId,
-    pub(super) nodes: Vec<u32>,
+    /// Operations in their order, and whether each is run; of the others only the memory that they
+    /// hand on is of interest.
+    pub(super) nodes: Vec<(u32, bool)>,
 }
 
 impl ForwardPlan {
     /// The number of operations it runs.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.nodes.iter().filter(|(_, runs)| *runs).count()
     }
 
     /// Whether it runs no operation.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.len() == 0
     }
 
     /// The same pass without the operations that compute `stale`: variables that depend on the
@@ -30,15 +33,22 @@ impl ForwardPlan {
     #[must_use]
     pub fn without<T: Element>(mut self, program: &Program<T>, stale: &[Var]) -> ForwardPlan {
         let marks = program.marks(stale);
-        self.nodes.retain(|&i| !marks[program.nodes[i as usize].out as usize]);
+        for (i, runs) in &mut self.nodes {
+            *runs &= !marks[program.nodes[*i as usize].out as usize];
+        }
+        self.nodes.retain(|&(i, runs)| runs || program.nodes[i as usize].hands_on());
         self
     }
 
     /// The same pass up to the operation that computes `x`.
+    ///
+    /// # Panics
+    /// If variables of the program share memory.
     #[must_use]
     pub fn until<T: Element>(mut self, program: &Program<T>, x: Var) -> ForwardPlan {
+        program.assert_whole();
         let last = program.slot(x);
-        let end = self.nodes.iter().position(|&i| program.nodes[i as usize].out == last);
+        let end = self.nodes.iter().position(|&(i, _)| program.nodes[i as usize].out == last);
         self.nodes.truncate(end.map_or(0, |end| end + 1));
         self
     }
@@ -146,26 +156,22 @@ impl BackwardPlan {
 impl<T: Element> Program<T> {
     /// The operations to run again when only `changed` have changed: leaves, or computed variables.
     ///
-    /// In a program whose variables share memory, these are all but those that compute `changed`.
+    /// In a program whose variables share memory, these are all but those that compute `changed`,
+    /// unless it was [recorded for it](super::Tape::keep_from).
     ///
     /// # Panics
     /// If the values of one that is computed are not kept.
     pub fn plan_forward(&self, changed: &[Var]) -> ForwardPlan {
-        if !self.is_whole() {
-            let given: Vec<Slot> = changed.iter().map(|&x| self.slot(x)).collect();
+        let given: Vec<Slot> = changed.iter().map(|&x| self.slot(x)).collect();
+        let tape = self.tape();
+        if !self.runs_from(&given) {
             let others = |&(_, node): &(usize, &Node<T>)| !given.contains(&node.out);
-            let nodes = self.nodes.iter().enumerate().filter(others).map(|(i, _)| i as u32);
-            return ForwardPlan { tape: self.tape(), nodes: nodes.collect() };
+            let nodes = self.nodes.iter().enumerate().filter(others);
+            return ForwardPlan { tape, nodes: nodes.map(|(i, _)| (i as u32, true)).collect() };
         }
-        let mut stale = self.marks(changed);
-        let mut nodes = vec![];
-        for (i, node) in self.nodes.iter().enumerate() {
-            if node.inputs.iter().any(|&x| stale[x as usize]) {
-                stale[node.out as usize] = true;
-                nodes.push(i as u32);
-            }
-        }
-        ForwardPlan { tape: self.tape(), nodes }
+        let runs = dependents(&self.nodes, &mut self.marks(changed)).into_iter().enumerate();
+        let nodes = runs.filter(|&(i, runs)| runs || self.nodes[i].hands_on());
+        ForwardPlan { tape, nodes: nodes.map(|(i, runs)| (i as u32, runs)).collect() }
     }
 
     /// The reverse pass for the gradient of `output` with respect to the `wanted` variables; it

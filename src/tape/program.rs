@@ -131,13 +131,18 @@ impl<T: Element> Program<T> {
     /// Checks that the program can run any pass: no memory is shared.
     #[track_caller]
     pub(super) fn assert_whole(&self) {
-        assert!(self.passes != Passes::Forward, "recorded to be run forward only");
+        let forward = matches!(self.passes, Passes::Forward | Passes::From(_));
+        assert!(!forward, "recorded to be run forward only");
         assert!(self.passes == Passes::All, "recorded for one reverse pass");
     }
 
-    /// Whether it can run any pass: no memory is shared.
-    pub(super) fn is_whole(&self) -> bool {
-        self.passes == Passes::All
+    /// Whether it can compute what depends on these slots alone.
+    pub(super) fn runs_from(&self, changed: &[Slot]) -> bool {
+        match &self.passes {
+            Passes::All => true,
+            Passes::From(starts) => matches!(changed, [one] if starts.contains(one)),
+            Passes::Forward | Passes::Reverse { .. } => false,
+        }
     }
 
     /// By slot, whether its values are needed for the one reverse pass alone, and its rules.
@@ -330,8 +335,12 @@ impl<T: Element> Program<T> {
     pub fn forward_from(&mut self, plan: &ForwardPlan) {
         assert_eq!(plan.tape, self.tape, "the plan of another program");
         self.take_back();
-        for &i in &plan.nodes {
-            self.nodes[i as usize].forward(&mut self.values, &self.ids, &mut self.saved);
+        for &(i, runs) in &plan.nodes {
+            let node = &self.nodes[i as usize];
+            match runs {
+                true => node.forward(&mut self.values, &self.ids, &mut self.saved),
+                false => node.hand_on(&mut self.values),
+            }
         }
     }
 

@@ -42,7 +42,7 @@ impl<'a, T: Element> Copies<'a, T> {
         // No group can use more copies than it has edges.
         let widest = groups.iter().map(Vec::len).max().unwrap_or(1).max(1);
         let batch = together * (room / together).min(widest);
-        let probe = Probe::new(b, batch, pairs[0], Some(MaskShape { per_example: true }))?;
+        let probe = Probe::steps(b, batch, pairs[0], MaskShape { per_example: true })?;
         let plan = |g| probe.plan_for(g).without(&probe.program, &probe.recorded.idle);
         let plans = (0..b.graph.groups.len()).map(plan).collect();
         Ok(Copies { probe, plans, pairs, together })

@@ -249,7 +249,8 @@ fn divided<T: Element>(
         let time = pairs[0].clean.len();
         // Divided paths have a few points at a time, and unused room costs as much as used.
         let batch = (b.rows / time.max(1)).clamp(1, 4 * NODES);
-        let probe = Probe::new(b, batch, pairs[0], Some(MaskShape { per_example: true }))?;
+        let shape = MaskShape { per_example: true };
+        let probe = Probe::masked(b, batch, pairs[0], shape, Rules::Plain)?;
         let mut way = Way { probe, weight: b.weight(), nodes: 0, most_nodes };
         for pair in pairs {
             done += 1;

@@ -35,8 +35,75 @@ fn masked_passes() {
         let masks = Some(MaskShape::default());
         let any = found(Probe::new(&b, pairs.len(), pairs[0], masks).expect("it fits"));
         assert_eq!(any.len(), 6);
-        let masked = Probe::masked(&b, pairs.len(), pairs[0], Rules::Plain).expect("it fits");
+        let masked = Probe::masked(&b, pairs.len(), pairs[0], MaskShape::default(), Rules::Plain)
+            .expect("it fits");
         assert_eq!(found(masked), any, "{metric:?}");
+    }
+}
+
+/// Passes from the masks of one group after another, some of which stay, and whole ones between them.
+#[test]
+fn passes_from_groups() {
+    let setting = Setting::fixture("gpt2-tiny", 4);
+    for metric in [Metric::LogitDiff, Metric::Kl] {
+        let b = setting.ask(metric);
+        let pairs: Vec<_> = b.lengths()[0].clone();
+        let found = |mut probe: Probe<f64>| {
+            probe.ask(&b, &pairs);
+            probe.set_baselines(&b, &pairs);
+            let groups = b.graph.groups.len();
+            let mut found = vec![bits(&probe.results(pairs.len()))];
+            for (i, g) in (0..groups).rev().chain(0..groups).enumerate() {
+                let plan = probe.plan_for(g).without(&probe.program, &probe.recorded.idle);
+                let edge = b.graph.groups[g].edges().start;
+                for mask in [0.0, if i % 3 == 0 { 0.0 } else { 1.0 }] {
+                    (0..pairs.len()).step_by(2).for_each(|row| probe.set_mask(row, edge, mask));
+                    probe.program.forward_from(&plan);
+                    found.push(bits(&probe.results(pairs.len())));
+                }
+                if i % 5 == 0 {
+                    probe.program.forward();
+                    found.push(bits(&probe.results(pairs.len())));
+                }
+            }
+            found
+        };
+        let shape = MaskShape { per_example: true };
+        let any = found(Probe::new(&b, pairs.len(), pairs[0], Some(shape)).expect("it fits"));
+        assert_ne!(any.first(), any.last());
+        let steps = Probe::steps(&b, pairs.len(), pairs[0], shape).expect("it fits");
+        assert_eq!(found(steps), any, "{metric:?}");
+    }
+}
+
+/// Whole forward passes with masks, and reverse passes to masks of each example.
+#[test]
+fn passes_of_copies() {
+    let setting = Setting::fixture("gpt2-tiny", 4);
+    for metric in [Metric::LogitDiff, Metric::Kl] {
+        let b = setting.ask(metric);
+        let pairs: Vec<_> = b.lengths()[0].clone();
+        let shape = MaskShape { per_example: true };
+        let found = |mut probe: Probe<f64>, reverse: bool| {
+            probe.ask(&b, &pairs);
+            probe.set_baselines(&b, &pairs);
+            let mut found = vec![];
+            for share in [0.25, 0.5] {
+                probe.set_masks_by(pairs.len(), |i, e| if (i + e) % 3 == 0 { share } else { 1.0 });
+                probe.program.forward();
+                found.push(bits(&probe.results(pairs.len())));
+                if reverse {
+                    probe.backward();
+                    found.push(bits(&probe.mask_gradients()));
+                }
+            }
+            found
+        };
+        let any = || Probe::new(&b, pairs.len(), pairs[0], Some(shape)).expect("it fits");
+        let forward = Probe::forward(&b, pairs.len(), pairs[0], Some(shape)).expect("it fits");
+        assert_eq!(found(forward, false), found(any(), false), "{metric:?}");
+        let masked = Probe::masked(&b, pairs.len(), pairs[0], shape, Rules::Plain);
+        assert_eq!(found(masked.expect("it fits"), true), found(any(), true), "{metric:?}");
     }
 }
 
