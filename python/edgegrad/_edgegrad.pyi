@@ -38,6 +38,7 @@ _Method = Literal[
 _Search = Literal[
     "topn", "greedy", "heaviest", "threshold", "acdc", "edge-pruning", "minimal"
 ]
+_Operand = Union["Var", float]
 _Goal = Literal["E1", "E2", "E3", "E4", "E5", "own"]
 _Tuning = Literal[
     "circuit",
@@ -229,13 +230,15 @@ class Circuit:
         path: _Path,
         model: Model,
         *,
-        convention: _Convention = "ours",
+        convention: _Convention | None = None,
         positions: int | None = None,
         neurons: bool = False,
         split_input: bool = False,
         joined_qkv: bool = False,
     ) -> Circuit:
-        """Reads a file of a circuit, as `save` writes it or EAP-IG's `Graph.to_json`."""
+        """Reads a file of a circuit, as `save` writes it or EAP-IG's `Graph.to_json`, or an
+        attribution graph, as `export` writes it. The arguments are those of `Scores.read`, but that
+        a file which names no convention is taken to be in `ours`."""
 
     @property
     def edges(self) -> list[str]:
@@ -270,6 +273,14 @@ class Circuit:
         ablation values."""
     def save(self, path: _Path) -> None:
         """Writes the file that `edgegrad discover` writes, in EAP-IG's layout."""
+    def export(
+        self,
+        path: _Path,
+        format: Literal["attribution-graph", "dot", "mermaid"] = "attribution-graph",
+        edges: int | None = None,
+    ) -> None:
+        """Writes it for other programs, as `edgegrad export` does: the JSON of circuit-tracer, a
+        digraph of Graphviz, or a flowchart of Mermaid. `edges` takes those of the largest scores."""
     def __len__(self) -> int: ...
     def __contains__(self, edge: _Edge) -> bool: ...
 
@@ -307,6 +318,74 @@ class Report:
     @property
     def path(self) -> str:
         """The page's file."""
+
+@final
+class Tape:
+    """A recording of operations on doubles, which becomes a program when a value is asked for: it
+    then runs again with other values of its leaves, without allocating, but records no more.
+
+        tape = edgegrad.Tape()
+        w, x = tape.leaf(np.ones((3, 2))), tape.leaf(np.eye(3))
+        loss = ((x @ w).tanh() * 2.0).sum()
+        loss.backward()
+        loss.value, w.grad
+    """
+
+    def __init__(self) -> None: ...
+    def leaf(self, values: npt.ArrayLike, name: str = "leaf") -> Var:
+        """A leaf with the values of an array, which is copied."""
+
+@final
+class Var:
+    """A tensor of a tape. Operators broadcast as in NumPy; both sides are of one tape, or one is a
+    number."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of its axes."""
+    @property
+    def value(self) -> npt.NDArray[np.float64]:
+        """Its elements, read-only; runs the program if a leaf has changed."""
+    @property
+    def grad(self) -> npt.NDArray[np.float64]:
+        """Of a leaf: the gradient that the last `backward` computed, read-only."""
+
+    def set(self, values: npt.ArrayLike) -> None:
+        """Sets a leaf to the values of an array of its shape."""
+    def backward(self, weights: npt.ArrayLike | None = None) -> None:
+        """Computes the gradients at all leaves: of the one number that it is, or of its elements
+        times `weights`, an array of its shape."""
+    def __add__(self, other: _Operand) -> Var: ...
+    def __radd__(self, other: _Operand) -> Var: ...
+    def __sub__(self, other: _Operand) -> Var: ...
+    def __rsub__(self, other: _Operand) -> Var: ...
+    def __mul__(self, other: _Operand) -> Var: ...
+    def __rmul__(self, other: _Operand) -> Var: ...
+    def __matmul__(self, other: Var) -> Var: ...
+    def __truediv__(self, number: float) -> Var: ...
+    def __neg__(self) -> Var: ...
+    def tanh(self) -> Var:
+        """The hyperbolic tangent of each element."""
+    def relu(self) -> Var:
+        """Each element, or 0 where it is negative."""
+    def gelu(self) -> Var:
+        """`x Phi(x)` of each element."""
+    def silu(self) -> Var:
+        """`x / (1 + exp(-x))` of each element."""
+    def softmax(self) -> Var:
+        """The softmax along the last axis."""
+    def sum(self, axis: int | None = None) -> Var:
+        """The sum of all elements, or along one axis, which is removed."""
+    def mean(self) -> Var:
+        """The mean of all elements."""
+    def reshape(self, shape: Sequence[int]) -> Var:
+        """The same elements in row-major order under another shape."""
+    def permute(self, order: Sequence[int]) -> Var:
+        """The axes in another order."""
+    def gather(self, ids: Sequence[int]) -> Var:
+        """The rows of a table `[V, ..]` by their numbers: `[N, ..]`."""
+    def cross_entropy(self, labels: Sequence[int]) -> Var:
+        """The cross-entropy of each row of logits `[N, V]` with its label, in nats: `[N]`."""
 
 def report(runs: Sequence[_Path], out: _Path, seed: int | None = None) -> Report:
     """Writes one self-contained page of run folders and of files of scores and circuits, as

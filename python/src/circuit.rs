@@ -1,15 +1,17 @@
 //! Circuits.
 
 use crate::arguments::Keywords;
+use crate::edge_file;
 use crate::edges::{Asked, Edges};
-use crate::errors::Raise;
+use crate::errors::{Raise, raised};
 use crate::model::{Model, Read, with_model};
 use crate::pairs::Pairs;
 use crate::question::{Places, Question};
-use crate::scores::granularity;
 use crate::work;
-use edgegrad::error::Error;
-use edgegrad::formats::EdgeFile;
+use edgegrad::error::{Error, Result};
+use edgegrad::export::{Format, export_file};
+use edgegrad::files::atomic;
+use edgegrad::formats::{Convention, EdgeFile};
 use edgegrad::patching::running;
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -29,13 +31,29 @@ pub(crate) struct Circuit {
     pub(crate) origin: Option<(Arc<Read>, Option<Places>)>,
 }
 
+impl Circuit {
+    /// The file with what the origin says.
+    fn whole(&self) -> Result<EdgeFile> {
+        let mut file = self.file.clone();
+        if let Some((model, places)) = &self.origin {
+            if let Some(hash) = model.hash()? {
+                file.meta.insert("model".into(), hash.into());
+            }
+            if let Some(places) = places {
+                file.meta.insert("tokens".into(), places.names(model)?.into());
+            }
+        }
+        Ok(file)
+    }
+}
+
 #[pymethods]
 impl Circuit {
-    /// Reads a file of a circuit, as `save` writes it or EAP-IG does.
+    /// Reads a file of a circuit, as `save` or `export` writes it or EAP-IG does.
     #[staticmethod]
     #[pyo3(
         signature = (path, model, **options),
-        text_signature = "(path, model, *, convention='ours', positions=None, neurons=False, \
+        text_signature = "(path, model, *, convention=None, positions=None, neurons=False, \
                           split_input=False, joined_qkv=False)"
     )]
     fn read(
@@ -44,12 +62,8 @@ impl Circuit {
         model: &Model,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Circuit> {
-        let mut keywords = Keywords::new(py, options)?;
-        let convention = keywords.choice("convention")?.unwrap_or_default();
-        let granularity = granularity(&mut keywords, convention)?;
-        keywords.end()?;
-        let file = EdgeFile::read(&path).raise(py)?;
-        let graph = with_model!(&model.0.weights, model => model.graph(granularity));
+        let (file, graph, _) =
+            edge_file::read(py, &path, model, options, |_| Ok(Convention::Ours))?;
         let kept = graph.circuit_in(&file).raise(py)?;
         Ok(Circuit { edges: Arc::new(Edges::new(graph)), kept, file, origin: None })
     }
@@ -117,17 +131,29 @@ impl Circuit {
 
     /// Writes the file that `edgegrad discover` writes, in EAP-IG's layout.
     pub(crate) fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.whole()?.write(&path)).raise(py)
+    }
+
+    /// Writes it for other programs: an attribution graph of circuit-tracer, dot, or mermaid.
+    #[pyo3(signature = (path, format = "attribution-graph", edges = None))]
+    fn export(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        format: &str,
+        edges: Option<usize>,
+    ) -> PyResult<()> {
+        let Some(format) = Format::from_name(format) else {
+            let names: Vec<&str> = Format::ALL.iter().map(|(name, _)| *name).collect();
+            let help = format!("use one of {}", names.join(", "));
+            let error = Error::input("format", format!("`{format}` is unknown"), help);
+            return Err(raised(py, &error));
+        };
         py.detach(|| {
-            let mut file = self.file.clone();
-            if let Some((model, places)) = &self.origin {
-                if let Some(hash) = model.hash()? {
-                    file.meta.insert("model".into(), hash.into());
-                }
-                if let Some(places) = places {
-                    file.meta.insert("tokens".into(), places.names(model)?.into());
-                }
-            }
-            file.write(&path)
+            let label = path.file_stem().unwrap_or_default().to_string_lossy();
+            let limit = edges.unwrap_or(usize::MAX);
+            let written = export_file(self.whole()?, &label, format, limit)?;
+            atomic::write_bytes(&path, written.text.as_bytes())
         })
         .raise(py)
     }

@@ -9,6 +9,7 @@ mod arguments;
 mod attribute;
 mod circuit;
 mod discover;
+mod edge_file;
 mod edges;
 mod errors;
 mod evaluate;
@@ -18,6 +19,7 @@ mod pairs;
 mod question;
 mod report;
 mod scores;
+mod tape;
 mod tokens;
 mod train;
 mod tune;
@@ -46,6 +48,8 @@ mod _edgegrad {
     use super::report::{Report, report};
     #[pymodule_export]
     use super::scores::Scores;
+    #[pymodule_export]
+    use super::tape::{Tape, Var};
     #[pymodule_export]
     use super::train::train;
     #[pymodule_export]

@@ -1,9 +1,9 @@
 //! The scores of edges.
 
-use crate::arguments::Keywords;
+use crate::edge_file;
 use crate::edges::{Asked, Edges};
 use crate::errors::{Raise, raised};
-use crate::model::{Model, Read, with_model};
+use crate::model::{Model, Read};
 use crate::question::Places;
 use crate::tokens::{fixed, from_json};
 use edgegrad::attribution;
@@ -11,7 +11,6 @@ use edgegrad::attribution::request::turned;
 use edgegrad::discovery::request::Scored;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::{Convention, EdgeFile, Meta};
-use edgegrad::graph::{Granularity, Start};
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -92,25 +91,6 @@ impl Scores {
     }
 }
 
-/// How finely a file divides a model; `positions` is the length of the sequences.
-pub(crate) fn granularity(
-    keywords: &mut Keywords<'_>,
-    convention: Convention,
-) -> PyResult<Granularity> {
-    let split: bool = keywords.take("split_input")?.unwrap_or_default();
-    let start = match (split, convention) {
-        (true, _) => Start::Split,
-        (false, Convention::Ours) => Start::Joint,
-        (false, Convention::EapIg) => Start::TokensOnly,
-    };
-    Ok(Granularity {
-        start,
-        joined_qkv: keywords.take("joined_qkv")?.unwrap_or_default(),
-        neurons: keywords.take("neurons")?.unwrap_or_default(),
-        positions: keywords.count("positions")?,
-    })
-}
-
 #[pymethods]
 impl Scores {
     /// Reads a file of scores, as `save` writes it or EAP-IG does.
@@ -126,13 +106,8 @@ impl Scores {
         model: &Model,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Scores> {
-        let mut keywords = Keywords::new(py, options)?;
-        let told: Option<Convention> = keywords.choice("convention")?;
-        let file = EdgeFile::read(&path).raise(py)?;
-        let convention = file.convention(told).raise(py)?;
-        let granularity = granularity(&mut keywords, convention)?;
-        keywords.end()?;
-        let graph = with_model!(&model.0.weights, model => model.graph(granularity));
+        let (file, graph, convention) =
+            edge_file::read(py, &path, model, options, |file| file.convention(None))?;
         let given = graph.scores_in(&file).raise(py)?;
         if given.iter().all(|score| score.is_nan()) {
             let help = "give a file that `Scores.save` wrote, or a circuit with scores";

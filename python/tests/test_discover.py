@@ -49,6 +49,20 @@ def test_a_known_circuit_is_found(fixtures, tmp_path):
     assert (tmp_path / "page.html").exists() and page._repr_html_().startswith("<iframe")
 
 
+def test_circuits_go_to_circuit_tracer_and_come_back(folder, model, pairs, command, tmp_path):
+    circuit = edgegrad.discover(model, pairs, edges=30, positions=True, out=tmp_path / "circuit.json")
+    circuit.export(tmp_path / "circuit.graph")
+    command("export", tmp_path / "circuit.json", "--format", "attribution-graph", "--out", tmp_path / "theirs.json")
+    ours = json.loads((tmp_path / "circuit.graph").read_text())
+    assert ours == json.loads((tmp_path / "theirs.json").read_text())
+    back = edgegrad.Circuit.read(tmp_path / "circuit.graph", model, positions=len(pairs[0]["clean"]))
+    assert np.array_equal(back.mask, circuit.mask)
+    circuit.export(tmp_path / "few.dot", "dot", edges=3)
+    assert (tmp_path / "few.dot").read_text().count("->") == 3
+    with pytest.raises(edgegrad.InputError, match="format: `gml` is unknown"):
+        circuit.export(tmp_path / "a", "gml")
+
+
 def test_figures_are_those_of_the_command(folder, model, pairs, command, tmp_path):
     circuit = edgegrad.discover(model, pairs, edges=12, out=tmp_path / "circuit.json")
     options = ["--circuit", tmp_path / "circuit.json", "--null", "5", "--seed", "2", "--out", tmp_path / "eval.json"]

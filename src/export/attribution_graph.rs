@@ -212,6 +212,9 @@ fn slug(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use crate::formats::EdgeFile;
 
     use super::super::tests::{EVIL, evil, small};
     use super::*;
@@ -327,5 +330,30 @@ mod tests {
         check(&graph);
         assert_eq!(graph["links"][0]["weight"], 1.0);
         assert_eq!(graph["metadata"]["prompt_tokens"], json!(["all positions"]));
+    }
+
+    /// What is written is read as the same edges, whatever ports and positions they have.
+    #[test]
+    fn graphs_are_read_as_the_circuit_that_they_are_of() {
+        let list = [
+            ("input@1->a0.h1<k>@1", 2.0),
+            ("input@1->a0.h1<v>@1", 1.0),
+            ("a0.h1@2->m0@2", -4.0),
+            ("m0@2->logits@2", 0.5),
+        ];
+        let place = Path::new("graph.json");
+        let text = graph(&small()).to_string();
+        let parsed = EdgeFile::parse("graph.json", text.as_bytes()).unwrap();
+        assert_eq!(EdgeFile::of(place, &graph(&small())).unwrap(), Some(parsed.clone()));
+        let read: BTreeMap<&str, f64> =
+            parsed.edges.iter().map(|(name, e)| (&**name, e.score.unwrap())).collect();
+        assert_eq!(read, BTreeMap::from(list));
+        assert!(parsed.edges.iter().all(|(_, entry)| entry.in_graph));
+        assert_eq!(parsed.tokens(), ["@0 ", "@1 ", "@2 "]);
+        let e = EdgeFile::parse("graph.json", graph(&evil()).to_string().as_bytes()).unwrap_err();
+        assert!(e.to_string().starts_with("graph.json: nodes[1].clerp: `"), "{e}");
+        let lost = text.replace("\"source\":\"E_0_1\"", "\"source\":\"E_9_9\"");
+        let e = EdgeFile::parse("graph.json", lost.as_bytes()).unwrap_err();
+        assert!(e.to_string().ends_with("`E_9_9` is no node of the graph"), "{e}");
     }
 }

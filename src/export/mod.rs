@@ -11,7 +11,9 @@ mod mermaid;
 use std::path::Path;
 
 use crate::error::Result;
+use crate::formats::EdgeFile;
 use crate::plot::network::{Link, Network};
+use crate::plot::read::Edges;
 use crate::plot::{palette, read};
 
 /// What a circuit is written as.
@@ -58,12 +60,24 @@ pub struct Exported {
 /// # Errors
 /// When there is no circuit in `input`.
 pub fn export(input: &Path, format: Format, limit: usize) -> Result<Exported> {
-    let edges = read::edges(input)?;
+    written(&read::edges(input)?, format, limit)
+}
+
+/// The same of a file that is read, called `label`.
+///
+/// # Errors
+/// If there is no circuit in it.
+pub fn export_file(file: EdgeFile, label: &str, format: Format, limit: usize) -> Result<Exported> {
+    let edges = Edges { label: label.into(), file: file.ours(None)?, faithfulness: None };
+    written(&edges, format, limit)
+}
+
+fn written(edges: &Edges, format: Format, limit: usize) -> Result<Exported> {
     let network = Network::new(&edges.file, limit)?;
     let text = match format {
         Format::Dot => dot::write(&network),
         Format::Mermaid => mermaid::write(&network),
-        Format::AttributionGraph => attribution_graph::write(&network, &edges),
+        Format::AttributionGraph => attribution_graph::write(&network, edges),
     };
     let (edges, nodes, members) = (network.links.len(), network.nodes.len(), network.members);
     Ok(Exported { text, edges, nodes, members })

@@ -22,6 +22,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::attribution_graph::Graph;
 use super::origin::Origin;
 use crate::error::{Error, Result, at_key};
 use crate::files::{atomic, json};
@@ -59,6 +60,8 @@ pub struct EdgeFile {
     pub rest: Map<String, Value>,
     /// What errors call it: the path it was read from.
     place: String,
+    /// Whether it names the edges of the circuit alone, as an attribution graph does.
+    pub(crate) members_only: bool,
 }
 
 /// How far scores are from adding up to what they explain.
@@ -175,31 +178,38 @@ impl EdgeFile {
         EdgeFile::parse(path.display().to_string(), &text)
     }
 
-    /// The file whose content is `text`; `place` names it in errors.
+    /// The file whose content is `text`, which may be an attribution graph; `place` names it in
+    /// errors.
     ///
     /// # Errors
     /// When it is no such file.
     pub fn parse(place: impl Into<String>, text: &[u8]) -> Result<EdgeFile> {
         let place = place.into();
-        let parsed: Result<EdgeFile, _> = serde_json::from_slice(&json::strict(text));
-        match parsed {
+        let text = json::strict(text);
+        match serde_json::from_slice::<EdgeFile>(&text) {
             Ok(file) => Ok(EdgeFile { place, ..file }),
-            Err(e) => Err(Error::input(
-                place,
-                format!("is no file of scores or of a circuit: {e}"),
-                r#"it should read {"cfg": {..}, "nodes": {..}, "edges": "#.to_owned()
-                    + r#"{"input->m0": {"score": 0.5, "in_graph": true}, ..}}"#,
-            )),
+            Err(e) => match serde_json::from_slice::<Graph>(&text) {
+                Ok(graph) => graph.edges(&place),
+                Err(_) => Err(Error::input(
+                    place,
+                    format!("is no file of scores or of a circuit: {e}"),
+                    r#"it should read {"cfg": {..}, "nodes": {..}, "edges": "#.to_owned()
+                        + r#"{"input->m0": {"score": 0.5, "in_graph": true}, ..}}"#,
+                )),
+            },
         }
     }
 
-    /// The edges in `value`, the content of `file`, in the order of their names; none if it has
-    /// none.
+    /// The edges in `value`, the content of `file`, in the order of their names, also those of an
+    /// attribution graph; none if it has none.
     ///
     /// # Errors
     /// When it has, but not in the right form; the error names the key.
     pub fn of(file: &Path, value: &Value) -> Result<Option<EdgeFile>> {
-        let Some(edges) = value.get("edges").and_then(Value::as_object) else { return Ok(None) };
+        let Some(edges) = value.get("edges").and_then(Value::as_object) else {
+            let graph = value.get("links").and_then(|_| Graph::deserialize(value).ok());
+            return graph.map(|graph| graph.edges(&file.display().to_string())).transpose();
+        };
         if edges.is_empty() {
             return Err(Error::input(at_key(file, "edges"), "has no edge", HELP));
         }
@@ -268,7 +278,12 @@ impl EdgeFile {
 
     /// The same, called `file` in errors.
     pub(crate) fn at(self, file: &Path) -> EdgeFile {
-        EdgeFile { place: file.display().to_string(), ..self }
+        self.named(&file.display().to_string())
+    }
+
+    /// The same, called `place` in errors.
+    pub(super) fn named(self, place: &str) -> EdgeFile {
+        EdgeFile { place: place.into(), ..self }
     }
 
     /// What errors call this file: the path it was read from.

@@ -174,7 +174,8 @@ fn number(text: &str, end: usize) -> Option<usize> {
 }
 
 impl<'a> Side<'a> {
-    fn of(text: &'a str) -> Side<'a> {
+    /// The parts of the name of a side without a port.
+    pub fn of(text: &'a str) -> Side<'a> {
         let placed = text.rsplit_once('@').and_then(|(a, t)| Some((a, number(t, POSITIONS)?)));
         match placed {
             Some((node, position)) => Side { node, position: Some(position) },

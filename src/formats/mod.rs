@@ -29,6 +29,7 @@
 //! | [`condition`] | conditions on the values of a run | people |
 #![forbid(unsafe_code)]
 
+mod attribution_graph;
 pub(crate) mod byte_letters;
 pub mod circuit_pairs;
 pub mod circuit_summary;

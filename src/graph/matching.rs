@@ -101,7 +101,8 @@ impl Graph {
         Ok(kept)
     }
 
-    /// The entries of each edge `[E]`: one, or one for each head of a group.
+    /// The entries of each edge `[E]`: one, or one for each head of a group; none of an edge that a
+    /// file of the circuit's edges alone does not have.
     fn entries<'a>(&self, file: &'a EdgeFile) -> Result<Vec<Vec<&'a Entry>>> {
         let fail = |message: String, help: &str| Err(Error::input(file.place(), message, help));
         for (key, want) in self.architecture() {
@@ -146,14 +147,14 @@ impl Graph {
         };
         let list: Vec<Option<Vec<&Entry>>> = names.iter().map(of_edge).collect();
         let missing = list.iter().filter(|entries| entries.is_none()).count();
-        if let Some(e) = list.iter().position(Option::is_none) {
+        if let Some(e) = list.iter().position(Option::is_none).filter(|_| !file.members_only) {
             let (all, edge) = (self.edges(), self.edge(e));
             return fail(
                 format!("lacks {missing} of the graph's {all} edges, such as `{edge}`"),
                 &self.granularity_help(file),
             );
         }
-        Ok(list.into_iter().flatten().collect())
+        Ok(list.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     /// What files call an edge: its name and, if it is read by a group of heads, those of the edges
