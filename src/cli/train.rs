@@ -1,11 +1,13 @@
 //! `edgegrad train`.
 
 use crate::cli::Dtype;
+use crate::cli::day::Day;
+use crate::cli::question::on_threads;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::train::config::{Config, DtypeKind};
-use edgegrad::experiments::train::{Existing, Outcome};
+use edgegrad::experiments::train::{Existing, Outcome, is_short, seconds};
 use edgegrad::experiments::{Job, Progress, available_threads, run_all};
 use std::path::PathBuf;
 
@@ -43,6 +45,8 @@ pub(super) struct Train {
     /// Change a key of the configuration, such as train.lr=1e-3 or stages.0.task.p=2
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    day: Day,
 }
 
 impl Train {
@@ -63,6 +67,13 @@ impl Train {
         let existing = Existing::of(self.resume, self.force);
         Job::check_all(&jobs, existing)?;
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
+        if !is_short(&config, self.seeds) {
+            let together = threads.min(jobs.len());
+            let each = on_threads(Some((threads / together) as u64), || seconds(&config))?;
+            let rounds = jobs.len().div_ceil(together) as f64;
+            let what = format!("{} steps", jobs.iter().map(Job::steps).sum::<u64>());
+            self.day.check(&what, each * rounds, "take fewer steps or --seeds")?;
+        }
         let progress = Progress::new(jobs.iter().map(Job::steps).sum());
         let results = run_all(&jobs, existing, threads, &progress);
         progress.finish();

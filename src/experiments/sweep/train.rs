@@ -2,14 +2,13 @@
 
 use super::{Ended, Place, Resolved, Runner};
 use crate::error::{Error, Result};
-use crate::experiments::train::Existing;
 use crate::experiments::train::config::Config;
+use crate::experiments::train::{self, Existing};
 use crate::experiments::{Job, Steps};
 use crate::files;
 use crate::formats::metrics::{EvalLine, Metrics, SUCCESS};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use toml::Table;
 
 /// Trains the configurations of a sweep.
@@ -22,9 +21,6 @@ pub struct Training {
 /// Test accuracies that runs are told the steps to, with their names.
 const REACHED: [(&str, f64); 3] =
     [("steps_to_50", 0.5), ("steps_to_90", 0.9), ("steps_to_99", SUCCESS)];
-
-/// Steps that are timed at most, and at least, before the cost of a run is told.
-const TIMED: std::ops::RangeInclusive<u64> = 32..=512;
 
 impl Training {
     fn config(&self, config: &Table) -> Result<Config> {
@@ -62,30 +58,7 @@ impl Runner for Training {
     }
 
     fn seconds(&self, config: &Table) -> Result<Option<f64>> {
-        let config = self.config(config)?;
-        let all: u64 = config.stages.iter().map(|stage| stage.train.steps).sum();
-        let folder = std::env::temp_dir().join(format!("edgegrad-timed-{}", std::process::id()));
-        let timed = |steps: u64| -> Result<f64> {
-            let mut short = config.clone();
-            short.stages.truncate(1);
-            short.stages[0].train.steps = steps;
-            short.stages[0].train.warmup = short.stages[0].train.warmup.min(steps);
-            let (start, job) = (Instant::now(), Job { config: short, folder: folder.clone() });
-            let ran = job.run(Existing::Replace, &|_| {});
-            let seconds = start.elapsed().as_secs_f64();
-            // What stays of it is in the system's own folder for such things.
-            let _ = std::fs::remove_dir_all(&folder);
-            ran.map(|_| seconds)
-        };
-        let t = &config.stages[0].train;
-        // Some of each thing that is done every so many steps.
-        let pause = t.eval_every.max(t.circuit_every).max(t.snapshot_every);
-        let few = pause.clamp(*TIMED.start(), *TIMED.end()).min(all);
-        // The first finds the memory; what both others have is begin and end.
-        timed(few)?;
-        let (once, twice) = (timed(few)?, timed(2 * few)?);
-        let step = (twice - once).max(0.0) / few as f64;
-        Ok(Some(once + step * all.saturating_sub(few) as f64))
+        train::seconds(&self.config(config)?).map(Some)
     }
 
     fn figure(&self) -> Option<(&'static str, bool)> {

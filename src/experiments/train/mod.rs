@@ -11,9 +11,11 @@ pub mod parts;
 mod power_cut;
 mod run;
 mod start;
+mod timed;
 pub mod transplant;
 mod work;
 
 pub use measure::{Evaluator, HeadFigures, Measured, Scores};
 pub use run::{Existing, Outcome, run};
 pub(crate) use run::{check_replaceable, remove};
+pub use timed::{is_short, seconds};

@@ -106,7 +106,7 @@ fn finished(config: &Config, progress: &dyn Steps) -> Outcome {
 
 /// Whether the weights, what the optimizer keeps of each, and one row of each layer by the rows of a
 /// batch fit in memory; asked before any of it is taken.
-fn fits<T: Element>(config: &Config, data: &[Split]) -> Result<()> {
+pub(super) fn fits<T: Element>(config: &Config, data: &[Split]) -> Result<()> {
     for (i, stage) in config.stages.iter().enumerate() {
         let model = model_config(stage);
         let weights: u128 = model.parameters().iter().map(|p| p.shape.len() as u128).sum();
@@ -581,7 +581,7 @@ fn number<T: Element>(x: T) -> Number {
     }
 }
 
-fn initial_weights<T: Element>(config: &Config) -> Result<Vec<Vec<T>>> {
+pub(super) fn initial_weights<T: Element>(config: &Config) -> Result<Vec<Vec<T>>> {
     let m = &config.stages[0].model;
     let model = model_config(&config.stages[0]);
     match &m.init {
@@ -599,7 +599,7 @@ fn initial_weights<T: Element>(config: &Config) -> Result<Vec<Vec<T>>> {
 
 /// The rows of stage `i`. They depend on the seed and the modulus, not on where the stage stands, so
 /// that p = 4 from scratch and p = 4 after p = 2 see the same rows.
-fn data(config: &Config, i: usize) -> Result<Split> {
+pub(super) fn data(config: &Config, i: usize) -> Result<Split> {
     let t = &config.stages[i].task;
     let task = ModularAddition { p: t.p, seq_len: t.seq_len, k: t.k };
     match &t.data {
