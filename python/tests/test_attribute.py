@@ -125,7 +125,7 @@ model = edgegrad.Model.load(sys.argv[1])
 pairs = edgegrad.Pairs.read(sys.argv[1] + "/pairs.jsonl", model)
 print("begun", flush=True)
 try:
-    edgegrad.attribute(model, pairs, method="ugs", steps=10**6, out=sys.argv[2])
+    edgegrad.attribute(model, pairs, method=sys.argv[3], steps=int(sys.argv[4]), out=sys.argv[2])
 except KeyboardInterrupt as e:
     print("stopped", *getattr(e, "__notes__", []), flush=True)
     # What comes after is not asked to stop.
@@ -135,10 +135,11 @@ except KeyboardInterrupt as e:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_ctrl_c_stops_what_is_long_and_keeps_what_is_done(folder, tmp_path):
+@pytest.mark.parametrize(("method", "steps"), [("ugs", 10**6), ("shapley", 10**4)])
+def test_ctrl_c_stops_what_is_long_and_keeps_what_is_done(folder, tmp_path, method, steps):
     out = tmp_path / "scores.json"
     with subprocess.Popen(
-        [sys.executable, "-c", LONG, str(folder), str(out)],
+        [sys.executable, "-c", LONG, str(folder), str(out), method, str(steps)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -153,4 +154,4 @@ def test_ctrl_c_stops_what_is_long_and_keeps_what_is_done(folder, tmp_path):
     assert told.startswith("stopped") and told.endswith("after\n")
     assert not out.exists()
     # The bar.
-    assert "ugs" in shown
+    assert method in shown
