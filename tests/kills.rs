@@ -143,16 +143,20 @@ fn check(place: &Place, case: &Case) {
             time = time.mul_f64(0.7);
         }
     }
-    eprintln!("{}: {killed} killed, {stopped} stopped, all went on", case.arguments);
-    race(place, case, &whole);
+    let pairs = rounds();
+    (0..pairs).for_each(|pair| race(place, case, &format!("pair-{pair}"), &whole));
+    eprintln!(
+        "{}: {killed} killed, {stopped} stopped, all went on; {pairs} pairs, one won",
+        case.arguments
+    );
 }
 
-/// Starts a command twice at a time.
+/// Starts a command twice at a time, with the result `name`.
 #[track_caller]
-fn race(place: &Place, case: &Case, whole: &Files) {
-    std::fs::create_dir(place.path("pair")).expect("a folder");
+fn race(place: &Place, case: &Case, name: &str, whole: &Files) {
+    std::fs::create_dir(place.path(name)).expect("a folder");
     let start = || {
-        let mut command = place.command(&case.named("pair"));
+        let mut command = place.command(&case.named(name));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
     };
     let done = [start(), start()].map(|child| {
@@ -167,7 +171,7 @@ fn race(place: &Place, case: &Case, whole: &Files) {
         assert!(told.iter().any(|told| done.stderr.contains(told)), "{}", done.stderr);
         assert_eq!(done.code, 2, "{}", done.stderr);
     }
-    assert!(bits(place, "pair") == *whole, "{}: two processes", case.arguments);
+    assert!(bits(place, name) == *whole, "{}: two processes", case.arguments);
 }
 
 macro_rules! go_on {
