@@ -407,6 +407,15 @@ fn sweeps() {
     let another = &["results-1-of-2.jsonl: is of another sweep than"];
     place.run("merge s other --out both").failed(2, another, "of one file");
     place.run("merge s s --out both").failed(2, &["s: is given twice"], "once");
+    place.run("ensemble c.toml c.toml --out e").failed(2, &["c.toml: is given twice"], "once");
+    for command in ["sweep", "tune-compare", "tune-study"] {
+        let device = place.run(&format!("{command} /dev/zero"));
+        device.failed(2, &["/dev/zero: is not a file"], "give a file or a pipe");
+    }
+    let device =
+        "base = { command = 'discover', config = { model = '/dev/zero', pairs = 'c.toml' } }";
+    place.write("d.toml", device);
+    place.run("sweep d.toml").failed(2, &["/dev/zero: is not a file"], "give a file");
     place.run("sweep s.toml --shard 1/2 --resume").failed(2, &["another sweep: 1 run"], "--out");
     // One run diverges, the other does not.
     place.write("s.toml", axes("train.lr = [0.01, 1e30]"));

@@ -1,6 +1,6 @@
 //! `edgegrad ensemble`.
 
-use crate::cli::out::{Force, check_out};
+use crate::cli::out::{Force, check_out, each_once};
 use crate::cli::question::choice;
 use clap::Args;
 use edgegrad::attribution::ensemble;
@@ -31,6 +31,7 @@ pub(super) struct Ensemble {
 impl Ensemble {
     pub(super) fn run(&self) -> Result<()> {
         check_out(&self.out, self.force, self.files.iter())?;
+        each_once(&self.files)?;
         let read = |path| EdgeFile::read(path)?.ours(self.convention);
         let files: Vec<EdgeFile> = self.files.iter().map(read).collect::<Result<_>>()?;
         let found = ensemble::mean(&files)?;

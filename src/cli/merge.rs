@@ -1,11 +1,11 @@
 //! `edgegrad merge`.
 
+use crate::cli::out::each_once;
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::sweep::merge;
 use edgegrad::experiments::train::Existing;
 use edgegrad::named::counted;
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// Make one file of results out of those of shards
@@ -39,11 +39,7 @@ impl Merge {
             let help = "give the folders that `edgegrad sweep` has written into";
             return Err(Error::input(folder.display(), "is no folder", help));
         }
-        let real = |folder: &PathBuf| folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        let mut seen = HashSet::new();
-        if let Some(folder) = self.folders.iter().find(|folder| !seen.insert(real(folder))) {
-            return Err(Error::input(folder.display(), "is given twice", "name it once"));
-        }
+        each_once(&self.folders)?;
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let all = merge(&self.folders, out, existing)?;
         println!("{} in {}", counted(all.rows.len(), "run"), out.display());

@@ -4,7 +4,8 @@ use crate::cli::print;
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::{atomic, mark};
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// How the names of files end that make up the folder of a model or of a run.
 const OF_FOLDERS: [&str; 10] = [
@@ -66,6 +67,17 @@ pub(super) struct ForceFolder {
     /// Replace the folder of --out if edgegrad has written all that is in it
     #[arg(long)]
     pub(super) force: bool,
+}
+
+/// Refuses a list of files or folders that names one twice, through links and whatever names there
+/// are: it would count twice.
+pub(super) fn each_once(paths: &[PathBuf]) -> Result<()> {
+    let mut seen = HashSet::new();
+    let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+    match paths.iter().find(|path| !seen.insert(real(path))) {
+        Some(path) => Err(Error::input(path.display(), "is given twice", "name it once")),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a file with content that does not bear edgegrad's mark.

@@ -33,11 +33,16 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// The SHA-256 of a file's content in hexadecimal.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// If the file cannot be read, or is a device or a pipe, which may never end.
 pub fn hash(path: &Path) -> Result<String> {
+    let fail = |e: io::Error| Error::io(path, &e, "read");
+    let found = path.metadata().map_err(fail)?;
+    if !found.is_file() && !found.is_dir() {
+        return Err(Error::input(path.display(), "is not a file", "give a file"));
+    }
     let mut digest = Digester::default();
     let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut digest));
-    copied.map_err(|e| Error::io(path, &e, "read"))?;
+    copied.map_err(fail)?;
     Ok(digest.finish())
 }
 

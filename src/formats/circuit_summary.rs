@@ -1,13 +1,13 @@
 //! `circuits/summary.json` of a run folder: the circuits in which its stages end, and how all circuits
 //! that were logged overlap.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::circuit_pairs::{FOLDER, write};
 use crate::error::{Error, Result};
+use crate::files::input;
 
 const NAME: &str = "summary.json";
 
@@ -89,7 +89,7 @@ impl CircuitSummary {
     /// If there is none, or it is damaged.
     pub fn read(run: &Path) -> Result<CircuitSummary> {
         let path = run.join(FOLDER).join(NAME);
-        let text = fs::read(&path).map_err(|e| Error::io(&path, &e, "read"))?;
+        let text = input::regular(&path, input::DATA)?;
         let help = "train again with train.circuit_every above 0";
         serde_json::from_slice(&text).map_err(|e| Error::input(path.display(), e, help))
     }
@@ -98,6 +98,7 @@ impl CircuitSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_is_written_is_read() {

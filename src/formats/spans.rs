@@ -69,6 +69,10 @@ pub(super) fn read(
             let message = format!("`{REST}` is what tokens in no span are called");
             return fault(message, "choose another name");
         }
+        if !is_name(name) {
+            let help = format!("call it by 1 to {LONGEST} letters, none of {APART}");
+            return fault(format!("`{}` can be no part of an edge's name", printed(name)), help);
+        }
         let mut at = match (value, pieces) {
             (Value::String(text), Some(pieces)) => touched(text, pieces).map_err(of)?,
             (Value::String(_), None) => {
@@ -91,6 +95,23 @@ pub(super) fn read(
     }
     spans.sort_by_key(|span| span.at[0]);
     Ok(spans)
+}
+
+/// The most letters of a span's name.
+const LONGEST: usize = 60;
+
+/// What stands between the parts of edges' names.
+const APART: &str = "@ < > \" ,";
+
+/// Whether a name can be a part of the names of edges, and be read back.
+fn is_name(name: &str) -> bool {
+    let good = |c: char| !c.is_control() && (c == ' ' || !APART.contains(c));
+    (1..=LONGEST).contains(&name.chars().count()) && name.chars().all(good)
+}
+
+/// The start of a name, without what a terminal would obey.
+fn printed(name: &str) -> String {
+    name.escape_debug().take(LONGEST).collect()
 }
 
 /// The tokens that the only occurrence of `text` touches.
@@ -209,6 +230,20 @@ mod tests {
             let said = e.to_string();
             assert!(said.starts_with("p.jsonl: line 2: ") && said.contains(message), "{said}");
             assert!(e.exit_code() == 2 && !e.help().is_empty(), "{said}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_edge_can_carry_are_refused() {
+        let long = "x".repeat(super::LONGEST + 1);
+        for name in ["", "a->b<q>", "a@1", "a\"b", "\u{1b}[2J", &long] {
+            let spans = serde_json::json!({ name: 0 });
+            let (message, _) = super::read(&spans, 3, None).err().expect(name);
+            assert!(message.ends_with("can be no part of an edge's name"), "{message}");
+            assert!(!message.contains('\u{1b}'));
+        }
+        for name in ["subject", "S1+1", "le sujet", "主語"] {
+            assert!(super::read(&serde_json::json!({ name: 0 }), 3, None).is_ok(), "{name}");
         }
     }
 }

@@ -2,7 +2,6 @@
 //! what it cost. A comparison holds one for each run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use super::run_record::RunRecord;
 use crate::error::{Error, Result};
-use crate::files::atomic;
+use crate::files::{atomic, input};
 use crate::stats::wilson;
 
 /// What a model has kept in a domain that it was not tuned for.
@@ -300,7 +299,7 @@ impl<S: Serialize + DeserializeOwned + Default> TuningReport<S> {
         if !file.exists() {
             return Ok(None);
         }
-        let text = fs::read(file).map_err(|e| Error::io(file, &e, "read"))?;
+        let text = input::regular(file, input::DATA)?;
         TuningReport::parse(&file.display().to_string(), &text).map(Some)
     }
 
@@ -321,6 +320,7 @@ impl<S: Serialize + DeserializeOwned + Default> TuningReport<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn domains() -> BTreeMap<String, Kept> {
         let of = |before, after| Kept { before, after, items: 200, ..Kept::default() };

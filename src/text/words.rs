@@ -11,9 +11,9 @@
 
 use crate::error::{Error, Result};
 use crate::files::gguf::Header;
+use crate::files::input;
 use crate::formats::byte_letters;
 use serde_json::Value;
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// What sentencepiece writes for a space.
@@ -37,10 +37,10 @@ impl Words {
         }
         for name in ["vocab.json", "tokenizer.json"] {
             let path = folder.join(name);
-            let text = match std::fs::read(&path) {
-                Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                text => text.map_err(|e| Error::io(&path, &e, "read"))?,
-            };
+            if !path.exists() {
+                continue;
+            }
+            let text = input::regular(&path, input::DATA)?;
             let fail = |message: String| {
                 Error::input(path.display(), message, "take it away to have ids for words")
             };

@@ -22,7 +22,7 @@ use crate::experiments::Steps;
 use crate::experiments::settings::{self, Broken, Given, Keyed, Keys, dotted, ensure, settings};
 use crate::experiments::side_by_side;
 use crate::files::lock::FolderLock;
-use crate::files::{atomic, mark, own};
+use crate::files::{atomic, input, mark, own};
 use crate::formats::comparison::{Comparison, EqualGain, TuningRow};
 use crate::formats::tuning_report::Judgement;
 use crate::nn::transformer::Model;
@@ -116,7 +116,7 @@ impl Grid {
     /// # Errors
     /// If it cannot be read, has unknown keys, or a setting that cannot be.
     pub fn read(path: &Path) -> Result<Grid> {
-        let text = fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+        let text = input::text(path, input::CONFIG)?;
         let mut grid = Grid::parse(&path.display().to_string(), &text)?;
         if let (Some(folder), true) = (path.parent(), grid.model.is_relative()) {
             grid.model = folder.join(&grid.model);

@@ -91,7 +91,7 @@ impl Study {
     /// # Errors
     /// If one cannot be read, has unknown keys, or a setting that cannot be.
     pub fn read(path: &Path) -> Result<Study> {
-        let text = fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+        let text = input::text(path, input::CONFIG)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let grid = |file: &Path| Grid::read(&folder.join(file));
         Study::parse(&path.display().to_string(), &text, &grid)

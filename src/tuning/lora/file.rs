@@ -10,15 +10,14 @@
 
 use super::{Adapter, Adapters, Kind, Site, check_alpha, check_distinct, check_rank};
 use crate::error::{Error, Result};
-use crate::files::atomic;
 use crate::files::safetensors;
 use crate::files::safetensors::{Tensor, Tensors};
+use crate::files::{atomic, input};
 use crate::simd::Element;
 use crate::tensor::Buffer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::fs;
 use std::path::Path;
 
 const TEXT: &str = "adapters.json";
@@ -78,7 +77,7 @@ impl<T: Element> Saved<T> {
     pub fn read(folder: impl AsRef<Path>) -> Result<Saved<T>> {
         let folder = folder.as_ref();
         let (text, numbers) = (folder.join(TEXT), folder.join(NUMBERS));
-        let bytes = fs::read(&text).map_err(|e| Error::io(&text, &e, "read"))?;
+        let bytes = input::regular(&text, input::DATA)?;
         interpret(text.display(), &bytes, &Tensors::read(numbers)?)
     }
 
