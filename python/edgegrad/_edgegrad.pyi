@@ -394,10 +394,13 @@ def report(runs: Sequence[_Path], out: _Path, seed: int | None = None) -> Report
 def evaluate(
     model: Model,
     pairs: Pairs,
-    circuit: Circuit,
+    circuit: Union[Circuit, Scores],
     *,
     null: int = 0,
     minimality: bool = False,
+    tests: bool = False,
+    fractions: Sequence[float] | None = None,
+    bootstrap: int | None = None,
     seed: int = 0,
     metric: _Metric = "logit-diff",
     at: Literal["asked", "all"] = "asked",
@@ -419,7 +422,12 @@ def evaluate(
     `faithfulness_interval` over pairs; `complement_faithfulness` is that of all other edges;
     `minimality` says by how much the metric falls without each edge, of circuits of up to 200 edges
     or if it is asked; `null` has the faithfulness of so many random circuits with as many edges of
-    each type, and a p-value; `per_pair` has the metric of every pair.
+    each type, and a p-value; `per_pair` has the metric of every pair; with `tests`, what hypothesis
+    tests of the circuit find.
+
+    Of scores, as `edgegrad evaluate --scores --curve`: the `curve` of the faithfulness of the first
+    edges by score, at `fractions` of all, its `cmd` and `cpr`, and with `bootstrap` their
+    `intervals` over so many resamples of the pairs.
     """
 
 def interactions(

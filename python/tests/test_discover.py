@@ -74,6 +74,29 @@ def test_figures_are_those_of_the_command(folder, model, pairs, command, tmp_pat
     assert np.array_equal(circuit.run(model, pairs), found["per_pair"]["circuit"])
 
 
+def test_tests_and_curves_are_those_of_the_command(folder, model, pairs, command, tmp_path):
+    circuit = edgegrad.discover(model, pairs, edges=5, out=tmp_path / "circuit.json")
+    scores = edgegrad.attribute(model, pairs, out=tmp_path / "scores.json")
+    shared = ["evaluate", "--model", folder, "--pairs", folder / "pairs.jsonl", "--seed", "2"]
+    for judged, options, asked in [
+        (circuit, ["--circuit", tmp_path / "circuit.json", "--tests", "--null", "4"], {"tests": True, "null": 4}),
+        (
+            scores,
+            ["--scores", tmp_path / "scores.json", "--curve", "--fractions", "0.1,0.5", "--bootstrap", "50"],
+            {"fractions": [0.1, 0.5], "bootstrap": 50},
+        ),
+    ]:
+        out = tmp_path / "figures.json"
+        command(*shared, *options, "--out", out)
+        wanted = json.loads(out.read_text())
+        found = edgegrad.evaluate(model, pairs, judged, seed=2, **asked)
+        assert found == {key: wanted[key] for key in found}
+        assert {"tests", "null"} <= found.keys() or {"curve", "cmd", "intervals"} <= found.keys()
+    for judged, asked in [(circuit, {"bootstrap": 50}), (scores, {"tests": True}), (scores, {"fractions": [2.0]})]:
+        with pytest.raises(edgegrad.InputError):
+            edgegrad.evaluate(model, pairs, judged, **asked)
+
+
 def test_scores_that_are_there_are_taken(model, pairs):
     scores = edgegrad.attribute(model, pairs)
     circuit = edgegrad.discover(model, pairs, scores=scores, edges=15)

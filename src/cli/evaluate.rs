@@ -2,7 +2,7 @@
 
 use crate::cli::Dtype;
 use crate::cli::adversary::Adversary;
-use crate::cli::hypotheses::{Compared, Tested};
+use crate::cli::hypotheses;
 use crate::cli::out::check_out;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar};
@@ -11,26 +11,22 @@ use crate::cli::scored::{warn_disconnected, warn_other_model};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
-use edgegrad::discovery::controls;
 use edgegrad::discovery::faithfulness;
-use edgegrad::discovery::faithfulness::FRACTIONS;
-use edgegrad::discovery::hypotheses::Drawn;
-use edgegrad::discovery::judge;
-use edgegrad::discovery::judge::{FEW, Judged};
+use edgegrad::discovery::faithfulness::{FRACTIONS, Intervals};
+use edgegrad::discovery::hypotheses::{DrawnRuns, tests_report};
+use edgegrad::discovery::judge::{Judged, Request};
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, auroc_interval, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
 use edgegrad::files::content_hash;
 use edgegrad::files::mark::GENERATOR;
-use edgegrad::formats::curves::Curves;
 use edgegrad::formats::{EdgeFile, Origin};
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
-use edgegrad::patching::running;
 use edgegrad::patching::span::Span;
 use edgegrad::stats::{self, LEAST_OF_MEAN};
 use edgegrad::tensor::Element;
@@ -83,10 +79,6 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
 }
-
-/// Random circuits that hypothesis tests draw unless told otherwise: enough to tell the edges of a
-/// circuit of a thousand.
-const DRAWN: usize = 120;
 
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
@@ -182,17 +174,17 @@ impl Evaluate {
         report: &mut Map<String, Value>,
     ) -> Result<()> {
         warn_disconnected(&Flow::new(&b.graph), kept);
-        let (judged, tested) = self.runs(b, kept)?;
+        let (judged, drawn) = self.runs(b, kept)?;
         self.faithfulness(b, span, &judged);
         report.extend(judged.report(b, extremes, span));
         minimality(b, &judged);
         if let Some((random, p)) = judged.against_random(span) {
             against_random(random, p);
         }
-        if let Some(tested) = &tested {
-            let Judged { circuit, complement, one_less, random, .. } = &judged;
-            let compared = Compared { circuit, complement, one_less, random };
-            tested.judge(span, &compared, self.seed, report);
+        if let Some(drawn) = &drawn {
+            let tests = judged.tested(drawn, span, self.seed);
+            hypotheses::print(&tests);
+            report.insert("tests".into(), tests_report(&tests));
         }
         self.adversary.judge(&self.asked, b, (span, kept), self.seed, report)
     }
@@ -202,26 +194,24 @@ impl Evaluate {
         &self,
         b: &Behaviour<'_, T>,
         kept: &[bool],
-    ) -> Result<(Judged, Option<Tested>)> {
-        let members = kept.iter().filter(|&&kept| kept).count();
-        let one_less = members <= FEW || self.minimality || self.tests;
-        let count = if self.tests && self.null == 0 { DRAWN } else { self.null as usize };
-        let random = controls::random_circuits(&b.graph, kept, count, self.seed);
-        let drawn = self.tests.then(|| Drawn::new(&b.graph, kept, &random, self.seed));
-        let mut circuits = judge::circuits(kept, one_less, &random);
-        circuits.extend(drawn.into_iter().flat_map(Tested::circuits));
+    ) -> Result<(Judged, Option<DrawnRuns>)> {
+        let request = Request {
+            null: self.null as usize,
+            minimality: self.minimality,
+            tests: self.tests,
+            seed: self.seed,
+        };
+        let circuits = request.circuits(b, kept);
         let adversary = self.adversary.passes(b);
-        let seconds = cost::seconds(b, circuits.len() as f64 + adversary)?;
+        let seconds = cost::seconds(b, circuits.list.len() as f64 + adversary)?;
         let and = if adversary > 0.0 { " and an adversary" } else { "" };
-        let what = format!("{} circuits{and}", circuits.len());
+        let what = format!("{} circuits{and}", circuits.list.len());
         let instead = "leave out --minimality, --tests, --null, --adversary";
         self.asked.affordable(&what, seconds, instead)?;
         let (shown, mut progress) = bar("evaluate");
-        let mut values = running::circuits(b, &circuits, &mut progress)?.into_iter();
+        let runs = circuits.run(b, &mut progress)?;
         shown.finish();
-        let judged = Judged::read(kept, one_less, random.len(), &mut values);
-        let tested = self.tests.then(|| Tested::read(&mut values, count));
-        Ok((judged, tested))
+        Ok(runs)
     }
 
     /// The metric and faithfulness of the circuit, its complement, all edges and none.
@@ -290,21 +280,17 @@ impl Evaluate {
     }
 
     /// The intervals of the figures of curves, if they are asked for.
-    fn intervals(&self, runs: &faithfulness::Runs, span: &Span, report: &mut Map<String, Value>) {
-        let Some(resamples) = self.bootstrap else { return };
-        let Some(found) = runs.intervals(span, resamples as usize, self.seed) else {
+    fn intervals(&self, runs: &faithfulness::Runs, span: &Span) -> Option<Intervals> {
+        let resamples = self.bootstrap? as usize;
+        let found = runs.intervals(span, resamples, self.seed);
+        let Some(Intervals { cmd, cpr, clipped_cpr }) = found else {
             println!("no intervals: by these pairs, model and nothing may be alike");
-            return;
+            return None;
         };
-        let named = [
-            ("CMD", "cmd", found.cmd),
-            ("CPR", "cpr", found.cpr),
-            ("clipped CPR", "clipped_cpr", found.clipped_cpr),
-        ];
-        let shown = named.map(|(name, _, [low, high])| format!("{name} {low:.4} to {high:.4}"));
+        let named = [("CMD", cmd), ("CPR", cpr), ("clipped CPR", clipped_cpr)];
+        let shown = named.map(|(name, [low, high])| format!("{name} {low:.4} to {high:.4}"));
         println!("95 % over {resamples} resamples of the pairs: {}", shown.join(", "));
-        let all = named.map(|(_, key, ends)| (key.to_string(), json!(ends)));
-        report.insert("intervals".into(), Value::Object(all.into_iter().collect()));
+        found
     }
 
     /// The curves of scores.
@@ -357,12 +343,8 @@ impl Evaluate {
             signed.anchored_cpr(),
             signed.clipped_cpr(),
         );
-        self.intervals(&runs, span, report);
-        Curves { origin: Origin::of(report), by_size: abs, by_score: Some(signed) }.put(report);
-        report.insert(
-            "per_pair".into(),
-            json!({ "clean": extremes.clean, "corrupted": extremes.corrupted }),
-        );
+        let intervals = self.intervals(&runs, span);
+        runs.put(span, extremes, intervals, report);
         Ok(())
     }
 }

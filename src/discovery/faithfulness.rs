@@ -28,7 +28,9 @@ use super::select;
 use super::select::Rank;
 use crate::attribution::Progress;
 use crate::error::Result;
-use crate::formats::curves::Curve;
+use crate::formats::Origin;
+use crate::formats::curves::{Curve, Curves};
+use crate::patching::batches::Extremes;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::running;
 use crate::patching::span::Span;
@@ -36,6 +38,7 @@ use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::stats;
 use crate::stats::LEAST_OF_MEAN;
+use serde_json::{Map, Value, json};
 
 /// The stream of random numbers that resamples of pairs are drawn from.
 const RESAMPLES: u32 = 5;
@@ -104,6 +107,25 @@ impl Runs {
     /// The curves by decreasing `|score|` and by decreasing score.
     pub fn curves(&self, span: &Span) -> [Curve; 2] {
         self.with(|values| span.faithfulness(values))
+    }
+
+    /// Puts what a file of results says of them into `report`, which names their origin.
+    pub fn put(
+        &self,
+        span: &Span,
+        extremes: &Extremes,
+        intervals: Option<Intervals>,
+        report: &mut Map<String, Value>,
+    ) {
+        if let Some(Intervals { cmd, cpr, clipped_cpr }) = intervals {
+            let all = json!({ "cmd": cmd, "cpr": cpr, "clipped_cpr": clipped_cpr });
+            report.insert("intervals".into(), all);
+        }
+        let [by_size, by_score] = self.curves(span);
+        let origin = Origin::of(report);
+        Curves { origin, by_size, by_score: Some(by_score) }.put(report);
+        let of_pairs = json!({ "clean": extremes.clean, "corrupted": extremes.corrupted });
+        report.insert("per_pair".into(), of_pairs);
     }
 
     /// The curves whose faithfulness is `f` of a circuit's metric `[pairs]`.

@@ -17,6 +17,7 @@ use crate::graph::connect::Flow;
 use crate::patching::span::Span;
 use crate::rng::{Purpose, Rng};
 use crate::stats;
+use serde_json::{Value, json};
 
 /// The level of every test.
 pub const LEVEL: f64 = 0.05;
@@ -198,6 +199,106 @@ fn centred(k: &[f64]) -> Vec<f64> {
     let mean = means.iter().sum::<f64>() / n as f64;
     let at = |(i, x): (usize, &f64)| x - means[i / n] - means[i % n] + mean;
     k.iter().enumerate().map(at).collect()
+}
+
+/// The metric of each pair under the circuits that the tests draw, `[n][pairs]` each.
+pub struct DrawnRuns {
+    longer: Vec<Vec<f64>>,
+    shorter: Vec<Vec<f64>>,
+    complements: Vec<Vec<f64>>,
+}
+
+/// The circuit, `[pairs]`, and what it is compared with.
+pub struct Compared<'a> {
+    /// The circuit.
+    pub circuit: &'a [f64],
+    /// All other edges.
+    pub complement: &'a [f64],
+    /// The circuit without each of its edges.
+    pub one_less: &'a [Vec<f64>],
+    /// Random circuits of its make.
+    pub random: &'a [Vec<f64>],
+}
+
+impl DrawnRuns {
+    /// The circuits to run, in the order in which [`read`](Self::read) takes their values.
+    pub fn circuits(drawn: Drawn) -> impl Iterator<Item = Vec<bool>> {
+        let Drawn { longer, shorter, complements } = drawn;
+        longer.into_iter().chain(shorter).chain(complements)
+    }
+
+    /// Takes the values of `count` circuits of each kind.
+    pub fn read(values: &mut impl Iterator<Item = Vec<f64>>, count: usize) -> DrawnRuns {
+        let mut next = || values.by_ref().take(count).collect();
+        DrawnRuns { longer: next(), shorter: next(), complements: next() }
+    }
+
+    /// What each test found.
+    pub fn judge(&self, span: &Span, runs: &Compared<'_>, seed: u64) -> [Tested; 5] {
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let whole = mean(runs.circuit);
+        let drops: Vec<f64> = runs.one_less.iter().map(|values| whole - mean(values)).collect();
+        // Without any edge a pair has its corrupted run's metric, which goes with the model's.
+        let added = runs.complement.iter().zip(&span.nothing).map(|(x, nothing)| x - nothing);
+        let added: Vec<f64> = added.collect();
+        let both = self.longer.iter().zip(&self.shorter);
+        let others: Vec<f64> = both.map(|(long, short)| mean(long) - mean(short)).collect();
+        let rows = [
+            (
+                "equivalence",
+                "share of pairs above the model",
+                equivalence(&span.clean, runs.circuit),
+                ["the circuit cannot be told from the model", "it differs from the model"],
+            ),
+            (
+                "independence",
+                "dependence of what the rest adds",
+                independence(&span.clean, &added, seed),
+                ["the rest says nothing of the model", "the rest still knows"],
+            ),
+            (
+                "minimality",
+                "share of edges that matter",
+                minimality(&drops, &others),
+                ["every edge matters", "some edges matter no more than random ones"],
+            ),
+            (
+                "sufficiency",
+                "random circuits beaten",
+                sufficiency(span, runs.circuit, runs.random),
+                ["nearer to the model than random ones", "random ones come as near"],
+            ),
+            (
+                "necessity",
+                "random ablations beaten",
+                necessity(span, runs.complement, &self.complements),
+                ["more is lost without it", "random ablations lose as much"],
+            ),
+        ];
+        rows.map(|(name, of, finding, verdicts)| Tested { name, of, finding, verdicts })
+    }
+}
+
+/// A test and what it found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tested {
+    /// Its name.
+    pub name: &'static str,
+    /// What its statistic is of.
+    pub of: &'static str,
+    /// What it found.
+    pub finding: Finding,
+    /// What that means: of a circuit that passes, and of one that does not.
+    pub verdicts: [&'static str; 2],
+}
+
+/// What a file of results says of tests.
+pub fn tests_report(tests: &[Tested]) -> Value {
+    let found = tests.iter().map(|test| {
+        let Finding { statistic, p, passed } = test.finding;
+        (test.name.into(), json!({ "statistic": statistic, "p": p, "passed": passed }))
+    });
+    Value::Object(found.collect())
 }
 
 #[cfg(test)]

@@ -2,14 +2,77 @@
 //! random circuits matched by edge type.
 
 use super::controls;
+use super::hypotheses::{Compared, Drawn, DrawnRuns, Tested};
+use crate::error::Result;
 use crate::patching::batches::Extremes;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::span::Span;
+use crate::patching::{Progress, running};
 use crate::simd::Element;
 use serde_json::{Map, Value, json};
 
 /// Edges up to which each is ablated unasked.
 pub const FEW: usize = 200;
+
+/// Random circuits that hypothesis tests draw unless told otherwise: enough to tell the edges of a
+/// circuit of a thousand.
+const DRAWN: usize = 120;
+
+/// What a circuit is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// How many random circuits matched by edge type.
+    pub null: usize,
+    /// Whether each edge is ablated even of a large circuit.
+    pub minimality: bool,
+    /// Whether it is put to [tests](super::hypotheses).
+    pub tests: bool,
+    /// The seed of what is drawn.
+    pub seed: u64,
+}
+
+/// The circuits to run for a [`Request`].
+pub struct Circuits {
+    kept: Vec<bool>,
+    one_less: bool,
+    random: usize,
+    tests: bool,
+    /// All of them, `[E]` each.
+    pub list: Vec<Vec<bool>>,
+}
+
+impl Request {
+    /// The circuits to run to judge `kept [E]`.
+    pub fn circuits<T: Element>(&self, b: &Behaviour<'_, T>, kept: &[bool]) -> Circuits {
+        let members = kept.iter().filter(|&&kept| kept).count();
+        let one_less = members <= FEW || self.minimality || self.tests;
+        let count = if self.tests && self.null == 0 { DRAWN } else { self.null };
+        let random = controls::random_circuits(&b.graph, kept, count, self.seed);
+        let drawn = self.tests.then(|| Drawn::new(&b.graph, kept, &random, self.seed));
+        let mut list = circuits(kept, one_less, &random);
+        list.extend(drawn.into_iter().flat_map(DrawnRuns::circuits));
+        let random = random.len();
+        Circuits { kept: kept.to_vec(), one_less, random, tests: self.tests, list }
+    }
+}
+
+impl Circuits {
+    /// Runs them: the circuit and what it is compared with, and what the tests take, if any are
+    /// asked for.
+    ///
+    /// # Errors
+    /// Those of the runs.
+    pub fn run<T: Element>(
+        self,
+        b: &Behaviour<'_, T>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Judged, Option<DrawnRuns>)> {
+        let mut values = running::circuits(b, &self.list, progress)?.into_iter();
+        let judged = Judged::read(&self.kept, self.one_less, self.random, &mut values);
+        let tested = self.tests.then(|| DrawnRuns::read(&mut values, self.random));
+        Ok((judged, tested))
+    }
+}
 
 /// The metric of each pair under a circuit and those it is compared with, `[pairs]` each.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +147,12 @@ impl Judged {
         let random: Vec<f64> = self.random.iter().map(|r| span.faithfulness(r)).collect();
         let p = controls::p_value(span.faithfulness(&self.circuit), &random);
         Some((random, p)).filter(|(random, _)| !random.is_empty())
+    }
+
+    /// What tests find, whose circuits were run as `drawn`.
+    pub fn tested(&self, drawn: &DrawnRuns, span: &Span, seed: u64) -> [Tested; 5] {
+        let Judged { circuit, complement, one_less, random, .. } = self;
+        drawn.judge(span, &Compared { circuit, complement, one_less, random }, seed)
     }
 
     /// What a file of results says of it.
