@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// For each method one of the learning rates that `examples/tuning/e1.toml` tries.
 const METHODS: &str = r#"
-model = ""
+model = "base"
 seeds = 2
 [common]
 task = "E1"
