@@ -47,6 +47,7 @@ pub(crate) fn foreign(path: &Path, why: &str) -> Error {
 ///
 /// # Errors
 /// If it cannot be removed.
+#[cfg(any(test, feature = "experiments"))]
 pub(crate) fn remove(path: &Path) -> Result<()> {
     atomic::remove_any(path).map_err(|e| Error::io(path, &e, "remove"))
 }
