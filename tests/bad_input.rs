@@ -575,7 +575,7 @@ fn transplants() {
     refused(wide, &["wide/checkpoints/final/config.json: d_model is 6"], "of the same shape");
     refused("--from run --copy query", &["run/config.json: cannot read it"], "a folder with");
     place.succeed("transplant run/checkpoints/final --out new --ablate query");
-    refused("--ablate query", &["new: cannot make it: "], "another name");
+    refused("--ablate query", &["new: exists already"], "by --force");
 }
 
 #[test]

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-os.environ["EDGEGRAD_SIMD"] = "scalar"
+os.environ.setdefault("EDGEGRAD_SIMD", "scalar")
 
 
 def lines(text):
