@@ -87,11 +87,7 @@ impl Sweep {
             return Ok(());
         }
         println!("{}: {}, {jobs} at a time", self.sweep.display(), listed.told());
-        let existing = match (self.resume, self.force) {
-            (true, _) => Existing::Resume,
-            (_, true) => Existing::Replace,
-            _ => Existing::Refuse,
-        };
+        let existing = Existing::of(self.resume, self.force);
         let (plan, listed, out) = (&plan, &listed, &out);
         let going = Going { plan, listed, runner, out, shard, existing, jobs, threads };
         tell(&going.run()?, runner)

@@ -17,6 +17,22 @@ pub struct Job {
     pub folder: PathBuf,
 }
 
+/// `count` seeds from `first` on, at least one, and the folder of each: one in `out` itself, several
+/// each in `out/seed-NN`.
+///
+/// # Errors
+/// If there are not so many seeds.
+pub(super) fn seeds_in(out: &Path, first: u64, count: u64) -> Result<Vec<(u64, PathBuf)>> {
+    let last = first.checked_add(count - 1).ok_or_else(|| {
+        Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
+    })?;
+    let folder = |seed| match count {
+        1 => out.to_path_buf(),
+        _ => out.join(format!("seed-{seed:02}")),
+    };
+    Ok((first..=last).map(|seed| (seed, folder(seed))).collect())
+}
+
 impl Job {
     /// The runs of `config` with `count` seeds from its own on: one in `out` itself, several each in
     /// `out/seed-NN`.
@@ -24,18 +40,9 @@ impl Job {
     /// # Errors
     /// If there are not so many seeds.
     pub fn of_seeds(config: &Config, count: u64, out: &Path) -> Result<Vec<Job>> {
-        if count == 1 {
-            return Ok(vec![Job { config: config.clone(), folder: out.to_path_buf() }]);
-        }
-        let mut jobs = vec![];
-        for i in 0..count {
-            let seed = config.seed.checked_add(i).ok_or_else(|| {
-                Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
-            })?;
-            let folder = out.join(format!("seed-{seed:02}"));
-            jobs.push(Job { config: Config { seed, ..config.clone() }, folder });
-        }
-        Ok(jobs)
+        let seeds = seeds_in(out, config.seed, count)?.into_iter();
+        let job = |(seed, folder)| Job { config: Config { seed, ..config.clone() }, folder };
+        Ok(seeds.map(job).collect())
     }
 
     /// Checks all of `jobs` before the first begins, not after it is done.

@@ -62,10 +62,12 @@ impl Request {
     /// Those of the scores.
     pub fn rows(&self, b: &Behaviour<'_, f64>) -> Result<Vec<usize>> {
         let edges = b.graph.edges();
-        let first = eap::scores(b, &mut |_| {})?.values;
-        // On small graphs ablation is cheap, and sees what is flat at the clean run.
-        let sizes = if edges <= SMALL { exact::scores(b, &mut |_| {})?.values } else { first };
-        let mut rows = stats::by_size(&sizes);
+        let scores = match edges <= SMALL {
+            // Ablation is cheap here, and sees what is flat at the clean run.
+            true => exact::scores(b, &mut |_| {})?,
+            false => eap::scores(b, &mut |_| {})?,
+        };
+        let mut rows = stats::by_size(&scores.values);
         rows.truncate(self.rows_of.unwrap_or(if edges <= SMALL { edges } else { ROWS }));
         rows.sort_unstable();
         Ok(rows)

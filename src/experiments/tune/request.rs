@@ -5,10 +5,11 @@ use super::{
     Goal, Judge, Method, Own, OwnFiles, Report, Settings, Subject, is_short, run, seconds,
 };
 use crate::error::{Error, Result};
+use crate::experiments::parallel::seeds_in;
 use crate::experiments::{Given, Steps, side_by_side};
 use crate::files::journal::Journal;
 use crate::files::own::check_out_folder;
-use crate::files::{atomic, content_hash};
+use crate::files::{atomic, content_hash, input};
 use crate::formats::pairs::Encode;
 use crate::named::Named;
 use crate::nn::transformer::Model;
@@ -50,7 +51,7 @@ impl Options {
         let mut table = String::new();
         let mut place = "settings".to_string();
         if let Some(path) = config {
-            table = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e, "read"))?;
+            table = input::text(path, input::CONFIG)?;
             place = path.display().to_string();
         }
         let mut changes = sets.iter().map(|set| Given::set(set)).collect::<Result<Vec<_>>>()?;
@@ -128,7 +129,7 @@ impl Request {
     /// If something cannot be read, or a folder is there and may not be replaced.
     pub fn begin(&self, encode: Option<&dyn Encode>) -> Result<Runs<'_>> {
         atomic::check_folder(&self.out)?;
-        let jobs = self.jobs()?;
+        let jobs = seeds_in(&self.out, self.seed, self.seeds)?;
         let start = Instant::now();
         let (base, hash, subject) = self.subject(encode)?;
         let judged = start.elapsed().as_secs_f64();
@@ -139,18 +140,6 @@ impl Request {
             }
         }
         Ok(Runs { request: self, jobs, base, hash, subject, judged, journal })
-    }
-
-    /// Each seed, and the folder to make.
-    fn jobs(&self) -> Result<Vec<(u64, PathBuf)>> {
-        let last = self.seed.checked_add(self.seeds - 1).ok_or_else(|| {
-            Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
-        })?;
-        let folder = |seed| match self.seeds {
-            1 => self.out.clone(),
-            _ => self.out.join(format!("seed-{seed:02}")),
-        };
-        Ok((self.seed..=last).map(|seed| (seed, folder(seed))).collect())
     }
 
     /// The base model with its hash, and what it is tuned for.
