@@ -17,7 +17,7 @@ use crate::nn::transformer::{Model, Transformer};
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::metric::{Metric, Positions, Question};
 use crate::simd::Element;
-use crate::stats;
+use crate::stats::{self, order};
 use crate::tape::Tape;
 use crate::text::Words;
 use std::collections::BTreeSet;
@@ -243,7 +243,7 @@ fn top<T: Element>(logits: &Both<Vec<T>>, asked: &[u32], words: &Words) -> Vec<T
         corrupted: logits.corrupted[id].to_f64(),
     };
     let mut list: Vec<TokenLogits> = told.into_iter().map(one).collect();
-    list.sort_by(|a, b| b.clean.total_cmp(&a.clean));
+    order::sort_by(&mut list, |a, b| b.clean.total_cmp(&a.clean));
     list
 }
 

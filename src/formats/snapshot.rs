@@ -7,6 +7,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
 use crate::files::input;
+use crate::stats::order;
 
 /// The folder of a run that holds them.
 pub const FOLDER: &str = "snapshots";
@@ -42,7 +43,7 @@ impl SnapshotFile {
                 Some(SnapshotFile { step, path })
             })
             .collect();
-        files.sort_by(|a, b| (a.step, &a.path).cmp(&(b.step, &b.path)));
+        order::sort_by(&mut files, |a, b| (a.step, &a.path).cmp(&(b.step, &b.path)));
         files
     }
 }

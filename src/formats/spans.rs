@@ -10,6 +10,7 @@
 //! token is in two of them; those in none are the span [`REST`].
 
 use crate::files::json::short;
+use crate::stats::order;
 use serde_json::Value;
 
 /// What the tokens that are in no span are called.
@@ -93,7 +94,7 @@ pub(super) fn read(
         }
         spans.push(Span { name: name.clone(), at });
     }
-    spans.sort_by_key(|span| span.at[0]);
+    order::sort_by_key(&mut spans, |span| span.at[0]);
     Ok(spans)
 }
 

@@ -20,9 +20,9 @@ use super::record::{Output, Reading, Recorder};
 use super::topology::{Graph, Group};
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::ops::{Norm, sum_rows};
+use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Program, Var};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Elements of all writers at the rows of a step: enough rows for the products to be efficient, few
@@ -300,7 +300,8 @@ impl<T: Element> Gradients<'_, T> {
             return read.norm.backward(rules, width, x, gain, &stats, &dn, gs);
         }
         let dy = &program.grad(reading.y)[at.start * n..at.end * n];
-        gs.par_chunks_exact_mut(count * width).zip(range).for_each(|(g, r)| {
+        let parts = (First(range.start), By(gs, count * width));
+        rows::each(range.len(), count * width * width, parts, |(First(r), By(g, _))| {
             let Some(w) = w else {
                 return read.norm.backward(rules, width, x, gain, &stats, dy, g);
             };
@@ -363,13 +364,15 @@ impl<T: Element> Bank<T> {
             let n = program.shape(output.var()).last();
             let rows = &direction[at.start * n..at.end * n];
             let writers = source.writers.len();
-            let room =
-                self.values[slot * stride..][..writers * stride].par_chunks_exact_mut(stride);
+            let room = By(&mut self.values[slot * stride..][..writers * stride], stride);
             match output {
-                Output::Whole(_) => room.for_each(|to| to[..rows.len()].copy_from_slice(rows)),
+                Output::Whole(_) => rows::each(writers, stride, room, |By(to, _)| {
+                    to[..rows.len()].copy_from_slice(rows);
+                }),
                 Output::Parts { w, .. } => {
                     let (k, w) = (n / writers, program.value(*w));
-                    room.enumerate().for_each(|(u, to)| {
+                    let parts = (First(0), room);
+                    rows::each(writers, count * k * width, parts, |(First(u), By(to, _))| {
                         let z = Mat::strided(&rows[u * k..], count, k, n, 1);
                         let w = Mat::new(&w[u * k * width..], k, width);
                         gemm(T::ONE, z, w, Write::Store, MatMut::new(to, count, width));

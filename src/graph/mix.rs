@@ -30,9 +30,9 @@ use crate::gemm::scratch::Scratch;
 use crate::gemm::{Mat, MatMut, Write, gemm};
 use crate::nn::stream::Read;
 use crate::ops::{Norm, affine, sum_rows};
+use crate::simd::rows::{self, By, First};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Grad, Op, Rules, Tape, Var};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// The size in bytes of the rows or readers of a step: about a second-level cache.
@@ -327,7 +327,10 @@ impl<T: Element> Op<T> for Mix<T> {
         let Some(widest) = masked.iter().map(|&r| wide(r)).max() else { return };
         let behind = width + Norm::SAVED + widest;
         let most = self.rows_at_a_time(&own, width + behind);
-        run.out.par_chunks_mut((most * self.out).max(1)).enumerate().for_each(|(i, out)| {
+        let work = width * widest;
+        let parts = (First(0), By(run.out, (most * self.out).max(1)));
+        let chunks = rows.div_ceil(most);
+        rows::each(chunks, masked.len() * most * work, parts, |(First(i), By(out, _))| {
             let rows = i * most..(i * most + most).min(rows);
             let n = rows.len();
             let here =
@@ -336,11 +339,12 @@ impl<T: Element> Op<T> for Mix<T> {
             let mut scratch = Scratch::new(readers.len() * n * (width + behind));
             let (xs, rest) = scratch.split_at_mut(readers.len() * n * width);
             self.mix(&seen, &readers, &rows, xs);
-            readers
-                .par_iter()
-                .zip(own.par_iter())
-                .zip(xs.par_chunks_exact(n * width).zip(rest.par_chunks_exact_mut(n * behind)))
-                .for_each(|((&r, own), (xs, rest))| self.read(&seen, r, n, own, xs, rest));
+            let each = (By(&readers[..], 1), By(&own[..], 1));
+            let parts = (each, By(&*xs, n * width), By(&mut *rest, n * behind));
+            rows::each(readers.len(), n * work, parts, |(each, By(xs, _), By(rest, _))| {
+                let (By(r, _), By(own, _)) = each;
+                self.read(&seen, r[0], n, &own[0], xs, rest);
+            });
             // Readers own columns of the output, which slices cannot share out; so results are
             // copied here.
             for ((&r, own), rest) in readers.iter().zip(own).zip(rest.chunks_exact(n * behind)) {
@@ -428,18 +432,13 @@ impl<T: Element> Op<T> for Mix<T> {
             let (gs, rest) = rest.split_at_mut(chunk * stream);
             let readers: Vec<usize> = range.clone().collect();
             self.mix(&seen, &readers, &(0..rows), &mut xs[..count * stream]);
-            range
-                .clone()
-                .into_par_iter()
-                .zip(own.par_iter())
-                .zip(xs.par_chunks_exact_mut(stream))
-                .zip(
-                    gs.par_chunks_exact_mut(stream)
-                        .zip(rest.par_chunks_exact_mut(part - 2 * stream)),
-                )
-                .for_each(|(((r, own), xs), (gs, rest))| {
-                    self.pull(&seen, (dy, rules), r, own, xs, gs, rest, wants_w);
-                });
+            let buffers = (By(&mut *xs, stream), By(&mut *gs, stream));
+            let parts = (First(first), By(own, 1), buffers, By(&mut *rest, part - 2 * stream));
+            let work = stream * self.reads(first, seen.w.is_some());
+            rows::each(count, work, parts, |(First(r), By(own, _), buffers, By(rest, _))| {
+                let (By(xs, _), By(gs, _)) = buffers;
+                self.pull(&seen, (dy, rules), r, &own[0], xs, gs, rest, wants_w);
+            });
             for (i, r) in range.clone().enumerate() {
                 let xs = &xs[i * stream..][..stream];
                 let gs = &mut gs[i * stream..][..stream];

@@ -6,6 +6,7 @@ use super::font;
 use super::network::{Link, Network};
 use super::palette::{GREY, sign};
 use super::scene::{Ink, LABEL, Point, vertical_curve};
+use crate::stats::order;
 
 /// The widest and the thinnest link.
 const WIDEST: f64 = 3.6;
@@ -163,7 +164,7 @@ impl Layout {
     /// The place nearest to `x` where `wide` is free; `x` itself where nothing is.
     fn gap(&self, taken: &[[f64; 2]], x: f64, wide: f64) -> f64 {
         let mut taken = taken.to_vec();
-        taken.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        order::sort_by(&mut taken, |a, b| a[0].total_cmp(&b[0]));
         let mut free = vec![];
         let mut from = self.area.left - 4.0;
         for [left, right] in taken {

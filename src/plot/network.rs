@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::error::{Error, Result, at_key};
 use crate::formats::edge_name::{Node as Part, Parts, Side};
 use crate::formats::{EdgeFile, Entry};
+use crate::stats::order;
 
 /// A part of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +85,7 @@ impl Network {
         let mut nodes: Vec<(Side<'_>, Node)> =
             sides.into_iter().map(|side| (side, Node::new(side))).collect();
         set_rows(&mut nodes, &parts);
-        nodes.sort_by(|(_, a), (_, b)| a.key().cmp(&b.key()));
+        order::sort_by(&mut nodes, |(_, a), (_, b)| a.key().cmp(&b.key()));
         let number = numbers(&nodes);
         let links = parts
             .iter()
@@ -141,7 +142,7 @@ fn by_size(file: &EdgeFile, chosen: bool) -> Vec<&(String, Entry)> {
     let mut list: Vec<&(String, Entry)> = file.edges.iter().filter(belongs).collect();
     let size = |(_, edge): &(String, Entry)| edge.score.map_or(-1.0, f64::abs);
     // The list is in the order of names, which decides among equals.
-    list.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    order::sort_by(&mut list, |a, b| size(b).total_cmp(&size(a)));
     list
 }
 

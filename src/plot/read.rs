@@ -14,7 +14,7 @@ use crate::formats::edge_name::{Edge, Input, Node, Port};
 use crate::formats::metrics::Metrics;
 use crate::formats::run_config::RunConfig;
 use crate::formats::{EdgeFile, Entry, Meta};
-use crate::stats;
+use crate::stats::{self, order};
 
 /// The edges of a file in EAP-IG's layout, or of a run's last circuit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,7 +80,7 @@ fn last_circuit(folder: &Path) -> Result<Edges> {
         (name, Entry { score, in_graph: kept[i], ..Entry::default() })
     };
     let mut edges: Vec<(String, Entry)> = names.into_iter().enumerate().map(entry).collect();
-    edges.sort_by(|a, b| a.0.cmp(&b.0));
+    order::sort_by(&mut edges, |a, b| a.0.cmp(&b.0));
     let meta = Meta {
         method: Some("exact".into()),
         metric: Some("logit-diff".into()),

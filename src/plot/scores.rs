@@ -12,7 +12,7 @@ use super::read::Edges;
 use super::scene::{Anchor, INCH, LABEL, Point, SMALL, Scene, cut};
 use super::{Drawing, Options};
 use crate::error::{Error, Result, at_key};
-use crate::stats::{pearson, spearman};
+use crate::stats::{order, pearson, spearman};
 
 /// Points of a panel: of more, the largest half and every so many of the others.
 const POINTS: usize = 4000;
@@ -155,7 +155,7 @@ fn thinned(panel: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let (x, y) = (largest(0), largest(1));
     let far = |p: &[f64; 2]| (p[0] / x).abs().max((p[1] / y).abs());
     let mut sorted = panel.to_vec();
-    sorted.sort_by(|a, b| far(b).total_cmp(&far(a)));
+    order::sort_by(&mut sorted, |a, b| far(b).total_cmp(&far(a)));
     let others = sorted.split_off(POINTS / 2);
     let every = others.len().div_ceil(POINTS / 2);
     sorted.extend(others.into_iter().step_by(every));

@@ -8,7 +8,7 @@
 
 use super::run::Run;
 use crate::formats::metrics::{EvalLine, MeasureLine};
-use crate::stats::{auroc, auroc_interval};
+use crate::stats::{auroc, auroc_interval, order};
 use std::collections::BTreeMap;
 
 /// How well one key tells runs that will succeed from others.
@@ -73,7 +73,9 @@ pub fn predict(runs: &[Run], solved: bool) -> Prediction {
         let (chosen, held_out) = (turned(area), turned(held_out));
         found.keys.push(Predictor { key: key.clone(), more_is_good, chosen, held_out, interval });
     }
-    found.keys.sort_by(|a, b| b.chosen.total_cmp(&a.chosen).then_with(|| a.key.cmp(&b.key)));
+    order::sort_by(&mut found.keys, |a, b| {
+        b.chosen.total_cmp(&a.chosen).then_with(|| a.key.cmp(&b.key))
+    });
     found
 }
 

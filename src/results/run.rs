@@ -8,6 +8,7 @@ use crate::formats::metrics::{EvalLine, Metrics};
 use crate::formats::run_config::RunConfig;
 use crate::formats::run_record::RunRecord;
 use crate::formats::snapshot::SnapshotFile;
+use crate::stats::order;
 
 pub use crate::formats::metrics::SUCCESS;
 
@@ -214,7 +215,7 @@ impl Experiment {
                 "expected <arm>/seed-00/metrics.jsonl in it; train first, or give another folder",
             ));
         }
-        arms.sort_by_cached_key(|arm| {
+        order::sort_by_key(&mut arms, |arm| {
             (arm.runs.iter().map(Run::last_stage).max(), arm.name.clone())
         });
         Ok(Experiment { root: root.into(), name, arms })
@@ -230,7 +231,7 @@ impl Arm {
     /// The arms of runs that are found together: those that differ in more than their seed are apart,
     /// and each seed counts once. What has no readable configuration is taken to be like the first.
     pub(crate) fn split(name: &str, mut runs: Vec<Run>) -> Vec<Arm> {
-        runs.sort_by_cached_key(|run| (run.seed.unwrap_or(u64::MAX), run.name.clone()));
+        order::sort_by_key(&mut runs, |run| (run.seed.unwrap_or(u64::MAX), run.name.clone()));
         let mut groups: Vec<Vec<Run>> = vec![];
         for run in runs {
             let like = |group: &Vec<Run>| {

@@ -285,9 +285,7 @@ impl<T: Element> Program<T> {
         let limit = ids_info(&self.ids_info, self.tape, ids).limit;
         let list = &mut self.ids[ids.at as usize];
         fill(list);
-        // The maximum of all instead of a search for the first: it vectorises.
-        let largest = list.iter().copied().max().unwrap_or(0);
-        assert!((largest as usize) < limit.max(1), "id {largest} of at most {limit}");
+        refuse_beyond(list, limit);
     }
 
     /// Sets ids to `values`, in row-major order.
@@ -517,4 +515,13 @@ impl<T: Element> Program<T> {
         place.unwrap_or_else(|| panic!("no plan wants the gradient of {}", self.describe(x)))
             as usize
     }
+}
+
+/// Panics if one of the ids `list` is not below `limit`; apart, because who fills them is compiled
+/// with each way to do so.
+#[track_caller]
+fn refuse_beyond(list: &[u32], limit: usize) {
+    // The maximum of all instead of a search for the first: it vectorises.
+    let largest = list.iter().copied().max().unwrap_or(0);
+    assert!((largest as usize) < limit.max(1), "id {largest} of at most {limit}");
 }

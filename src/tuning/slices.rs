@@ -21,6 +21,7 @@
 use crate::graph::{Graph, Node};
 use crate::nn::stream::Reader;
 use crate::nn::transformer::Config;
+use crate::stats::order;
 use crate::tape::Window;
 use std::ops::Range;
 use std::sync::Arc;
@@ -290,7 +291,7 @@ fn joined(windows: &[Window], [rows, columns]: [usize; 2]) -> Vec<Window> {
     assert!(tall || wide, "windows that span neither rows nor columns");
     let range = |w: &Window| if tall { w.columns.clone() } else { w.rows.clone() };
     let mut ranges: Vec<Range<usize>> = windows.iter().map(range).collect();
-    ranges.sort_by_key(|r| r.start);
+    order::sort_by_key(&mut ranges, |r| r.start);
     let mut list: Vec<Range<usize>> = vec![];
     for r in ranges {
         match list.last_mut() {

@@ -8,7 +8,7 @@ use crate::formats::interactions::{Interaction, Interactions, Row};
 use crate::named::Named;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost;
-use crate::stats;
+use crate::stats::{self, order};
 
 /// The most edges whose whole matrix is computed unasked.
 const SMALL: usize = 200;
@@ -151,7 +151,7 @@ fn couples(rows: &[usize], matrix: &[Vec<f64>]) -> Vec<Couple> {
             second_derivative,
         }));
     }
-    couples.sort_by(|a, b| {
+    order::sort_by(&mut couples, |a, b| {
         let sizes = b.second_derivative.abs().total_cmp(&a.second_derivative.abs());
         sizes.then((a.i, a.j).cmp(&(b.i, b.j)))
     });

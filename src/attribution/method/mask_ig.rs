@@ -48,6 +48,7 @@ use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
 use crate::simd::Element;
+use crate::stats::order;
 use crate::tape::Rules;
 
 /// The most nodes on the undivided path.
@@ -377,7 +378,7 @@ impl<T: Element> Way<T> {
         loop {
             // Parts with small residuals are final, as long as they leave half of the budget to the
             // others.
-            parts.sort_by(|a, b| a.residual.total_cmp(&b.residual));
+            order::sort_by(&mut parts, |a, b| a.residual.total_cmp(&b.residual));
             let all: f64 = parts.iter().map(|p| p.residual).sum();
             let last = all <= budget || self.nodes > self.most_nodes;
             let (mut left, share) = (vec![], 0.5 * budget);
@@ -397,7 +398,7 @@ impl<T: Element> Way<T> {
             }
             budget = (budget - spent).max(0.0);
             // In the order of the path, so that sums are the same in every run.
-            left.sort_by(|a, b| a.from.alpha.total_cmp(&b.from.alpha));
+            order::sort_by(&mut left, |a, b| a.from.alpha.total_cmp(&b.from.alpha));
             let cuts: Vec<Vec<f64>> = left.iter().map(Interval::cuts).collect();
             let mut points = vec![];
             self.visit(&cuts.concat(), |_, point, _| points.push(point));

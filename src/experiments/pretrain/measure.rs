@@ -16,6 +16,7 @@ use crate::formats::domain_scores::{Abstention, DomainScores, Pronouns, Share};
 use crate::nn::stream::Sum;
 use crate::nn::transformer::Config;
 use crate::simd::Element;
+use crate::stats::order;
 use crate::tasks::language::occupation::occupation;
 use crate::tasks::language::vocabulary::Vocabulary;
 use crate::tasks::language::{Asked, Batch, Counted, Domain, Example};
@@ -164,7 +165,7 @@ pub fn measure<T: Element>(
         groups.iter().flat_map(read).collect::<Vec<_>>()
     };
     let mut readings: Vec<(usize, Reading)> = alike.par_iter().flat_map_iter(read).collect();
-    readings.sort_by_key(|(i, _)| *i);
+    order::sort_by_key(&mut readings, |(i, _)| *i);
     let readings: Vec<Reading> = readings.into_iter().map(|(_, reading)| reading).collect();
     tally(examples, &readings)
 }

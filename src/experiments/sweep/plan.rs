@@ -6,6 +6,7 @@ use crate::experiments::settings::{self, Given, Keyed, settings};
 use crate::files::input;
 use crate::formats::condition::Condition;
 use crate::named::named;
+use crate::stats::order;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -167,7 +168,7 @@ impl Plan {
             all.extend(single("axes", axes, &mut left)?);
             each_once(&all)?;
             // Seeds vary slowest, so that a sweep which is stopped has as many of each kind.
-            all.sort_by_key(|axis| axis.name != "axes.seed");
+            order::sort_by_key(&mut all, |axis| axis.name != "axes.seed");
             let skip = skip.map_or(Ok(vec![]), |skip| conditions(&skip))?;
             Ok(Plan { command, source, base, axes: all, skip, place: place.into() })
         };
@@ -345,7 +346,7 @@ fn single(place: &str, table: Table, left: &mut u64) -> Result<Vec<Axis>> {
             }
         }
     }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
+    order::sort_by(&mut all, |a, b| a.name.cmp(&b.name));
     Ok(all)
 }
 

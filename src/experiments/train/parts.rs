@@ -11,6 +11,7 @@
 use crate::formats::edge_name::{Node, POSITIONS};
 use crate::named::suggest;
 use crate::nn::pooled::{Config, Group};
+use crate::stats::order;
 use std::ops::Range;
 
 /// Elements of a pooled model's parameters: for each of [`Config::parameters`], ranges of its
@@ -120,7 +121,7 @@ fn copy<T: Copy>(ranges: &[Range<usize>], from: &[T], into: &mut [T]) {
 
 /// The ranges in order, those that meet as one.
 fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    ranges.sort_by_key(|r| (r.start, r.end));
+    order::sort_by_key(&mut ranges, |r| (r.start, r.end));
     let mut list: Vec<Range<usize>> = vec![];
     for range in ranges {
         match list.last_mut() {

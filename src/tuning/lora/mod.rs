@@ -53,6 +53,7 @@ use crate::error::{Error, Result};
 use crate::nn::transformer::Config;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
+use crate::stats::order;
 use crate::tensor::Buffer;
 
 /// Whether adapters have gates.
@@ -164,7 +165,7 @@ impl<T: Element> Adapters<T> {
 
     /// Adapters of distinct sites, sorted.
     fn sorted(mut list: Vec<Adapter<T>>, kind: Kind, alpha: f64) -> Adapters<T> {
-        list.sort_by_key(|adapter| adapter.site);
+        order::sort_by_key(&mut list, |adapter| adapter.site);
         Adapters { alpha, kind, list }
     }
 
