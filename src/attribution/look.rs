@@ -223,9 +223,8 @@ fn scored<T: Element>(
     if let Some(e) = values.iter().position(|s| !s.is_finite()) {
         return Err(not_finite(format!("{}: the score of {}", pairs.place(), b.graph.edge(e))));
     }
-    let mut order = stats::by_size(&values);
+    let mut order = stats::largest(&values, count);
     order.retain(|&e| values[e] != 0.0);
-    order.truncate(count);
     let score = |e: usize| ScoredEdge { name: b.graph.edge(e).to_string(), score: values[e] };
     Ok(order.into_iter().map(score).collect())
 }

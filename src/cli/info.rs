@@ -100,7 +100,7 @@ fn tell_memory(config: &Config, graph: &Graph, weights: u128) {
     let look = |time| {
         let placed = Granularity { positions: Some(time), ..Granularity::default() };
         let edges = Graph::of_transformer(config, placed).edges() as u128;
-        scored(time, Use::Whole) + 24 * edges
+        scored(time, Use::Whole) + 8 * edges
     };
     let tune = |time| 3 * weights + Objective::<f32>::bytes(config, 1, time);
     let learned = |time| scored(time, Use::Masked(shape, Rules::Plain));

@@ -3,7 +3,8 @@
 //! One sort for all of them: each comparison of its own has the compiler make a sort of its own,
 //! seven kilobytes each. Millions of elements are worth that.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 
 /// Sorts as `slice::sort_by` does; equals keep their order.
 pub(crate) fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {
@@ -50,6 +51,23 @@ pub fn by_size(values: &[f64]) -> Vec<usize> {
     rising(&values.iter().map(|x| -x.abs()).collect::<Vec<f64>>())
 }
 
+/// The first `count` of [`by_size`], without memory for all others.
+pub fn largest(values: &[f64], count: usize) -> Vec<usize> {
+    // The least of those that are kept first. Absolute values are ordered as their bits are.
+    let mut kept = BinaryHeap::new();
+    for (i, x) in values.iter().enumerate() {
+        let this = Reverse((x.abs().to_bits(), Reverse(i)));
+        if kept.len() < count {
+            kept.push(this);
+        } else if let Some(mut least) = kept.peek_mut()
+            && this < *least
+        {
+            *least = this;
+        }
+    }
+    kept.into_sorted_vec().into_iter().map(|Reverse((_, Reverse(i)))| i).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +94,9 @@ mod tests {
         assert_eq!(rising(&values), [1, 4, 3, 0, 2, 5]);
         assert_eq!(falling(&values), [5, 0, 2, 3, 4, 1]);
         assert_eq!(by_size(&values), [1, 5, 0, 2, 3, 4]);
+        for count in 0..=values.len() + 1 {
+            let first: Vec<usize> = by_size(&values).into_iter().take(count).collect();
+            assert_eq!(largest(&values, count), first);
+        }
     }
 }
