@@ -104,4 +104,10 @@ fn shells_and_man_get_every_command() {
     place.succeed("man --out man");
     let page = std::fs::read_to_string(place.path("man/edgegrad-attribute.1")).expect("a page");
     assert!(page.contains("mask\\-ig") && page.contains("Examples"));
+    // Pages of another version are replaced, others' are not unless it is asked for.
+    place.succeed("man --out man");
+    place.write("man/edgegrad-run.1", ".TH run 1");
+    let refused = place.run("man --out man");
+    refused.failed(2, &["edgegrad-run.1", "edgegrad has not written it"], "--force");
+    place.succeed("man --out man --force");
 }

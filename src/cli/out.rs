@@ -26,7 +26,7 @@ const OF_FOLDERS: [&str; 10] = [
 pub(super) struct Force {
     /// Replace the file of --out even if edgegrad has not written it
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
 }
 
 /// Whether `out` can be written and is none of `inputs`, nor a file that makes up one of the folders

@@ -85,11 +85,19 @@ impl Group {
 /// The groups of runs, in the order in which they come first.
 ///
 /// # Errors
-/// If no run has an axis, the figure or the reference, or a condition cannot be decided.
+/// If an axis is named twice, no run has an axis, the figure or the reference, or a condition cannot be decided.
 pub fn groups(results: &SweepResults, question: &Question) -> Result<Vec<Group>> {
     let columns = results.columns();
     for name in question.by.iter().chain([&question.value]) {
         known(name, &columns)?;
+    }
+    let twice = (1..question.by.len()).find(|&i| question.by[..i].contains(&question.by[i]));
+    if let Some(i) = twice {
+        return Err(Error::input(
+            "--by",
+            format!("`{}` is given twice", question.by[i]),
+            "name it once",
+        ));
     }
     let mut groups: Vec<(Group, Vec<&Row>)> = vec![];
     for row in &results.rows {
@@ -239,12 +247,14 @@ mod tests {
     #[test]
     fn what_the_runs_have_not_is_refused() {
         let ask = |by: &str, value: &str, against: Option<&str>| {
-            let (by, value) = (vec![by.into()], value.into());
+            let by = by.split(',').map(String::from).collect();
+            let value = value.into();
             let against = against.map(String::from);
             groups(&results(), &Question { by, value, success: None, against })
         };
         for (found, message, help) in [
             (ask("arms", "accuracy", None), "arms: is no axis", "did you mean `arm`?"),
+            (ask("arm,seed,arm", "accuracy", None), "--by: `arm` is given twice", "name it once"),
             (ask("arm", "xyz", None), "xyz: is no axis or figure", "there are id, status"),
             (ask("arm", "id", None), "id: no run has a number", "--value"),
             (ask("arm", "accuracy", Some("x")), "--against: `x` is no group", "scratch; curr"),
