@@ -217,7 +217,11 @@ function seedPicture(run, x, y, curve) {
   const ends = run.stages.slice(1).map(({ step }) => {
     return svg("line", { class: "seed-switch", x1: x(step), x2: x(step), y1: 0, y2: height });
   });
-  const view = { viewBox: "0 0 " + width + " " + height, "aria-hidden": "true" };
+  const view = {
+    viewBox: "0 0 " + width + " " + height,
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  };
   const line = svg("line", { class: "zero", x1: 0, x2: width, y1: limit, y2: limit });
   return svg("svg", view, line, ...ends, curve);
 }
