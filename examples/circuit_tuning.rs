@@ -100,7 +100,9 @@ fn own(arguments: &Arguments) -> Option<OwnFiles> {
     let [model, pairs, dev, keep] =
         ["--model", "--pairs", "--dev", "--keep"].map(|flag| arguments.path(flag));
     match (model, pairs, dev) {
-        (Some(model), Some(pairs), Some(dev)) => Some(OwnFiles { model, pairs, dev, keep }),
+        (Some(model), Some(pairs), Some(dev)) => {
+            Some(OwnFiles { model, pairs: pairs.into(), dev: dev.into(), keep })
+        }
         (None, None, None) if keep.is_none() => None,
         _ => fail(),
     }

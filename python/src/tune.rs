@@ -2,13 +2,14 @@
 
 use crate::arguments::{Keywords, changes};
 use crate::errors::Raise;
-use crate::model::Model;
+use crate::model::{Model, Read};
+use crate::pairs::Pairs;
 use crate::tokens::from_json;
 use crate::work;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::available_threads;
-use edgegrad::experiments::tune::Goal;
 use edgegrad::experiments::tune::request::{Options, Request, diverged};
+use edgegrad::experiments::tune::{Goal, OwnPairs};
 use edgegrad::text::LazyTokenizer;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -32,8 +33,9 @@ pub(crate) fn tune<'py>(
     let mut keywords = Keywords::new(py, options)?;
     let sets = changes(&mut keywords)?;
     let config: Option<PathBuf> = keywords.take("config")?;
-    let [pairs, dev, keep] = ["pairs", "dev", "keep"].map(|name| keywords.take::<PathBuf>(name));
-    let (pairs, dev, keep) = (pairs?, dev?, keep?);
+    let [pairs, dev] = ["pairs", "dev"].map(|name| keywords.take::<Given<'_>>(name));
+    let (pairs, dev) = (pairs?, dev?);
+    let keep: Option<PathBuf> = keywords.take("keep")?;
     let first_token: bool = keywords.take("first_token")?.unwrap_or_default();
     let chosen = Options {
         task: keywords.choice("task")?.or(pairs.as_ref().map(|_| Goal::Own)),
@@ -52,7 +54,7 @@ pub(crate) fn tune<'py>(
     let force: bool = keywords.take("force")?.unwrap_or_default();
     let how = keywords.how()?;
     keywords.end()?;
-    let own = own(pairs, dev, keep.is_some()).raise(py)?;
+    let own = own(&model.0, pairs, dev, keep.is_some()).raise(py)?;
     let settings = chosen.settings(config.as_deref(), &sets).raise(py)?;
     let place = model.0.folder().raise(py)?.to_path_buf();
     let text = LazyTokenizer::new(&*place, first_token);
@@ -81,14 +83,30 @@ pub(crate) fn tune<'py>(
     Ok(rows)
 }
 
+/// Pairs, or a file of them.
+#[derive(FromPyObject)]
+enum Given<'py> {
+    Read(PyRef<'py, Pairs>),
+    File(PathBuf),
+}
+
 /// Pairs to learn from and pairs to be judged by, both or neither.
-fn own(pairs: Option<PathBuf>, dev: Option<PathBuf>, keep: bool) -> Result<Option<[PathBuf; 2]>> {
+fn own(
+    model: &Read,
+    pairs: Option<Given<'_>>,
+    dev: Option<Given<'_>>,
+    keep: bool,
+) -> Result<Option<[OwnPairs; 2]>> {
+    let of = |given: Given<'_>| match given {
+        Given::Read(pairs) => pairs.check(model).map(|()| OwnPairs::Read(pairs.pairs.clone())),
+        Given::File(path) => Ok(OwnPairs::File(path)),
+    };
     let (missing, given) = match (pairs, dev) {
-        (Some(pairs), Some(dev)) => return Ok(Some([pairs, dev])),
+        (Some(pairs), Some(dev)) => return Ok(Some([of(pairs)?, of(dev)?])),
         (None, None) if keep => ("pairs", "keep"),
         (None, None) => return Ok(None),
         (Some(_), None) => ("dev", "pairs"),
         (None, Some(_)) => ("pairs", "dev"),
     };
-    Err(Error::input(missing, format!("is missing beside `{given}`"), "give both files of pairs"))
+    Err(Error::input(missing, format!("is missing beside `{given}`"), "give pairs for both"))
 }

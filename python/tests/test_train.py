@@ -120,16 +120,25 @@ def test_tuned_models_are_those_of_the_command(folder, model, files, command, tm
         assert (tmp_path / "ours" / name).read_bytes() == (theirs / name).read_bytes(), name
     wanted = json.loads((theirs / "report.json").read_text())
     assert report["path"] == wanted["path"] and report["folder"] == tmp_path / "ours"
+    # Pairs that are read say what was tuned on by a hash of their own.
+    read = [edgegrad.Pairs.read(path, model) for path in files]
+    [again] = edgegrad.tune(model, tmp_path / "read", pairs=read[0], dev=read[1], **asked)
+    assert again["path"] == report["path"]
+    weights = [tmp_path / folder / "model.safetensors" for folder in ["ours", "read"]]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
     tuned = edgegrad.Model.load(report["folder"])
     assert not (tuned.logits([1, 2, 3]) == model.logits([1, 2, 3])).all()
 
 
-def test_what_is_tuned_for_is_checked(model, files, tmp_path):
+def test_what_is_tuned_for_is_checked(fixtures, model, files, tmp_path):
     pairs, dev = files
+    row = {"clean": [1, 2], "corrupted": [1, 3], "answer": 4, "distractor": 5}
+    other = edgegrad.Pairs.from_text([row], edgegrad.Model.load(fixtures / "llama-tiny"))
     for arguments, text in [
         ({"pairs": pairs}, "dev: is missing beside `pairs`"),
         ({"task": "E1"}, f"{model.path}: 50 tokens and a context of"),
         ({"pairs": pairs, "dev": dev, "lr": -1.0}, "settings: --lr: "),
+        ({"pairs": other, "dev": dev}, "pairs: were read for a model of another vocabulary"),
     ]:
         with pytest.raises(edgegrad.InputError) as raised:
             edgegrad.tune(model, tmp_path / "out", **arguments)

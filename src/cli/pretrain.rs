@@ -4,7 +4,9 @@ use crate::cli::day::Day;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::experiments::pretrain::{Measured, Pretraining, pretrain, seconds_of_step};
+use edgegrad::experiments::pretrain::{
+    Measured, Pretraining, is_finished, pretrain, seconds_of_step,
+};
 use edgegrad::experiments::train::Existing;
 use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::files::journal::Journal;
@@ -71,6 +73,11 @@ impl Pretrain {
         let asked_weight = self.asked_weight;
         let settings =
             Pretraining { seed, steps, batch, lr, layers, heads, d_model, d_mlp, asked_weight };
+        if self.resume && is_finished(&settings, &self.out) {
+            Journal::remove_left(&self.out);
+            println!("{}: is finished: {steps} steps, seed {seed}", self.out.display());
+            return Ok(());
+        }
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         if steps > FEW {

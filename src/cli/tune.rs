@@ -103,7 +103,7 @@ impl Tune {
         self.model.fetch()?;
         let request = Request {
             model: self.model.to_path_buf(),
-            own: self.pairs.clone().zip(self.dev.clone()).map(<[PathBuf; 2]>::from),
+            own: self.pairs.clone().zip(self.dev.clone()).map(|(a, b)| [a.into(), b.into()]),
             keep: self.keep.clone(),
             settings,
             config: self.config.clone(),

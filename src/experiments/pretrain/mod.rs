@@ -7,4 +7,6 @@ mod training;
 
 pub use measure::measure;
 pub use panel::{Measured, Panel, Retention};
-pub use training::{FILES, Pretraining, SETTINGS, initial_weights, pretrain, seconds_of_step};
+pub use training::{
+    FILES, Pretraining, SETTINGS, initial_weights, is_finished, pretrain, seconds_of_step,
+};

@@ -32,7 +32,7 @@ use crate::tensor::Buffer;
 use crate::tuning::Objective;
 use rayon::prelude::*;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -348,6 +348,12 @@ pub fn pretrain(
     atomic::put_folder(folder, existing == Existing::Replace, fill)?;
     journal.end();
     Ok(last)
+}
+
+/// Whether `folder` holds the base model of these settings: one is there as a whole or not at all.
+pub fn is_finished(settings: &Pretraining, folder: &Path) -> bool {
+    let told = fs::read(folder.join(SETTINGS)).unwrap_or_default();
+    serde_json::from_slice::<Value>(&told).is_ok_and(|told| told == json!(settings))
 }
 
 /// The seconds of a step on `threads` threads, the mean of a few, without measurements.

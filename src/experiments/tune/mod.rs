@@ -23,7 +23,7 @@ mod task;
 pub use course::{Course, courses};
 pub use goal::Goal;
 pub use judge::Judge;
-pub use own::{Own, OwnFiles};
+pub use own::{Own, OwnFiles, OwnPairs};
 pub use run::{Report, Tuned, block_numbers, is_short, run, seconds};
 pub use settings::{Method, Settings};
 pub use subject::{Material, Subject};

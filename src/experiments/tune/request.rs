@@ -1,8 +1,8 @@
 //! Runs that are asked for: a base model, what it is tuned for, settings, seeds, and where they go.
 
-use super::files::{check_replaceable, read_any_base, read_base, read_report, write};
+use super::files::{check_replaceable, read_any_base, read_base, read_report, record, write};
 use super::{
-    Goal, Judge, Method, Own, OwnFiles, Report, Settings, Subject, is_short, run, seconds,
+    Goal, Judge, Method, Own, OwnFiles, OwnPairs, Report, Settings, Subject, is_short, run, seconds,
 };
 use crate::error::{Error, Result};
 use crate::experiments::parallel::seeds_in;
@@ -89,7 +89,7 @@ pub struct Request {
     /// The base model: a folder or a GGUF file.
     pub model: PathBuf,
     /// Pairs to learn from and pairs to be judged by, unless a task is learned.
-    pub own: Option<[PathBuf; 2]>,
+    pub own: Option<[OwnPairs; 2]>,
     /// With these, sequences that show what is to be kept.
     pub keep: Option<PathBuf>,
     /// What is chosen.
@@ -133,8 +133,13 @@ impl Request {
         let start = Instant::now();
         let (base, hash, subject) = self.subject(encode)?;
         let judged = start.elapsed().as_secs_f64();
-        let journal = self.journal(&hash)?;
-        if !journal.goes_on() {
+        // One that was killed at the very end has kept nothing to go on with.
+        let finished = self.resume && self.are_finished(&jobs, &hash, &*subject);
+        if finished {
+            Journal::remove_left(&self.out);
+        }
+        let journal = self.journal(&hash, self.resume && !finished)?;
+        if !finished && !journal.goes_on() {
             for (_, folder) in jobs.iter().filter(|(_, folder)| folder.exists()) {
                 self.may_replace(folder)?;
             }
@@ -164,28 +169,41 @@ impl Request {
     }
 
     /// That of the runs of all seeds.
-    fn journal(&self, base: &str) -> Result<Journal> {
+    fn journal(&self, base: &str, resume: bool) -> Result<Journal> {
         let [pairs, dev] = match &self.own {
-            Some([pairs, dev]) => [Some(pairs), Some(dev)],
-            None => [None, None],
+            Some([pairs, dev]) => [pairs.hash()?, dev.hash()?],
+            None => Default::default(),
         };
         let inputs = vec![
             ("--model".to_string(), base.to_string()),
             ("settings".into(), format!("{:?}", self.settings)),
             ("--circuit".into(), content_hash(self.settings.circuit.as_ref())?),
-            ("--pairs".into(), content_hash(pairs)?),
-            ("--dev".into(), content_hash(dev)?),
+            ("--pairs".into(), pairs),
+            ("--dev".into(), dev),
             ("--keep".into(), content_hash(self.keep.as_ref())?),
             ("--seed".into(), self.seed.to_string()),
             ("--seeds".into(), self.seeds.to_string()),
         ];
-        Journal::open(&self.out, inputs, self.resume)
+        Journal::open(&self.out, inputs, resume)
+    }
+
+    /// Whether all folders hold what they are to hold: runs with these settings and inputs.
+    fn are_finished(&self, jobs: &[(u64, PathBuf)], base: &str, subject: &dyn Subject) -> bool {
+        let Ok(record) = record(&self.settings, base, subject) else { return false };
+        jobs.iter().all(|(seed, folder)| {
+            read_report(folder).is_ok_and(|report| {
+                report.seed == *seed
+                    && report.settings == self.settings
+                    && report.began.as_ref() == Some(&record)
+            })
+        })
     }
 
     /// Refuses a folder that is there, unless it is to be replaced and holds a tuned model alone.
     fn may_replace(&self, folder: &Path) -> Result<()> {
         let read = [&self.settings.circuit, &self.keep, &self.config];
-        let read = read.into_iter().flatten().chain(self.own.iter().flatten()).chain([&self.model]);
+        let own = self.own.iter().flatten().filter_map(OwnPairs::file);
+        let read = read.into_iter().flatten().chain(own).chain([&self.model]);
         check_out_folder(folder, self.force, read, check_replaceable)
     }
 }

@@ -21,15 +21,58 @@ use measure::{Prediction, gaps, predicted};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+/// Pairs of a task: those of a file, or some that have been read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OwnPairs {
+    /// A file of them.
+    File(PathBuf),
+    /// What has been read or generated.
+    Read(Pairs),
+}
+
+impl From<PathBuf> for OwnPairs {
+    fn from(file: PathBuf) -> Self {
+        OwnPairs::File(file)
+    }
+}
+
+impl OwnPairs {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            OwnPairs::File(path) => Some(path),
+            OwnPairs::Read(_) => None,
+        }
+    }
+
+    /// A hash of the file's content, or of the pairs.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn hash(&self) -> Result<String> {
+        match self {
+            OwnPairs::File(path) => hash(path),
+            OwnPairs::Read(pairs) => Ok(pairs.hash()),
+        }
+    }
+
+    fn read(&self, bounds: &Bounds, encode: Option<&dyn Encode>) -> Result<Pairs> {
+        match self {
+            OwnPairs::File(path) => Pairs::read(path, bounds, encode, None),
+            OwnPairs::Read(pairs) => Ok(pairs.clone()),
+        }
+    }
+}
+
 /// The files of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnFiles {
     /// The folder of the base model, or its GGUF file.
     pub model: PathBuf,
-    /// Pairs to learn from.
-    pub pairs: PathBuf,
-    /// Pairs to be judged by.
-    pub dev: PathBuf,
+    /// Pairs to learn from; what has been read is read for this model.
+    pub pairs: OwnPairs,
+    /// Pairs to be judged by; what has been read is read for this model.
+    pub dev: OwnPairs,
     /// Sequences that show what is to be kept.
     pub keep: Option<PathBuf>,
 }
@@ -76,8 +119,8 @@ impl Own {
         speaks(base, &files.model)?;
         let c = &base.config;
         let bounds = Bounds { vocab: c.vocab, vocab_out: c.vocab_out, context: c.context };
-        let read = |path: &Path| -> Result<Pairs> {
-            let pairs = Pairs::read(path, &bounds, encode, None)?;
+        let read = |of: &OwnPairs| -> Result<Pairs> {
+            let pairs = of.read(&bounds, encode)?;
             answers_given(&pairs, c.vocab)?;
             Ok(pairs)
         };
@@ -146,7 +189,7 @@ impl Subject for Own {
             n => format!("{n} sequences to keep"),
         };
         let (train, dev) = (self.train.len(), self.dev.len());
-        format!("{}: {train} pairs, {dev} of dev, {keep}", self.files.pairs.display())
+        format!("{}: {train} pairs, {dev} of dev, {keep}", self.train.place())
     }
 
     fn target_name(&self) -> &'static str {
@@ -172,12 +215,10 @@ impl Subject for Own {
 
     fn inputs(&self) -> BTreeMap<String, String> {
         let OwnFiles { pairs, dev, keep, .. } = &self.files;
-        let all = [("pairs", Some(pairs)), ("dev", Some(dev)), ("keep", keep.as_ref())];
-        let hashed = |(name, path): (&str, Option<&PathBuf>)| {
-            // They have been read; one that is gone now is another.
-            Some((name.to_string(), hash(path?).unwrap_or_default()))
-        };
-        all.into_iter().filter_map(hashed).collect()
+        let keep = keep.as_ref().map(|keep| ("keep", hash(keep)));
+        let all = [("pairs", pairs.hash()), ("dev", dev.hash())].into_iter().chain(keep);
+        // They have been read; a file that is gone now is another.
+        all.map(|(name, hash)| (name.to_string(), hash.unwrap_or_default())).collect()
     }
 
     fn write_words(&self, folder: &Path) -> Result<()> {
