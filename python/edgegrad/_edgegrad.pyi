@@ -126,7 +126,8 @@ class Model:
         progress: bool = True,
     ) -> Union[_Float, list[_Float]]:
         """The logits of one sequence `[T, V]` or of several `[N, T, V]`; of several lengths a list.
-        A pooled model has `[V]` for a sequence. In `f64`, models of Hugging Face round norms and
+        A pooled model has `[V]` for a sequence. Arrays own the memory that was computed in; those
+        of a list are views of one for each length. In `f64`, models of Hugging Face round norms and
         rotations where transformers does, unless `exact`."""
     def activations(
         self,
@@ -333,7 +334,7 @@ class Tape:
 
     def __init__(self) -> None: ...
     def leaf(self, values: npt.ArrayLike, name: str = "leaf") -> Var:
-        """A leaf with the values of an array, which is copied."""
+        """A leaf with the values of an array, which is copied, once."""
 
 @final
 class Var:
@@ -399,6 +400,10 @@ def evaluate(
     null: int = 0,
     minimality: bool = False,
     tests: bool = False,
+    adversary: bool = False,
+    starts: int | None = None,
+    held_out: Pairs | None = None,
+    masks: Mapping[str, float] | None = None,
     fractions: Sequence[float] | None = None,
     bootstrap: int | None = None,
     seed: int = 0,
@@ -413,6 +418,8 @@ def evaluate(
     split_input: bool = False,
     joined_qkv: bool = False,
     rows: int = 512,
+    out: _Path | None = None,
+    resume: bool = False,
     threads: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -425,9 +432,18 @@ def evaluate(
     each type, and a p-value; `per_pair` has the metric of every pair; with `tests`, what hypothesis
     tests of the circuit find.
 
+    With `adversary`: `worst`, the least faithfulness that an ablation of what the circuit leaves out
+    was found to have, searched from `starts` points (3 to 24 unless given); the `masks` of the edges
+    outside, from 0 (removed) to 1 (restored), that bring it about; in `adversary` the `ends` of all
+    starts, and `held_out`, what the masks do on other pairs, if some are given. `masks` takes such
+    masks: `masked` is the circuit's `faithfulness` and metric `per_pair` with them.
+
     Of scores, as `edgegrad evaluate --scores --curve`: the `curve` of the faithfulness of the first
     edges by score, at `fractions` of all, its `cmd` and `cpr`, and with `bootstrap` their
     `intervals` over so many resamples of the pairs.
+
+    With `out` the file is written there, and work that is stopped goes on with the same call and
+    `resume=True`.
     """
 
 def interactions(
@@ -527,8 +543,8 @@ def tune(
     out: _Path,
     *,
     task: _Goal | None = None,
-    pairs: _Path | None = None,
-    dev: _Path | None = None,
+    pairs: Union[Pairs, _Path] | None = None,
+    dev: Union[Pairs, _Path] | None = None,
     keep: _Path | None = None,
     first_token: bool = False,
     method: _Tuning | None = None,
@@ -548,8 +564,9 @@ def tune(
     threads: int | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
-    """Tunes a base model for a task, or to give the answers of the file `pairs`, and writes the
-    folder `out` with the tuned model, or with several seeds one in `out/seed-NN` for each.
+    """Tunes a base model for a task, or to give the answers of `pairs`, and writes the folder
+    `out` with the tuned model, or with several seeds one in `out/seed-NN` for each. `pairs` and
+    `dev`, which it is judged by, are `Pairs` of this model or files of pairs.
 
     The arguments are the options of `edgegrad tune`, which `edgegrad tune --help` describes;
     `changes` puts values over other settings. The model is read from its folder, in `f32`. Returns

@@ -2,13 +2,12 @@
 
 use crate::errors::Raise;
 use crate::model::{Weights, check_tokens};
-use crate::tokens::{Sequences, array};
+use crate::tokens::{Sequences, owned};
 use crate::work;
 use crate::work::How;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::patching::activations;
 use edgegrad::tensor::Element;
-use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -51,7 +50,7 @@ pub(crate) fn of<'py>(
         })?;
         let dict = PyDict::new(py);
         for (name, one) in names.iter().zip(found) {
-            dict.set_item(name, array(PyArray1::from_vec(py, one.values), &one.shape)?)?;
+            dict.set_item(name, owned(py, one.values, &one.shape)?)?;
         }
         Ok(dict)
     }

@@ -85,7 +85,7 @@ impl Circuit {
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let mut keywords = Keywords::new(py, options)?;
-        let question = Question::take(&mut keywords)?;
+        let question = Question::unsaved(&mut keywords)?;
         keywords.end()?;
         let read = &model.0;
         let values = with_model!(&read.weights, model => {

@@ -10,6 +10,7 @@ use crate::question::Question;
 use crate::scores::Scores;
 use crate::work;
 use edgegrad::attribution::{Method, Options};
+use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::request::{Request, Scored};
 use edgegrad::error::Error;
 use edgegrad::named::Named;
@@ -80,6 +81,7 @@ pub(crate) fn discover(
             let ours = scored.as_ref().map(|scored| &scored.ours[..]);
             let mut shown = progress.part(request.method.name());
             let found = request.find(&b, &span, ours, &mut shown)?;
+            Flow::new(&b.graph).warn_disconnected(&found.kept);
             let scored = found.scored.or(scored);
             let convention = question.setup.convention;
             let file =

@@ -2,7 +2,7 @@
 
 use crate::arguments::Keywords;
 use crate::errors::Raise;
-use crate::model::{Model, with_model};
+use crate::model::{Model, Read, with_model};
 use edgegrad::error::Result;
 use edgegrad::formats::{Convention, EdgeFile};
 use edgegrad::graph::{Granularity, Graph, Start};
@@ -22,12 +22,20 @@ pub(crate) fn read(
     let mut keywords = Keywords::new(py, options)?;
     let told: Option<Convention> = keywords.choice("convention")?;
     let file = EdgeFile::read(path).raise(py)?;
+    warn_other_model(&file, &model.0).raise(py)?;
     let named = file.named_convention().raise(py)?;
     let convention = named.or(told).map_or_else(|| assumed(&file), Ok).raise(py)?;
     let granularity = granularity(&mut keywords, convention)?;
     keywords.end()?;
     let graph = with_model!(&model.0.weights, model => model.graph(granularity));
     Ok((file, graph, convention))
+}
+
+/// Warns of a file that says that it is of another model.
+fn warn_other_model(file: &EdgeFile, model: &Read) -> Result<()> {
+    // One of arrays has no hash.
+    let Ok(folder) = model.folder() else { return Ok(()) };
+    file.warn_other_model(folder, || Ok(model.hash()?.expect("of a folder or a file")))
 }
 
 /// How finely a file divides a model; `positions` is the length of the sequences.

@@ -4,7 +4,7 @@ use crate::activations;
 use crate::activations::Names;
 use crate::arguments::Keywords;
 use crate::errors::{Raise, raised};
-use crate::tokens::{Sequences, array};
+use crate::tokens::{Sequences, owned};
 use crate::work;
 use crate::work::{How, Progress};
 use edgegrad::checkpoints;
@@ -17,9 +17,9 @@ use edgegrad::formats::sequences::Taken;
 use edgegrad::interrupt;
 use edgegrad::patching;
 use edgegrad::patching::logits;
-use edgegrad::tensor::Element;
+use edgegrad::tensor::{Buffer, Element};
 use edgegrad::text::Tokenizer;
-use numpy::{PyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use std::borrow::Cow;
@@ -292,7 +292,8 @@ pub(crate) fn check_tokens<T: Element>(model: &AnyModel<T>, rows: &[Vec<u32>]) -
     rows.iter().enumerate().try_for_each(|(i, row)| taken.check(&format!("tokens[{i}]"), row))
 }
 
-/// The logits of `sequences`: an array where there is one or all are of one length, else a list.
+/// The logits of `sequences`: an array where there is one or all are of one length, else a list of
+/// arrays.
 fn logits_of<'py, T: Element + numpy::Element>(
     py: Python<'py>,
     how: How,
@@ -301,62 +302,64 @@ fn logits_of<'py, T: Element + numpy::Element>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let rows = &sequences.rows;
     check_tokens(model, rows).raise(py)?;
+    let found = work::run(py, how, |progress| computed(model, rows, progress))?;
     let v = model.bounds().vocab_out;
-    let mut each = work::run(py, how, |progress| computed(model, rows, progress))?;
-    let shape = |values: &Vec<T>, count: usize| match model {
-        AnyModel::Transformer(_) => vec![count, values.len() / v / count, v],
-        AnyModel::Pooled { .. } => vec![count, v],
-    };
-    let one = |values: Vec<T>| {
-        let dims = shape(&values, 1);
-        array(PyArray1::from_vec(py, values), &dims[1..])
-    };
-    match sequences.single {
-        true => one(each.remove(0)),
-        false if logits::by_length(rows).len() == 1 => {
-            let all = each.concat();
-            let dims = shape(&all, rows.len());
-            array(PyArray1::from_vec(py, all), &dims)
+    let mut each = vec![py.None().into_bound(py); rows.len()];
+    let several = found.len() > 1;
+    for (numbers, values) in found {
+        let count = numbers.len();
+        let mut dims = match model {
+            AnyModel::Transformer(_) => vec![count, values.len() / v / count, v],
+            AnyModel::Pooled { .. } => vec![count, v],
+        };
+        if sequences.single {
+            dims.remove(0);
         }
-        false => {
-            let list = PyList::empty(py);
-            each.into_iter().try_for_each(|values| list.append(one(values)?))?;
-            Ok(list.into_any())
+        let all = owned(py, values, &dims)?;
+        if !several {
+            return Ok(all);
+        }
+        for (at, &i) in numbers.iter().enumerate() {
+            each[i] = all.get_item(at)?;
         }
     }
+    Ok(PyList::new(py, each)?.into_any())
 }
 
-/// The logits of each sequence, all finite: `[T, V]`, or `[V]` of a pooled model.
+/// The logits of sequences, all finite: of those of each length their numbers and `[N, T, V]`, or
+/// `[N, V]` of a pooled model.
 fn computed<T: Element>(
     model: &AnyModel<T>,
     rows: &[Vec<u32>],
     progress: &Progress,
-) -> Result<Vec<Vec<T>>> {
-    let mut each = vec![vec![]; rows.len()];
+) -> Result<Vec<(Vec<usize>, Buffer<T>)>> {
     let mut shown = progress.part("logits");
+    let mut found = vec![];
     match model {
         AnyModel::Transformer(model) => {
             let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
             logits::check_memory(model, longest)?;
-            let mut done = 0;
-            logits::of_transformer(model, rows, |numbers, values| {
-                let size = values.len() / numbers.len();
-                for (&i, values) in numbers.iter().zip(values.chunks_exact(size)) {
-                    each[i] = values.to_vec();
-                }
-                done += numbers.len();
-                shown(done as f64 / rows.len() as f64);
-                let what = format!("after {done} of {} sequences", rows.len());
-                interrupt::check("logits", what, "give fewer sequences at a time")
-            })?;
+            let mut before = 0;
+            for numbers in logits::by_length(rows).into_values() {
+                let some: Vec<&[u32]> = numbers.iter().map(|&i| &rows[i][..]).collect();
+                let values = logits::of_one_length(model, &some, |done| {
+                    let done = before + done;
+                    shown(done as f64 / rows.len() as f64);
+                    let what = format!("after {done} of {} sequences", rows.len());
+                    interrupt::check("logits", what, "give fewer sequences at a time")
+                })?;
+                before += numbers.len();
+                found.push((numbers, values));
+            }
         }
         AnyModel::Pooled { config, weights } => {
             let all = logits::of_pooled(config, weights, rows);
-            each = all.chunks_exact(config.vocab).map(<[T]>::to_vec).collect();
+            found.push(((0..rows.len()).collect(), all));
         }
     }
-    match each.iter().flatten().filter(|x| !x.to_f64().is_finite()).count() {
-        0 => Ok(each),
+    let infinite = |values: &[T]| values.iter().filter(|x| !x.to_f64().is_finite()).count();
+    match found.iter().map(|(_, values)| infinite(values)).sum() {
+        0 => Ok(found),
         count => Err(Error::failed(
             "logits",
             format!("{count} logits are NaN or infinite"),

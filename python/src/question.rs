@@ -49,12 +49,20 @@ pub(crate) struct Question {
 }
 
 impl Question {
+    /// Of a function that can write its result.
     pub(crate) fn take(keywords: &mut Keywords<'_>) -> PyResult<Question> {
+        let out = keywords.take("out")?;
+        let resume = keywords.take("resume")?.unwrap_or_default();
+        Ok(Question { out, resume, ..Question::unsaved(keywords)? })
+    }
+
+    /// Of a function that writes nothing.
+    pub(crate) fn unsaved(keywords: &mut Keywords<'_>) -> PyResult<Question> {
         Ok(Question {
             setup: keywords.setup()?,
             constants: keywords.take("constants")?,
-            out: keywords.take("out")?,
-            resume: keywords.take("resume")?.unwrap_or_default(),
+            out: None,
+            resume: false,
             how: keywords.how()?,
         })
     }
@@ -75,8 +83,19 @@ impl Question {
         settings: String,
         progress: &Progress,
     ) -> Result<Behaviour<'a, T>> {
-        pairs.check(read)?;
         let journal = self.journal::<T>(read, pairs, settings)?;
+        self.on_pairs((read, model), pairs, journal, progress)
+    }
+
+    /// The behaviour on `pairs`, whose work is kept in a journal that is open.
+    pub(crate) fn on_pairs<'a, T: Element>(
+        &self,
+        (read, model): (&Read, &'a AnyModel<T>),
+        pairs: &'a Pairs,
+        journal: Journal,
+        progress: &Progress,
+    ) -> Result<Behaviour<'a, T>> {
+        pairs.check(read)?;
         let mut b = self.setup.behaviour(model, &pairs.pairs, journal)?;
         b.ablate_by(self.constants.as_deref(), |b| {
             let mut shown = progress.part("optimal constants");

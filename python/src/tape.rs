@@ -13,7 +13,8 @@ use edgegrad::ops;
 use edgegrad::ops::MatMul;
 use edgegrad::tape;
 use edgegrad::tape::{BackwardPlan, Ids, Program};
-use numpy::PyReadonlyArrayDyn;
+use edgegrad::tensor::Buffer;
+use numpy::{PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -33,7 +34,7 @@ enum State {
 #[derive(Default)]
 struct Recording {
     tape: tape::Tape<f64>,
-    leaves: Vec<(tape::Var, Vec<f64>)>,
+    leaves: Vec<(tape::Var, Buffer<f64>)>,
     ids: Vec<(Ids, Vec<u32>)>,
 }
 
@@ -49,9 +50,12 @@ impl Runs {
     fn of(recording: Recording) -> Runs {
         let Recording { tape, leaves, ids } = recording;
         let mut program = tape.finish();
-        leaves.iter().for_each(|(x, values)| program.set(*x, values));
         ids.iter().for_each(|(x, values)| program.set_ids(*x, values));
-        let leaves = leaves.into_iter().map(|(x, _)| x).collect();
+        let mut set = |(x, values)| {
+            program.set_buffer(x, values);
+            x
+        };
+        let leaves = leaves.into_iter().map(&mut set).collect();
         Runs { program, leaves, plans: HashMap::new(), fresh: false }
     }
 
@@ -155,7 +159,9 @@ impl Tape {
     /// A leaf with the values of an array, which is copied.
     #[pyo3(signature = (values, name = "leaf"))]
     fn leaf(slf: &Bound<'_, Self>, values: &Bound<'_, PyAny>, name: &str) -> PyResult<Var> {
-        let (dims, values) = doubles(name, values)?;
+        let values = doubles(name, values)?;
+        let dims = values.shape().to_vec();
+        let values = Buffer::from(values.as_slice()?);
         Tape::record(slf, name, |recording| {
             let x = recording.tape.leaf(name, dims);
             recording.leaves.push((x, values));
@@ -171,16 +177,14 @@ impl Tape {
     }
 }
 
-/// The shape and the elements of what NumPy makes an array of doubles of.
-fn doubles(place: &str, values: &Bound<'_, PyAny>) -> PyResult<(Vec<usize>, Vec<f64>)> {
+/// What NumPy makes a contiguous array of doubles of: itself, where it is one.
+fn doubles<'py>(place: &str, values: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArrayDyn<'py, f64>> {
     let py = values.py();
     let numpy = py.import("numpy")?;
     let array = numpy
-        .call_method1("asarray", (values, "float64"))
+        .call_method1("asarray", (values, "float64", "C"))
         .map_err(|e| input(py, place, e.value(py), "give numbers, or an array of them"))?;
-    let array: PyReadonlyArrayDyn<'_, f64> = array.extract()?;
-    let array = array.as_array();
-    Ok((array.shape().to_vec(), array.iter().copied().collect()))
+    array.extract()
 }
 
 /// A tensor of a tape: a leaf, or the output of an operation.
@@ -234,7 +238,7 @@ impl Var {
                 Operand::Tensor(other) => other.var,
                 Operand::Number(number) => {
                     let x = r.tape.leaf("number", []);
-                    r.leaves.push((x, vec![*number]));
+                    r.leaves.push((x, Buffer::from(&[*number][..])));
                     x
                 }
             };
@@ -267,11 +271,12 @@ impl Var {
 
     /// Sets a leaf to the values of an array of its shape.
     fn set(&self, py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (dims, values) = doubles(&self.what, values)?;
+        let values = doubles(&self.what, values)?;
+        let (dims, values) = (values.shape(), values.as_slice()?);
         let set = |runs: &mut Runs| {
-            let fits = dims == self.dims && self.is_leaf(runs);
+            let fits = *dims == self.dims && self.is_leaf(runs);
             if fits {
-                runs.program.set(self.var, &values);
+                runs.program.set(self.var, values);
                 runs.fresh = false;
             }
             fits
@@ -287,15 +292,16 @@ impl Var {
     /// `weights`, an array of its shape.
     #[pyo3(signature = (weights = None))]
     fn backward(&self, py: Python<'_>, weights: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let (dims, weights) = match weights {
-            Some(weights) => doubles("weights", weights)?,
-            None => (vec![], vec![1.0]),
+        let weights = weights.map(|weights| doubles("weights", weights)).transpose()?;
+        let (dims, weights): (&[usize], &[f64]) = match &weights {
+            Some(weights) => (weights.shape(), weights.as_slice()?),
+            None => (&[], &[1.0]),
         };
-        if dims != self.dims {
+        if *dims != self.dims {
             let message = format!("weights of shape {dims:?} for a value of shape {:?}", self.dims);
             return Err(input(py, "backward", message, "give one weight for each element"));
         }
-        self.tape.get().run(py, |runs| runs.backward(self.var, &weights))
+        self.tape.get().run(py, |runs| runs.backward(self.var, weights))
     }
 
     /// The gradient at a leaf that the last `backward` computed, a read-only array.

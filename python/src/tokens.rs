@@ -4,6 +4,9 @@ use crate::errors::{Raise, raised};
 use crate::model::Read;
 use edgegrad::error::Error;
 use edgegrad::formats::pairs::Encode;
+use edgegrad::tensor;
+use edgegrad::tensor::Buffer;
+use numpy::ndarray::{Array1, s};
 use numpy::{Element, PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -68,6 +71,17 @@ pub(crate) fn array<'py, T: Element>(
     dims: &[usize],
 ) -> PyResult<Bound<'py, PyAny>> {
     Ok(flat.reshape(dims.to_vec())?.into_any())
+}
+
+/// The elements of `values` in the shape `dims`; nothing is copied.
+pub(crate) fn owned<'py, T: Element + tensor::Element>(
+    py: Python<'py>,
+    values: Buffer<T>,
+    dims: &[usize],
+) -> PyResult<Bound<'py, PyAny>> {
+    let (memory, elements) = values.into_parts();
+    let flat = Array1::from_vec(memory).slice_move(s![elements]);
+    array(PyArray1::from_owned_array(py, flat), dims)
 }
 
 /// A read-only array of `values`; nothing is copied.

@@ -74,6 +74,51 @@ def test_figures_are_those_of_the_command(folder, model, pairs, command, tmp_pat
     assert np.array_equal(circuit.run(model, pairs), found["per_pair"]["circuit"])
 
 
+def test_the_adversary_is_that_of_the_command(folder, model, pairs, command, tmp_path):
+    circuit = edgegrad.discover(model, pairs, edges=20, out=tmp_path / "circuit.json")
+    held_out = edgegrad.Pairs.read(folder / "pairs.jsonl", model, limit=2)
+    held_out.save(tmp_path / "held-out.jsonl")
+    shared = ["--model", folder, "--pairs", folder / "pairs.jsonl", "--circuit", tmp_path / "circuit.json"]
+    options = ["--adversary", "--starts", "3", "--held-out", tmp_path / "held-out.jsonl", "--seed", "2"]
+    command("evaluate", *shared, *options, "--out", tmp_path / "theirs.json")
+    found = edgegrad.evaluate(
+        model, pairs, circuit, adversary=True, starts=3, held_out=held_out, seed=2, out=tmp_path / "ours.json"
+    )
+    assert (tmp_path / "ours.json").read_bytes() == (tmp_path / "theirs.json").read_bytes()
+    assert found == json.loads((tmp_path / "theirs.json").read_text())
+    assert found["worst"] < found["faithfulness"] and found["worst"] == min(found["adversary"]["ends"])
+    assert found["adversary"]["held_out"]["pairs"] == 2
+    assert set(found["masks"]) == set(circuit.names) - set(circuit.edges)
+    command("evaluate", *shared, "--masks", tmp_path / "theirs.json", "--out", tmp_path / "masked.json")
+    again = edgegrad.evaluate(model, pairs, circuit, masks=found["masks"])
+    assert again == json.loads((tmp_path / "masked.json").read_text())
+    assert abs(again["masked"]["faithfulness"] - found["worst"]) < 1e-6
+    scores = edgegrad.attribute(model, pairs)
+    for judged, asked, text in [
+        (circuit, {"starts": 3}, "starts: is of the adversary's search"),
+        (circuit, {"masks": {"input->nowhere": 1.0}}, "masks: has the edge `input->nowhere`"),
+        (circuit, {"masks": {circuit.names[0]: 1.5}}, "masks, key `masks.input"),
+        (scores, {"adversary": True}, "scores: have curves and are no circuit"),
+    ]:
+        with pytest.raises(edgegrad.InputError) as raised:
+            edgegrad.evaluate(model, pairs, judged, **asked)
+        assert str(raised.value).startswith(text), str(raised.value)
+
+
+def test_what_the_command_warns_of_is_a_warning(model, pairs, tmp_path):
+    circuit = edgegrad.discover(model, pairs, edges=20, connected=True)
+    circuit.save(tmp_path / "circuit.json")
+    with pytest.warns(UserWarning, match="edges are on no path from the input to the logits"):
+        loose = edgegrad.discover(model, pairs, edges=3)
+    with pytest.warns(UserWarning, match="3 edges are on no path"):
+        edgegrad.evaluate(model, pairs, loose)
+    file = json.loads((tmp_path / "circuit.json").read_text())
+    file["meta"]["model"] = "0" * 64
+    (tmp_path / "other.json").write_text(json.dumps(file))
+    with pytest.warns(UserWarning, match="other.json: is of another model than .*gpt2-tiny"):
+        edgegrad.Circuit.read(tmp_path / "other.json", model)
+
+
 def test_tests_and_curves_are_those_of_the_command(folder, model, pairs, command, tmp_path):
     circuit = edgegrad.discover(model, pairs, edges=5, out=tmp_path / "circuit.json")
     scores = edgegrad.attribute(model, pairs, out=tmp_path / "scores.json")

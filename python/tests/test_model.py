@@ -74,3 +74,27 @@ def whole_model(fixtures, tokenizer, tmp_path):
         (place / file).write_bytes((fixtures / "gpt2-tiny" / file).read_bytes())
     (place / "tokenizer.json").write_bytes((tokenizer / "tokenizer.json").read_bytes())
     return edgegrad.Model.load(place)
+
+
+def memory_of(array):
+    """What owns the memory of an array, and the first array over it."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.base, array
+
+
+def test_arrays_are_the_memory_that_was_computed_in(model):
+    rows = [[1, 2, 3, 4], [5, 6, 7, 8]]
+    hooks = ["blocks.0.hook_resid_post", "blocks.1.hook_resid_pre", "blocks.0.attn.hook_z"]
+    activations = model.activations(rows, hooks)
+    for array in [model.logits(rows), model.logits(rows[0]), activations[hooks[1]], activations[hooks[2]]]:
+        owner, whole = memory_of(array)
+        # Not NumPy's own: the engine's, whose elements begin at a cache line.
+        assert type(owner).__name__ == "PySliceContainer" and not whole.flags.owndata
+        assert whole.ctypes.data % 64 == 0 and array.ctypes.data == whole.ctypes.data
+        assert array.flags.writeable and array.flags.c_contiguous
+    # Two hooks of one place: the same elements, in memory of their own.
+    assert np.array_equal(activations[hooks[0]], activations[hooks[1]])
+    assert not np.shares_memory(activations[hooks[0]], activations[hooks[1]])
+    first, _, third = model.logits([[1, 2, 3], [4], [5, 6, 7]])
+    assert memory_of(first)[1] is memory_of(third)[1]

@@ -1,5 +1,7 @@
 """The tape: values and gradients of one's own programs."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,21 @@ def test_what_does_not_fit_is_refused(capfd):
             wrong()
         assert str(raised.value).startswith(text), str(raised.value)
     assert capfd.readouterr().err == ""
+
+
+def test_contiguous_doubles_are_read_in_place():
+    big = RANDOM.normal(size=(300, 500))
+    tape = edgegrad.Tape()
+    x = tape.leaf(big)
+    y = x * 2.0
+    y.value
+    for given, copies in [(big, False), (big.T.copy().T, True), (big.astype("float32"), True)]:
+        # NumPy tells it what it allocates, the engine does not.
+        tracemalloc.start()
+        x.set(given)
+        y.backward(given)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (peak >= big.nbytes) == copies
+        assert np.array_equal(y.value, 2 * given)
+        assert np.array_equal(x.grad, 2 * given)

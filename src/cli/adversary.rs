@@ -3,17 +3,15 @@
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar};
 use clap::Args;
-use edgegrad::discovery::adversary::{AdversaryOptions, masked, search};
-use edgegrad::error::{Error, Result};
+use edgegrad::discovery::adversary::{AdversaryOptions, HeldOut, masked, masks_in, search};
+use edgegrad::error::Result;
 use edgegrad::files::content_hash;
 use edgegrad::formats::masks::Masks;
-use edgegrad::graph::Graph;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::span::Span;
 use edgegrad::tensor::Element;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The options of the least faithfulness under any ablation.
 #[derive(Debug, Args)]
@@ -71,7 +69,8 @@ impl Adversary {
         report: &mut Map<String, Value>,
     ) -> Result<()> {
         if let Some(path) = &self.masks {
-            let (f, values) = masked(b, span, &masks_in(path, &b.graph, kept)?)?;
+            let masks = masks_in(&Masks::read(path)?, path.display(), &b.graph, kept)?;
+            let (f, values) = masked(b, span, &masks)?;
             println!("with the masks of {}: faithfulness {f:.4}", path.display());
             report.insert("masked".into(), json!({ "faithfulness": f, "per_pair": values }));
         }
@@ -98,53 +97,26 @@ impl Adversary {
         let (shown, mut progress) = bar("adversary");
         let worst = search(b, span, kept, &options, &mut progress)?;
         shown.finish();
-        let outside = (0..kept.len()).filter(|&e| !kept[e]);
-        let restored = outside.clone().filter(|&e| worst.masks[e] >= 0.5).count();
-        let (starts, steps) = (options.starts, options.steps);
+        let other = held_out.map(|other| worst.held_out(&other, kept)).transpose()?;
+        let outside: Vec<f64> =
+            (0..kept.len()).filter(|&e| !kept[e]).map(|e| worst.masks[e]).collect();
+        let restored = outside.iter().filter(|&&mask| mask >= 0.5).count();
         println!(
             "\nworst faithfulness {:.4}, by an adversary that restores {restored} of the {} other \
-             edges by half or more ({starts} starts, {steps} steps each)",
+             edges by half or more ({} starts, {} steps each)",
             worst.faithfulness,
-            outside.clone().count(),
+            outside.len(),
+            options.starts,
+            options.steps,
         );
         note("worst", worst.faithfulness);
-        report.insert("worst".into(), worst.faithfulness.into());
-        let mut about = json!({ "starts": starts, "steps": steps, "ends": worst.ends });
-        if let Some(other) = held_out {
-            let span = Span::new(&other, &other.extremes()?)?;
-            let of = |masks: &[f64]| masked(&other, &span, masks).map(|(f, _)| f);
-            let (plain, f) = (of(&masks_of(kept))?, of(&worst.masks)?);
-            let pairs = other.pairs.len();
+        if let Some(HeldOut { pairs, faithfulness, worst }) = other {
             println!(
-                "on {pairs} other pairs: faithfulness {plain:.4}, with the adversary's masks {f:.4}"
+                "on {pairs} other pairs: faithfulness {faithfulness:.4}, with the adversary's \
+                 masks {worst:.4}"
             );
-            about["held_out"] = json!({ "pairs": pairs, "faithfulness": plain, "worst": f });
         }
-        report.insert("adversary".into(), about);
-        let mask = |e: usize| (b.graph.edge(e).to_string(), worst.masks[e]);
-        Masks(outside.map(mask).collect()).put(report);
+        worst.put(&b.graph, kept, &options, other, report);
         Ok(())
     }
-}
-
-/// The masks `[E]` that ablate what is not `kept [E]`.
-fn masks_of(kept: &[bool]) -> Vec<f64> {
-    kept.iter().map(|&kept| f64::from(u8::from(kept))).collect()
-}
-
-/// The masks `[E]` of a file; edges that it does not name are kept or ablated as in `kept`.
-fn masks_in(path: &Path, graph: &Graph, kept: &[bool]) -> Result<Vec<f64>> {
-    let file = Masks::read(path)?;
-    let numbers = (0..graph.edges()).map(|e| (graph.edge(e).to_string(), e));
-    let numbers: HashMap<String, usize> = numbers.collect();
-    let mut masks = masks_of(kept);
-    for (name, mask) in file.0 {
-        let Some(&e) = numbers.get(&name) else {
-            let message = format!("has the edge `{name:.60}`, which the graph does not have");
-            let help = "give the file that was made with this model and these options";
-            return Err(Error::input(path.display(), message, help));
-        };
-        masks[e] = mask;
-    }
-    Ok(masks)
 }

@@ -4,7 +4,7 @@ use crate::cli::Dtype;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar, choice};
 use crate::cli::scored;
-use crate::cli::scored::{doubt, warn_disconnected};
+use crate::cli::scored::doubt;
 use clap::Args;
 use edgegrad::attribution::method::{Method, Options};
 use edgegrad::discovery::Search;
@@ -263,7 +263,7 @@ impl Discover {
             self.asked.metric.name(),
             span.faithfulness(&values),
         );
-        warn_disconnected(flow, kept);
+        flow.warn_disconnected(kept);
         Ok(())
     }
 }

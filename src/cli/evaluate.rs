@@ -7,20 +7,18 @@ use crate::cli::out::check_out;
 use crate::cli::print::note;
 use crate::cli::question::{Asked, bar};
 use crate::cli::scored;
-use crate::cli::scored::{warn_disconnected, warn_other_model};
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::faithfulness;
 use edgegrad::discovery::faithfulness::{FRACTIONS, Intervals};
 use edgegrad::discovery::hypotheses::{DrawnRuns, tests_report};
-use edgegrad::discovery::judge::{Judged, Request};
+use edgegrad::discovery::judge::{Judged, Request, results};
 use edgegrad::discovery::select::Rank;
 use edgegrad::discovery::truth::{Confusion, at_true_size, auroc, auroc_interval, mib_auroc};
 use edgegrad::error::{Error, Result};
 use edgegrad::files::atomic;
 use edgegrad::files::content_hash;
-use edgegrad::files::mark::GENERATOR;
 use edgegrad::formats::{EdgeFile, Origin};
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
@@ -110,7 +108,7 @@ impl Evaluate {
         let b = self.asked.behaviour(&model, &pairs, journal)?;
         let circuit = |path: &PathBuf| -> Result<Vec<bool>> {
             let file = EdgeFile::read(path)?;
-            warn_other_model(&file, path, &self.asked.model)?;
+            file.warn_other_model(&self.asked.model, || self.asked.model_hash())?;
             b.graph.circuit_in(&file)
         };
         let truth = self.truth.as_ref().map(circuit).transpose()?;
@@ -121,9 +119,6 @@ impl Evaluate {
             metric: Some(self.asked.metric.name().into()),
             baseline: Some(self.asked.baseline.name().into()),
         };
-        origin.put(&mut report);
-        report.insert("dtype".into(), T::NAME.into());
-        report.insert("generator".into(), GENERATOR.into());
         if let Some(path) = &self.circuit {
             let kept = circuit(path)?;
             let extremes = self.asked.headline(&b)?;
@@ -141,8 +136,8 @@ impl Evaluate {
                 report.insert("truth".into(), self.ranked(&b.graph, &scores.ours, truth));
             }
         }
-        let text = format!("{:#}\n", Value::Object(report));
-        atomic::write_bytes(&self.out, text.as_bytes())?;
+        let report = results::<T>(&origin, report);
+        atomic::write_bytes(&self.out, format!("{report:#}\n").as_bytes())?;
         b.journal.end();
         println!("figures: {}", self.out.display());
         Ok(())
@@ -173,7 +168,7 @@ impl Evaluate {
         kept: &[bool],
         report: &mut Map<String, Value>,
     ) -> Result<()> {
-        warn_disconnected(&Flow::new(&b.graph), kept);
+        Flow::new(&b.graph).warn_disconnected(kept);
         let (judged, drawn) = self.runs(b, kept)?;
         self.faithfulness(b, span, &judged);
         report.extend(judged.report(b, extremes, span));

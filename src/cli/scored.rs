@@ -2,7 +2,6 @@
 
 use edgegrad::attribution::Convention;
 use edgegrad::checkpoints;
-use edgegrad::discovery::connect::Flow;
 use edgegrad::discovery::request::{Scored, check_order};
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::EdgeFile;
@@ -30,7 +29,7 @@ pub(super) fn of(
     model: &Path,
 ) -> Result<Scored> {
     let given = graph.scores_in(file)?;
-    warn_other_model(file, path, model)?;
+    file.warn_other_model(model, || checkpoints::hash(model))?;
     let convention = file.convention(told)?;
     file.warn_neurons();
     let unscored = given.iter().filter(|s| s.is_nan()).count();
@@ -71,27 +70,4 @@ pub(super) fn doubt(
     unsure.iter().for_each(|&e| scored.ours[e] = f64::NAN);
     println!("{} of {} edges have no sure sign: they come last", unsure.len(), shares.len());
     Ok(())
-}
-
-/// Warns if a file says that it was made with another model.
-pub(super) fn warn_other_model(file: &EdgeFile, path: &Path, model: &Path) -> Result<()> {
-    if let Some(hash) = file.meta_text("model")
-        && hash != checkpoints::hash(model)?
-    {
-        eprintln!("warning: {}: is of another model than {}", path.display(), model.display());
-    }
-    Ok(())
-}
-
-/// Warns of edges that are on no path from the input to the logits.
-pub(super) fn warn_disconnected(flow: &Flow<'_>, kept: &[bool]) {
-    let count = |list: &[bool]| list.iter().filter(|&&kept| kept).count();
-    let (all, connected) = (count(kept), count(&flow.connected(kept)));
-    if connected < all {
-        eprintln!(
-            "warning: {} of {all} edges are on no path from the input to the logits; `discover \
-             --connected` drops them",
-            all - connected
-        );
-    }
 }

@@ -17,8 +17,10 @@
 //! steps ends up to a few per cent above what many starts find. The result is the least that was
 //! found: an upper bound of the minimum.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::journal::kept;
+use crate::formats::masks::Masks;
+use crate::graph::Graph;
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
@@ -26,6 +28,9 @@ use crate::patching::field::Field;
 use crate::patching::span::Span;
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::fmt::Display;
 
 /// The first step of a mask, and the least and the largest.
 const STEP: [f64; 3] = [0.1, 1e-4, 0.5];
@@ -83,6 +88,82 @@ pub struct Worst {
 }
 
 kept!(Worst { faithfulness, masks, ends });
+
+/// The masks of a [`Worst`] on other pairs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOut {
+    /// How many pairs.
+    pub pairs: usize,
+    /// The faithfulness of the circuit.
+    pub faithfulness: f64,
+    /// That with the adversary's masks.
+    pub worst: f64,
+}
+
+impl Worst {
+    /// What the masks do to the circuit `kept [E]` on the pairs of `other`.
+    ///
+    /// # Errors
+    /// If the metric does not change on them, or there is not enough memory.
+    pub fn held_out<T: Element>(&self, other: &Behaviour<'_, T>, kept: &[bool]) -> Result<HeldOut> {
+        let span = Span::new(other, &other.extremes()?)?;
+        let of = |masks: &[f64]| masked(other, &span, masks).map(|(f, _)| f);
+        let pairs = other.pairs.len();
+        Ok(HeldOut { pairs, faithfulness: of(&masks_of(kept))?, worst: of(&self.masks)? })
+    }
+
+    /// Puts it into a file of results, with the masks of all edges outside of the circuit `kept [E]`.
+    pub fn put(
+        &self,
+        graph: &Graph,
+        kept: &[bool],
+        options: &AdversaryOptions,
+        held_out: Option<HeldOut>,
+        report: &mut Map<String, Value>,
+    ) {
+        report.insert("worst".into(), self.faithfulness.into());
+        let AdversaryOptions { starts, steps, .. } = options;
+        let mut about = json!({ "starts": starts, "steps": steps, "ends": self.ends });
+        if let Some(HeldOut { pairs, faithfulness, worst }) = held_out {
+            about["held_out"] =
+                json!({ "pairs": pairs, "faithfulness": faithfulness, "worst": worst });
+        }
+        report.insert("adversary".into(), about);
+        let outside = (0..kept.len()).filter(|&e| !kept[e]);
+        let mask = |e: usize| (graph.edge(e).to_string(), self.masks[e]);
+        Masks(outside.map(mask).collect()).put(report);
+    }
+}
+
+/// The masks `[E]` that ablate what is not `kept [E]`.
+fn masks_of(kept: &[bool]) -> Vec<f64> {
+    kept.iter().map(|&kept| f64::from(u8::from(kept))).collect()
+}
+
+/// The masks `[E]` of `file`, called `place` in errors; edges that it does not name are kept or
+/// ablated as in `kept [E]`.
+///
+/// # Errors
+/// If it names an edge that the graph does not have.
+pub fn masks_in(
+    file: &Masks,
+    place: impl Display,
+    graph: &Graph,
+    kept: &[bool],
+) -> Result<Vec<f64>> {
+    let numbers = (0..graph.edges()).map(|e| (graph.edge(e).to_string(), e));
+    let numbers: HashMap<String, usize> = numbers.collect();
+    let mut masks = masks_of(kept);
+    for (name, &mask) in &file.0 {
+        let Some(&e) = numbers.get(name) else {
+            let message = format!("has the edge `{name:.60}`, which the graph does not have");
+            let help = "give the file that was made with this model and these options";
+            return Err(Error::input(place, message, help));
+        };
+        masks[e] = mask;
+    }
+    Ok(masks)
+}
 
 /// Searches the ablation of what the circuit `kept [E]` leaves out that leaves least of the metric
 /// between the ends of `span`.

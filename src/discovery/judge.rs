@@ -4,6 +4,8 @@
 use super::controls;
 use super::hypotheses::{Compared, Drawn, DrawnRuns, Tested};
 use crate::error::Result;
+use crate::files::mark::GENERATOR;
+use crate::formats::Origin;
 use crate::patching::batches::Extremes;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::span::Span;
@@ -87,6 +89,14 @@ pub struct Judged {
     pub one_less: Vec<Vec<f64>>,
     /// Of random circuits matched by edge type.
     pub random: Vec<Vec<f64>>,
+}
+
+/// What a file of results holds: where they come from, and the `report` of them.
+pub fn results<T: Element>(origin: &Origin, mut report: Map<String, Value>) -> Value {
+    origin.put(&mut report);
+    report.insert("dtype".into(), T::NAME.into());
+    report.insert("generator".into(), GENERATOR.into());
+    Value::Object(report)
 }
 
 /// The edges of a circuit `kept [E]`, rising.

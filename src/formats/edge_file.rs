@@ -236,6 +236,23 @@ impl EdgeFile {
         }
     }
 
+    /// Warns if it says that it was made with another model than `model`, whose hash is `hash`.
+    ///
+    /// # Errors
+    /// Those of `hash`.
+    pub fn warn_other_model(
+        &self,
+        model: &Path,
+        hash: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        if let Some(theirs) = self.meta_text("model")
+            && theirs != hash()?
+        {
+            tracing::warn!("{}: is of another model than {}", self.place, model.display());
+        }
+        Ok(())
+    }
+
     /// The nodes of the circuit of which only some outputs (EAP-IG's `neurons`) belong to it, in
     /// words.
     pub(crate) fn divided_nodes(&self) -> Option<String> {

@@ -39,7 +39,11 @@ impl Masks {
         Masks::of(file, &serde_json::from_slice(&json::strict(text)).map_err(fail)?)
     }
 
-    fn of(file: &Path, value: &Value) -> Result<Masks> {
+    /// The masks in `value`, the content of `file`.
+    ///
+    /// # Errors
+    /// When it has no `masks`, or one is no number from 0 to 1.
+    pub fn of(file: &Path, value: &Value) -> Result<Masks> {
         let Some(Value::Object(list)) = value.get("masks") else {
             return Err(Error::input(at_key(file, "masks"), "is no object of masks", HELP));
         };

@@ -185,6 +185,19 @@ impl<'g> Flow<'g> {
         }
         live
     }
+
+    /// Warns of edges of the circuit `kept [E]` that are on no path from the input to the logits.
+    pub fn warn_disconnected(&self, kept: &[bool]) {
+        let count = |list: &[bool]| list.iter().filter(|&&kept| kept).count();
+        let (all, connected) = (count(kept), count(&self.connected(kept)));
+        if connected < all {
+            tracing::warn!(
+                "{} of {all} edges are on no path from the input to the logits; `discover \
+                 --connected` drops them",
+                all - connected
+            );
+        }
+    }
 }
 
 /// Which of the `kept` edges lie on a path from the input to the logits: `[E]`; see

@@ -29,15 +29,17 @@ use crate::nn::transformer::{Config, Model, Transformer};
 use crate::ops::{self, Norm};
 use crate::simd::Element;
 use crate::tape::{Program, Tape, Var};
+use crate::tensor::Buffer;
 use std::ops::Range;
+use std::ptr;
 
 /// Activations of sequences at one hook.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Activation<T> {
+pub struct Activation<T: Element> {
     /// Their shape, the sequences first.
     pub shape: Vec<usize>,
     /// The elements in row-major order.
-    pub values: Vec<T>,
+    pub values: Buffer<T>,
 }
 
 /// Where the elements of a hook are in a recording, and their shape without the sequences.
@@ -255,12 +257,12 @@ fn run<T: Element>(
     })?;
     recorded.give_weights(&mut tape, &model.weights);
     let mut program = tape.finish();
-    let empty = |name: &String| {
+    let place = |name: &String| {
         let (_, place) = found.iter().find(|(known, _)| known == name).expect("a known name");
-        let shape = [&[rows.len()], place.dims()].concat();
-        (place, Activation { values: Vec::with_capacity(shape.iter().product()), shape })
+        place
     };
-    let mut list: Vec<(&Place, Activation<T>)> = names.iter().map(empty).collect();
+    let places: Vec<&Place> = names.iter().map(place).collect();
+    let mut values = vec![Buffer::default(); places.len()];
     for (i, part) in rows.chunks(batch).enumerate() {
         program.fill_ids(recorded.tokens, |ids| {
             for (ids, row) in ids.chunks_exact_mut(seq).zip(part) {
@@ -268,13 +270,44 @@ fn run<T: Element>(
             }
         });
         program.forward();
-        for (place, activation) in &mut list {
-            let size = place.dims().iter().product::<usize>() * part.len();
-            activation.values.extend_from_slice(&place.read(&recorded, &program)[..size]);
+        if batch == rows.len() {
+            values = taken(&places, &recorded, &mut program);
+        } else {
+            for (place, values) in places.iter().zip(&mut values) {
+                let size = place.dims().iter().product::<usize>();
+                if i == 0 {
+                    *values = Buffer::zeros(size * rows.len());
+                }
+                let found = &place.read(&recorded, &program)[..size * part.len()];
+                values[i * batch * size..][..found.len()].copy_from_slice(found);
+            }
         }
         progress((i * batch + part.len()) as f64 / rows.len() as f64);
     }
-    Ok(list.into_iter().map(|(_, activation)| activation).collect())
+    let shaped = |(place, values): (&&Place, Buffer<T>)| Activation {
+        shape: [&[rows.len()], place.dims()].concat(),
+        values,
+    };
+    Ok(places.iter().zip(values).map(shaped).collect())
+}
+
+/// The elements at `places` of a program that is not run again, in the memory that they were
+/// computed in; copied are patterns, and what stands at several places but for the last.
+fn taken<T: Element>(
+    places: &[&Place],
+    recorded: &Transformer,
+    program: &mut Program<T>,
+) -> Vec<Buffer<T>> {
+    let mut values = vec![];
+    for (i, place) in places.iter().enumerate() {
+        let found = place.read(recorded, program);
+        let again = |other: &&Place| ptr::eq(other.read(recorded, program), found);
+        values.push(match place {
+            Place::Value(x, _) if !places[i + 1..].iter().any(again) => program.take(*x),
+            _ => Buffer::from(found),
+        });
+    }
+    values
 }
 
 impl Place {
@@ -349,7 +382,8 @@ mod tests {
                 let of = |name: &str| at(&model, &format!("blocks.1.{name}"));
                 let mut want = of(parts[0]);
                 for part in &parts[1..] {
-                    want.values.iter_mut().zip(of(part).values).for_each(|(x, y)| *x += y);
+                    let part = of(part).values;
+                    want.values.iter_mut().zip(&*part).for_each(|(x, y)| *x += y);
                 }
                 assert_eq!(of(sum), want);
             }

@@ -8,7 +8,8 @@ use crate::nn::pooled::Pooled;
 use crate::nn::stream::Sum;
 use crate::nn::transformer::{Config, Model, Transformer};
 use crate::simd::Element;
-use crate::tape::{Tape, Var};
+use crate::tape::{Program, Tape, Var};
+use crate::tensor::Buffer;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -71,6 +72,74 @@ pub fn check_memory<T: Element>(model: &Model<T>, len: usize) -> Result<()> {
     })
 }
 
+/// The logits `[sequences, length, V]` of `rows`, at least one and all of one length, in the memory
+/// that they were computed in where one batch holds them all. `shown` is told the sequences that are
+/// done.
+///
+/// # Errors
+/// Those of `shown`.
+pub fn of_one_length<T: Element, E>(
+    model: &Model<T>,
+    rows: &[&[u32]],
+    mut shown: impl FnMut(usize) -> Result<(), E>,
+) -> Result<Buffer<T>, E> {
+    let mut batches = Batches::new(model, rows[0].len(), rows.len());
+    if batches.size == rows.len() {
+        batches.run(rows);
+        shown(rows.len())?;
+        return Ok(batches.program.take(batches.logits));
+    }
+    let mut all = Buffer::zeros(0);
+    let mut done = 0;
+    for part in rows.chunks(batches.size) {
+        let found = batches.run(part);
+        let each = found.len() / part.len();
+        if all.is_empty() {
+            all = Buffer::zeros(each * rows.len());
+        }
+        all[done * each..][..found.len()].copy_from_slice(found);
+        done += part.len();
+        shown(done)?;
+    }
+    Ok(all)
+}
+
+/// A program for sequences of one length, some at a time.
+struct Batches<T> {
+    recorded: Transformer,
+    logits: Var,
+    program: Program<T>,
+    len: usize,
+    /// The sequences of a batch.
+    size: usize,
+}
+
+impl<T: Element> Batches<T> {
+    /// Of batches that are no larger than `count` sequences of `len` tokens.
+    fn new(model: &Model<T>, len: usize, count: usize) -> Self {
+        let bytes = |batch| {
+            usize::try_from(record::<T>(&model.config, batch, len).2.bytes()).unwrap_or(usize::MAX)
+        };
+        let size = BATCH_BYTES / (bytes(2) - bytes(1)).max(1);
+        let size = size.clamp(1, count);
+        let (recorded, logits, mut tape) = record(&model.config, size, len);
+        recorded.give_weights(&mut tape, &model.weights);
+        Batches { recorded, logits, program: tape.finish(), len, size }
+    }
+
+    /// The logits of `rows`, no more than a batch.
+    fn run(&mut self, rows: &[&[u32]]) -> &[T] {
+        self.program.fill_ids(self.recorded.tokens, |ids| {
+            for (ids, row) in ids.chunks_exact_mut(self.len).zip(rows) {
+                ids.copy_from_slice(row);
+            }
+        });
+        self.program.forward();
+        let found = self.program.value(self.logits);
+        &found[..found.len() / self.size * rows.len()]
+    }
+}
+
 /// Calls `each` with the logits `[sequences, length, V]` of some of `rows` and with their numbers,
 /// until all had their turn: shorter ones first, those of one length in their order.
 ///
@@ -81,24 +150,11 @@ pub fn of_transformer<T: Element, E>(
     rows: &[Vec<u32>],
     mut each: impl FnMut(&[usize], &[T]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let bytes = |batch, len| {
-        usize::try_from(record::<T>(&model.config, batch, len).2.bytes()).unwrap_or(usize::MAX)
-    };
     for (&len, of) in &by_length(rows) {
-        let batch = BATCH_BYTES / (bytes(2, len) - bytes(1, len)).max(1);
-        let batch = batch.clamp(1, of.len());
-        let (recorded, logits, mut tape) = record(&model.config, batch, len);
-        recorded.give_weights(&mut tape, &model.weights);
-        let mut program = tape.finish();
-        for part in of.chunks(batch) {
-            program.fill_ids(recorded.tokens, |ids| {
-                for (ids, &i) in ids.chunks_exact_mut(len).zip(part) {
-                    ids.copy_from_slice(&rows[i]);
-                }
-            });
-            program.forward();
-            let size = program.value(logits).len() / batch;
-            each(part, &program.value(logits)[..part.len() * size])?;
+        let mut batches = Batches::new(model, len, of.len());
+        for part in of.chunks(batches.size) {
+            let sequences: Vec<&[u32]> = part.iter().map(|&i| &rows[i][..]).collect();
+            each(part, batches.run(&sequences))?;
         }
     }
     Ok(())
@@ -112,7 +168,7 @@ pub fn of_pooled<T: Element>(
     config: &pooled::Config,
     weights: &[Vec<T>],
     rows: &[Vec<u32>],
-) -> Vec<T> {
+) -> Buffer<T> {
     let mut tape = Tape::new();
     let model = Pooled::record(&mut tape, config, rows.len());
     tape.keep_only(&[model.logits]);
@@ -120,5 +176,5 @@ pub fn of_pooled<T: Element>(
     model.set_parameters(&mut program, weights);
     model.set_batch(&mut program, rows.iter().map(|row| (&row[..], 0)));
     program.forward();
-    program.value(model.logits).to_vec()
+    program.take(model.logits)
 }

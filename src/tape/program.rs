@@ -243,6 +243,13 @@ impl<T: Element> Program<T> {
         &self.values[self.slot(x) as usize]
     }
 
+    /// The elements of `x`, taken out of a program that is not run again.
+    #[track_caller]
+    pub fn take(&mut self, x: Var) -> Buffer<T> {
+        let slot = self.slot(x);
+        take(&mut self.values[slot as usize])
+    }
+
     /// The elements of `x`, mutably: of a leaf, or of a computed variable before a
     /// [`forward_from`](Self::forward_from) that starts after it.
     #[inline]

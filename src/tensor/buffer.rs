@@ -6,7 +6,7 @@
 
 use crate::simd::Element;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 
 /// A cache line, and the longest vector: a vector that straddles two lines takes twice the time.
@@ -61,6 +61,17 @@ impl<T: Element> Buffer<T> {
         match self.0 {
             Storage::Owned(elements) => Buffer(Storage::Shared(Arc::new(elements))),
             shared => Buffer(shared),
+        }
+    }
+
+    /// Its memory, and where in it the elements are, for what takes over vectors; a shared buffer is
+    /// copied.
+    pub fn into_parts(mut self) -> (Vec<T>, Range<usize>) {
+        // Makes it its own.
+        let _: &mut [T] = &mut self;
+        match self.0 {
+            Storage::Owned(Aligned { data, start, len }) => (data, start..start + len),
+            Storage::Shared(_) => unreachable!("made our own above"),
         }
     }
 
@@ -143,6 +154,13 @@ impl<T: Element> DerefMut for Buffer<T> {
             Storage::Owned(elements) => &mut elements.data[elements.start..][..elements.len],
             Storage::Shared(_) => unreachable!("made our own above"),
         }
+    }
+}
+
+/// By elements.
+impl<T: PartialEq> PartialEq for Buffer<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
     }
 }
 
