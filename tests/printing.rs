@@ -43,6 +43,17 @@ fn json_has_every_table_with_the_numbers_of_the_file() {
         serde_json::from_str(&place.succeed("compare a.json b.json --json")).expect("JSON");
     assert!(printed["pearson"].as_f64().is_some_and(|r| r.abs() <= 1.0 && r != 0.0));
     assert!(printed["differences"].as_array().is_some_and(|rows| !rows.is_empty()));
+
+    // What is told to people in lines is there too.
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpt2-tiny");
+    let printed = place.succeed(&format!("info {fixture} --json"));
+    let printed: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!([&printed["layers"], &printed["heads"]], [2, 4]);
+    let memory = printed["memory"].as_array().expect("a table");
+    assert!(memory.iter().all(|row| row["bytes_beside_weights"].as_u64() > Some(0)));
+    let elements = printed["parameters"].as_array().expect("a table").iter();
+    let elements: u64 = elements.map(|row| row["elements"].as_u64().expect("a size")).sum();
+    assert_eq!(printed["weight_bytes"], 4 * elements);
 }
 
 #[test]

@@ -263,6 +263,10 @@ impl Discover {
             self.asked.metric.name(),
             span.faithfulness(&values),
         );
+        note("edges", edges);
+        note("nodes", nodes);
+        note(self.asked.metric.name(), mean);
+        note("faithfulness", span.faithfulness(&values));
         flow.warn_disconnected(kept);
         Ok(())
     }

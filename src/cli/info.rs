@@ -1,6 +1,8 @@
 //! `edgegrad info`.
 
 use crate::cli::model::ModelPath;
+use crate::cli::print::note;
+use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
@@ -31,6 +33,9 @@ impl Info {
         println!("machine: {}, {} threads", std::env::consts::ARCH, available_threads());
         let names: Vec<&str> = Backend::available().map(Backend::name).collect();
         println!("kernels: {} (of {}; EDGEGRAD_SIMD forces one)", backend(), names.join(", "));
+        note("version", env!("CARGO_PKG_VERSION"));
+        note("threads", available_threads());
+        note("kernels", backend().to_string());
         let Some(model) = &self.model else { return Ok(()) };
         model.fetch()?;
         let (kind, parameters, config): (_, Vec<(String, Shape)>, _) =
@@ -49,9 +54,15 @@ impl Info {
         if let Some(config) = config {
             describe(&config, total);
         }
+        note("model", kind);
+        let mut table = Table::new("parameters", [("name", "name"), ("shape", "shape")]);
+        table.column("elements", "elements");
         for (name, shape) in parameters {
             println!("  {name:<22} {:<12} {:>8}", shape.to_string(), shape.len());
+            let (text, elements) = (shape.to_string(), Cell::count(shape.len()));
+            table.row([Cell::text(name), Cell::text(text), elements]);
         }
+        table.print_for_programs();
         Ok(())
     }
 }
@@ -77,6 +88,19 @@ fn describe(config: &Config, total: usize) {
     println!("stream: width {}, {context} of a vocabulary of {}", config.d_model, config.vocab);
     let graph = Graph::of_transformer(config, Granularity::default());
     println!("edges: {}", graph.edges());
+    for (key, size) in [
+        ("layers", config.layers),
+        ("heads", config.heads),
+        ("kv_heads", config.kv_heads),
+        ("d_head", config.d_head),
+        ("d_mlp", config.d_mlp),
+        ("d_model", config.d_model),
+        ("context", config.context),
+        ("vocab", config.vocab),
+        ("edges", graph.edges()),
+    ] {
+        note(key, size);
+    }
     tell_memory(config, &graph, 4 * total as u128);
 }
 
@@ -114,10 +138,17 @@ fn tell_memory(config: &Config, graph: &Graph, weights: u128) {
         ("crossing, other methods", &|time| scored(time, Use::Any(Some(shape)))),
         ("tune --method full", &tune),
     ];
+    let mut table = Table::new("memory", [("command", "command"), ("tokens", "tokens")]);
+    table.column("bytes", "bytes_beside_weights");
     for (command, bytes) in commands {
         let sizes = times.iter().map(|&time| size(bytes(time)));
         println!("  {command:<33} {}", columns(sizes));
+        for &time in &times {
+            table.row([Cell::text(command), Cell::count(time), Cell::count(bytes(time))]);
+        }
     }
+    note("weight_bytes", u64::try_from(weights).unwrap_or(u64::MAX));
+    table.print_for_programs();
 }
 
 /// Texts in columns.
