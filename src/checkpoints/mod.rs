@@ -81,6 +81,14 @@ impl<T: Element> AnyModel<T> {
         }
     }
 
+    /// Stores large weights of a transformer
+    /// [in panels](crate::nn::transformer::Model::store_in_panels).
+    pub fn store_in_panels(&mut self) {
+        if let AnyModel::Transformer(model) = self {
+            model.store_in_panels();
+        }
+    }
+
     /// How many outputs it has at a position.
     pub fn vocab_out(&self) -> usize {
         self.bounds().vocab_out

@@ -19,6 +19,7 @@
 use super::kernel::{Ahead, Tile};
 use super::layout::{Addend, depth, row_stride, width};
 use super::pack;
+use super::panels::{InPanels, panel_columns};
 use super::scratch::Scratch;
 use super::{Mat, MatMut, Summand};
 use crate::simd::{Element, Kernel, Lanes};
@@ -40,6 +41,8 @@ pub(super) struct Product<'a, T> {
     pub(super) b: *const T,
     pub(super) b_rs: usize,
     pub(super) b_cs: usize,
+    /// From panel to panel of B; 0 if it is in no panels.
+    pub(super) b_panel: usize,
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
     /// What is added to the product, if anything.
@@ -61,6 +64,7 @@ impl<'a, T: Element> Product<'a, T> {
         c: MatMut<'a, T>,
     ) -> Self {
         assert!(c.rows > 0 && c.cols > 0);
+        assert!(a.panel == 0, "the first factor is in panels");
         let out = c.at;
         let old = match old {
             Summand::Nothing => None,
@@ -78,6 +82,7 @@ impl<'a, T: Element> Product<'a, T> {
             b: b.data.as_ptr(),
             b_rs: b.rs,
             b_cs: b.cs,
+            b_panel: b.panel,
             c: out,
             c_rs: c.rs,
             old,
@@ -101,9 +106,16 @@ impl<'a, T: Element> Product<'a, T> {
     /// The product with the first `n` columns of B and that with the remaining columns.
     pub(super) fn split_cols(&self, n: usize) -> (Self, Self) {
         assert!(n < self.n);
+        let first = match self.b_panel {
+            panel if panel > 0 && self.b_cs == 1 => {
+                assert!(n.is_multiple_of(panel_columns::<T>()), "{n} columns are no panels");
+                n / panel_columns::<T>() * panel
+            }
+            _ => n * self.b_cs,
+        };
         let rest = Product {
             n: self.n - n,
-            b: self.b.wrapping_add(n * self.b_cs),
+            b: self.b.wrapping_add(first),
             c: self.c.wrapping_add(n),
             old: self.old.map(|old| old.from(0, n)),
             ..*self
@@ -210,7 +222,9 @@ impl<T: Element> Kernel<T> for &Product<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        if !self.small::<L>() {
+        if self.b_panel > 0 {
+            L::outline(InPanels(self));
+        } else if !self.small::<L>() {
             L::outline(Tiled(self));
         }
     }

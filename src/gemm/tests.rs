@@ -1,6 +1,6 @@
 //! Every backend against the triple loop.
 
-use super::{Mat, MatMut, Summand, Write, fallback, gemm_on};
+use super::{Mat, MatMut, Summand, Write, fallback, gemm_on, panel_columns, panels_len, to_panels};
 use crate::simd::{Backend, Element};
 use crate::tensor::Dual;
 use proptest::prelude::*;
@@ -210,6 +210,27 @@ fn check_windows<T: Element>(backend: Backend, case: &Case) -> Result<(), TestCa
     let (left, right) = (Mat::new(&a, k, m).t(), Mat::new(&b, n, k).t());
     gemm_on(backend, alpha, left, right, case.write.into(), MatMut::new(&mut c, m, n));
     prop_assert!(c.iter().zip(&whole).all(|(&x, &y)| bits(x) == bits(y)), "{backend}: layouts");
+
+    // In panels, as it is and transposed; windows begin with a panel or lie in one.
+    let (mut as_it_is, mut turned) = (vec![], vec![]);
+    as_it_is.resize(panels_len::<T>(k, n), T::from_f64(f64::NAN));
+    turned.resize(panels_len::<T>(n, k), T::from_f64(f64::NAN));
+    to_panels(right, &mut as_it_is);
+    to_panels(right.t(), &mut turned);
+    let both =
+        [(Mat::panels(&as_it_is, k, n), panel_columns::<T>()), (Mat::panels(&turned, n, k).t(), 1)];
+    for (panels, unit) in both {
+        let middle = n / 2 / unit * unit;
+        for (j, cols) in [(middle, n - middle), (n / 3, 1)] {
+            let mut c: Vec<T> = (0..m).flat_map(|i| old[i * n + j..][..cols].to_vec()).collect();
+            let (b, out) = (panels.columns(j..j + cols), MatMut::new(&mut c, m, cols));
+            gemm_on(backend, alpha, left, b, case.write.into(), out);
+            for (at, &x) in c.iter().enumerate() {
+                let y = whole[at / cols * n + j + at % cols];
+                prop_assert!(bits(x) == bits(y), "{backend}: {x:?}, not {y:?}, in panels, at {at}");
+            }
+        }
+    }
     Ok(())
 }
 

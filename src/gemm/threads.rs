@@ -23,7 +23,7 @@ pub(super) fn run<T: Element>(backend: Backend, product: &Product<'_, T>) {
 /// registers it needs.
 #[inline(never)]
 fn large<T: Element>(backend: Backend, product: &Product<'_, T>, work: usize) {
-    if fallback::serves::<T>(backend) {
+    if product.b_panel == 0 && fallback::serves::<T>(backend) {
         return fallback::run(product);
     }
     // Looking up the pool takes as long as a tiny product.

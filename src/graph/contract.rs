@@ -145,8 +145,9 @@ impl Recorded {
                                 (None, Output::Parts { w, .. }) => {
                                     let n = run.len();
                                     let z = directions[source].as_ref()[row * n + u - run.start];
-                                    let w = &program.value(w)[(u - run.start) * width..][..width];
-                                    lone.iter_mut().zip(w).for_each(|(o, &w)| *o = z * w);
+                                    let w = program.matrix(w, run.len(), width);
+                                    let row = (0..width).map(|j| w.get(u - run.start, j));
+                                    lone.iter_mut().zip(row).for_each(|(o, w)| *o = z * w);
                                     &lone
                                 }
                                 (None, Output::Whole(_)) => unreachable!("of another stream"),
@@ -182,10 +183,10 @@ impl Recorded {
                 let Some(slot) = bank.slots[run.start] else {
                     let Output::Parts { w, .. } = self.outputs[sources] else { unreachable!() };
                     let z = directions[sources].as_ref();
-                    let w = program.value(w);
+                    let w = program.matrix(w, run.len(), width);
                     neurons(
                         gs,
-                        w,
+                        (w, run.len()),
                         &z[at.start * run.len()..],
                         bank,
                         at,
@@ -242,7 +243,7 @@ pub struct ReadSite {
 /// neurons instead. Calls `add` with `<g_r, d_u>` of all neurons, by row and reader.
 fn neurons<T: Element>(
     gs: &[T],
-    w: &[T],
+    (w, neurons): (Mat<'_, T>, usize),
     z: &[T],
     bank: &Bank<T>,
     at: &Range<usize>,
@@ -250,18 +251,11 @@ fn neurons<T: Element>(
     add: &mut dyn FnMut(usize, usize, &[T]),
 ) {
     let (width, count) = (bank.width, at.len());
-    let neurons = w.len() / width.max(1);
     let readers = gs.len() / (count * width).max(1);
     let mut dots = vec![T::ZERO; count * neurons];
     for r in 0..readers {
         let g = Mat::new(&gs[r * count * width..], count, width);
-        gemm(
-            T::ONE,
-            g,
-            Mat::new(w, neurons, width).t(),
-            Write::Store,
-            MatMut::new(&mut dots, count, neurons),
-        );
+        gemm(T::ONE, g, w.t(), Write::Store, MatMut::new(&mut dots, count, neurons));
         for ((row, dots), z) in
             at.clone().zip(dots.chunks_exact_mut(neurons)).zip(z.chunks_exact(neurons))
         {
@@ -288,8 +282,7 @@ impl<T: Element> Gradients<'_, T> {
         let count = at.len();
         let rows = |x: &'_ [T], n: usize| x[at.start * n..at.end * n].to_vec();
         let x = &program.value(reading.x)[at.start * width..at.end * width];
-        let [gain, bias, w] =
-            [read.gain, read.norm_bias, read.w].map(|v| v.map(|v| program.value(v)));
+        let [gain, bias] = [read.gain, read.norm_bias].map(|v| v.map(|v| program.value(v)));
         // Recomputes the norm for what its derivative needs.
         let mut stats = vec![T::ZERO; count * Norm::SAVED];
         let mut normed = vec![T::ZERO; count * width];
@@ -302,14 +295,15 @@ impl<T: Element> Gradients<'_, T> {
         let dy = &program.grad(reading.y)[at.start * n..at.end * n];
         let parts = (First(range.start), By(gs, count * width));
         rows::each(range.len(), count * width * width, parts, |(First(r), By(g, _))| {
-            let Some(w) = w else {
+            let Some(w) = read.w else {
                 return read.norm.backward(rules, width, x, gain, &stats, dy, g);
             };
+            let w = program.matrix(w, width, n);
             let mut dn = vec![T::ZERO; count * width];
             let mut write = Write::Store;
             for c in &group.columns[r] {
                 let dy = Mat::strided(&dy[c.start..], count, c.len(), n, 1);
-                let w = Mat::strided(&w[c.start..], width, c.len(), n, 1);
+                let w = w.columns(c.clone());
                 gemm(T::ONE, dy, w.t(), write, MatMut::new(&mut dn, count, width));
                 write = Write::Add;
             }
@@ -370,11 +364,11 @@ impl<T: Element> Bank<T> {
                     to[..rows.len()].copy_from_slice(rows);
                 }),
                 Output::Parts { w, .. } => {
-                    let (k, w) = (n / writers, program.value(*w));
+                    let (k, w) = (n / writers, program.matrix(*w, n, width));
                     let parts = (First(0), room);
                     rows::each(writers, count * k * width, parts, |(First(u), By(to, _))| {
                         let z = Mat::strided(&rows[u * k..], count, k, n, 1);
-                        let w = Mat::new(&w[u * k * width..], k, width);
+                        let w = w.rows(u * k..(u + 1) * k);
                         gemm(T::ONE, z, w, Write::Store, MatMut::new(to, count, width));
                     });
                 }

@@ -177,21 +177,26 @@ struct Seen<'a, T> {
     mask: &'a [T],
     gain: Option<&'a [T]>,
     norm_bias: Option<&'a [T]>,
-    w: Option<&'a [T]>,
+    /// `[D, N]`.
+    w: Option<Mat<'a, T>>,
     bias: Option<&'a [T]>,
     /// With their numbers of writers.
     deltas: Vec<(&'a [T], usize)>,
 }
 
 impl<T: Element> Mix<T> {
-    fn seen<'a>(&self, input: impl Fn(usize) -> &'a [T]) -> Seen<'a, T> {
+    fn seen<'a>(
+        &self,
+        input: impl Fn(usize) -> &'a [T],
+        matrix: impl Fn(usize, usize, usize) -> Mat<'a, T>,
+    ) -> Seen<'a, T> {
         let at = &self.at;
         Seen {
             x: input(0),
             mask: input(1),
             gain: at.gain.map(&input),
             norm_bias: at.norm_bias.map(&input),
-            w: at.w.map(&input),
+            w: at.w.map(|i| matrix(i, self.width, self.out)),
             bias: at.bias.map(&input),
             deltas: at.sources.iter().map(|&(i, n)| (input(i), n)).collect(),
         }
@@ -283,12 +288,10 @@ impl<T: Element> Mix<T> {
     /// The columns of `w` that belong to reader `r`, as matrices `[D, K]` with their first column.
     fn weights<'a>(
         &'a self,
-        w: &'a [T],
+        w: Mat<'a, T>,
         r: usize,
     ) -> impl Iterator<Item = (Range<usize>, Mat<'a, T>)> {
-        self.columns[r]
-            .iter()
-            .map(|c| (c.clone(), Mat::strided(&w[c.start..], self.width, c.len(), self.out, 1)))
+        self.columns[r].iter().map(move |c| (c.clone(), w.columns(c.clone())))
     }
 
     /// The number of elements that reader `r` reads at one row.
@@ -308,7 +311,7 @@ impl<T: Element> Op<T> for Mix<T> {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        let seen = self.seen(|i| run.input(i));
+        let seen = self.seen(|i| run.input(i), |i, rows, cols| run.matrix(i, rows, cols));
         let (rows, width, stream) = (self.rows, self.width, self.rows * self.width);
         let (normed, stats) = run.saved.split_at_mut(stream);
         self.norm.forward(width, seen.x, seen.gain, seen.norm_bias, normed, stats);
@@ -316,7 +319,7 @@ impl<T: Element> Op<T> for Mix<T> {
         match seen.w {
             _ if own.iter().all(|own| own.first() == Some(&(0..rows))) => {}
             Some(w) => {
-                let (x, w) = (Mat::new(normed, rows, width), Mat::new(w, width, self.out));
+                let x = Mat::new(normed, rows, width);
                 affine(x, w, seen.bias, MatMut::new(run.out, rows, self.out));
             }
             None => run.out.copy_from_slice(normed),
@@ -366,7 +369,7 @@ impl<T: Element> Op<T> for Mix<T> {
     }
 
     fn backward(&self, run: Backward<'_, T>) {
-        let seen = self.seen(|i| run.input(i));
+        let seen = self.seen(|i| run.input(i), |i, rows, cols| run.matrix(i, rows, cols));
         let (rows, width, stream) = (self.rows, self.width, self.rows * self.width);
         let (normed, stats) = run.saved.split_at(stream);
         let (dy, rules) = (run.grad_out, run.rules);
@@ -397,7 +400,6 @@ impl<T: Element> Op<T> for Mix<T> {
             let (dn, dx) = scratch[..2 * stream].split_at_mut(stream);
             match seen.w {
                 Some(w) => {
-                    let w = Mat::new(w, width, self.out);
                     gemm(
                         T::ONE,
                         columns(0..self.out),

@@ -66,11 +66,11 @@ struct Linear {
 }
 
 impl Linear {
-    /// The weight as `[K, N]`.
-    fn weight<'a, T>(&self, w: &'a [T]) -> Mat<'a, T> {
+    /// The weight as `[K, N]`, which `matrix` gives as it is stored.
+    fn weight<'a, T>(&self, matrix: impl Fn(usize, usize, usize) -> Mat<'a, T>) -> Mat<'a, T> {
         match self.stored {
-            Stored::OutIn => Mat::new(w, self.n, self.k).t(),
-            Stored::InOut => Mat::new(w, self.k, self.n),
+            Stored::OutIn => matrix(1, self.n, self.k).t(),
+            Stored::InOut => matrix(1, self.k, self.n),
         }
     }
 }
@@ -100,17 +100,20 @@ impl<T: Element> Op<T> for Linear {
         let Linear { m, n, k, .. } = *self;
         let bias = run.has_input(2).then(|| run.input(2));
         let x = Mat::new(run.input(0), m, k);
-        affine(x, self.weight(run.input(1)), bias, MatMut::new(run.out, m, n));
+        let w = self.weight(|i, rows, cols| run.matrix(i, rows, cols));
+        affine(x, w, bias, MatMut::new(run.out, m, n));
     }
 
     fn backward(&self, run: Backward<'_, T>) {
         let Linear { m, n, k, .. } = *self;
         let dy = Mat::new(run.grad_out, m, n);
-        let (x, w) = (run.input(0), run.input(1));
+        let x = run.input(0);
+        // Empty where it is not read again.
+        let w = run.grads[0].is_some().then(|| self.weight(|i, n, k| run.matrix(i, n, k)));
         let [dx, dw, db, ..] = run.grads else { return };
-        if let Some(dx) = dx {
+        if let (Some(dx), Some(w)) = (dx, w) {
             let write = dx.write;
-            gemm(T::ONE, dy, self.weight(w).t(), write, MatMut::new(dx.slice(), m, k));
+            gemm(T::ONE, dy, w.t(), write, MatMut::new(dx.slice(), m, k));
         }
         if let Some(dw) = dw {
             let write = dw.write;

@@ -72,13 +72,20 @@ impl Product {
         }
     }
 
-    fn b<'a, T>(&self, data: &'a [T], i: usize) -> Mat<'a, T> {
+    /// All of B, one below the other: rows and columns.
+    fn all_b(&self) -> (usize, usize) {
+        let count = if self.shared { 1 } else { self.batch };
+        let (rows, cols) =
+            if self.options.transpose_b { (self.n, self.k) } else { (self.k, self.n) };
+        (count * rows, cols)
+    }
+
+    fn b<'a, T>(&self, all: Mat<'a, T>, i: usize) -> Mat<'a, T> {
         let i = if self.shared { 0 } else { i };
-        let data = &data[i * self.k * self.n..][..self.k * self.n];
         if self.options.transpose_b {
-            Mat::new(data, self.n, self.k).t()
+            all.rows(i * self.n..(i + 1) * self.n).t()
         } else {
-            Mat::new(data, self.k, self.n)
+            all.rows(i * self.k..(i + 1) * self.k)
         }
     }
 }
@@ -89,7 +96,8 @@ impl<T: Element> Op<T> for Product {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        let (a, b) = (run.input(0), run.input(1));
+        let (rows, cols) = self.all_b();
+        let (a, b) = (run.input(0), run.matrix(1, rows, cols));
         let scale = T::from_f64(self.options.scale);
         for (i, c) in run.out.chunks_exact_mut((self.m * self.n).max(1)).enumerate() {
             let c = MatMut::new(c, self.m, self.n);
@@ -99,9 +107,14 @@ impl<T: Element> Op<T> for Product {
 
     /// `dA = dC B'`, `dB = A' dC`, each transposed where its operand is.
     fn backward(&self, run: Backward<'_, T>) {
-        let (a, b) = (run.input(0), run.input(1));
-        let scale = T::from_f64(self.options.scale);
         let Product { options, batch, m, k, n, shared } = *self;
+        let (rows, cols) = self.all_b();
+        // As a first factor it stands in no panels.
+        let b = match options.transpose_a {
+            true => Mat::new(run.input(1), rows, cols),
+            false => run.matrix(1, rows, cols),
+        };
+        let (a, scale) = (run.input(0), T::from_f64(options.scale));
         let dc = |i: usize| Mat::new(&run.grad_out[i * m * n..][..m * n], m, n);
         let [da, db, ..] = run.grads else { return };
         if let Some(da) = da {

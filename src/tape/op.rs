@@ -3,7 +3,7 @@
 use super::rules::Rules;
 use super::window::Window;
 use super::{Node, Slot};
-use crate::gemm::Write;
+use crate::gemm::{Mat, Write};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tensor::Buffer;
 use std::sync::Arc;
@@ -64,11 +64,18 @@ pub struct Forward<'a, T> {
     pub saved: &'a mut [T],
 }
 
-impl<'a, T> Forward<'a, T> {
+impl<'a, T: Element> Forward<'a, T> {
     /// Input `i`.
     #[inline]
     pub fn input(&self, i: usize) -> &'a [T] {
         &self.values[self.inputs[i] as usize]
+    }
+
+    /// Input `i` as a matrix, for products: in the order that its buffer has.
+    #[inline]
+    #[track_caller]
+    pub fn matrix(&self, i: usize, rows: usize, cols: usize) -> Mat<'a, T> {
+        self.values[self.inputs[i] as usize].matrix(rows, cols)
     }
 
     /// Whether there is an input `i`.
@@ -186,11 +193,18 @@ pub struct Backward<'a, T> {
     pub grads: &'a mut [Option<Grad<T>>],
 }
 
-impl<'a, T> Backward<'a, T> {
+impl<'a, T: Element> Backward<'a, T> {
     /// Input `i` of the forward pass.
     #[inline]
     pub fn input(&self, i: usize) -> &'a [T] {
         &self.values[self.inputs[i] as usize]
+    }
+
+    /// Input `i` as a matrix, for products: in the order that its buffer has.
+    #[inline]
+    #[track_caller]
+    pub fn matrix(&self, i: usize, rows: usize, cols: usize) -> Mat<'a, T> {
+        self.values[self.inputs[i] as usize].matrix(rows, cols)
     }
 
     /// Whether there is an input `i`.

@@ -7,6 +7,7 @@ use super::{
     Backward, BackwardPlan, ForwardPlan, Grad, Ids, IdsInfo, Node, Noise, Passes, Rules, Slot,
     Tape, TapeId, Var, VarInfo, ids_info, info,
 };
+use crate::gemm::Mat;
 use crate::tensor::{Buffer, Element, Shape};
 use std::mem::{swap, take};
 
@@ -248,6 +249,16 @@ impl<T: Element> Program<T> {
     pub fn take(&mut self, x: Var) -> Buffer<T> {
         let slot = self.slot(x);
         take(&mut self.values[slot as usize])
+    }
+
+    /// The elements of `x` as a matrix, for products: in the order that its buffer has.
+    ///
+    /// # Panics
+    /// If there are fewer elements.
+    #[inline]
+    #[track_caller]
+    pub fn matrix(&self, x: Var, rows: usize, cols: usize) -> Mat<'_, T> {
+        self.values[self.slot(x) as usize].matrix(rows, cols)
     }
 
     /// The elements of `x`, mutably: of a leaf, or of a computed variable before a

@@ -4,10 +4,11 @@
 //! steps 0.97 to 1.00 of the time, products 0.99 to 1.01). Softmax took 1.4 times as long, because
 //! large buffers then all start at the same set of the cache.
 
+use crate::gemm::{Mat, panels_len, to_panels};
 use crate::simd::Element;
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A cache line, and the longest vector: a vector that straddles two lines takes twice the time.
 const ALIGNMENT: usize = 64;
@@ -16,11 +17,24 @@ const ALIGNMENT: usize = 64;
 ///
 /// A buffer is owned or [shared](Self::share). Cloning a shared one copies no elements, so several
 /// programs can read the same weights; writing to it first makes it an owned copy.
+///
+/// A large matrix that is multiplied again and again can stand [in panels](Self::in_panels), which
+/// products read faster. Whoever asks for its elements as a slice still gets them row by row.
 pub struct Buffer<T>(Storage<T>);
 
 enum Storage<T> {
     Owned(Aligned<T>),
     Shared(Arc<Aligned<T>>),
+    Panels(Arc<Panels<T>>),
+}
+
+/// A `rows` x `cols` matrix in panels.
+struct Panels<T> {
+    rows: usize,
+    cols: usize,
+    elements: Aligned<T>,
+    /// Row by row, once somebody has asked for it.
+    row_major: OnceLock<Aligned<T>>,
 }
 
 struct Aligned<T> {
@@ -28,6 +42,31 @@ struct Aligned<T> {
     data: Vec<T>,
     start: usize,
     len: usize,
+}
+
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
+    #[inline]
+    fn deref(&self) -> &[T] {
+        &self.data[self.start..][..self.len]
+    }
+}
+
+impl<T> DerefMut for Aligned<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.data[self.start..][..self.len]
+    }
+}
+
+impl<T: Element> Panels<T> {
+    fn row_major(&self) -> &[T] {
+        self.row_major.get_or_init(|| {
+            let mut all = Aligned::zeros(self.rows * self.cols);
+            Mat::panels(&self.elements, self.rows, self.cols).copy_to(&mut all);
+            all
+        })
+    }
 }
 
 impl<T: Element> Aligned<T> {
@@ -71,8 +110,61 @@ impl<T: Element> Buffer<T> {
         let _: &mut [T] = &mut self;
         match self.0 {
             Storage::Owned(Aligned { data, start, len }) => (data, start..start + len),
-            Storage::Shared(_) => unreachable!("made our own above"),
+            _ => unreachable!("made our own above"),
         }
+    }
+
+    /// The same `rows` x `cols` matrix in [panels](Mat::panels), shared.
+    ///
+    /// # Panics
+    /// If it has another number of elements.
+    #[must_use]
+    #[track_caller]
+    pub fn in_panels(&self, rows: usize, cols: usize) -> Self {
+        assert_eq!(self.len(), rows * cols, "elements of a {rows} x {cols} matrix");
+        let mut elements = Aligned::zeros(panels_len::<T>(rows, cols));
+        to_panels(self.matrix(rows, cols), &mut elements);
+        let row_major = OnceLock::new();
+        Buffer(Storage::Panels(Arc::new(Panels { rows, cols, elements, row_major })))
+    }
+
+    /// Whether it is a matrix in panels.
+    #[cfg(test)]
+    pub(crate) fn stands_in_panels(&self) -> bool {
+        matches!(self.0, Storage::Panels(_))
+    }
+
+    /// The elements as a `rows` x `cols` matrix, in panels if they stand in these.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline]
+    #[must_use]
+    #[track_caller]
+    pub fn matrix(&self, rows: usize, cols: usize) -> Mat<'_, T> {
+        match &self.0 {
+            Storage::Panels(panels) if [panels.rows, panels.cols] == [rows, cols] => {
+                Mat::panels(&panels.elements, rows, cols)
+            }
+            _ => Mat::new(self, rows, cols),
+        }
+    }
+
+    /// How many elements there are.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Storage::Owned(elements) => elements.len,
+            Storage::Shared(elements) => elements.len,
+            Storage::Panels(panels) => panels.rows * panels.cols,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// How many elements fit in its memory.
@@ -80,6 +172,10 @@ impl<T: Element> Buffer<T> {
         match &self.0 {
             Storage::Owned(elements) => elements.data.len().saturating_sub(spare::<T>()),
             Storage::Shared(elements) => elements.len,
+            Storage::Panels(panels) => {
+                let again = panels.row_major.get().map_or(0, |all| all.len);
+                panels.elements.len + again
+            }
         }
     }
 
@@ -94,7 +190,7 @@ impl<T: Element> Buffer<T> {
                 assert!(len <= elements.data.len() - elements.start, "{len} elements do not fit");
                 elements.len = len;
             }
-            Storage::Shared(_) => unreachable!("shared buffers keep their length"),
+            _ => unreachable!("shared buffers keep their length"),
         }
     }
 
@@ -102,8 +198,7 @@ impl<T: Element> Buffer<T> {
     #[cold]
     fn own(&mut self) {
         let mut copy = Aligned::zeros(self.len());
-        let start = copy.start;
-        copy.data[start..start + self.len()].copy_from_slice(self);
+        copy.copy_from_slice(self);
         self.0 = Storage::Owned(copy);
     }
 }
@@ -122,6 +217,7 @@ impl<T: Element> Clone for Buffer<T> {
         match &self.0 {
             Storage::Owned(_) => Buffer::from(&**self),
             Storage::Shared(elements) => Buffer(Storage::Shared(elements.clone())),
+            Storage::Panels(panels) => Buffer(Storage::Panels(panels.clone())),
         }
     }
 }
@@ -132,33 +228,33 @@ impl<T> Default for Buffer<T> {
     }
 }
 
-impl<T> Deref for Buffer<T> {
+impl<T: Element> Deref for Buffer<T> {
     type Target = [T];
     #[inline]
     fn deref(&self) -> &[T] {
-        let elements = match &self.0 {
+        match &self.0 {
             Storage::Owned(elements) => elements,
             Storage::Shared(elements) => elements,
-        };
-        &elements.data[elements.start..][..elements.len]
+            Storage::Panels(panels) => panels.row_major(),
+        }
     }
 }
 
 impl<T: Element> DerefMut for Buffer<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        if matches!(self.0, Storage::Shared(_)) {
+        if !matches!(self.0, Storage::Owned(_)) {
             self.own();
         }
         match &mut self.0 {
-            Storage::Owned(elements) => &mut elements.data[elements.start..][..elements.len],
-            Storage::Shared(_) => unreachable!("made our own above"),
+            Storage::Owned(elements) => elements,
+            _ => unreachable!("made our own above"),
         }
     }
 }
 
 /// By elements.
-impl<T: PartialEq> PartialEq for Buffer<T> {
+impl<T: Element> PartialEq for Buffer<T> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
@@ -166,7 +262,14 @@ impl<T: PartialEq> PartialEq for Buffer<T> {
 
 impl<T: fmt::Debug> fmt::Debug for Buffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Buffer").field(&&**self).finish()
+        let (elements, panels): (&[T], _) = match &self.0 {
+            Storage::Owned(elements) => (elements, None),
+            Storage::Shared(elements) => (elements, None),
+            Storage::Panels(panels) => (&panels.elements, Some([panels.rows, panels.cols])),
+        };
+        let mut buffer = f.debug_tuple("Buffer");
+        panels.iter().for_each(|shape| _ = buffer.field(shape));
+        buffer.field(&elements).finish()
     }
 }
 
@@ -193,6 +296,22 @@ mod tests {
         two[0] = 3.0;
         assert_eq!((&*one, &*two), (&[1.0, 2.0][..], &[3.0, 2.0][..]));
         assert_ne!(one.clone().share().as_ptr(), two.clone().as_ptr());
+    }
+
+    /// A matrix in panels is the same list of elements, and is copied row by row when written.
+    #[test]
+    fn a_matrix_in_panels_is_the_same_to_whoever_reads_a_slice() {
+        let numbers: Vec<f32> = (0..3 * 37).map(|i| i as f32 - 50.5).collect();
+        let plain = Buffer::from(&numbers[..]);
+        let mut panels = plain.in_panels(3, 37);
+        assert_eq!((panels.len(), panels.room()), (3 * 37, 3 * 48));
+        let again = panels.clone();
+        assert_eq!(&*again, &numbers[..]);
+        // Kept by all that share it.
+        assert_eq!((panels.room(), panels.as_ptr()), (3 * 48 + 3 * 37, again.as_ptr()));
+        assert_eq!(&*again.in_panels(37, 3), &numbers[..]);
+        panels[2] = 7.0;
+        assert_eq!((panels[2], panels[3], again[2]), (7.0, numbers[3], numbers[2]));
     }
 
     #[test]

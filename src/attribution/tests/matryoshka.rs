@@ -10,6 +10,7 @@ use crate::checkpoints::AnyModel;
 use crate::formats::pairs::Pairs;
 use crate::graph::{Granularity, Graph};
 use crate::named::Named;
+use crate::nn::transformer::Model;
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::field::Field;
 use crate::patching::metric::{Metric, Positions, Question};
@@ -32,9 +33,18 @@ impl Setting {
         Setting { model, pairs }
     }
 
+    pub(super) fn transformer(&mut self) -> &mut Model<f64> {
+        let AnyModel::Transformer(m) = &mut self.model else { panic!("a transformer") };
+        m
+    }
+
     pub(super) fn ask(&self, metric: Metric) -> Behaviour<'_, f64> {
+        self.ask_of(metric, Granularity::default())
+    }
+
+    pub(super) fn ask_of(&self, metric: Metric, granularity: Granularity) -> Behaviour<'_, f64> {
         let AnyModel::Transformer(m) = &self.model else { panic!("a transformer") };
-        let graph = Graph::of_transformer(&m.config, Granularity::default());
+        let graph = Graph::of_transformer(&m.config, granularity);
         let vocab_out = self.model.vocab_out();
         let question = Question::new(metric, Positions::Asked, vocab_out, &self.pairs);
         let question = question.expect("a question");

@@ -2,6 +2,7 @@
 
 mod crossing;
 mod matryoshka;
+mod panels;
 mod passes;
 mod rules;
 mod spans;

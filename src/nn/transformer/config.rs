@@ -2,6 +2,7 @@
 
 use super::super::Activation;
 use crate::error::{Error, Result};
+use crate::gemm::panel_columns;
 use crate::ops::{Eps, Norm, Rotary, Scaling};
 use crate::tensor::Shape;
 
@@ -377,6 +378,18 @@ impl Config {
     /// Width of the MLP's input projection: F, or 2 F if it is gated.
     pub fn d_mlp_in(&self) -> usize {
         self.d_mlp * (1 + self.gated as usize)
+    }
+
+    /// Whether products alone read a parameter, by columns that fill panels: the weights of layers,
+    /// unless a norm stands after them, which divides them by heads first.
+    pub(super) fn takes_panels<T>(&self, name: &str) -> bool {
+        let width = panel_columns::<T>();
+        let whole = match name.split_once("attn.") {
+            Some(_) => self.d_head.is_multiple_of(width),
+            None => self.d_mlp.is_multiple_of(width) && self.d_model.is_multiple_of(width),
+        };
+        let layer = ["attn.W_QKV", "attn.W_O", "mlp.W_in", "mlp.W_out"];
+        whole && !self.norm_after() && layer.iter().any(|part| name.ends_with(part))
     }
 
     /// All parameters, in the order of the computation.

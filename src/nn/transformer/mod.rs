@@ -53,6 +53,10 @@ use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape, Var};
 use crate::tensor::Buffer;
+use rayon::prelude::*;
+
+/// Bytes from which a matrix is better off in panels: a second-level cache.
+const LARGE: usize = 1 << 20;
 
 /// A model: its shape and its weights, [shared](Buffer::share) between the programs that use them.
 #[derive(Clone, Debug)]
@@ -80,6 +84,23 @@ impl<T: Element> Model<T> {
             values.share()
         };
         Model { config: config.clone(), weights: config.parameters().iter().map(fill).collect() }
+    }
+
+    /// Stores the weights of large layers [in panels](Buffer::in_panels), for a model that is read
+    /// many times and not changed: products with few rows take a fifth to a quarter less.
+    pub fn store_in_panels(&mut self) {
+        self.store_in_panels_from(LARGE);
+    }
+
+    /// The same for matrices of at least so many bytes.
+    pub(crate) fn store_in_panels_from(&mut self, bytes: usize) {
+        let in_panels = |(w, p): (&mut Buffer<T>, &Parameter)| {
+            let &[rows, cols] = p.shape.dims() else { return };
+            if self.config.takes_panels::<T>(&p.name) && rows * cols * size_of::<T>() >= bytes {
+                *w = w.in_panels(rows, cols);
+            }
+        };
+        self.weights.par_iter_mut().zip(&self.config.parameters()).for_each(in_panels);
     }
 
     /// Records the logits of rows that the last norm gives, with this model's weights:

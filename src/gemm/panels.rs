@@ -1,0 +1,452 @@
+//! Products with a B that is stored in panels: [`Mat::panels`], and the same matrix transposed.
+//!
+//! A panel is as wide as a line of the cache, and its rows follow each other. So a weight matrix is
+//! read as one long stream in both directions: for `x W`, where a row of a panel is multiplied by an
+//! element of each row of A, and for `dy W'`, where rows of A are lanes, each element of a panel is
+//! broadcast, and sums over the columns of all panels stay in the nearest caches. Nothing is packed
+//! but A. Elements of C are summed as on every other path, so they have the same bits.
+//!
+//! Panels are cut into *pieces* that stay in the first-level cache while all rows of A pass; the next
+//! piece is prefetched meanwhile.
+
+use super::Mat;
+use super::blocks::{Product, each_strip};
+use super::kernel::{ByRows, UNROLL, by_rows, column};
+use super::layout::depth;
+use super::pack;
+use super::scratch::Scratch;
+use crate::simd::{Element, Kernel, Lanes, prefetch, slice};
+use std::ops::Range;
+use std::slice::{from_raw_parts, from_raw_parts_mut};
+
+/// Columns of a panel of these elements: a line of the cache.
+pub const fn panel_columns<T>() -> usize {
+    let columns = 64 / size_of::<T>();
+    // With one column a panel and its transposed would look alike.
+    if columns < 2 { 2 } else { columns }
+}
+
+/// Elements that a `rows` x `cols` matrix takes in panels: the last one is padded.
+pub const fn panels_len<T>(rows: usize, cols: usize) -> usize {
+    rows * cols.next_multiple_of(panel_columns::<T>())
+}
+
+/// Copies a matrix into panels: `to` has [`panels_len`] elements, and its padding becomes zeros.
+///
+/// # Panics
+/// If `to` has another length.
+#[track_caller]
+pub fn to_panels<T: Element>(from: Mat<'_, T>, to: &mut [T]) {
+    let columns = panel_columns::<T>();
+    assert_eq!(to.len(), panels_len::<T>(from.rows, from.cols), "elements in panels");
+    let panels = to.chunks_exact_mut((from.rows * columns).max(1));
+    for (first, panel) in (0..from.cols).step_by(columns).zip(panels) {
+        let there = columns.min(from.cols - first);
+        for (i, to) in panel.chunks_exact_mut(columns).enumerate() {
+            let (to, padding) = to.split_at_mut(there);
+            if from.panel == 0 && from.cs == 1 {
+                to.copy_from_slice(&from.data[i * from.rs + first..][..there]);
+            } else {
+                to.iter_mut().zip(first..).for_each(|(to, j)| *to = from.get(i, j));
+            }
+            padding.fill(T::ZERO);
+        }
+    }
+}
+
+/// Rows of A that pass over a piece of B: packed, they take a part of the second-level cache.
+const MC: usize = 96;
+/// Bytes of a piece of B.
+const PIECE: usize = 8 << 10;
+
+/// Vectors in a row of a forward tile: they divide a panel or are several panels.
+const fn vectors<L: Lanes>() -> usize {
+    let panel = panel_columns::<L::Elem>() / L::N;
+    match L::NV {
+        _ if panel <= L::NV => L::NV / panel * panel,
+        3 => 2,
+        vectors => vectors,
+    }
+}
+
+/// Vectors of a forward tile that lie in one panel.
+const fn vectors_in_panel<L: Lanes>() -> usize {
+    let panel = panel_columns::<L::Elem>() / L::N;
+    if panel < vectors::<L>() { panel } else { vectors::<L>() }
+}
+
+/// A product with B in panels.
+pub(super) struct InPanels<'a, T>(pub(super) &'a Product<'a, T>);
+
+impl<T: Element> Kernel<T> for InPanels<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let product = self.0;
+        for i in (0..product.m).step_by(MC) {
+            let rows = i..product.m.min(i + MC);
+            match product.b_cs {
+                1 => product.along_rows::<L>(rows),
+                _ => product.along_columns::<L>(rows),
+            }
+        }
+    }
+}
+
+impl<T: Element> Product<'_, T> {
+    /// Some rows of C where panels hold columns of C.
+    #[inline(always)]
+    fn along_rows<L: Lanes<Elem = T>>(&self, rows: Range<usize>) {
+        let (m, panel) = (rows.len(), panel_columns::<T>());
+        let most = depth::<T>().min(self.k);
+        let mut memory = Scratch::new(m * (most + vectors::<L>() * L::N));
+        let (a, sums) = memory.split_at_mut(m * most);
+        for pc in (0..self.k).step_by(depth::<T>()) {
+            let kc = most.min(self.k - pc);
+            let from = self.a.wrapping_add(rows.start * self.a_rs + pc * self.a_cs);
+            // SAFETY: these rows and columns lie inside A.
+            unsafe { pack::strips::<L>(from, (self.a_rs, self.a_cs), (m, kc), a, kc) };
+            let mut j = 0;
+            while j < self.n {
+                // Several panels at a time, or a panel in parts, or what is left by itself.
+                let whole = (self.n - j).div_ceil(panel) * (panel / L::N) >= vectors::<L>();
+                let v = if whole { vectors::<L>() } else { vectors_in_panel::<L>() };
+                let at = |j: usize| {
+                    let column = self.b.wrapping_add(j / panel * self.b_panel + j % panel);
+                    column.wrapping_add(pc * panel)
+                };
+                let deep = (PIECE / size_of::<T>() / panel / (v / vectors_in_panel::<L>())).max(1);
+                for k in (0..kc).step_by(deep) {
+                    let deep = deep.min(kc - k);
+                    let next = if k + deep < kc {
+                        at(j).wrapping_add((k + deep) * panel)
+                    } else {
+                        at(j + v * L::N)
+                    };
+                    for (i, high) in each_strip::<L>(m) {
+                        let ahead = deep * i / m..deep * (i + high) / m;
+                        let strip = Strip {
+                            a: a[i * kc + k * high..].as_ptr(),
+                            b: at(j).wrapping_add(k * panel),
+                            panel: self.b_panel,
+                            deep,
+                            vectors: v,
+                            sums: sums[i * v * L::N..].as_mut_ptr(),
+                            resumes: k > 0,
+                            ahead: next.wrapping_add(ahead.start * panel),
+                            lines: ahead.len(),
+                        };
+                        by_rows::<L, _>(strip, high);
+                    }
+                }
+                let cols = (v * L::N).min(self.n - j);
+                for (i, sums) in sums.chunks_exact(v * L::N).take(m).enumerate() {
+                    self.write::<L>(pc, rows.start + i, j..j + cols, sums);
+                }
+                j += v * L::N;
+            }
+        }
+    }
+
+    /// Some rows of C where panels hold rows of B: `C^T = B^T A^T`, rows of A are lanes.
+    #[inline(always)]
+    fn along_columns<L: Lanes<Elem = T>>(&self, rows: Range<usize>) {
+        let (m, panel) = (rows.len(), panel_columns::<T>());
+        let most = depth::<T>().min(self.k);
+        let groups = m.div_ceil(2 * L::N);
+        let high = (PIECE / size_of::<T>() / panel).min(self.n).max(1);
+        let mut memory = Scratch::new(2 * L::N * groups * (most + high.next_multiple_of(L::N)));
+        let (a, sums) = memory.split_at_mut(2 * L::N * groups * most);
+        for pc in (0..self.k).step_by(depth::<T>()) {
+            let kc = most.min(self.k - pc);
+            for g in 0..groups {
+                let first = rows.start + g * 2 * L::N;
+                let from = self.a.wrapping_add(first * self.a_rs + pc * self.a_cs);
+                let columns = (2 * L::N).min(rows.end - first);
+                let lanes = if columns > L::N { 2 * L::N } else { L::N };
+                let strides = (self.a_cs, self.a_rs);
+                let to = &mut a[g * 2 * L::N * most..];
+                // SAFETY: these rows and columns lie inside A.
+                unsafe { pack::rows::<L>(from, strides, (kc, columns), to, (lanes, lanes)) };
+            }
+            let b = self.b.wrapping_add(pc / panel * self.b_panel);
+            for j in (0..self.n).step_by(high) {
+                let high = high.min(self.n - j);
+                for k in (0..kc).step_by(panel) {
+                    let b = b.wrapping_add(k / panel * self.b_panel + j * panel);
+                    for g in 0..groups {
+                        let one = m - g * 2 * L::N <= L::N;
+                        let lanes = if one { L::N } else { 2 * L::N };
+                        let column = Column {
+                            a: a[g * 2 * L::N * most + k * lanes..].as_ptr(),
+                            b,
+                            deep: panel.min(kc - k),
+                            high,
+                            sums: sums[g * 2 * L::N * high.next_multiple_of(L::N)..].as_mut_ptr(),
+                            resumes: k > 0,
+                            ahead: if g == 0 { b.wrapping_add(self.b_panel) } else { b },
+                        };
+                        match one {
+                            true => L::outline(Outputs::<T, 1>(column)),
+                            false => L::outline(Outputs::<T, 2>(column)),
+                        }
+                    }
+                }
+                self.turn::<L>(pc, rows.clone(), j..j + high, sums);
+            }
+        }
+    }
+
+    /// Writes the columns `columns` of C, whose sums stand column after column, each with its rows
+    /// as lanes.
+    #[inline(always)]
+    fn turn<L: Lanes<Elem = T>>(
+        &self,
+        pc: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        sums: &[T],
+    ) {
+        let mut square = [T::ZERO; LONGEST * LONGEST];
+        let high = columns.len().next_multiple_of(L::N);
+        for first in rows.clone().step_by(L::N) {
+            let (g, v) = ((first - rows.start) / (2 * L::N), (first - rows.start) / L::N % 2);
+            let one = rows.len() - g * 2 * L::N <= L::N;
+            let lanes = if one { L::N } else { 2 * L::N };
+            let sums = &sums[g * 2 * L::N * high..];
+            for j in columns.clone().step_by(L::N) {
+                let of_square = &sums[(j - columns.start) * lanes + v * L::N..];
+                L::transpose(of_square, lanes, &mut square, L::N);
+                let cols = L::N.min(columns.end - j);
+                for (i, sums) in
+                    square.chunks_exact(L::N).take(L::N.min(rows.end - first)).enumerate()
+                {
+                    self.write::<L>(pc, first + i, j..j + cols, sums);
+                }
+            }
+        }
+    }
+
+    /// Adds sums over the block of K from `pc` on to some columns of a row of C.
+    #[inline(always)]
+    fn write<L: Lanes<Elem = T>>(&self, pc: usize, i: usize, columns: Range<usize>, sums: &[T]) {
+        let alpha = L::splat(self.alpha);
+        for (from, sum) in columns.clone().step_by(L::N).zip(sums.chunks_exact(L::N)) {
+            let (sum, len) = (L::load(sum), L::N.min(columns.end - from));
+            let sum = match self.old(pc, i, from) {
+                None => alpha * sum,
+                // SAFETY: row i of what is added has these columns.
+                Some(old) => alpha.mul_add(sum, slice::load(unsafe { old.row(0, len) })),
+            };
+            let to = self.c.wrapping_add(i * self.c_rs + from);
+            // SAFETY: row i of C has these columns, which are ours.
+            slice::store(sum, unsafe { from_raw_parts_mut(to, len) });
+        }
+    }
+}
+
+/// Lanes of the longest vector.
+const LONGEST: usize = 16;
+
+/// A packed strip of A times a piece of one or more panels.
+struct Strip<T> {
+    /// Column after column.
+    a: *const T,
+    b: *const T,
+    /// From panel to panel.
+    panel: usize,
+    /// Columns of A, rows of B.
+    deep: usize,
+    /// Vectors of a row of B.
+    vectors: usize,
+    /// Memory for the tile, row after row.
+    sums: *mut T,
+    /// Continue with the sums stored there; else start with zeros.
+    resumes: bool,
+    /// What to prefetch: so many lines of each panel.
+    ahead: *const T,
+    lines: usize,
+}
+
+impl<T: Element> ByRows<T> for Strip<T> {
+    /// Picks the number of vectors of a row.
+    #[inline(always)]
+    fn of<L: Lanes<Elem = T>, const R: usize>(self) {
+        match self.vectors {
+            1 if const { vectors_in_panel::<L>() == 1 } => L::outline(Tile::<T, R, 1>(self)),
+            2 if const { vectors::<L>() == 2 } => L::outline(Tile::<T, R, 2>(self)),
+            4 if const { vectors::<L>() == 4 } => L::outline(Tile::<T, R, 4>(self)),
+            vectors => unreachable!("a tile of {vectors} vectors"),
+        }
+    }
+}
+
+/// A tile of `R` rows and `V` vectors. Only [`Product::along_rows`] makes them: A, B and the sums lie
+/// in memory as the fields say.
+struct Tile<T, const R: usize, const V: usize>(Strip<T>);
+
+impl<T: Element, const R: usize, const V: usize> Kernel<T> for Tile<T, R, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let strip = self.0;
+        let at = |i: usize, v: usize| strip.sums.wrapping_add((i * V + v) * L::N);
+        let mut sums = [[L::splat(T::ZERO); V]; R];
+        if strip.resumes {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: there is room for the tile; the piece before stored it.
+                    *sum = L::load(unsafe { from_raw_parts(at(i, v), L::N) });
+                }
+            }
+        }
+        let (mut a, mut b) = (strip.a, strip.b);
+        let (mut ahead, mut lines) = (strip.ahead, strip.lines);
+        for _ in 0..strip.deep / UNROLL {
+            // A strip is at least a quarter of the rows that share a piece, or rows are few and
+            // there is nothing else to wait for.
+            for _ in 0..UNROLL.min(lines) {
+                for p in 0..V / const { vectors_in_panel::<L>() } {
+                    prefetch(ahead.wrapping_add(p * strip.panel));
+                }
+                ahead = ahead.wrapping_add(panel_columns::<T>());
+                lines -= 1;
+            }
+            for _ in 0..UNROLL {
+                step::<L, R, V>(&mut sums, a, b, strip.panel);
+                (a, b) = (a.wrapping_add(R), b.wrapping_add(panel_columns::<T>()));
+            }
+        }
+        for _ in 0..strip.deep % UNROLL {
+            step::<L, R, V>(&mut sums, a, b, strip.panel);
+            (a, b) = (a.wrapping_add(R), b.wrapping_add(panel_columns::<T>()));
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            for (v, sum) in sums.iter().enumerate() {
+                // SAFETY: there is room for the tile.
+                sum.store(unsafe { from_raw_parts_mut(at(i, v), L::N) });
+            }
+        }
+    }
+}
+
+/// Adds the products of a column of the strip with a row of B.
+#[inline(always)]
+fn step<L: Lanes, const R: usize, const V: usize>(
+    sums: &mut [[L; V]; R],
+    a: *const L::Elem,
+    b: *const L::Elem,
+    panel: usize,
+) {
+    let together = const { vectors_in_panel::<L>() };
+    if const { L::LANES_AS_FACTORS } && together >= V {
+        // SAFETY: the column of A has `R` rows, the row of B `V * L::N` columns.
+        return unsafe { column(sums, a, b) };
+    }
+    let mut row = [L::splat(L::Elem::ZERO); V];
+    for (v, y) in row.iter_mut().enumerate() {
+        let at = b.wrapping_add(v / together * panel + v % together * L::N);
+        // SAFETY: the row of each panel has its columns.
+        *y = L::load(unsafe { from_raw_parts(at, L::N) });
+    }
+    for (i, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: the column of A has `R` rows.
+        let x = L::splat(unsafe { *a.wrapping_add(i) });
+        // A value used once can remain a memory operand.
+        let x = if V > 1 { x.pinned() } else { x };
+        for (sum, &y) in sums.iter_mut().zip(&row) {
+            *sum = x.mul_add(y, *sum);
+        }
+    }
+}
+
+/// Some rows of A as lanes times a piece of a panel that is a part of a few rows of B.
+#[derive(Clone, Copy)]
+struct Column<T> {
+    /// Row after row, the elements of one row of B's.
+    a: *const T,
+    b: *const T,
+    /// Rows of B.
+    deep: usize,
+    /// Columns of B, rows of the panel.
+    high: usize,
+    /// Memory for all sums, column after column.
+    sums: *mut T,
+    /// Continue with the sums stored there; else start with zeros.
+    resumes: bool,
+    /// What to prefetch: as many lines.
+    ahead: *const T,
+}
+
+/// All columns, rows of A in `V` vectors. Only [`Product::along_columns`] makes them.
+struct Outputs<T, const V: usize>(Column<T>);
+
+impl<T: Element, const V: usize> Kernel<T> for Outputs<T, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) {
+        let column = self.0;
+        // Enough independent sums to hide the latency of the multiply-add.
+        let mut j = 0;
+        if const { V == 1 } {
+            while j + 8 <= column.high {
+                outputs::<L, 8, V>(column, j);
+                j += 8;
+            }
+        } else {
+            while j + 4 <= column.high {
+                outputs::<L, 4, V>(column, j);
+                j += 4;
+            }
+        }
+        while j < column.high {
+            outputs::<L, 1, V>(column, j);
+            j += 1;
+        }
+    }
+}
+
+/// The sums of `R` columns from `j` on.
+#[inline(always)]
+fn outputs<L: Lanes, const R: usize, const V: usize>(column: Column<L::Elem>, j: usize) {
+    let panel = panel_columns::<L::Elem>();
+    let at = |i: usize, v: usize| column.sums.wrapping_add(((j + i) * V + v) * L::N);
+    let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
+    if column.resumes {
+        for (i, sums) in sums.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: there is room for these columns; the panel before stored them.
+                *sum = L::load(unsafe { from_raw_parts(at(i, v), L::N) });
+            }
+        }
+    }
+    for i in 0..R {
+        prefetch(column.ahead.wrapping_add((j + i) * panel));
+    }
+    let b = column.b.wrapping_add(j * panel);
+    for k in 0..column.deep {
+        let mut row = [L::splat(L::Elem::ZERO); V];
+        for (v, y) in row.iter_mut().enumerate() {
+            // SAFETY: A has so many rows of `V` vectors.
+            *y =
+                L::load(unsafe { from_raw_parts(column.a.wrapping_add((k * V + v) * L::N), L::N) });
+        }
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: the panel has these rows.
+            let x = L::splat(unsafe { *b.wrapping_add(i * panel + k) });
+            let x = if V > 1 { x.pinned() } else { x };
+            for (sum, &y) in sums.iter_mut().zip(&row) {
+                *sum = x.mul_add(y, *sum);
+            }
+        }
+    }
+    for (i, sums) in sums.iter().enumerate() {
+        for (v, sum) in sums.iter().enumerate() {
+            // SAFETY: there is room for these columns.
+            sum.store(unsafe { from_raw_parts_mut(at(i, v), L::N) });
+        }
+    }
+}
