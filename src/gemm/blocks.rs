@@ -19,12 +19,14 @@
 use super::kernel::{Ahead, Tile};
 use super::layout::{Addend, depth, row_stride, width};
 use super::pack;
-use super::panels::{InPanels, panel_columns};
+use super::panels::{InPanels, column_at, panel_columns};
 use super::scratch::Scratch;
 use super::{Mat, MatMut, Summand};
-use crate::simd::{Element, Kernel, Lanes};
+use crate::simd::{Element, Kernel, Lanes, slice};
 use std::iter;
 use std::marker::PhantomData;
+use std::ops::Range;
+use std::slice::from_raw_parts_mut;
 
 /// A product whose shapes match, over raw memory so that threads can share C.
 ///
@@ -109,7 +111,7 @@ impl<'a, T: Element> Product<'a, T> {
         let first = match self.b_panel {
             panel if panel > 0 && self.b_cs == 1 => {
                 assert!(n.is_multiple_of(panel_columns::<T>()), "{n} columns are no panels");
-                n / panel_columns::<T>() * panel
+                column_at::<T>(panel, n)
             }
             _ => n * self.b_cs,
         };
@@ -130,6 +132,31 @@ impl<T> Product<'_, T> {
     pub(super) fn old(&self, pc: usize, i: usize, j: usize) -> Option<Addend<T>> {
         let old = if pc == 0 { self.old } else { Some(Addend { at: self.c, rs: self.c_rs }) };
         old.map(|old| old.from(i, j))
+    }
+}
+
+impl<T: Element> Product<'_, T> {
+    /// Adds sums over the block of K from `pc` on to some columns of a row of C.
+    #[inline(always)]
+    pub(super) fn write<L: Lanes<Elem = T>>(
+        &self,
+        pc: usize,
+        i: usize,
+        columns: Range<usize>,
+        sums: &[T],
+    ) {
+        let alpha = L::splat(self.alpha);
+        for (from, sum) in columns.clone().step_by(L::N).zip(sums.chunks_exact(L::N)) {
+            let (sum, len) = (L::load(sum), L::N.min(columns.end - from));
+            let sum = match self.old(pc, i, from) {
+                None => alpha * sum,
+                // SAFETY: row i of what is added has these columns.
+                Some(old) => alpha.mul_add(sum, slice::load(unsafe { old.row(0, len) })),
+            };
+            let to = self.c.wrapping_add(i * self.c_rs + from);
+            // SAFETY: row i of C has these columns, which are ours.
+            slice::store(sum, unsafe { from_raw_parts_mut(to, len) });
+        }
     }
 }
 

@@ -7,12 +7,11 @@
 //! complete.
 
 use super::blocks::Product;
-use super::layout::{depth, width};
+use super::layout::{LONGEST, depth, width};
 use super::pack;
 use super::scratch::Scratch;
 use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::hint::black_box;
-use std::slice::from_raw_parts_mut;
 
 impl<T: Element> Product<'_, T> {
     /// Whether this path is the faster one, for all columns that fill blocks of `N`: B is large,
@@ -70,9 +69,6 @@ struct Square<'a, T> {
 /// A block of `N` columns in groups of `R` columns of C and `V` vectors of rows.
 struct Pieces<'a, T, const R: usize, const V: usize>(Square<'a, T>);
 
-/// Lanes of the longest vector.
-const LONGEST: usize = 16;
-
 impl<T: Element, const R: usize, const V: usize> Kernel<T> for Pieces<'_, T, R, V> {
     type Output = ();
 
@@ -90,20 +86,11 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Pieces<'_, T, R, 
                 sum.store(&mut sums[(r * V + i) * L::N..]);
             }
         }
-        let alpha = L::splat(product.alpha);
         for v in 0..V {
             L::transpose(&sums[v * L::N..], V * L::N, &mut square, L::N);
             let rows = product.m.saturating_sub(v * L::N).min(L::N);
             for (i, sum) in square.chunks_exact(L::N).take(rows).enumerate() {
-                let (i, sum) = (v * L::N + i, L::load(sum));
-                let sum = match product.old(pc, i, j) {
-                    None => alpha * sum,
-                    // SAFETY: row i of what is added has these columns.
-                    Some(old) => alpha.mul_add(sum, L::load(unsafe { old.row(0, L::N) })),
-                };
-                let at = product.c.wrapping_add(i * product.c_rs + j);
-                // SAFETY: row i of C has these columns, which are ours.
-                sum.store(unsafe { from_raw_parts_mut(at, L::N) });
+                product.write::<L>(pc, v * L::N + i, j..j + L::N, sum);
             }
         }
     }

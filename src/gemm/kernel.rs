@@ -333,6 +333,67 @@ fn columns<L: Lanes, const R: usize, const V: usize>(
 /// its loop in `f64` are multiply-adds.
 const COLUMNS_UNROLLED: usize = 8;
 
+/// The sums of a tile, row after row from `at` on, or zeros if it does not `resume` any.
+///
+/// # Safety
+/// The sums that are resumed must be there.
+#[inline(always)]
+pub(super) unsafe fn resumed<L: Lanes, const R: usize, const V: usize>(
+    at: *const L::Elem,
+    resume: bool,
+) -> [[L; V]; R] {
+    let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
+    if resume {
+        for (i, sums) in sums.iter_mut().enumerate() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: as the caller promises.
+                *sum =
+                    L::load(unsafe { from_raw_parts(at.wrapping_add((i * V + v) * L::N), L::N) });
+            }
+        }
+    }
+    sums
+}
+
+/// Stores the sums of a tile where [`resumed`] finds them.
+///
+/// # Safety
+/// There must be room for them.
+#[inline(always)]
+pub(super) unsafe fn kept<L: Lanes, const R: usize, const V: usize>(
+    sums: &[[L; V]; R],
+    at: *mut L::Elem,
+) {
+    for (i, sums) in sums.iter().enumerate() {
+        for (v, sum) in sums.iter().enumerate() {
+            // SAFETY: as the caller promises.
+            sum.store(unsafe { from_raw_parts_mut(at.wrapping_add((i * V + v) * L::N), L::N) });
+        }
+    }
+}
+
+/// Adds the products of `R` elements, `stride` apart, and a row of vectors.
+///
+/// # Safety
+/// These elements must be readable.
+#[inline(always)]
+pub(super) unsafe fn add_products<L: Lanes, const R: usize, const V: usize>(
+    sums: &mut [[L; V]; R],
+    a: *const L::Elem,
+    stride: usize,
+    row: &[L; V],
+) {
+    for (i, sums) in sums.iter_mut().enumerate() {
+        // SAFETY: as the caller promises.
+        let x = L::splat(unsafe { *a.wrapping_add(i * stride) });
+        // A value used once can remain a memory operand.
+        let x = if V > 1 { x.pinned() } else { x };
+        for (sum, &y) in sums.iter_mut().zip(row) {
+            *sum = x.mul_add(y, *sum);
+        }
+    }
+}
+
 /// Adds the products of a column of A and a row of B.
 ///
 /// # Safety

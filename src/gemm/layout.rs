@@ -4,6 +4,9 @@
 use crate::simd::Lanes;
 use std::slice::from_raw_parts;
 
+/// Lanes of the longest vector.
+pub(super) const LONGEST: usize = 16;
+
 /// What is added to a product: element (i, j) is `at[i * rs + j]`. With `rs` 0 all rows are one.
 #[derive(Debug)]
 pub(super) struct Addend<T> {

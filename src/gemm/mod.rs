@@ -50,6 +50,7 @@ mod threads;
 
 use crate::simd::Element;
 use blocks::Product;
+use panels::column_at;
 pub use panels::{panel_columns, panels_len, to_panels};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -138,10 +139,10 @@ impl<'a, T> Mat<'a, T> {
         }
         // Across panels, or a part of one, which is a matrix with strides.
         let width = panel_columns::<T>();
-        let (panel, within) = (columns.start / width, columns.start % width);
+        let within = columns.start % width;
         let part = within + columns.len() <= width;
         assert!(part || within == 0, "columns {columns:?} begin within a panel");
-        let first = (panel * self.panel + within).min(self.data.len());
+        let first = column_at::<T>(self.panel, columns.start).min(self.data.len());
         let panel = if part { 0 } else { self.panel };
         Mat { data: &self.data[first..], cols: columns.len(), panel, ..self }
     }
@@ -170,8 +171,8 @@ impl<'a, T> Mat<'a, T> {
         let width = panel_columns::<T>();
         self.data[match self.panel {
             0 => i * self.rs + j * self.cs,
-            panel if self.cs == 1 => j / width * panel + i * width + j % width,
-            panel => i / width * panel + j * width + i % width,
+            panel if self.cs == 1 => column_at::<T>(panel, j) + i * width,
+            panel => column_at::<T>(panel, i) + j * width,
         }]
     }
 
@@ -191,6 +192,8 @@ impl<'a, T> Mat<'a, T> {
                 for (to, panel) in to.chunks_mut(width).zip(self.data.chunks(self.panel)) {
                     to.copy_from_slice(&panel[i * width..][..to.len()]);
                 }
+            } else if self.cs == 1 {
+                to.copy_from_slice(&self.data[i * self.rs..][..to.len()]);
             } else {
                 to.iter_mut().enumerate().for_each(|(j, to)| *to = self.get(i, j));
             }

@@ -11,19 +11,25 @@
 
 use super::Mat;
 use super::blocks::{Product, each_strip};
-use super::kernel::{ByRows, UNROLL, by_rows, column};
-use super::layout::depth;
+use super::kernel::{ByRows, UNROLL, add_products, by_rows, column, kept, resumed};
+use super::layout::{LONGEST, depth};
 use super::pack;
 use super::scratch::Scratch;
-use crate::simd::{Element, Kernel, Lanes, prefetch, slice};
+use crate::simd::{Element, Kernel, Lanes, prefetch};
 use std::ops::Range;
-use std::slice::{from_raw_parts, from_raw_parts_mut};
+use std::slice::from_raw_parts;
 
 /// Columns of a panel of these elements: a line of the cache.
 pub const fn panel_columns<T>() -> usize {
     let columns = 64 / size_of::<T>();
     // With one column a panel and its transposed would look alike.
     if columns < 2 { 2 } else { columns }
+}
+
+/// Where column `j` begins in panels that are `panel` elements apart.
+#[inline(always)]
+pub(super) const fn column_at<T>(panel: usize, j: usize) -> usize {
+    j / panel_columns::<T>() * panel + j % panel_columns::<T>()
 }
 
 /// Elements that a `rows` x `cols` matrix takes in panels: the last one is padded.
@@ -75,6 +81,12 @@ const fn vectors_in_panel<L: Lanes>() -> usize {
     if panel < vectors::<L>() { panel } else { vectors::<L>() }
 }
 
+/// Lanes of the group `g` of `rows` rows of A: two vectors, or one if that holds all that are left.
+#[inline(always)]
+fn lanes<L: Lanes>(rows: usize, g: usize) -> usize {
+    if rows - g * 2 * L::N <= L::N { L::N } else { 2 * L::N }
+}
+
 /// A product with B in panels.
 pub(super) struct InPanels<'a, T>(pub(super) &'a Product<'a, T>);
 
@@ -112,10 +124,7 @@ impl<T: Element> Product<'_, T> {
                 // Several panels at a time, or a panel in parts, or what is left by itself.
                 let whole = (self.n - j).div_ceil(panel) * (panel / L::N) >= vectors::<L>();
                 let v = if whole { vectors::<L>() } else { vectors_in_panel::<L>() };
-                let at = |j: usize| {
-                    let column = self.b.wrapping_add(j / panel * self.b_panel + j % panel);
-                    column.wrapping_add(pc * panel)
-                };
+                let at = |j| self.b.wrapping_add(column_at::<T>(self.b_panel, j) + pc * panel);
                 let deep = (PIECE / size_of::<T>() / panel / (v / vectors_in_panel::<L>())).max(1);
                 for k in (0..kc).step_by(deep) {
                     let deep = deep.min(kc - k);
@@ -164,7 +173,7 @@ impl<T: Element> Product<'_, T> {
                 let first = rows.start + g * 2 * L::N;
                 let from = self.a.wrapping_add(first * self.a_rs + pc * self.a_cs);
                 let columns = (2 * L::N).min(rows.end - first);
-                let lanes = if columns > L::N { 2 * L::N } else { L::N };
+                let lanes = lanes::<L>(m, g);
                 let strides = (self.a_cs, self.a_rs);
                 let to = &mut a[g * 2 * L::N * most..];
                 // SAFETY: these rows and columns lie inside A.
@@ -176,8 +185,7 @@ impl<T: Element> Product<'_, T> {
                 for k in (0..kc).step_by(panel) {
                     let b = b.wrapping_add(k / panel * self.b_panel + j * panel);
                     for g in 0..groups {
-                        let one = m - g * 2 * L::N <= L::N;
-                        let lanes = if one { L::N } else { 2 * L::N };
+                        let lanes = lanes::<L>(m, g);
                         let column = Column {
                             a: a[g * 2 * L::N * most + k * lanes..].as_ptr(),
                             b,
@@ -187,7 +195,7 @@ impl<T: Element> Product<'_, T> {
                             resumes: k > 0,
                             ahead: if g == 0 { b.wrapping_add(self.b_panel) } else { b },
                         };
-                        match one {
+                        match lanes == L::N {
                             true => L::outline(Outputs::<T, 1>(column)),
                             false => L::outline(Outputs::<T, 2>(column)),
                         }
@@ -212,8 +220,7 @@ impl<T: Element> Product<'_, T> {
         let high = columns.len().next_multiple_of(L::N);
         for first in rows.clone().step_by(L::N) {
             let (g, v) = ((first - rows.start) / (2 * L::N), (first - rows.start) / L::N % 2);
-            let one = rows.len() - g * 2 * L::N <= L::N;
-            let lanes = if one { L::N } else { 2 * L::N };
+            let lanes = lanes::<L>(rows.len(), g);
             let sums = &sums[g * 2 * L::N * high..];
             for j in columns.clone().step_by(L::N) {
                 let of_square = &sums[(j - columns.start) * lanes + v * L::N..];
@@ -227,27 +234,7 @@ impl<T: Element> Product<'_, T> {
             }
         }
     }
-
-    /// Adds sums over the block of K from `pc` on to some columns of a row of C.
-    #[inline(always)]
-    fn write<L: Lanes<Elem = T>>(&self, pc: usize, i: usize, columns: Range<usize>, sums: &[T]) {
-        let alpha = L::splat(self.alpha);
-        for (from, sum) in columns.clone().step_by(L::N).zip(sums.chunks_exact(L::N)) {
-            let (sum, len) = (L::load(sum), L::N.min(columns.end - from));
-            let sum = match self.old(pc, i, from) {
-                None => alpha * sum,
-                // SAFETY: row i of what is added has these columns.
-                Some(old) => alpha.mul_add(sum, slice::load(unsafe { old.row(0, len) })),
-            };
-            let to = self.c.wrapping_add(i * self.c_rs + from);
-            // SAFETY: row i of C has these columns, which are ours.
-            slice::store(sum, unsafe { from_raw_parts_mut(to, len) });
-        }
-    }
 }
-
-/// Lanes of the longest vector.
-const LONGEST: usize = 16;
 
 /// A packed strip of A times a piece of one or more panels.
 struct Strip<T> {
@@ -292,16 +279,8 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Tile<T, R, V> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let strip = self.0;
-        let at = |i: usize, v: usize| strip.sums.wrapping_add((i * V + v) * L::N);
-        let mut sums = [[L::splat(T::ZERO); V]; R];
-        if strip.resumes {
-            for (i, sums) in sums.iter_mut().enumerate() {
-                for (v, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: there is room for the tile; the piece before stored it.
-                    *sum = L::load(unsafe { from_raw_parts(at(i, v), L::N) });
-                }
-            }
-        }
+        // SAFETY: there is room for the tile; the piece before stored it.
+        let mut sums = unsafe { resumed::<L, R, V>(strip.sums, strip.resumes) };
         let (mut a, mut b) = (strip.a, strip.b);
         let (mut ahead, mut lines) = (strip.ahead, strip.lines);
         for _ in 0..strip.deep / UNROLL {
@@ -323,12 +302,8 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Tile<T, R, V> {
             step::<L, R, V>(&mut sums, a, b, strip.panel);
             (a, b) = (a.wrapping_add(R), b.wrapping_add(panel_columns::<T>()));
         }
-        for (i, sums) in sums.iter().enumerate() {
-            for (v, sum) in sums.iter().enumerate() {
-                // SAFETY: there is room for the tile.
-                sum.store(unsafe { from_raw_parts_mut(at(i, v), L::N) });
-            }
-        }
+        // SAFETY: there is room for the tile.
+        unsafe { kept(&sums, strip.sums) };
     }
 }
 
@@ -351,15 +326,8 @@ fn step<L: Lanes, const R: usize, const V: usize>(
         // SAFETY: the row of each panel has its columns.
         *y = L::load(unsafe { from_raw_parts(at, L::N) });
     }
-    for (i, sums) in sums.iter_mut().enumerate() {
-        // SAFETY: the column of A has `R` rows.
-        let x = L::splat(unsafe { *a.wrapping_add(i) });
-        // A value used once can remain a memory operand.
-        let x = if V > 1 { x.pinned() } else { x };
-        for (sum, &y) in sums.iter_mut().zip(&row) {
-            *sum = x.mul_add(y, *sum);
-        }
-    }
+    // SAFETY: the column of A has `R` rows.
+    unsafe { add_products(sums, a, 1, &row) };
 }
 
 /// Some rows of A as lanes times a piece of a panel that is a part of a few rows of B.
@@ -413,16 +381,9 @@ impl<T: Element, const V: usize> Kernel<T> for Outputs<T, V> {
 #[inline(always)]
 fn outputs<L: Lanes, const R: usize, const V: usize>(column: Column<L::Elem>, j: usize) {
     let panel = panel_columns::<L::Elem>();
-    let at = |i: usize, v: usize| column.sums.wrapping_add(((j + i) * V + v) * L::N);
-    let mut sums = [[L::splat(L::Elem::ZERO); V]; R];
-    if column.resumes {
-        for (i, sums) in sums.iter_mut().enumerate() {
-            for (v, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: there is room for these columns; the panel before stored them.
-                *sum = L::load(unsafe { from_raw_parts(at(i, v), L::N) });
-            }
-        }
-    }
+    let at = column.sums.wrapping_add(j * V * L::N);
+    // SAFETY: there is room for these columns; the panel before stored them.
+    let mut sums = unsafe { resumed::<L, R, V>(at, column.resumes) };
     for i in 0..R {
         prefetch(column.ahead.wrapping_add((j + i) * panel));
     }
@@ -434,19 +395,9 @@ fn outputs<L: Lanes, const R: usize, const V: usize>(column: Column<L::Elem>, j:
             *y =
                 L::load(unsafe { from_raw_parts(column.a.wrapping_add((k * V + v) * L::N), L::N) });
         }
-        for (i, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the panel has these rows.
-            let x = L::splat(unsafe { *b.wrapping_add(i * panel + k) });
-            let x = if V > 1 { x.pinned() } else { x };
-            for (sum, &y) in sums.iter_mut().zip(&row) {
-                *sum = x.mul_add(y, *sum);
-            }
-        }
+        // SAFETY: the panel has these rows.
+        unsafe { add_products(&mut sums, b.wrapping_add(k), panel, &row) };
     }
-    for (i, sums) in sums.iter().enumerate() {
-        for (v, sum) in sums.iter().enumerate() {
-            // SAFETY: there is room for these columns.
-            sum.store(unsafe { from_raw_parts_mut(at(i, v), L::N) });
-        }
-    }
+    // SAFETY: there is room for these columns.
+    unsafe { kept(&sums, at) };
 }

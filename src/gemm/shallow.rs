@@ -2,7 +2,7 @@
 //! per row decides: there are no tiles, and a panel of B stays in registers.
 
 use super::blocks::Product;
-use super::layout::width;
+use super::layout::{LONGEST, width};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -125,6 +125,3 @@ impl<T: Element, const K: usize> Kernel<T> for Panels<'_, T, K> {
         }
     }
 }
-
-/// Lanes of the longest vector.
-const LONGEST: usize = 16;

@@ -5,7 +5,7 @@
 
 use super::blocks::Product;
 use super::kernel::{Ahead, Tile};
-use super::layout::{Addend, depth, width};
+use super::layout::{Addend, LONGEST, depth, width};
 use super::pack;
 use super::scratch::Scratch;
 use super::shallow::SHALLOW;
@@ -16,8 +16,6 @@ use std::slice::{from_mut, from_raw_parts};
 const TINY: usize = 512;
 /// Up to this many columns would leave most lanes of a tile unused.
 pub(super) const FEW_COLUMNS: usize = 3;
-/// Lanes of the longest vector.
-const LONGEST: usize = 16;
 /// Elements of the longest row of a tile, `NR`.
 const WIDEST: usize = 64;
 

@@ -13,12 +13,12 @@
 //! a matrix of 768 columns compete for the same sets of the cache. Not measured with 512 bits.
 
 use super::blocks::{Product, each_strip};
-use super::kernel::{ByRows, LINE, UNROLL, by_rows, column};
+use super::kernel::{ByRows, LINE, UNROLL, add_products, by_rows, column, kept, resumed};
 use super::layout::depth;
 use super::pack;
 use super::scratch::Scratch;
 use crate::simd::{Element, Kernel, Lanes, prefetch_far};
-use std::slice::{from_raw_parts, from_raw_parts_mut};
+use std::slice::from_raw_parts;
 
 /// Bytes of a row of a piece.
 const WIDTH: usize = 2 << 10;
@@ -136,25 +136,14 @@ impl<T: Element> Product<'_, T> {
     /// Adds the sums of the block of K from `pc` on to columns of C.
     #[inline(always)]
     fn add_sums<L: Lanes<Elem = T>>(&self, pc: usize, columns: Columns, sums: &[T]) {
-        let alpha = L::splat(self.alpha);
         for (first, rows) in each_strip::<L>(self.m) {
             let wide = vectors::<L>(rows) * L::N;
             for (r, i) in (first..first + rows).enumerate() {
                 for at in (0..columns.count).step_by(L::N) {
                     let (j, len) = (columns.first + at, L::N.min(columns.count - at));
                     let tile = first * columns.width + at / wide * wide * rows;
-                    let sum = L::load(&sums[tile + r * wide + at % wide..]);
-                    let sum = match self.old(pc, i, j) {
-                        None => alpha * sum,
-                        Some(old) => {
-                            // SAFETY: row i of what is added has these columns.
-                            let old = unsafe { old.row(0, len) };
-                            alpha.mul_add(sum, L::load_partial(old, T::ZERO))
-                        }
-                    };
-                    let to = self.c.wrapping_add(i * self.c_rs + j);
-                    // SAFETY: row i of C has these columns, which are ours.
-                    sum.store_partial(unsafe { from_raw_parts_mut(to, len) });
+                    let sums = &sums[tile + r * wide + at % wide..][..L::N];
+                    self.write::<L>(pc, i, j..j + len, sums);
                 }
             }
         }
@@ -210,16 +199,9 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Tiles<T, R, V> {
     fn run<L: Lanes<Elem = T>>(self) {
         let strip = self.0;
         for j in (0..strip.columns).step_by(V * L::N) {
-            let at = |i: usize, v: usize| strip.sums.wrapping_add(j * R + (i * V + v) * L::N);
-            let mut sums = [[L::splat(T::ZERO); V]; R];
-            if strip.resumes {
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    for (v, sum) in sums.iter_mut().enumerate() {
-                        // SAFETY: there is room for the tile; the piece before stored it.
-                        *sum = L::load(unsafe { from_raw_parts(at(i, v), L::N) });
-                    }
-                }
-            }
+            let at = strip.sums.wrapping_add(j * R);
+            // SAFETY: there is room for the tile; the piece before stored it.
+            let mut sums = unsafe { resumed::<L, R, V>(at, strip.resumes) };
             for row in 0..strip.ahead_rows {
                 let ahead = strip.ahead.wrapping_add(row * strip.ahead_rs + j);
                 for line in 0..(V * L::N * size_of::<T>()).div_ceil(LINE) {
@@ -237,12 +219,8 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Tiles<T, R, V> {
                 step::<L, R, V>(&mut sums, a, b);
                 (a, b) = (a.wrapping_add(R), b.wrapping_add(strip.b_rs));
             }
-            for (i, sums) in sums.iter().enumerate() {
-                for (v, sum) in sums.iter().enumerate() {
-                    // SAFETY: there is room for the tile.
-                    sum.store(unsafe { from_raw_parts_mut(at(i, v), L::N) });
-                }
-            }
+            // SAFETY: there is room for the tile.
+            unsafe { kept(&sums, at) };
         }
     }
 }
@@ -263,13 +241,6 @@ fn step<L: Lanes, const R: usize, const V: usize>(
         // SAFETY: the row of B has `V * L::N` columns.
         *y = L::load(unsafe { from_raw_parts(b.wrapping_add(v * L::N), L::N) });
     }
-    for (i, sums) in sums.iter_mut().enumerate() {
-        // SAFETY: the column of A has `R` rows.
-        let x = L::splat(unsafe { *a.wrapping_add(i) });
-        // A value used once can remain a memory operand.
-        let x = if V > 1 { x.pinned() } else { x };
-        for (sum, &y) in sums.iter_mut().zip(&row) {
-            *sum = x.mul_add(y, *sum);
-        }
-    }
+    // SAFETY: the column of A has `R` rows.
+    unsafe { add_products(sums, a, 1, &row) };
 }
