@@ -146,8 +146,8 @@ impl Recorded {
                                     let n = run.len();
                                     let z = directions[source].as_ref()[row * n + u - run.start];
                                     let w = program.matrix(w, run.len(), width);
-                                    let row = (0..width).map(|j| w.get(u - run.start, j));
-                                    lone.iter_mut().zip(row).for_each(|(o, w)| *o = z * w);
+                                    w.rows(u - run.start..u - run.start + 1).copy_to(&mut lone);
+                                    lone.iter_mut().for_each(|o| *o = z * *o);
                                     &lone
                                 }
                                 (None, Output::Whole(_)) => unreachable!("of another stream"),

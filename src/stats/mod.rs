@@ -8,7 +8,7 @@
 //! | `correlation` | [`pearson`], [`spearman`], [`cosine`], [`ranks`] |
 //! | `interval` | 95 %: [`mean_interval`], [`median_interval`], [`ratio_interval`], [`wilson`]; [`detectable`] |
 //! | `nested` | values in groups: [`group_means`], [`nested_interval`] |
-//! | `order` | indices by value: [`rising`], [`falling`], [`by_size`], [`largest`]; sorting, compiled once |
+//! | `order` | indices by value: [`rising`], [`falling`], [`by_size`], [`largest`]; one sort for all |
 //! | `t` | the quantile of Student's t |
 //! | `significance` | [`p_value`] of permutations, [`t_test`], [`holm`], [`false_discovery`] rates |
 #![forbid(unsafe_code)]

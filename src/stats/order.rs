@@ -10,7 +10,11 @@ use std::collections::BinaryHeap;
 pub(crate) fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ordering) {
     let mut order: Vec<usize> = (0..items.len()).collect();
     arrange(&mut order, &mut |i, j| compare(&items[i], &items[j]));
-    // Each item goes where it belongs, cycle by cycle.
+    put(items, order);
+}
+
+/// Puts the items in an order of their indices: each goes where it belongs, cycle by cycle.
+fn put<T>(items: &mut [T], mut order: Vec<usize>) {
     for first in 0..items.len() {
         let mut at = first;
         loop {
@@ -24,9 +28,12 @@ pub(crate) fn sort_by<T>(items: &mut [T], mut compare: impl FnMut(&T, &T) -> Ord
     }
 }
 
-/// Sorts as `slice::sort_by_key` does; equals keep their order.
+/// Sorts as `slice::sort_by_cached_key` does; equals keep their order.
 pub(crate) fn sort_by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
-    sort_by(items, |a, b| key(a).cmp(&key(b)));
+    let keys: Vec<K> = items.iter().map(key).collect();
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    arrange(&mut order, &mut |i, j| keys[i].cmp(&keys[j]));
+    put(items, order);
 }
 
 /// Sorts indices by a comparison of what they stand for.
