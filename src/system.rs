@@ -3,7 +3,7 @@
 //!
 //! Linux on x86-64 and AArch64 is tested. For macOS and Windows `cargo check` passes; nobody
 //! has run it there.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -89,6 +89,46 @@ pub(crate) fn ignored_signals() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
+
+/// Fills `to` with the bytes of `file` from `at` on. Several threads may read a file so, but on
+/// Windows nobody may rely on where it stands.
+#[cfg(unix)]
+pub(crate) fn read_exact_at(file: &File, to: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, to, at)
+}
+
+#[cfg(windows)]
+pub(crate) fn read_exact_at(file: &File, mut to: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !to.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, to, at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => (to, at) = (&mut to[n..], at + n as u64),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Asks for huge pages where `memory` is first touched: that takes a quarter of the time. Linux
+/// alone is asked, and may decline.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "rustix has all advice in one function, some of it destructive")]
+pub(crate) fn ask_for_huge_pages<T>(memory: &mut [T]) {
+    use rustix::mm::{Advice, madvise};
+    let page = rustix::param::page_size();
+    let start = memory.as_ptr_range().start.addr().next_multiple_of(page);
+    let end = memory.as_ptr_range().end.addr() / page * page;
+    if start < end {
+        let first = memory.as_mut_ptr().with_addr(start);
+        // SAFETY: these pages belong to `memory`. The advice changes how they are backed, not what
+        // they hold.
+        _ = unsafe { madvise(first.cast(), end - start, Advice::LinuxHugepage) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn ask_for_huge_pages<T>(_: &mut [T]) {}
 
 /// Standard output as a file.
 pub(crate) fn standard_output() -> io::Result<File> {

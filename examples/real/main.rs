@@ -238,7 +238,7 @@ fn second_order(found: &Found, b: &Behaviour<'_, f32>) -> Result<()> {
 
 fn main() -> Result<()> {
     let asks = Asks::read()?;
-    let model = checkpoints::read::<f32>(&asks.model)?;
+    let model = checkpoints::read_in_panels::<f32>(&asks.model)?;
     let name = asks.model.file_name().unwrap_or_default().to_string_lossy();
     println!("{name}: {} edges", model.graph(Granularity::default()).edges());
     for &kind in &asks.kinds {

@@ -126,7 +126,7 @@ impl Model {
         let how = How { threads: None, progress: false };
         let read = work::run(py, how, |_| {
             let path = locate(&model);
-            let weights = in_precision!(dtype, T => checkpoints::read::<T>(&path))?;
+            let weights = in_precision!(dtype, T => checkpoints::read_in_panels::<T>(&path))?;
             let family = checkpoints::family(&path)?;
             let (tokenizer, hash) = Default::default();
             Ok(Read { weights, family, path: Some(path), tokenizer, hash })

@@ -26,7 +26,7 @@ use crate::nn::transformer;
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::probe::Probe;
 use crate::patching::subsets::values;
-use crate::tensor::{Buffer, Dual, Element};
+use crate::tensor::{Dual, Element};
 
 /// The relation of two edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,15 +140,17 @@ fn add_tangents(probe: &Probe<Dual<f64>>, row: &mut [f64]) {
 
 /// The same model in dual numbers without a tangent.
 fn dual(model: &AnyModel<f64>) -> AnyModel<Dual<f64>> {
-    let convert = |w: &[f64]| w.iter().map(|&x| Dual::from_f64(x)).collect::<Vec<_>>();
     match model {
         AnyModel::Transformer(m) => AnyModel::Transformer(transformer::Model {
             config: m.config.clone(),
-            weights: m.weights.iter().map(|w| Buffer::from(&convert(w)[..]).share()).collect(),
+            weights: m.weights.iter().map(|w| w.map(Dual::from_f64).share()).collect(),
         }),
         AnyModel::Pooled { config, weights } => AnyModel::Pooled {
             config: config.clone(),
-            weights: weights.iter().map(|w| convert(w)).collect(),
+            weights: weights
+                .iter()
+                .map(|w| w.iter().map(|&x| Dual::from_f64(x)).collect())
+                .collect(),
         },
     }
 }

@@ -81,11 +81,18 @@ impl<T: Element> AnyModel<T> {
         }
     }
 
-    /// Stores large weights of a transformer
-    /// [in panels](crate::nn::transformer::Model::store_in_panels).
-    pub fn store_in_panels(&mut self) {
-        if let AnyModel::Transformer(model) = self {
-            model.store_in_panels();
+    /// The transformer of `folder`.
+    ///
+    /// # Errors
+    /// If it is a pooled model.
+    pub fn transformer(self, folder: &Path) -> Result<transformer::Model<T>> {
+        match self {
+            AnyModel::Transformer(model) => Ok(model),
+            AnyModel::Pooled { .. } => {
+                let place = folder.join("config.json");
+                let message = "model_type: holds a pooled model, a transformer is needed";
+                Err(Error::input(place.display(), message, "give the folder of a transformer"))
+            }
         }
     }
 
@@ -134,11 +141,25 @@ fn config_text(path: &Path) -> Result<Vec<u8>> {
 /// If a file is missing or damaged, the model is of an unsupported kind, or the weights do not
 /// match the configuration.
 pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
+    read_as(folder, Wanted::Weights)
+}
+
+/// [`read`] with the large weights of a transformer
+/// [in panels](transformer::Model::store_in_panels), for a model that is asked and not changed.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in_panels<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
+    read_as(folder, Wanted::InPanels)
+}
+
+fn read_as<T: Element>(folder: &Path, wanted: Wanted) -> Result<AnyModel<T>> {
     if folder.is_file() {
-        return from_gguf(Gguf::read(folder)?);
+        let (config, tensors) = gguf::model(Gguf::read(folder)?)?;
+        return named(folder.display(), &config, tensors, wanted);
     }
     let path = folder.join("config.json");
-    interpret(path.display(), &config_text(&path)?, Wanted::Weights, || Source::read(folder))
+    interpret(path.display(), &config_text(&path)?, wanted, || Source::read(folder))
 }
 
 /// A model without its weights, if it is a transformer: of these only the headers are read.
@@ -148,9 +169,7 @@ pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
 pub fn outline(folder: &Path) -> Result<AnyModel<f32>> {
     if folder.is_file() {
         let (config, tensors) = gguf::model(Gguf::read(folder)?)?;
-        let text = config.to_string();
-        let source = || Ok(Source::Named(Box::new(tensors)));
-        return interpret(folder.display(), text.as_bytes(), Wanted::Names, source);
+        return named(folder.display(), &config, tensors, Wanted::Names);
     }
     let path = folder.join("config.json");
     interpret(path.display(), &config_text(&path)?, Wanted::Names, || Source::read(folder))
@@ -163,6 +182,8 @@ enum Wanted {
     Names,
     /// All of them.
     Weights,
+    /// The large ones in panels.
+    InPanels,
 }
 
 /// Reads a model folder that must hold a transformer.
@@ -170,14 +191,7 @@ enum Wanted {
 /// # Errors
 /// As [`read`], and if it holds a pooled model.
 pub fn read_transformer<T: Element>(folder: &Path) -> Result<transformer::Model<T>> {
-    match read(folder)? {
-        AnyModel::Transformer(model) => Ok(model),
-        AnyModel::Pooled { .. } => {
-            let place = folder.join("config.json");
-            let message = "model_type: holds a pooled model, a transformer is needed";
-            Err(Error::input(place.display(), message, "give the folder of a transformer"))
-        }
-    }
+    read(folder)?.transformer(folder)
 }
 
 /// Reads a model from the bytes of its `config.json` and of its `model.safetensors`.
@@ -210,8 +224,17 @@ pub fn from_tensors<T: Element>(
     config: &serde_json::Value,
     tensors: impl NamedTensors + 'static,
 ) -> Result<AnyModel<T>> {
+    named(place, config, tensors, Wanted::Weights)
+}
+
+fn named<T: Element>(
+    place: impl Display,
+    config: &serde_json::Value,
+    tensors: impl NamedTensors + 'static,
+    wanted: Wanted,
+) -> Result<AnyModel<T>> {
     let text = config.to_string();
-    interpret(place, text.as_bytes(), Wanted::Weights, || Ok(Source::Named(Box::new(tensors))))
+    interpret(place, text.as_bytes(), wanted, || Ok(Source::Named(Box::new(tensors))))
 }
 
 fn interpret<T: Element>(
@@ -237,9 +260,14 @@ fn interpret<T: Element>(
         Family::TransformerLens => {
             let source = source()?;
             let (config, dialect) = transformer_lens::config(&fields, &source)?;
-            let mut model = transformer(&source, config, &dialect, wanted)?;
-            if wanted == Wanted::Weights {
+            // Folding changes weights, so panels come after it.
+            let first = if wanted == Wanted::InPanels { Wanted::Weights } else { wanted };
+            let mut model = transformer(&source, config, &dialect, first)?;
+            if wanted != Wanted::Names {
                 transformer_lens::fold(&source, &mut model)?;
+            }
+            if wanted == Wanted::InPanels {
+                model.store_in_panels();
             }
             Ok(AnyModel::Transformer(model))
         }
@@ -260,7 +288,8 @@ fn transformer<T: Element>(
     let plan = source::plan(source, &config, dialect)?;
     let weights = match wanted {
         Wanted::Names => vec![],
-        Wanted::Weights => plan.read(source)?,
+        Wanted::Weights => plan.read(source, |_| None)?,
+        Wanted::InPanels => plan.read(source, |p| config.large_panels::<T>(p))?,
     };
     Ok(transformer::Model { config, weights })
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::input;
-use crate::files::safetensors::{SAVE_AS_SAFETENSORS, Tensor, Tensors};
+use crate::files::safetensors::{PART, SAVE_AS_SAFETENSORS, Tensor, Tensors};
 use crate::memory;
 use crate::nn::transformer::{Config, Parameter};
 use crate::simd::Element;
@@ -89,9 +89,26 @@ impl Source {
     /// # Errors
     /// If it is missing or damaged, or has another shape.
     pub(super) fn get<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
+        let mut all = vec![];
+        self.each_part(name, shape, PART, |_, part: &[T]| all.extend_from_slice(part))?;
+        Ok(all)
+    }
+
+    /// Calls `visit` with the elements of a tensor, which must have this shape, in row-major order,
+    /// `step` of them at a time, and with the index of the first.
+    ///
+    /// # Errors
+    /// As [`get`](Source::get).
+    fn each_part<T: Element>(
+        &self,
+        name: &str,
+        shape: &[usize],
+        step: usize,
+        mut visit: impl FnMut(usize, &[T]),
+    ) -> Result<()> {
         self.check(name, shape)?;
         let tensors = match (self, self.file(name)) {
-            (_, Some(file)) => return Ok(file.get(name)?.1),
+            (_, Some(file)) => return file.each_part(name, step, visit),
             (Source::Named(tensors), None) => tensors,
             (Source::Files { .. }, None) => unreachable!("there is a first file"),
         };
@@ -105,7 +122,13 @@ impl Source {
             let help = "the model it came from may have diverged; use an earlier checkpoint";
             return Err(self.error(name, message, help));
         }
-        Ok(elements.into_iter().map(|x| T::from_f64(x.into())).collect())
+        let mut rounded = vec![];
+        for (first, part) in (0..).step_by(step).zip(elements.chunks(step)) {
+            rounded.clear();
+            rounded.extend(part.iter().map(|&x| T::from_f64(x.into())));
+            visit(first, &rounded);
+        }
+        Ok(())
     }
 
     /// Whether there is a tensor of this name and shape; its elements are not read.
@@ -211,27 +234,24 @@ type Axis = (usize, usize, usize);
 pub(super) struct StridedCopy {
     tensor: String,
     shape: Vec<usize>,
-    /// The index of the first element in the file and in ours.
-    start: (usize, usize),
-    axes: [Axis; 3],
+    walk: Walk,
     optional: bool,
     /// What is added to each element of the file.
     plus: f64,
 }
 
+/// Where the elements of a strided copy are.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// The index of the first element in the file's tensor and in ours.
+    start: (usize, usize),
+    axes: [Axis; 3],
+}
+
 impl StridedCopy {
     /// The whole parameter, element by element.
     pub(super) fn whole(tensor: impl Into<String>, shape: &[usize]) -> StridedCopy {
-        let len = shape.iter().product();
-        let axes = [(1, 0, 0), (1, 0, 0), (len, 1, 1)];
-        StridedCopy {
-            tensor: tensor.into(),
-            shape: shape.to_vec(),
-            start: (0, 0),
-            axes,
-            optional: false,
-            plus: 0.0,
-        }
+        StridedCopy::list(tensor, shape, 0)
     }
 
     /// `[N, D]` in the file, transposed to `[D, N]`: all of a parameter.
@@ -247,20 +267,13 @@ impl StridedCopy {
         at: usize,
         width: usize,
     ) -> StridedCopy {
-        let axes = [(1, 0, 0), (d, 1, width), (n, d, 1)];
-        StridedCopy {
-            tensor: tensor.into(),
-            shape: vec![n, d],
-            start: (0, at),
-            axes,
-            optional: false,
-            plus: 0.0,
-        }
+        StridedCopy::strided(tensor, &[n, d], (0, at), [(1, 0, 0), (d, 1, width), (n, d, 1)])
     }
 
     /// Elements `at..at + N` of a vector.
     pub(super) fn list(tensor: impl Into<String>, shape: &[usize], at: usize) -> StridedCopy {
-        StridedCopy { start: (0, at), ..StridedCopy::whole(tensor, shape) }
+        let axes = [(1, 0, 0), (1, 0, 0), (shape.iter().product(), 1, 1)];
+        StridedCopy::strided(tensor, shape, (0, at), axes)
     }
 
     /// Any strided copy: `start` and `axes` in the file and in ours.
@@ -270,7 +283,13 @@ impl StridedCopy {
         start: (usize, usize),
         axes: [Axis; 3],
     ) -> StridedCopy {
-        StridedCopy { start, axes, ..StridedCopy::whole(tensor, shape) }
+        StridedCopy {
+            tensor: tensor.into(),
+            shape: shape.to_vec(),
+            walk: Walk { start, axes },
+            optional: false,
+            plus: 0.0,
+        }
     }
 
     /// Plus a constant.
@@ -288,22 +307,74 @@ impl StridedCopy {
     pub(super) fn tensor<T: Element>(&self, ours: &[T]) -> Tensor {
         let mut numbers = vec![T::ZERO; self.shape.iter().product()];
         assert!(self.plus == 0.0, "gains are written as they are");
-        self.each(|theirs, at| numbers[theirs] = ours[at]);
+        self.walk.each(|theirs, at| numbers[theirs] = ours[at]);
         Tensor::new(&*self.tensor, &self.shape, &numbers)
     }
 
-    fn copy<T: Element>(&self, from: &[T], to: &mut [T]) {
-        if self.plus == 0.0 && self.axes[2].1 == 1 && self.axes[2].2 == 1 {
-            let columns = self.axes[2].0;
-            return self.rows(|theirs, ours| {
-                to[ours..][..columns].copy_from_slice(&from[theirs..][..columns]);
+    /// Reads it into our parameter.
+    ///
+    /// # Errors
+    /// As [`Source::get`].
+    fn read<T: Element>(&self, source: &Source, ours: &mut [T]) -> Result<()> {
+        let step = self.walk.part(self.shape.iter().product(), PART);
+        source.each_part(&self.tensor, &self.shape, step, |first, part: &[T]| {
+            self.copy(first, part, ours);
+        })
+    }
+
+    /// Copies what of it lies in a [part](Walk::part) of the file's tensor, from element `first` on.
+    fn copy<T: Element>(&self, first: usize, part: &[T], ours: &mut [T]) {
+        let walk = self.walk.within(first, part.len());
+        let [_, (_, from_b, _), (columns, from_c, to_c)] = walk.axes;
+        if self.plus != 0.0 {
+            let plus = T::from_f64(self.plus);
+            walk.each(|theirs, at| ours[at] = part[theirs - first] + plus);
+        } else if from_c == 1 && to_c == 1 {
+            walk.rows(|theirs, at| {
+                ours[at..][..columns].copy_from_slice(&part[theirs - first..][..columns]);
             });
+        } else if from_b == 1 && to_c == 1 {
+            walk.transpose(first, part, ours);
+        } else {
+            walk.each(|theirs, at| ours[at] = part[theirs - first]);
         }
-        if self.plus == 0.0 {
-            return self.each(|theirs, ours| to[ours] = from[theirs]);
+    }
+}
+
+impl Walk {
+    /// How many elements there are.
+    fn len(&self) -> usize {
+        self.axes.iter().map(|axis| axis.0).product()
+    }
+
+    /// The axis with the largest stride in the file, and that stride, if the others stay within one
+    /// step of it: what is read of the file in parts is then an interval of this axis.
+    fn outermost(&self) -> Option<(usize, usize)> {
+        let long = (0..3).filter(|&axis| self.axes[axis].0 > 1);
+        let axis = long.max_by_key(|&axis| self.axes[axis].1)?;
+        let stride = self.axes[axis].1;
+        let others = (0..3).filter(|&other| other != axis).map(|other| self.axes[other]);
+        let inside: usize = others.map(|(n, from, _)| n.saturating_sub(1) * from).sum();
+        (self.start.0 % stride.max(1) + inside < stride).then_some((axis, stride))
+    }
+
+    /// How many elements of a tensor of `len` to read at a time, about `about`: whole steps of its
+    /// outermost axis.
+    fn part(&self, len: usize, about: usize) -> usize {
+        self.outermost().map_or(len.max(1), |(_, stride)| (about / stride).max(1) * stride)
+    }
+
+    /// What lies in elements `first..first + len` of the file, a [part](Walk::part).
+    fn within(mut self, first: usize, len: usize) -> Walk {
+        if let Some((axis, stride)) = self.outermost() {
+            let (n, from, to) = &mut self.axes[axis];
+            let begins = self.start.0 / stride;
+            let lower = (first / stride).saturating_sub(begins).min(*n);
+            let upper = (first + len).div_ceil(stride).saturating_sub(begins).clamp(lower, *n);
+            *n = upper - lower;
+            self.start = (self.start.0 + lower * *from, self.start.1 + lower * *to);
         }
-        let plus = T::from_f64(self.plus);
-        self.each(|theirs, ours| to[ours] = from[theirs] + plus);
+        self
     }
 
     /// Calls `visit` with the index of the first element of every row (along the last axis) in the
@@ -314,6 +385,30 @@ impl StridedCopy {
             for j in 0..b {
                 let theirs = self.start.0 + i * from_a + j * from_b;
                 visit(theirs, self.start.1 + i * to_a + j * to_b);
+            }
+        }
+    }
+
+    /// Copies what is contiguous along the second axis in the file, of which `part` has the elements
+    /// from `first` on, and along the third in ours. A square is read and written by whole lines.
+    fn transpose<T: Element>(&self, first: usize, part: &[T], ours: &mut [T]) {
+        const SQUARE: usize = 16;
+        let [(a, from_a, to_a), (b, _, to_b), (c, from_c, _)] = self.axes;
+        let mut square = [[T::ZERO; SQUARE]; SQUARE];
+        for i in 0..a {
+            let (x, y) = (self.start.0 + i * from_a, self.start.1 + i * to_a);
+            for j in (0..b).step_by(SQUARE) {
+                for k in (0..c).step_by(SQUARE) {
+                    let (wide, high) = (SQUARE.min(b - j), SQUARE.min(c - k));
+                    for (row, k) in square.iter_mut().zip(k..k + high) {
+                        let at = x + k * from_c + j - first;
+                        row[..wide].copy_from_slice(&part[at..][..wide]);
+                    }
+                    for column in 0..wide {
+                        let to = &mut ours[y + (j + column) * to_b + k..][..high];
+                        to.iter_mut().zip(&square).for_each(|(to, row)| *to = row[column]);
+                    }
+                }
             }
         }
     }
@@ -357,7 +452,7 @@ pub(super) trait Dialect {
 /// What the parameters of a model are copied from, in the order of [`Config::parameters`]; no
 /// element is read yet.
 pub(super) struct Plan {
-    parameters: Vec<(usize, Vec<StridedCopy>)>,
+    parameters: Vec<(Parameter, Vec<StridedCopy>)>,
     /// A tensor that has to repeat another, and their shape.
     repeats: Option<(String, String, [usize; 2])>,
 }
@@ -369,8 +464,8 @@ pub(super) struct Plan {
 pub(super) fn plan(source: &Source, config: &Config, dialect: &impl Dialect) -> Result<Plan> {
     let mut used = BTreeSet::new();
     let mut parameters = vec![];
-    for Parameter { name, shape } in config.parameters() {
-        let (l, part) = in_layer(&name);
+    for parameter in config.parameters() {
+        let (l, part) = in_layer(&parameter.name);
         let mut parts = dialect.parts(config, l, part);
         parts.retain(|part| !part.optional || source.contains(&part.tensor));
         for part in &parts {
@@ -382,7 +477,7 @@ pub(super) fn plan(source: &Source, config: &Config, dialect: &impl Dialect) -> 
             source.check(&part.tensor, &part.shape)?;
             used.insert(part.tensor.clone());
         }
-        parameters.push((shape.len(), parts));
+        parameters.push((parameter, parts));
     }
     let again = dialect.repeats(config).filter(|(name, _)| source.contains(name));
     for name in source.names() {
@@ -397,13 +492,18 @@ pub(super) fn plan(source: &Source, config: &Config, dialect: &impl Dialect) -> 
 }
 
 impl Plan {
-    /// Reads all parameters, each in row-major order.
+    /// Reads all parameters, row-major; in panels where `panels` gives a parameter's rows and columns.
     ///
     /// # Errors
     /// If elements are damaged or not finite, or a tensor that has to repeat another differs.
-    pub(super) fn read<T: Element>(self, source: &Source) -> Result<Vec<Buffer<T>>> {
+    pub(super) fn read<T: Element>(
+        self,
+        source: &Source,
+        panels: impl Fn(&Parameter) -> Option<[usize; 2]> + Sync,
+    ) -> Result<Vec<Buffer<T>>> {
         // All weights, and for each thread one tensor as it is in the file.
-        let mut lengths: Vec<u128> = self.parameters.iter().map(|(n, _)| *n as u128).collect();
+        let lengths = self.parameters.iter().map(|(parameter, _)| parameter.shape.len() as u128);
+        let mut lengths: Vec<u128> = lengths.collect();
         lengths.sort_unstable();
         let passing = lengths.iter().rev().take(rayon::current_num_threads()).sum::<u128>();
         let bytes = (lengths.iter().sum::<u128>() + passing) * size_of::<T>() as u128;
@@ -411,16 +511,28 @@ impl Plan {
             let less = if T::NAME == f64::NAME { "use --dtype f32, or " } else { "" };
             format!("{less}choose a smaller model")
         })?;
-        let parameter = |(length, parts): (usize, Vec<StridedCopy>)| {
-            let mut ours = Buffer::zeros(length);
-            for part in parts {
-                part.copy(&source.get::<T>(&part.tensor, &part.shape)?, &mut ours);
+        let fill = |parts: &[StridedCopy], ours: &mut [T]| {
+            // What the file does not have is zero.
+            if parts.iter().map(|part| part.walk.len()).sum::<usize>() < ours.len() {
+                ours.fill(T::ZERO);
             }
-            Ok(ours.share())
+            parts.iter().try_for_each(|part| part.read(source, ours))
+        };
+        let parameter = |rows_of: &mut Buffer<T>, (parameter, parts): (Parameter, Vec<_>)| {
+            let len = parameter.shape.len();
+            let Some([rows, cols]) = panels(&parameter) else {
+                let mut ours = Buffer::lasting(len);
+                return fill(&parts, &mut ours).map(|()| ours.share());
+            };
+            if rows_of.room() < len {
+                *rows_of = Buffer::zeros(len);
+            }
+            rows_of.set_len(len);
+            fill(&parts, rows_of).map(|()| rows_of.in_panels(rows, cols))
         };
         // Of several errors the first one in the order of the parameters, whatever the threads.
         let weights: Vec<Result<Buffer<T>>> =
-            self.parameters.into_par_iter().map(parameter).collect();
+            self.parameters.into_par_iter().map_init(Buffer::default, parameter).collect();
         let weights = weights.into_iter().collect::<Result<_>>()?;
         if let Some((name, of, shape)) = &self.repeats
             && source.get::<f64>(name, shape)? != source.get::<f64>(of, shape)?
@@ -446,6 +558,7 @@ pub(super) fn in_layer(name: &str) -> (usize, &str) {
 mod tests {
     use super::super::{AnyModel, from_bytes, from_tensors};
     use super::*;
+    use proptest::prelude::*;
 
     /// The tensors of a file, in singles.
     struct Singles(Tensors, Option<&'static str>);
@@ -471,6 +584,42 @@ mod tests {
                 _ => {}
             }
             Ok(elements)
+        }
+    }
+
+    proptest! {
+        /// A tensor that is read in parts goes where its elements go one by one.
+        #[test]
+        fn parts_are_copied_as_the_whole(
+            (a, b, c) in (1usize..4, 1usize..40, 1usize..40),
+            (margin, kind, about) in (0usize..5, 0..5, 1usize..300),
+        ) {
+            let file = [a, b + margin, c + margin];
+            let at = |i: usize, j: usize, k: usize| (i * file[1] + j) * file[2] + k;
+            let (start, [x, y, z]) = (at(0, margin, margin), [at(1, 0, 0), at(0, 1, 0), 1]);
+            // Ours is packed, in these orders of the file's axes.
+            let axes = match kind {
+                0 => [(a, x, b * c), (b, y, c), (c, z, 1)],
+                1 => [(a, x, b * c), (c, z, b), (b, y, 1)],
+                2 => [(b, y, c * a), (c, z, a), (a, x, 1)],
+                3 => [(c, z, a * b), (a, x, b), (b, y, 1)],
+                // Overlapping: the outermost axis does not contain the others.
+                _ => [(a, 1, b * c), (b, 1, c), (c, 1, 1)],
+            };
+            let len: usize = file.iter().product();
+            let theirs: Vec<f64> = (1..=len).map(|x| x as f64).collect();
+            for plus in [0.0, 0.5] {
+                let copy = StridedCopy::strided("x", &file, (start, 3), axes).plus(plus);
+                let mut want = vec![0.0; 3 + a * b * c];
+                copy.walk.each(|from, to| want[to] = theirs[from] + plus);
+                prop_assert!(want[3..].iter().all(|&x| x > 0.0));
+                let step = copy.walk.part(len, about);
+                let mut got = vec![0.0; want.len()];
+                for (i, part) in theirs.chunks(step).enumerate() {
+                    copy.copy(i * step, part, &mut got);
+                }
+                prop_assert_eq!(got, want);
+            }
         }
     }
 

@@ -140,9 +140,8 @@ impl Attribute {
     }
 
     fn run_as<T: Element>(&self) -> Result<()> {
-        let (mut model, pairs) = self.asked.read::<T>()?;
+        let (model, pairs) = self.asked.read::<T>()?;
         self.request().check_model(&model)?;
-        model.store_in_panels();
         let mut options = self.request().options();
         let out = ("attribute", self.out.as_path());
         let journal = self.asked.journal::<T>(&pairs, out, &self.settings(&options)?)?;

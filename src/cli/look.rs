@@ -83,7 +83,8 @@ impl Look {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         self.model.fetch()?;
-        let model = AnyModel::Transformer(checkpoints::read_transformer::<T>(&self.model)?);
+        let model = checkpoints::read_in_panels::<T>(&self.model)?.transformer(&self.model)?;
+        let model = AnyModel::Transformer(model);
         let bounds = model.bounds();
         let words = Words::read(&self.model, bounds.vocab)?;
         let text = LazyTokenizer::new(&*self.model, self.first_token);

@@ -68,7 +68,7 @@ impl MakePairs {
     fn run_as<T: Element>(&self) -> Result<()> {
         self.model.fetch()?;
         let tokenizer = Tokenizer::read(&self.model)?;
-        let model = checkpoints::read::<T>(&self.model)?;
+        let model = checkpoints::read_in_panels::<T>(&self.model)?;
         let bounds = model.bounds();
         let found = self.found(&tokenizer, &bounds)?;
         let text = found.jsonl();

@@ -137,7 +137,10 @@ impl Asked {
     /// Reads the model and the pairs.
     pub(super) fn read<T: Element>(&self) -> Result<(AnyModel<T>, Pairs)> {
         self.model.fetch()?;
-        let model = checkpoints::read::<T>(&self.model)?;
+        // An error of the hash is one of those who need it.
+        let read = || checkpoints::read_in_panels::<T>(&self.model);
+        let (model, _) = rayon::join(read, || self.model_hash());
+        let model = model?;
         let limit = self.limit.map(|n| n as usize);
         let pairs = self.pairs_of(&self.pairs, &model, limit)?;
         Ok((model, pairs))

@@ -79,7 +79,7 @@ impl Run {
 
     fn run_as<T: Element>(&self) -> Result<()> {
         self.model.fetch()?;
-        let mut model = checkpoints::read::<T>(&self.model)?;
+        let mut model = checkpoints::read_in_panels::<T>(&self.model)?;
         if !self.exact {
             model.round_as(checkpoints::family(&self.model)?);
         }

@@ -9,16 +9,16 @@ use crate::error::{Error, Result};
 use crate::files::mark::GENERATOR;
 use crate::named::suggest;
 use crate::simd::Element;
-use ::safetensors::tensor::Metadata;
+use crate::system::read_exact_at;
+use ::safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 pub use ::safetensors::Dtype;
 
@@ -44,9 +44,6 @@ pub(crate) const SAVE_AS_SAFETENSORS: &str = "pickles are not read, as they can 
 /// Numbers with their shape, row-major.
 pub type Shaped<T> = (Vec<usize>, Vec<T>);
 
-/// A tensor as its file has it: dtype, shape, bytes.
-type Raw<'a> = (Dtype, &'a [usize], Cow<'a, [u8]>);
-
 /// The tensors of one file. Its header is held in memory; the elements of a tensor are read when they
 /// are asked for, so that a model is never in memory twice.
 #[derive(Debug)]
@@ -61,7 +58,7 @@ pub struct Tensors {
 /// Where the elements are.
 #[derive(Debug)]
 enum Data {
-    File(Mutex<File>),
+    File(File),
     Bytes(Vec<u8>),
 }
 
@@ -85,7 +82,7 @@ impl Tensors {
         let mut file = File::open(path).map_err(fail)?;
         let place = path.display().to_string();
         let (start, header) = read_header(&place, &mut file, meta.len())?;
-        Ok(Tensors { place, data: Data::File(Mutex::new(file)), start, header })
+        Ok(Tensors { place, data: Data::File(file), start, header })
     }
 
     /// The tensors in `bytes`; `place` names their source in errors.
@@ -136,24 +133,57 @@ impl Tensors {
     /// When there is no such tensor, it holds no floating-point numbers, or one of them is not
     /// finite as a `T`.
     pub fn get<T: Element>(&self, name: &str) -> Result<Shaped<T>> {
-        let (dtype, shape, data) = self.raw(name)?;
-        let values: Vec<T> = match dtype {
-            Dtype::F64 => decode(&data, |b| T::from_f64(f64::from_le_bytes(b))),
-            Dtype::F32 => decode(&data, |b| T::from_f64(f64::from(f32::from_le_bytes(b)))),
-            Dtype::F16 => decode(&data, |b| T::from_f64(half_to_f64(u16::from_le_bytes(b)))),
-            Dtype::BF16 => decode(&data, |b| T::from_f64(bfloat_to_f64(u16::from_le_bytes(b)))),
+        let info = self.info(name)?;
+        let mut values = self.room(info.shape.iter().product())?;
+        self.each_part(name, PART, |_, part: &[T]| values.extend_from_slice(part))?;
+        Ok((info.shape.clone(), values))
+    }
+
+    /// Calls `visit` with the numbers of a floating-point tensor, rounded to the nearest `T`, `step`
+    /// of them at a time in their order, and with the index of the first: no more of the tensor is
+    /// in memory at once.
+    ///
+    /// # Errors
+    /// As [`get`](Tensors::get).
+    pub(crate) fn each_part<T: Element>(
+        &self,
+        name: &str,
+        step: usize,
+        mut visit: impl FnMut(usize, &[T]),
+    ) -> Result<()> {
+        let info = self.info(name)?;
+        let (width, decode): (usize, Decode<T>) = match info.dtype {
+            Dtype::F64 => (8, |b, to| decode(b, to, |b| T::from_f64(f64::from_le_bytes(b)))),
+            Dtype::F32 => {
+                (4, |b, to| decode(b, to, |b| T::from_f64(f64::from(f32::from_le_bytes(b)))))
+            }
+            Dtype::F16 => {
+                (2, |b, to| decode(b, to, |b| T::from_f64(half_to_f64(u16::from_le_bytes(b)))))
+            }
+            Dtype::BF16 => {
+                (2, |b, to| decode(b, to, |b| T::from_f64(bfloat_to_f64(u16::from_le_bytes(b)))))
+            }
             other => {
                 let message = format!("expected F64, F32, F16 or BF16, got {other}");
                 return Err(self.error(name, message, "save the tensor as floating point"));
             }
         };
-        if let Some(i) = values.iter().position(|x| !x.to_f64().is_finite()) {
-            let index = place_in(i, shape);
-            let message = format!("number {index} of {shape:?} is not finite as {}", T::NAME);
-            let help = "the model it came from may have diverged; use an earlier checkpoint";
-            return Err(self.error(name, message, help));
+        let (mut bytes, mut numbers) = (vec![], vec![]);
+        let (from, to) = info.data_offsets;
+        for at in (from..to).step_by(step * width) {
+            decode(self.bytes(at..to.min(at + step * width), &mut bytes)?, &mut numbers);
+            let first = (at - from) / width;
+            // All at once, as a search that may stop is not vectorized.
+            if !numbers.iter().fold(true, |all, x| all & x.to_f64().is_finite()) {
+                let i = numbers.iter().take_while(|x| x.to_f64().is_finite()).count();
+                let (index, shape) = (place_in(first + i, &info.shape), &info.shape);
+                let message = format!("number {index} of {shape:?} is not finite as {}", T::NAME);
+                let help = "the model it came from may have diverged; use an earlier checkpoint";
+                return Err(self.error(name, message, help));
+            }
+            visit(first, &numbers);
         }
-        Ok((shape.to_vec(), values))
+        Ok(())
     }
 
     /// The numbers of a floating-point tensor in full precision.
@@ -193,17 +223,20 @@ impl Tensors {
     /// # Errors
     /// When there is no such tensor, it holds no integers, or one of them exceeds an `i64`.
     pub fn get_ids(&self, name: &str) -> Result<Shaped<i64>> {
-        let (dtype, shape, data) = self.raw(name)?;
-        let values = match dtype {
-            Dtype::I64 => decode(&data, i64::from_le_bytes),
-            Dtype::I32 => decode(&data, |b| i64::from(i32::from_le_bytes(b))),
-            Dtype::U32 => decode(&data, |b| i64::from(u32::from_le_bytes(b))),
-            Dtype::I16 => decode(&data, |b| i64::from(i16::from_le_bytes(b))),
-            Dtype::U16 => decode(&data, |b| i64::from(u16::from_le_bytes(b))),
-            Dtype::I8 => decode(&data, |b| i64::from(i8::from_le_bytes(b))),
-            Dtype::U8 | Dtype::BOOL => decode(&data, |b| i64::from(u8::from_le_bytes(b))),
+        let info = self.info(name)?;
+        let (from, to) = info.data_offsets;
+        let mut bytes = vec![];
+        let data = self.bytes(from..to, &mut bytes)?;
+        let values = match info.dtype {
+            Dtype::I64 => decoded(data, i64::from_le_bytes),
+            Dtype::I32 => decoded(data, |b| i64::from(i32::from_le_bytes(b))),
+            Dtype::U32 => decoded(data, |b| i64::from(u32::from_le_bytes(b))),
+            Dtype::I16 => decoded(data, |b| i64::from(i16::from_le_bytes(b))),
+            Dtype::U16 => decoded(data, |b| i64::from(u16::from_le_bytes(b))),
+            Dtype::I8 => decoded(data, |b| i64::from(i8::from_le_bytes(b))),
+            Dtype::U8 | Dtype::BOOL => decoded(data, |b| i64::from(u8::from_le_bytes(b))),
             Dtype::U64 => {
-                let wide: Vec<u64> = decode(&data, u64::from_le_bytes);
+                let wide: Vec<u64> = decoded(data, u64::from_le_bytes);
                 let narrow = wide.iter().map(|&x| i64::try_from(x)).collect::<Result<_, _>>();
                 narrow.map_err(|_| {
                     let message = format!("holds a number above {}", i64::MAX);
@@ -215,7 +248,7 @@ impl Tensors {
                 return Err(self.error(name, message, "save the tensor as I64"));
             }
         };
-        Ok((shape.to_vec(), values))
+        Ok((info.shape.clone(), values))
     }
 
     /// Bad input in the tensor `name` of this file.
@@ -223,34 +256,38 @@ impl Tensors {
         Error::input(format_args!("{}: tensor `{name}`", self.place), message, help)
     }
 
-    fn raw(&self, name: &str) -> Result<Raw<'_>> {
-        let Some(info) = self.header.info(name) else {
-            return Err(self.missing(name));
-        };
-        // The header was checked: ranges follow one another and end where the file ends.
-        let (from, to) = info.data_offsets;
-        let data = match &self.data {
-            Data::Bytes(bytes) => Cow::from(&bytes[self.start + from..self.start + to]),
-            Data::File(file) => Cow::from(self.read_range(file, from, to - from)?),
-        };
-        Ok((info.dtype, &info.shape, data))
+    /// What the header says of a tensor. It was checked: ranges of bytes follow one another and end
+    /// where the file ends.
+    fn info(&self, name: &str) -> Result<&TensorInfo> {
+        self.header.info(name).ok_or_else(|| self.missing(name))
     }
 
-    /// `length` bytes of the file, `from` bytes behind its header.
-    fn read_range(&self, file: &Mutex<File>, from: usize, length: usize) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|_| {
-            let message = format!("does not fit into memory: {length} bytes");
+    /// These bytes behind the header; of a file they are read into `memory`.
+    fn bytes<'a>(&'a self, at: Range<usize>, memory: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        let (start, end) = (self.start + at.start, self.start + at.end);
+        let file = match &self.data {
+            Data::Bytes(bytes) => return Ok(&bytes[start..end]),
+            Data::File(file) => file,
+        };
+        if memory.len() < at.len() {
+            *memory = self.room(at.len())?;
+            memory.resize(at.len(), 0);
+        }
+        let memory = &mut memory[..at.len()];
+        // It was as long as its header says when it was opened.
+        let read = read_exact_at(file, memory, start as u64);
+        read.map_err(|e| Error::io(&self.place, &e, "read"))?;
+        Ok(memory)
+    }
+
+    /// Room for `n` values.
+    fn room<T>(&self, n: usize) -> Result<Vec<T>> {
+        let mut room = vec![];
+        room.try_reserve_exact(n).map_err(|_| {
+            let message = format!("does not fit into memory: {} bytes", n * size_of::<T>());
             Error::failed(&self.place, message, "free some memory, or use a smaller model")
         })?;
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = file.seek(SeekFrom::Start((self.start + from) as u64)).and_then(|_| {
-            let read = Read::by_ref(&mut *file).take(length as u64).read_to_end(&mut bytes)?;
-            // It was as long as its header says when it was opened.
-            if read == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-        });
-        read.map_err(|e| Error::io(&self.place, &e, "read"))?;
-        Ok(bytes)
+        Ok(room)
     }
 
     fn missing(&self, name: &str) -> Error {
@@ -307,23 +344,38 @@ fn read_header(place: &str, file: &mut impl Read, total: u64) -> Result<(usize, 
 /// Bytes from which what is no safetensors can be told.
 const BEGIN: u64 = 64;
 
-fn decode<const N: usize, T>(data: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+/// How many numbers are read at a time where nobody asks for another step: as bytes and as numbers
+/// they stay in the caches.
+pub(crate) const PART: usize = 1 << 15;
+
+/// Decodes bytes into numbers, instead of those that are there.
+type Decode<T> = fn(&[u8], &mut Vec<T>);
+
+/// Decodes numbers of N bytes into `to`, instead of what it holds.
+fn decode<const N: usize, T>(data: &[u8], to: &mut Vec<T>, number: impl Fn([u8; N]) -> T) {
     let (numbers, rest) = data.as_chunks::<N>();
     debug_assert!(rest.is_empty());
-    numbers.iter().map(|&b| number(b)).collect()
+    to.clear();
+    to.extend(numbers.iter().map(|&b| number(b)));
+}
+
+/// Numbers of N bytes.
+fn decoded<const N: usize, T>(data: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let mut numbers = vec![];
+    decode(data, &mut numbers, number);
+    numbers
 }
 
 /// IEEE binary16: one sign bit, five exponent bits with bias 15, ten fraction bits. Exact.
 pub(super) fn half_to_f64(bits: u16) -> f64 {
-    const SMALLEST: f64 = 1.0 / (1 << 24) as f64;
-    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1f, bits & 0x3ff);
-    let magnitude = match exponent {
-        0 => f64::from(fraction) * SMALLEST,
-        31 if fraction == 0 => f64::INFINITY,
-        31 => f64::NAN,
-        _ => f64::from_bits((u64::from(exponent) + 1023 - 15) << 52 | u64::from(fraction) << 42),
-    };
-    if sign == 0 { magnitude } else { -magnitude }
+    // As a binary32 the same bits are 2^112 times smaller, those without an exponent included; what
+    // is none of its numbers is then above the largest. Without branches, so that it is vectorized.
+    const SCALE: f64 = (1u128 << 112) as f64;
+    let sign = u32::from(bits & 0x8000) << 16;
+    let scaled = f64::from(f32::from_bits(sign | u32::from(bits & 0x7fff) << 13)) * SCALE;
+    let infinite = scaled * f64::INFINITY;
+    let nan = if bits & 0x3ff == 0 { infinite } else { f64::NAN };
+    if bits & 0x7c00 == 0x7c00 { nan } else { scaled }
 }
 
 /// bfloat16 is the upper half of a binary32. Exact.
@@ -686,6 +738,17 @@ mod tests {
             assert_eq!(one("F16", &bits.to_le_bytes(), 1).get_f64("x").unwrap().1, [value]);
         }
         assert_eq!(half_to_f64(0xfc00), f64::NEG_INFINITY);
+        for bits in 0..0x7c00u16 {
+            // Halves between two powers of two are 2^10 steps apart, as below the first of them.
+            let (exponent, fraction) = (i32::from(bits >> 10), f64::from(bits & 0x3ff));
+            let lead = if exponent == 0 { 0.0 } else { 1024.0 };
+            let value = (lead + fraction) * 2f64.powi(exponent.max(1) - 25);
+            assert_eq!(
+                (half_to_f64(bits), half_to_f64(bits | 0x8000)),
+                (value, -value),
+                "{bits:x}"
+            );
+        }
         assert!(half_to_f64(0x7c01).is_nan());
         assert_eq!(one("BF16", &0x3fc0u16.to_le_bytes(), 1).get::<f32>("x").unwrap().1, [1.5]);
     }

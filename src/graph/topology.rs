@@ -389,11 +389,16 @@ impl Graph {
 
     /// All edges in the order of EAP-IG's files: by writer, then by reader, then by position.
     pub fn file_order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.edges()).collect();
-        order.sort_by_key(|&e| {
-            let (group, position, reader, writer) = self.place(e);
-            (writer, group, reader, position)
-        });
+        let mut order = Vec::with_capacity(self.edges());
+        for writer in 0..self.writers.len() {
+            let read = |(_, g): &(usize, &Group)| g.upstream.contains(&writer);
+            for (group, g) in self.groups.iter().enumerate().filter(read) {
+                for reader in 0..g.readers.len() {
+                    let edge = |position| self.number(group, position, reader, writer);
+                    order.extend((0..g.positions).map(edge));
+                }
+            }
+        }
         order
     }
 
@@ -469,9 +474,12 @@ mod tests {
                 let (group, t, r, u) = graph.place(e);
                 assert_eq!(graph.number(group, t, r, u), e);
             }
-            let mut order = graph.file_order();
-            order.sort_unstable();
-            assert!(order.into_iter().eq(0..graph.edges()));
+            let mut order: Vec<usize> = (0..graph.edges()).collect();
+            order.sort_by_key(|&e| {
+                let (group, position, reader, writer) = graph.place(e);
+                (writer, group, reader, position)
+            });
+            assert_eq!(graph.file_order(), order);
         }
     }
 

@@ -6,6 +6,9 @@ use crate::gemm::panel_columns;
 use crate::ops::{Eps, Norm, Rotary, Scaling};
 use crate::tensor::Shape;
 
+/// Bytes from which a matrix is better off in panels: a second-level cache.
+pub(super) const LARGE: usize = 1 << 20;
+
 /// How a token's position reaches the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Positions {
@@ -380,16 +383,25 @@ impl Config {
         self.d_mlp * (1 + self.gated as usize)
     }
 
-    /// Whether products alone read a parameter, by columns that fill panels: the weights of layers,
-    /// unless a norm stands after them, which divides them by heads first.
-    pub(super) fn takes_panels<T>(&self, name: &str) -> bool {
+    /// The rows and columns of a parameter that is large enough to be better off in panels.
+    pub(crate) fn large_panels<T>(&self, parameter: &Parameter) -> Option<[usize; 2]> {
+        self.panels::<T>(parameter, LARGE)
+    }
+
+    /// The rows and columns of a parameter of at least so many bytes, if products alone read it, by
+    /// columns that fill panels: the weights of layers, unless a norm stands after them, which
+    /// divides them by heads first.
+    pub(super) fn panels<T>(&self, parameter: &Parameter, bytes: usize) -> Option<[usize; 2]> {
+        let &[rows, cols] = parameter.shape.dims() else { return None };
+        let name = &parameter.name;
         let width = panel_columns::<T>();
         let whole = match name.split_once("attn.") {
             Some(_) => self.d_head.is_multiple_of(width),
             None => self.d_mlp.is_multiple_of(width) && self.d_model.is_multiple_of(width),
         };
         let layer = ["attn.W_QKV", "attn.W_O", "mlp.W_in", "mlp.W_out"];
-        whole && !self.norm_after() && layer.iter().any(|part| name.ends_with(part))
+        let taken = whole && !self.norm_after() && layer.iter().any(|part| name.ends_with(part));
+        (taken && rows * cols * size_of::<T>() >= bytes).then_some([rows, cols])
     }
 
     /// All parameters, in the order of the computation.

@@ -55,15 +55,12 @@ use crate::tape::{Ids, Program, Tape, Var};
 use crate::tensor::Buffer;
 use rayon::prelude::*;
 
-/// Bytes from which a matrix is better off in panels: a second-level cache.
-const LARGE: usize = 1 << 20;
-
 /// A model: its shape and its weights, [shared](Buffer::share) between the programs that use them.
 #[derive(Clone, Debug)]
 pub struct Model<T: Element> {
     /// The shape.
     pub config: Config,
-    /// Each in row-major order, in the order of [`Config::parameters`].
+    /// Each in row-major order or [in panels](Model::store_in_panels), in the order of [`Config::parameters`].
     pub weights: Vec<Buffer<T>>,
 }
 
@@ -89,14 +86,13 @@ impl<T: Element> Model<T> {
     /// Stores the weights of large layers [in panels](Buffer::in_panels), for a model that is read
     /// many times and not changed: products with few rows take a fifth to a quarter less.
     pub fn store_in_panels(&mut self) {
-        self.store_in_panels_from(LARGE);
+        self.store_in_panels_from(config::LARGE);
     }
 
     /// The same for matrices of at least so many bytes.
     pub(crate) fn store_in_panels_from(&mut self, bytes: usize) {
         let in_panels = |(w, p): (&mut Buffer<T>, &Parameter)| {
-            let &[rows, cols] = p.shape.dims() else { return };
-            if self.config.takes_panels::<T>(&p.name) && rows * cols * size_of::<T>() >= bytes {
+            if let Some([rows, cols]) = self.config.panels::<T>(p, bytes) {
                 *w = w.in_panels(rows, cols);
             }
         };
