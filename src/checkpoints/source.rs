@@ -28,11 +28,12 @@ pub trait NamedTensors: Send + Sync {
     /// The shape of a tensor, or `None` if there is none of this name.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
-    /// The elements of a tensor, in row-major order.
+    /// Calls `visit` with the elements of a tensor in row-major order, `step` of them at a time; the
+    /// last part may have fewer.
     ///
     /// # Errors
     /// If there is no such tensor, or its data are damaged.
-    fn elements(&self, name: &str) -> Result<Vec<f32>>;
+    fn each_part(&self, name: &str, step: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()>;
 }
 
 /// The tensors of a model, in one file or in several.
@@ -112,21 +113,28 @@ impl Source {
             (Source::Named(tensors), None) => tensors,
             (Source::Files { .. }, None) => unreachable!("there is a first file"),
         };
-        let elements = tensors.elements(name)?;
-        if elements.len() != shape.iter().product::<usize>() {
-            let message = format!("holds {} elements of {shape:?}", elements.len());
+        let len: usize = shape.iter().product();
+        let (mut first, mut infinite, mut rounded) = (0, None, vec![]);
+        tensors.each_part(name, step, &mut |part| {
+            rounded.clear();
+            rounded.extend(part.iter().map(|&x| T::from_f64(x.into())));
+            if !part.iter().fold(true, |all, x| all & x.is_finite()) && infinite.is_none() {
+                infinite = part.iter().position(|x| !x.is_finite()).map(|i| first + i);
+            }
+            // Other parts than were asked for are an error below.
+            if part.len() == step.min(len.saturating_sub(first)) {
+                visit(first, &rounded);
+            }
+            first += part.len();
+        })?;
+        if first != len {
+            let message = format!("holds {first} elements of {shape:?}");
             return Err(self.error(name, message, "copy or download the file again"));
         }
-        if let Some(at) = elements.iter().position(|x| !x.is_finite()) {
+        if let Some(at) = infinite {
             let message = format!("element {at} of {shape:?} is not finite");
             let help = "the model it came from may have diverged; use an earlier checkpoint";
             return Err(self.error(name, message, help));
-        }
-        let mut rounded = vec![];
-        for (first, part) in (0..).step_by(step).zip(elements.chunks(step)) {
-            rounded.clear();
-            rounded.extend(part.iter().map(|&x| T::from_f64(x.into())));
-            visit(first, &rounded);
         }
         Ok(())
     }
@@ -145,7 +153,7 @@ impl Source {
                 }
                 Some(_) => Ok(()),
                 // Which then is an error.
-                None => tensors.elements(name).map(drop),
+                None => tensors.each_part(name, 1, &mut |_| ()),
             },
             (Source::Files { .. }, None) => unreachable!("there is a first file"),
         }
@@ -576,14 +584,15 @@ mod tests {
             self.0.shape(name).map(<[usize]>::to_vec)
         }
 
-        fn elements(&self, name: &str) -> Result<Vec<f32>> {
+        fn each_part(&self, name: &str, step: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
             let mut elements = self.0.get::<f32>(name)?.1;
             match self.1.and_then(|how| how.strip_suffix(name)) {
                 Some("short ") => drop(elements.pop()),
                 Some("nan ") => elements[2] = f32::NAN,
                 _ => {}
             }
-            Ok(elements)
+            elements.chunks(step).for_each(visit);
+            Ok(())
         }
     }
 

@@ -17,6 +17,7 @@ pub mod model_cache;
 pub mod own;
 pub mod parquet;
 pub mod safetensors;
+mod stored;
 
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};

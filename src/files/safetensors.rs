@@ -5,11 +5,11 @@
 //! is sorted, so that the same tensors always make the same file.
 
 use super::atomic;
+use super::stored::{Stored, room};
 use crate::error::{Error, Result};
 use crate::files::mark::GENERATOR;
 use crate::named::suggest;
 use crate::simd::Element;
-use crate::system::read_exact_at;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -49,17 +49,10 @@ pub type Shaped<T> = (Vec<usize>, Vec<T>);
 #[derive(Debug)]
 pub struct Tensors {
     place: String,
-    data: Data,
+    data: Stored,
     /// Where the header ends and the data begins.
     start: usize,
     header: Metadata,
-}
-
-/// Where the elements are.
-#[derive(Debug)]
-enum Data {
-    File(File),
-    Bytes(Vec<u8>),
 }
 
 impl Tensors {
@@ -82,7 +75,7 @@ impl Tensors {
         let mut file = File::open(path).map_err(fail)?;
         let place = path.display().to_string();
         let (start, header) = read_header(&place, &mut file, meta.len())?;
-        Ok(Tensors { place, data: Data::File(file), start, header })
+        Ok(Tensors { place, data: Stored::File(file), start, header })
     }
 
     /// The tensors in `bytes`; `place` names their source in errors.
@@ -92,7 +85,7 @@ impl Tensors {
     pub fn from_bytes(place: impl Display, bytes: Vec<u8>) -> Result<Tensors> {
         let place = place.to_string();
         let (start, header) = read_header(&place, &mut &bytes[..], bytes.len() as u64)?;
-        Ok(Tensors { place, data: Data::Bytes(bytes), start, header })
+        Ok(Tensors { place, data: Stored::Bytes(bytes), start, header })
     }
 
     /// What errors call these tensors: the path they were read from.
@@ -134,7 +127,7 @@ impl Tensors {
     /// finite as a `T`.
     pub fn get<T: Element>(&self, name: &str) -> Result<Shaped<T>> {
         let info = self.info(name)?;
-        let mut values = self.room(info.shape.iter().product())?;
+        let mut values = room(&self.place, info.shape.iter().product())?;
         self.each_part(name, PART, |_, part: &[T]| values.extend_from_slice(part))?;
         Ok((info.shape.clone(), values))
     }
@@ -264,30 +257,7 @@ impl Tensors {
 
     /// These bytes behind the header; of a file they are read into `memory`.
     fn bytes<'a>(&'a self, at: Range<usize>, memory: &'a mut Vec<u8>) -> Result<&'a [u8]> {
-        let (start, end) = (self.start + at.start, self.start + at.end);
-        let file = match &self.data {
-            Data::Bytes(bytes) => return Ok(&bytes[start..end]),
-            Data::File(file) => file,
-        };
-        if memory.len() < at.len() {
-            *memory = self.room(at.len())?;
-            memory.resize(at.len(), 0);
-        }
-        let memory = &mut memory[..at.len()];
-        // It was as long as its header says when it was opened.
-        let read = read_exact_at(file, memory, start as u64);
-        read.map_err(|e| Error::io(&self.place, &e, "read"))?;
-        Ok(memory)
-    }
-
-    /// Room for `n` values.
-    fn room<T>(&self, n: usize) -> Result<Vec<T>> {
-        let mut room = vec![];
-        room.try_reserve_exact(n).map_err(|_| {
-            let message = format!("does not fit into memory: {} bytes", n * size_of::<T>());
-            Error::failed(&self.place, message, "free some memory, or use a smaller model")
-        })?;
-        Ok(room)
+        self.data.bytes(&self.place, self.start + at.start..self.start + at.end, memory)
     }
 
     fn missing(&self, name: &str) -> Error {

@@ -78,18 +78,49 @@ impl NamedTensors for GgufTensors {
         Some(layout.shape(self.file.header().shape(stored)?))
     }
 
-    fn elements(&self, name: &str) -> Result<Vec<f32>> {
+    fn each_part(&self, name: &str, step: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
         // A name that is not there is the file's error.
         let (stored, layout) = match self.names.get(name) {
             Some((stored, layout)) => (&**stored, *layout),
             None => (name, Layout::Same),
         };
-        let header = self.file.header();
-        let elements = self.file.elements(stored)?;
+        let (header, block) = (self.file.header(), self.file.block(stored)?);
+        let fail =
+            |message| header.tensor_error(stored, message, "convert the model to GGUF again");
         let shape = header.shape(stored).unwrap_or_default();
-        layout.undo(shape, elements).map_err(|message| {
-            header.tensor_error(stored, message, "convert the model to GGUF again")
-        })
+        let len: usize = shape.iter().product();
+        let rows = shape.first().copied().unwrap_or(1);
+        let width = len / rows.max(1);
+        let order = layout.order(rows).map_err(fail)?;
+        if layout == Layout::Transposed {
+            let &[_, _] = shape else {
+                return Err(fail(format!("expected two axes, got {shape:?}")));
+            };
+            let all = self.file.elements(stored)?;
+            let turned: Vec<f32> = (0..len).map(|i| all[i % rows * width + i / rows]).collect();
+            turned.chunks(step).for_each(visit);
+            return Ok(());
+        }
+        // Pieces lie together in the file. They begin where blocks do, and parts where pieces do;
+        // otherwise the whole tensor is one part here.
+        let by_rows = !matches!(layout, Layout::Same | Layout::PlusOne);
+        let piece = if by_rows { width } else { step };
+        let fits = piece > 0 && piece.is_multiple_of(block) && step.is_multiple_of(piece);
+        let at_once = if fits { step } else { len };
+        let piece = if fits || by_rows { piece } else { len };
+        let (mut part, mut memory) = (vec![], vec![]);
+        for first in (0..len).step_by(at_once.max(1)) {
+            part.resize(at_once.min(len - first), 0.0);
+            for (at, to) in (first..).step_by(piece).zip(part.chunks_mut(piece)) {
+                let at = if by_rows { order(at / width) * width } else { at };
+                self.file.part(stored, at, to, &mut memory)?;
+            }
+            if layout == Layout::PlusOne {
+                part.iter_mut().for_each(|x| *x -= 1.0);
+            }
+            part.chunks(step).for_each(&mut *visit);
+        }
+        Ok(())
     }
 }
 

@@ -24,8 +24,9 @@ impl NamedTensors for Folder {
         self.0.shape(name).map(<[usize]>::to_vec)
     }
 
-    fn elements(&self, name: &str) -> Result<Vec<f32>> {
-        Ok(self.0.get(name)?.1)
+    fn each_part(&self, name: &str, step: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
+        self.0.get(name)?.1.chunks(step).for_each(visit);
+        Ok(())
     }
 }
 
@@ -255,12 +256,36 @@ fn both(name: &str, architecture: &str, changes: &Value) -> [Model<f64>; 2] {
         let bytes: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
         made = made.tensor(&called, &sizes, 0, &bytes);
     }
-    let file = Gguf::from_bytes("m.gguf", &made.bytes()).expect("a file");
+    let file = || Gguf::from_bytes("m.gguf", &made.bytes()).expect("a file");
+    read_in_parts(&model(file()).expect("tensors").1);
+    let file = file();
     let models = [from_tensors(name, &config, Folder(tensors)), from_gguf(file)];
     models.map(|model| match model {
         Ok(AnyModel::Transformer(model)) => model,
         other => panic!("{name}: {other:?}"),
     })
+}
+
+/// Parts of any size are those of the whole tensor.
+fn read_in_parts(tensors: &GgufTensors) {
+    for name in tensors.names() {
+        let shape = tensors.shape(&name).expect("a tensor");
+        let (len, width) = (shape.iter().product::<usize>(), shape[shape.len() - 1]);
+        let parts = |step: usize| {
+            let mut all = vec![];
+            let visit = &mut |part: &[f32]| {
+                assert_eq!(part.len(), step.min(len - all.len()), "{name}, parts of {step}");
+                all.extend_from_slice(part);
+            };
+            tensors.each_part(&name, step, visit).expect("elements");
+            all
+        };
+        let whole = parts(len);
+        assert_eq!(whole.len(), len);
+        for step in [5, width, 3 * width] {
+            assert_eq!(parts(step), whole, "{name}, parts of {step}");
+        }
+    }
 }
 
 /// Changes that make a rotation YaRN's, with keys of its own.

@@ -19,12 +19,12 @@ pub(crate) mod made;
 pub use blocks::Dtype;
 pub use header::{Header, Value};
 
+use super::stored::{Stored, room};
 use crate::error::{Error, Result};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::BufReader;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 /// What to do about a file that is not what its header says.
 const COPY_AGAIN: &str = "is it a whole .gguf file? copy or download it again";
@@ -33,15 +33,7 @@ const COPY_AGAIN: &str = "is it a whole .gguf file? copy or download it again";
 #[derive(Debug)]
 pub struct Gguf {
     header: Header,
-    data: Data,
-}
-
-/// Where the elements are.
-#[derive(Debug)]
-enum Data {
-    File(Mutex<File>),
-    /// The whole file.
-    Bytes(Vec<u8>),
+    data: Stored,
 }
 
 impl Gguf {
@@ -53,7 +45,7 @@ impl Gguf {
         let path = path.as_ref();
         let (mut file, length) = open(path)?;
         let header = Header::parse(path.display(), &mut BufReader::new(&mut file), length)?;
-        Ok(Gguf { header, data: Data::File(Mutex::new(file)) })
+        Ok(Gguf { header, data: Stored::File(file) })
     }
 
     /// The file in `bytes`; `place` names their source in errors.
@@ -62,7 +54,7 @@ impl Gguf {
     /// If the bytes are not what their header says.
     pub fn from_bytes(place: impl Display, bytes: &[u8]) -> Result<Gguf> {
         let header = Header::parse(place, &mut &bytes[..], bytes.len() as u64)?;
-        Ok(Gguf { header, data: Data::Bytes(bytes.to_vec()) })
+        Ok(Gguf { header, data: Stored::Bytes(bytes.to_vec()) })
     }
 
     /// What the file says about itself and its tensors.
@@ -75,39 +67,44 @@ impl Gguf {
     /// # Errors
     /// If there is no such tensor, it cannot be read, or memory is short.
     pub fn elements(&self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self.header.tensor(name)?;
-        let start = self.header.data_start() + tensor.offset;
-        let widened = |bytes: &[u8]| {
-            let mut elements = self.room(tensor.elements())?;
-            elements.resize(tensor.elements(), 0.0);
-            tensor.dtype.widen(bytes, &mut elements);
-            Ok(elements)
-        };
-        match &self.data {
-            Data::Bytes(all) => widened(&all[start as usize..][..tensor.bytes as usize]),
-            Data::File(file) => {
-                let mut bytes = self.room(tensor.bytes as usize)?;
-                bytes.resize(tensor.bytes as usize, 0);
-                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                file.seek(SeekFrom::Start(start))
-                    .and_then(|_| file.read_exact(&mut bytes))
-                    .map_err(|e| Error::io(self.header.place(), &e, "read"))?;
-                widened(&bytes)
-            }
-        }
+        let mut elements = room(self.header.place(), self.header.tensor(name)?.elements())?;
+        elements.resize(elements.capacity(), 0.0);
+        self.part(name, 0, &mut elements, &mut vec![])?;
+        Ok(elements)
     }
 
-    /// Room for `n` values.
-    fn room<T>(&self, n: usize) -> Result<Vec<T>> {
-        let mut room = vec![];
-        match room.try_reserve_exact(n) {
-            Ok(()) => Ok(room),
-            Err(_) => {
-                let message = format!("does not fit into memory: {n} elements of a tensor");
-                let help = "free some memory, or use a smaller model";
-                Err(Error::failed(self.header.place(), message, help))
-            }
-        }
+    /// Widens elements of a tensor, from `first` on, into `to`; both are whole [blocks](Self::block).
+    /// What is read of a file passes through `memory`.
+    ///
+    /// # Errors
+    /// As [`elements`](Self::elements).
+    ///
+    /// # Panics
+    /// If the tensor has fewer elements.
+    pub(crate) fn part(
+        &self,
+        name: &str,
+        first: usize,
+        to: &mut [f32],
+        memory: &mut Vec<u8>,
+    ) -> Result<()> {
+        let tensor = self.header.tensor(name)?;
+        let (elements, width) = tensor.dtype.block();
+        let at = |element: usize| element / elements * width;
+        let (from, end) = (at(first), at(first + to.len()));
+        assert!(end <= tensor.bytes as usize, "elements of {name}");
+        let start = (self.header.data_start() + tensor.offset) as usize;
+        let bytes = start + from..start + end;
+        tensor.dtype.widen(self.data.bytes(self.header.place(), bytes, memory)?, to);
+        Ok(())
+    }
+
+    /// How many elements of a tensor have to be read together.
+    ///
+    /// # Errors
+    /// If there is no such tensor.
+    pub(crate) fn block(&self, name: &str) -> Result<usize> {
+        Ok(self.header.tensor(name)?.dtype.block().0)
     }
 }
 
