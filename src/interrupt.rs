@@ -4,12 +4,15 @@
 //! what is done. A second signal ends the process at once, as the first does until somebody has
 //! asked: a process that waits for an input which nobody writes has nothing to keep. Who listens to
 //! nothing, as a program that uses the library, is never asked to stop, unless it [asks](ask) itself.
+//! Where points to stop can be minutes apart, [`end_after`] bounds the wait.
 //! Where there are no such signals, the system's own way to end a process is left as it is.
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result, Signal};
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
 /// The number of the signal that a program has asked itself to stop by; 0 if it has not.
 static TOLD: AtomicUsize = AtomicUsize::new(0);
@@ -32,6 +35,53 @@ pub(crate) fn requested() -> Option<Signal> {
     #[cfg(unix)]
     let told = told.or_else(unix::requested);
     told
+}
+
+/// Ends this process, if it listens, once it has been asked to stop for as long as `patience`. That is
+/// for work whose loss is small: `last` is told the signal before. Nothing happens once `works` is
+/// false.
+pub(crate) fn end_after(
+    patience: Duration,
+    works: impl Fn() -> bool + Send + 'static,
+    last: impl FnOnce(Signal) + Send + 'static,
+) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    if !listens() {
+        return;
+    }
+    let wait = move || {
+        let mut asked = None;
+        while works() {
+            // Looking is not asking: who has nothing to keep yet is still ended by the signal.
+            asked = asked.or_else(|| sent().map(|signal| (signal, Instant::now())));
+            match asked {
+                Some((signal, since)) if since.elapsed() >= patience => {
+                    last(signal);
+                    std::process::exit(signal.exit_code().into());
+                }
+                _ => sleep(PAUSE),
+            }
+        }
+    };
+    if let Err(e) = thread::Builder::new().spawn(wait) {
+        tracing::debug!("no thread that waits for signals: {e}");
+    }
+}
+
+/// Whether signals are listened to.
+fn listens() -> bool {
+    #[cfg(unix)]
+    return unix::listens();
+    #[cfg(not(unix))]
+    false
+}
+
+/// The signal that was sent to a process that listens, if any.
+fn sent() -> Option<Signal> {
+    #[cfg(unix)]
+    return unix::sent();
+    #[cfg(not(unix))]
+    None
 }
 
 /// The signal of a number.
@@ -92,6 +142,14 @@ mod unix {
         if let Some(early) = EARLY.get() {
             early.store(false, Ordering::Relaxed);
         }
+        sent()
+    }
+
+    pub(super) fn listens() -> bool {
+        ASKED.get().is_some()
+    }
+
+    pub(super) fn sent() -> Option<Signal> {
         super::numbered(ASKED.get()?.load(Ordering::Relaxed))
     }
 }

@@ -9,6 +9,7 @@ pub use crate::system::free_memory as free;
 /// # Errors
 /// If they do not fit; `help` gives the help line.
 pub fn check(what: &str, bytes: u128, help: impl FnOnce() -> String) -> Result<()> {
+    tracing::debug!("{what}: needs about {}", size(bytes));
     match free() {
         Some(free) if bytes > u128::from(free) => Err(Error::failed(
             what,

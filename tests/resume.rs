@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Files, Place};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread::sleep;
@@ -347,4 +348,37 @@ fn runs_of_a_sweep_are_those_of_their_commands() {
     place.succeed(&format!("attribute --model {folder} --pairs {folder}/pairs.jsonl {more}"));
     let read = |name: &str| std::fs::read(place.path(name)).expect("scores");
     assert!(read("alone.json") == read(&format!("a/runs/{run}/scores.json")));
+}
+
+/// A process that was asked to stop and cannot, as it writes what nobody reads, ends all the same.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_what_comes_to_no_safe_point() {
+    let place = Place::new("");
+    let made = std::process::Command::new("mkfifo").arg(place.path("f.json")).status();
+    assert!(made.expect("mkfifo is there").success());
+    let folder = format!("{}/tests/fixtures/gates/or", env!("CARGO_MANIFEST_DIR"));
+    let asked = format!("--model {folder} --pairs {folder}/pairs.jsonl --method exact");
+    let mut command = place.command(&format!("attribute {asked} --out f.json"));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("the binary runs");
+    let mut line = String::new();
+    let printed = BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line);
+    assert!(printed.is_ok() && line.contains("clean"), "{line}");
+    // Until it is done with what it computes.
+    sleep(Duration::from_millis(500));
+    let id = child.id().to_string();
+    std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill is there");
+    let limit = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > limit {
+            child.kill().expect("a child");
+            panic!("it waits on");
+        }
+        sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("a child");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(143), "{error}");
+    assert!(error.contains("stopped by SIGTERM before its end"), "{error}");
 }

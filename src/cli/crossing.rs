@@ -62,14 +62,16 @@ impl CrossingEdges {
             score: list[i].score,
         };
         let crossings: Vec<Crossing> = order.iter().map(crossing).collect();
-        self.print(&b, &crossings)?;
+        let table = self.table(&b, &crossings)?;
         self.write(&b, crossings)?;
         b.journal.end();
+        println!();
+        table.print();
         println!("crossing edges: {}", self.out.display());
         Ok(())
     }
 
-    fn print(&self, b: &Behaviour<'_, f64>, crossings: &[Crossing]) -> Result<()> {
+    fn table(&self, b: &Behaviour<'_, f64>, crossings: &[Crossing]) -> Result<Table> {
         let names = self.asked.tokens(b)?.unwrap_or_default();
         let columns = [
             ("head", "head"),
@@ -87,9 +89,7 @@ impl CrossingEdges {
             let words = [c.head.clone(), c.by.clone(), place(c.from), place(c.to)];
             table.row(words.map(Cell::text).into_iter().chain([Cell::real(c.score, 6)]));
         }
-        println!();
-        table.print();
-        Ok(())
+        Ok(table)
     }
 
     fn write(&self, b: &Behaviour<'_, f64>, crossings: Vec<Crossing>) -> Result<()> {

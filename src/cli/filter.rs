@@ -56,11 +56,12 @@ impl Filter {
             let start = ["id", "status"].map(|name| Cell::of(row.value(name)));
             table.row(start.into_iter().chain(axes.iter().map(|axis| Cell::of(row.value(axis)))));
         }
-        table.print();
-        println!("{} of {}", these.rows.len(), counted(runs, "run"));
+        let kept = these.rows.len();
         for (file, part) in [(&self.out, these), (&self.rest, others)] {
             file.as_ref().map_or(Ok(()), |file| part.write(file))?;
         }
+        table.print();
+        println!("{kept} of {}", counted(runs, "run"));
         Ok(())
     }
 }

@@ -50,8 +50,12 @@ mod watch;
 use clap::{FromArgMatches, Parser, Subcommand};
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
+use edgegrad::files::journal::{Inputs, Journal};
 use edgegrad::simd;
 use print::Mode;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -210,6 +214,21 @@ enum Dtype {
 /// Prints an error as two lines: what is wrong and where, and what to do about it.
 pub(crate) fn tell(e: &Error) {
     eprintln!("error: {e}\nhelp: {}", e.help());
+}
+
+/// How long a process that was asked to stop looks for a point where it can.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The [journal](Journal::open) of the result `out`.
+fn journal(out: &Path, inputs: Inputs, resume: bool) -> Result<Journal> {
+    let ended = |e: &Error| {
+        // The bar stays where it is.
+        if std::io::stderr().is_terminal() {
+            eprintln!("");
+        }
+        tell(e);
+    };
+    Ok(Journal::open(out, inputs, resume)?.within(PATIENCE, ended))
 }
 
 /// Events of the library as lines like those of errors: `warning: what has happened`.

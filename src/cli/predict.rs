@@ -3,7 +3,7 @@
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
-use edgegrad::results::{Experiment, Prediction, predict};
+use edgegrad::results::{Experiment, Prediction, Predictor, predict};
 use std::path::PathBuf;
 
 /// Say what is known before the last stage that tells which runs will succeed
@@ -23,45 +23,64 @@ pub(super) struct Predict {
     top: usize,
 }
 
+/// The heads of predictors for people and the keys for programs.
+const COLUMNS: [(&str, &str); 6] = [
+    ("known before the last stage", "key"),
+    ("good", "more_is_good"),
+    ("area, choosing", "chosen"),
+    ("area, others", "held_out"),
+    ("95 %", "low"),
+    ("interval", "high"),
+];
+
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
-        let mut told = false;
+        let mut arms = vec![];
         for folder in &self.runs {
             for arm in Experiment::read(folder)?.arms {
                 let found = predict(&arm.runs, self.solved);
                 if !found.keys.is_empty() {
-                    told = true;
-                    self.print(&arm.name, &found);
+                    arms.push((arm.name, found));
                 }
             }
         }
-        let help = "give runs of two stages, some of which succeed in each half of the seeds";
-        match told {
-            true => Ok(()),
-            false => Err(Error::input("predict", "no runs of which something is to tell", help)),
+        if arms.is_empty() {
+            let help = "give runs of two stages, some of which succeed in each half of the seeds";
+            return Err(Error::input("predict", "no runs of which something is to tell", help));
         }
+        self.print(&arms);
+        Ok(())
     }
 
-    fn print(&self, arm: &str, found: &Prediction) {
-        let [[good, all], [held_good, held]] = [found.choosing, found.held_out];
-        println!("{arm}: {good} of {all} seeds that choose succeed, {held_good} of {held} others");
-        let mut table = Table::new(
-            "predictors",
-            [
-                ("known before the last stage", "key"),
-                ("good", "more_is_good"),
-                ("area, choosing", "chosen"),
-                ("area, others", "held_out"),
-                ("95 %", "low"),
-                ("interval", "high"),
-            ],
-        );
-        for one in found.keys.iter().take(self.top) {
-            let direction = if one.more_is_good { "more" } else { "less" };
-            let [low, high] = one.interval;
-            let areas = [one.chosen, one.held_out, low, high].map(|x| Cell::real(x, 2));
-            table.row([Cell::text(&*one.key), Cell::text(direction)].into_iter().chain(areas));
+    /// A table for each arm; for programs two of all arms.
+    fn print(&self, arms: &[(String, Prediction)]) {
+        let seeds = ["arm", "choosing_good", "choosing", "held_out_good", "held_out"];
+        let mut seeds = Table::new("arms", seeds.map(|key| (key, key)));
+        let mut all = Table::new("predictors", [("arm", "arm")]);
+        COLUMNS.iter().for_each(|(head, key)| all.column(head, key));
+        for (arm, found) in arms {
+            let [[good, of], [held_good, held]] = [found.choosing, found.held_out];
+            println!(
+                "{arm}: {good} of {of} seeds that choose succeed, {held_good} of {held} others"
+            );
+            let counts = [good, of, held_good, held].map(Cell::count);
+            seeds.row([Cell::text(arm)].into_iter().chain(counts));
+            let mut table = Table::new("predictors", COLUMNS);
+            for one in found.keys.iter().take(self.top) {
+                table.row(cells(one));
+                all.row([Cell::text(arm)].into_iter().chain(cells(one)));
+            }
+            table.print_for_people();
         }
-        table.print();
+        seeds.print_for_programs();
+        all.print_for_programs();
     }
+}
+
+/// The row of a predictor.
+fn cells(one: &Predictor) -> impl Iterator<Item = Cell> {
+    let direction = if one.more_is_good { "more" } else { "less" };
+    let [low, high] = one.interval;
+    let areas = [one.chosen, one.held_out, low, high].map(|x| Cell::real(x, 2));
+    [Cell::text(&*one.key), Cell::text(direction)].into_iter().chain(areas)
 }

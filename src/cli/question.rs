@@ -212,7 +212,7 @@ impl Asked {
         ];
         inputs.extend_from_slice(settings);
         let inputs = inputs.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        Journal::open(out, inputs, self.resume)
+        crate::cli::journal(out, inputs, self.resume)
     }
 
     /// Refuses what takes more than a day, unless told to go on.

@@ -120,7 +120,7 @@ impl Table {
     /// Prints it in the form that the user asked for.
     pub(super) fn print(&self) {
         match print::mode() {
-            Mode::Text => print!("{}", self.to_text()),
+            Mode::Text => self.print_for_people(),
             Mode::Csv => print::raw(&self.to_csv()),
             Mode::Json => print::note(self.name, self.to_json()),
             Mode::Quiet => {}
@@ -132,6 +132,11 @@ impl Table {
         if print::mode() != Mode::Text {
             self.print();
         }
+    }
+
+    /// Prints it for people alone: programs get its rows in another.
+    pub(super) fn print_for_people(&self) {
+        print!("{}", self.to_text());
     }
 
     /// Prints it for people, in Markdown.
@@ -175,7 +180,8 @@ impl Table {
     }
 
     fn to_csv(&self) -> String {
-        let heads = self.columns.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>().join(",");
+        let heads = self.columns.iter().map(|(_, key)| Cell::text(key).csv());
+        let heads = heads.collect::<Vec<_>>().join(",");
         let row = |row: &Vec<Cell>| row.iter().map(Cell::csv).collect::<Vec<_>>().join(",");
         let rows = self.rows.iter().map(row);
         std::iter::once(heads).chain(rows).map(|line| line + "\n").collect()

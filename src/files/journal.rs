@@ -7,7 +7,8 @@
 //!
 //! The file is replaced as a whole, so that a process that is killed leaves the journal before. It
 //! is written as often as that takes a fiftieth of the time; a short computation never writes it.
-//! The points where it may be written are those where a process that was [asked](interrupt) stops.
+//! The points where it may be written are those where a process that was [asked](interrupt) stops;
+//! one that may [end between them](Journal::within) loses what a kill would.
 
 mod state;
 
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -45,6 +47,8 @@ pub type Inputs = Vec<(String, String)>;
 pub struct Journal {
     shared: Option<Arc<Shared>>,
     scope: Arc<Mutex<Scope>>,
+    /// Whether the work stops or is done.
+    over: Arc<AtomicBool>,
 }
 
 /// Which parts have been begun.
@@ -62,7 +66,7 @@ struct Shared {
     out: PathBuf,
     file: PathBuf,
     /// No other process computes the same result.
-    _lock: Lock,
+    lock: Lock,
     /// Whether an earlier process has left it.
     found: bool,
     kept: Mutex<Kept>,
@@ -110,7 +114,7 @@ impl Journal {
             tracing::warn!("{}: nothing was kept to go on with; begun anew", out.display());
         }
         let kept = Kept { inputs, states, due: Instant::now() + PAUSE, failed: false };
-        let shared = Shared { out: out.into(), file, _lock: lock, found, kept: Mutex::new(kept) };
+        let shared = Shared { out: out.into(), file, lock, found, kept: Mutex::new(kept) };
         Ok(Journal { shared: Some(Arc::new(shared)), ..Journal::default() })
     }
 
@@ -121,7 +125,8 @@ impl Journal {
         let name = format!("{}/{name}", scope.unit);
         let count = scope.begun.entry(name.clone()).or_default();
         *count += 1;
-        Part { shared: self.shared.clone(), name: format!("{name} {count}") }
+        let (shared, over) = (self.shared.clone(), Arc::clone(&self.over));
+        Part { shared, over, name: format!("{name} {count}") }
     }
 
     /// Begins the part `name`, a row of units of work, and what they have come to: what was kept, or
@@ -140,10 +145,33 @@ impl Journal {
     /// If the process has been asked to stop.
     pub fn check(&self) -> Result<()> {
         let Some(signal) = interrupt::requested() else { return Ok(()) };
+        self.over.store(true, Ordering::Relaxed);
         if let Some(shared) = &self.shared {
             shared.write(&mut locked(&shared.kept));
         }
         Err(stopped(signal, self.shared.as_deref()))
+    }
+
+    /// The same journal, of a process that ends when it was asked to stop for as long as `patience`
+    /// and has come to no point where it could: for work that is kept in the journal alone. `tell` is
+    /// given the error that the process ends with.
+    #[must_use]
+    pub fn within(self, patience: Duration, tell: fn(&Error)) -> Journal {
+        // The lock goes with the journal, whatever waits.
+        let (over, shared) = (Arc::downgrade(&self.over), self.shared.as_ref().map(Arc::downgrade));
+        let works = move || over.upgrade().is_some_and(|over| !over.load(Ordering::Relaxed));
+        let last = move |signal| {
+            let shared = shared.and_then(|shared| shared.upgrade());
+            if let Some(shared) = &shared {
+                shared.write(&mut locked(&shared.kept));
+            }
+            tell(&stopped(signal, shared.as_deref()));
+            if let Some(shared) = &shared {
+                shared.lock.remove();
+            }
+        };
+        interrupt::end_after(patience, works, last);
+        self
     }
 
     /// Writes the journal at once, for work whose pieces are kept in files of their own.
@@ -171,6 +199,7 @@ impl Journal {
 
     /// Removes the journal: the result is written.
     pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
         if let Some(shared) = &self.shared {
             // One that stays does no harm: it is replaced or refused.
             let _ = atomic::remove_file(&shared.file);
@@ -182,6 +211,7 @@ impl Journal {
 #[derive(Debug)]
 pub struct Part {
     shared: Option<Arc<Shared>>,
+    over: Arc<AtomicBool>,
     name: String,
 }
 
@@ -203,6 +233,9 @@ impl Part {
 
     fn keep_with(&self, put: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         let asked = interrupt::requested();
+        if asked.is_some() {
+            self.over.store(true, Ordering::Relaxed);
+        }
         if let Some(shared) = &self.shared {
             let mut kept = locked(&shared.kept);
             let due = asked.is_some() || Instant::now() >= kept.due;

@@ -62,13 +62,18 @@ impl Lock {
     fn holds(&self) -> bool {
         same_file(&self.file, &self.path)
     }
+
+    /// Removes the file, before the process ends without dropping this.
+    pub(crate) fn remove(&self) {
+        if self.holds() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if self.holds() {
-            let _ = fs::remove_file(&self.path);
-        }
+        self.remove();
     }
 }
 

@@ -165,7 +165,7 @@ impl Truth {
         for folder in &self.base {
             inputs.push((format!("base {}", folder.display()), checkpoints::hash(folder)?));
         }
-        Journal::open(out, inputs, self.resume)
+        crate::cli::journal(out, inputs, self.resume)
     }
 
     /// Prints the means over models, and writes all figures.

@@ -266,7 +266,7 @@ impl Truth {
             let known = format!("{model} {pairs} {:?}", case.truth);
             inputs.push((format!("case {}", case.name), sha256(known.as_bytes())));
         }
-        Journal::open(out, inputs, self.resume)
+        crate::cli::journal(out, inputs, self.resume)
     }
 
     /// How a method does on a case, unless an earlier process has found it.

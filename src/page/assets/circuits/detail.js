@@ -28,7 +28,7 @@ export function circuitDetail(parent) {
       box.append(
         el(
           "p",
-          { class: "quiet" },
+          { class: "quiet unchosen" },
           "Choose an edge in the picture or the table to see its score through time and by method, and its partners.",
         ),
       );

@@ -22,7 +22,7 @@ export function tuningDetails(place, t, view) {
     if (!row) {
       box.append(
         el("h4", {}, "All seeds of a method"),
-        el("p", { class: "quiet" }, "Choose a mark, a line or a row of the table."),
+        el("p", { class: "quiet unchosen" }, "Choose a mark, a line or a row of the table."),
       );
       return;
     }

@@ -31,7 +31,8 @@ export function tuningPath(place, t, view, which, pick) {
     const all = ways.flatMap((way) => way.line);
     root.replaceChildren();
     caption.firstChild.textContent = short(t) + " along training ";
-    const { x, y } = wayScales(all);
+    const seeds = chosen ? seedWays(chosen, name) : [];
+    const { x, y } = wayScales([...all, ...seeds.flat()]);
     axes(root, { x, y, xLabel: "step (updates)", yLabel: short(t), box: BOX, xFormat: steps });
     const line = d3
       .line()
@@ -39,7 +40,8 @@ export function tuningPath(place, t, view, which, pick) {
       .y((p) => y(p.value));
     const drawn = [...ways].sort((a, b) => (a.row === chosen) - (b.row === chosen));
     for (const way of drawn) {
-      if (way.line.length) root.append(...wayMarks(way, line, way.row === chosen, pick));
+      const own = way.row === chosen ? seeds : null;
+      if (way.line.length) root.append(...wayMarks(way, line, own, pick));
     }
     for (const { row, y: at, text } of tuningEnds(drawn, y, BOX)) {
       const place = { x: BOX.left + BOX.width + 6, y: at + 4 };
@@ -60,21 +62,18 @@ function wayScales(all) {
   };
 }
 
-/// The line of a method, and those of its seeds if it is the picked one.
-function wayMarks({ row, name, line: points }, line, chosen, pick) {
+/// The line of a method, and those of its seeds, which only the picked one has.
+function wayMarks({ row, line: points }, line, own, pick) {
   const family = tuningFamily(row);
-  const seeds = (chosen ? row.runs : []).map((run) => {
-    const there = (run.path || []).filter((p) => Number.isFinite(p[name]));
-    const d = line(there.map((p) => ({ step: p.step, value: p[name] })));
-    return svg("path", { class: "way one " + family, d });
-  });
+  const one = (points) => svg("path", { class: "way one " + family, d: line(points) });
+  const seeds = (own || []).map(one);
   const d = line(points);
   const reach = svg("path", { class: "reach", d });
   const said = points.map((p) => "step " + steps(p.step) + ": " + number(p.value));
   reach.addEventListener("mousemove", (event) => showTip(event, [row.name, ...said].join("\n")));
   reach.addEventListener("mouseleave", hideTip);
   reach.addEventListener("click", () => pick(row));
-  const way = svg("path", { class: "way " + family + (chosen ? " chosen" : ""), d });
+  const way = svg("path", { class: "way " + family + (own ? " chosen" : ""), d });
   return [...seeds, way, reach];
 }
 
@@ -87,14 +86,17 @@ function wayNote(t, name, all) {
   return unit(t) + less + "." + (looks > 0 && looks <= 2 ? few : "");
 }
 
+/// Where each seed was measured.
+function seedWays(row, name) {
+  const there = (run) => (run.path || []).filter((p) => Number.isFinite(p[name]));
+  return row.runs.map((run) => there(run).map((p) => ({ step: p.step, value: p[name] })));
+}
+
 /// The mean over the seeds that were measured at a step.
 function tuningWay(row, name) {
-  const points = row.runs.flatMap((run) =>
-    (run.path || []).filter((p) => Number.isFinite(p[name])),
-  );
   const by = d3.rollup(
-    points,
-    (list) => d3.mean(list, (p) => p[name]),
+    seedWays(row, name).flat(),
+    (list) => d3.mean(list, (p) => p.value),
     (p) => p.step,
   );
   return [...by].map(([step, value]) => ({ step, value })).sort((a, b) => a.step - b.step);
