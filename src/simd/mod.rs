@@ -172,5 +172,12 @@ fn square_fits<L: Lanes>(len: usize, stride: usize) -> bool {
     stride.checked_mul(L::N - 1).is_some_and(|last| len >= L::N && last <= len - L::N)
 }
 
+/// Whether the tests run under an emulator, as `tests/arm/run` says: it takes a hundred times as
+/// long, so the largest of them try less.
+#[cfg(test)]
+pub(crate) fn emulated() -> bool {
+    std::env::var_os("EDGEGRAD_EMULATED").is_some()
+}
+
 #[cfg(test)]
 mod tests;
