@@ -114,20 +114,20 @@ impl Source {
             (Source::Files { .. }, None) => unreachable!("there is a first file"),
         };
         let len: usize = shape.iter().product();
-        let (mut first, mut infinite, mut rounded) = (0, None, vec![]);
+        let (mut first, mut as_asked, mut infinite, mut rounded) = (0, true, None, vec![]);
         tensors.each_part(name, step, &mut |part| {
             rounded.clear();
             rounded.extend(part.iter().map(|&x| T::from_f64(x.into())));
             if !part.iter().fold(true, |all, x| all & x.is_finite()) && infinite.is_none() {
                 infinite = part.iter().position(|x| !x.is_finite()).map(|i| first + i);
             }
-            // Other parts than were asked for are an error below.
-            if part.len() == step.min(len.saturating_sub(first)) {
+            as_asked &= part.len() == step.min(len.saturating_sub(first));
+            if as_asked {
                 visit(first, &rounded);
             }
             first += part.len();
         })?;
-        if first != len {
+        if !as_asked || first != len {
             let message = format!("holds {first} elements of {shape:?}");
             return Err(self.error(name, message, "copy or download the file again"));
         }

@@ -67,8 +67,9 @@ impl Gguf {
     /// # Errors
     /// If there is no such tensor, it cannot be read, or memory is short.
     pub fn elements(&self, name: &str) -> Result<Vec<f32>> {
-        let mut elements = room(self.header.place(), self.header.tensor(name)?.elements())?;
-        elements.resize(elements.capacity(), 0.0);
+        let len = self.header.tensor(name)?.elements();
+        let mut elements = room(self.header.place(), len)?;
+        elements.resize(len, 0.0);
         self.part(name, 0, &mut elements, &mut vec![])?;
         Ok(elements)
     }
