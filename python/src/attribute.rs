@@ -78,10 +78,9 @@ pub(crate) fn attribute(
             }
             let mut options = request.options();
             options.init = start;
-            let extremes = b.extremes()?;
             let some = chosen.as_ref().map(|chosen| &*chosen.edges);
             let mut shown = progress.part(request.method.name());
-            let mut scores = request.scores(&b, &options, some, &extremes, &mut shown)?;
+            let mut scores = request.scores(&b, &options, some, &mut shown)?;
             if request.bootstrap.is_some() {
                 let mut shown = progress.part("each pair");
                 scores.resampled = request.resampled(&b, &options, &mut shown)?;

@@ -9,7 +9,6 @@ use crate::formats::{Completeness, Convention, EdgeFile, Meta};
 use crate::graph::Graph;
 use crate::named::Named;
 use crate::patching::Progress;
-use crate::patching::batches::Extremes;
 use crate::patching::behaviour::{Baseline, Behaviour};
 use crate::patching::metric::Metric;
 use crate::patching::subsets;
@@ -198,22 +197,27 @@ impl Request {
     }
 
     /// The scores of all edges or of some, all finite, and their completeness where the method has
-    /// any; `extremes` are those of `b`.
+    /// any.
     ///
     /// # Errors
-    /// Those of the method, and if a score is not finite.
+    /// Those of the method and of the behaviour's [extremes](Behaviour::extremes), and if a score is
+    /// not finite.
     pub fn scores<T: Element>(
         &self,
         b: &Behaviour<'_, T>,
         options: &Options,
         some: Option<&[usize]>,
-        extremes: &Extremes,
         progress: &mut Progress<'_>,
     ) -> Result<Scores> {
+        // Refused before hours of work, unless the method finds them on the way.
+        if !self.method.runs_both() {
+            b.extremes()?;
+        }
         let mut scores = match some.and_then(|edges| self.method.scores_of(b, edges, progress)) {
             Some(scores) => scores?,
             None => self.method.scores(b, options, progress)?,
         };
+        let extremes = b.extremes()?;
         let wrong = |e: &usize| !scores.values[*e].is_finite();
         let wrong = match some {
             Some(edges) => edges.iter().copied().find(wrong),

@@ -17,7 +17,6 @@ use edgegrad::files;
 use edgegrad::formats::EdgeFile;
 use edgegrad::graph::Graph;
 use edgegrad::named::Named;
-use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
 use edgegrad::stats;
@@ -147,7 +146,10 @@ impl Attribute {
         let journal = self.asked.journal::<T>(&pairs, out, &self.settings(&options)?)?;
         let mut b = self.asked.behaviour(&model, &pairs, journal)?;
         b.rules = self.rules;
-        let extremes = self.asked.headline(&b)?;
+        // Of a method that runs both it is known after that.
+        if !self.method.runs_both() {
+            self.asked.headline(&b)?;
+        }
         let chosen = self.chosen(&b.graph)?;
         options.init = self.start(&b.graph)?;
         let count = chosen.as_ref().map_or(b.graph.edges(), |chosen| chosen.edges.len());
@@ -160,8 +162,11 @@ impl Attribute {
         self.asked.affordable(&what, seconds, "use --method mask-ig")?;
 
         let start = Instant::now();
-        let scores = self.scores(&b, &options, chosen.as_ref(), &extremes)?;
+        let scores = self.scores(&b, &options, chosen.as_ref())?;
         let seconds = start.elapsed().as_secs_f64();
+        if self.method.runs_both() {
+            self.asked.headline(&b)?;
+        }
         let tokens = self.asked.tokens(&b)?;
         self.table(&b.graph, &scores, tokens.as_deref());
         println!("{count} edges in {seconds:.2} s");
@@ -247,12 +252,11 @@ impl Attribute {
         b: &Behaviour<'_, T>,
         options: &Options,
         chosen: Option<&Chosen>,
-        extremes: &Extremes,
     ) -> Result<Scores> {
         let (shown, mut progress) = bar(self.method.name());
         let some = chosen.map(|chosen| &*chosen.edges);
         let request = self.request();
-        let mut scores = request.scores(b, options, some, extremes, &mut progress)?;
+        let mut scores = request.scores(b, options, some, &mut progress)?;
         shown.finish();
         if self.bootstrap.is_some() {
             let (shown, mut progress) = bar("each pair");

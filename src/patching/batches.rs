@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::formats::pairs::{Pair, Pairs};
 use crate::graph::{Graph, MaskShape};
 use crate::simd::Element;
+use std::sync::{MutexGuard, PoisonError};
 
 /// The metric of all pairs in the clean and in the corrupted run, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +26,27 @@ impl Extremes {
     pub fn means(&self) -> (f64, f64) {
         let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
         (mean(&self.clean), mean(&self.corrupted))
+    }
+}
+
+/// The extremes of the pairs that somebody has run already, and of which question.
+#[derive(Debug, Default)]
+pub(super) struct Seen<'a> {
+    of: Option<(Question, &'a Pairs)>,
+    extremes: Extremes,
+    /// The pairs that are still to be run.
+    missing: Vec<bool>,
+}
+
+impl<'a> Seen<'a> {
+    /// Forgets what is of another question.
+    fn of(&mut self, question: Question, pairs: &'a Pairs) {
+        if self.of.is_none_or(|(q, p)| q != question || !std::ptr::eq(p, pairs)) {
+            let unknown = vec![f64::NAN; pairs.len()];
+            let extremes = Extremes { clean: unknown.clone(), corrupted: unknown };
+            *self =
+                Seen { of: Some((question, pairs)), extremes, missing: vec![true; pairs.len()] };
+        }
     }
 }
 
@@ -104,28 +126,41 @@ impl<'a, T: Element> Behaviour<'a, T> {
         Ok(())
     }
 
-    /// The metric of every pair on its clean and on its corrupted sequence.
+    /// The metric of every pair on its clean and on its corrupted sequence, unless a method has run
+    /// both already.
     ///
     /// # Errors
     /// If one is not finite, or if both are equal on average: then faithfulness is undefined.
     pub fn extremes(&self) -> Result<Extremes> {
-        let mut found = Extremes::default();
-        found.clean.resize(self.pairs.len(), 0.0);
-        found.corrupted.resize(self.pairs.len(), 0.0);
-        self.whole_batches(|probe, pairs| {
-            let place = |pair: &Pair| self.pairs.index(pair);
-            probe.run_clean(pairs);
-            for (pair, x) in pairs.iter().zip(probe.results(pairs.len())) {
-                found.clean[place(pair)] = x;
-            }
-            probe.run_corrupted(pairs);
-            for (pair, x) in pairs.iter().zip(probe.results(pairs.len())) {
-                found.corrupted[place(pair)] = x;
-            }
-            Ok(())
-        })?;
+        if self.seen().missing.contains(&true) {
+            self.whole_batches(|probe, pairs| {
+                probe.run_clean(pairs);
+                let clean = probe.results(pairs.len());
+                probe.run_corrupted(pairs);
+                self.saw(pairs, [&clean, &probe.results(pairs.len())]);
+                Ok(())
+            })?;
+        }
+        let found = self.seen().extremes.clone();
         metric::check(self.pairs, self.question.metric(), &found.clean, &found.corrupted)?;
         Ok(found)
+    }
+
+    /// Keeps the metric of `pairs` in the clean and in the corrupted run.
+    pub(super) fn saw(&self, pairs: &[&Pair], [clean, corrupted]: [&[f64]; 2]) {
+        let mut seen = self.seen();
+        for (i, pair) in pairs.iter().enumerate() {
+            let at = self.pairs.index(pair);
+            seen.extremes.clean[at] = clean[i];
+            seen.extremes.corrupted[at] = corrupted[i];
+            seen.missing[at] = false;
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen<'a>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.of(self.question, self.pairs);
+        seen
     }
 
     fn take_means(&self) -> Result<Vec<Vec<T>>> {
@@ -169,5 +204,53 @@ impl<'a, T: Element> Behaviour<'a, T> {
                 .collect()
         };
         Ok(sums.iter().enumerate().map(mean).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::method::{Method, Options};
+    use crate::checkpoints;
+    use crate::graph::Granularity;
+    use crate::named::Named;
+    use crate::patching::metric::{Metric, Positions};
+    use std::path::Path;
+
+    /// With few rows both runs are one batch, with many they are two; the last batch is not full.
+    #[test]
+    fn methods_that_run_both_leave_the_bits_of_both() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2-tiny");
+        let model = checkpoints::read::<f64>(&folder).expect("a model");
+        let AnyModel::Transformer(m) = &model else { panic!("a transformer") };
+        let pairs = folder.join("pairs.jsonl");
+        let pairs = Pairs::read(pairs, &model.bounds(), None, Some(15)).expect("pairs");
+        let time = pairs[0].clean.len();
+        assert!(pairs.len() * time > 64, "few rows are one batch");
+        let graph = || Graph::of_transformer(&m.config, Granularity::default());
+        for metric in [Metric::LogitDiff, Metric::ProbDiff, Metric::Nll] {
+            let question = Question::new(metric, Positions::Asked, m.config.vocab_out, &pairs);
+            let question = question.expect("a question");
+            let ask = || {
+                Behaviour::new(&model, graph(), &pairs, question, Baseline::Resample).expect("fits")
+            };
+            let alone = ask().extremes().expect("they differ");
+            for (_, method) in Method::ALL.iter().filter(|(_, method)| method.runs_both()) {
+                for rows in [2 * time, 100 * time] {
+                    let b = Behaviour { rows, ..ask() };
+                    let options = Options { steps: 2, ..method.options() };
+                    method.scores(&b, &options, &mut |_| {}).expect("it runs");
+                    let seen = b.seen();
+                    assert!(!seen.missing.contains(&true), "{method:?}, {metric:?}");
+                    assert_eq!(seen.extremes, alone, "{method:?}, {metric:?}, {rows} rows");
+                }
+            }
+            // Those of another question are not kept.
+            let mut b = ask();
+            b.extremes().expect("they differ");
+            b.question = Question::new(Metric::L2, Positions::All, m.config.vocab_out, &pairs)
+                .expect("a question");
+            assert!(b.seen().missing.iter().all(|&missing| missing));
+        }
     }
 }

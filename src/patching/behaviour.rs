@@ -1,6 +1,7 @@
 //! A behaviour of a model: its pairs, its metric, its graph and its ablation values. Every method
 //! is a function of one.
 
+use super::batches::Seen;
 use super::metric::{Metric, Positions, Question};
 use crate::checkpoints::AnyModel;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::nn::stream::Writer;
 use crate::simd::Element;
 use crate::tape::Rules;
 use std::borrow::Cow;
+use std::sync::Mutex;
 
 named! {
     /// The ablation value of a writer's edges.
@@ -61,6 +63,8 @@ pub struct Behaviour<'a, T: Element> {
     /// With [`Baseline::Mean`] and constants: one row of each output; with
     /// [`Baseline::MeanPerPosition`]: one row for each position.
     pub(super) fixed: Vec<Vec<T>>,
+    /// The metric of runs that somebody has made already.
+    pub(super) seen: Mutex<Seen<'a>>,
 }
 
 impl<'a, T: Element> Behaviour<'a, T> {
@@ -117,6 +121,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
             rules: Rules::Plain,
             journal: Journal::default(),
             fixed: vec![],
+            seen: Mutex::default(),
         };
         if matches!(baseline, Baseline::Constant | Baseline::Optimal) {
             b.fixed = b.widths().map(|n| vec![T::ZERO; n]).collect();
@@ -135,6 +140,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
             pairs,
             fixed: self.fixed.clone(),
             journal: self.journal.clone(),
+            seen: Mutex::default(),
             ..*self
         }
     }
@@ -150,6 +156,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
             question: Question::new(metric, positions, vocab_out, self.pairs)?,
             fixed: self.fixed.clone(),
             journal: self.journal.clone(),
+            seen: Mutex::default(),
             ..*self
         })
     }

@@ -143,6 +143,11 @@ impl Measured {
         [self.per_example, self.total].into_iter().chain(logits).collect()
     }
 
+    /// `[B]`, the metric of each example.
+    pub(super) fn each<'p, T: Element>(&self, program: &'p Program<T>) -> &'p [T] {
+        program.value(self.per_example)
+    }
+
     /// `[B]`, what the metric of each example counts in their sum.
     pub(super) fn weights<'p, T: Element>(&self, program: &'p Program<T>) -> &'p [T] {
         program.value(self.weights)

@@ -43,10 +43,12 @@ pub struct Probe<T> {
 /// one batch.
 const FEW_ROWS: usize = 64;
 
-/// The model without the metric, on the clean and then on the corrupted sequences of a batch.
+/// The model on the clean and then on the corrupted sequences of a batch.
 struct Both<T> {
     program: Program<T>,
     tokens: Ids,
+    /// The metric of both, unless it compares with a clean run that is still to be.
+    measured: Option<Measured>,
     /// The outputs of the parts.
     outputs: Vec<Var>,
     /// Whether the probe has its memory.
@@ -63,9 +65,26 @@ impl<T: Element> Both<T> {
         let mut recorder = Recorder::new(&behaviour.graph, None);
         let t = Transformer::record(&mut tape, &model.config, 2 * batch, time, &mut recorder);
         let outputs = recorder.outputs.iter().map(|o| o.var()).collect();
+        let record = |question| Measured::record(&mut tape, question, t.last, t.unembedding());
+        let alone = Some(behaviour.question).filter(|q| !q.metric().needs_reference());
+        let measured = alone.map(record);
         t.give_weights(&mut tape, &model.weights);
         let program = tape.finish();
-        Some(Both { program, tokens: t.tokens, outputs, lent: false })
+        Some(Both { program, tokens: t.tokens, measured, outputs, lent: false })
+    }
+
+    /// Runs both lists of tokens, each `[B, T]`; the metric of the clean and of the corrupted
+    /// sequences of `pairs`, which fill a batch.
+    fn run(&mut self, tokens: [Vec<u32>; 2], pairs: &[&Pair]) -> Option<[Vec<f64>; 2]> {
+        self.program.set_ids(self.tokens, &tokens.concat());
+        if let Some(measured) = &self.measured {
+            let both = [pairs, pairs].concat();
+            measured.set_pairs(&mut self.program, &both, &vec![1.0; both.len()]);
+        }
+        self.program.forward();
+        let measured = self.measured.as_ref()?;
+        let (clean, corrupted) = measured.each(&self.program).split_at(pairs.len());
+        Some([clean, corrupted].map(|half| half.iter().map(|x| x.to_f64()).collect()))
     }
 }
 
@@ -399,7 +418,12 @@ impl<T: Element> Probe<T> {
     ) -> Vec<Vec<T>> {
         let Some(mut both) = self.both.take() else {
             let baselines = self.baselines(behaviour, pairs);
+            let resampled = behaviour.baseline == Baseline::Resample;
+            let corrupted = resampled.then(|| self.results(pairs.len()));
             self.run_clean(pairs);
+            if let Some(corrupted) = corrupted {
+                behaviour.saw(pairs, [&self.results(pairs.len()), &corrupted]);
+            }
             return baselines;
         };
         if both.lent {
@@ -407,8 +431,11 @@ impl<T: Element> Probe<T> {
         }
         let clean = self.list(pairs, |p| &p.clean);
         let corrupted = self.list(pairs, |p| &p.corrupted);
-        both.program.set_ids(both.tokens, &[&clean[..], &corrupted[..]].concat());
-        both.program.forward();
+        let padded: Vec<&Pair> =
+            (0..self.batch).map(|i| *pairs.get(i).unwrap_or(&pairs[0])).collect();
+        if let Some([clean, corrupted]) = both.run([clean.clone(), corrupted], &padded) {
+            behaviour.saw(pairs, [&clean, &corrupted]);
+        }
         let values = both.outputs.iter().map(|&x| both.program.value(x));
         let baselines = values.map(|x| x[x.len() / 2..].to_vec()).collect();
         self.program.set_ids(self.tokens, &clean);
@@ -430,7 +457,7 @@ impl<T: Element> Probe<T> {
 
     /// The metric of the first `n` examples.
     pub fn results(&self, n: usize) -> Vec<f64> {
-        self.program.value(self.measured.per_example)[..n].iter().map(|x| x.to_f64()).collect()
+        self.measured.each(&self.program)[..n].iter().map(|x| x.to_f64()).collect()
     }
 
     /// The weighted sum of the metrics.

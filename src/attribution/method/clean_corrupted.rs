@@ -19,6 +19,7 @@ impl Scorer for CleanCorrupted {
     // A squared distance from the clean run has no slope there.
     const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
     const DERIVES: bool = true;
+    const RUNS_BOTH: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(

@@ -27,6 +27,7 @@ impl Scorer for Eap {
     const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
     const AT_CLEAN: bool = true;
     const DERIVES: bool = true;
+    const RUNS_BOTH: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(

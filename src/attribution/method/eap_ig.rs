@@ -31,6 +31,7 @@ impl Scorer for EapIg {
     const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
     const STEPS: Option<Steps> = Some(Steps { usual: 5, what: "steps", grows: false });
     const DERIVES: bool = true;
+    const RUNS_BOTH: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(

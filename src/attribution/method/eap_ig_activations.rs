@@ -32,6 +32,7 @@ impl Scorer for EapIgActivations {
     // As EAP-IG does: with the clean end, which it leaves out along the embedding.
     const RULE: Quadrature = Quadrature::Right;
     const DERIVES: bool = true;
+    const RUNS_BOTH: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(

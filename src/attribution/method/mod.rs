@@ -185,6 +185,7 @@ struct Facts {
     penalty: Option<f64>,
     apart: bool,
     at_clean: bool,
+    runs_both: bool,
     derives: bool,
     other_way: Option<&'static str>,
     sets: fn(usize) -> Option<u128>,
@@ -202,6 +203,7 @@ impl Facts {
             penalty: S::PENALTY,
             apart: S::APART,
             at_clean: S::AT_CLEAN,
+            runs_both: S::RUNS_BOTH,
             derives: S::DERIVES,
             other_way: S::OTHER_WAY,
             sets: S::sets,
@@ -218,6 +220,12 @@ impl Method {
     /// The metric that shows most of its scores; `None` if it knows no metric.
     pub fn usual_metric(self) -> Option<Metric> {
         self.facts().usual_metric
+    }
+
+    /// Whether it begins with the clean and the corrupted run of every pair, so that a behaviour's
+    /// [extremes](crate::patching::behaviour::Behaviour::extremes) cost nothing after it.
+    pub fn runs_both(self) -> bool {
+        self.facts().runs_both
     }
 
     /// Whether it draws random numbers, by the seed of its options.

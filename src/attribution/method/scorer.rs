@@ -42,6 +42,9 @@ pub trait Scorer {
     const PENALTY: Option<f64> = None;
     /// Whether all it sees of the metric is its slope at the clean run.
     const AT_CLEAN: bool = false;
+    /// Whether it begins with the clean and the corrupted run of every pair, so that the metric of
+    /// both costs nothing more.
+    const RUNS_BOTH: bool = false;
     /// Whether the score of each edge takes runs of its own, so that those of some take less.
     const APART: bool = false;
     /// Whether it follows the [rules](crate::tape::rules) of its behaviour: it takes a derivative.
