@@ -37,9 +37,9 @@ pub(crate) fn requested() -> Option<Signal> {
     told
 }
 
-/// Ends this process, if it listens, once it has been asked to stop for as long as `patience`. That is
-/// for work whose loss is small: `last` is told the signal before. Nothing happens once `works` is
-/// false.
+/// Ends this process, if it listens, once it has been asked to stop for as long as `patience`. That
+/// is for work whose loss is small: `last` is told the signal before. Nothing happens once `works`
+/// is false.
 pub(crate) fn end_after(
     patience: Duration,
     works: impl Fn() -> bool + Send + 'static,

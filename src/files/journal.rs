@@ -153,8 +153,8 @@ impl Journal {
     }
 
     /// The same journal, of a process that ends when it was asked to stop for as long as `patience`
-    /// and has come to no point where it could: for work that is kept in the journal alone. `tell` is
-    /// given the error that the process ends with.
+    /// and has come to no point where it could: for work that is kept in the journal alone. `tell`
+    /// is given the error that the process ends with.
     #[must_use]
     pub fn within(self, patience: Duration, tell: fn(&Error)) -> Journal {
         // The lock goes with the journal, whatever waits.

@@ -114,8 +114,8 @@ fn keep_whole<T: Element>(
     tape.keep_for(output, wanted, rules, &keep);
     let len = |x: Var| tape.shape(x).len() as u128;
     let beyond = recorded.outputs.iter().map(|o| len(o.var()));
-    // With masks, the gradient of what a writer adds begins at its last reader, so that at the first
-    // layers those of all writers are there.
+    // With masks, the gradient of what a writer adds begins at its last reader, so that at the
+    // first layers those of all writers are there.
     let deltas = recorded.deltas.iter().copied().map(len);
     let requested: u128 = wanted.iter().copied().map(len).chain(beyond).chain(deltas).sum();
     // As many gradients as an operation and the stream have in hand, and banks of writers and readers.
