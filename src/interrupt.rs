@@ -4,7 +4,7 @@
 //! what is done. A second signal ends the process at once, as the first does until somebody has
 //! asked: a process that waits for an input which nobody writes has nothing to keep. Who listens to
 //! nothing, as a program that uses the library, is never asked to stop, unless it [asks](ask) itself.
-//! Where points to stop can be minutes apart, [`end_after`] bounds the wait.
+//! Where points to stop can be minutes apart, `end_after` bounds the wait.
 //! Where there are no such signals, the system's own way to end a process is left as it is.
 #![forbid(unsafe_code)]
 
