@@ -4,10 +4,10 @@
 //! threads of the pool; divide by the pairs:
 //!
 //! - `dense forward`: the plain model on the clean sequences;
-//! - `1000 edges, masked` and `1000 edges, specialised`: the metric of all pairs from nothing, with the
-//!   corrupted run that the removed edges carry;
-//! - `5 %, specialised forward`: a recorded circuit of 5 % of the edges that leaves every other head
-//!   and MLP unused, to compare with `dense forward`.
+//! - `1000 edges, masked` and `1000 edges, specialised`: the metric of all pairs from nothing, with
+//!   the corrupted run that the removed edges carry;
+//! - `5 %, specialised forward`: a recorded circuit of 5 % of the edges that leaves every other
+//!   head and MLP unused, to compare with `dense forward`.
 //!
 //! `acdc` searches all 1,108 edges of 6 layers of 4 heads, d = 64, on 32 pairs of 16 tokens.
 

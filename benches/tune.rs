@@ -1,6 +1,6 @@
-//! Steps of tuning: everything, the circuit of a quarter of the blocks' numbers (found once, and again
-//! every 8 updates), half of the layers, and adapters; a small decoder with random weights, 64
-//! sentences at a time, one thread. A figure is that of 8 updates.
+//! Steps of tuning: everything, the circuit of a quarter of the blocks' numbers (found once, and
+//! again every 8 updates), half of the layers, and adapters; a small decoder with random weights,
+//! 64 sentences at a time, one thread. A figure is that of 8 updates.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use edgegrad::experiments::pretrain::Pretraining;

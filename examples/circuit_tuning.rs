@@ -1,11 +1,12 @@
-//! Tuning the circuit of a behaviour, beside everything, adapters and a random part of the same size:
-//! `cargo run --release --example circuit_tuning`.
+//! Tuning the circuit of a behaviour, beside everything, adapters and a random part of the same
+//! size: `cargo run --release --example circuit_tuning`.
 //!
-//! Pre-trains a small language model (or takes `--base DIR`), then teaches it that every present verb
-//! has the number its subject has not, with two seeds by four methods, and prints what each has
-//! reached, what it has kept of five other domains, and what it cost; `runs/circuit-tuning/report.html`
-//! shows it. With `--model DIR --pairs train.jsonl --dev dev.jsonl [--keep text.jsonl]` it does the same
-//! to any decoder, with pairs of one's own.
+//! Pre-trains a small language model (or takes `--base DIR`), then teaches it that every present
+//! verb has the number its subject has not, with two seeds by four methods, and prints what each
+//! has reached, what it has kept of five other domains, and what it cost;
+//! `runs/circuit-tuning/report.html` shows it. With
+//! `--model DIR --pairs train.jsonl --dev dev.jsonl [--keep text.jsonl]` it does the same to any
+//! decoder, with pairs of one's own.
 
 use edgegrad::experiments::pretrain::{Pretraining, pretrain};
 use edgegrad::experiments::tune::grid::{Grid, Judges, compare, compare_for};
@@ -111,7 +112,8 @@ fn own(arguments: &Arguments) -> Option<OwnFiles> {
 fn main() -> Result<()> {
     interrupt::listen();
     let (arguments, out) = (Arguments::read(), Path::new("runs/circuit-tuning"));
-    // Only the figures are kept: times are of this machine, today. Until then, runs are gone on with.
+    // Only the figures are kept: times are of this machine, today. Until then, runs are gone on
+    // with.
     let runs = out.join(".runs");
     if !arguments.resume() {
         let _ = std::fs::remove_dir_all(&runs);

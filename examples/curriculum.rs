@@ -1,8 +1,8 @@
 //! Memorise or generalise: modular addition learned from scratch, and by a curriculum.
 //!
-//! Two arms with the same seeds, the same rows and the same number of steps: p = 4 from scratch, and
-//! p = 2 followed by p = 4 ("Easing Optimization Paths", arXiv 2501.02362). Prints how many seeds
-//! generalise in each arm and writes a page with their curves, attention and embeddings.
+//! Two arms with the same seeds, the same rows and the same number of steps: p = 4 from scratch,
+//! and p = 2 followed by p = 4 ("Easing Optimization Paths", arXiv 2501.02362). Prints how many
+//! seeds generalise in each arm and writes a page with their curves, attention and embeddings.
 //!
 //! ```sh
 //! cargo run --example curriculum             # 24 s on two cores, once compiled
@@ -43,8 +43,8 @@ struct Options {
     /// Go on with the runs that were stopped; finished ones stay
     #[arg(long)]
     resume: bool,
-    /// Where runs and report go, runs/curriculum (-paper, -small) unless given; an earlier comparison
-    /// there is replaced unless it goes on
+    /// Where runs and report go, runs/curriculum (-paper, -small) unless given; an earlier
+    /// comparison there is replaced unless it goes on
     #[arg(long)]
     out: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
 //! Find the circuit of a model whose circuit is known, in five ways, and judge each.
 //!
-//! The model sorts four tokens; it was compiled from a program, so that the seven of its 46 edges that
-//! do the work are known. Writes the circuits and a page of them to `runs/discovery`.
+//! The model sorts four tokens; it was compiled from a program, so that the seven of its 46 edges
+//! that do the work are known. Writes the circuits and a page of them to `runs/discovery`.
 
 use edgegrad::attribution::{eap, exact, mask_ig};
 use edgegrad::discovery::{acdc, connect::connected, controls, minimal, select, truth::Confusion};
@@ -11,8 +11,8 @@ use std::path::Path;
 fn main() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tracr/sort");
     let case = Case::<f64>::read(&folder)?;
-    // How far the logits of the right answers stand above those of the other input's, and how far all
-    // logits are from the model's.
+    // How far the logits of the right answers stand above those of the other input's, and how far
+    // all logits are from the model's.
     let b = &case.behaviour(Metric::LogitDiff, Baseline::Resample)?;
     let by_distance = case.behaviour(Metric::L2, Baseline::Resample)?;
     let (graph, edges, silent) = (&case.graph, case.graph.edges(), &mut |_: f64| {});

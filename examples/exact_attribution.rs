@@ -1,8 +1,8 @@
 //! Which edges matter? Four answers on one small model, with what each leaves unexplained.
 //!
-//! A model of 15 edges learns to add the first two of six tokens modulo 3. Its edges are then scored
-//! by a derivative, by an integral, by removing each for real, and by their Shapley values. Writes the
-//! scores and a page of them to `runs/exact-attribution`.
+//! A model of 15 edges learns to add the first two of six tokens modulo 3. Its edges are then
+//! scored by a derivative, by an integral, by removing each for real, and by their Shapley values.
+//! Writes the scores and a page of them to `runs/exact-attribution`.
 
 use edgegrad::attribution::{eap, exact, mask_ig, shapley};
 use edgegrad::nn::{Activation, Optimizer, Rule, pooled::Config, pooled::Pooled};
@@ -48,8 +48,8 @@ fn main() -> Result<()> {
     let question = Question::new(Metric::LogitDiff, Positions::Asked, 3, &pairs)?;
     let graph = Graph::of_pooled(&SHAPE, Granularity::default());
     let b = Behaviour::new(&model, graph, &pairs, question, Baseline::Resample)?;
-    // The derivative at the model, its integral on the way from the corrupted run, real patches, and
-    // the mean over all orders in which edges can be put back.
+    // The derivative at the model, its integral on the way from the corrupted run, real patches,
+    // and the mean over all orders in which edges can be put back.
     let found = [
         eap::scores(&b, &mut |_| {})?.values,
         mask_ig::scores(&b, 4, 1e-10, mask_ig::MOST_NODES, &mut |_| {})?.values,

@@ -1,6 +1,6 @@
 //! Which scores come near the truth? Every method and reverse rule on base models of generated
-//! English, against the ablation of every edge: Pearson's correlation on 64 pairs, and the areas CMD
-//! and CPR on 64 others. `edgegrad pretrain --seed S --out baseS` makes a model in a minute.
+//! English, against the ablation of every edge: Pearson's correlation on 64 pairs, and the areas
+//! CMD and CPR on 64 others. `edgegrad pretrain --seed S --out baseS` makes a model in a minute.
 //!
 //! `cargo run --release --example methods -- base0 base1 base2 [--domain agreement]`
 

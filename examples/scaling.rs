@@ -1,4 +1,5 @@
-//! What scores of all edges cost as a model and its input grow: `cargo run --release --example scaling`.
+//! What scores of all edges cost as a model and its input grow:
+//! `cargo run --release --example scaling`.
 //!
 //! A transformer of GPT-2-small's width runs forward and scores its edges by attribution patching.
 //! Prints a table and draws `scaling.svg`. `--small` takes seconds instead of minutes.

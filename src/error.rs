@@ -164,8 +164,8 @@ impl Error {
         }
     }
 
-    /// What `main` returns: success, or the error's code after two lines on standard error, `error:`
-    /// and `help:`.
+    /// What `main` returns: success, or the error's code after two lines on standard error,
+    /// `error:` and `help:`.
     pub fn exit(result: Result<()>) -> ExitCode {
         let Err(e) = result else { return ExitCode::SUCCESS };
         eprintln!("error: {e}\nhelp: {}", e.help());

@@ -3,8 +3,8 @@
 //! A command [listens](listen), and what takes long [asks](check) where it can stop without losing
 //! what is done. A second signal ends the process at once, as the first does until somebody has
 //! asked: a process that waits for an input which nobody writes has nothing to keep. Who listens to
-//! nothing, as a program that uses the library, is never asked to stop, unless it [asks](ask) itself.
-//! Where points to stop can be minutes apart, `end_after` bounds the wait.
+//! nothing, as a program that uses the library, is never asked to stop, unless it [asks](ask)
+//! itself. Where points to stop can be minutes apart, `end_after` bounds the wait.
 //! Where there are no such signals, the system's own way to end a process is left as it is.
 #![forbid(unsafe_code)]
 
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 /// The number of the signal that a program has asked itself to stop by; 0 if it has not.
 static TOLD: AtomicUsize = AtomicUsize::new(0);
 
-/// Asks this process to stop as `signal` would, or takes that back: for programs that hear of signals
-/// in their own way.
+/// Asks this process to stop as `signal` would, or takes that back: for programs that hear of
+/// signals in their own way.
 pub fn ask(signal: Option<Signal>) {
     TOLD.store(signal.map_or(0, |signal| signal as usize), Ordering::Relaxed);
 }

@@ -1,8 +1,8 @@
 //! What most programs name: `use edgegrad::prelude::*`.
 //!
-//! A model with the graph of its edges, pairs and what is asked of them, baselines and metrics, files
-//! of scores and circuits. Methods are modules: [`attribution::eap`](crate::attribution::eap),
-//! [`discovery::acdc`](crate::discovery::acdc).
+//! A model with the graph of its edges, pairs and what is asked of them, baselines and metrics,
+//! files of scores and circuits. Methods are modules:
+//! [`attribution::eap`](crate::attribution::eap), [`discovery::acdc`](crate::discovery::acdc).
 #![forbid(unsafe_code)]
 
 pub use crate::checkpoints::AnyModel;

@@ -1,8 +1,8 @@
 //! What README and GUIDE show is what the commands print, and every link leads somewhere.
 //!
-//! In a block of the kind `console`, a line that begins with `$ ` is a command and the lines below it
-//! are what it prints; `..` stands for any lines. Commands run from the top of a document to its end
-//! in one folder, where `tests` and `examples` are the repository's and every `toml` block that
+//! In a block of the kind `console`, a line that begins with `$ ` is a command and the lines below
+//! it are what it prints; `..` stands for any lines. Commands run from the top of a document to its
+//! end in one folder, where `tests` and `examples` are the repository's and every `toml` block that
 //! begins with its name is a file. Times, sizes, processors and rounding errors are masked.
 //!
 //! After a change of an output, `UPDATE_DOCUMENTS=1 cargo test --test documents` writes it.
@@ -35,7 +35,8 @@ const NOT_RUN: [(&str, Instead); 13] = [
     ("edgegrad truth tests/fixtures/gates --", Instead::InCi),
     // Minutes, on models that are trained first.
     ("edgegrad truth --base", Instead::Never),
-    // A minute of training, whose last bits depend on the instruction set; so do all models made of it.
+    // A minute of training, whose last bits depend on the instruction set; so do all models made of
+    // it.
     ("edgegrad pretrain", Instead::Never),
     ("edgegrad tune ", Instead::Never),
     (

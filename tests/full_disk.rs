@@ -1,5 +1,5 @@
-//! A disk that is full is told in one line; what was there stays, and with room again the work goes on
-//! and comes to the same bits.
+//! A disk that is full is told in one line; what was there stays, and with room again the work goes
+//! on and comes to the same bits.
 //!
 //! A limit on the size of files stands for the disk: writing fails where one grows beyond it.
 #![cfg(unix)]

@@ -1,6 +1,6 @@
-//! Whatever is killed or asked to stop, at any moment, goes on with `--resume` and ends with the bits
-//! of what was left alone; nothing else stays in the folder. Of two processes that compute one result,
-//! one wins and the other says so.
+//! Whatever is killed or asked to stop, at any moment, goes on with `--resume` and ends with the
+//! bits of what was left alone; nothing else stays in the folder. Of two processes that compute one
+//! result, one wins and the other says so.
 //!
 //! `EDGEGRAD_ROUNDS=N` repeats each command N times, with other moments each time.
 #![cfg(unix)]

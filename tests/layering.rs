@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// The rooms from the bottom up, and what each may name as `crate::x`.
 ///
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
-/// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no engine,
-/// so that a page of an old run needs nothing that has computed it.
+/// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no
+/// engine, so that a page of an old run needs nothing that has computed it.
 const MAY_USE: [(&str, &[&str]); 32] = [
     ("error", &[]),
     ("named", &[]),
@@ -303,8 +303,8 @@ fn methods_of_attribution_are_named_by_their_file_and_the_table() {
     assert_eq!(naming, [format!("{folder}ifr.rs"), format!("{folder}mod.rs")]);
 }
 
-/// What is read from Linux and what is compiled for some systems alone. A signal is one of `interrupt`;
-/// `disk` records, in tests, what was forced to it.
+/// What is read from Linux and what is compiled for some systems alone. A signal is one of
+/// `interrupt`; `disk` records, in tests, what was forced to it.
 #[test]
 fn one_room_asks_which_system_this_is() {
     let may = ["system.rs", "interrupt.rs", "files/disk.rs", "experiments/train/power_cut.rs"];
@@ -321,6 +321,19 @@ fn one_room_asks_which_system_this_is() {
             "rustix::",
         ] {
             assert!(!code.contains(word), "{path} has {word}: put it into system.rs");
+        }
+    }
+}
+
+/// rustfmt leaves them as they are.
+#[test]
+fn comments_keep_to_100_columns() {
+    for (path, text) in files() {
+        for (i, line) in text.lines().enumerate().filter(|(_, l)| l.trim_start().starts_with("//"))
+        {
+            let table = line.contains("//! |") || line.contains("/// |");
+            let columns = line.chars().count();
+            assert!(columns <= 100 || table, "{path}:{}: {columns} columns", i + 1);
         }
     }
 }

@@ -78,7 +78,8 @@ fn a_replayed_training_step_allocates_nothing() {
     // Steps run on a thread of a pool, as in training; it does not grow while they do.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
     for (p, d_model, d_mlp, batch) in [(2, 2, 32, 32), (4, 32, 128, 256)] {
-        // A thread prepares what it needs when it first takes a part of the work, which may be late.
+        // A thread prepares what it needs when it first takes a part of the work, which may be
+        // late.
         pool.broadcast(|_| drop(steps(p, d_model, d_mlp, batch)));
         let counts = pool.install(|| steps(p, d_model, d_mlp, batch));
         // The first two steps may prepare what all others use.

@@ -117,7 +117,8 @@ fn a_killed_run_ends_with_the_same_bits() {
         assert!(attempt < 20, "the runs ended before they could be killed");
         let run = format!("killed-{attempt}");
         for round in 0..12 {
-            // In the first milliseconds, or somewhere behind new checkpoints, of which there are 16.
+            // In the first milliseconds, or somewhere behind new checkpoints, of which there are
+            // 16.
             let alive = match round % 3 {
                 0 => killed(&place, &run, 0, delay(6_000)),
                 1 => killed(&place, &run, 1, delay(4_000)),
@@ -164,7 +165,8 @@ fn what_cannot_be_resumed_is_refused_and_left_alone() {
     other("--set lr=0.5", &["run/config.toml", "lr = 0.01`", "lr = 0.5`"]);
     other("--seed 7", &["run/config.toml", "seed = 0`", "seed = 7`"]);
 
-    // A checkpoint that is damaged is passed over with a line that says so, and the end is the same.
+    // A checkpoint that is damaged is passed over with a line that says so, and the end is the
+    // same.
     let damage = |file: &str, change: &dyn Fn(&[u8]) -> Vec<u8>, parts: &[&str]| {
         cut_back(&place, "whole", "damaged", "step-000100");
         let name = format!("damaged/checkpoints/step-000100/{file}");

@@ -24,8 +24,8 @@ fn json(place: &Place, file: &str) -> Value {
     serde_json::from_slice(&text).expect("JSON")
 }
 
-/// Every method tunes every kind of model folder that it says it does, and the same on any number of
-/// threads.
+/// Every method tunes every kind of model folder that it says it does, and the same on any number
+/// of threads.
 #[test]
 fn methods_leave_a_model_and_figures() {
     let place = place();
@@ -250,7 +250,8 @@ bases = 3
 "#;
 
 /// A study says what it costs, goes on where it was, and grows; below three base models it has no
-/// intervals. At equal gain controls have the rate of their method, and runs of equal rates are one.
+/// intervals. At equal gain controls have the rate of their method, and runs of equal rates are
+/// one.
 #[test]
 fn studies_grow_by_base_models() {
     let place = place();
@@ -438,7 +439,8 @@ fn own_pairs_are_answered_in_the_end() {
     let place = own_place();
     let tune = format!("tune --model {} {OWN_PAIRS}", fixture("gpt2-tiny"));
     let tune = tune.replace("dev.jsonl", "shown.jsonl").replace("--steps 4", "--steps 40");
-    // The same pairs, asked at another position of a longer sequence, which no check calls the same.
+    // The same pairs, asked at another position of a longer sequence, which no check calls the
+    // same.
     let train = fs::read_to_string(place.path("train.jsonl")).expect("pairs");
     let longer = |line: &str| {
         line.replacen("], \"corr", ", 1], \"corr", 1).replacen(

@@ -1,5 +1,5 @@
-//! Any text, as a configuration and as a `--set`, as a sweep, its results and a condition: refused on
-//! one line, or valid and stable.
+//! Any text, as a configuration and as a `--set`, as a sweep, its results and a condition: refused
+//! on one line, or valid and stable.
 #![no_main]
 
 use edgegrad::error::Error;

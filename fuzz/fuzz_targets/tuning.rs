@@ -1,5 +1,5 @@
-//! Any text, as settings, a grid, a study and a run's figures; any bytes, as adapters: refused on one
-//! line, or valid.
+//! Any text, as settings, a grid, a study and a run's figures; any bytes, as adapters: refused on
+//! one line, or valid.
 #![no_main]
 
 use edgegrad::error::Error;

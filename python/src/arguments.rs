@@ -122,8 +122,8 @@ impl<'py> Keywords<'py> {
     }
 }
 
-/// The argument `changes` of functions that take a configuration: a dict of values that are put over
-/// it, each as `--set` takes it.
+/// The argument `changes` of functions that take a configuration: a dict of values that are put
+/// over it, each as `--set` takes it.
 pub(crate) fn changes(keywords: &mut Keywords<'_>) -> PyResult<Vec<String>> {
     let Some(given) = keywords.take::<BTreeMap<String, Py<PyAny>>>("changes")? else {
         return Ok(vec![]);

@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::Path;
 
-/// A file, the graph of `model` that it divides as the options say, and the convention: the one that
-/// they or it name, else the one that is `assumed`.
+/// A file, the graph of `model` that it divides as the options say, and the convention: the one
+/// that they or it name, else the one that is `assumed`.
 pub(crate) fn read(
     py: Python<'_>,
     path: &Path,

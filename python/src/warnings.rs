@@ -1,7 +1,7 @@
 //! Warnings of the library as warnings of Python.
 //!
-//! They are said on whatever thread does the work, which must not wait for the interpreter: they are
-//! kept until the thread that called [shows](show) them.
+//! They are said on whatever thread does the work, which must not wait for the interpreter: they
+//! are kept until the thread that called [shows](show) them.
 
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;

@@ -1,9 +1,9 @@
-//! Long work: on threads of its own and without the interpreter, which meanwhile hears of Ctrl-C and
-//! draws a bar.
+//! Long work: on threads of its own and without the interpreter, which meanwhile hears of Ctrl-C
+//! and draws a bar.
 //!
-//! The thread that called waits. Every [`TICK`] it asks Python whether a signal has come. If so, the
-//! work is [asked](edgegrad::interrupt) to stop, as the command is, and its exception is raised once
-//! the work has stopped.
+//! The thread that called waits. Every [`TICK`] it asks Python whether a signal has come. If so,
+//! the work is [asked](edgegrad::interrupt) to stop, as the command is, and its exception is raised
+//! once the work has stopped.
 
 use crate::errors::raised;
 use crate::warnings;

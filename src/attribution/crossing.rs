@@ -61,8 +61,8 @@ impl Crossings {
             + query
     }
 
-    /// Adds what the metric falls by at one query if the heads' mixed values move: the gradient, the
-    /// clean values and the moved ones, each of all heads side by side.
+    /// Adds what the metric falls by at one query if the heads' mixed values move: the gradient,
+    /// the clean values and the moved ones, each of all heads side by side.
     fn add<'a, T: Element>(
         &mut self,
         (layer, port, key, query): (usize, usize, usize, usize),

@@ -13,8 +13,8 @@
 //! `M - M(without both)`. If both edges are needed, all three are equal and `I = L`. If either
 //! suffices, the first two are 0 and `I = -L`. If their effects add up, `I = 0`. So a pair is
 //! *joint* if `I / L` is above a threshold and *redundant* if it is below the negative threshold.
-//! Unless one edge raises the metric and the other lowers it, both by more than the threshold's share
-//! of `L`: then neither is needed for the other, and the pair is *opposed*.
+//! Unless one edge raises the metric and the other lowers it, both by more than the threshold's
+//! share of `L`: then neither is needed for the other, and the pair is *opposed*.
 
 pub mod request;
 

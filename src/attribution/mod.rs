@@ -16,8 +16,8 @@
 //! contributions telescope. So the [residual](Completeness) of the sum is the error that quadrature
 //! or sampling makes in the sum, known without knowing the truth; single scores may be further off,
 //! with errors that cancel. Derivatives at one point are complete only if `M` is linear. Ablation
-//! scores need not sum to the total effect: two edges of which either suffices (an OR) have effect 0
-//! alone, two edges of which both are needed (an AND) are each credited with all of it.
+//! scores need not sum to the total effect: two edges of which either suffices (an OR) have effect
+//! 0 alone, two edges of which both are needed (an AND) are each credited with all of it.
 //! [`interactions`] tells such pairs apart by the second derivative.
 //!
 //! # When first order fails

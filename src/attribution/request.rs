@@ -200,8 +200,8 @@ impl Request {
     /// any.
     ///
     /// # Errors
-    /// Those of the method and of the behaviour's [extremes](Behaviour::extremes), and if a score is
-    /// not finite.
+    /// Those of the method and of the behaviour's [extremes](Behaviour::extremes), and if a score
+    /// is not finite.
     pub fn scores<T: Element>(
         &self,
         b: &Behaviour<'_, T>,

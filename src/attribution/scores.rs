@@ -9,8 +9,8 @@ pub struct Scores {
     pub values: Vec<f64>,
     /// `[E]`, for methods that sample.
     pub standard_errors: Option<Vec<f64>>,
-    /// `[E]`, by how much the last doubling of nodes has moved a score: an estimate, on the safe side, of
-    /// what the nodes that there are leave; none if they were not doubled.
+    /// `[E]`, by how much the last doubling of nodes has moved a score: an estimate, on the safe
+    /// side, of what the nodes that there are leave; none if they were not doubled.
     pub last_doubling: Option<Vec<f64>>,
     /// How sure the scores are, if that was asked.
     pub resampled: Option<Resampled>,

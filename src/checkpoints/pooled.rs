@@ -78,8 +78,8 @@ pub(super) fn config(place: &str, text: &[u8]) -> Result<Config> {
     })
 }
 
-/// Writes a model, its weights in the order of [`Config::parameters`], into an existing folder, such
-/// as one that [`write_folder`](crate::files::atomic::write_folder) is filling.
+/// Writes a model, its weights in the order of [`Config::parameters`], into an existing folder,
+/// such as one that [`write_folder`](crate::files::atomic::write_folder) is filling.
 ///
 /// # Errors
 /// If the folder cannot be written.

@@ -28,8 +28,8 @@ pub trait NamedTensors: Send + Sync {
     /// The shape of a tensor, or `None` if there is none of this name.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
-    /// Calls `visit` with the elements of a tensor in row-major order, `step` of them at a time; the
-    /// last part may have fewer.
+    /// Calls `visit` with the elements of a tensor in row-major order, `step` of them at a time;
+    /// the last part may have fewer.
     ///
     /// # Errors
     /// If there is no such tensor, or its data are damaged.
@@ -330,7 +330,8 @@ impl StridedCopy {
         })
     }
 
-    /// Copies what of it lies in a [part](Walk::part) of the file's tensor, from element `first` on.
+    /// Copies what of it lies in a [part](Walk::part) of the file's tensor, from element `first`
+    /// on.
     fn copy<T: Element>(&self, first: usize, part: &[T], ours: &mut [T]) {
         let walk = self.walk.within(first, part.len());
         let [_, (_, from_b, _), (columns, from_c, to_c)] = walk.axes;
@@ -397,8 +398,9 @@ impl Walk {
         }
     }
 
-    /// Copies what is contiguous along the second axis in the file, of which `part` has the elements
-    /// from `first` on, and along the third in ours. A square is read and written by whole lines.
+    /// Copies what is contiguous along the second axis in the file, of which `part` has the
+    /// elements from `first` on, and along the third in ours. A square is read and written by whole
+    /// lines.
     fn transpose<T: Element>(&self, first: usize, part: &[T], ours: &mut [T]) {
         const SQUARE: usize = 16;
         let [(a, from_a, to_a), (b, _, to_b), (c, from_c, _)] = self.axes;
@@ -500,7 +502,8 @@ pub(super) fn plan(source: &Source, config: &Config, dialect: &impl Dialect) -> 
 }
 
 impl Plan {
-    /// Reads all parameters, row-major; in panels where `panels` gives a parameter's rows and columns.
+    /// Reads all parameters, row-major; in panels where `panels` gives a parameter's rows and
+    /// columns.
     ///
     /// # Errors
     /// If elements are damaged or not finite, or a tensor that has to repeat another differs.

@@ -37,8 +37,8 @@ pub(super) struct Discover {
         value_parser = choice::<Search>(),
     )]
     method: Search,
-    /// For topn, greedy, heaviest, threshold and --candidates: scores, as `attribute` writes them or EAP-IG
-    /// does
+    /// For topn, greedy, heaviest, threshold and --candidates: scores, as `attribute` writes them
+    /// or EAP-IG does
     #[arg(long, value_name = "FILE.json", conflicts_with = "attribution")]
     scores: Option<PathBuf>,
     /// For topn, greedy, heaviest, threshold and --candidates: compute scores by this method

@@ -22,8 +22,8 @@ use edgegrad::tuning::Objective;
 /// Show the machine, the instruction set in use, and what is in a model folder
 #[derive(Debug, Args)]
 pub(super) struct Info {
-    /// A model folder, such as a run's checkpoints/final, a GGUF file, or a name in the Hugging Face
-    /// cache
+    /// A model folder, such as a run's checkpoints/final, a GGUF file, or a name in the Hugging
+    /// Face cache
     model: Option<ModelPath>,
 }
 
@@ -107,8 +107,8 @@ fn describe(config: &Config, total: usize) {
 /// Sequences whose memory is told: short ones, and the longest up to this length.
 const TOLD: [usize; 2] = [16, 4096];
 
-/// About the memory in singles that commands take beside the `weights`, for a pair of few tokens and
-/// of as many as the model reads.
+/// About the memory in singles that commands take beside the `weights`, for a pair of few tokens
+/// and of as many as the model reads.
 fn tell_memory(config: &Config, graph: &Graph, weights: u128) {
     let mut times = TOLD.map(|time| config.context.min(time)).to_vec();
     times.dedup();

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 /// Make one file of results out of those of shards
 ///
-/// Shards of one folder leave a file of results each; those of several folders also their runs, which
-/// are copied.
+/// Shards of one folder leave a file of results each; those of several folders also their runs,
+/// which are copied.
 #[derive(Debug, Args)]
 pub(super) struct Merge {
     /// The folders of a sweep

@@ -29,9 +29,10 @@ pub(super) struct Force {
     pub(super) force: bool,
 }
 
-/// Whether `out` can be written and is none of `inputs`, nor a file that makes up one of the folders
-/// among them, nor holds what edgegrad has not written unless `force` says that it may be replaced;
-/// asked before the work whose result it is to hold. If it is `-`, nothing else is printed from now on.
+/// Whether `out` can be written and is none of `inputs`, nor a file that makes up one of the
+/// folders among them, nor holds what edgegrad has not written unless `force` says that it may be
+/// replaced; asked before the work whose result it is to hold. If it is `-`, nothing else is
+/// printed from now on.
 ///
 /// # Errors
 /// If it cannot be written, or would overwrite what is read.

@@ -1,8 +1,8 @@
 //! Printing for people: `println!` and its kin of the command line.
 //!
 //! Results are files; what is printed about them must not lose them. So a reader that is gone
-//! (`| head`) silences the rest, a device that is full is told once at the end, and neither ends the
-//! work. Names come from files of others: their control characters never reach a terminal.
+//! (`| head`) silences the rest, a device that is full is told once at the end, and neither ends
+//! the work. Names come from files of others: their control characters never reach a terminal.
 
 use edgegrad::error::{Error, Result};
 use serde_json::{Map, Value};
@@ -142,7 +142,8 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(safe).collect()
 }
 
-/// The same text with `0.000` for a `-0.000` that rounding has left, and all columns where they were.
+/// The same text with `0.000` for a `-0.000` that rounding has left, and all columns where they
+/// were.
 fn unsigned(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = String::with_capacity(text.len());

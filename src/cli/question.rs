@@ -162,8 +162,8 @@ impl Asked {
         if self.spans { "span" } else { "token" }
     }
 
-    /// What stands at the positions of edges, if they have any: `[T]`, the words of the first pair's
-    /// clean sequence, or the names of the spans.
+    /// What stands at the positions of edges, if they have any: `[T]`, the words of the first
+    /// pair's clean sequence, or the names of the spans.
     pub(super) fn tokens<T: Element>(&self, b: &Behaviour<'_, T>) -> Result<Option<Vec<String>>> {
         if self.spans {
             return Ok(Some(b.pairs.spans().into_iter().map(String::from).collect()));

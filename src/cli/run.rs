@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Compute a model's logits for sequences of token ids, or what follows a text
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// A model folder (Hugging Face's, TransformerLens', or a run's checkpoints/final), a GGUF file,
-    /// or a name in the Hugging Face cache
+    /// A model folder (Hugging Face's, TransformerLens', or a run's checkpoints/final), a GGUF
+    /// file, or a name in the Hugging Face cache
     #[arg(long, value_name = "MODEL")]
     model: ModelPath,
     /// Sequences: on each line a list of token ids

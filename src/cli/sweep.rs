@@ -17,8 +17,8 @@ use std::path::PathBuf;
 /// Do all runs that a file of axes asks for
 ///
 /// Runs go side by side, each in DIR/runs/ID, and leave a line each in DIR/results.jsonl; the same
-/// configuration has the same ID and is not run twice. A run that fails is told there, and the others
-/// go on.
+/// configuration has the same ID and is not run twice. A run that fails is told there, and the
+/// others go on.
 #[derive(Debug, Args)]
 pub(super) struct Sweep {
     /// The sweep: [base] with a command and its configuration, [axes], [[zip]], [[arm]], skip

@@ -11,8 +11,8 @@ pub(super) enum Scheduler {
     K8s,
 }
 
-/// The script or manifest of `shards` shards, each on so many threads. A shard that is started again
-/// goes on where it was.
+/// The script or manifest of `shards` shards, each on so many threads. A shard that is started
+/// again goes on where it was.
 pub(super) fn script(
     scheduler: Scheduler,
     (sweep, out): (&Path, &Path),

@@ -31,8 +31,8 @@ pub(super) struct Tune {
     /// With --pairs: other pairs, to judge by
     #[arg(long, value_name = "FILE.jsonl", requires = "pairs")]
     dev: Option<PathBuf>,
-    /// With --pairs: sequences whose prediction is to be kept, on each line a list of ids or a text in
-    /// quotes
+    /// With --pairs: sequences whose prediction is to be kept, on each line a list of ids or a text
+    /// in quotes
     #[arg(long, value_name = "FILE.jsonl", requires = "pairs")]
     keep: Option<PathBuf>,
     /// The task: E1 (verbs disagree), E2 (pronouns balance), E3 (longer chains), E4 (deeper

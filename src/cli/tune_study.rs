@@ -11,8 +11,8 @@ use std::path::PathBuf;
 /// Compare methods of tuning over many base models
 ///
 /// Pre-trains base models, runs the grids of a study on them, and prints a table for each with
-/// intervals over base models. Says first what it costs. A study that was stopped goes on where it was
-/// with the same command, and --bases makes it smaller or larger. All computing is in f32.
+/// intervals over base models. Says first what it costs. A study that was stopped goes on where it
+/// was with the same command, and --bases makes it smaller or larger. All computing is in f32.
 #[derive(Debug, Args)]
 pub(super) struct TuneStudy {
     /// The study: [pretrain] settings and [[experiments]] with their grids

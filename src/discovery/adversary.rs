@@ -62,7 +62,8 @@ const STARTS: [usize; 2] = [3, 24];
 const WORK: f64 = 4e9;
 
 impl AdversaryOptions {
-    /// The forward passes over all pairs that it takes, a reverse pass counted as [`BACKWARD`] of them.
+    /// The forward passes over all pairs that it takes, a reverse pass counted as [`BACKWARD`] of
+    /// them.
     pub fn passes(&self) -> f64 {
         (self.starts * (self.steps + 1)) as f64 * (1.0 + BACKWARD)
     }
@@ -112,7 +113,8 @@ impl Worst {
         Ok(HeldOut { pairs, faithfulness: of(&masks_of(kept))?, worst: of(&self.masks)? })
     }
 
-    /// Puts it into a file of results, with the masks of all edges outside of the circuit `kept [E]`.
+    /// Puts it into a file of results, with the masks of all edges outside of the circuit
+    /// `kept [E]`.
     pub fn put(
         &self,
         graph: &Graph,

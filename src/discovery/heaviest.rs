@@ -8,8 +8,8 @@
 //!
 //! The first edges by score need not be connected, and growth from the logits takes weak edges
 //! first where strong ones lie behind them. Here a circuit grows by *ears*: paths of new edges from
-//! what depends on the input to what leads to the logits, through new nodes. It stays connected, and
-//! each time takes the ear of the largest mean score that still fits. Ears of each length up to
+//! what depends on the input to what leads to the logits, through new nodes. It stays connected,
+//! and each time takes the ear of the largest mean score that still fits. Ears of each length up to
 //! [`LONGEST`] come from one walk over the edges in the order of the computation.
 //!
 //! The bound is the sum of the `n` largest positive scores among the edges that are on any path of
@@ -239,7 +239,8 @@ mod tests {
         }
     }
 
-    /// A strong edge behind a weak one: growth from the logits takes the stronger of the last edges.
+    /// A strong edge behind a weak one: growth from the logits takes the stronger of the last
+    /// edges.
     #[test]
     fn an_ear_takes_a_weak_edge_for_a_strong_one() {
         let graph = graph(8);

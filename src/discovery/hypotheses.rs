@@ -107,9 +107,10 @@ pub fn equivalence(model: &[f64], circuit: &[f64]) -> Finding {
     Finding { statistic, p, passed: p > LEVEL }
 }
 
-/// Whether what the complement `adds [pairs]` to the metric of a run without any edge is independent
-/// of the `model`'s metric `[pairs]`: the Hilbert-Schmidt independence criterion with Gaussian
-/// kernels as wide as the median distance, against permutations of the pairs (Gretton et al. 2008).
+/// Whether what the complement `adds [pairs]` to the metric of a run without any edge is
+/// independent of the `model`'s metric `[pairs]`: the Hilbert-Schmidt independence criterion with
+/// Gaussian kernels as wide as the median distance, against permutations of the pairs (Gretton et
+/// al. 2008).
 pub fn independence(model: &[f64], adds: &[f64], seed: u64) -> Finding {
     let n = model.len().min(COMPARED);
     let (k, l) = (centred(&kernel(&model[..n])), kernel(&adds[..n]));

@@ -195,8 +195,8 @@ impl Request {
     /// are there if the search is [by scores](Self::scored).
     ///
     /// # Errors
-    /// Those of [`check`](Self::check) and of the behaviour's runs, and if nothing is as faithful or
-    /// as near as is asked.
+    /// Those of [`check`](Self::check) and of the behaviour's runs, and if nothing is as faithful
+    /// or as near as is asked.
     ///
     /// # Panics
     /// If the search is by scores and there are none.

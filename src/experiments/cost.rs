@@ -6,7 +6,8 @@ use crate::system::held_memory;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The median of the seconds that `run` takes, of three to nine runs, after one that finds the memory.
+/// The median of the seconds that `run` takes, of three to nine runs, after one that finds the
+/// memory.
 pub fn median_seconds(mut run: impl FnMut()) -> f64 {
     run();
     let (start, mut times) = (Instant::now(), vec![]);
@@ -21,8 +22,8 @@ pub fn median_seconds(mut run: impl FnMut()) -> f64 {
 /// The most bytes that this process holds during `run` beyond what it held before; `None` where the
 /// system is not Linux.
 ///
-/// Ask for one computation in a process ([`answer_of`]): memory that another has freed counts as free
-/// or as held as the allocator pleases.
+/// Ask for one computation in a process ([`answer_of`]): memory that another has freed counts as
+/// free or as held as the allocator pleases.
 ///
 /// # Errors
 /// Those of `run`.
@@ -32,8 +33,8 @@ pub fn peak_bytes(run: impl FnOnce() -> Result<()>) -> Result<Option<f64>> {
     Ok(before.zip(held_memory()).map(|((_, held), (most, _))| most as f64 - held as f64))
 }
 
-/// The number that this program prints when it is run anew with these arguments; `None` if it prints
-/// something else.
+/// The number that this program prints when it is run anew with these arguments; `None` if it
+/// prints something else.
 pub fn answer_of(arguments: impl IntoIterator<Item = String>) -> Option<f64> {
     let program = std::env::current_exe().ok()?;
     let answer = Command::new(program).args(arguments).output().ok()?;

@@ -11,8 +11,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// Two arms with the same seeds, rows and number of steps: `scratch` learns the last modulus at once,
-/// `curriculum` all of them in turn.
+/// Two arms with the same seeds, rows and number of steps: `scratch` learns the last modulus at
+/// once, `curriculum` all of them in turn.
 #[derive(Clone, Debug)]
 pub struct Curriculum {
     /// The moduli, the goal last.
@@ -55,8 +55,8 @@ impl Curriculum {
         Curriculum { steps: steps(moduli, 2500, 1500), rows: 2048, d_model: 16, d_mlp: 64, ..usual }
     }
 
-    /// The runs, arm after arm, in `out/ARM/seed-NN`. Removes an earlier comparison there, unless the
-    /// runs are to go on.
+    /// The runs, arm after arm, in `out/ARM/seed-NN`. Removes an earlier comparison there, unless
+    /// the runs are to go on.
     ///
     /// # Errors
     /// If there is not a number of steps for each modulus, a configuration is not valid, or `out`
@@ -120,10 +120,10 @@ impl Curriculum {
     }
 
     /// A table of the circuits in which the finished runs in `out` end: medians and ranges over the
-    /// seeds of the first modulus, of the goal after it and of the goal from scratch. What a circuit
-    /// keeps of the first is compared with chance, as a larger circuit keeps more of anything; runs that
-    /// have `solved` the goal, asked by their folders, are told from the others. Empty if no seed has
-    /// all three.
+    /// seeds of the first modulus, of the goal after it and of the goal from scratch. What a
+    /// circuit keeps of the first is compared with chance, as a larger circuit keeps more of
+    /// anything; runs that have `solved` the goal, asked by their folders, are told from the
+    /// others. Empty if no seed has all three.
     pub fn circuits(&self, out: &Path, solved: &dyn Fn(&Path) -> bool) -> String {
         let folder = |arm: &str, seed: u64| out.join(arm).join(format!("seed-{seed:02}"));
         let ends = |seed: u64| {
@@ -171,8 +171,8 @@ impl Curriculum {
     }
 }
 
-/// How a seed ended: the first modulus, the goal after it and the goal from scratch; and whether the
-/// runs of both arms have solved the goal.
+/// How a seed ended: the first modulus, the goal after it and the goal from scratch; and whether
+/// the runs of both arms have solved the goal.
 struct Ends {
     stages: [StageSummary; 3],
     solved: [bool; 2],

@@ -17,8 +17,8 @@ pub struct Job {
     pub folder: PathBuf,
 }
 
-/// `count` seeds from `first` on, at least one, and the folder of each: one in `out` itself, several
-/// each in `out/seed-NN`.
+/// `count` seeds from `first` on, at least one, and the folder of each: one in `out` itself,
+/// several each in `out/seed-NN`.
 ///
 /// # Errors
 /// If there are not so many seeds.
@@ -34,8 +34,8 @@ pub(super) fn seeds_in(out: &Path, first: u64, count: u64) -> Result<Vec<(u64, P
 }
 
 impl Job {
-    /// The runs of `config` with `count` seeds from its own on: one in `out` itself, several each in
-    /// `out/seed-NN`.
+    /// The runs of `config` with `count` seeds from its own on: one in `out` itself, several each
+    /// in `out/seed-NN`.
     ///
     /// # Errors
     /// If there are not so many seeds.

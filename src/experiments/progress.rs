@@ -112,8 +112,8 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// Whether a line is due where there is no terminal: each tenth of the steps, each minute, and of
-    /// steps also after a second.
+    /// Whether a line is due where there is no terminal: each tenth of the steps, each minute, and
+    /// of steps also after a second.
     fn due(&self, state: &State, steps: u64) -> bool {
         let tenth = |n: u64| n * LINES / self.total.max(1);
         let tenths = tenth(state.done + steps) > tenth(state.done);

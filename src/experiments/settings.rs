@@ -31,9 +31,9 @@ use toml::{Table, Value};
 /// What a key is unless given, if it has to be given.
 pub(crate) const REQUIRED: &str = "required";
 
-/// Defines a struct that is [`Keyed`]. An entry is `key: Type = default, bounds => "usual";` below its
-/// documentation. The default is that of the type if absent; `usual` says what the key is unless
-/// given, where that is not the default.
+/// Defines a struct that is [`Keyed`]. An entry is `key: Type = default, bounds => "usual";` below
+/// its documentation. The default is that of the type if absent; `usual` says what the key is
+/// unless given, where that is not the default.
 macro_rules! settings {
     (@default) => { Default::default() };
     (@default $default:expr) => { $default };
@@ -392,7 +392,8 @@ pub(crate) fn parse(place: impl Display, text: &str) -> Result<Table> {
     })
 }
 
-/// Writes `title` on a line of its own, unless it is empty, and below it the keys that have a value.
+/// Writes `title` on a line of its own, unless it is empty, and below it the keys that have a
+/// value.
 pub(crate) fn write_section(out: &mut String, title: &str, entries: &Entries) {
     if !title.is_empty() {
         let _ = writeln!(out, "\n{title}");

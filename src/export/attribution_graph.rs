@@ -1,9 +1,9 @@
-//! The JSON of attribution graphs, as circuit-tracer writes it and its viewer and Neuronpedia read it
-//! (`schema_version` 1).
+//! The JSON of attribution graphs, as circuit-tracer writes it and its viewer and Neuronpedia read
+//! it (`schema_version` 1).
 //!
 //! Its nodes are features at positions; ours are heads, MLPs and neurons, and say so in
-//! `feature_type`. Their numbers do not depend on which edges are in the circuit, so that circuits of
-//! one model can be compared:
+//! `feature_type`. Their numbers do not depend on which edges are in the circuit, so that circuits
+//! of one model can be compared:
 //!
 //! | node | layer | number in the layer |
 //! | --- | --- | --- |

@@ -29,7 +29,8 @@ pub(super) fn write(network: &Network) -> String {
     out
 }
 
-/// A name inside of quotation marks: whatever could be markup goes by its number, as Mermaid has it.
+/// A name inside of quotation marks: whatever could be markup goes by its number, as Mermaid has
+/// it.
 fn escape(name: &str) -> String {
     let mut text = String::new();
     for c in name.chars() {

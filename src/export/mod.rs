@@ -1,7 +1,7 @@
 //! A circuit for other programs: Graphviz, Mermaid, the viewers of attribution graphs.
 //!
-//! Names come from files and are untrusted: each format has its own way of quoting them, beside what
-//! it writes.
+//! Names come from files and are untrusted: each format has its own way of quoting them, beside
+//! what it writes.
 #![forbid(unsafe_code)]
 
 mod attribution_graph;

@@ -1,8 +1,8 @@
 //! Reading what a user names, with a bound.
 //!
 //! A device may never end and a file may be larger than memory, so that what is read as a whole has
-//! a limit by its kind. `-` is standard input. A byte order mark, as editors on Windows write it, is
-//! no part of a text.
+//! a limit by its kind. `-` is standard input. A byte order mark, as editors on Windows write it,
+//! is no part of a text.
 
 use crate::error::{Error, Result};
 use crate::system::is_pipe;

@@ -83,13 +83,13 @@ struct Kept {
 }
 
 impl Journal {
-    /// The journal of the computation of `out` from `inputs`. With `resume`, what an earlier process
-    /// has kept is gone on with; if there is nothing, that is told. A result that is no file on a
-    /// disk has a journal that keeps nothing.
+    /// The journal of the computation of `out` from `inputs`. With `resume`, what an earlier
+    /// process has kept is gone on with; if there is nothing, that is told. A result that is no
+    /// file on a disk has a journal that keeps nothing.
     ///
     /// # Errors
-    /// If another process computes the same result; with `resume`, if the journal cannot be read, is
-    /// damaged, or is of other inputs.
+    /// If another process computes the same result; with `resume`, if the journal cannot be read,
+    /// is damaged, or is of other inputs.
     pub fn open(out: &Path, mut inputs: Inputs, resume: bool) -> Result<Journal> {
         inputs.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
         inputs.push(("instruction set".into(), backend().to_string()));
@@ -129,8 +129,8 @@ impl Journal {
         Part { shared, over, name: format!("{name} {count}") }
     }
 
-    /// Begins the part `name`, a row of units of work, and what they have come to: what was kept, or
-    /// `initial`. Parts that are begun while a unit is open are inside of it.
+    /// Begins the part `name`, a row of units of work, and what they have come to: what was kept,
+    /// or `initial`. Parts that are begun while a unit is open are inside of it.
     pub fn units<S: State>(&self, name: &str, initial: impl FnOnce() -> S) -> Units<S> {
         let outer = locked(&self.scope).unit.clone();
         let part = self.part(name);
@@ -186,8 +186,8 @@ impl Journal {
         self.shared.as_ref().is_some_and(|shared| shared.found)
     }
 
-    /// Removes the journal and the lock of `out` that a process has left which was killed when it had
-    /// written the result and not yet removed them. Those of a process that lives stay.
+    /// Removes the journal and the lock of `out` that a process has left which was killed when it
+    /// had written the result and not yet removed them. Those of a process that lives stay.
     pub fn remove_left(out: &Path) {
         let beside = |ending| name_beside(out, ending);
         if let (Ok(journal), Ok(lock)) = (beside(".journal"), beside(".lock"))

@@ -37,8 +37,8 @@ impl LineFile {
         Ok(LineFile::over(path, file, 0))
     }
 
-    /// How many bytes at the beginning of a file are lines as they were written: none of a file that
-    /// is not there, and nothing from the first byte on that a power cut has left empty.
+    /// How many bytes at the beginning of a file are lines as they were written: none of a file
+    /// that is not there, and nothing from the first byte on that a power cut has left empty.
     ///
     /// # Errors
     /// If the file cannot be read.

@@ -100,8 +100,8 @@ impl FolderLock {
         Ok(FolderLock { folder: folder.into(), lock: Some(lock), made })
     }
 
-    /// Removes the lock that a killed process has left in `folder`, which nobody else would where the
-    /// work is done. One that is held stays.
+    /// Removes the lock that a killed process has left in `folder`, which nobody else would where
+    /// the work is done. One that is held stays.
     pub fn remove_stale(folder: &Path) {
         let file = folder.join(NAME);
         if file.exists() {

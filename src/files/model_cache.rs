@@ -15,8 +15,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Where a model is that is given as a path or by its name in the cache: a path that exists is nearer
-/// than the cache; what is nowhere is given back, as reading it says so.
+/// Where a model is that is given as a path or by its name in the cache: a path that exists is
+/// nearer than the cache; what is nowhere is given back, as reading it says so.
 pub fn locate(given: &Path) -> PathBuf {
     let cached = || Cache::of_environment()?.find(given).ok()?;
     let found = if given.exists() { None } else { cached() };
@@ -55,8 +55,8 @@ impl Cache {
         &self.0
     }
 
-    /// The folder of the model `name`, such as `gpt2` or `org/name`, or the GGUF file that is all its
-    /// snapshot has; `None` if the cache has none of this name, or it is no name.
+    /// The folder of the model `name`, such as `gpt2` or `org/name`, or the GGUF file that is all
+    /// its snapshot has; `None` if the cache has none of this name, or it is no name.
     ///
     /// # Errors
     /// If its snapshot has no model, or several GGUF files.

@@ -52,8 +52,8 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     atomic::remove_any(path).map_err(|e| Error::io(path, &e, "remove"))
 }
 
-/// Whether the folder `out` can be made: nothing is there, or `force` says that it is replaced, none
-/// of `inputs` lies in it, and `ours` does not find a file that edgegrad has not written.
+/// Whether the folder `out` can be made: nothing is there, or `force` says that it is replaced,
+/// none of `inputs` lies in it, and `ours` does not find a file that edgegrad has not written.
 ///
 /// # Errors
 /// If it cannot.

@@ -1,7 +1,7 @@
 //! Apache Parquet: tables that pandas, polars and DuckDB read. Written, never read.
 //!
-//! One row group; of each column one page, plain and uncompressed, whose values may be missing. That
-//! is the smallest part of the format that every reader knows; tables of runs are small.
+//! One row group; of each column one page, plain and uncompressed, whose values may be missing.
+//! That is the smallest part of the format that every reader knows; tables of runs are small.
 //!
 //! ```text
 //! PAR1, a page of each column, the metadata in Thrift's compact protocol, its length, PAR1
@@ -69,7 +69,8 @@ fn bytes(columns: &[(String, Column)]) -> Vec<u8> {
     file
 }
 
-/// What the end of the file says: the schema, and where each column's chunk begins and how long it is.
+/// What the end of the file says: the schema, and where each column's chunk begins and how long it
+/// is.
 fn metadata(columns: &[(String, Column)], rows: usize, chunks: &[(usize, usize)]) -> Vec<u8> {
     let mut root = Thrift::default();
     root.text(4, "schema").int(5, columns.len() as i64);

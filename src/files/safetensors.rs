@@ -44,8 +44,8 @@ pub(crate) const SAVE_AS_SAFETENSORS: &str = "pickles are not read, as they can 
 /// Numbers with their shape, row-major.
 pub type Shaped<T> = (Vec<usize>, Vec<T>);
 
-/// The tensors of one file. Its header is held in memory; the elements of a tensor are read when they
-/// are asked for, so that a model is never in memory twice.
+/// The tensors of one file. Its header is held in memory; the elements of a tensor are read when
+/// they are asked for, so that a model is never in memory twice.
 #[derive(Debug)]
 pub struct Tensors {
     place: String,
@@ -132,9 +132,9 @@ impl Tensors {
         Ok((info.shape.clone(), values))
     }
 
-    /// Calls `visit` with the numbers of a floating-point tensor, rounded to the nearest `T`, `step`
-    /// of them at a time in their order, and with the index of the first: no more of the tensor is
-    /// in memory at once.
+    /// Calls `visit` with the numbers of a floating-point tensor, rounded to the nearest `T`,
+    /// `step` of them at a time in their order, and with the index of the first: no more of the
+    /// tensor is in memory at once.
     ///
     /// # Errors
     /// As [`get`](Tensors::get).

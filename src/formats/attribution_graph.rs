@@ -1,8 +1,8 @@
-//! Attribution graphs, as circuit-tracer writes them and `edgegrad export` does, read as the edges of
-//! a circuit.
+//! Attribution graphs, as circuit-tracer writes them and `edgegrad export` does, read as the edges
+//! of a circuit.
 //!
-//! A node is called by its `clerp`, `a0.h1@3`; a link is an edge, or one for each of its `ports`, and
-//! its weight a score of ours. Features of transcoders are no nodes of a graph of ours.
+//! A node is called by its `clerp`, `a0.h1@3`; a link is an edge, or one for each of its `ports`,
+//! and its weight a score of ours. Features of transcoders are no nodes of a graph of ours.
 
 use super::edge_file::{EdgeFile, Entry, Meta};
 use super::edge_name::{Node, Side};

@@ -1,5 +1,5 @@
-//! `circuits/summary.json` of a run folder: the circuits in which its stages end, and how all circuits
-//! that were logged overlap.
+//! `circuits/summary.json` of a run folder: the circuits in which its stages end, and how all
+//! circuits that were logged overlap.
 
 use std::path::Path;
 

@@ -68,13 +68,13 @@ pub struct TuningRow<S = Value> {
     pub lr: f64,
     /// Whether that is the smallest or the largest it was tried with: a better one may lie beyond.
     pub at_the_edge: bool,
-    /// Whether no other method is as good in what is reached, in what is kept and in parameters ever
-    /// trained.
+    /// Whether no other method is as good in what is reached, in what is kept and in parameters
+    /// ever trained.
     pub pareto: bool,
     /// Runs that diverged.
     pub diverged: usize,
-    /// `target`, `gap` (gained), `transfer`, `retention`, `nll_change`, `trained`, `ever`, `step_ms`,
-    /// `bytes`: the mean over seeds.
+    /// `target`, `gap` (gained), `transfer`, `retention`, `nll_change`, `trained`, `ever`,
+    /// `step_ms`, `bytes`: the mean over seeds.
     pub figures: BTreeMap<String, Option<Mean>>,
     /// By seed.
     pub reports: Vec<TuningReport<S>>,

@@ -1,5 +1,5 @@
-//! How a language model does in one domain, as `metrics.jsonl` of `edgegrad pretrain` has it; what the
-//! words mean is said where they are measured, in `experiments::pretrain`.
+//! How a language model does in one domain, as `metrics.jsonl` of `edgegrad pretrain` has it; what
+//! the words mean is said where they are measured, in `experiments::pretrain`.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,11 @@
 //! Pairs of a clean and a corrupted sequence, and what a model is asked about them.
 //!
-//! A `.jsonl` file with one object on each line, of one of two kinds (the same for the whole file):
+//! A `.jsonl` file with one object on each line, of one of two kinds (the same for the whole file;
+//! here the first is cut in two):
 //!
 //! ```text
-//! {"clean": [ids], "corrupted": [ids], "answer": id or [ids], "distractor": id or [ids], "position": n}
+//! {"clean": [ids], "corrupted": [ids], "answer": id or [ids], "distractor": id or [ids],
+//!  "position": n}
 //! {"clean": [ids], "corrupted": [ids], "clean_output": [..], "corrupted_output": [..]}
 //! ```
 //!
@@ -150,7 +152,8 @@ impl Pairs {
         Pairs::parse(path.display().to_string(), file, bounds, encode, limit)
     }
 
-    /// The pairs in `text`; `place` names their source in errors. Otherwise as [`read`](Self::read).
+    /// The pairs in `text`; `place` names their source in errors. Otherwise as
+    /// [`read`](Self::read).
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -207,8 +210,8 @@ impl Pairs {
         Ok(Pairs { place, list, spans })
     }
 
-    /// The names of the spans, in the order of the first pair's tokens, with [`REST`] for the tokens
-    /// in none if there are any; none if the pairs name none.
+    /// The names of the spans, in the order of the first pair's tokens, with [`REST`] for the
+    /// tokens in none if there are any; none if the pairs name none.
     ///
     /// [`REST`]: super::spans::REST
     pub fn spans(&self) -> Vec<&str> {
@@ -369,7 +372,8 @@ impl Line<'_> {
         Ok(Pair { clean, corrupted, asked, spans, line })
     }
 
-    /// `[T]`, the number of the span of each position; nothing if the pair or the first one has none.
+    /// `[T]`, the number of the span of each position; nothing if the pair or the first one has
+    /// none.
     fn spans(
         &self,
         object: &Object,

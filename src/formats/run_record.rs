@@ -51,8 +51,8 @@ impl RunRecord {
         record.map(Some).map_err(|e| Error::input(path.display(), e, help))
     }
 
-    /// Whether a run that began with `self` may go on with `now`: refuses other inputs, and returns a
-    /// sentence for each thing on which only last bits depend.
+    /// Whether a run that began with `self` may go on with `now`: refuses other inputs, and returns
+    /// a sentence for each thing on which only last bits depend.
     ///
     /// # Errors
     /// If an input is another file than the one the run began with.

@@ -1,5 +1,5 @@
-//! Sequences of tokens: a list of ids on each line of a `.jsonl` file, or a text in quotes where there
-//! is an [`Encode`]r. Blank lines are passed over.
+//! Sequences of tokens: a list of ids on each line of a `.jsonl` file, or a text in quotes where
+//! there is an [`Encode`]r. Blank lines are passed over.
 
 use super::pairs::Encode;
 use crate::error::{Error, Result};

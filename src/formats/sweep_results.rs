@@ -186,8 +186,8 @@ impl SweepResults {
         })
     }
 
-    /// Writes it as a table of Parquet, a row a run and [`columns`](Self::columns) as columns: of whole
-    /// numbers, numbers or true and false where all values are, of texts elsewhere.
+    /// Writes it as a table of Parquet, a row a run and [`columns`](Self::columns) as columns: of
+    /// whole numbers, numbers or true and false where all values are, of texts elsewhere.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -1,5 +1,5 @@
-//! `report.json` of a tuned model's folder: what the run was told, how the model did on the way, and
-//! what it cost. A comparison holds one for each run.
+//! `report.json` of a tuned model's folder: what the run was told, how the model did on the way,
+//! and what it cost. A comparison holds one for each run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,8 +75,8 @@ impl Kept {
 /// How a model does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// What is asked for, from 0 to 1: the share of verbs that disagree (E1), one minus the prejudice
-    /// risk (E2), the share of examples that are right (E3, E5), F1 over the labels (E4).
+    /// What is asked for, from 0 to 1: the share of verbs that disagree (E1), one minus the
+    /// prejudice risk (E2), the share of examples that are right (E3, E5), F1 over the labels (E4).
     pub target: f64,
     /// The mean logit of what is asked for minus its rival's (E1, E3 to E5); for E2 the mean of the
     /// same, which says which way it leans.
@@ -98,14 +98,14 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// By which learning rates are chosen: the product of what is reached and of what is kept, no more
-    /// than all of it. Where nothing is reached it is 0, however much is kept.
+    /// By which learning rates are chosen: the product of what is reached and of what is kept, no
+    /// more than all of it. Where nothing is reached it is 0, however much is kept.
     pub fn balance(&self) -> f64 {
         self.target * self.retention.clamp(0.0, 1.0)
     }
 
-    /// The least ratio of score after / score before of a domain that had something to lose, with its
-    /// name; none without such domains.
+    /// The least ratio of score after / score before of a domain that had something to lose, with
+    /// its name; none without such domains.
     pub fn worst(&self) -> Option<(&str, f64)> {
         let lost = self.domains.iter().filter(|(_, kept)| kept.end() != Some(End::Floor));
         let ratios = lost.filter_map(|(name, kept)| Some((&**name, kept.ratio()?)));
@@ -170,8 +170,8 @@ pub struct TuningReport<S = Value> {
     /// Updates done.
     #[serde(default)]
     pub steps: usize,
-    /// The update before which the loss was no longer a sensible number: then the model is as it was
-    /// at the last look.
+    /// The update before which the loss was no longer a sensible number: then the model is as it
+    /// was at the last look.
     pub diverged: Option<usize>,
     /// Numbers in the blocks of the model: matrices, biases and norms, without embeddings.
     pub block_numbers: usize,
@@ -328,8 +328,8 @@ mod tests {
         all.map(|(name, kept)| (name.to_string(), kept)).into()
     }
 
-    /// A mean of .9 and .8 hides the domain that has lost most; one that was at its floor had nothing
-    /// to lose.
+    /// A mean of .9 and .8 hides the domain that has lost most; one that was at its floor had
+    /// nothing to lose.
     #[test]
     fn the_worst_domain_is_one_that_had_something_to_lose() {
         let judgement = Judgement { domains: domains(), ..Judgement::default() };

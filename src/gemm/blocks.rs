@@ -9,8 +9,8 @@
 //! the same cache sets, which packed blocks avoid by their [`row_stride`].
 //!
 //! On NEON A is always packed, column after column of a strip. With B packed too, 88 % (`f32`) and
-//! 85 % (`f64`) of the instructions of the inner loop are multiply-adds (`tests/arm/kernels`); with B
-//! in place 84 and 81, since each row of B has an address to compute; with tiles of 5 x 4 vectors
+//! 85 % (`f64`) of the instructions of the inner loop are multiply-adds (`tests/arm/kernels`); with
+//! B in place 84 and 81, since each row of B has an address to compute; with tiles of 5 x 4 vectors
 //! that broadcast elements of A in place it was 68. Not timed: there was no such processor.
 //!
 //! Prefetching the next panel of a B that is read in place was tried as well: two shapes were 5 %

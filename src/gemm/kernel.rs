@@ -94,8 +94,8 @@ pub(super) trait ByRows<T: Element> {
     fn of<L: Lanes<Elem = T>, const R: usize>(self);
 }
 
-/// Picks the code for `rows` rows, 1 to `L::MR`. A condition in a `const` block is known before code
-/// is generated: what these lanes never run is not compiled.
+/// Picks the code for `rows` rows, 1 to `L::MR`. A condition in a `const` block is known before
+/// code is generated: what these lanes never run is not compiled.
 #[inline(always)]
 pub(super) fn by_rows<L: Lanes, S: ByRows<L::Elem>>(strip: S, rows: usize) {
     match rows {
@@ -230,7 +230,8 @@ fn one<L: Lanes, const R: usize, const V: usize, const COLUMNS: bool>(tile: Tile
             }
         }
     } else {
-        // A copy: indexed by variables, `sums` itself would be kept in memory during the loop above.
+        // A copy: indexed by variables, `sums` itself would be kept in memory during the loop
+        // above.
         let sums = sums;
         for v in 0..V {
             let len = cols.saturating_sub(v * L::N).min(L::N);

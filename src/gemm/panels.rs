@@ -1,13 +1,13 @@
 //! Products with a B that is stored in panels: [`Mat::panels`], and the same matrix transposed.
 //!
 //! A panel is as wide as a line of the cache, and its rows follow each other. So a weight matrix is
-//! read as one long stream in both directions: for `x W`, where a row of a panel is multiplied by an
-//! element of each row of A, and for `dy W'`, where rows of A are lanes, each element of a panel is
-//! broadcast, and sums over the columns of all panels stay in the nearest caches. Nothing is packed
-//! but A. Elements of C are summed as on every other path, so they have the same bits.
+//! read as one long stream in both directions: for `x W`, where a row of a panel is multiplied by
+//! an element of each row of A, and for `dy W'`, where rows of A are lanes, each element of a panel
+//! is broadcast, and sums over the columns of all panels stay in the nearest caches. Nothing is
+//! packed but A. Elements of C are summed as on every other path, so they have the same bits.
 //!
-//! Panels are cut into *pieces* that stay in the first-level cache while all rows of A pass; the next
-//! piece is prefetched meanwhile.
+//! Panels are cut into *pieces* that stay in the first-level cache while all rows of A pass; the
+//! next piece is prefetched meanwhile.
 
 use super::Mat;
 use super::blocks::{Product, each_strip};
@@ -269,8 +269,8 @@ impl<T: Element> ByRows<T> for Strip<T> {
     }
 }
 
-/// A tile of `R` rows and `V` vectors. Only [`Product::along_rows`] makes them: A, B and the sums lie
-/// in memory as the fields say.
+/// A tile of `R` rows and `V` vectors. Only [`Product::along_rows`] makes them: A, B and the sums
+/// lie in memory as the fields say.
 struct Tile<T, const R: usize, const V: usize>(Strip<T>);
 
 impl<T: Element, const R: usize, const V: usize> Kernel<T> for Tile<T, R, V> {

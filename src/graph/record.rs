@@ -45,8 +45,8 @@ pub struct Reading {
     pub y: Var,
     /// `[B, T, D]`, the norm of `x`, if there is one and no masks.
     pub normed: Option<Var>,
-    /// `[B or 1, P, R, U]`, the masks of its edges, if the recording has masks: P positions or spans
-    /// are separate.
+    /// `[B or 1, P, R, U]`, the masks of its edges, if the recording has masks: P positions or
+    /// spans are separate.
     pub mask: Option<Var>,
 }
 

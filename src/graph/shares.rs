@@ -1,17 +1,17 @@
 //! What writers add to the stream where a norm stands after their part.
 //!
-//! Such a part adds `gain * x / rms(x)` with `x = sum over h of z_h W_h + b`. The norm is linear but
-//! for its divisor, so each of H writers has a share in it, with the divisor of the same run:
+//! Such a part adds `gain * x / rms(x)` with `x = sum over h of z_h W_h + b`. The norm is linear
+//! but for its divisor, so each of H writers has a share in it, with the divisor of the same run:
 //!
 //! ```text
 //! o_h = gain * (z_h W_h + b / H) / rms(x)        sum over h of o_h = gain * x / rms(x)
 //! ```
 //!
 //! The writers add up to the stream exactly, as they do without a norm. As a product,
-//! `o_h = z'_h W'_h` with `z'_h = z_h / rms(x)` and `W'_h = W_h gain`; a bias is one more element of
-//! `z'_h`, `1 / rms(x)`, and one more row of `W'_h`, `b gain / H`. Ablation values of heads live in
-//! `z'`. What a writer adds depends on all writers of its part, through the divisor, and so do the
-//! edges into them: they reach every writer of the part.
+//! `o_h = z'_h W'_h` with `z'_h = z_h / rms(x)` and `W'_h = W_h gain`; a bias is one more element
+//! of `z'_h`, `1 / rms(x)`, and one more row of `W'_h`, `b gain / H`. Ablation values of heads live
+//! in `z'`. What a writer adds depends on all writers of its part, through the divisor, and so do
+//! the edges into them: they reach every writer of the part.
 
 use crate::nn::stream::{AfterNorm, Written};
 use crate::nn::transformer::{Config, Model};

@@ -36,9 +36,9 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 4 chains of 25 + 50 steps of 1e-4 with gamma 100: 9,600 rows in all, a fifth of those that 50
-    /// steps of 1,024 rows take. The pull needs `2 / (eps gamma)` = 200 steps to forget the start, so
-    /// flat directions are still spreading; curved ones have settled.
+    /// 4 chains of 25 + 50 steps of 1e-4 with gamma 100: 9,600 rows in all, a fifth of those that
+    /// 50 steps of 1,024 rows take. The pull needs `2 / (eps gamma)` = 200 steps to forget the
+    /// start, so flat directions are still spreading; curved ones have settled.
     fn default() -> Self {
         Options { chains: 4, burn_in: 25, draws: 50, step: 1e-4, gamma: 100.0 }
     }

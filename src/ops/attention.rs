@@ -4,9 +4,9 @@
 //! `[B, T, (H + 2 KV) K]` in place, [`BLOCK`] queries at a time. A causal block computes only the
 //! keys that some of its queries see, a block with a window only those inside it. Only the pattern
 //! is saved, `H T^2` elements of a sequence; programs for which memory matters more than time save
-//! nothing, and the backward pass computes a block's rows of it again, to the same bits. Where scores
-//! are capped, it computes them again in any case. The alternative, heads permuted to an axis of
-//! their own, needs three copies and their gradients.
+//! nothing, and the backward pass computes a block's rows of it again, to the same bits. Where
+//! scores are capped, it computes them again in any case. The alternative, heads permuted to an
+//! axis of their own, needs three copies and their gradients.
 //!
 //! Threads take key-value heads, each with columns of its own in all gradients, so a single
 //! sequence uses all threads.

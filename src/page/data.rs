@@ -1,7 +1,7 @@
 //! The numbers the page carries, as JSON for its script.
 //!
-//! Curves are thinned and numbers rounded to four digits here, so that the page stays small; the run
-//! folder keeps everything.
+//! Curves are thinned and numbers rounded to four digits here, so that the page stays small; the
+//! run folder keeps everything.
 
 use std::collections::BTreeMap;
 
@@ -345,7 +345,8 @@ fn circuits(
         steps: shown.iter().map(|line| line.step).collect(),
         stage: shown.iter().map(|line| line.stage).collect(),
         columns: CIRCUIT_COLUMNS.iter().map(column).collect(),
-        // To the last bit: near the beginning they are small, and their order says what the circuit is.
+        // To the last bit: near the beginning they are small, and their order says what the circuit
+        // is.
         scores: pack.exact(&scores),
     })
 }

@@ -1,8 +1,8 @@
 //! The page: one HTML file that needs nothing else.
 //!
-//! Everything read from disk is untrusted. In the markup it is escaped; in the data block it is JSON
-//! without `<`, `>` and `&`; the script puts it on the page as text only. The content policy lets
-//! exactly this page's own script and style run, by their hashes, and nothing be fetched.
+//! Everything read from disk is untrusted. In the markup it is escaped; in the data block it is
+//! JSON without `<`, `>` and `&`; the script puts it on the page as text only. The content policy
+//! lets exactly this page's own script and style run, by their hashes, and nothing be fetched.
 
 use crate::files::mark::GENERATOR;
 use std::fmt::Write as _;
@@ -75,8 +75,8 @@ pub(super) fn render(sources: &Sources, seed: Option<u64>) -> String {
     render_as(sources, seed, None)
 }
 
-/// The page as it is served: it may ask its own server whether it still is what the run folders say,
-/// which were at `version`.
+/// The page as it is served: it may ask its own server whether it still is what the run folders
+/// say, which were at `version`.
 pub(super) fn render_live(sources: &Sources, version: &str) -> String {
     render_as(sources, None, Some(version))
 }

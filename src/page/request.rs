@@ -1,9 +1,10 @@
 //! One HTTP request of the live page, read with limits: `GET` or `HEAD` of `/` or `/version`.
 //!
 //! Whoever can connect may send anything: other users of this machine, and any web page that its
-//! browsers show. So nothing is taken from a request but which of the two things is asked for. A page
-//! elsewhere cannot read the answers (they allow no other origin), and if its name is pointed to this
-//! machine afterwards (DNS rebinding) its requests still carry that name as `Host`, which is refused.
+//! browsers show. So nothing is taken from a request but which of the two things is asked for. A
+//! page elsewhere cannot read the answers (they allow no other origin), and if its name is pointed
+//! to this machine afterwards (DNS rebinding) its requests still carry that name as `Host`, which
+//! is refused.
 
 use std::io::{ErrorKind, Read};
 use std::time::Instant;

@@ -1,11 +1,12 @@
 //! The page's script: the modules below `assets`, linked into one text.
 //!
 //! The sources are ES modules. A browser does not load modules out of the file that names them, and
-//! the content policy lets nothing be fetched, so each module becomes a function with a scope of its
-//! own that returns what it exports. They are called in the order of their imports, each once.
+//! the content policy lets nothing be fetched, so each module becomes a function with a scope of
+//! its own that returns what it exports. They are called in the order of their imports, each once.
 //!
-//! Of the syntax of modules the linker knows what the sources use: `import { a, b as c } from "./x.js";`
-//! at the top of a file, and `export` before a `const` or a function at the start of a line.
+//! Of the syntax of modules the linker knows what the sources use:
+//! `import { a, b as c } from "./x.js";` at the top of a file, and `export` before a `const` or a
+//! function at the start of a line.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -190,7 +191,8 @@ impl Module {
     }
 }
 
-/// The path from `assets` and the names of `import { a, b as c } from "../x.js";` in the module `path`.
+/// The path from `assets` and the names of `import { a, b as c } from "../x.js";` in the module
+/// `path`.
 fn parse_import(path: &str, statement: &str) -> Option<(String, Vec<Import>)> {
     let (names, from) = statement.strip_prefix("import {")?.split_once("} from \"")?;
     let from = from.strip_suffix("\";")?;

@@ -1,11 +1,12 @@
 //! The page of a training that is still running, served to a browser on the same machine.
 //!
-//! Two things can be asked for: `/`, the page as `edgegrad report` would write it now, and `/version`,
-//! a short hash of the run's files, by which the page notices that it is out of date and loads itself
-//! again. No address leads to a file, so nothing but what the page shows leaves the folder.
+//! Two things can be asked for: `/`, the page as `edgegrad report` would write it now, and
+//! `/version`, a short hash of the run's files, by which the page notices that it is out of date
+//! and loads itself again. No address leads to a file, so nothing but what the page shows leaves
+//! the folder.
 //!
-//! HTTP is a request of a few lines and one answer for each connection, so the standard library does;
-//! a crate for it would bring bodies, encodings and upgrades that all had to be turned off.
+//! HTTP is a request of a few lines and one answer for each connection, so the standard library
+//! does; a crate for it would bring bodies, encodings and upgrades that all had to be turned off.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -28,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer may take in all.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Sent with each answer. No other page may show, read or remember it; what the page itself may do is
-/// in its own policy.
+/// Sent with each answer. No other page may show, read or remember it; what the page itself may do
+/// is in its own policy.
 const HEADERS: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
                        X-Frame-Options: DENY\r\nCross-Origin-Resource-Policy: same-origin\r\n\
                        Referrer-Policy: no-referrer\r\nConnection: close\r\n";
@@ -53,8 +54,9 @@ struct Answer {
 }
 
 impl Watch {
-    /// Listens on `host` (an address, or a name of this machine) and `port` (0: any that is free) for
-    /// readers of the page of `root`, which is read once to see that there is something to show.
+    /// Listens on `host` (an address, or a name of this machine) and `port` (0: any that is free)
+    /// for readers of the page of `root`, which is read once to see that there is something to
+    /// show.
     ///
     /// # Errors
     /// When `root` holds no run, when `host` can be reached by other machines and `expose` is not

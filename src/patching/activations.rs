@@ -1,6 +1,7 @@
 //! Activations of a transformer by the names of TransformerLens' hooks, in its shapes.
 //!
-//! With B sequences of T tokens and the sizes of [`transformer`](crate::nn::transformer), L a layer:
+//! With B sequences of T tokens and the sizes of [`transformer`](crate::nn::transformer), L a
+//! layer:
 //!
 //! | name | shape |
 //! | --- | --- |

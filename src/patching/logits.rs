@@ -35,7 +35,8 @@ impl<T: Element> AnyModel<T> {
     }
 
     /// In double precision, rounds norms and rotations to singles where transformers does, if the
-    /// model is from there. In singles there is nothing to round, and bits differ for other reasons.
+    /// model is from there. In singles there is nothing to round, and bits differ for other
+    /// reasons.
     pub fn round_as(&mut self, family: Family) {
         if let AnyModel::Transformer(model) = self
             && T::NAME == f64::NAME
@@ -73,8 +74,8 @@ pub fn check_memory<T: Element>(model: &Model<T>, len: usize) -> Result<()> {
 }
 
 /// The logits `[sequences, length, V]` of `rows`, at least one and all of one length, in the memory
-/// that they were computed in where one batch holds them all. `shown` is told the sequences that are
-/// done.
+/// that they were computed in where one batch holds them all. `shown` is told the sequences that
+/// are done.
 ///
 /// # Errors
 /// Those of `shown`.

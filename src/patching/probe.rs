@@ -1,5 +1,5 @@
-//! A behaviour recorded for batches of pairs of one length and layout: runs of the model, its masks, ablation
-//! values and outputs. Every method drives one.
+//! A behaviour recorded for batches of pairs of one length and layout: runs of the model, its
+//! masks, ablation values and outputs. Every method drives one.
 
 use super::behaviour::{Baseline, Behaviour};
 use super::measured::Measured;
@@ -94,9 +94,9 @@ fn beside_weights<T: Element>(tape: &Tape<T>, parameters: &[Var]) -> u128 {
     tape.bytes() - weights * size_of::<T>() as u128
 }
 
-/// Lets values share memory that neither the reverse pass from `output` to `wanted` nor scores read;
-/// the bytes of what they read beside the values: gradients, and what parts put out beyond their
-/// baselines.
+/// Lets values share memory that neither the reverse pass from `output` to `wanted` nor scores
+/// read; the bytes of what they read beside the values: gradients, and what parts put out beyond
+/// their baselines.
 fn keep_whole<T: Element>(
     tape: &mut Tape<T>,
     recorded: &Recorded,
@@ -118,7 +118,8 @@ fn keep_whole<T: Element>(
     // first layers those of all writers are there.
     let deltas = recorded.deltas.iter().copied().map(len);
     let requested: u128 = wanted.iter().copied().map(len).chain(beyond).chain(deltas).sum();
-    // As many gradients as an operation and the stream have in hand, and banks of writers and readers.
+    // As many gradients as an operation and the stream have in hand, and banks of writers and
+    // readers.
     let largest = recorded.readings.iter().map(|r| len(r.y)).max().unwrap_or(0);
     let stream = recorded.readings.iter().map(|r| len(r.x)).max().unwrap_or(0);
     let banks = 2 * (stream * recorded.graph.writers.len() as u128).min(BANK as u128);
@@ -132,7 +133,8 @@ pub enum Use {
     Any(Option<MaskShape>),
     /// [Whole](Probe::whole) passes: edge attribution patching.
     Whole,
-    /// [Whole passes with masks](Probe::masked), with the reverse pass by these rules: learned masks.
+    /// [Whole passes with masks](Probe::masked), with the reverse pass by these rules: learned
+    /// masks.
     Masked(MaskShape, Rules),
     /// [Forward passes](Probe::forward) alone: sets of edges.
     Forward(Option<MaskShape>),
@@ -225,8 +227,8 @@ impl<T: Element> Probe<T> {
         Probe::record(behaviour, batch, like, if few { Use::Any(None) } else { Use::Whole })
     }
 
-    /// The same with masks: forward, and the reverse pass by `rules` from the metric of each pair to
-    /// the masks.
+    /// The same with masks: forward, and the reverse pass by `rules` from the metric of each pair
+    /// to the masks.
     ///
     /// # Errors
     /// If there is not enough memory.
@@ -240,7 +242,8 @@ impl<T: Element> Probe<T> {
         Probe::record(behaviour, batch, like, Use::Masked(shape, rules))
     }
 
-    /// The same for whole forward passes alone, whose results are the metric and what parts put out.
+    /// The same for whole forward passes alone, whose results are the metric and what parts put
+    /// out.
     ///
     /// # Errors
     /// If there is not enough memory.

@@ -48,8 +48,8 @@ impl Span {
         (sum(values) - nothing) / (clean - nothing)
     }
 
-    /// The 95 % interval over pairs of `f` of a circuit whose metric is `values [pairs]`; `None` for
-    /// fewer than three pairs, or if the span may be 0 as far as the pairs tell.
+    /// The 95 % interval over pairs of `f` of a circuit whose metric is `values [pairs]`; `None`
+    /// for fewer than three pairs, or if the span may be 0 as far as the pairs tell.
     pub fn interval(&self, values: &[f64]) -> Option<[f64; 2]> {
         let off = |of: &[f64]| of.iter().zip(&self.nothing).map(|(x, n)| x - n).collect::<Vec<_>>();
         stats::ratio_interval(&off(values), &off(&self.clean))

@@ -133,8 +133,8 @@ pub(super) fn stretch(all: BTreeMap<u64, Vec<f64>>, options: &Options) -> Stretc
     stretch
 }
 
-/// Ends of a logarithmic axis that shows all centres and the upper ends of all bands. The lower ends
-/// may be below 0, so they do not count.
+/// Ends of a logarithmic axis that shows all centres and the upper ends of all bands. The lower
+/// ends may be below 0, so they do not count.
 fn extent(bands: &[Vec<Vec<Stretch>>; 2]) -> (f64, f64) {
     let stretches = || bands.iter().flatten().flatten();
     let centres = stretches().flat_map(|s| &s.centre);

@@ -62,7 +62,8 @@ fn points(curve: &Curve) -> Vec<[f64; 2]> {
     pairs.filter_map(|(&x, &y)| (!y.is_nan()).then_some([x, y])).filter(|[x, _]| *x > 0.0).collect()
 }
 
-/// The legend: a line for each file and, where curves of `both` orders are drawn, one for each order.
+/// The legend: a line for each file and, where curves of `both` orders are drawn, one for each
+/// order.
 fn entries(inputs: &[PathBuf], both: bool) -> Vec<(Stroke, String)> {
     let files = inputs.iter().enumerate();
     let mut entries: Vec<(Stroke, String)> =

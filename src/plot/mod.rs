@@ -184,8 +184,8 @@ impl Drawing {
         [self.scene.width, self.scene.height].map(|x| x / scene::INCH)
     }
 
-    /// The bytes of the file; PNG with `dpi` pixels to the inch. None if the picture would have more
-    /// pixels on a side than any page.
+    /// The bytes of the file; PNG with `dpi` pixels to the inch. None if the picture would have
+    /// more pixels on a side than any page.
     pub fn write(&self, format: Format, dpi: u32) -> Option<Vec<u8>> {
         match format {
             Format::Svg => Some(svg::write(&self.scene).into_bytes()),

@@ -1,7 +1,7 @@
 //! A circuit as nodes and links, with its place in the model read from the names.
 //!
-//! Nodes that no [edge name](crate::formats::edge_name) of ours has are taken as they are called, and
-//! their place from who they read.
+//! Nodes that no [edge name](crate::formats::edge_name) of ours has are taken as they are called,
+//! and their place from who they read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,8 +59,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// The `limit` edges of the largest |score|, of those that belong to the circuit or, if the file
-    /// does not say which do, of those that have a score.
+    /// The `limit` edges of the largest |score|, of those that belong to the circuit or, if the
+    /// file does not say which do, of those that have a score.
     ///
     /// # Errors
     /// When a name is no edge's, or nothing is left.

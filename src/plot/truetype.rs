@@ -146,8 +146,8 @@ fn steps(bytes: &[u8], at: &mut usize, flags: &[u8], [short, other]: [u8; 2]) ->
     flags.iter().map(step).collect()
 }
 
-/// Adds one contour, from its first point on the curve round to it again. Between two control points
-/// lies a point of the curve.
+/// Adds one contour, from its first point on the curve round to it again. Between two control
+/// points lies a point of the curve.
 fn add_contour(points: &[Point], outline: &mut Vec<Segment>) {
     let Some(start) = points.iter().position(|point| point.1) else { return };
     let first = points[start].0;

@@ -37,9 +37,9 @@ pub struct Prediction {
     pub keys: Vec<Predictor>,
 }
 
-/// What is known of those runs of `runs [n]` that have ended, in the order of their seeds. The first,
-/// third, .. of those that succeeded choose, and of the others. With `solved`, runs that did not
-/// succeed in the stage before the last are left out.
+/// What is known of those runs of `runs [n]` that have ended, in the order of their seeds. The
+/// first, third, .. of those that succeeded choose, and of the others. With `solved`, runs that did
+/// not succeed in the stage before the last are left out.
 pub fn predict(runs: &[Run], solved: bool) -> Prediction {
     let ended = |run: &&Run| run.metrics.event("stop").is_some() || run.diverged();
     let asked = runs.iter().filter(ended).filter(|run| run.last_stage() > 0);

@@ -228,8 +228,9 @@ impl Arm {
         Ok(Arm::split(name, runs?))
     }
 
-    /// The arms of runs that are found together: those that differ in more than their seed are apart,
-    /// and each seed counts once. What has no readable configuration is taken to be like the first.
+    /// The arms of runs that are found together: those that differ in more than their seed are
+    /// apart, and each seed counts once. What has no readable configuration is taken to be like the
+    /// first.
     pub(crate) fn split(name: &str, mut runs: Vec<Run>) -> Vec<Arm> {
         order::sort_by_key(&mut runs, |run| (run.seed.unwrap_or(u64::MAX), run.name.clone()));
         let mut groups: Vec<Vec<Run>> = vec![];
@@ -254,8 +255,9 @@ impl Arm {
     }
 }
 
-/// What to call each group of the runs in one folder: its own name if it is a run alone, the folder's
-/// with the settings that tell it from the others, or the folder's where there is no other.
+/// What to call each group of the runs in one folder: its own name if it is a run alone, the
+/// folder's with the settings that tell it from the others, or the folder's where there is no
+/// other.
 fn names(folder: &str, groups: &[Vec<Run>]) -> Vec<String> {
     if groups.len() < 2 {
         return vec![folder.into(); groups.len()];

@@ -27,7 +27,8 @@ pub struct ArmSummary {
     pub mod2_mean: Option<f64>,
     /// Mean final accuracy on the training set.
     pub train_mean: Option<f64>,
-    /// Median updates to [`SUCCESS`](super::SUCCESS) among the successes, from the last stage's start.
+    /// Median updates to [`SUCCESS`](super::SUCCESS) among the successes, from the last stage's
+    /// start.
     pub steps_in_stage: Option<f64>,
     /// The same from the run's start.
     pub steps_overall: Option<f64>,

@@ -85,8 +85,8 @@ impl Group {
 /// The groups of runs, in the order in which they come first.
 ///
 /// # Errors
-/// If an axis is named twice, no run has an axis, the figure or the reference, or a condition cannot
-/// be decided.
+/// If an axis is named twice, no run has an axis, the figure or the reference, or a condition
+/// cannot be decided.
 pub fn groups(results: &SweepResults, question: &Question) -> Result<Vec<Group>> {
     let columns = results.columns();
     for name in question.by.iter().chain([&question.value]) {

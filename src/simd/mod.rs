@@ -2,8 +2,9 @@
 //!
 //! A kernel is a struct that holds its slices and implements [`Kernel`] for any [`Lanes`], a vector
 //! of `N` elements. [`Element::vectorize`] runs it with the widest lanes of this processor:
-//! AVX-512, AVX2 with FMA, NEON, or the portable ones. [`backend`] chooses once, at run time, so a plain
-//! `cargo build` is as fast as one with `target-cpu=native`; `EDGEGRAD_SIMD` forces a backend.
+//! AVX-512, AVX2 with FMA, NEON, or the portable ones. [`backend`] chooses once, at run time, so a
+//! plain `cargo build` is as fast as one with `target-cpu=native`; `EDGEGRAD_SIMD` forces a
+//! backend.
 //!
 //! The same source serves `f32`, `f64` and, through the one-lane [`Scalar`], every other
 //! [`Element`], such as dual numbers. `Scalar` is also the oracle of the tests.

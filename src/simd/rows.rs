@@ -150,8 +150,8 @@ fn tasks(work: usize) -> usize {
 const MOST: usize = 64;
 
 /// Deals the rows out to `tasks` tasks, at most [`MOST`]. All parts are dealt before the first task
-/// begins, and none on the heap: a recursion that splits them as it forks is compiled for each kernel
-/// anew, with two jobs of the pool each: 8 % of the code of the library.
+/// begins, and none on the heap: a recursion that splits them as it forks is compiled for each
+/// kernel anew, with two jobs of the pool each: 8 % of the code of the library.
 fn share<R: Rows>(rows: usize, tasks: usize, mut parts: R, each: &(dyn Fn(R) + Sync)) {
     if tasks < 2 {
         return each(parts);

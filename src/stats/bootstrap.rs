@@ -4,24 +4,24 @@ use super::average::quantile;
 use super::t::t_quantile;
 use crate::rng::{Purpose, Rng};
 
-/// The fewest values whose mean has a bootstrap interval: of six it covers the mean of normal values
-/// in 93 % of cases.
+/// The fewest values whose mean has a bootstrap interval: of six it covers the mean of normal
+/// values in 93 % of cases.
 pub const LEAST_OF_BOOTSTRAP: usize = 8;
 
 /// Resamples; the quantiles of the fewest values are the 0.6 % ones, so 22 lie beyond each.
 const RESAMPLES: usize = 4_000;
 
-/// The 95 % expanded percentile interval of the mean of what `values [n]` are a sample of, from means
-/// of resamples with replacement; `None` for fewer than [`LEAST_OF_BOOTSTRAP`]. The same values have
-/// the same interval.
+/// The 95 % expanded percentile interval of the mean of what `values [n]` are a sample of, from
+/// means of resamples with replacement; `None` for fewer than [`LEAST_OF_BOOTSTRAP`]. The same
+/// values have the same interval.
 ///
 /// It never leaves the range of the values, as that of Student's t does for accuracies near 1. The
 /// percentiles are not 2.5 and 97.5 but those of `Φ(∓t √(n / (n - 1)))` with the 0.975 quantile `t`
 /// of Student's t for `n - 1` degrees of freedom, which makes up for resamples being narrower than
 /// samples.
 ///
-/// Source: T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician
-/// 69 (2015) 371-386.
+/// Source: T. Hesterberg, "What teachers should know about the bootstrap", The American
+/// Statistician 69 (2015) 371-386.
 ///
 /// ```
 /// let values = [1.0, 1.0, 1.0, 0.25, 1.0, 1.0, 0.5, 1.0];

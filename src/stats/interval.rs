@@ -7,8 +7,8 @@ use super::t::t_quantile;
 /// The share of intervals that hold the truth.
 const LEVEL: f64 = 0.95;
 
-/// The fewest values whose mean or ratio has an interval: of two it would reach 12.7 standard errors
-/// to both sides, and so would say nothing.
+/// The fewest values whose mean or ratio has an interval: of two it would reach 12.7 standard
+/// errors to both sides, and so would say nothing.
 pub const LEAST_OF_MEAN: usize = 3;
 
 /// The fewest values whose median has an interval: all of five hold it in 94 % of cases only.
@@ -39,8 +39,8 @@ fn factor(n: usize) -> Option<f64> {
     (n >= LEAST_OF_MEAN).then(|| t_quantile(n - 1) / (n as f64).sqrt())
 }
 
-/// The smallest mean that an interval of so many values as `values` tells from 0 in 80 % of cases, if
-/// they are spread as these are; `None` for fewer than [`LEAST_OF_MEAN`].
+/// The smallest mean that an interval of so many values as `values` tells from 0 in 80 % of cases,
+/// if they are spread as these are; `None` for fewer than [`LEAST_OF_MEAN`].
 ///
 /// `(t.975 + t.8) s / √n` with both quantiles of Student's t for `n - 1` degrees of freedom.
 pub fn detectable(values: &[f64]) -> Option<f64> {
@@ -56,12 +56,13 @@ fn covariance(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>() / (n - 1.0)
 }
 
-/// The 95 % interval of a ratio of means, of `above [n]` to `below [n]`, which come in pairs; `None`
-/// if the mean below may be 0 as far as the values tell, or for fewer than [`LEAST_OF_MEAN`] pairs.
+/// The 95 % interval of a ratio of means, of `above [n]` to `below [n]`, which come in pairs;
+/// `None` if the mean below may be 0 as far as the values tell, or for fewer than [`LEAST_OF_MEAN`]
+/// pairs.
 ///
-/// It holds every ratio `r` for which the mean of `above - r below` may be 0 by its t interval: those
-/// between the roots of a quadratic. Source: E. C. Fieller, "Some problems in interval estimation",
-/// JRSS B 16 (1954) 175-185.
+/// It holds every ratio `r` for which the mean of `above - r below` may be 0 by its t interval:
+/// those between the roots of a quadratic. Source: E. C. Fieller, "Some problems in interval
+/// estimation", JRSS B 16 (1954) 175-185.
 pub fn ratio_interval(above: &[f64], below: &[f64]) -> Option<[f64; 2]> {
     let (a, b) = (super::mean(above)?, super::mean(below)?);
     let scale = factor(above.len())?.powi(2);
@@ -80,9 +81,9 @@ pub fn ratio_interval(above: &[f64], below: &[f64]) -> Option<[f64; 2]> {
 /// fewer than [`LEAST_OF_MEDIAN`].
 ///
 /// The median lies between the `k`-th values from both ends with a chance that the binomial gives.
-/// The interval's ends are interpolated between the narrowest such pair that covers 95 % and the next
-/// within. Source: T. Hettmansperger and S. Sheather, "Confidence intervals based on interpolated
-/// order statistics", Statistics and Probability Letters 4 (1986) 75-79.
+/// The interval's ends are interpolated between the narrowest such pair that covers 95 % and the
+/// next within. Source: T. Hettmansperger and S. Sheather, "Confidence intervals based on
+/// interpolated order statistics", Statistics and Probability Letters 4 (1986) 75-79.
 pub fn median_interval(values: &[f64]) -> Option<[f64; 2]> {
     let n = values.len();
     if n < LEAST_OF_MEDIAN {
@@ -91,7 +92,8 @@ pub fn median_interval(values: &[f64]) -> Option<[f64; 2]> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     // Of n values k are below the median with chance C(n, k) / 2^n (by its logarithm, as 2^-n is 0
-    // for a thousand values); the k-th from both ends miss it with twice the chance of at most k - 1.
+    // for a thousand values); the k-th from both ends miss it with twice the chance of at most k -
+    // 1.
     let mut chance = -(n as f64) * std::f64::consts::LN_2;
     let (mut k, mut wide, mut narrow) = (0, 1.0, 1.0 - 2.0 * libm::exp(chance));
     while narrow >= LEVEL {
@@ -183,9 +185,9 @@ mod tests {
         }
     }
 
-    /// An effect of the size that is said to be detectable is told from 0 in about 80 % of studies. The
-    /// sum of quantiles stands for the noncentral t, which is off by a few percent for few values; the
-    /// standard error of a rate of .8 is .0063.
+    /// An effect of the size that is said to be detectable is told from 0 in about 80 % of studies.
+    /// The sum of quantiles stands for the noncentral t, which is off by a few percent for few
+    /// values; the standard error of a rate of .8 is .0063.
     #[test]
     fn what_is_detectable_is_detected() {
         for (i, n) in [3, 5, 12, 30].into_iter().enumerate() {

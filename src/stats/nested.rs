@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The bases are the sample, as seeds of one base are alike: what bases, seeds and items add to the
-//! spread is all in that of the means of bases, so an interval over these covers, however the spread is
-//! divided. It needs no estimate of each part, which three or five bases could not give.
+//! spread is all in that of the means of bases, so an interval over these covers, however the
+//! spread is divided. It needs no estimate of each part, which three or five bases could not give.
 
 use super::interval::mean_interval;
 use super::mean;
@@ -17,8 +17,8 @@ pub fn group_means(groups: &[Vec<f64>]) -> Vec<f64> {
     groups.iter().filter_map(|group| mean(group)).collect()
 }
 
-/// The 95 % interval of the mean of what `groups` are a sample of: that of the [means](group_means) of
-/// groups; `None` for fewer than [`LEAST_OF_MEAN`](super::LEAST_OF_MEAN) groups.
+/// The 95 % interval of the mean of what `groups` are a sample of: that of the [means](group_means)
+/// of groups; `None` for fewer than [`LEAST_OF_MEAN`](super::LEAST_OF_MEAN) groups.
 pub fn nested_interval(groups: &[Vec<f64>]) -> Option<[f64; 2]> {
     mean_interval(&group_means(groups))
 }
@@ -31,8 +31,8 @@ mod tests {
     /// Studies: the standard error of a coverage of .95 is then .0034.
     const STUDIES: usize = 4000;
 
-    /// The rates of success of a study: bases with `spread`, seeds with a half of it, and 20 items each,
-    /// right or wrong; seeds are missing here and there.
+    /// The rates of success of a study: bases with `spread`, seeds with a half of it, and 20 items
+    /// each, right or wrong; seeds are missing here and there.
     fn study(bases: usize, spread: f64, rng: &mut Rng) -> Vec<Vec<f64>> {
         let base = |b: usize, rng: &mut Rng| {
             let a = spread * rng.normal();

@@ -13,8 +13,8 @@ pub fn p_value(as_extreme: usize, draws: usize) -> f64 {
     (1 + as_extreme) as f64 / (1 + draws) as f64
 }
 
-/// The p-value of Student's t test of whether the mean of what `values [n]` are a sample of is 0, to both
-/// sides; `None` for fewer than [`LEAST_OF_MEAN`](super::LEAST_OF_MEAN) values.
+/// The p-value of Student's t test of whether the mean of what `values [n]` are a sample of is 0,
+/// to both sides; `None` for fewer than [`LEAST_OF_MEAN`](super::LEAST_OF_MEAN) values.
 ///
 /// ```
 /// // t = 4 for two degrees of freedom.
@@ -33,9 +33,9 @@ pub fn t_test(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// The p-values `p [m]` adjusted for their number: each is at most .05 only if the chance of any false
-/// one among those that are is at most .05. Source: S. Holm, "A simple sequentially rejective multiple
-/// test procedure", Scandinavian Journal of Statistics 6 (1979) 65-70.
+/// The p-values `p [m]` adjusted for their number: each is at most .05 only if the chance of any
+/// false one among those that are is at most .05. Source: S. Holm, "A simple sequentially rejective
+/// multiple test procedure", Scandinavian Journal of Statistics 6 (1979) 65-70.
 ///
 /// ```
 /// assert_eq!(edgegrad::stats::holm(&[0.01, 0.5, 0.02]), [0.03, 0.5, 0.04]);

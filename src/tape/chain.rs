@@ -52,7 +52,8 @@ impl<T: Element> Tape<T> {
         self.passes = Passes::From(starts);
     }
 
-    /// Lets all variables that are not `needed` share memory, and all that is saved for reverse passes.
+    /// Lets all variables that are not `needed` share memory, and all that is saved for reverse
+    /// passes.
     fn forward_only(&mut self, needed: &[bool]) {
         for node in &mut self.nodes {
             node.saved = 0;

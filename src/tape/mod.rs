@@ -7,10 +7,11 @@
 //!
 //! **Memory.** Every variable has its own, unless [`Tape::keep_only`] names the variables that are
 //! needed. Gradients that no plan asks for share memory, each from its first contribution until it
-//! is passed on. Values are not shared in programs with any reverse pass; [`Tape::keep_for`] names one
-//! pass, and what its operations do not [read again](Op::rereads) shares memory. [`Tape::reshape`] is a second name
-//! for the same memory, not an operation. A reverse pass reads the gradient it is given in place;
-//! copying it was a fifth of the memory traffic of a softmax, forward and backward.
+//! is passed on. Values are not shared in programs with any reverse pass; [`Tape::keep_for`] names
+//! one pass, and what its operations do not [read again](Op::rereads) shares memory.
+//! [`Tape::reshape`] is a second name for the same memory, not an operation. A reverse pass reads
+//! the gradient it is given in place; copying it was a fifth of the memory traffic of a softmax,
+//! forward and backward.
 //!
 //! The tape knows no operation by name: each is an [`Op`] that computes its output and, in the
 //! reverse pass, maps the gradient of its output to gradients of its inputs.

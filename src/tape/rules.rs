@@ -13,12 +13,12 @@
 //! | softmax | attention pattern `P` | `P2 (dP - <dP, P2>)` | | | | x |
 //! | shares | attention `P(q, k) v` | 1/4 to `q` and `k`, 1/2 to `v` | | | | x |
 //!
-//! `x'` is `x` moved away from 0 by 1e-6, and `P2`, in proportion to the root of `P`, is the softmax
-//! at temperature 2; its factor 1/2 is left out.
+//! `x'` is `x` moved away from 0 by 1e-6, and `P2`, in proportion to the root of `P`, is the
+//! softmax at temperature 2; its factor 1/2 is left out.
 //!
 //! **Sources.** RelP: "RelP: Faithful and Efficient Circuit Discovery via Relevance Patching"
-//! (arXiv 2508.21258), whose default is norm, identity and half. GIM: "Improved Interpretability for
-//! Large Language Models" (arXiv 2505.17630).
+//! (arXiv 2508.21258), whose default is norm, identity and half. GIM: "Improved Interpretability
+//! for Large Language Models" (arXiv 2505.17630).
 
 use crate::named::named;
 
@@ -30,13 +30,13 @@ named! {
         Plain = "plain",
         /// Divisors of norms are constants.
         Ln = "ln",
-        /// Relevance patching: also, activations pass back `y / x`, and a gated product is shared by
-        /// its factors.
+        /// Relevance patching: also, activations pass back `y / x`, and a gated product is shared
+        /// by its factors.
         Relp = "relp",
         /// The same with constant attention patterns: only values have a gradient.
         RelpAh = "relp-ah",
-        /// Gradient interaction modifications: constant divisors, attention flattened by temperature
-        /// 2, and every product shared by its factors.
+        /// Gradient interaction modifications: constant divisors, attention flattened by
+        /// temperature 2, and every product shared by its factors.
         Gim = "gim",
     }
 }

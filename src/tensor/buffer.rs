@@ -1,9 +1,9 @@
 //! Aligned memory for the elements of a tensor.
 //!
 //! **Huge pages for what stays**, weights and the panels they are copied into: the first touch of
-//! 500 MB takes .11 s instead of .40. For all other memory they changed nothing beyond noise (training
-//! steps 0.97 to 1.00 of the time, products 0.99 to 1.01), and softmax took 1.4 times as long,
-//! because large buffers then all start at the same set of the cache.
+//! 500 MB takes .11 s instead of .40. For all other memory they changed nothing beyond noise
+//! (training steps 0.97 to 1.00 of the time, products 0.99 to 1.01), and softmax took 1.4 times as
+//! long, because large buffers then all start at the same set of the cache.
 
 use crate::gemm::{Mat, panels_len, to_panels};
 use crate::simd::Element;
@@ -134,8 +134,8 @@ impl<T: Element> Buffer<T> {
         all
     }
 
-    /// Its memory, and where in it the elements are, for what takes over vectors; a shared buffer is
-    /// copied.
+    /// Its memory, and where in it the elements are, for what takes over vectors; a shared buffer
+    /// is copied.
     pub fn into_parts(mut self) -> (Vec<T>, Range<usize>) {
         // Makes it its own.
         let _: &mut [T] = &mut self;

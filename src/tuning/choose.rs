@@ -192,8 +192,8 @@ impl Finder {
         Ok(finder)
     }
 
-    /// Checks that the amounts of ends hold a path; with [`Discovery::or_least`] raises those that do
-    /// not.
+    /// Checks that the amounts of ends hold a path; with [`Discovery::or_least`] raises those that
+    /// do not.
     fn hold_a_path(&mut self) -> Result<()> {
         let least = self.sides.least(&self.costs);
         let Amount { start, end, .. } = self.discovery.amount;
@@ -237,13 +237,13 @@ impl Finder {
         &self.graph
     }
 
-    /// The circuit of `model` at update `step`, on these pairs: every edge is on a path from the input
-    /// to the logits, and its ends are those that are trained, but for what
+    /// The circuit of `model` at update `step`, on these pairs: every edge is on a path from the
+    /// input to the logits, and its ends are those that are trained, but for what
     /// [`layers`](Discovery::layers) leaves out and [`random`](Discovery::random) adds.
     ///
     /// # Errors
-    /// If the metric is undefined for such pairs, there is not enough memory, or the amount allows no
-    /// path: then the least that does.
+    /// If the metric is undefined for such pairs, there is not enough memory, or the amount allows
+    /// no path: then the least that does.
     pub fn find<T: Element>(
         &mut self,
         model: &AnyModel<T>,
@@ -321,8 +321,8 @@ impl Finder {
         }
     }
 
-    /// A random control of `circuit`: the same ends at the nodes that `moved` says, or at others drawn
-    /// now, and all edges between them.
+    /// A random control of `circuit`: the same ends at the nodes that `moved` says, or at others
+    /// drawn now, and all edges between them.
     pub fn matched(&mut self, circuit: &Found, moved: Option<&Moved>) -> Found {
         let drawn = moved.cloned().unwrap_or_else(|| self.draw());
         let ends = drawn.of(&self.graph, &circuit.ends);
@@ -330,8 +330,8 @@ impl Finder {
         Found { scores: circuit.scores.clone(), kept, ends }
     }
 
-    /// Everything else: the edges between ends that `circuit` does not have, the input and the logits,
-    /// which both share, and the ends of those on paths.
+    /// Everything else: the edges between ends that `circuit` does not have, the input and the
+    /// logits, which both share, and the ends of those on paths.
     ///
     /// # Errors
     /// If no path is left without the circuit.

@@ -4,15 +4,15 @@
 //! edges are taken in the order of their `|score|` and count only once they are [connected], and
 //! ends are taken so that each is connected as soon as it is in.
 //!
-//! **Ends** ([`grow`]) begin with those that every path has, the input and the logits. Then the item of
-//! the largest value per cost that fits into what is left of the budget is taken, again and again: an
-//! end of a node that is in, or a node's first two ends, one on either side, as a reader without a
-//! writer, or a writer without a reader, leads nowhere. The input is seen by every reader and the
-//! logits see every writer, so nothing else is needed. This is the greedy rule for knapsacks (Dantzig
-//! 1957). Like it, it is tried once more with the most valuable item in, and the better one is kept,
-//! which for a plain knapsack is at least half the best. No circuit within the budget is worth more
-//! than the relaxation, without paths and with a part of the end that no longer fits; the tests hold
-//! the rule against it and against all circuits of a small graph.
+//! **Ends** ([`grow`]) begin with those that every path has, the input and the logits. Then the
+//! item of the largest value per cost that fits into what is left of the budget is taken, again and
+//! again: an end of a node that is in, or a node's first two ends, one on either side, as a reader
+//! without a writer, or a writer without a reader, leads nowhere. The input is seen by every reader
+//! and the logits see every writer, so nothing else is needed. This is the greedy rule for
+//! knapsacks (Dantzig 1957). Like it, it is tried once more with the most valuable item in, and the
+//! better one is kept, which for a plain knapsack is at least half the best. No circuit within the
+//! budget is worth more than the relaxation, without paths and with a part of the end that no
+//! longer fits; the tests hold the rule against it and against all circuits of a small graph.
 
 use super::slices::Ends;
 use crate::discovery::select;
@@ -36,8 +36,8 @@ impl Beginnings<'_> {
         self.connected(n).iter().filter(|&&is| is).count()
     }
 
-    /// The shortest beginning with more than `most` connected edges, or one more than there are: more
-    /// edges connect no fewer.
+    /// The shortest beginning with more than `most` connected edges, or one more than there are:
+    /// more edges connect no fewer.
     fn beyond(&self, most: usize) -> usize {
         let (mut low, mut high) = (0, self.order.len() + 1);
         while low < high {
@@ -148,8 +148,8 @@ impl Knapsack<'_> {
         }
     }
 
-    /// What an end is taken with: alone if its node is in, else with the best of the other side that
-    /// fits.
+    /// What an end is taken with: alone if its node is in, else with the best of the other side
+    /// that fits.
     fn item(&self, end: usize, chosen: &[bool], left: usize) -> Option<Item> {
         let others = &self.sides.other[end];
         if others.iter().any(|&other| chosen[other]) {
@@ -207,8 +207,8 @@ mod tests {
     use crate::rng::{Purpose, Rng};
     use crate::stats;
 
-    /// The most that ends can be worth that together cost at most `budget`, if they need no paths and
-    /// can be taken in part.
+    /// The most that ends can be worth that together cost at most `budget`, if they need no paths
+    /// and can be taken in part.
     fn bound(values: &[f64], costs: &[usize], budget: usize) -> f64 {
         let density = |(value, &cost): (&f64, &usize)| value / cost.max(1) as f64;
         let densities: Vec<f64> = values.iter().zip(costs).map(density).collect();

@@ -1,10 +1,10 @@
 //! Controls of a circuit: random circuits, the same ends at other nodes; and everything else.
 //!
 //! A control has to differ from the circuit in where it is and in nothing else. So nodes are
-//! permuted among those of their kind, heads with heads (with grouped queries whole groups, and heads
-//! within them) and MLPs or neurons with MLPs or neurons, and every end goes to the same side of
-//! another node. The control has as many ends of each type in each node, and it is a circuit: what
-//! connects a node's two sides is the node, and the input and the logits stay where they are.
+//! permuted among those of their kind, heads with heads (with grouped queries whole groups, and
+//! heads within them) and MLPs or neurons with MLPs or neurons, and every end goes to the same side
+//! of another node. The control has as many ends of each type in each node, and it is a circuit:
+//! what connects a node's two sides is the node, and the input and the logits stay where they are.
 
 use super::connected::Sides;
 use super::slices::Ends;
@@ -42,8 +42,8 @@ named! {
         Redrawn = "redrawn",
         /// Once, for the first circuit, which stays.
         Once = "once",
-        /// Once, and every circuit that is found moves to the same other nodes: what changes from one
-        /// to the next is as much as it is in the circuit.
+        /// Once, and every circuit that is found moves to the same other nodes: what changes from
+        /// one to the next is as much as it is in the circuit.
         Turnover = "turnover",
     }
 }

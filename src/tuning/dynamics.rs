@@ -13,8 +13,8 @@
 //! score that follows a random walk has a trend too, and is called in most cases. So this `q` says
 //! which trends are not noise of single measurements, and nothing about their cause.
 //!
-//! Scores drift in any tuning. A null that drifts are runs that learn nothing of the task, with answers
-//! permuted over examples:
+//! Scores drift in any tuning. A null that drifts are runs that learn nothing of the task, with
+//! answers permuted over examples:
 //!
 //! ```text
 //! p     = (1 + slopes of all edges of these runs that are as large) / (1 + their number)
@@ -54,8 +54,8 @@ impl Track {
         (0..edges).map(|e| dot(&x, &centred(&scores(e))) / spread).collect()
     }
 
-    /// The trend of each edge, `[E]`, with p-values by the slopes of runs that learn nothing; empty for
-    /// fewer than three measurements.
+    /// The trend of each edge, `[E]`, with p-values by the slopes of runs that learn nothing; empty
+    /// for fewer than three measurements.
     ///
     /// # Panics
     /// If `nulls` have no measurements.

@@ -13,8 +13,8 @@ use crate::patching::running;
 use crate::patching::span::Span;
 use crate::simd::Element;
 
-/// The figures of the edges `kept [E]` in `model`, on pairs that show the behaviour: with the metric,
-/// the positions and the baseline that circuits are found by.
+/// The figures of the edges `kept [E]` in `model`, on pairs that show the behaviour: with the
+/// metric, the positions and the baseline that circuits are found by.
 ///
 /// # Errors
 /// If the metric is undefined for such pairs, or there is not enough memory.

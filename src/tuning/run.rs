@@ -69,8 +69,8 @@ impl<T: Element> Policy<T> for Fixed {
     }
 }
 
-/// Trains all parameters of some layers, drawn anew every so many updates, and those outside the layers
-/// (LISA, Pan et al. 2024, arXiv 2403.17919).
+/// Trains all parameters of some layers, drawn anew every so many updates, and those outside the
+/// layers (LISA, Pan et al. 2024, arXiv 2403.17919).
 pub struct RandomLayers<'a> {
     /// The model's shape.
     pub config: &'a Config,

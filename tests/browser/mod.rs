@@ -1,7 +1,8 @@
 //! A headless Chromium for tests, driven by its DevTools protocol over two pipes.
 //!
-//! Pipes rather than a websocket: no port, no handshake, nothing to depend on. Chromium reads messages
-//! from descriptor 3 and writes to 4; a shell opens two named pipes there, which takes no unsafe code.
+//! Pipes rather than a websocket: no port, no handshake, nothing to depend on. Chromium reads
+//! messages from descriptor 3 and writes to 4; a shell opens two named pipes there, which takes no
+//! unsafe code.
 //!
 //! ```text
 //! let Some(mut browser) = Browser::start() else { return };
@@ -112,8 +113,8 @@ impl Browser {
         Some(browser)
     }
 
-    /// Opens a page in a tab of its own, 1280 x 800, and goes on when it has been loaded; scripts may
-    /// still be at work.
+    /// Opens a page in a tab of its own, 1280 x 800, and goes on when it has been loaded; scripts
+    /// may still be at work.
     #[track_caller]
     pub(crate) fn open(&mut self, url: &str) -> Tab<'_> {
         Tab::open(&mut self.pipe, url)

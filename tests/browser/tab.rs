@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Runs before the page's own scripts: when the page says that it is drawn, and its frame after that
-/// has been shown.
+/// Runs before the page's own scripts: when the page says that it is drawn, and its frame after
+/// that has been shown.
 const WATCH: &str = "
     new MutationObserver((_, observer) => {
       if (!document.documentElement?.dataset.ready) return;
@@ -204,8 +204,8 @@ impl<'a> Tab<'a> {
         self.mouse("mouseReleased", at, "left");
     }
 
-    /// Scrolls the first element that a selector finds into the window; a point on it: half way along
-    /// a line, else its middle.
+    /// Scrolls the first element that a selector finds into the window; a point on it: half way
+    /// along a line, else its middle.
     #[track_caller]
     pub(crate) fn place_of(&mut self, selector: &str) -> [f64; 2] {
         let value = self.evaluate(&format!(

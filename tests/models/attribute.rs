@@ -165,8 +165,8 @@ fn number(graph: &Graph, name: &str) -> usize {
     found.unwrap_or_else(|| panic!("no edge {name}"))
 }
 
-/// Every method on every kind of model, by the command: the file is one that `compare` reads, and the
-/// same bytes from one thread and from two.
+/// Every method on every kind of model, by the command: the file is one that `compare` reads, and
+/// the same bytes from one thread and from two.
 #[test]
 fn every_method_writes_its_file() {
     let place = Place::new(
@@ -382,8 +382,8 @@ fn scores_of_parts_add_up() {
     }
 }
 
-/// The score of keys or values that several heads share is the sum of those of the heads, in a model
-/// where each head has a copy of its own.
+/// The score of keys or values that several heads share is the sum of those of the heads, in a
+/// model where each head has a copy of its own.
 #[test]
 fn shared_keys_and_values_are_the_sum_of_their_heads() {
     let model = checkpoints::read::<f64>(&fixture("llama-tiny")).expect("a model");

@@ -122,7 +122,8 @@ fn gates_do_what_they_say() {
                 GateKind::Induction => ((all - 7.0) / all, 1.0 / all + 1e-12),
                 // Two keys of weight 1 beside one of e^-24 that says no, or the other way round.
                 GateKind::Saturated => (1.0, 2.0 * (-24f64).exp()),
-                // The eps of the norm (1e-5 of at least 1/8), twice, and what is left of a muted yes.
+                // The eps of the norm (1e-5 of at least 1/8), twice, and what is left of a muted
+                // yes.
                 GateKind::CoupledNorm => (1.0, 2e-4),
                 _ => (1.0, 1e-12),
             };

@@ -11,8 +11,8 @@ const STEP_MS: f64 = 50.0;
 
 const READY: &str = "document.documentElement.dataset.ready === '1'";
 
-/// Moves the slider from one end to the other. For each step: the time its event took, until the frame
-/// that shows it, and what the explorer says of itself.
+/// Moves the slider from one end to the other. For each step: the time its event took, until the
+/// frame that shows it, and what the explorer says of itself.
 const MOVES: &str = "(async () => {
   const slider = document.querySelector('#time'), moves = [];
   for (let i = Number(slider.max); i >= 0; i--) {

@@ -1,4 +1,5 @@
-//! Interactions that are asked for: which rows and pairs are computed, and the file of what is found.
+//! Interactions that are asked for: which rows and pairs are computed, and the file of what is
+//! found.
 
 use super::{Patched, patched};
 use crate::attribution::Progress;

@@ -1,5 +1,5 @@
-//! Information-bottleneck masks (after IBCircuit): each edge lets through as little as the behaviour
-//! needs, the rest is noise.
+//! Information-bottleneck masks (after IBCircuit): each edge lets through as little as the
+//! behaviour needs, the rest is noise.
 //!
 //! With `m = sigmoid(a)` an edge carries `m x + (1 - m) x'`, where `x'` is its ablation value: with
 //! the usual baseline what it carries on the other sequence, a draw from its own distribution. If

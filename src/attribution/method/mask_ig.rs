@@ -6,11 +6,11 @@
 //! ```
 //!
 //! By the chain rule the scores sum to `metric(1) - metric(0)`, exactly: *completeness*. So the
-//! residual of a quadrature is the error of the sum of all scores, known without knowing the result.
-//! It bounds no single score, as errors of opposite sign cancel in it: of 60 random behaviours the
-//! largest error of an edge was typically .8 of the residual, and over ten times it in 5 to 7 %.
-//! For each score there is what the last doubling of the nodes has moved it by: the error that half as
-//! many left, up to that of the result.
+//! residual of a quadrature is the error of the sum of all scores, known without knowing the
+//! result. It bounds no single score, as errors of opposite sign cancel in it: of 60 random
+//! behaviours the largest error of an edge was typically .8 of the residual, and over ten times it
+//! in 5 to 7 %. For each score there is what the last doubling of the nodes has moved it by: the
+//! error that half as many left, up to that of the result.
 //! Gauss-Legendre nodes converge faster than any power where the metric is smooth in `alpha`; their
 //! number is doubled until the residual is small enough.
 //!
@@ -150,8 +150,8 @@ pub fn scores<T: Element>(
     }
 }
 
-/// The integrals with the [weight](Sizes::weight) of `sizes`, `[E]`, from so many nodes that twice as
-/// many move no score by more than `tol` of the largest, or 256 of them: the first step of the
+/// The integrals with the [weight](Sizes::weight) of `sizes`, `[E]`, from so many nodes that twice
+/// as many move no score by more than `tol` of the largest, or 256 of them: the first step of the
 /// ranking that [`matryoshka`](super::matryoshka) learns, up to a constant and a factor.
 ///
 /// # Errors

@@ -2,8 +2,8 @@
 //! every size are good, each inside of the next.
 //!
 //! Every step (`descent.rs`) draws a size `k` and runs one batch of pairs with the masks of the
-//! `k` largest scores (a differentiable choice). In the mode `necessary` the `k` largest are ablated
-//! instead and all others kept.
+//! `k` largest scores (a differentiable choice). In the mode `necessary` the `k` largest are
+//! ablated instead and all others kept.
 //!
 //! The result is a ranking: its order and its differences mean something, its values do not. They
 //! are shifted so that the least is 0; then the orders by score and by |score| agree. It has no

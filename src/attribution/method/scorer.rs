@@ -35,10 +35,11 @@ pub trait Scorer {
     const RULE: Quadrature = Quadrature::Left;
     /// The default sizes of the circuits that it looks at; `None` if it looks at no sizes.
     const SIZES: Option<Sizes> = None;
-    /// Whether its scores are a ranking, of which only the order and differences mean anything: they
-    /// have no sum to be compared with the total effect.
+    /// Whether its scores are a ranking, of which only the order and differences mean anything:
+    /// they have no sum to be compared with the total effect.
     const RANKS: bool = false;
-    /// The default of what it costs a learned mask to keep an edge or a node; `None` if nothing does.
+    /// The default of what it costs a learned mask to keep an edge or a node; `None` if nothing
+    /// does.
     const PENALTY: Option<f64> = None;
     /// Whether all it sees of the metric is its slope at the clean run.
     const AT_CLEAN: bool = false;

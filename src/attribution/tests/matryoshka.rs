@@ -205,8 +205,8 @@ fn a_seed_gives_the_same_bits_with_any_number_of_threads() {
     assert_ne!(once, run(1, 4));
 }
 
-/// What the last doubling has moved is at least the error that is left, edge by edge, as nodes converge
-/// geometrically; without a doubling there is no estimate.
+/// What the last doubling has moved is at least the error that is left, edge by edge, as nodes
+/// converge geometrically; without a doubling there is no estimate.
 #[test]
 fn the_last_doubling_holds_the_error_of_each_edge() {
     let setting = Setting::fixture("gpt2-tiny", 3);

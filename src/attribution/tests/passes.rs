@@ -41,7 +41,8 @@ fn masked_passes() {
     }
 }
 
-/// Passes from the masks of one group after another, some of which stay, and whole ones between them.
+/// Passes from the masks of one group after another, some of which stay, and whole ones between
+/// them.
 #[test]
 fn passes_from_groups() {
     let setting = Setting::fixture("gpt2-tiny", 4);

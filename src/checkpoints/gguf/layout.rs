@@ -25,8 +25,8 @@ impl Layout {
         shape
     }
 
-    /// Where a row of Hugging Face's stands in the file, of so many; the error says what is wrong with
-    /// that number.
+    /// Where a row of Hugging Face's stands in the file, of so many; the error says what is wrong
+    /// with that number.
     pub(super) fn order(self, rows: usize) -> Result<impl Fn(usize) -> usize, String> {
         match self {
             Layout::Neighbours { heads } if !rows.is_multiple_of(2 * heads) => {

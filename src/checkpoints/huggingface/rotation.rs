@@ -29,8 +29,8 @@ impl Default for Defaults {
     }
 }
 
-/// The rotation of heads of width `d_head`; `None` if no element is rotated. `layers` is the kind of
-/// layers that it is for, in files that give one for each kind.
+/// The rotation of heads of width `d_head`; `None` if no element is rotated. `layers` is the kind
+/// of layers that it is for, in files that give one for each kind.
 pub(super) fn rotary(
     fields: &Fields,
     layers: Option<&str>,

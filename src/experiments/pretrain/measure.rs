@@ -26,10 +26,10 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl DomainScores {
-    /// The one number that says how well a model knows a domain, from 0 to 1: words preferred to their
-    /// rivals (agreement and filler, where nothing tells which verb or noun it will be); pronouns
-    /// that are right where the gender is said; examples that are right (arithmetic and look-up); F1
-    /// (logic).
+    /// The one number that says how well a model knows a domain, from 0 to 1: words preferred to
+    /// their rivals (agreement and filler, where nothing tells which verb or noun it will be);
+    /// pronouns that are right where the gender is said; examples that are right (arithmetic and
+    /// look-up); F1 (logic).
     pub fn score(&self, domain: Domain) -> f64 {
         match domain {
             Domain::Occupation => self.pronouns.and_then(|p| p.explicit).unwrap_or(0.0),

@@ -26,8 +26,8 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// `n` examples of each domain and variant, held out for `part`; of filler, both of whose variants
-    /// are the same, only of the first. The same seed gives the same examples.
+    /// `n` examples of each domain and variant, held out for `part`; of filler, both of whose
+    /// variants are the same, only of the first. The same seed gives the same examples.
     ///
     /// ```
     /// use edgegrad::tasks::language::Part;
@@ -90,8 +90,8 @@ impl Measured {
         self.sources.iter().map(|(source, scores)| (name(source), scores.clone())).collect()
     }
 
-    /// What of its knowledge before tuning a model has kept in the domains other than `tuned`, by the
-    /// sources of [`Variant::Pretrain`] that both panels have.
+    /// What of its knowledge before tuning a model has kept in the domains other than `tuned`, by
+    /// the sources of [`Variant::Pretrain`] that both panels have.
     pub fn retention(before: &Measured, after: &Measured, tuned: Domain) -> Retention {
         let mut domains = BTreeMap::new();
         for (source, old) in &before.sources {

@@ -315,8 +315,8 @@ fn rule(matrix: bool) -> Rule {
 
 /// Pre-trains a model on `threads` threads and makes `folder` with it: a model folder with the
 /// [words](files::write_words), the settings (`pretrain.json`) and a log (`metrics.jsonl`, with
-/// the loss every 50 steps and an evaluation of all domains 10 times). Calls `progress` with the number
-/// of steps done since the last call. Returns how the model does on development examples.
+/// the loss every 50 steps and an evaluation of all domains 10 times). Calls `progress` with the
+/// number of steps done since the last call. Returns how the model does on development examples.
 ///
 /// The same settings give the same bits on any number of threads, and where `journal`, that of
 /// these [inputs](Pretraining::inputs), has kept the steps of an earlier process.

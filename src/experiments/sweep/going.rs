@@ -1,9 +1,9 @@
 //! Going through the runs of a sweep.
 //!
-//! Workers take runs in the order of the plan. A run that has ended is written to its folder, then a
-//! line of `results.jsonl` is forced to the disk, and only then does it count; a run that was killed
-//! goes on from its folder. One shard of several writes `results-K-of-N.jsonl`, so that shards share
-//! nothing but the folder; `merge` makes one file of theirs.
+//! Workers take runs in the order of the plan. A run that has ended is written to its folder, then
+//! a line of `results.jsonl` is forced to the disk, and only then does it count; a run that was
+//! killed goes on from its folder. One shard of several writes `results-K-of-N.jsonl`, so that
+//! shards share nothing but the folder; `merge` makes one file of theirs.
 
 use super::list::{Listed, Planned};
 use super::plan::Plan;

@@ -60,8 +60,8 @@ pub fn merge(folders: &[PathBuf], out: &Path, existing: Existing) -> Result<Swee
     Ok(all)
 }
 
-/// What is missing of a sweep whose files, by their shards, have so many rows; a file without a shard
-/// is of an earlier merge, and its rows are those of any shard.
+/// What is missing of a sweep whose files, by their shards, have so many rows; a file without a
+/// shard is of an earlier merge, and its rows are those of any shard.
 pub(super) fn missing(all: &SweepResults, counts: &[Count]) -> Option<String> {
     let (runs, rows) = (all.head.runs, all.rows.len());
     let shards: Option<BTreeMap<usize, usize>> =

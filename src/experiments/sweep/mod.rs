@@ -11,8 +11,8 @@
 //! | [`train`](Training) | runs of `edgegrad train` |
 //!
 //! The folder of a sweep holds `results.jsonl`
-//! ([`formats::sweep_results`](crate::formats::sweep_results)) and each run in `runs/ID`. The id comes
-//! from the run's whole configuration, with a file's content in place of its path: the same
+//! ([`formats::sweep_results`](crate::formats::sweep_results)) and each run in `runs/ID`. The id
+//! comes from the run's whole configuration, with a file's content in place of its path: the same
 //! configuration is the same run, in this sweep and in one that asks for more.
 #![forbid(unsafe_code)]
 
@@ -45,8 +45,9 @@ pub trait Runner: Sync {
     /// If it cannot be run.
     fn resolve(&self, config: &Table) -> Result<Resolved>;
 
-    /// Does a run on `threads` threads, those of the pool that this is called in, or goes on with one
-    /// that was killed; writes everything into `folder`, and its configuration as `config.toml`.
+    /// Does a run on `threads` threads, those of the pool that this is called in, or goes on with
+    /// one that was killed; writes everything into `folder`, and its configuration as
+    /// `config.toml`.
     ///
     /// # Errors
     /// If it has no result: [`Error::Stopped`] if it can go on, others count as its result.

@@ -46,8 +46,8 @@ settings! {
     struct Base {
         /// What is run.
         command: Command => REQUIRED;
-        /// The file of the configuration that all runs begin with, instead of `[base.config]`; its path
-        /// starts at the sweep.
+        /// The file of the configuration that all runs begin with, instead of `[base.config]`; its
+        /// path starts at the sweep.
         file: Option<PathBuf>;
     }
 }

@@ -239,7 +239,8 @@ fn what_is_missing_of_a_sweep_is_told_by_shards() {
     assert_eq!(told(Some(9), &[(1, 3), (3, 2)]), some);
     let some = "2 of 9 runs missing: shard 1 has 1 of 3";
     assert_eq!(told(Some(9), &[(1, 1), (2, 2), (3, 2), (4, 2)]), some);
-    // A shard without runs need not leave results; an older version does not say how many there are.
+    // A shard without runs need not leave results; an older version does not say how many there
+    // are.
     assert_eq!(told(Some(3), &[(1, 1), (2, 1), (3, 1)]), "");
     assert_eq!(told(None, &[(1, 1), (2, 1), (3, 1)]), "shard 4 of 4 has left no results");
     let merged = SweepResults { head: head(Some(3)), rows: vec![row(0)] };

@@ -42,8 +42,8 @@ pub struct State {
     pub batches: BatchesState,
     /// Where the generator of dropped activations stands.
     pub dropout: RngState,
-    /// The SHA-256 of each of the other files, and of this one without its own and without the length
-    /// of the log; none in checkpoints of earlier versions.
+    /// The SHA-256 of each of the other files, and of this one without its own and without the
+    /// length of the log; none in checkpoints of earlier versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hashes: BTreeMap<String, String>,
 }

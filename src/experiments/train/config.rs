@@ -184,8 +184,8 @@ settings! {
         test: usize = 2048;
         /// Whether test rows may be train rows too.
         overlap: bool;
-        /// What the labels are: the sum of the `first` or `last` `k` tokens modulo `p`, the `parity`
-        /// of the first sum, or drawn at `random`.
+        /// What the labels are: the sum of the `first` or `last` `k` tokens modulo `p`, the
+        /// `parity` of the first sum, or drawn at `random`.
         labels: Labels;
         /// A safetensors file with the rows, instead of drawn ones; its path starts at the
         /// configuration.
@@ -269,8 +269,8 @@ settings! {
         measure_every: u64 = 0, PAUSE;
         /// What the optimizer remembers at the start of the stage.
         optimizer_state: OptimizerState;
-        /// The share of each matrix's weights that are not 0: after each step the largest stay. It falls
-        /// from 1 over the first half of the stage.
+        /// The share of each matrix's weights that are not 0: after each step the largest stay. It
+        /// falls from 1 over the first half of the stage.
         nonzero: Option<f64>, INSIDE_1;
         /// Parts of the model that the stage takes over; all others are drawn anew.
         keep: Vec<String>;
@@ -307,8 +307,8 @@ impl Kind for Batch {
 }
 
 impl Batch {
-    /// The pairs by which a circuit is judged unless told otherwise: a quarter of a batch, so that a
-    /// look costs about as much as a few steps whatever the model is, and 64 where that is more.
+    /// The pairs by which a circuit is judged unless told otherwise: a quarter of a batch, so that
+    /// a look costs about as much as a few steps whatever the model is, and 64 where that is more.
     pub fn default_probe(self) -> usize {
         match self {
             Batch::Size(n) => (n / 4).clamp(8, 64),
@@ -566,8 +566,8 @@ impl Config {
         self.written(&|entries, _| entries)
     }
 
-    /// The same without the values that keys have unless given, so that a version that knows more keys
-    /// writes the same.
+    /// The same without the values that keys have unless given, so that a version that knows more
+    /// keys writes the same.
     pub(in crate::experiments) fn unusual(&self) -> String {
         self.written(&|mut entries, usual| {
             entries.retain(|entry| !usual.contains(entry));

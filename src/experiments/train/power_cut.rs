@@ -1,5 +1,5 @@
-//! A power cut at any moment of a run: what was forced to the disk by then is enough to go on from the
-//! newest checkpoint that was published, to the same weights.
+//! A power cut at any moment of a run: what was forced to the disk by then is enough to go on from
+//! the newest checkpoint that was published, to the same weights.
 
 use super::config::Config;
 use super::{Existing, run};

@@ -104,8 +104,8 @@ fn finished(config: &Config, progress: &dyn Steps) -> Outcome {
     Outcome { last: None }
 }
 
-/// Whether the weights, what the optimizer keeps of each, and one row of each layer by the rows of a
-/// batch fit in memory; asked before any of it is taken.
+/// Whether the weights, what the optimizer keeps of each, and one row of each layer by the rows of
+/// a batch fit in memory; asked before any of it is taken.
 pub(super) fn fits<T: Element>(config: &Config, data: &[Split]) -> Result<()> {
     for (i, stage) in config.stages.iter().enumerate() {
         let model = model_config(stage);
@@ -473,8 +473,8 @@ impl<'a, T: Element> Run<'a, T> {
         work.watch.as_ref().map_or(Ok(()), |watch| watch.write_probe(self.folder, work.index))
     }
 
-    /// Writes a checkpoint if one is `due`; if the process was asked to stop, writes one unless this
-    /// step is already kept (`new` is false) and ends the run.
+    /// Writes a checkpoint if one is `due`; if the process was asked to stop, writes one unless
+    /// this step is already kept (`new` is false) and ends the run.
     fn keep(&mut self, work: &Work<'_, T>, step: u64, due: bool, new: bool) -> Result<()> {
         let asked = interrupt::requested();
         if due || (asked.is_some() && new) {
@@ -597,8 +597,8 @@ pub(super) fn initial_weights<T: Element>(config: &Config) -> Result<Vec<Vec<T>>
     }
 }
 
-/// The rows of stage `i`. They depend on the seed and the modulus, not on where the stage stands, so
-/// that p = 4 from scratch and p = 4 after p = 2 see the same rows.
+/// The rows of stage `i`. They depend on the seed and the modulus, not on where the stage stands,
+/// so that p = 4 from scratch and p = 4 after p = 2 see the same rows.
 pub(super) fn data(config: &Config, i: usize) -> Result<Split> {
     let t = &config.stages[i].task;
     let task = ModularAddition { p: t.p, seq_len: t.seq_len, k: t.k };

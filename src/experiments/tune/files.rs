@@ -44,7 +44,8 @@ pub fn read_base(folder: &Path) -> Result<(Model<f32>, String)> {
     Ok((base, hash))
 }
 
-/// Any base model, a folder or a GGUF file, and its hash, if a model that is tuned of it can be written.
+/// Any base model, a folder or a GGUF file, and its hash, if a model that is tuned of it can be
+/// written.
 ///
 /// # Errors
 /// If there is none, or no folder can say what it is.
@@ -68,7 +69,8 @@ pub fn record(settings: &Settings, base_hash: &str, subject: &dyn Subject) -> Re
 }
 
 /// Makes a folder with the tuned model (adapters merged), its words, the figures, the first and the
-/// last circuit and the adapters. With `replace`, a folder that is there goes once the new one is whole.
+/// last circuit and the adapters. With `replace`, a folder that is there goes once the new one is
+/// whole.
 ///
 /// # Errors
 /// If it exists and is not to be replaced, or cannot be written.

@@ -89,8 +89,8 @@ settings! {
         model: PathBuf = "base".into() => REQUIRED;
         /// Runs of each method at its best learning rate.
         seeds: u64 = 5, whole(1, 1000);
-        /// Whether methods are also compared at equal gain: each at the smallest of its learning rates
-        /// that gains on development examples what every method gains at one of its own.
+        /// Whether methods are also compared at equal gain: each at the smallest of its learning
+        /// rates that gains on development examples what every method gains at one of its own.
         equal_gain: bool = true;
     }
 }
@@ -102,7 +102,8 @@ settings! {
         name: String = "circuit".into() => REQUIRED;
         /// The learning rates it is tried with, instead of `lr`.
         learning_rates: Option<Vec<f64>>, ABOVE_0 => "`lr` alone";
-        /// A method above whose chosen learning rates it takes: of a control, which differs in one thing.
+        /// A method above whose chosen learning rates it takes: of a control, which differs in one
+        /// thing.
         rates_of: Option<String>;
     }
 }
@@ -290,8 +291,8 @@ impl<'a> Runner<'a> {
         Ok(self.grid.arms.iter().map(of_arm).collect())
     }
 
-    /// The runs of every seed, by arm at its rate in `lrs`; files are named by `prefix`. Arms without a
-    /// rate have none.
+    /// The runs of every seed, by arm at its rate in `lrs`; files are named by `prefix`. Arms
+    /// without a rate have none.
     fn judged(&self, lrs: &[Option<f64>], prefix: &str) -> Result<Vec<Vec<Result<Report>>>> {
         let seeds = |lr: &Option<f64>| if lr.is_some() { self.grid.seeds } else { 0 };
         let runs = |(arm, lr): (&'a Arm, &Option<f64>)| {
@@ -357,7 +358,8 @@ const RUNS: [&str; 3] = ["lr-", "seed-", "gain-seed-"];
 /// The file of a comparison in its folder.
 pub const COMPARISON: &str = "comparison.json";
 
-/// Removes the runs of a grid in `folder` and their comparison; what edgegrad has not written stays.
+/// Removes the runs of a grid in `folder` and their comparison; what edgegrad has not written
+/// stays.
 ///
 /// # Errors
 /// If a file cannot be read or removed, or another process is writing here.

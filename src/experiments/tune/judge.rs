@@ -15,7 +15,8 @@ use crate::tasks::language::vocabulary::Vocabulary;
 use crate::tasks::language::{Domain, Part, Source, Variant};
 use std::path::Path;
 
-/// A goal of generated language: its held-out examples, and how the model did on them before tuning.
+/// A goal of generated language: its held-out examples, and how the model did on them before
+/// tuning.
 pub struct Judge {
     goal: Goal,
     part: Part,
@@ -24,8 +25,8 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Measures the model before tuning on `n` examples of each kind, held out for `part` and drawn by
-    /// the seed `items`.
+    /// Measures the model before tuning on `n` examples of each kind, held out for `part` and drawn
+    /// by the seed `items`.
     ///
     /// # Panics
     /// If the goal is not generated.

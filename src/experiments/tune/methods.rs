@@ -364,8 +364,8 @@ fn finder(settings: &Settings, config: &Config, seed: u64) -> Result<Finder> {
     Finder::new(config, graph, settings.discovery(seed), settings.extras(), seed)
 }
 
-/// What the circuit of the behaviour that `pairs` show names in `model`, as it is found before update
-/// `step`.
+/// What the circuit of the behaviour that `pairs` show names in `model`, as it is found before
+/// update `step`.
 ///
 /// # Errors
 /// If more is asked for than the model has.

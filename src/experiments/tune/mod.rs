@@ -1,7 +1,7 @@
 //! Tuning a language model by a circuit, and by everything that is compared with it.
 //!
-//! A [run](run()) tunes a base model for a [`Goal`] of generated language or for somebody's [`Own`] pairs
-//! (both are a [`Subject`]) by a [`Method`]; a [grid] compares methods,
+//! A [run](run()) tunes a base model for a [`Goal`] of generated language or for somebody's [`Own`]
+//! pairs (both are a [`Subject`]) by a [`Method`]; a [grid] compares methods,
 //! each at the best of its learning rates, over seeds; a [study] runs grids over many base models.
 
 mod course;

@@ -1,8 +1,8 @@
 //! Choosing learning rates by runs on development examples.
 //!
 //! - *At an equal budget of search* a method has the rate of the largest
-//!   [balance](crate::formats::tuning_report::Judgement::balance), of equals that of the largest gain:
-//!   where nothing is reached, as little as possible would be kept best by learning nothing.
+//!   [balance](crate::formats::tuning_report::Judgement::balance), of equals that of the largest
+//!   gain: where nothing is reached, as little as possible would be kept best by learning nothing.
 //! - *At equal gain* it has its smallest rate that gains as much as every method does at one of its
 //!   own: the least of the methods' largest gains. What gains more than others also forgets more.
 //!
@@ -55,8 +55,8 @@ fn followed(grid: &Grid, mut rates: Vec<f64>) -> Vec<f64> {
     rates
 }
 
-/// The rate of the largest balance, then of the largest gain; of equals, and where all have failed, the
-/// smallest.
+/// The rate of the largest balance, then of the largest gain; of equals, and where all have failed,
+/// the smallest.
 fn best(arm: &Arm, tried: &[Result<Report>]) -> f64 {
     let value = |(result, gain): (&Result<Report>, f64)| match result {
         Ok(report) if report.diverged.is_none() => [report.after().balance(), gain],

@@ -100,8 +100,8 @@ fn fits(base: &Model<f32>, task: &dyn Material) -> Result<()> {
 /// Updates that are timed.
 const TIMED: usize = 8;
 
-/// Operations a second that any processor does, and tokens of a sequence that are reckoned with where
-/// models have no end.
+/// Operations a second that any processor does, and tokens of a sequence that are reckoned with
+/// where models have no end.
 const SLOW: f64 = 1e9;
 const LONGEST: usize = 4096;
 
@@ -131,7 +131,8 @@ pub fn seconds(
     Ok(updates as f64 * update + runs as f64 * 2.0 * judged)
 }
 
-/// Tunes `base` for a subject; calls `progress` with the number of updates done since the last call.
+/// Tunes `base` for a subject; calls `progress` with the number of updates done since the last
+/// call.
 ///
 /// # Errors
 /// If the settings ask for more than the model has, or there is not enough memory.

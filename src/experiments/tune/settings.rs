@@ -27,8 +27,8 @@ named! {
         Random = "random",
         /// The ends that the circuit does not have, where they lie on paths without it: a control.
         Complement = "complement",
-        /// All parameters of `lisa_layers` random layers, drawn anew every K updates, and those outside
-        /// the layers (LISA, Pan et al. 2024).
+        /// All parameters of `lisa_layers` random layers, drawn anew every K updates, and those
+        /// outside the layers (LISA, Pan et al. 2024).
         Lisa = "lisa",
         /// All parameters.
         Full = "full",
@@ -36,7 +36,8 @@ named! {
         Attention = "attention",
         /// All biases, those of norms among them (BitFit, Zaken et al. 2021).
         Bias = "bias",
-        /// The parameters with the largest gradient at the start, as many as the first circuit trains.
+        /// The parameters with the largest gradient at the start, as many as the first circuit
+        /// trains.
         Gradient = "gradient",
         /// Those with the largest mean square of single examples' gradients (Fisher's information).
         Fisher = "fisher",
@@ -139,8 +140,9 @@ settings! {
         placed: Placed;
         /// The task whose circuit is trained, as a control; the task itself unless given.
         circuit_of: Option<Goal> => "`task`";
-        /// Updates of everything in a trial whose model, extrapolated, `static` finds its circuit in
-        /// (Extrapolated localisation, arXiv 2608.24482) and `ranks = "change"` is about; none if 0.
+        /// Updates of everything in a trial whose model, extrapolated, `static` finds its circuit
+        /// in (Extrapolated localisation, arXiv 2608.24482) and `ranks = "change"` is about; none
+        /// if 0.
         trial: usize, whole(0, 10_000_000);
         /// The learning rate of the trial as a share of `lr`.
         trial_rate: f64 = 0.01, ABOVE_0;
@@ -163,7 +165,8 @@ settings! {
         lisa_layers: usize = 2, whole(1, 1000);
         /// The rank of adapters, on average.
         rank: usize = 8, whole(1, 1 << 16);
-        /// What the ranks of `circuit-lora` follow: scores, or their change in a trial (CircuitLoRA).
+        /// What the ranks of `circuit-lora` follow: scores, or their change in a trial
+        /// (CircuitLoRA).
         ranks: RanksBy;
         /// What the product of adapters is multiplied by, times its rank.
         alpha: f64 = 16.0, ABOVE_0;
@@ -173,8 +176,8 @@ settings! {
         examples: usize = 200, whole(1, 1 << 20);
         /// Pairs on which all edges are scored at each look, for their trends; none if 0.
         probe: usize;
-        /// Runs with `shuffled` answers whose edges' slopes are the null of trends; looks are permuted
-        /// instead if 0, which takes any drift for a trend.
+        /// Runs with `shuffled` answers whose edges' slopes are the null of trends; looks are
+        /// permuted instead if 0, which takes any drift for a trend.
         null_runs: usize, whole(0, 1000);
         /// Whether answers are permuted over the examples of a batch, so that nothing is learned.
         shuffled: bool;

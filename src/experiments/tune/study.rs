@@ -1,8 +1,8 @@
 //! Grids over many base models: the bases are the sample.
 //!
 //! A study pre-trains base models and runs each of its grids on the first so many of them, grid by
-//! grid. Bases and runs that are finished are kept in files, so a study that was stopped goes on with
-//! what is missing, and one of few bases grows into one of many.
+//! grid. Bases and runs that are finished are kept in files, so a study that was stopped goes on
+//! with what is missing, and one of few bases grows into one of many.
 
 use super::files;
 use super::grid::{self, COMPARISON, Grid, compare};
@@ -28,7 +28,8 @@ use toml::{Table, Value};
 /// # let folder = std::env::temp_dir().join(format!("edgegrad-study-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
 /// use edgegrad::experiments::tune::study::Study;
-/// std::fs::write(folder.join("e1.toml"), "model = \"base\"\n[[methods]]\nname = \"circuit\"").unwrap();
+/// let tuning = "model = \"base\"\n[[methods]]\nname = \"circuit\"";
+/// std::fs::write(folder.join("e1.toml"), tuning).unwrap();
 /// std::fs::write(folder.join("study.toml"), r#"
 ///     [pretrain]
 ///     steps = 9000
@@ -97,7 +98,8 @@ impl Study {
         Study::parse(&path.display().to_string(), &text, &grid)
     }
 
-    /// The study in a text; `place` is what errors call it, and `grid` reads the grid that it names.
+    /// The study in a text; `place` is what errors call it, and `grid` reads the grid that it
+    /// names.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -146,7 +148,8 @@ impl Study {
     }
 
     /// The seconds that it takes on `threads` threads, from a few steps of each kind, timed now: of
-    /// pre-training on all threads, of updates and of judging on one. Discoveries are not among them.
+    /// pre-training on all threads, of updates and of judging on one. Discoveries are not among
+    /// them.
     ///
     /// # Errors
     /// If the settings ask for more than a model has.
@@ -159,12 +162,13 @@ impl Study {
         Ok(cost.steps as f64 * step + runs / threads as f64)
     }
 
-    /// Computes what is missing of it in `out`, with at most so many base models; tells of each base on
-    /// which an experiment is finished, and calls `progress` with the number of steps and updates done.
-    /// Returns the comparisons by experiment and base.
+    /// Computes what is missing of it in `out`, with at most so many base models; tells of each
+    /// base on which an experiment is finished, and calls `progress` with the number of steps and
+    /// updates done. Returns the comparisons by experiment and base.
     ///
     /// # Errors
-    /// If a folder cannot be written, holds runs with other settings, or the study is asked to stop.
+    /// If a folder cannot be written, holds runs with other settings, or the study is asked to
+    /// stop.
     pub fn run(
         &self,
         out: &Path,
@@ -194,8 +198,8 @@ impl Study {
     /// models.
     ///
     /// # Errors
-    /// If the folder of a base model holds other files, before anything is removed, or another process
-    /// is writing here.
+    /// If the folder of a base model holds other files, before anything is removed, or another
+    /// process is writing here.
     pub fn remove(&self, out: &Path) -> Result<()> {
         if !out.is_dir() {
             return Ok(());

@@ -1,6 +1,8 @@
-//! What methods have come to on one base model or on several: means with their intervals, in a table.
+//! What methods have come to on one base model or on several: means with their intervals, in a
+//! table.
 //!
-//! On one base model its seeds are the sample; on several these are, each with the mean of its seeds.
+//! On one base model its seeds are the sample; on several these are, each with the mean of its
+//! seeds.
 
 use super::course::{Course, courses};
 use super::run::Report;
@@ -38,13 +40,14 @@ const FIGURES: [(&str, Figure); 13] = [
 /// A column of the table: its head, its figure, and how many digits it has.
 type Column<'a> = (&'a str, &'static str, usize);
 
-/// The mean of a list with its 95 % interval, without one for too few values; none of an empty list.
+/// The mean of a list with its 95 % interval, without one for too few values; none of an empty
+/// list.
 fn mean(list: &[f64]) -> Option<Mean> {
     Some(Mean { mean: stats::mean(list)?, interval: stats::mean_interval(list) })
 }
 
-/// What the runs of a method have come to; `lr` is its learning rate, and whether it is the smallest
-/// or the largest that was tried.
+/// What the runs of a method have come to; `lr` is its learning rate, and whether it is the
+/// smallest or the largest that was tried.
 pub(super) fn row(
     name: &str,
     (lr, at_the_edge): (f64, bool),
@@ -153,8 +156,8 @@ fn sample(mut groups: Vec<Vec<f64>>) -> Vec<f64> {
     }
 }
 
-/// What the comparisons of a grid on one base model or on several have come to, for people: means with
-/// their intervals, retention by domain, and the circuit against all others.
+/// What the comparisons of a grid on one base model or on several have come to, for people: means
+/// with their intervals, retention by domain, and the circuit against all others.
 ///
 /// # Panics
 /// If there are none.
@@ -356,7 +359,8 @@ fn domains(arms: &[Arm<'_>], wide: usize) -> Vec<String> {
     lines
 }
 
-/// How good the circuits are that were trained: means of the first, of those between and of the last.
+/// How good the circuits are that were trained: means of the first, of those between and of the
+/// last.
 fn circuits(arms: &[Arm<'_>], wide: usize) -> Vec<String> {
     let mut lines = vec![];
     for arm in arms {
@@ -476,8 +480,8 @@ mod tests {
         );
     }
 
-    /// Two bases with three seeds each give two values, which have no interval; four do, and it is that
-    /// of their means.
+    /// Two bases with three seeds each give two values, which have no interval; four do, and it is
+    /// that of their means.
     #[test]
     fn several_base_models_are_the_sample() {
         let base = |targets: &[f64]| -> Comparison<Settings> {

@@ -29,8 +29,8 @@ pub struct LanguageTask<'a> {
 }
 
 impl<'a> LanguageTask<'a> {
-    /// The batches of a run, the same for every method; each is drawn when it is asked for, and once
-    /// here, for the longest example.
+    /// The batches of a run, the same for every method; each is drawn when it is asked for, and
+    /// once here, for the longest example.
     ///
     /// # Panics
     /// If the goal is not generated.

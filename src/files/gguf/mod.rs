@@ -74,8 +74,8 @@ impl Gguf {
         Ok(elements)
     }
 
-    /// Widens elements of a tensor, from `first` on, into `to`; both are whole [blocks](Self::block).
-    /// What is read of a file passes through `memory`.
+    /// Widens elements of a tensor, from `first` on, into `to`; both are whole
+    /// [blocks](Self::block). What is read of a file passes through `memory`.
     ///
     /// # Errors
     /// As [`elements`](Self::elements).

@@ -198,8 +198,8 @@ pub struct Parameter {
     pub shape: Shape,
 }
 
-/// The largest of all sizes but layers that a [`Config`] may have: larger than any model's, and small
-/// enough that products of two do not overflow.
+/// The largest of all sizes but layers that a [`Config`] may have: larger than any model's, and
+/// small enough that products of two do not overflow.
 const NUMBERS: usize = 1 << 31;
 
 impl Config {

@@ -60,7 +60,8 @@ use rayon::prelude::*;
 pub struct Model<T: Element> {
     /// The shape.
     pub config: Config,
-    /// Each in row-major order or [in panels](Model::store_in_panels), in the order of [`Config::parameters`].
+    /// Each in row-major order or [in panels](Model::store_in_panels), in the order of
+    /// [`Config::parameters`].
     pub weights: Vec<Buffer<T>>,
 }
 

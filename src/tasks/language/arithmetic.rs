@@ -12,9 +12,9 @@
 //!
 //! After the colon each result is computed from the one before, and the last one is repeated after
 //! `#`. Terms are 1 to 10 and factors 2 and 3, so that a small model can learn all steps: 31 x (10
-//! sums, 10 differences, 2 products). In words it is `start 7 add 5 take 3 :`, which tuning never shows. In
-//! a pair an operand differs, in the task and where the chain copies it, and the answer is its
-//! result.
+//! sums, 10 differences, 2 products). In words it is `start 7 add 5 take 3 :`, which tuning never
+//! shows. In a pair an operand differs, in the task and where the chain copies it, and the answer
+//! is its result.
 
 use super::vocabulary::{MODULUS, NUMBERS};
 use super::{Domain, Example, Labels, MinimalPair, Part, Plan, Variant, chance, choose, index};

@@ -109,9 +109,10 @@ impl Example {
     }
 
     /// The split of this example, train, dev or test: the sum of SplitMix64's mixture of its ids,
-    /// mixed again, modulo 10. A sum does not see the order, so examples of the same words are of one
-    /// split: none of the test is a training example in another order. Answers are left out where the
-    /// rest does not decide them, as tuning may teach others: of verbs, pronouns and stories.
+    /// mixed again, modulo 10. A sum does not see the order, so examples of the same words are of
+    /// one split: none of the test is a training example in another order. Answers are left out
+    /// where the rest does not decide them, as tuning may teach others: of verbs, pronouns and
+    /// stories.
     ///
     /// Source: G. Steele, D. Lea and C. Flood, "Fast splittable pseudorandom number generators",
     /// OOPSLA 2014.

@@ -18,9 +18,9 @@
 //! ```
 //!
 //! A question names a colour and a container, and other facts share one of them, so the model must
-//! match both. In half of pre-training no two things share either, so that one of them is enough and
-//! matching is learned. There a passage has 2 to 5 facts of one word each, one thing in eight is
-//! empty (`[none]`), and every question has its fact. In tuning there are 2 to 4 facts of two
+//! match both. In half of pre-training no two things share either, so that one of them is enough
+//! and matching is learned. There a passage has 2 to 5 facts of one word each, one thing in eight
+//! is empty (`[none]`), and every question has its fact. In tuning there are 2 to 4 facts of two
 //! words, and a third of the questions ask for a thing that the passage does not have, though it
 //! has its colour and its container. Tuning never shows one thing in five; transfer asks for one.
 //! In a pair a word of the deciding fact differs.

@@ -10,13 +10,13 @@
 //! | [`filler`] | small stories | the same | nothing |
 //!
 //! **Splits.** A hash of an example's words, in whatever order, assigns it to training (8 of 10),
-//! development or test (1 of 10 each). So no example of the test is a training example, nor one with
-//! its words permuted. Answers that tuning may replace by others (verbs, pronouns, stories) are left
-//! out, so that a test frame is not in pre-training with another answer either. One rule serves all
-//! domains; the alternative, lists of sentences for each split, would have to be consulted by every
-//! generator in its own way. [`Part::Transfer`] are test frames with words that tuning never shows.
-//! Pre-training shows all words, as an unseen word has a random embedding and says nothing about
-//! transfer.
+//! development or test (1 of 10 each). So no example of the test is a training example, nor one
+//! with its words permuted. Answers that tuning may replace by others (verbs, pronouns, stories)
+//! are left out, so that a test frame is not in pre-training with another answer either. One rule
+//! serves all domains; the alternative, lists of sentences for each split, would have to be
+//! consulted by every generator in its own way. [`Part::Transfer`] are test frames with words that
+//! tuning never shows. Pre-training shows all words, as an unseen word has a random embedding and
+//! says nothing about transfer.
 //!
 //! **Loss.** [`Counted`] chooses the tokens whose prediction has weight in a loss; a [`Batch`] pads
 //! rows with `<pad>`, whose weights are 0. A causal model does not see the tokens to the right, so

@@ -2,8 +2,8 @@
 //!
 //! CircuitLoRA (Wang et al. 2025, arXiv 2502.11812) gives a higher rank to layers whose edges
 //! change most in tuning. Here ranks are proportional to any importance (the sum over a matrix of a
-//! circuit's scores, or of their changes), by Webster's (Sainte-Lague's) apportionment, which favours
-//! neither large nor small shares.
+//! circuit's scores, or of their changes), by Webster's (Sainte-Lague's) apportionment, which
+//! favours neither large nor small shares.
 
 use crate::error::{Error, Result};
 use crate::named::named;

@@ -50,8 +50,8 @@ fn grafts_are_what_they_are_of_the_tuned_model() {
     assert!(whole.weights.iter().zip(&after.weights).all(|(a, b)| a[..] == b[..]));
 }
 
-/// Of 144 elements that moved by a half and one that moved by two, the one is first, then those of the
-/// parameters in their order; grafts of all are the tuned model.
+/// Of 144 elements that moved by a half and one that moved by two, the one is first, then those of
+/// the parameters in their order; grafts of all are the tuned model.
 #[test]
 fn the_largest_changes_come_first() {
     let config = config();

@@ -55,8 +55,8 @@ fn find(d: Discovery) -> (Finder, Found) {
     (finder, found)
 }
 
-/// Scores are not all zero (on a processor the authors' were), and of the edges on paths the largest
-/// are chosen.
+/// Scores are not all zero (on a processor the authors' were), and of the edges on paths the
+/// largest are chosen.
 #[test]
 fn the_largest_edges_are_found() {
     let (finder, found) = find(discovery(Select::Edges, 12.0));
@@ -306,8 +306,8 @@ fn a_control_in_its_layer_has_as_many_ends_in_each() {
     assert!(!layers(Placed::Anywhere));
 }
 
-/// What it trains and what the circuit trains have no end in common but those that own no parameters,
-/// and it is a circuit.
+/// What it trains and what the circuit trains have no end in common but those that own no
+/// parameters, and it is a circuit.
 #[test]
 fn the_complement_is_everything_else_on_paths() {
     let (finder, circuit) = find(discovery(Select::Nodes, 6.0));

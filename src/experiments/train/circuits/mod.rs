@@ -116,8 +116,8 @@ pub(super) struct Watch<T> {
 }
 
 impl<T: Element> Watch<T> {
-    /// For `pairs` pairs of `data`, rows of `task`; none if all labels are equal. They depend on the
-    /// seed and the modulus, as the rows do.
+    /// For `pairs` pairs of `data`, rows of `task`; none if all labels are equal. They depend on
+    /// the seed and the modulus, as the rows do.
     pub(super) fn new(
         config: &Config,
         data: &Dataset,

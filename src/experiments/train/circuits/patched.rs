@@ -245,9 +245,9 @@ impl<T: Element> Patched<T> {
         }
     }
 
-    /// The metric of the corrupted run, and of circuits that keep the edges for which they are true,
-    /// `[E]` each: how far the logit of the clean label stands above that of the corrupted one, in
-    /// the mean over the pairs.
+    /// The metric of the corrupted run, and of circuits that keep the edges for which they are
+    /// true, `[E]` each: how far the logit of the clean label stands above that of the corrupted
+    /// one, in the mean over the pairs.
     ///
     /// # Panics
     /// If there are more circuits than it takes at a time.
@@ -323,8 +323,8 @@ impl<T: Element> Patched<T> {
     }
 
     /// `mean over pairs of (z - z') <w, e - e'>` of all neurons, `[F]`: activations of the model
-    /// and of the corrupted run, what a neuron writes, the unembeddings of both labels. The last run's
-    /// first circuit has to be the model.
+    /// and of the corrupted run, what a neuron writes, the unembeddings of both labels. The last
+    /// run's first circuit has to be the model.
     fn neuron_scores(&self) -> Vec<f64> {
         let token_emb = self.program.value(self.parameters[0]);
         let d = self.program.shape(self.parameters[0]).last();

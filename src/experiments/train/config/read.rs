@@ -19,9 +19,9 @@ impl Config {
     /// Reads the file `path`, with values of the form `key=value` put over it. Relative paths in
     /// the file start at the file's folder, those in `sets` where the process runs.
     ///
-    /// A key is `seed`, `dtype`, `name`, `section.key`, or `key` alone where one section has it; before it
-    /// may stand `stages.N.`, counted from 0. What a stage says itself outlasts a set without
-    /// `stages.N.`.
+    /// A key is `seed`, `dtype`, `name`, `section.key`, or `key` alone where one section has it;
+    /// before it may stand `stages.N.`, counted from 0. What a stage says itself outlasts a set
+    /// without `stages.N.`.
     ///
     /// # Errors
     /// Names the file and the key at fault.
@@ -48,8 +48,8 @@ impl Config {
         Config::of_table(table, path, sets).map_err(|e| e.within(path.display()))
     }
 
-    /// The configuration in a table of the file `path`. As [`read`](Config::read) otherwise, but that
-    /// errors do not name the file.
+    /// The configuration in a table of the file `path`. As [`read`](Config::read) otherwise, but
+    /// that errors do not name the file.
     pub(in crate::experiments) fn of_table(
         table: Table,
         path: &Path,

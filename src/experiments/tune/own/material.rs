@@ -68,7 +68,8 @@ impl<'a> OwnMaterial<'a> {
         answering
     }
 
-    /// Rows of pairs with the answers of others or their own, each with its weight in the loss of a batch of `all`, then rows without any.
+    /// Rows of pairs with the answers of others or their own, each with its weight in the loss of a
+    /// batch of `all`, then rows without any.
     fn part(&self, chosen: &[[usize; 2]], all: usize, rng: &mut Rng) -> Batch {
         let size = self.rows() * self.length;
         let (inputs, targets, weights) = (vec![0; size], vec![0; size], vec![0.0; size]);
@@ -127,8 +128,8 @@ mod tests {
     use super::*;
     use crate::formats::pairs::Bounds;
 
-    /// Every pass shows each pair once, at the position that is asked, and the weights of a batch add up
-    /// to 1.
+    /// Every pass shows each pair once, at the position that is asked, and the weights of a batch
+    /// add up to 1.
     #[test]
     fn a_pass_shows_each_pair_once() {
         let text: String = (0..6)

@@ -26,8 +26,8 @@ impl Prediction {
 /// Logits that are computed at a time.
 const LOGITS: usize = 1 << 22;
 
-/// Shows `see` each sequence's place, its logits `[T, V]`, and the negative log-likelihoods `[T - 1]` of
-/// its tokens but the first.
+/// Shows `see` each sequence's place, its logits `[T, V]`, and the negative log-likelihoods
+/// `[T - 1]` of its tokens but the first.
 fn read(model: &Model<f32>, sequences: &[&[u32]], mut see: impl FnMut(usize, &[f32], &[f32])) {
     let (config, vocab) = (&model.config, model.config.vocab_out);
     let Some(length) = sequences.iter().map(|s| s.len()).max() else { return };
@@ -36,7 +36,8 @@ fn read(model: &Model<f32>, sequences: &[&[u32]], mut see: impl FnMut(usize, &[f
     o.set_weights(&model.weights);
     let weights = vec![0.0; rows * length];
     for (chunk, part) in sequences.chunks(rows).enumerate() {
-        // Rows and ends of rows that are not there are token 0: a decoder sees nothing that follows.
+        // Rows and ends of rows that are not there are token 0: a decoder sees nothing that
+        // follows.
         let (mut inputs, mut targets) = (vec![0; rows * length], vec![0; rows * length]);
         for (row, sequence) in part.iter().enumerate() {
             let at = row * length;

@@ -79,8 +79,8 @@ pub struct OwnFiles {
 
 /// Pairs to learn from and to be judged by, with how the model did before tuning.
 ///
-/// A pair is answered if its answer is more likely than every distractor or, without distractors, than
-/// every other token; of several answers the likeliest counts.
+/// A pair is answered if its answer is more likely than every distractor or, without distractors,
+/// than every other token; of several answers the likeliest counts.
 ///
 /// ```text
 /// target    = share of dev pairs that are answered
@@ -109,12 +109,13 @@ struct Said {
 }
 
 impl Own {
-    /// Reads the files; text is encoded by `encode`. Warns of what makes the task less than it seems.
+    /// Reads the files; text is encoded by `encode`. Warns of what makes the task less than it
+    /// seems.
     ///
     /// # Errors
-    /// If a file cannot be read, a pair asks for no answer, a dev pair is a training pair, or `base`
-    /// cannot be tuned for them: it is no decoder, answers all of them already, or answers clean and
-    /// corrupted sequences alike.
+    /// If a file cannot be read, a pair asks for no answer, a dev pair is a training pair, or
+    /// `base` cannot be tuned for them: it is no decoder, answers all of them already, or answers
+    /// clean and corrupted sequences alike.
     pub fn read(files: OwnFiles, base: &Model<f32>, encode: Option<&dyn Encode>) -> Result<Own> {
         speaks(base, &files.model)?;
         let c = &base.config;

@@ -5,7 +5,8 @@ use harness::Work;
 use std::hint::black_box;
 
 /// Chains of multiply-adds that run beside each other, and how long each is: enough to hide the
-/// latency, and few enough for the 16 registers of AVX2 (16 chains and a factor had half the speed).
+/// latency, and few enough for the 16 registers of AVX2 (16 chains and a factor had half the
+/// speed).
 const CHAINS: usize = 12;
 const STEPS: usize = 1 << 16;
 
