@@ -301,15 +301,9 @@ fn a_finished_run_and_an_empty_folder() {
     assert!(place.files("run") == place.files("plain"), "a finished run was changed");
 }
 
-/// Nobody writes the input, so there is nothing to keep.
+/// Sends SIGTERM to a process and waits until it has ended, which takes less than 20 seconds.
 #[cfg(unix)]
-#[test]
-fn a_signal_ends_what_waits_for_its_input() {
-    let place = Place::new("");
-    let made = std::process::Command::new("mkfifo").arg(place.path("f.toml")).status();
-    assert!(made.expect("mkfifo is there").success());
-    let mut child = place.command("sweep f.toml").spawn().expect("the binary runs");
-    sleep(Duration::from_millis(300));
+fn terminate(child: &mut std::process::Child) {
     let id = child.id().to_string();
     std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill is there");
     let limit = Instant::now() + Duration::from_secs(20);
@@ -320,6 +314,18 @@ fn a_signal_ends_what_waits_for_its_input() {
         }
         sleep(Duration::from_millis(10));
     }
+}
+
+/// Nobody writes the input, so there is nothing to keep.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_what_waits_for_its_input() {
+    let place = Place::new("");
+    let made = std::process::Command::new("mkfifo").arg(place.path("f.toml")).status();
+    assert!(made.expect("mkfifo is there").success());
+    let mut child = place.command("sweep f.toml").spawn().expect("the binary runs");
+    sleep(Duration::from_millis(300));
+    terminate(&mut child);
 }
 
 /// Runs of a sweep, side by side, have the bits of their commands alone.
@@ -369,16 +375,7 @@ fn a_signal_ends_what_comes_to_no_safe_point() {
     assert!(printed.is_ok() && line.contains("clean"), "{line}");
     // Until it is done with what it computes.
     sleep(Duration::from_millis(500));
-    let id = child.id().to_string();
-    std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill is there");
-    let limit = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().expect("a child").is_none() {
-        if Instant::now() > limit {
-            child.kill().expect("a child");
-            panic!("it waits on");
-        }
-        sleep(Duration::from_millis(10));
-    }
+    terminate(&mut child);
     let output = child.wait_with_output().expect("a child");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(143), "{error}");

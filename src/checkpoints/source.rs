@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::input;
-use crate::files::safetensors::{PART, SAVE_AS_SAFETENSORS, Tensor, Tensors};
+use crate::files::safetensors::{PART, SAVE_AS_SAFETENSORS, Tensor, Tensors, infinite};
 use crate::memory;
 use crate::nn::transformer::{Config, Parameter};
 use crate::simd::Element;
@@ -114,13 +114,11 @@ impl Source {
             (Source::Files { .. }, None) => unreachable!("there is a first file"),
         };
         let len: usize = shape.iter().product();
-        let (mut first, mut as_asked, mut infinite, mut rounded) = (0, true, None, vec![]);
+        let (mut first, mut as_asked, mut damaged, mut rounded) = (0, true, None, vec![]);
         tensors.each_part(name, step, &mut |part| {
             rounded.clear();
             rounded.extend(part.iter().map(|&x| T::from_f64(x.into())));
-            if !part.iter().fold(true, |all, x| all & x.is_finite()) && infinite.is_none() {
-                infinite = part.iter().position(|x| !x.is_finite()).map(|i| first + i);
-            }
+            damaged = damaged.or_else(|| Some(first + infinite(part)?));
             as_asked &= part.len() == step.min(len.saturating_sub(first));
             if as_asked {
                 visit(first, &rounded);
@@ -131,7 +129,7 @@ impl Source {
             let message = format!("holds {first} elements of {shape:?}");
             return Err(self.error(name, message, "copy or download the file again"));
         }
-        if let Some(at) = infinite {
+        if let Some(at) = damaged {
             let message = format!("element {at} of {shape:?} is not finite");
             let help = "the model it came from may have diverged; use an earlier checkpoint";
             return Err(self.error(name, message, help));

@@ -166,9 +166,7 @@ impl Tensors {
         for at in (from..to).step_by(step * width) {
             decode(self.bytes(at..to.min(at + step * width), &mut bytes)?, &mut numbers);
             let first = (at - from) / width;
-            // All at once, as a search that may stop is not vectorized.
-            if !numbers.iter().fold(true, |all, x| all & x.to_f64().is_finite()) {
-                let i = numbers.iter().take_while(|x| x.to_f64().is_finite()).count();
+            if let Some(i) = infinite(&numbers) {
                 let (index, shape) = (place_in(first + i, &info.shape), &info.shape);
                 let message = format!("number {index} of {shape:?} is not finite as {}", T::NAME);
                 let help = "the model it came from may have diverged; use an earlier checkpoint";
@@ -317,6 +315,14 @@ const BEGIN: u64 = 64;
 /// How many numbers are read at a time where nobody asks for another step: as bytes and as numbers
 /// they stay in the caches.
 pub(crate) const PART: usize = 1 << 15;
+
+/// The index of the first number that is not finite.
+pub(crate) fn infinite<T: Element>(numbers: &[T]) -> Option<usize> {
+    let finite = |x: &T| x.to_f64().is_finite();
+    // All at once, as a search that may stop is not vectorized.
+    let all = numbers.iter().fold(true, |all, x| all & finite(x));
+    if all { None } else { numbers.iter().position(|x| !finite(x)) }
+}
 
 /// Decodes bytes into numbers, instead of those that are there.
 type Decode<T> = fn(&[u8], &mut Vec<T>);

@@ -406,10 +406,14 @@ impl<T: Element> Probe<T> {
         self.program.forward();
     }
 
+    /// The pairs of a whole batch: if there are fewer, the first is repeated.
+    fn filled<'p>(&self, pairs: &[&'p Pair]) -> impl Iterator<Item = &'p Pair> {
+        (0..self.batch).map(move |i| *pairs.get(i).unwrap_or(&pairs[0]))
+    }
+
     /// The tokens of a whole batch, `[B, T]`; if there are fewer pairs, the first is repeated.
     pub fn list(&self, pairs: &[&Pair], tokens: fn(&Pair) -> &[u32]) -> Vec<u32> {
-        let pair = |i: usize| pairs.get(i).unwrap_or(&pairs[0]);
-        (0..self.batch).flat_map(|i| tokens(pair(i))).copied().collect()
+        self.filled(pairs).flat_map(tokens).copied().collect()
     }
 
     /// Runs the model on the clean sequences; returns the ablation values of all parts like
@@ -434,9 +438,8 @@ impl<T: Element> Probe<T> {
         }
         let clean = self.list(pairs, |p| &p.clean);
         let corrupted = self.list(pairs, |p| &p.corrupted);
-        let padded: Vec<&Pair> =
-            (0..self.batch).map(|i| *pairs.get(i).unwrap_or(&pairs[0])).collect();
-        if let Some([clean, corrupted]) = both.run([clean.clone(), corrupted], &padded) {
+        let filled: Vec<&Pair> = self.filled(pairs).collect();
+        if let Some([clean, corrupted]) = both.run([clean.clone(), corrupted], &filled) {
             behaviour.saw(pairs, [&clean, &corrupted]);
         }
         let values = both.outputs.iter().map(|&x| both.program.value(x));
