@@ -22,8 +22,8 @@
 //!
 //! **Why one operation.** A reader whose masks are all at the origin reads `x` itself, so a group
 //! with masks of 1 costs one norm and one product and has the bits of the plain model. For the
-//! other readers, the forward pass takes some rows for all readers at a time, the backward pass
-//! some readers for all rows, and the `x_r` never exist all at once. The alternative, a variable
+//! other readers, both passes take some rows for all readers at a time, so that what the writers
+//! add is read from memory once, and the `x_r` never exist all at once. The alternative, a variable
 //! for each reader's input, stores them all.
 
 use crate::gemm::scratch::Scratch;
@@ -35,8 +35,16 @@ use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Grad, Op, Rules, Tape, Var};
 use std::ops::Range;
 
-/// The size in bytes of the rows or readers of a step: about a second-level cache.
-const CHUNK_BYTES: usize = 4 << 20;
+/// The size in bytes of the rows of a step of the forward pass: about a second-level cache.
+const FORWARD_BYTES: usize = 4 << 20;
+
+/// The size in bytes of the rows of a step of the backward pass; small in tests, so that small
+/// models take many steps.
+const BACKWARD_BYTES: usize = if cfg!(test) { 16 << 10 } else { 16 << 20 };
+
+/// The rows of a step of the backward pass that justify reading weights for them. Where fewer fit
+/// with all readers, some readers are taken at a time.
+const ENOUGH_ROWS: usize = 8;
 
 /// If at least one mask in this many is not at the origin, a product over all masks is faster than
 /// an addition for each that is not.
@@ -221,10 +229,31 @@ impl<T: Element> Mix<T> {
         own
     }
 
-    /// The number of readers in a step of the backward pass, if each needs `buffers` streams.
-    fn chunk(&self, buffers: usize) -> usize {
-        let bytes = buffers * self.rows * self.width * size_of::<T>();
-        (CHUNK_BYTES / bytes.max(1)).clamp(1, self.readers.max(1))
+    /// The number of readers in a step of the backward pass, and of its rows, at most; a row of a
+    /// reader takes `part` elements. Neither depends on how many rows there are, so that the bits
+    /// of a gradient do not.
+    fn step(&self, part: usize) -> (usize, usize) {
+        let bytes = (part * size_of::<T>()).max(1);
+        let readers = (BACKWARD_BYTES / (ENOUGH_ROWS * bytes)).clamp(1, self.readers.max(1));
+        (readers, (BACKWARD_BYTES / (readers * bytes)).max(1))
+    }
+
+    /// The rows of the steps of the backward pass, `most` at a time: some whole pieces, or a part
+    /// of one. The parts of a piece begin with it, so that they do not depend on the rows before.
+    fn steps(&self, most: usize) -> Vec<Range<usize>> {
+        let mut steps: Vec<Range<usize>> = vec![];
+        for (_, piece) in &self.pieces {
+            match steps.last_mut() {
+                Some(last) if piece.end - last.start <= most => last.end = piece.end,
+                _ => {
+                    // As few parts, but of equal size.
+                    let size = piece.len().div_ceil(piece.len().div_ceil(most));
+                    let part = |start: usize| start..(start + size).min(piece.end);
+                    steps.extend(piece.clone().step_by(size).map(part));
+                }
+            }
+        }
+        steps
     }
 
     /// Computes `x_r` of `readers` at `rows` into `xs [readers, rows, D]`.
@@ -280,7 +309,7 @@ impl<T: Element> Mix<T> {
             own.iter().filter(|own| has(own, rows.start)).count()
         };
         let busiest = self.pieces.iter().map(readers).max().unwrap_or(0).max(1);
-        let most = (CHUNK_BYTES / (busiest * part * size_of::<T>())).clamp(1, self.rows.max(1));
+        let most = (FORWARD_BYTES / (busiest * part * size_of::<T>())).clamp(1, self.rows.max(1));
         // As many steps, but of equal size.
         self.rows.div_ceil(self.rows.div_ceil(most).max(1)).max(1)
     }
@@ -389,29 +418,20 @@ impl<T: Element> Op<T> for Mix<T> {
         let wants_mask = grads[1].is_some();
         let own: Vec<_> = (0..self.readers).map(|r| self.own_rows(seen.mask, r)).collect();
         let plain = !wants_mask && own.iter().all(Vec::is_empty);
-        let chunk = if plain { 1 } else { self.chunk(3) };
-        let part = 3 * stream + rows * Norm::SAVED;
-        let mut scratch = Scratch::new(chunk * part);
-        let columns =
-            |range: Range<usize>| Mat::strided(&dy[range.start..], rows, range.len(), self.out, 1);
 
         if plain {
             // All readers read the same stream: one product for all of them.
+            let mut scratch = Scratch::new(2 * stream);
             let (dn, dx) = scratch[..2 * stream].split_at_mut(stream);
             match seen.w {
                 Some(w) => {
-                    gemm(
-                        T::ONE,
-                        columns(0..self.out),
-                        w.t(),
-                        Write::Store,
-                        MatMut::new(dn, rows, width),
-                    );
+                    let dy = Mat::new(dy, rows, self.out);
+                    gemm(T::ONE, dy, w.t(), Write::Store, MatMut::new(dn, rows, width));
                     if wants_w {
                         let d = grads[at.w.expect("wanted")].as_mut().expect("wanted");
                         let x = Mat::new(normed, rows, width);
                         let d = MatMut::new(d.slice(), width, self.out);
-                        gemm(T::ONE, x.t(), columns(0..self.out), Write::Add, d);
+                        gemm(T::ONE, x.t(), dy, Write::Add, d);
                     }
                 }
                 None => dn.copy_from_slice(dy),
@@ -426,56 +446,94 @@ impl<T: Element> Op<T> for Mix<T> {
             return;
         }
 
-        for first in (0..self.readers).step_by(chunk) {
-            let range = first..(first + chunk).min(self.readers);
-            let count = range.len();
-            let own = &own[range.clone()];
-            let (xs, rest) = scratch.split_at_mut(chunk * stream);
-            let (gs, rest) = rest.split_at_mut(chunk * stream);
-            let readers: Vec<usize> = range.clone().collect();
-            self.mix(&seen, &readers, &(0..rows), &mut xs[..count * stream]);
-            let buffers = (By(&mut *xs, stream), By(&mut *gs, stream));
-            let parts = (First(first), By(own, 1), buffers, By(&mut *rest, part - 2 * stream));
-            let work = stream * self.reads(first, seen.w.is_some());
-            rows::each(count, work, parts, |(First(r), By(own, _), buffers, By(rest, _))| {
-                let (By(xs, _), By(gs, _)) = buffers;
-                self.pull(&seen, (dy, rules), r, &own[0], xs, gs, rest, wants_w);
-            });
-            for (i, r) in range.clone().enumerate() {
-                let xs = &xs[i * stream..][..stream];
-                let gs = &mut gs[i * stream..][..stream];
-                let (dn, own_stats) =
-                    rest[i * (part - 2 * stream)..][..part - 2 * stream].split_at(stream);
-                if wants_w && seen.w.is_some() {
-                    let d = grads[at.w.expect("wanted")].as_mut().expect("wanted");
-                    for c in &self.columns[r] {
-                        let d =
-                            MatMut::strided(&mut d.slice()[c.start..], width, c.len(), self.out);
-                        gemm(
-                            T::ONE,
-                            Mat::new(gs, rows, width).t(),
-                            columns(c.clone()),
-                            Write::Add,
-                            d,
-                        );
-                    }
-                }
-                if wants_w {
-                    self.norm.backward(rules, width, xs, seen.gain, own_stats, dn, gs);
-                }
-                if wants_norm {
-                    self.norm_gradients(xs, own_stats, dn, grads);
-                }
-                if let Some(d) = &mut grads[0] {
-                    d.contribute(gs);
-                }
+        let part = 3 * width + Norm::SAVED;
+        let (chunk, most) = self.step(part);
+        let steps = self.steps(most);
+        let longest = steps.iter().map(Range::len).max().unwrap_or(0);
+        let mut scratch = Scratch::new(chunk * longest * part);
+        for rows in steps {
+            for first in (0..self.readers).step_by(chunk) {
+                let readers = first..(first + chunk).min(self.readers);
+                let step = Step { readers, rows: rows.clone(), dy, rules, wants_w, wants_norm };
+                self.step_backward(&seen, &step, &own, &mut scratch, grads);
             }
-            self.edge_gradients(&seen, range, &gs[..count * stream], grads);
         }
     }
 }
 
+/// What a step of the backward pass is of.
+struct Step<'a, T> {
+    readers: Range<usize>,
+    rows: Range<usize>,
+    /// The gradient of the output, of all rows.
+    dy: &'a [T],
+    rules: Rules,
+    /// Whether the gradients of the weights are requested, and of the norm's gain or bias.
+    wants_w: bool,
+    wants_norm: bool,
+}
+
+impl<T: Element> Step<'_, T> {
+    /// Columns of the gradient of the output, `[rows, K]`.
+    fn columns(&self, range: Range<usize>, out: usize) -> Mat<'_, T> {
+        let dy = &self.dy[self.rows.start * out + range.start..];
+        Mat::strided(dy, self.rows.len(), range.len(), out, 1)
+    }
+}
+
 impl<T: Element> Mix<T> {
+    /// Adds what the readers and rows of a step contribute to all gradients; reader `r` does not
+    /// read `x` itself at the rows `own[r]`.
+    fn step_backward(
+        &self,
+        seen: &Seen<'_, T>,
+        step: &Step<'_, T>,
+        own: &[Vec<Range<usize>>],
+        scratch: &mut [T],
+        grads: &mut [Option<Grad<T>>],
+    ) {
+        let (width, n, count) = (self.width, step.rows.len(), step.readers.len());
+        let size = n * width;
+        let own: Vec<_> =
+            own[step.readers.clone()].iter().map(|own| clip(own, &step.rows)).collect();
+        let (xs, rest) = scratch.split_at_mut(count * size);
+        let (gs, rest) = rest.split_at_mut(count * size);
+        let behind = size + n * Norm::SAVED;
+        let rest = &mut rest[..count * behind];
+        let readers: Vec<usize> = step.readers.clone().collect();
+        self.mix(seen, &readers, &step.rows, xs);
+        let buffers = (By(&mut *xs, size), By(&mut *gs, size), By(&mut *rest, behind));
+        let parts = (First(step.readers.start), By(&own[..], 1), buffers);
+        let work = size * self.reads(step.readers.start, seen.w.is_some());
+        rows::each(count, work, parts, |(First(r), By(own, _), buffers)| {
+            let (By(xs, _), By(gs, _), By(rest, _)) = buffers;
+            self.pull(seen, step, r, &own[0], xs, gs, rest);
+        });
+        let each = xs.chunks_exact(size).zip(gs.chunks_exact_mut(size));
+        for (r, ((xs, gs), rest)) in step.readers.clone().zip(each.zip(rest.chunks_exact(behind))) {
+            let (dn, stats) = rest.split_at(size);
+            if step.wants_w && seen.w.is_some() {
+                let d = grads[self.at.w.expect("wanted")].as_mut().expect("wanted");
+                let normed = Mat::new(gs, n, width);
+                for c in &self.columns[r] {
+                    let d = MatMut::strided(&mut d.slice()[c.start..], width, c.len(), self.out);
+                    gemm(T::ONE, normed.t(), step.columns(c.clone(), self.out), Write::Add, d);
+                }
+            }
+            if step.wants_w {
+                self.norm.backward(step.rules, width, xs, seen.gain, stats, dn, gs);
+            }
+            if step.wants_norm {
+                self.norm_gradients(xs, stats, dn, grads);
+            }
+            if let Some(d) = &mut grads[0] {
+                let to = &mut d.slice()[step.rows.start * width..][..size];
+                T::vectorize(AddScaled { factor: T::ONE, x: gs, to });
+            }
+        }
+        self.edge_gradients(seen, step, gs, grads);
+    }
+
     /// Reads `n` rows of reader `r`, `xs [n, D]`, at those of them in `own`: writes the result to
     /// `rest`, after the normed rows and what the norm's derivative needs.
     fn read(
@@ -519,21 +577,21 @@ impl<T: Element> Mix<T> {
     fn pull(
         &self,
         seen: &Seen<'_, T>,
-        (dy, rules): (&[T], Rules),
+        step: &Step<'_, T>,
         r: usize,
         own: &[Range<usize>],
         xs: &mut [T],
         gs: &mut [T],
         rest: &mut [T],
-        keep_normed: bool,
     ) {
-        let (rows, width) = (self.rows, self.width);
-        let (dn, stats) = rest.split_at_mut(rows * width);
+        let (n, width) = (step.rows.len(), self.width);
+        let (dn, stats) = rest.split_at_mut(n * width);
         // The rows between the reader's own are those of the stream.
+        let x = &seen.x[step.rows.start * width..][..n * width];
         let mut from = 0;
-        for (start, end) in own.iter().map(|o| (o.start, o.end)).chain([(rows, rows)]) {
+        for (start, end) in own.iter().map(|o| (o.start, o.end)).chain([(n, n)]) {
             let at = from * width..start * width;
-            xs[at.clone()].copy_from_slice(&seen.x[at]);
+            xs[at.clone()].copy_from_slice(&x[at]);
             from = end;
         }
         self.norm.forward(width, xs, seen.gain, seen.norm_bias, gs, stats);
@@ -541,15 +599,15 @@ impl<T: Element> Mix<T> {
             Some(w) => {
                 let mut write = Write::Store;
                 for (c, w) in self.weights(w, r) {
-                    let dy = Mat::strided(&dy[c.start..], rows, c.len(), self.out, 1);
-                    gemm(T::ONE, dy, w.t(), write, MatMut::new(dn, rows, width));
+                    let dy = step.columns(c, self.out);
+                    gemm(T::ONE, dy, w.t(), write, MatMut::new(dn, n, width));
                     write = Write::Add;
                 }
             }
-            None => dn.copy_from_slice(dy),
+            None => dn.copy_from_slice(&step.dy[step.rows.start * width..][..n * width]),
         }
-        if !keep_normed {
-            self.norm.backward(rules, width, xs, seen.gain, stats, dn, gs);
+        if !step.wants_w {
+            self.norm.backward(step.rules, width, xs, seen.gain, stats, dn, gs);
         }
     }
 
@@ -570,31 +628,36 @@ impl<T: Element> Mix<T> {
         }
     }
 
-    /// Adds the contributions of the readers `range` to the gradients of masks and deltas; the
-    /// gradients of their inputs are `gs [range, B T, D]`.
+    /// Adds the contributions of a step to the gradients of masks and deltas; the gradients of what
+    /// its readers see are `gs [readers, rows, D]`.
     fn edge_gradients(
         &self,
         seen: &Seen<'_, T>,
-        range: Range<usize>,
+        step: &Step<'_, T>,
         gs: &[T],
         grads: &mut [Option<Grad<T>>],
     ) {
-        let (width, stream, count) = (self.width, self.rows * self.width, range.len());
+        let (width, stream, count) = (self.width, self.rows * self.width, step.readers.len());
         let mut factors = vec![];
-        for (block, rows) in &self.pieces {
+        for (block, piece) in &self.pieces {
+            let rows = piece.start.max(step.rows.start)..piece.end.min(step.rows.end);
+            if rows.is_empty() {
+                continue;
+            }
             let (from, len) = (rows.start * width, rows.len() * width);
-            let gs = Mat::strided(&gs[from..], count, len, stream, 1);
+            let gs = &gs[(rows.start - step.rows.start) * width..];
+            let gs = Mat::strided(gs, count, len, step.rows.len() * width, 1);
             let mut first = 0;
             for (&(i, writers), &(delta, _)) in self.at.sources.iter().zip(&seen.deltas) {
                 if let Some(d) = &mut grads[1] {
                     let delta = Mat::strided(&delta[from..], writers, len, stream, 1);
-                    let at = (block * self.readers + range.start) * self.writers + first;
+                    let at = (block * self.readers + step.readers.start) * self.writers + first;
                     let d = MatMut::strided(&mut d.slice()[at..], count, writers, self.writers);
                     gemm(T::ONE, gs, delta.t(), Write::Add, d);
                 }
                 if let Some(d) = &mut grads[i] {
                     factors.clear();
-                    for r in range.clone() {
+                    for r in step.readers.clone() {
                         let masks = &self.masks(seen.mask, *block, r)[first..first + writers];
                         factors.extend(masks.iter().map(|&m| m - self.origin));
                     }

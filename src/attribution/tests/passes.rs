@@ -1,6 +1,7 @@
 //! Recordings whose values share memory give the bits of those that keep everything.
 
 use super::matryoshka::Setting;
+use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
 use crate::patching::metric::Metric;
 use crate::patching::probe::Probe;
@@ -105,6 +106,32 @@ fn passes_of_copies() {
         assert_eq!(found(forward, false), found(any(), false), "{metric:?}");
         let masked = Probe::masked(&b, pairs.len(), pairs[0], shape, Rules::Plain);
         assert_eq!(found(masked.expect("it fits"), true), found(any(), true), "{metric:?}");
+    }
+}
+
+/// The gradients of an example's masks have the bits of the example alone.
+#[test]
+fn gradients_of_examples() {
+    let setting = Setting::fixture("gpt2-tiny", 12);
+    let b = setting.ask(Metric::LogitDiff);
+    let pairs: Vec<_> = b.lengths()[0].clone();
+    assert!(pairs.len() > 4, "{} pairs of one length", pairs.len());
+    let shape = MaskShape { per_example: true };
+    let found = |pairs: &[&Pair]| {
+        let probe = Probe::masked(&b, pairs.len(), pairs[0], shape, Rules::Plain);
+        let mut probe = probe.expect("it fits");
+        probe.ask(&b, pairs);
+        probe.set_baselines(&b, pairs);
+        probe.set_masks_by(pairs.len(), |_, e| if e % 3 == 0 { 0.25 } else { 1.0 });
+        probe.program.forward();
+        probe.backward();
+        let gradients = |i| probe.mask_gradients_of(i).flat_map(|(_, row)| bits(row)).collect();
+        (0..pairs.len()).map(gradients).collect::<Vec<Vec<u64>>>()
+    };
+    let together = found(&pairs);
+    assert!(together[0].iter().any(|&x| f64::from_bits(x).abs() > 1e-3), "gradients");
+    for (pair, together) in pairs.iter().zip(together) {
+        assert_eq!(found(&[pair]), [together]);
     }
 }
 
