@@ -1,11 +1,12 @@
 //! `edgegrad filter`.
 
 use crate::cli::out::{Force, check_out};
-use crate::cli::sweep_table::{parts, results_of};
+use crate::cli::sweep_table::parts;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::formats::condition::Condition;
+use edgegrad::formats::sweep_results::SweepResults;
 use edgegrad::named::counted;
 use edgegrad::results::sweep::{holds, succeeds};
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ impl Filter {
     pub(super) fn run(&self) -> Result<()> {
         let only =
             self.only.as_deref().map(|text| Condition::parse("--where", text)).transpose()?;
-        let all = results_of(&self.sweep)?;
+        let all = SweepResults::of(&self.sweep)?;
         for file in [&self.out, &self.rest].into_iter().flatten() {
             check_out(file, self.force, [&self.sweep])?;
         }

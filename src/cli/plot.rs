@@ -49,7 +49,7 @@ pub(super) struct Plot {
     /// attention: the seed; the lowest that all arms have unless given
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// curves, measures, ablations, tradeoff: how seeds are summarised, mean or median
+    /// curves, measures, ablations, tradeoff, sweep: how seeds are summarised, mean or median
     #[arg(long, value_name = "NAME", default_value = "mean")]
     centre: String,
     /// tradeoff: the task gain, target or gap (logits)
@@ -58,6 +58,12 @@ pub(super) struct Plot {
     /// measures: what to draw, such as llc,norm.query; everything that was measured unless given
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     keys: Vec<String>,
+    /// sweep: the axis, or two, of which the second has a colour for each value
+    #[arg(long, value_name = "AXIS,..", value_delimiter = ',')]
+    by: Vec<String>,
+    /// sweep: the figure of the runs
+    #[arg(long, value_name = "METRIC")]
+    value: Option<String>,
 }
 
 const FIGURES: &str = "\
@@ -70,6 +76,7 @@ Figures, and what RUN is for each:
   tradeoff      task gain and retention of tuning      the comparison.json of `tune-compare`
   scores        methods against an exact one           two or more files of scores
   measures      what was measured over steps           runs with `train.measure`, or folders of them
+  sweep         a figure and success rate by --by      the folder of a sweep
 
 Intervals are 95 %: of a mean by Student's t (3 seeds or more), of a median by ranks (6 or more).";
 
@@ -89,6 +96,8 @@ impl Plot {
             centre: chosen("--centre", &self.centre, &Centre::ALL)?,
             reach: chosen("--reach", &self.reach, &Reach::ALL)?,
             keys: self.keys.clone(),
+            by: self.by.clone(),
+            value: self.value.clone(),
         };
         check_out(&self.out, self.force, &self.inputs)?;
         let drawing = draw(figure, &self.inputs, &options)?;

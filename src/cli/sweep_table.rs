@@ -5,10 +5,10 @@ use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::formats::condition::Condition;
-use edgegrad::formats::sweep_results::{Head, NAME, Row, SweepResults};
+use edgegrad::formats::sweep_results::{Head, Row, SweepResults};
 use edgegrad::results::sweep::{Group, Question, groups, holds};
 use edgegrad::stats::holm;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Compare the runs of a sweep by what they have of an axis
 ///
@@ -40,11 +40,6 @@ pub(super) struct SweepTable {
     markdown: bool,
 }
 
-/// The results of a sweep: its folder, or the file in it.
-pub(super) fn results_of(sweep: &Path) -> Result<SweepResults> {
-    SweepResults::read(&if sweep.is_dir() { sweep.join(NAME) } else { sweep.into() })
-}
-
 /// The runs of which a condition holds, and the others.
 pub(super) fn parts(
     all: SweepResults,
@@ -65,7 +60,7 @@ impl SweepTable {
         let condition = |place: &str, text: &Option<String>| {
             text.as_deref().map(|text| Condition::parse(place, text)).transpose()
         };
-        let mut results = results_of(&self.sweep)?;
+        let mut results = SweepResults::of(&self.sweep)?;
         if let Some(only) = condition("--where", &self.only)? {
             [results, _] = parts(results, &|row, columns| holds(&only, row, columns))?;
         }

@@ -129,6 +129,14 @@ pub struct SweepResults {
 }
 
 impl SweepResults {
+    /// The results of a sweep: of its folder, or of the file in it.
+    ///
+    /// # Errors
+    /// As [`read`](SweepResults::read).
+    pub fn of(sweep: &Path) -> Result<SweepResults> {
+        SweepResults::read(&if sweep.is_dir() { sweep.join(NAME) } else { sweep.into() })
+    }
+
     /// Reads a file.
     ///
     /// # Errors

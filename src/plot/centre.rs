@@ -41,22 +41,22 @@ impl Centre {
         }
     }
 
-    /// What a figure draws of so many seeds an arm, `[arms]`: the centre and, as its `mark`, the
-    /// interval; or why there is none.
-    pub(super) fn statement(self, counts: &[usize], mark: &str) -> String {
+    /// What a figure draws of so many seeds (or what `of` calls them) an arm, `[arms]`: the centre
+    /// and, as its `mark`, the interval; or why there is none.
+    pub(super) fn statement(self, counts: &[usize], of: &str, mark: &str) -> String {
         let [low, high] = [counts.iter().min(), counts.iter().max()].map(|n| *n.unwrap_or(&0));
         let name = self.name();
         let least = match self {
             Centre::Mean => LEAST_OF_MEAN,
             Centre::Median => LEAST_OF_MEDIAN,
         };
-        let seeds = if low == high { high.to_string() } else { format!("{low} to {high}") };
+        let count = if low == high { high.to_string() } else { format!("{low} to {high}") };
         match high {
-            0 | 1 => "one seed".into(),
+            0 | 1 => format!("one {of}"),
             _ if high < least => {
-                format!("{name} of {seeds} seeds; no {mark}: an interval takes {least} seeds")
+                format!("{name} of {count} {of}s; no {mark}: an interval takes {least} {of}s")
             }
-            _ => format!("{name} of {seeds} seeds; {mark}: 95 % interval"),
+            _ => format!("{name} of {count} {of}s; {mark}: 95 % interval"),
         }
     }
 }
@@ -72,15 +72,15 @@ mod tests {
             assert_eq!(centre.interval(&values), Some([3.0; 2]));
             assert_eq!(centre.interval(&values[1..]), None);
             let name = centre.name();
-            let said = centre.statement(&[least - 1, least], "band");
+            let said = centre.statement(&[least - 1, least], "seed", "band");
             assert_eq!(
                 said,
                 format!("{name} of {} to {least} seeds; band: 95 % interval", least - 1)
             );
-            let few = centre.statement(&[least - 1], "band");
+            let few = centre.statement(&[least - 1], "seed", "band");
             assert!(few.ends_with(&format!("no band: an interval takes {least} seeds")), "{few}");
         }
-        assert_eq!(Centre::Mean.statement(&[1], "line"), "one seed");
+        assert_eq!(Centre::Mean.statement(&[1], "run", "line"), "one run");
         assert_eq!(Centre::Median.of(&[8.0, 1.0, 4.0]), Some(4.0));
         assert_eq!(Centre::Mean.of(&[]), None);
     }

@@ -94,7 +94,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
 /// What lines and bands are.
 fn statement(arms: &[Arm], centre: Centre) -> String {
     let counts: Vec<usize> = arms.iter().map(|arm| arm.runs.len()).collect();
-    centre.statement(&counts, "band (test)")
+    centre.statement(&counts, "seed", "band (test)")
 }
 
 fn steps(arms: &[Arm]) -> (f64, f64) {

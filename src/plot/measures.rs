@@ -32,7 +32,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let edge = 4.0;
     let top = edge + legend(&mut scene, [edge, edge], width - 2.0 * edge, &entries);
     let counts: Vec<usize> = arms.iter().map(|arm| arm.runs.len()).collect();
-    let said = options.centre.statement(&counts, "band");
+    let said = options.centre.statement(&counts, "seed", "band");
     scene.text([edge, top + SMALL], &said, SMALL, GREY, Anchor::Start);
 
     let lines_of = || arms.iter().flat_map(|arm| &arm.runs).flat_map(|run| &run.metrics.measures);

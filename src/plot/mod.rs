@@ -10,7 +10,7 @@
 //! | `svg`, `png`, `pdf`, `font`, `truetype` | how it is written |
 //! | `axis`, `palette`, `centre` | axes and legends, colours, intervals |
 //! | `read`, `arms`, `network`, `layout`, `tuned` | what is drawn: files, runs, circuits and where their parts are, methods of tuning |
-//! | `curves`, `attention`, `circuit`, `faithfulness`, `ablations`, `tradeoff`, `scores`, `growth`, `measures` | a figure each |
+//! | `curves`, `attention`, `circuit`, `faithfulness`, `ablations`, `tradeoff`, `scores`, `growth`, `measures`, `sweep` | a figure each |
 #![forbid(unsafe_code)]
 
 mod ablations;
@@ -33,6 +33,7 @@ pub(crate) mod read;
 mod scene;
 mod scores;
 mod svg;
+mod sweep;
 mod tradeoff;
 mod truetype;
 mod tuned;
@@ -63,11 +64,13 @@ pub enum Figure {
     Scores,
     /// What was measured over steps.
     Measures,
+    /// What the runs of a sweep come to by an axis, and how often they succeed.
+    Sweep,
 }
 
 impl Figure {
     /// Every figure with its name and what it is drawn from.
-    pub const ALL: [(Figure, &'static str, &'static str); 8] = [
+    pub const ALL: [(Figure, &'static str, &'static str); 9] = [
         (Figure::Curves, "curves", "run folders, or folders of them"),
         (Figure::Attention, "attention", "run folders, or folders of them"),
         (Figure::Circuit, "circuit", "a circuit's JSON file, or a run that logs circuits"),
@@ -76,6 +79,7 @@ impl Figure {
         (Figure::Tradeoff, "tradeoff", "the comparison.json of `tune-compare`"),
         (Figure::Scores, "scores", "two or more files of scores"),
         (Figure::Measures, "measures", "runs with `train.measure`, or folders of them"),
+        (Figure::Sweep, "sweep", "the folder of a sweep"),
     ];
 
     /// The figure of this name.
@@ -145,12 +149,17 @@ pub struct Options {
     pub reach: Reach,
     /// The keys of [`Figure::Measures`]; all if none is given.
     pub keys: Vec<String>,
+    /// The axis of [`Figure::Sweep`], and perhaps a second one whose values have a colour each.
+    pub by: Vec<String>,
+    /// The figure of the runs of [`Figure::Sweep`].
+    pub value: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let (centre, reach) = (Centre::Mean, Reach::Target);
-        Options { width: None, edges: 100, seed: None, centre, reach, keys: vec![] }
+        let (keys, by) = (vec![], vec![]);
+        Options { width: None, edges: 100, seed: None, centre, reach, keys, by, value: None }
     }
 }
 
@@ -213,6 +222,7 @@ pub fn draw(figure: Figure, inputs: &[PathBuf], options: &Options) -> Result<Dra
         Figure::Tradeoff => tradeoff::draw(inputs, options),
         Figure::Scores => scores::draw(inputs, options),
         Figure::Measures => measures::draw(inputs, options),
+        Figure::Sweep => sweep::draw(inputs, options),
     }?;
     drawing.warnings.extend(without_glyphs(&drawing.scene));
     Ok(drawing)

@@ -58,7 +58,7 @@ impl Figure {
 /// What points and lines are, for all methods together.
 pub(super) fn statement(all: &Comparison, centre: Centre) -> String {
     let counts: Vec<usize> = all.rows.iter().map(|row| row.reports.len()).collect();
-    centre.statement(&counts, "line")
+    centre.statement(&counts, "seed", "line")
 }
 
 #[cfg(test)]
