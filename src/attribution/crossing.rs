@@ -18,8 +18,10 @@
 //! scores of its edges `<v>` at `s`, summed over writers. By keys neither holds.
 
 use crate::error::{Error, Result};
+use crate::files::journal::kept;
 use crate::formats::edge_name::{Node, Port};
 use crate::graph::{Graph, MaskShape};
+use crate::memory;
 use crate::nn::stream::{Reader, Writer};
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
@@ -39,6 +41,8 @@ pub struct Crossings {
     /// `[L, H, 2, P, P]`: by layer, head, port, position of the keys, position of the query.
     values: Vec<f64>,
 }
+
+kept!(Crossings { heads, places, values });
 
 /// A crossing edge.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,7 +110,11 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
         return Err(Error::input("crossing edges", message, "leave out --joined-qkv"));
     }
     let count = graph.layers * graph.heads * PORTS.len() * places * places;
-    let mut found = Crossings { heads: graph.heads, places, values: vec![0.0; count] };
+    // What is said of each in a file.
+    let bytes = count as u128 * 200;
+    memory::check(&format!("{count} crossing edges"), bytes, || "name few spans".into())?;
+    let none = || Crossings { heads: graph.heads, places, values: vec![0.0; count] };
+    let mut work = b.journal.units("crossing", none);
     let steps = (graph.layers * PORTS.len() * places) as f64;
     let mut done = 0.0;
     b.batches(Some(MaskShape::default()), |probe, pairs| {
@@ -123,6 +131,10 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
             let &[_, time, n] = probe.program.shape(z).dims() else { unreachable!("three axes") };
             let pass = probe.plan_for(g).until(&probe.program, z);
             for (port, key) in (0..PORTS.len()).flat_map(|p| (0..places).map(move |key| (p, key))) {
+                done += pairs.len() as f64 * b.weight() / steps;
+                if work.is_done() {
+                    continue;
+                }
                 let edges = edges_into(graph, g, PORTS[port], key);
                 edges.iter().for_each(|&e| probe.set_mask(0, e, T::ZERO));
                 probe.program.forward_from(&pass);
@@ -131,18 +143,18 @@ pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> 
                 for row in 0..pairs.len() * time {
                     let query = probe.recorded.graph.separate(&graph.groups[g], row % time);
                     let lists = [gradient, &clean, moved].map(|list| &list[row * n..][..n]);
-                    found.add((layer, port, key, query), lists);
+                    work.state.add((layer, port, key, query), lists);
                 }
                 edges.iter().for_each(|&e| probe.set_mask(0, e, T::ONE));
-                done += pairs.len() as f64 * b.weight() / steps;
                 progress(done);
+                work.finish()?;
             }
             // The layers behind read what the clean run has here.
             probe.program.forward_from(&pass);
         }
         Ok(())
     })?;
-    Ok(found)
+    Ok(work.state)
 }
 
 /// `[B, T, H K]`, the mixed values of all heads of a layer.
