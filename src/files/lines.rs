@@ -112,6 +112,11 @@ impl LineFile {
         Ok(self.bytes)
     }
 
+    /// How long the file is once everything has been handed over.
+    pub fn length(&self) -> u64 {
+        self.bytes + self.pending.len() as u64
+    }
+
     /// Forces everything to the disk and returns the length of the file, on which a checkpoint that
     /// is written after it can count.
     ///

@@ -1,5 +1,6 @@
 //! One run: stage after stage, from a configuration to a run folder.
 
+use super::batches::BatchesState;
 use super::checkpoint;
 use super::checkpoint::{Restored, State};
 use super::circuits::History;
@@ -7,7 +8,7 @@ use super::config::{Batch, Config, Labels, TaskConfig};
 use super::start;
 use super::work::{Work, model_config};
 use crate::checkpoints::pooled::read_weights;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Signal};
 use crate::experiments::{self, Steps};
 use crate::files::lines::LineFile;
 use crate::files::lock::FolderLock;
@@ -19,7 +20,7 @@ use crate::formats::snapshot::SnapshotFile;
 use crate::interrupt;
 use crate::memory;
 use crate::nn::Optimizer;
-use crate::rng::{Purpose, Rng};
+use crate::rng::{Purpose, Rng, RngState};
 use crate::simd::Element;
 use crate::tasks::modular_addition::ModularAddition;
 use crate::tasks::{Dataset, Split};
@@ -125,7 +126,7 @@ pub(super) fn fits<T: Element>(config: &Config, data: &[Split]) -> Result<()> {
 }
 
 /// How to go on with a run that was stopped.
-const GO_ON: &str = "go on with the same command and --resume";
+pub(super) const GO_ON: &str = "go on with the same command and --resume";
 
 /// What the files of this run hold now.
 fn record(config: &Config) -> Result<RunRecord> {
@@ -329,6 +330,23 @@ pub(crate) fn remove(folder: &Path) -> Result<()> {
     RUN.iter().chain(parts).try_for_each(|name| own::remove(&folder.join(name)))
 }
 
+/// Where a step begins. Until its update, the weights are still those of this point, so that a
+/// process which is asked to stop within the step goes back here.
+#[derive(Clone, Copy)]
+struct Start {
+    stage_step: u64,
+    metrics_bytes: u64,
+    batches: BatchesState,
+    dropout: RngState,
+}
+
+impl Start {
+    fn of<T: Element>(stage_step: u64, work: &Work<'_, T>, log: &LineFile) -> Start {
+        let (batches, dropout) = (work.batches.state(), work.dropout.state());
+        Start { stage_step, metrics_bytes: log.length(), batches, dropout }
+    }
+}
+
 /// A run under way.
 struct Run<'a, T> {
     config: &'a Config,
@@ -343,6 +361,8 @@ struct Run<'a, T> {
     step: u64,
     /// Where to begin: a stage, and the state within it.
     from: (usize, Option<State>),
+    /// The step whose beginning can be gone on from, if there is one.
+    kept: Option<u64>,
     lock: FolderLock,
 }
 
@@ -359,9 +379,20 @@ impl<'a, T: Element> Run<'a, T> {
         let Some(Resumed { weights, optimizer, state, log_is_lost }) = resumed else {
             let log = begin_log(&path)?;
             let (history, optimizer, step, from) = (History::default(), None, 0, (0, None));
-            let run =
-                Run { config, folder, data, log, history, weights, optimizer, step, from, lock };
-            return Ok(run);
+            let kept = Some(0);
+            return Ok(Run {
+                config,
+                folder,
+                data,
+                log,
+                history,
+                weights,
+                optimizer,
+                step,
+                from,
+                kept,
+                lock,
+            });
         };
         let (stage, step) = (state.stage, state.step);
         let mut log = match log_is_lost {
@@ -375,8 +406,8 @@ impl<'a, T: Element> Run<'a, T> {
         let watched = config.stages.iter().any(|s| s.train.circuit_every > 0);
         let history = if watched { History::read(&path)? } else { History::default() };
         log.write(&Line::Event(event("resume", step, stage)))?;
-        let (optimizer, from) = (Some(optimizer), (stage, Some(state)));
-        Ok(Run { config, folder, data, log, history, weights, optimizer, step, from, lock })
+        let (optimizer, from, kept) = (Some(optimizer), (stage, Some(state)), Some(step));
+        Ok(Run { config, folder, data, log, history, weights, optimizer, step, from, kept, lock })
     }
 
     fn finish(mut self, progress: &dyn Steps) -> Result<Outcome> {
@@ -408,32 +439,37 @@ impl<'a, T: Element> Run<'a, T> {
             self.begin_stage(&work)?;
         }
         let is_due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
-        // Where the run has just begun, or gone on from, there is nothing to keep.
-        let kept =
-            if state.is_some() || index == 0 { self.step } else { self.step.wrapping_sub(1) };
         let begun = state.map_or(0, |s| s.stage_step);
         let (mut evaluated, mut told) = (None, self.step);
         for step in begun..=t.steps {
             let last = step == t.steps;
-            // Before the batch of this step is drawn, and not where the run has just begun. At the
-            // very end the final one takes its place.
+            let start = Start::of(step, &work, &self.log);
+            // At the very end the final one takes its place.
             if !(last && index + 1 == self.config.stages.len()) {
-                let due = is_due(t.checkpoint_every, step) && step > begun;
-                self.keep(&work, step, due, self.step != kept)?;
+                if is_due(t.checkpoint_every, step) && step > begun {
+                    let folder = checkpoint::folder(self.folder, self.step);
+                    self.checkpoint(&work, &start, folder)?;
+                }
+                self.check(&work, &start)?;
             }
             if is_due(t.snapshot_every, step) || (last && t.snapshot_every > 0) {
                 self.snapshot(&work)?;
             }
             if is_due(t.circuit_every, step) || (last && t.circuit_every > 0) {
                 self.circuit(&mut work)?;
+                self.check(&work, &start)?;
             }
             let measured = step == 0 || last || is_due(t.measure_every, step);
             if measured && !t.measure.is_empty() {
                 let values = work.measure(self.config.seed, self.step);
                 let line = MeasureLine { step: self.step, stage: index, values };
                 self.log.write(&Line::Measure(line))?;
+                self.check(&work, &start)?;
             }
-            let loss = work.gradient();
+            let loss = match work.gradient() {
+                Ok(loss) => loss,
+                Err(signal) => return Err(self.stop(&work, &start, signal)),
+            };
             if !loss.to_f64().is_finite() {
                 let what = format!("the loss is {}", loss.to_f64());
                 return Err(self.diverged(index, &what));
@@ -473,15 +509,23 @@ impl<'a, T: Element> Run<'a, T> {
         work.watch.as_ref().map_or(Ok(()), |watch| watch.write_probe(self.folder, work.index))
     }
 
-    /// Writes a checkpoint if one is `due`; if the process was asked to stop, writes one unless
-    /// this step is already kept (`new` is false) and ends the run.
-    fn keep(&mut self, work: &Work<'_, T>, step: u64, due: bool, new: bool) -> Result<()> {
+    /// Ends the run if the process has been asked to stop.
+    fn check(&mut self, work: &Work<'_, T>, start: &Start) -> Result<()> {
         let asked = interrupt::requested();
-        if due || (asked.is_some() && new) {
-            self.checkpoint(work, step, checkpoint::folder(self.folder, self.step))?;
+        asked.map_or(Ok(()), |signal| Err(self.stop(work, start, signal)))
+    }
+
+    /// Keeps the beginning of this step, unless it can be gone on from already; the error that the
+    /// run ends with.
+    fn stop(&mut self, work: &Work<'_, T>, start: &Start, signal: Signal) -> Error {
+        if self.kept != Some(self.step) {
+            let folder = checkpoint::folder(self.folder, self.step);
+            if let Err(e) = self.checkpoint(work, start, folder) {
+                return e;
+            }
         }
         let (place, done) = (self.folder.display(), format!("at step {}", self.step));
-        asked.map_or(Ok(()), |signal| Err(Error::stopped(signal, place, done, GO_ON)))
+        Error::stopped(signal, place, done, GO_ON)
     }
 
     /// Hands the weights on to the next stage, or writes what a finished run leaves.
@@ -493,15 +537,16 @@ impl<'a, T: Element> Run<'a, T> {
             let ks: Vec<usize> = self.config.stages.iter().map(|s| s.task.k).collect();
             self.history.summarize(self.folder, &work.model_config, &ks)?;
             self.log.write(&Line::Event(event("stop", self.step, work.index)))?;
-            self.checkpoint(&work, steps, checkpoint::final_folder(self.folder))?;
+            let end = Start::of(steps, &work, &self.log);
+            self.checkpoint(&work, &end, checkpoint::final_folder(self.folder))?;
         }
         (self.weights, self.optimizer) = work.into_parts();
         Ok(())
     }
 
-    fn checkpoint(&mut self, work: &Work<'_, T>, stage_step: u64, folder: PathBuf) -> Result<()> {
+    fn checkpoint(&mut self, work: &Work<'_, T>, start: &Start, folder: PathBuf) -> Result<()> {
         self.lock.check()?;
-        let metrics_bytes = self.log.sync()?;
+        self.log.sync()?;
         if !work.is_finite() {
             // The loss of the next step will say so; the checkpoint before stays the last.
             return Ok(());
@@ -515,15 +560,17 @@ impl<'a, T: Element> Run<'a, T> {
             version: checkpoint::VERSION,
             dtype: T::NAME.into(),
             stage: work.index,
-            stage_step,
+            stage_step: start.stage_step,
             step: self.step,
-            metrics_bytes,
+            metrics_bytes: start.metrics_bytes,
             optimizer_steps: work.optimizer.steps(),
-            batches: work.batches.state(),
-            dropout: work.dropout.state(),
+            batches: start.batches,
+            dropout: start.dropout,
             hashes: BTreeMap::new(),
         };
-        checkpoint::write(&folder, &work.model_config, &work.values(), &work.optimizer, &state)
+        checkpoint::write(&folder, &work.model_config, &work.values(), &work.optimizer, &state)?;
+        self.kept = Some(self.step);
+        Ok(())
     }
 
     fn snapshot(&self, work: &Work<'_, T>) -> Result<()> {

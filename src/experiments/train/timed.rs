@@ -2,10 +2,10 @@
 
 use super::circuits::History;
 use super::config::{Batch, Config, DtypeKind, Stage};
-use super::run::{data, fits, initial_weights};
+use super::run::{GO_ON, data, fits, initial_weights};
 use super::start;
 use super::work::{Work, model_config};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::simd::Element;
 use crate::tasks::Split;
 use std::time::Instant;
@@ -73,24 +73,30 @@ fn of_all<T: Element>(config: &Config) -> Result<f64> {
     let mut sum = 0.0;
     for i in stages {
         start::begin(config, i, &data[i].train, &mut weights)?;
-        sum += of_stage::<T>(config, i, &data[i], &weights);
+        sum += of_stage::<T>(config, i, &data[i], &weights)?;
     }
     Ok(sum)
 }
 
-fn of_stage<T: Element>(config: &Config, index: usize, data: &Split, weights: &[Vec<T>]) -> f64 {
+fn of_stage<T: Element>(
+    config: &Config,
+    index: usize,
+    data: &Split,
+    weights: &[Vec<T>],
+) -> Result<f64> {
     let t = &config.stages[index].train;
     let mut work = Work::new(config, index, data, weights, None, None);
     let updates = |work: &mut Work<'_, T>, n: u64| {
         let start = Instant::now();
         for step in 0..n {
-            work.gradient();
+            let stopped = |signal| Error::stopped(signal, "the run", "before it began", GO_ON);
+            work.gradient().map_err(stopped)?;
             work.update(step);
         }
-        start.elapsed().as_secs_f64()
+        Ok(start.elapsed().as_secs_f64())
     };
-    updates(&mut work, 1);
-    let mut sum = updates(&mut work, TIMED) / TIMED as f64 * t.steps as f64;
+    updates(&mut work, 1)?;
+    let mut sum = updates(&mut work, TIMED)? / TIMED as f64 * t.steps as f64;
     let start = Instant::now();
     work.evaluate(0, index);
     sum += start.elapsed().as_secs_f64() * often(t.eval_every, t.steps);
@@ -104,7 +110,7 @@ fn of_stage<T: Element>(config: &Config, index: usize, data: &Split, weights: &[
         History::default().log(&mut watch, &work.values(), 0, index);
         sum += start.elapsed().as_secs_f64() * often(t.circuit_every, t.steps);
     }
-    sum
+    Ok(sum)
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use super::config::{Batch, Config, OptimizerState, Stage, TrainConfig};
 use super::measure::{Evaluator, Measured};
 use super::parts::Parts;
 use super::start;
+use crate::error::Signal;
 use crate::formats::metrics::EvalLine;
+use crate::interrupt;
 use crate::measures;
 use crate::nn::pooled;
 use crate::nn::pooled::{Group, Parameter, Pooled};
@@ -193,12 +195,16 @@ impl<'a, T: Element> Work<'a, T> {
         }
     }
 
-    /// Draws the next batch and computes its loss and gradient.
-    pub(super) fn gradient(&mut self) -> T {
+    /// Draws the next batch and computes its loss and gradient; the signal by which the process has
+    /// been asked to stop before it was done.
+    pub(super) fn gradient(&mut self) -> Result<T, Signal> {
         self.batches.next_into(&mut self.rows);
         let train = &self.data.train;
         let mut loss = T::ZERO;
         for (i, rows) in self.rows.chunks(self.part).enumerate() {
+            if let Some(signal) = interrupt::requested() {
+                return Err(signal);
+            }
             let rows = rows.iter().map(|&r| (train.row(r as usize), train.targets[r as usize]));
             self.model.set_part(&mut self.program, rows, self.rows.len());
             if self.model_config.dropout > 0.0 {
@@ -209,7 +215,7 @@ impl<'a, T: Element> Work<'a, T> {
             self.program.backward(&self.plans[i.min(1)]);
             loss += self.program.value(self.model.loss)[0];
         }
-        loss
+        Ok(loss)
     }
 
     /// Updates the parameters by the gradient and returns the learning rate.
@@ -322,7 +328,7 @@ mod tests {
         let weights = shape.init(0);
         let mut work = Work::<f64>::new(&config, 0, &data, &weights, None, None);
         for step in 0..3 {
-            work.gradient();
+            work.gradient().expect("nobody asks");
             work.update(step);
         }
         let parts = start::parts(&config.stages[0].train.freeze, &shape);
