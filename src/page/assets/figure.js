@@ -23,6 +23,7 @@ export function figure(parent, { title, note, width, height, name, layer }) {
     "aria-label": title,
   });
   const stack = el("div", { class: "stack" });
+  keepReadable(stack, width);
   let canvas = null;
   if (layer) {
     canvas = el("canvas", { width, height, "aria-hidden": "true" });
@@ -40,11 +41,17 @@ export function figure(parent, { title, note, width, height, name, layer }) {
     "figure",
     { class: "drawing" },
     el("div", { class: "bar" }, caption, save),
-    stack,
+    el("div", { class: "room" }, stack),
   );
   node.style.maxWidth = 2 * width + "px";
   parent.append(node);
   return { node, root, canvas, caption };
+}
+
+/// On narrow screens a drawing of this width is scrolled sideways rather than made so small that
+/// its text cannot be read.
+export function keepReadable(stack, width) {
+  stack.style.setProperty("--width", width + "px");
 }
 
 // What the style sheet says is written into the copy, so that it looks the same anywhere.

@@ -2,7 +2,7 @@
 // line, and by Tab and the arrow keys, in the order of their scores.
 
 import { hideTip, showTip } from "../dom.js";
-import { figure, svg } from "../figure.js";
+import { figure, keepReadable, svg } from "../figure.js";
 import { circuitUnder } from "./hits.js";
 import { circuitCurve, circuitLayout } from "./layout.js";
 import { circuitLegend, circuitLegendItem, circuitTell, circuitTellNode } from "./legend.js";
@@ -59,6 +59,7 @@ function draw(picture, scene) {
   const legend = circuitLegend(scene, wide);
   const below = 22 + 18 * (1 + legend[legend.length - 1].row);
   root.setAttribute("viewBox", "0 0 " + wide + " " + (height + below));
+  keepReadable(root.parentElement, wide);
   const room = { left, top, width: wide - left - 52, height: height - top - 10 };
   picture.layout = circuitLayout(view.graph, scene.drawn, unfold, room);
   const active = document.activeElement?.closest?.(".circuit-edges")
