@@ -4,7 +4,7 @@
 //! what is done. A second signal ends the process at once, as the first does until somebody has
 //! asked: a process that waits for an input which nobody writes has nothing to keep. Who listens to
 //! nothing, as a program that uses the library, is never asked to stop, unless it [asks](ask)
-//! itself. Where points to stop can be minutes apart, `end_after` bounds the wait.
+//! itself. Where points to stop can be minutes apart, [`end_after`] bounds the wait.
 //! Where there are no such signals, the system's own way to end a process is left as it is.
 #![forbid(unsafe_code)]
 
@@ -40,7 +40,7 @@ pub(crate) fn requested() -> Option<Signal> {
 /// Ends this process, if it listens, once it has been asked to stop for as long as `patience`. That
 /// is for work whose loss is small: `last` is told the signal before. Nothing happens once `works`
 /// is false.
-pub(crate) fn end_after(
+pub fn end_after(
     patience: Duration,
     works: impl Fn() -> bool + Send + 'static,
     last: impl FnOnce(Signal) + Send + 'static,

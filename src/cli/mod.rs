@@ -51,10 +51,11 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
 use edgegrad::files::journal::{Inputs, Journal};
-use edgegrad::simd;
+use edgegrad::{interrupt, simd};
 use print::Mode;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -137,7 +138,7 @@ impl Cli {
 
     fn command(&self) -> Result<()> {
         if self.command.can_stop() {
-            edgegrad::interrupt::listen();
+            interrupt::listen();
         }
         match &self.command {
             Command::Train(command) => command.run(),
@@ -221,14 +222,27 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The [journal](Journal::open) of the result `out`.
 fn journal(out: &Path, inputs: Inputs, resume: bool) -> Result<Journal> {
-    let ended = |e: &Error| {
-        // The bar stays where it is.
-        if std::io::stderr().is_terminal() {
-            eprintln!("");
-        }
-        tell(e);
-    };
-    Ok(Journal::open(out, inputs, resume)?.within(PATIENCE, ended))
+    Ok(Journal::open(out, inputs, resume)?.within(PATIENCE, tell_last))
+}
+
+/// Tells the error with which a process ends in the midst of its work.
+fn tell_last(e: &Error) {
+    // The bar stays where it is.
+    if std::io::stderr().is_terminal() {
+        eprintln!("");
+    }
+    tell(e);
+}
+
+/// Until what it returns is dropped, a process that was asked to stop and comes to no point where
+/// it can ends where a kill would leave it: for work in `out` whose pieces are files of their own.
+#[must_use]
+fn impatient(out: &Path, help: &'static str) -> Arc<()> {
+    let work = Arc::new(());
+    let (left, place) = (Arc::downgrade(&work), out.display().to_string());
+    let last = move |signal| tell_last(&Error::stopped(signal, place, "before its end", help));
+    interrupt::end_after(PATIENCE, move || left.strong_count() > 0, last);
+    work
 }
 
 /// Events of the library as lines like those of errors: `warning: what has happened`.

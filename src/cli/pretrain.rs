@@ -1,6 +1,7 @@
 //! `edgegrad pretrain`.
 
 use crate::cli::day::Day;
+use crate::cli::journal;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
@@ -85,7 +86,7 @@ impl Pretrain {
             let instead = "take fewer --steps, or a smaller model";
             self.day.check(&format!("{steps} steps"), seconds, instead)?;
         }
-        let journal = Journal::open(&self.out, settings.inputs(), self.resume)?;
+        let journal = journal(&self.out, settings.inputs(), self.resume)?;
         let progress = Progress::new(steps as u64);
         let measured = pretrain(&settings, &self.out, existing, threads, &progress, &journal);
         progress.finish();

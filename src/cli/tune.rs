@@ -1,6 +1,7 @@
 //! `edgegrad tune`.
 
 use crate::cli::day::Day;
+use crate::cli::impatient;
 use crate::cli::model::ModelPath;
 use crate::cli::question::choice;
 use crate::cli::table::{Cell, Table};
@@ -97,6 +98,9 @@ pub(super) struct Tune {
     day: Day,
 }
 
+/// How to go on with seeds that were stopped.
+const GO_ON: &str = "go on with the same command and --resume; finished seeds are kept";
+
 impl Tune {
     pub(super) fn run(&self) -> Result<()> {
         let settings = self.settings()?;
@@ -122,6 +126,7 @@ impl Tune {
             self.day.check(&format!("{updates} updates"), core / threads as f64, instead)?;
         }
         let progress = Progress::new(updates);
+        let _work = impatient(&self.out, GO_ON);
         let results = runs.run(threads, &progress);
         progress.finish();
         self.tell_all(&runs, results?)
@@ -146,9 +151,8 @@ impl Tune {
             }
         }
         table.print_for_programs();
-        let help = "go on with the same command and --resume; finished seeds are kept";
         failure.map_or(Ok(()), |e| match e {
-            Error::Stopped { .. } => Err(e.with_help(help)),
+            Error::Stopped { .. } => Err(e.with_help(GO_ON)),
             e => Err(e),
         })
     }

@@ -1,13 +1,14 @@
 //! `edgegrad tune-compare`.
 
 use crate::cli::day::Day;
+use crate::cli::impatient;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::experiments::tune::grid::{self, Arm, COMPARISON, Grid, compare};
 use edgegrad::experiments::tune::{Settings, files, is_short, table};
 use edgegrad::experiments::{Progress, available_threads};
-use edgegrad::formats::comparison::Comparison;
+use edgegrad::formats::comparison::{Comparison, Mean, TuningRow};
 use std::path::PathBuf;
 
 /// Compare methods of tuning, each at the best of its learning rates, over seeds
@@ -32,6 +33,9 @@ pub(super) struct TuneCompare {
     day: Day,
 }
 
+/// How to go on with a grid that was stopped.
+pub(super) const GO_ON: &str = "go on with the same command; finished runs are kept";
+
 impl TuneCompare {
     pub(super) fn run(&self) -> Result<()> {
         let grid = Grid::read(&self.config)?;
@@ -54,11 +58,14 @@ impl TuneCompare {
             grid::remove(&out)?;
         }
         let progress = Progress::new(updates);
+        let _work = impatient(&out, GO_ON);
         let result = compare(&grid, (&base, &hash), &out, threads, &progress);
         progress.finish();
         let comparison = result?;
         print!("{}", table(std::slice::from_ref(&comparison)));
-        figures(&comparison).print_for_programs();
+        let mut figures = Table::new("methods", COLUMNS);
+        rows(&comparison).for_each(|row| figures.row(row));
+        figures.print_for_programs();
         let file = out.join(COMPARISON);
         comparison.write(&file)?;
         println!("figures: {}", file.display());
@@ -66,25 +73,28 @@ impl TuneCompare {
     }
 }
 
+/// The columns of [`rows`].
+pub(super) const COLUMNS: [(&str, &str); 6] = [
+    ("method", "method"),
+    ("lr", "lr"),
+    ("figure", "figure"),
+    ("mean", "mean"),
+    ("low", "low"),
+    ("high", "high"),
+];
+
 /// The means of all methods with their intervals, a row for each figure.
-fn figures(comparison: &Comparison<Settings>) -> Table {
-    let columns = [
-        ("method", "method"),
-        ("lr", "lr"),
-        ("figure", "figure"),
-        ("mean", "mean"),
-        ("low", "low"),
-        ("high", "high"),
-    ];
-    let mut table = Table::new("methods", columns);
-    for row in &comparison.rows {
-        for (name, mean) in &row.figures {
+pub(super) fn rows(comparison: &Comparison<Settings>) -> impl Iterator<Item = Vec<Cell>> {
+    let of_method = |row: &TuningRow<Settings>| {
+        let (name, lr) = (row.name.clone(), row.lr);
+        let cells = move |(figure, mean): (&String, &Option<Mean>)| {
             let interval = mean.and_then(|m| m.interval);
             let [low, high] = interval.map_or([None; 2], |ends| ends.map(Some));
             let numbers = [mean.map(|m| m.mean), low, high].map(|x| Cell::maybe(x, 4));
-            let start = [Cell::text(&row.name), Cell::scientific(row.lr, 0), Cell::text(name)];
-            table.row(start.into_iter().chain(numbers));
-        }
-    }
-    table
+            let start = [Cell::text(&name), Cell::scientific(lr, 0), Cell::text(figure)];
+            start.into_iter().chain(numbers).collect()
+        };
+        row.figures.iter().map(cells).collect::<Vec<_>>()
+    };
+    comparison.rows.iter().flat_map(of_method)
 }

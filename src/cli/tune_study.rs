@@ -1,6 +1,10 @@
 //! `edgegrad tune-study`.
 
 use crate::cli::day::Day;
+use crate::cli::impatient;
+use crate::cli::print::{self, Mode};
+use crate::cli::table::{Cell, Table};
+use crate::cli::tune_compare::{COLUMNS, GO_ON, rows};
 use clap::Args;
 use edgegrad::error::Result;
 use edgegrad::experiments::tune::study::Study;
@@ -42,7 +46,12 @@ impl TuneStudy {
         });
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let (cost, seconds) = (study.cost(self.bases), study.seconds(self.bases, threads)?);
-        eprintln!(
+        let say = |line: &str| {
+            if print::mode() != Mode::Quiet {
+                eprintln!("{line}");
+            }
+        };
+        say(&format!(
             "{} base models, {} steps of pre-training; {} runs, {} updates; about {:.0} minutes, \
              less what is there already",
             cost.bases,
@@ -50,18 +59,25 @@ impl TuneStudy {
             cost.runs,
             cost.updates,
             seconds / 60.0
-        );
+        ));
         self.day.check("the study", seconds, "take fewer --bases, or begin with some of them")?;
         if self.force {
             study.remove(&out)?;
         }
         let progress = Progress::new(cost.steps + cost.updates);
-        let told = |line: &str| eprintln!("{line}");
-        let results = study.run(&out, self.bases, threads, &progress, &told);
+        let _work = impatient(&out, GO_ON);
+        let results = study.run(&out, self.bases, threads, &progress, &say);
         progress.finish();
-        for comparisons in results? {
+        let mut figures = Table::new("methods", [("experiment", "experiment"), ("base", "base")]);
+        COLUMNS.iter().for_each(|(head, key)| figures.column(head, key));
+        for (experiment, comparisons) in study.experiments.iter().zip(results?) {
             println!("{}", table(&comparisons));
+            for (base, comparison) in comparisons.iter().enumerate() {
+                let start = || [Cell::text(&experiment.name), Cell::count(base)].into_iter();
+                rows(comparison).for_each(|row| figures.row(start().chain(row)));
+            }
         }
+        figures.print_for_programs();
         println!("runs: {}", out.display());
         Ok(())
     }
