@@ -200,6 +200,7 @@ go_on! {
     matryoshka: asked("attribute", "gpt2-tiny", "--method matryoshka --steps 300 --objective worst");
     optimal_constants: asked("attribute", "gpt2-tiny", "--baseline optimal --limit 2");
     interactions: asked("interactions", "gates/or", "--metric l2");
+    crossing: asked("crossing", "gpt2-tiny", "--positions");
     acdc: asked("discover", "tracr/sort", "--method acdc --tau 0.01");
     edge_pruning: asked("discover", "gates/or", "--method edge-pruning --edges 5 --steps 100");
     minimal: asked("discover", "gates/or", "--method minimal --tol 0.1 --limit 8");
@@ -242,6 +243,14 @@ fn grid_of_tuning() {
     check(&place, &Case { arguments, ending: "", resume: "" });
 }
 
+/// Steps that are long enough to be stopped in their midst.
+#[test]
+fn training() {
+    let place = Place::new(TRAINING);
+    let arguments = "train c.toml".into();
+    check(&place, &Case { arguments, ending: "", resume: "--resume" });
+}
+
 /// Each run once, with the figures and the weights of a sweep that was left alone.
 #[test]
 fn sweep() {
@@ -250,6 +259,22 @@ fn sweep() {
     let arguments = "sweep sweep.toml --jobs 2".into();
     check(&place, &Case { arguments, ending: "", resume: "--resume" });
 }
+
+const TRAINING: &str = r#"
+[task]
+p = 3
+train = 2048
+test = 64
+[model]
+d_model = 16
+d_mlp = 64
+dropout = 0.1
+[train]
+batch = 1000
+steps = 25
+eval_every = 5
+circuit_every = 5
+"#;
 
 const SWEEP: &str = r#"
 base.command = "train"
