@@ -31,6 +31,10 @@ pub trait Named: Copy + PartialEq + 'static {
 /// assert_eq!(suggest("momentum", ["steps", "lr"]), None);
 /// ```
 pub fn suggest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No slip of a name is as long as this, and comparing a megabyte takes seconds.
+    if given.len() > 256 {
+        return None;
+    }
     let alike = |known| (strsim::jaro_winkler(given, known), known);
     let nearest = known.into_iter().map(alike).max_by(|a, b| a.0.total_cmp(&b.0));
     nearest.filter(|(alike, _)| *alike > 0.8).map(|(_, known)| known)

@@ -1,6 +1,7 @@
 //! `edgegrad merge`.
 
 use crate::cli::out::each_once;
+use crate::cli::print::note;
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::sweep::merge;
@@ -42,6 +43,7 @@ impl Merge {
         each_once(&self.folders)?;
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let all = merge(&self.folders, out, existing)?;
+        note("runs", all.rows.len());
         println!("{} in {}", counted(all.rows.len(), "run"), out.display());
         Ok(())
     }

@@ -3,6 +3,7 @@
 use crate::cli::Dtype;
 use crate::cli::model::ModelPath;
 use crate::cli::out::{Force, check_out};
+use crate::cli::print::note;
 use crate::cli::question::on_threads;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
@@ -117,6 +118,7 @@ impl Run {
         let Some(out) = &self.out else { return Ok(()) };
         let tensor = Tensor::new("logits", &[rows.len(), config.vocab], &logits);
         safetensors::write(out, &[tensor], &safetensors::marked())?;
+        note("sequences", rows.len());
         println!("{}: logits [{}, {}]", out.display(), rows.len(), config.vocab);
         Ok(())
     }
@@ -185,6 +187,7 @@ fn write_logits<T: Element>(model: &Model<T>, rows: &[Vec<u32>], out: &Path) -> 
         // In the pool, so that the threads are awake between one product and the next.
         rayon::scope(|_| logits::of_transformer(model, rows, &mut push))
     })?;
+    note("sequences", rows.len());
     match &tensors[..] {
         [(name, shape)] => println!("{}: {name} {shape:?}", out.display()),
         many => println!("{}: logits of {} sequences", out.display(), many.len()),
