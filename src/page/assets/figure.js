@@ -49,9 +49,10 @@ export function figure(parent, { title, note, width, height, name, layer }) {
 }
 
 /// On narrow screens a drawing of this width is scrolled sideways rather than made so small that
-/// its text cannot be read.
+/// its text cannot be read, and the text of those that are made smaller is larger in them.
 export function keepReadable(stack, width) {
   stack.style.setProperty("--width", width + "px");
+  stack.classList.toggle("wide", width > 400);
 }
 
 // What the style sheet says is written into the copy, so that it looks the same anywhere.
