@@ -12,6 +12,7 @@
 use crate::files::json::short;
 use crate::stats::order;
 use serde_json::Value;
+use std::ops::Range;
 
 /// What the tokens that are in no span are called.
 pub const REST: &str = "rest";
@@ -117,20 +118,26 @@ fn printed(name: &str) -> String {
 
 /// The tokens that the only occurrence of `text` touches.
 fn touched(text: &str, pieces: &[String]) -> Result<Vec<usize>, Fault> {
-    let (mut whole, mut ends) = (String::new(), vec![]);
-    for piece in pieces {
-        whole += piece;
-        ends.push(whole.len());
-    }
+    let whole = pieces.concat();
     let mut found = whole.match_indices(text).filter(|_| !text.is_empty());
     let (Some((from, _)), None) = (found.next(), found.next()) else {
         let times = if whole.contains(text) { "more than once" } else { "not" };
         let message = format!("{text:?} occurs {times} in the clean sequence");
         return fault(message, "give positions, as in [3, 4]");
     };
-    let to = from + text.len();
-    let start = |t: usize| t.checked_sub(1).map_or(0, |before| ends[before]);
-    Ok((0..pieces.len()).filter(|&t| start(t) < to && from < ends[t]).collect())
+    Ok(touching(pieces, from..from + text.len()))
+}
+
+/// The tokens that some bytes of their joined `pieces [T]` touch.
+pub(crate) fn touching(pieces: &[String], bytes: Range<usize>) -> Vec<usize> {
+    let mut end = 0;
+    let touches = |piece: &String| {
+        let start = end;
+        end += piece.len();
+        start < bytes.end && bytes.start < end
+    };
+    let touches: Vec<bool> = pieces.iter().map(touches).collect();
+    (0..pieces.len()).filter(|&t| touches[t]).collect()
 }
 
 /// `[T]`, for each of `length` positions the number of its span in `names`, or their count if it is

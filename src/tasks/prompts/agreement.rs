@@ -6,10 +6,11 @@
 //! The key to the cabinets -> is, was
 //! ```
 //!
-//! In the corrupted text the subject has the other number.
+//! In the corrupted text the subject has the other number. Spans: `subject`, `attractor`.
 
-use super::{Answers, TextPair, choose, choose_other};
+use super::{Answers, TextPair, choose, choose_other, first, last};
 use crate::rng::Rng;
+use std::iter;
 
 /// Nouns with their plurals.
 const NOUNS: [(&str, &str); 30] = [
@@ -56,16 +57,16 @@ pub(super) fn draw(attractor: bool, rng: &mut Rng) -> TextPair {
     let form =
         |noun: (&'static str, &'static str), plural: bool| if plural { noun.1 } else { noun.0 };
     let before = choose(&BEFORE, rng);
-    let rest = match attractor {
-        true => {
-            let other = form(choose_other(&NOUNS, &[noun], rng), !plural);
-            format!(" {} the {other}", choose(&BETWEEN, rng))
-        }
-        false => String::new(),
-    };
+    let other = attractor.then(|| form(choose_other(&NOUNS, &[noun], rng), !plural));
+    let rest =
+        other.map_or(String::new(), |other| format!(" {} the {other}", choose(&BETWEEN, rng)));
     let text = |plural: bool| format!("The {before}{}{rest}", form(noun, plural));
+    let clean = text(plural);
+    let subject = ("subject", first(&clean, form(noun, plural)));
+    let attractor = other.map(|other| ("attractor", last(&clean, other)));
     TextPair {
-        clean: text(plural),
+        spans: iter::once(subject).chain(attractor).collect(),
+        clean,
         corrupted: text(!plural),
         answer: verbs(plural),
         distractor: verbs(!plural),

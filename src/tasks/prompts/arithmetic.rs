@@ -7,9 +7,10 @@
 //! ```
 //!
 //! The number follows with a space before it or after a space in the text, whichever is one token.
-//! Results below 10 are drawn as often as others, for tokenizers whose digits are tokens.
+//! Results below 10 are drawn as often as others, for tokenizers whose digits are tokens. Spans: the
+//! operands `a` and `b`.
 
-use super::{Answers, TextPair, choose};
+use super::{Answers, TextPair, choose, first, last};
 use crate::rng::Rng;
 
 pub(super) fn draw(rng: &mut Rng) -> Vec<TextPair> {
@@ -31,6 +32,7 @@ pub(super) fn draw(rng: &mut Rng) -> Vec<TextPair> {
     };
     let result = |b: u64| if adds { a + b } else { a - b };
     let form = |end: &str, start: &str| TextPair {
+        spans: vec![("a", first(&text(b), &a.to_string())), ("b", last(&text(b), &b.to_string()))],
         clean: format!("{}{end}", text(b)),
         corrupted: format!("{}{end}", text(other)),
         answer: Answers::one(format!("{start}{}", result(b))),

@@ -3,8 +3,10 @@
 //! ```text
 //! The capital of France is -> Paris, not Rome     corrupted: The capital of Italy is
 //! ```
+//!
+//! Span: `country`.
 
-use super::{Answers, TextPair, choose, choose_other};
+use super::{Answers, TextPair, choose, choose_other, first};
 use crate::rng::Rng;
 
 const CAPITALS: [(&str, &str); 40] = [
@@ -63,6 +65,7 @@ pub(super) fn draw(rng: &mut Rng) -> TextPair {
     let corrupted = choose_other(&CAPITALS, &[clean], rng);
     let text = |country: &str| template.replace('X', country);
     TextPair {
+        spans: vec![("country", first(&text(clean.0), clean.0))],
         clean: text(clean.0),
         corrupted: text(corrupted.0),
         answer: Answers::one(format!(" {}", clean.1)),

@@ -6,9 +6,10 @@
 //! ```
 //!
 //! The second form is that of tokenizers whose digits are tokens. In the corrupted text the span
-//! begins in the year 01, after which every year is late enough.
+//! begins in the year 01, after which every year is late enough. Spans: `noun`, and the `year` in
+//! which it begins.
 
-use super::{Answers, TextPair, choose};
+use super::{Answers, TextPair, choose, first};
 use crate::rng::Rng;
 use std::ops::Range;
 
@@ -48,6 +49,10 @@ pub(super) fn draw(rng: &mut Rng) -> Vec<TextPair> {
         format!("The {noun} lasted from the year {century}{year:02} to the year {century}")
     };
     let of = |[answer, distractor]: [Answers; 2]| TextPair {
+        spans: vec![
+            ("noun", first(&text(year), noun)),
+            ("year", first(&text(year), &format!("{century}{year:02}"))),
+        ],
         clean: text(year),
         corrupted: text(1),
         answer,

@@ -6,9 +6,10 @@
 //! BABA: When John and Mary went to the store, John gave a drink to -> Mary
 //! ```
 //!
-//! In the corrupted text the other name is said again.
+//! In the corrupted text the other name is said again. Spans: `IO` is the name that is said once,
+//! `S1` and `S2` are where the other one is said.
 
-use super::{Answers, TextPair, choose, choose_other};
+use super::{Answers, TextPair, choose, choose_other, first, last};
 use crate::rng::Rng;
 
 const NAMES: [&str; 36] = [
@@ -46,18 +47,24 @@ const TEMPLATES: [&str; 6] = [
 ];
 
 pub(super) fn draw(rng: &mut Rng) -> TextPair {
-    let (first, template) = (choose(&NAMES, rng), choose(&TEMPLATES, rng));
-    let second = choose_other(&NAMES, &[first], rng);
+    let (a, template) = (choose(&NAMES, rng), choose(&TEMPLATES, rng));
+    let b = choose_other(&NAMES, &[a], rng);
     let (place, thing) = (choose(&PLACES, rng), choose(&THINGS, rng));
     let (given, again) = match rng.below(2) {
-        0 => (first, second),
-        _ => (second, first),
+        0 => (a, b),
+        _ => (b, a),
     };
     let text = |again: &str| {
-        filled(template, &[("A", first), ("B", second), ("S", again), ("P", place), ("T", thing)])
+        filled(template, &[("A", a), ("B", b), ("S", again), ("P", place), ("T", thing)])
     };
+    let clean = text(again);
     TextPair {
-        clean: text(again),
+        spans: vec![
+            ("IO", first(&clean, given)),
+            ("S1", first(&clean, again)),
+            ("S2", last(&clean, again)),
+        ],
+        clean,
         corrupted: text(given),
         answer: Answers::one(format!(" {given}")),
         distractor: Answers::one(format!(" {again}")),

@@ -12,6 +12,9 @@
 //! | [`pronouns`] | The nurse said that | The carpenter said that | she, he |
 //! | [`capitals`] | The capital of France is | The capital of Italy is | Paris, Rome |
 //! | [`arithmetic`] | The sum of 13 and 24 is | The sum of 13 and 31 is | 37, 44 |
+//!
+//! A line names the [spans](crate::formats::spans) of its kind, by which edges are scored with
+//! `--spans`: the names of [`ioi`] are `IO`, `S1` and `S2`, the last token of all is [`END`].
 
 pub mod agreement;
 pub mod arithmetic;
@@ -24,10 +27,12 @@ pub mod table;
 use crate::error::{Error, Result};
 use crate::files::mark::GENERATOR;
 use crate::formats::pairs::{Bounds, Encode};
+use crate::formats::spans::touching;
 use crate::named::{Named, named};
 use crate::rng::{Purpose, Rng};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 named! {
     /// What a pair asks about.
@@ -61,7 +66,12 @@ pub struct TextPair {
     pub answer: Answers,
     /// What is wrong after it.
     pub distractor: Answers,
+    /// Named parts of the clean text, as bytes.
+    pub spans: Vec<(&'static str, Range<usize>)>,
 }
+
+/// What the last token is called, if it is in no other span.
+pub const END: &str = "end";
 
 /// What may follow a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,13 +229,38 @@ fn line(pair: &TextPair, encode: &dyn Encode, bounds: &Bounds) -> Result<Result<
         [id] => json!(id),
         ids => json!(ids),
     };
-    Ok(Ok(json!({
+    let mut line = json!({
         "clean": clean,
         "corrupted": corrupted,
         "answer": one(&answer),
         "distractor": one(&distractor),
         "text": [pair.clean, pair.corrupted],
-    })))
+    });
+    let spans = spans(pair, &clean, encode);
+    if !spans.is_empty() {
+        line["spans"] = Value::Object(spans);
+    }
+    Ok(Ok(line))
+}
+
+/// The positions of each span of a pair that has tokens of its own; none of a tokenizer whose
+/// tokens do not spell the text.
+fn spans(pair: &TextPair, tokens: &[u32], encode: &dyn Encode) -> Map<String, Value> {
+    let mut found = Map::new();
+    let pieces: Vec<String> = tokens.iter().map(|&id| encode.piece(id)).collect();
+    let Some(start) = pieces.concat().find(&pair.clean).filter(|_| !pair.spans.is_empty()) else {
+        return found;
+    };
+    let length = pair.clean.len();
+    let mut taken = vec![];
+    for (name, bytes) in pair.spans.iter().cloned().chain([(END, length - 1..length)]) {
+        let at = touching(&pieces, start + bytes.start..start + bytes.end);
+        if !at.iter().any(|t| taken.contains(t)) {
+            found.insert(name.into(), if let [t] = at[..] { json!(t) } else { json!(at) });
+            taken.extend(at);
+        }
+    }
+    found
 }
 
 /// The tokens that answers are after `text`, whose tokens are `tokens`, if each is one.
@@ -250,6 +285,21 @@ fn next(text: &str, ids: &[u32], more: &str, encode: &dyn Encode) -> Result<Opti
     let same = ids.iter().zip(&longer).take_while(|(a, b)| a == b).count();
     let one = longer.len() == ids.len() + 1 && ids[same..] == longer[same + 1..];
     Ok(one.then(|| longer[same]))
+}
+
+/// Where a text has a word first.
+fn first(text: &str, word: &str) -> Range<usize> {
+    at(text.find(word), word)
+}
+
+/// Where a text has a word last.
+fn last(text: &str, word: &str) -> Range<usize> {
+    at(text.rfind(word), word)
+}
+
+fn at(found: Option<usize>, word: &str) -> Range<usize> {
+    let start = found.expect("a text has what it was made of");
+    start..start + word.len()
 }
 
 /// A uniform choice.

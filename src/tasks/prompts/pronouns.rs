@@ -5,9 +5,10 @@
 //! The nurse said that -> she     The carpenter said that -> he
 //! ```
 //!
-//! The answer is the stereotype, not what is right: nothing in the text says it.
+//! The answer is the stereotype, not what is right: nothing in the text says it. Span:
+//! `occupation`.
 
-use super::{Answers, TextPair, choose};
+use super::{Answers, TextPair, choose, first};
 use crate::rng::Rng;
 
 const FEMALE: [&str; 16] = [
@@ -61,12 +62,18 @@ const TEMPLATES: [&str; 8] = [
 
 pub(super) fn draw(rng: &mut Rng) -> TextPair {
     let template = choose(&TEMPLATES, rng);
-    let (she, he) = (choose(&FEMALE, rng), choose(&MALE, rng));
+    let (female, male) = (choose(&FEMALE, rng), choose(&MALE, rng));
     let text = |who: &str| template.replace('X', who);
-    let (female, male) = (text(she), text(he));
     let (she, he) = (Answers::one(" she".into()), Answers::one(" he".into()));
-    match rng.below(2) {
-        0 => TextPair { clean: female, corrupted: male, answer: she, distractor: he },
-        _ => TextPair { clean: male, corrupted: female, answer: he, distractor: she },
+    let [(clean, answer), (corrupted, distractor)] = match rng.below(2) {
+        0 => [(female, she), (male, he)],
+        _ => [(male, he), (female, she)],
+    };
+    TextPair {
+        spans: vec![("occupation", first(&text(clean), clean))],
+        clean: text(clean),
+        corrupted: text(corrupted),
+        answer,
+        distractor,
     }
 }

@@ -148,6 +148,7 @@ impl Row<'_> {
             corrupted: corrupted.into(),
             answer,
             distractor,
+            spans: vec![],
         };
         Ok(sides.into_iter().map(of).collect())
     }

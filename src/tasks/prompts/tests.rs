@@ -1,4 +1,5 @@
 use super::*;
+use crate::formats::pairs::Pairs;
 use std::cell::RefCell;
 
 /// Tokens of whole words with the space before them, in the order in which they are met; numbers
@@ -77,6 +78,58 @@ fn the_name_that_is_not_said_again_is_the_answer() {
         let times = |text: &str, name: &str| text.matches(name).count();
         assert_eq!([times(&clean, &answer), times(&clean, &distractor)], [1, 2], "{clean}");
         assert_eq!([times(&corrupted, &answer), times(&corrupted, &distractor)], [2, 1]);
+    }
+}
+
+/// The tokens of the spans of a line, as text.
+fn spelled(line: &Value, words: &Words) -> Vec<(String, String)> {
+    let ids: Vec<u32> = serde_json::from_value(line["clean"].clone()).expect("ids");
+    let piece = |at: &Value| words.piece(ids[at.as_u64().expect("a position") as usize]);
+    let of = |at: &Value| match at {
+        Value::Array(list) => list.iter().map(piece).collect(),
+        one => piece(one),
+    };
+    line["spans"].as_object().into_iter().flatten().map(|(k, at)| (k.clone(), of(at))).collect()
+}
+
+#[test]
+fn spans_are_what_they_are_called() {
+    for &(name, kind) in Kind::ALL {
+        for digits in [1, 2] {
+            let words = Words::new(digits);
+            let found = fitted(kind, 8, 1, &words, &BOUNDS).expect(name);
+            let (mut lines, text) = (found.lines.iter(), found.jsonl());
+            // Every line has the same, so that `--spans` takes the file.
+            let pairs = Pairs::parse("p.jsonl", text.as_bytes(), &BOUNDS, None, None).expect(name);
+            let mut known = pairs.spans().to_vec();
+            known.sort();
+            let mut wanted = match kind {
+                Kind::Ioi => vec!["IO", "S1", "S2", "end", "rest"],
+                Kind::GreaterThan => vec!["end", "noun", "rest", "year"],
+                Kind::Agreement => vec!["rest", "subject"],
+                Kind::Attractor => vec!["attractor", "rest", "subject"],
+                Kind::Pronouns => vec!["end", "occupation", "rest"],
+                Kind::Capitals => vec!["country", "end", "rest"],
+                Kind::Arithmetic => vec!["a", "b", "end", "rest"],
+            };
+            wanted.sort_unstable();
+            assert_eq!(known, wanted, "{name}");
+            if kind == Kind::Ioi {
+                let line = lines.next().expect("a line");
+                let token = |key: &str| words.piece(line[key].as_u64().expect("an id") as u32);
+                let (io, s) = (token("answer"), token("distractor"));
+                let spans = spelled(line, &words);
+                let span = |name: &str| &spans.iter().find(|span| span.0 == name).expect(name).1;
+                assert_eq!([span("IO"), span("S1"), span("S2")], [&io, &s, &s]);
+                assert_eq!(span("end"), " to");
+                assert!(line["spans"]["S1"].as_u64() < line["spans"]["S2"].as_u64());
+            }
+            if kind == Kind::GreaterThan {
+                let spans = spelled(&found.lines[0], &words);
+                let year = &spans.iter().find(|span| span.0 == "year").expect("a year").1;
+                assert!(year.len() == 4 && year.parse::<u32>().is_ok(), "{year:?}");
+            }
+        }
     }
 }
 
