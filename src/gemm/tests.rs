@@ -1,7 +1,7 @@
 //! Every backend against the triple loop.
 
 use super::{Mat, MatMut, Summand, Write, fallback, gemm_on, panel_columns, panels_len, to_panels};
-use crate::simd::{Backend, Element, emulated};
+use crate::simd::{Backend, Element, backends_of_large_tests, emulated};
 use crate::tensor::Dual;
 use proptest::prelude::*;
 
@@ -159,7 +159,7 @@ fn large_products_agree_with_the_triple_loop() {
             write: Write::Add,
             seed: 9,
         };
-        for backend in Backend::available() {
+        for backend in backends_of_large_tests() {
             check::<f32>(backend, &case).unwrap();
             check::<f64>(backend, &case).unwrap();
         }
@@ -316,7 +316,7 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
             write: Write::Add,
             seed: 11,
         };
-        for backend in Backend::available() {
+        for backend in backends_of_large_tests() {
             check_windows::<f32>(backend, &case).unwrap();
             check_windows::<f64>(backend, &case).unwrap();
             check_row::<f32>(backend, &case).unwrap();
@@ -362,7 +362,7 @@ fn bits_do_not_depend_on_threads() {
         [[300, 310, 290], [2048, 33, 128], [40, 1000, 257], [1000, 1, 3000], [60, 60, 290]];
     for [m, n, k] in shapes.into_iter().filter(in_reach) {
         let (a, b) = (numbers::<f32>(5, m * k), numbers::<f32>(6, k * n));
-        for backend in Backend::available() {
+        for backend in backends_of_large_tests() {
             let on = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| {

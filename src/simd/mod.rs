@@ -180,5 +180,11 @@ pub(crate) fn emulated() -> bool {
     std::env::var_os("EDGEGRAD_EMULATED").is_some()
 }
 
+/// The backends of a large test: all that this processor has, under an emulator the best alone.
+#[cfg(test)]
+pub(crate) fn backends_of_large_tests() -> impl Iterator<Item = Backend> {
+    Backend::available().take(if emulated() { 1 } else { usize::MAX })
+}
+
 #[cfg(test)]
 mod tests;
