@@ -39,7 +39,8 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
     let mut all: Vec<String> = vec![];
     let mut points: Vec<Point<'_>> = vec![];
     for group in &groups {
-        let series = group.of.get(1).map_or(String::new(), |value| name(&[value.clone()]));
+        let series =
+            group.of.get(1).map_or(String::new(), |value| name(std::slice::from_ref(value)));
         let i = all.iter().position(|known| *known == series).unwrap_or_else(|| {
             all.push(series);
             all.len() - 1
