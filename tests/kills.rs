@@ -171,8 +171,13 @@ fn race(place: &Place, case: &Case, name: &str, whole: &Files) {
     assert!(done.iter().any(|done| done.code == 0), "{}\n{}", done[0].stderr, done[1].stderr);
     for done in done.iter().filter(|done| done.code != 0) {
         // Or it came when the other was done, and found a folder.
-        let told = ["another process is writing here: process ", "exists already", "is there"];
-        let told = [&told[..], &["holds a sweep already"]].concat();
+        let told = [
+            "another process is writing here: process ",
+            "exists already",
+            "is there",
+            "holds a run already",
+            "holds a sweep already",
+        ];
         assert!(told.iter().any(|told| done.stderr.contains(told)), "{}", done.stderr);
         assert_eq!(done.code, 2, "{}", done.stderr);
     }
