@@ -9,7 +9,7 @@ use super::ablations::{EDGE, range};
 use super::axis::{Axis, Frame, legend};
 use super::centre::Centre;
 use super::font;
-use super::palette::{GREY, GUIDE, LIGHT, series};
+use super::palette::{GREY, GUIDE, series};
 use super::scene::{Anchor, LABEL, SMALL, Scene, Stroke, cut};
 use super::{Drawing, Options};
 use crate::error::{Error, Result};
@@ -80,7 +80,7 @@ pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
         at = frame.bottom() + BETWEEN;
         scene.height = frame.bottom() + frame.x.depth() + EDGE;
     }
-    let mut caption = vec![format!("{said}; grey: single runs")];
+    let mut caption = vec![format!("{said}; faint: single runs")];
     if rated {
         caption.push("success rate: of all runs, with Wilson's 95 % interval".into());
     }
@@ -143,8 +143,9 @@ fn draw_points<'a>(
         [x + beside(point.series), y]
     };
     for point in points {
+        let ink = series(point.series).at(0.35);
         for run in seen(point).0 {
-            scene.circle(at(point, run), 1.1, LIGHT, None);
+            scene.circle(at(point, run), 1.1, ink, None);
         }
     }
     for i in 0..=last {
