@@ -332,6 +332,10 @@ impl StridedCopy {
     /// on.
     fn copy<T: Element>(&self, first: usize, part: &[T], ours: &mut [T]) {
         let walk = self.walk.within(first, part.len());
+        // Its rows would begin outside of the part.
+        if walk.len() == 0 {
+            return;
+        }
         let [_, (_, from_b, _), (columns, from_c, to_c)] = walk.axes;
         if self.plus != 0.0 {
             let plus = T::from_f64(self.plus);
@@ -631,6 +635,20 @@ mod tests {
                 prop_assert_eq!(got, want);
             }
         }
+    }
+
+    /// The bias of one part of a fused layer: what stands before and after holds none of it.
+    #[test]
+    fn parts_that_hold_nothing_of_it_are_passed_over() {
+        let copy = StridedCopy::strided("x", &[190], (156, 0), [(1, 0, 0), (1, 0, 0), (30, 1, 1)]);
+        let theirs: Vec<f64> = (0..190).map(f64::from).collect();
+        let step = copy.walk.part(theirs.len(), 7);
+        assert_eq!(step, 7);
+        let mut got = vec![0.0; 30];
+        for (i, part) in theirs.chunks(step).enumerate() {
+            copy.copy(i * step, part, &mut got);
+        }
+        assert_eq!(got, theirs[156..186]);
     }
 
     #[test]
