@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The number follows with a space before it or after a space in the text, whichever is one token.
-//! Results below 10 are drawn as often as others, for tokenizers whose digits are tokens. Spans: the
-//! operands `a` and `b`.
+//! Results below 10 are drawn as often as others, for tokenizers whose digits are tokens. Spans are
+//! the operands, `a` and `b`.
 
 use super::{Answers, TextPair, choose, first, last};
 use crate::rng::Rng;
