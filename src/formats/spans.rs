@@ -136,8 +136,7 @@ pub(crate) fn touching(pieces: &[String], bytes: Range<usize>) -> Vec<usize> {
         end += piece.len();
         start < bytes.end && bytes.start < end
     };
-    let touches: Vec<bool> = pieces.iter().map(touches).collect();
-    (0..pieces.len()).filter(|&t| touches[t]).collect()
+    pieces.iter().map(touches).enumerate().filter(|(_, touches)| *touches).map(|(t, _)| t).collect()
 }
 
 /// `[T]`, for each of `length` positions the number of its span in `names`, or their count if it is

@@ -11,7 +11,7 @@ use super::scene::{Anchor, INCH, LABEL, SMALL, Scene, Stroke, cut, half_capital}
 use super::tuned;
 use super::tuned::{GAP, Measured, RETENTION, TARGET, TRANSFER};
 use super::{Drawing, Options};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::comparison::Comparison;
 
 /// Between marks and the edges of the paper.
@@ -125,12 +125,7 @@ fn draw_rows(
 
 /// The one comparison that these figures are drawn from.
 pub(super) fn one(inputs: &[PathBuf]) -> Result<Comparison> {
-    if let Some(other) = inputs.get(1) {
-        let help = "give one comparison.json a figure";
-        let problem = "is one comparison too many";
-        return Err(Error::input(other.display(), problem, help));
-    }
-    let input = &inputs[0];
+    let input = read::only(inputs, "comparison", "give one comparison.json a figure")?;
     // The folder of a grid holds it.
     let inside = input.join("comparison.json");
     read::comparison(if input.is_dir() { &inside } else { input })

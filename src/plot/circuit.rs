@@ -14,20 +14,13 @@ use super::palette::{BLACK, GREY, NEGATIVE, POSITIVE, WHITE};
 use super::read;
 use super::scene::{Anchor, LABEL, Point, SMALL, Scene, Stroke, cut, half_capital, vertical_curve};
 use super::{Drawing, Options};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::formats::edge_name::Node as Part;
 
 const DOTTED: &[f64] = &[0.8, 1.6];
 
 pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
-    let [input] = inputs else {
-        return Err(Error::input(
-            inputs[1].display(),
-            "is one circuit too many",
-            "give one circuit a figure",
-        ));
-    };
-    let edges = read::edges(input)?;
+    let edges = read::edges(read::only(inputs, "circuit", "give one circuit a figure")?)?;
     let network = Network::new(&edges.file, options.edges)?;
     let unit = unit(edges.metric());
     let said = format!("{}{}", statement(&network, edges.faithfulness), scores_in(&network, unit));

@@ -1,7 +1,7 @@
 //! What figures are drawn from: the edges of a file or of the last circuit that a run logged, the
 //! comparison.json of `edgegrad tune-compare`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Map;
 
@@ -15,6 +15,17 @@ use crate::formats::metrics::Metrics;
 use crate::formats::run_config::RunConfig;
 use crate::formats::{EdgeFile, Entry, Meta};
 use crate::stats::{self, order};
+
+/// The input of a figure that takes one, which is called `what`.
+///
+/// # Errors
+/// If there are more.
+pub(super) fn only<'a>(inputs: &'a [PathBuf], what: &str, help: &str) -> Result<&'a Path> {
+    match inputs.get(1) {
+        Some(other) => Err(Error::input(other.display(), format!("is one {what} too many"), help)),
+        None => Ok(&inputs[0]),
+    }
+}
 
 /// The edges of a file in EAP-IG's layout, or of a run's last circuit.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,6 +2,7 @@
 //! succeed.
 
 use std::path::PathBuf;
+use std::slice;
 
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use super::axis::{Axis, Frame, legend};
 use super::centre::Centre;
 use super::font;
 use super::palette::{GREY, GUIDE, series};
+use super::read::only;
 use super::scene::{Anchor, LABEL, SMALL, Scene, Stroke, cut};
 use super::{Drawing, Options};
 use crate::error::{Error, Result};
@@ -28,19 +30,15 @@ const DECADES: f64 = 20.0;
 const TICKS: usize = 8;
 
 pub(super) fn draw(inputs: &[PathBuf], options: &Options) -> Result<Drawing> {
-    if let Some(other) = inputs.get(1) {
-        let help = "give one sweep a figure; `edgegrad merge` joins its shards";
-        return Err(Error::input(other.display(), "is one sweep too many", help));
-    }
-    let results = SweepResults::of(&inputs[0])?;
+    let help = "give one sweep a figure; `edgegrad merge` joins its shards";
+    let results = SweepResults::of(only(inputs, "sweep", help)?)?;
     let question = question(&results, options)?;
     let groups = groups(&results, &question)?;
     let places = Places::of(groups.iter().map(|group| &group.of[0]));
     let mut all: Vec<String> = vec![];
     let mut points: Vec<Point<'_>> = vec![];
     for group in &groups {
-        let series =
-            group.of.get(1).map_or(String::new(), |value| name(std::slice::from_ref(value)));
+        let series = group.of.get(1).map_or(String::new(), |value| name(slice::from_ref(value)));
         let i = all.iter().position(|known| *known == series).unwrap_or_else(|| {
             all.push(series);
             all.len() - 1
@@ -200,7 +198,7 @@ impl Places {
         let ticks: Vec<(f64, String)> = self
             .values
             .iter()
-            .map(|value| (self.place(value), name(std::slice::from_ref(value))))
+            .map(|value| (self.place(value), name(slice::from_ref(value))))
             .collect();
         let share = width / ticks.len().max(1) as f64;
         if !self.numbers {
