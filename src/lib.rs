@@ -28,6 +28,7 @@
 //! | --- | --- |
 //! | [`error`], [`named`], [`rng`] | errors with a place and help, names, random streams |
 //! | [`interrupt`] | being asked to stop |
+//! | [`ranks`] | the processes that `mpirun` has started together |
 //! | [`stats`] | means, quantiles, ranks, correlations, intervals, p-values |
 //! | [`simd`], [`gemm`] | kernels over slices for every instruction set; the matrix product |
 //! | [`tensor`] | shapes, aligned buffers, elements, dual numbers |
@@ -78,6 +79,7 @@ pub mod patching;
 #[cfg(feature = "page")]
 pub mod plot;
 pub mod prelude;
+pub mod ranks;
 #[cfg(feature = "page")]
 pub mod results;
 pub mod rng;

@@ -58,6 +58,23 @@ fn instruction_sets() {
     }
 }
 
+/// Several processes of `mpirun`, in a build that knows no MPI, would write over each other.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn processes_of_mpirun() {
+    let place = place();
+    for [size, rank] in [["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"], ["PMI_SIZE", "PMI_RANK"]]
+    {
+        let mut command = place.command("train c.toml --out run");
+        let done = Done::from(command.env(size, "3").env(rank, "0").output().expect("it runs"));
+        done.failed(2, &["3 processes of mpirun: ", "this build has no `mpi`"], "--features mpi");
+        assert!(!place.path("run").exists(), "a run folder was made");
+        // A process alone is none of several.
+        let mut command = place.command("info --quiet");
+        assert!(command.env(size, "1").env(rank, "0").status().expect("it runs").success());
+    }
+}
+
 #[test]
 fn configurations() {
     let cases = [

@@ -25,7 +25,7 @@ enum Instead {
 }
 
 /// Commands that are not run, by their beginning; the last that fits counts.
-const NOT_RUN: [(&str, Instead); 13] = [
+const NOT_RUN: [(&str, Instead); 14] = [
     // Half a minute of training after compiling; `.ci/run` checks the rates of a smaller one.
     ("cargo run --example curriculum", Instead::Never),
     ("cargo run --example discovery", Instead::InCi),
@@ -48,6 +48,8 @@ const NOT_RUN: [(&str, Instead); 13] = [
     ("edgegrad sweep examples/studies", Instead::Never),
     // Of runs that take minutes.
     ("edgegrad predict", Instead::Recorded("benches/record/2026-11-29-why.txt")),
+    // Of a build with MPI; `tests/mpi.rs` runs the same.
+    ("mpirun", Instead::Never),
     // It serves until it is stopped.
     ("edgegrad watch", Instead::Never),
 ];

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 /// From `simd` to `experiments` the rooms of the engine stand on each other. What programs exchange
 /// (`formats`) and what is made of it (`results`, `page`, `plot`, `export`) knows files and no
 /// engine, so that a page of an old run needs nothing that has computed it.
-const MAY_USE: [(&str, &[&str]); 32] = [
+const MAY_USE: [(&str, &[&str]); 33] = [
     ("error", &[]),
     ("named", &[]),
     ("system", &[]),
     ("interrupt", &["system", "error"]),
+    ("ranks", &["error"]),
     ("memory", &["system", "error"]),
     ("rng", &[]),
     ("stats", &["rng"]),
@@ -144,6 +145,7 @@ const MAY_USE: [(&str, &[&str]); 32] = [
         "experiments",
         &[
             "system",
+            "ranks",
             "memory",
             "interrupt",
             "tuning",

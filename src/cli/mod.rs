@@ -51,7 +51,8 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::Progress;
 use edgegrad::files::journal::{Inputs, Journal};
-use edgegrad::{interrupt, simd};
+use edgegrad::ranks::{self, Sharing};
+use edgegrad::{files, interrupt, simd};
 use print::Mode;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -118,20 +119,27 @@ enum Command {
 impl Cli {
     /// Reads the command line; help and what cannot be read end the process.
     pub(crate) fn read() -> Cli {
-        Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|e| e.exit())
+        let read = help::command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
+        read.unwrap_or_else(|e| {
+            ranks::keep_silent();
+            e.exit()
+        })
     }
 
     pub(crate) fn run(&self) -> Result<()> {
         print::set_mode(match self {
+            _ if !ranks::speaks() => Mode::Quiet,
             Cli { quiet: true, .. } => Mode::Quiet,
             Cli { json: true, .. } => Mode::Json,
             Cli { csv: true, .. } => Mode::Csv,
             _ => Mode::Text,
         });
-        if self.quiet {
+        if self.quiet || !ranks::speaks() {
             Progress::silence();
         }
         simd::asked().map_err(|e| Error::input("EDGEGRAD_SIMD", &e, e.help()))?;
+        ranks::begin(self.command.sharing(), identity)?;
+        end_all_by_panic();
         // What went wrong is told before what could not be printed.
         self.command().map(|()| print::json()).and(print::finish())
     }
@@ -177,7 +185,42 @@ impl Cli {
     }
 }
 
+/// What has to be the same in all processes of a job: what their results depend on beside files.
+fn identity() -> Result<Vec<(String, String)>> {
+    let program = std::env::current_exe().map_err(|e| Error::io("edgegrad", &e, "find"))?;
+    let options: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let same = [
+        ("version", env!("CARGO_PKG_VERSION").into()),
+        ("instruction set", simd::backend().to_string()),
+        ("program", files::hash(&program)?),
+        ("options", format!("{options:?}")),
+    ];
+    Ok(same.map(|(name, value)| (name.into(), value)).into())
+}
+
+/// Has a panic end all processes of a job: the others would wait for this one.
+fn end_all_by_panic() {
+    if ranks::alone() {
+        return;
+    }
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        eprintln!("error: {}ended by a panic\nhelp: go on with --resume", ranks::name());
+        ranks::abort();
+    }));
+}
+
 impl Command {
+    /// What processes of `mpirun` share of it.
+    fn sharing(&self) -> Option<Sharing> {
+        match self {
+            Command::Sweep(sweep) if sweep.shared() => Some(Sharing::Runs),
+            _ => None,
+        }
+    }
+
     /// Whether it stops by itself when it is asked to; the signal ends the others.
     fn can_stop(&self) -> bool {
         use Command::{
@@ -212,8 +255,12 @@ enum Dtype {
     F64,
 }
 
-/// Prints an error as two lines: what is wrong and where, and what to do about it.
+/// Prints an error as two lines: what is wrong and where, and what to do about it. Of several
+/// processes one does.
 pub(crate) fn tell(e: &Error) {
+    if !ranks::speaks() {
+        return;
+    }
     eprintln!("error: {e}\nhelp: {}", e.help());
 }
 

@@ -90,7 +90,13 @@ impl Sweep {
         let existing = Existing::of(self.resume, self.force);
         let (plan, listed, out) = (&plan, &listed, &out);
         let going = Going { plan, listed, runner, out, shard, existing, jobs, threads };
-        tell(&going.run()?, runner)
+        // Of several processes the first tells.
+        going.run()?.map_or(Ok(()), |summary| tell(&summary, runner))
+    }
+
+    /// Whether processes of `mpirun` share its runs.
+    pub(super) fn shared(&self) -> bool {
+        self.shard.is_none() && self.emit.is_none() && !self.dry_run
     }
 }
 

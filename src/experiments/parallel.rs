@@ -4,6 +4,7 @@ use super::progress::Steps;
 use super::train::config::{Config, DtypeKind};
 use super::train::{Existing, Outcome, run};
 use crate::error::{Error, Result};
+use crate::ranks;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,36 +117,55 @@ impl Workers {
         let count = most.clamp(1, jobs.max(1));
         Workers { count, threads_each: (threads / count).max(1) }
     }
+
+    /// Does one job after the other that `take` gives out, each in a pool of its own, and hands
+    /// over what it has come to.
+    pub(super) fn work_off<R>(
+        self,
+        take: impl Fn() -> Option<usize> + Sync,
+        one: impl Fn(usize) -> Result<R> + Sync,
+        put: impl Fn(usize, Result<R>) + Sync,
+    ) where
+        R: Send,
+    {
+        let work = || {
+            while let Some(i) = take() {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads_each).build();
+                let failed =
+                    |e| Error::failed("threads", e, "lower --threads, or free some memory");
+                put(i, pool.map_err(failed).and_then(|pool| pool.install(|| one(i))));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.count {
+                scope.spawn(work);
+            }
+        });
+    }
 }
 
 /// [`side_by_side`] on these workers.
 pub(super) fn on_workers<J: Sync, R: Send>(
     jobs: &[J],
-    Workers { count, threads_each }: Workers,
+    workers: Workers,
     one: impl Fn(&J) -> Result<R> + Sync,
 ) -> Vec<Result<R>> {
     let next = AtomicUsize::new(0);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < jobs.len());
     let results: Vec<Mutex<Option<Result<R>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
-    let work = || {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(i) else { break };
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads_each).build();
-            let failed = |e| Error::failed("threads", e, "lower --threads, or free some memory");
-            let result = pool.map_err(failed).and_then(|pool| pool.install(|| one(job)));
+    workers.work_off(
+        take,
+        |i| one(&jobs[i]),
+        |i, result| {
             *results[i].lock().expect("nobody panics with the lock") = Some(result);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..count {
-            scope.spawn(work);
-        }
-    });
+        },
+    );
     let done = results.into_iter().map(|r| r.into_inner().expect("nobody panics with the lock"));
     done.map(|r| r.expect("every job was taken")).collect()
 }
 
-/// The threads of this machine that a process may use.
+/// The threads of this machine that a process may use; processes of one job share them.
 pub fn available_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
+    let all = std::thread::available_parallelism().map_or(1, |n| n.get());
+    (all / ranks::beside()).max(1)
 }

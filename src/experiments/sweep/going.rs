@@ -4,26 +4,32 @@
 //! a line of `results.jsonl` is forced to the disk, and only then does it count; a run that was
 //! killed goes on from its folder. One shard of several writes `results-K-of-N.jsonl`, so that
 //! shards share nothing but the folder; `merge` makes one file of theirs.
+//!
+//! Of several processes of `mpirun`, all do runs, and rank 0 does the rest: the others ask it for
+//! the next run, and tell it what the run has come to.
 
 use super::list::{Listed, Planned};
 use super::plan::Plan;
 use super::{Ended, Place, Runner, replace};
 use crate::error::{Error, Result};
-use crate::experiments::parallel::{Workers, on_workers};
+use crate::experiments::parallel::Workers;
 use crate::experiments::train::Existing;
 use crate::experiments::{Progress, Steps};
 use crate::files::atomic;
 use crate::files::lines::LineFile;
 use crate::files::lock::{FolderLock, Lock};
+use crate::files::sha256;
 use crate::formats::sweep_results::{Head, Line, NAME, PARQUET, Row, Status, SweepResults};
 use crate::interrupt;
 use crate::named::counted;
-use serde_json::Value;
+use crate::ranks::{self, World};
+use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// The part of a sweep that one process does: every `of`-th run.
@@ -104,6 +110,75 @@ pub struct Summary {
     pub before: usize,
 }
 
+/// What other ranks ask rank 0: the id of the next run, to be let go, or to keep a row.
+const NEXT: &[u8] = b"next";
+const DONE: &[u8] = b"done";
+
+/// Where runs are given out, and what they have come to is kept.
+struct Desk<'a> {
+    missing: &'a [&'a Planned],
+    next: AtomicUsize,
+    hold: Hold,
+    board: &'a Board<'a>,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    log: LineFile,
+    rows: Vec<Row>,
+    /// The first error, after which no run is given out: what cannot be kept need not be computed.
+    failed: Option<Error>,
+}
+
+impl Desk<'_> {
+    /// The place of the next run among those that are missing.
+    fn take(&self) -> Option<usize> {
+        if self.kept.lock().expect("nobody panics with the lock").failed.is_some() {
+            return None;
+        }
+        Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < self.missing.len())
+    }
+
+    /// Keeps what a run has come to.
+    fn keep(&self, row: Result<Row>) {
+        let mut kept = self.kept.lock().expect("nobody panics with the lock");
+        let written = row.and_then(|row| {
+            self.hold.check()?;
+            kept.log.write(&Line::Run(Box::new(row.clone())))?;
+            kept.log.sync()?;
+            Ok(row)
+        });
+        match written {
+            Ok(row) => {
+                self.board.count(&row);
+                kept.rows.push(row);
+            }
+            Err(e) => drop(kept.failed.get_or_insert(e)),
+        }
+    }
+
+    /// What another rank is told.
+    fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+        match question {
+            DONE => return None,
+            NEXT => {
+                let id = self.take().map(|i| self.missing[i].id.clone());
+                return Some(id.unwrap_or_default().into_bytes());
+            }
+            row => {
+                let help = "go on with --resume";
+                let read = serde_json::from_slice::<Row>(row);
+                let row = read.map_err(|e| Error::failed("the row of another rank", e, help));
+                let id = row.as_ref().map_or("", |row| &*row.id);
+                let run = self.missing.iter().find(|run| run.id == id);
+                run.into_iter().for_each(|run| self.board.add(run.steps));
+                self.keep(row);
+            }
+        }
+        Some(vec![])
+    }
+}
+
 /// What keeps other processes from the results that this one writes; held until the end.
 enum Hold {
     Folder(FolderLock),
@@ -118,12 +193,55 @@ impl Hold {
 }
 
 impl Sweep<'_> {
-    /// Does all runs that are missing.
+    /// Does all runs that are missing, together with the other processes of `mpirun`, of which the
+    /// first has a summary.
     ///
     /// # Errors
     /// If the folder cannot be written, holds another sweep, or the process is asked to stop. A run
     /// that fails is told in its row, and the others go on.
-    pub fn run(&self) -> Result<Summary> {
+    pub fn run(&self) -> Result<Option<Summary>> {
+        let Some(world) = ranks::runs() else { return self.lead(None).map(Some) };
+        let ids: Vec<&str> = self.listed.runs.iter().map(|run| &*run.id).collect();
+        ranks::agree(&[("the sweep".into(), sha256(ids.join(" ").as_bytes()))])?;
+        match world.rank() {
+            0 => self.lead(Some(world)).map(Some),
+            _ => self.help(world).map(|()| None),
+        }
+    }
+
+    /// Does the runs that rank 0 gives out.
+    fn help(&self, world: &World) -> Result<()> {
+        // Rank 0 has the folder.
+        ranks::agree(&[])?;
+        let runs = &self.listed.runs;
+        // Nobody sees it.
+        let board = Board::new(self, 0, &[], &[]);
+        let workers = Workers::new(self.threads, self.jobs, runs.len());
+        let failed = Mutex::new(None);
+        let take = || {
+            let stops = failed.lock().expect("nobody panics with the lock").is_some();
+            let id = if stops { vec![] } else { world.ask(NEXT) };
+            runs.iter().position(|run| run.id.as_bytes() == id)
+        };
+        let put = |row: Result<Row>| match row {
+            Ok(row) => drop(world.ask(json!(row).to_string().as_bytes())),
+            Err(e) => *failed.lock().expect("nobody panics with the lock") = Some(e),
+        };
+        workers.work_off(
+            take,
+            |i| self.one(&runs[i], workers.threads_each, &board),
+            |_, row| {
+                put(row);
+            },
+        );
+        world.ask(DONE);
+        let failed = failed.into_inner().expect("nobody panics with the lock");
+        failed.map_or(Ok(()), |e| Err(self.stopped(e)))
+    }
+
+    /// Does the runs, those of all ranks together if there are others, and keeps what they have
+    /// come to.
+    fn lead(&self, world: Option<&World>) -> Result<Summary> {
         let hold = self.take()?;
         let file = self.out.join(self.shard.map_or(NAME.into(), Shard::name));
         if self.existing == Existing::Replace {
@@ -139,34 +257,29 @@ impl Sweep<'_> {
         let head = Head::new(self.plan.summary(), Some(self.listed.runs.len()));
         let log = self.begin(&file, SweepResults { head: head.clone(), rows: kept })?;
         let board = Board::new(self, mine.len(), &missing, &found);
-        let log = Mutex::new(log);
-        let full = AtomicBool::new(false);
+        let before = found.len();
+        let kept = Mutex::new(Kept { log, rows: found, failed: None });
+        let desk = Desk { missing: &missing, next: AtomicUsize::new(0), hold, board: &board, kept };
         let workers = Workers::new(self.threads, self.jobs, missing.len());
-        let ended = on_workers(&missing, workers, |run| {
-            if full.load(Ordering::Relaxed) {
-                return Ok(None);
+        if world.is_some() {
+            ranks::agree(&[])?;
+        }
+        thread::scope(|scope| {
+            if let Some(world) = world {
+                scope.spawn(|| world.answer(|question| desk.answer(question)));
             }
-            let row = self.one(run, workers.threads_each, &board)?;
-            let mut log = log.lock().expect("nobody panics with the lock");
-            let written = hold.check().and_then(|()| log.write(&Line::Run(Box::new(row.clone()))));
-            if let Err(e) = written.and_then(|()| log.sync().map(drop)) {
-                // What cannot be kept need not be computed.
-                full.store(true, Ordering::Relaxed);
-                return Err(e);
-            }
-            board.count(&row);
-            Ok(Some(row))
+            let one = |i: usize| self.one(missing[i], workers.threads_each, &board);
+            workers.work_off(|| desk.take(), one, |_, row| desk.keep(row));
         });
         board.progress.finish();
+        let Desk { kept, hold: _hold, .. } = desk;
+        let Kept { log, rows, failed } = kept.into_inner().expect("nobody panics with the lock");
         drop(log);
-        let before = found.len();
-        let mut rows: HashMap<String, Row> =
-            found.into_iter().map(|row| (row.id.clone(), row)).collect();
-        for row in ended {
-            if let Some(row) = row.map_err(|e| self.stopped(e))? {
-                rows.insert(row.id.clone(), row);
-            }
+        if let Some(e) = failed {
+            return Err(self.stopped(e));
         }
+        let mut rows: HashMap<String, Row> =
+            rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         // In the order of the plan, whoever came first.
         let rows = mine.iter().filter_map(|run| rows.remove(&run.id)).collect();
         let results = SweepResults { head, rows };

@@ -101,6 +101,7 @@ impl Room {
             threads,
         }
         .run()
+        .map(|found| found.expect("this process is alone"))
     }
 }
 
