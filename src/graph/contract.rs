@@ -91,24 +91,29 @@ impl Recorded {
         let mut lengths: Vec<usize> = self.readings.iter().map(|r| rows(r.x)).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        let mut sums = vec![T::ZERO; scores.len()];
+        let groups = &self.graph.groups;
+        let mut sums: Vec<Vec<T>> =
+            groups.iter().map(|group| vec![T::ZERO; group.edges().len()]).collect();
         for length in lengths {
             // A model with several streams has a bank for each.
             let mut bank = Bank::new(self, program, length);
             for from in (0..length).step_by(bank.tile) {
                 let at = from..(from + bank.tile).min(length);
                 bank.fill(self, program, directions, at.clone());
-                for (group, reading) in self.graph.groups.iter().zip(&self.readings) {
+                for ((group, reading), sums) in groups.iter().zip(&self.readings).zip(&mut sums) {
                     if rows(reading.x) == length {
-                        let sums = &mut sums[group.edges()];
                         let gradients = Gradients { program, group, reading, at: at.clone() };
                         self.meet(&gradients, &bank, directions, sums);
                     }
                 }
             }
         }
-        for (score, sum) in scores.iter_mut().zip(sums) {
-            *score += sum.to_f64();
+        // A group's sums are freed once they are added: scores that nobody has written take no
+        // memory yet, and with an edge for each position both are large.
+        for (group, sums) in groups.iter().zip(sums) {
+            for (score, sum) in scores[group.edges()].iter_mut().zip(sums) {
+                *score += sum.to_f64();
+            }
         }
     }
 
