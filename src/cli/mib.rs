@@ -1,6 +1,7 @@
 //! `edgegrad mib`.
 
 use crate::cli::out::{Force, check_out};
+use crate::cli::print::note;
 use crate::cli::table::{Cell as Shown, Table};
 use clap::{Args, Subcommand};
 use edgegrad::error::{Error, Result};
@@ -83,6 +84,7 @@ fn print(found: &[Checked]) {
     }
     table.print();
     let missing = missing(found);
+    note("missing", missing.clone());
     if !missing.is_empty() {
         println!("of these tasks and models there is no {}", missing.join(", "));
     }

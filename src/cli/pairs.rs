@@ -123,6 +123,7 @@ impl MakePairs {
             counted(found.candidates(), candidate),
             last.1,
         );
+        note("pairs", found.lines.len());
         note("candidates", found.candidates());
         note("unequal", length);
         note("several_tokens", answer);

@@ -8,6 +8,7 @@ use edgegrad::formats::condition::Condition;
 use edgegrad::formats::sweep_results::{Head, Row, SweepResults};
 use edgegrad::results::sweep::{Group, Question, groups, holds};
 use edgegrad::stats::holm;
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Compare the runs of a sweep by what they have of an axis
@@ -151,8 +152,8 @@ fn for_programs(by: &[String], groups: &[Group], p: &[Option<f64>]) -> Table {
             &ends(interval),
         ];
         cells.extend(numbers.concat().into_iter().map(|x| Cell::maybe(x, 4)));
-        let pairs = group.differences.as_ref().map(|all| all.len() as f64);
-        cells.extend([pairs, *p].map(|x| Cell::maybe(x, 4)));
+        let pairs = group.differences.as_ref().map(Vec::len);
+        cells.extend([Cell::of(json!(pairs)), Cell::maybe(*p, 4)]);
         table.row(cells);
     }
     table

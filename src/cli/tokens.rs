@@ -91,6 +91,8 @@ fn summary(tokenizer: &Tokenizer, ids: &[Vec<u32>], each: bool) {
             table.row([Cell::count(i), Cell::count(ids.len()), Cell::text(pieces.join(" "))]);
         }
         table.print();
+    } else {
+        note("sequences", ids.len());
     }
     let total: usize = ids.iter().map(Vec::len).sum();
     note("tokens", total);

@@ -1,6 +1,7 @@
 //! `edgegrad transplant`.
 
 use crate::cli::out::ForceFolder;
+use crate::cli::print::note;
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::experiments::train::transplant::Host;
@@ -50,20 +51,22 @@ impl Transplant {
         check_out_folder(&self.out, replace, read, Host::check_replaceable)?;
         let mut host = Host::read(&self.host)?;
         let all: usize = host.weights.iter().map(Vec::len).sum();
+        note("weights", all);
         let mut lines = vec![];
-        let mut say = |what: &str, n: usize, parts: &[String]| {
+        let mut say = |key: &str, what: &str, n: usize, parts: &[String]| {
+            note(key, n);
             let weights = counted(n, "weight");
             lines.push(format!("{what} {weights} of {all}: {}", parts.join(", ")));
         };
         if let Some(from) = &self.from {
             let donor = Host::read(from)?;
-            say("copied", host.copy(&self.copy, &donor, from)?, &self.copy);
+            say("copied", "copied", host.copy(&self.copy, &donor, from)?, &self.copy);
         }
         if !self.ablate.is_empty() {
-            say("set to 0", host.ablate(&self.ablate)?, &self.ablate);
+            say("ablated", "set to 0", host.ablate(&self.ablate)?, &self.ablate);
         }
         if !self.reset.is_empty() {
-            say("drawn anew", host.reset(&self.reset, self.seed)?, &self.reset);
+            say("reset", "drawn anew", host.reset(&self.reset, self.seed)?, &self.reset);
         }
         host.write(&self.out, replace)?;
         lines.iter().for_each(|line| println!("{line}"));

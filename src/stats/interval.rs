@@ -133,7 +133,10 @@ pub fn wilson(successes: usize, n: usize) -> (f64, f64) {
     let centre = r + z2 / (2.0 * n);
     let half = Z * (r * (1.0 - r) / n + z2 / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z2 / n;
-    (((centre - half) / scale).max(0.0), ((centre + half) / scale).min(1.0))
+    // With no success, and with nothing else, an end is known: it would be off by rounding.
+    let low = if successes == 0 { 0.0 } else { (centre - half) / scale };
+    let high = if r == 1.0 { 1.0 } else { (centre + half) / scale };
+    (low, high)
 }
 
 #[cfg(test)]
@@ -286,7 +289,8 @@ mod tests {
             );
         }
         assert_eq!(wilson(0, 0), (0.0, 1.0));
-        assert_eq!(wilson(0, 5).0, 0.0);
-        assert_eq!(wilson(5, 5).1, 1.0);
+        for n in 1..100 {
+            assert_eq!((wilson(0, n).0, wilson(n, n).1), (0.0, 1.0), "{n}");
+        }
     }
 }
