@@ -141,7 +141,12 @@ impl Cli {
         ranks::begin(self.command.sharing(), identity)?;
         end_all_by_panic();
         // What went wrong is told before what could not be printed.
-        self.command().map(|()| print::json()).and(print::finish())
+        let done = self.command();
+        // What was found is printed even where it is then refused, as its text has been.
+        if done.is_ok() || print::has_notes() {
+            print::json();
+        }
+        done.and(print::finish())
     }
 
     fn command(&self) -> Result<()> {

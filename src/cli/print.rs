@@ -113,6 +113,11 @@ pub(crate) fn error(text: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{}", printable(&text.to_string()));
 }
 
+/// Whether any figure or table was kept for the JSON at the end.
+pub(crate) fn has_notes() -> bool {
+    NOTES.lock().expect("nobody panics with the lock").is_some()
+}
+
 /// Prints all figures and tables as JSON, if that was asked for.
 pub(crate) fn json() {
     if mode() == Mode::Json {

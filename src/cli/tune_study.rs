@@ -10,6 +10,7 @@ use edgegrad::error::Result;
 use edgegrad::experiments::tune::study::Study;
 use edgegrad::experiments::tune::table;
 use edgegrad::experiments::{Progress, available_threads};
+use edgegrad::named::counted;
 use std::path::PathBuf;
 
 /// Compare methods of tuning over many base models
@@ -51,13 +52,13 @@ impl TuneStudy {
                 eprintln!("{line}");
             }
         };
+        let count = |n: u64, thing: &str| counted(n as usize, thing);
         say(&format!(
-            "{} base models, {} steps of pre-training; {} runs, {} updates; about {:.0} minutes, \
-             less what is there already",
-            cost.bases,
-            cost.steps,
-            cost.runs,
-            cost.updates,
+            "{}, {} of pre-training; {}, {}; about {:.0} minutes, less what is there already",
+            count(cost.bases, "base model"),
+            count(cost.steps, "step"),
+            count(cost.runs, "run"),
+            count(cost.updates, "update"),
             seconds / 60.0
         ));
         self.day.check("the study", seconds, "take fewer --bases, or begin with some of them")?;

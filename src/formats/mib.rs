@@ -12,7 +12,7 @@
 use super::edge_file::{EdgeFile, Entry};
 use super::edge_name::{Edge, Input, Node};
 use crate::error::{Error, Result};
-use crate::named::suggest;
+use crate::named::{counted, suggest};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -242,9 +242,9 @@ pub fn lacks(checked: &[Checked]) -> Option<String> {
     let few = tasks.len() < LEAST || models.len() < LEAST;
     few.then(|| {
         format!(
-            "{} tasks and {} models are good; a submission has {LEAST} of each at least",
-            tasks.len(),
-            models.len()
+            "{} and {} are good; a submission has {LEAST} of each at least",
+            counted(tasks.len(), "task"),
+            counted(models.len(), "model")
         )
     })
 }
@@ -332,7 +332,7 @@ mod tests {
         let sizes = [1, 2, 5, 11, 22, 55, 110, 221, 554];
         assert_eq!(held, [Held::Scores(1108), Held::Circuits(sizes)]);
         let lacks = lacks(&found).unwrap();
-        assert!(lacks.starts_with("2 tasks and 1 models are good"), "{lacks}");
+        assert!(lacks.starts_with("2 tasks and 1 model are good"), "{lacks}");
         assert!(missing(&found).is_empty());
         std::fs::create_dir(t.path().join("ioi_gpt2")).unwrap();
         assert_eq!(missing(&check(t.path()).unwrap()), ["mcqa_gpt2"]);
