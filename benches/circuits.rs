@@ -65,7 +65,7 @@ fn run(c: &mut Criterion, count: usize) {
     group.bench_function("dense forward", |bench| bench.iter(|| dense.run_clean(&list)));
     let kept = half(&b.graph, b.graph.edges() / 20);
     let baselines = dense.baselines(&b, &list);
-    let mut runner = Runner::new(&b, &kept, count, 15).expect("a transformer");
+    let mut runner = Runner::new(&b, &kept, count, 15).expect("memory").expect("a transformer");
     runner.ask(&b, &list, &dense, &baselines);
     group.bench_function("5 %, specialised forward", |bench| bench.iter(|| runner.run(count)));
     drop((dense, runner));

@@ -89,7 +89,7 @@ impl<T: Element> Both<T> {
 }
 
 /// Bytes of a recording's values beside its weights, which are allocated already.
-fn beside_weights<T: Element>(tape: &Tape<T>, parameters: &[Var]) -> u128 {
+pub(super) fn beside_weights<T: Element>(tape: &Tape<T>, parameters: &[Var]) -> u128 {
     let weights: u128 = parameters.iter().map(|&x| tape.shape(x).len() as u128).sum();
     tape.bytes() - weights * size_of::<T>() as u128
 }

@@ -7,12 +7,13 @@
 use super::Progress;
 use super::behaviour::{Baseline, Behaviour};
 use super::measured::Measured;
-use super::probe::Probe;
+use super::probe::{Probe, beside_weights};
 use super::subsets;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
 use crate::formats::pairs::Pair;
 use crate::graph::specialise::Specialised;
+use crate::memory;
 use crate::nn::transformer::{Model, Transformer};
 use crate::simd::Element;
 use crate::tape::{Ids, Program, Tape};
@@ -31,6 +32,9 @@ impl<'b, T: Element> Runner<'b, T> {
     /// The program of the edges `kept [E]` for `batch` pairs of `time` tokens; `None` if the model
     /// is not a transformer, or the graph is one of spans.
     ///
+    /// # Errors
+    /// If there is not enough memory.
+    ///
     /// # Panics
     /// If `kept` is not `[E]`.
     pub fn new(
@@ -38,10 +42,10 @@ impl<'b, T: Element> Runner<'b, T> {
         kept: &[bool],
         batch: usize,
         time: usize,
-    ) -> Option<Runner<'b, T>> {
-        let AnyModel::Transformer(model) = b.model else { return None };
+    ) -> Result<Option<Runner<'b, T>>> {
+        let AnyModel::Transformer(model) = b.model else { return Ok(None) };
         if b.graph.has_spans() {
-            return None;
+            return Ok(None);
         }
         let (graph, config) = (&b.graph, &model.config);
         let resampled = b.baseline == Baseline::Resample;
@@ -50,10 +54,14 @@ impl<'b, T: Element> Runner<'b, T> {
         let t = Transformer::record(&mut tape, config, batch, time, &mut specialised);
         let measured = Measured::record(&mut tape, b.question, t.last, t.unembedding());
         tape.keep_only(&measured.results());
+        let needed = beside_weights(&tape, &t.parameters);
+        memory::check(&format!("a circuit on {batch} x {time} tokens"), needed, || {
+            "give shorter sequences, or lower --rows".into()
+        })?;
         t.give_weights(&mut tape, &model.weights);
         let mut program = tape.finish();
         specialised.install(&mut program, model, &t.parameters);
-        Some(Runner { model, specialised, program, measured, tokens: t.tokens })
+        Ok(Some(Runner { model, specialised, program, measured, tokens: t.tokens }))
     }
 
     /// Sets the metric to `pairs`. `dense`, with the same batch, has run the model on their clean
@@ -92,7 +100,7 @@ pub fn per_pair<T: Element>(b: &Behaviour<'_, T>, kept: &[bool]) -> Result<Optio
         let time = group[0].clean.len();
         let batch = (b.rows / time.max(1)).clamp(1, group.len());
         let mut dense = Probe::forward(b, batch, group[0], None)?;
-        let Some(mut runner) = Runner::new(b, kept, batch, time) else { return Ok(None) };
+        let Some(mut runner) = Runner::new(b, kept, batch, time)? else { return Ok(None) };
         for pairs in group.chunks(batch) {
             dense.ask(b, pairs);
             let baselines = dense.baselines(b, pairs);
