@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
     ("tape", &["tensor", "simd", "gemm", "named"]),
     ("ops", &["tape", "tensor", "simd", "gemm"]),
     ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
-    ("files", &["simd", "interrupt", "system", "error", "named"]),
+    ("files", &["simd", "interrupt", "ranks", "system", "error", "named"]),
     ("formats", &["files", "stats", "error", "named"]),
     ("text", &["formats", "files", "error", "named"]),
     ("tasks", &["formats", "files", "tensor", "simd", "rng", "error", "named"]),
@@ -57,6 +57,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
         "patching",
         &[
             "memory",
+            "ranks",
             "graph",
             "nn",
             "ops",
@@ -77,6 +78,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
         "attribution",
         &[
             "memory",
+            "ranks",
             "text",
             "patching",
             "graph",

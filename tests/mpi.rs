@@ -156,6 +156,82 @@ fn what_is_not_like_rank_0_or_not_shared_is_refused() {
     assert!(!place.path("s").exists(), "nothing was written");
 }
 
+/// Questions about a fixture, on batches of a pair or two.
+fn about(command: &str, more: &str) -> String {
+    let folder = format!("{}/tests/fixtures/gpt2-tiny", env!("CARGO_MANIFEST_DIR"));
+    let asked = "--metric logit-diff --rows 16 --threads 1";
+    format!("{command} --model {folder} --pairs {folder}/pairs.jsonl {asked} {more}")
+}
+
+/// What a command prints but for its seconds and for the file that it names last.
+fn text(printed: &str) -> Vec<&str> {
+    let lines = printed.lines().filter(|line| !line.contains(": out-"));
+    lines.map(|line| line.split(" edges in ").next().unwrap_or(line)).collect()
+}
+
+/// A command has the result and the text of one process.
+#[track_caller]
+fn same(place: &Place, asked: &str, counts: &[usize]) {
+    let alone = place.succeed(&format!("{asked} --out out-alone --force"));
+    for count in counts {
+        let done = run(place, &format!("-n {count} edgegrad {asked} --out out-{count} --force"));
+        assert_eq!(done.code, 0, "{count} ranks, {asked}: {}", done.stderr);
+        assert_eq!(text(&done.stdout), text(&alone), "{count} ranks, {asked}");
+        let bytes = |name: &str| fs::read(place.path(name)).expect("a result");
+        let [one, all] = ["out-alone".into(), format!("out-{count}")].map(|name| bytes(&name));
+        assert!(one == all, "{count} ranks, {asked}: other bits");
+    }
+}
+
+#[test]
+fn scores_and_figures_have_the_bits_of_one_process() {
+    let place = Place::new("");
+    same(&place, &about("attribute", "--method eap"), &[1, 2, 3]);
+    same(&place, &about("attribute", "--method eap-ig --steps 3"), &[3]);
+    same(&place, &about("attribute", "--method clean-corrupted"), &[2]);
+    same(&place, &about("attribute", "--method eap-ig-activations --steps 2"), &[2]);
+    same(&place, &about("attribute", "--method exact --limit 4"), &[3]);
+    let few = about("attribute", "--limit 3 --bootstrap 20 --method");
+    same(&place, &format!("{few} eap"), &[2]);
+    same(&place, &format!("{few} mask-ig --tol 1e-2 --baseline mean"), &[2]);
+    place.succeed(&about("attribute", "--method eap --out s.json"));
+    same(&place, &about("evaluate", "--scores s.json --curve"), &[3]);
+    place.succeed(&about("discover", "--scores s.json --edges 20 --out c.json"));
+    same(&place, &about("evaluate", "--circuit c.json --minimality --null 3"), &[2]);
+    assert_eq!(
+        refused(&place, &format!("-n 2 edgegrad {}", about("attribute", "--method ugs --out o"))),
+        "--method ugs: is not divided between processes"
+    );
+    // Every process reads its own pairs, and they have to be the same.
+    place.write("b/s.json", fs::read(place.path("s.json")).expect("scores"));
+    place.write("b/c.json", "{}");
+    let there = format!("-n 1 --wdir {}", place.path("b").display());
+    let asked = about("evaluate", "--scores s.json --curve --truth c.json --out o");
+    let missing = refused(&place, &format!("-n 1 edgegrad {asked} : {there} edgegrad {asked}"));
+    assert!(missing.starts_with("rank 1: c.json: "), "{missing}");
+    place.write("b/s.json", "{}");
+    let asked = about("evaluate", "--scores s.json --curve --out o");
+    assert_eq!(
+        refused(&place, &format!("-n 1 edgegrad {asked} : {there} edgegrad {asked}")),
+        "rank 1: `--scores` is not what rank 0 has"
+    );
+}
+
+#[test]
+fn scores_go_on_after_a_rank_was_killed() {
+    let place = Place::new("");
+    let asked = about("attribute", "--method eap-ig-activations --steps 20");
+    let alone = place.succeed(&format!("{asked} --out alone"));
+    let journal = place.path(".cut.journal");
+    killed(&place, &format!("{asked} --out cut"), || journal.exists());
+    assert!(journal.exists() && !place.path("cut").exists(), "it was done before");
+    let more = run(&place, &format!("-n 3 edgegrad {asked} --out cut --resume"));
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    assert!(!more.stderr.contains("nothing was kept"), "{}", more.stderr);
+    let bytes = |name: &str| fs::read(place.path(name)).expect("scores");
+    assert!(bytes("cut") == bytes("alone"), "other bits: {alone}");
+}
+
 /// Two network namespaces that are hosts to `mpirun`; removed with it.
 struct Hosts {
     names: [String; 2],
@@ -226,5 +302,10 @@ fn two_hosts_come_to_the_same() {
     place.succeed("sweep s.toml --out alone");
     hosts.run(&place, &format!("{} sweep s.toml --out two", env!("CARGO_BIN_EXE_edgegrad")));
     assert_eq!(rows(&place, "two"), rows(&place, "alone"));
+    let asked = about("attribute", "--method eap-ig");
+    place.succeed(&format!("{asked} --out scores"));
+    hosts.run(&place, &format!("{} {asked} --out of-two", env!("CARGO_BIN_EXE_edgegrad")));
+    let bytes = |name: &str| fs::read(place.path(name)).expect("scores");
+    assert!(bytes("of-two") == bytes("scores"), "other bits");
     assert!(Path::new(&place.path("two")).join("results.parquet").exists());
 }

@@ -27,16 +27,15 @@ pub fn per_pair<T: Element>(
 ) -> Result<Vec<Vec<f64>>> {
     let count = b.pairs.len();
     let mut work = b.journal.units("per-pair", Vec::<Vec<f64>>::new);
-    for i in 0..count {
-        if work.is_done() {
-            continue;
-        }
-        let pair = b.pairs.only(i).expect("there are as many");
-        let mut shown = |done: f64| progress((i as f64 + done) / count as f64);
-        let scores = method.scores(&b.on(&pair), options, &mut shown)?;
-        work.state.push(scores.values);
-        work.finish()?;
-    }
+    work.shared(
+        &vec![1; count],
+        |i, _, put| {
+            let pair = b.pairs.only(i).expect("there are as many");
+            let mut shown = |done: f64| progress((i as f64 + done) / count as f64);
+            put(method.scores(&b.on(&pair), options, &mut shown)?.values)
+        },
+        |all, _, scores| all.push(scores),
+    )?;
     Ok(work.state)
 }
 

@@ -19,6 +19,7 @@ use edgegrad::graph::Graph;
 use edgegrad::named::Named;
 use edgegrad::patching::behaviour::Behaviour;
 use edgegrad::patching::cost;
+use edgegrad::ranks;
 use edgegrad::stats;
 use edgegrad::tape::Rules;
 use edgegrad::tensor::Element;
@@ -126,6 +127,7 @@ fn about_seed() -> String {
 impl Attribute {
     pub(super) fn run(&self) -> Result<()> {
         self.request().check(self.asked.metric)?;
+        self.method.check_divided()?;
         self.check_chosen()?;
         if let Some(init) = &self.init {
             check_out(&self.out, self.asked.force, [&**init])?;
@@ -182,7 +184,9 @@ impl Attribute {
         let about = About { chosen, tokens, model: Some(self.asked.model_hash()?) };
         let convention = self.asked.convention();
         let meta = self.request().meta(&b, &scores, &options, convention, about);
-        scores.file(&b.graph, convention, &meta).write(&self.out)?;
+        if ranks::writes() {
+            scores.file(&b.graph, convention, &meta).write(&self.out)?;
+        }
         b.journal.end();
         println!("scores: {}", self.out.display());
         Ok(())

@@ -222,6 +222,7 @@ impl Command {
     fn sharing(&self) -> Option<Sharing> {
         match self {
             Command::Sweep(sweep) if sweep.shared() => Some(Sharing::Runs),
+            Command::Attribute(_) | Command::Evaluate(_) => Some(Sharing::Work),
             _ => None,
         }
     }

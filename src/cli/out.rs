@@ -4,6 +4,7 @@ use crate::cli::print;
 use clap::Args;
 use edgegrad::error::{Error, Result};
 use edgegrad::files::{atomic, mark};
+use edgegrad::ranks;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,9 @@ pub(super) fn check_out<P: AsRef<Path>>(
 ) -> Result<()> {
     if out == Path::new("-") {
         return print::leave_to_result();
+    }
+    if !ranks::writes() {
+        return Ok(());
     }
     // Through links and whatever names there are for one file; one that is not there is no input.
     if let Ok(found) = out.canonicalize() {

@@ -10,7 +10,7 @@ use edgegrad::checkpoints;
 use edgegrad::checkpoints::AnyModel;
 use edgegrad::discovery::optimal;
 use edgegrad::error::{Error, Result};
-use edgegrad::experiments::Progress;
+use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::files::content_hash;
 use edgegrad::files::journal::Journal;
 use edgegrad::formats::pairs::Pairs;
@@ -19,6 +19,7 @@ use edgegrad::patching::batches::Extremes;
 use edgegrad::patching::behaviour::{Baseline, Behaviour};
 use edgegrad::patching::metric::{Metric, Positions};
 use edgegrad::patching::setup::Setup;
+use edgegrad::ranks;
 use edgegrad::tensor::Element;
 use edgegrad::text::{LazyTokenizer, Words};
 use std::path::{Path, PathBuf};
@@ -274,8 +275,10 @@ pub(super) fn on_threads<R: Send>(
     work: impl FnOnce() -> Result<R> + Send,
 ) -> Result<R> {
     let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = threads {
-        pool = pool.num_threads(threads as usize);
+    // Processes of one job share the cores.
+    let shared = (!ranks::alone()).then(available_threads);
+    if let Some(threads) = threads.map(|n| n as usize).or(shared) {
+        pool = pool.num_threads(threads);
     }
     let pool =
         pool.build().map_err(|e| Error::failed("threads", e, "ask for fewer with --threads"))?;

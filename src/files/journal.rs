@@ -9,6 +9,10 @@
 //! is written as often as that takes a fiftieth of the time; a short computation never writes it.
 //! The points where it may be written are those where a process that was [asked](interrupt) stops;
 //! one that may [end between them](Journal::within) loses what a kill would.
+//!
+//! Of several [ranks](crate::ranks), the first keeps the journal and gives the others what it has
+//! found. Units that are [shared](Units::shared) are done in turns; the others are done by every
+//! rank.
 
 mod state;
 
@@ -19,6 +23,7 @@ use super::lock::Lock;
 use super::{atomic, input, sha256};
 use crate::error::{Error, Result, Signal};
 use crate::interrupt;
+use crate::ranks;
 use crate::simd::backend;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -33,6 +38,11 @@ const MAGIC: &[u8] = b"edgegrad journal 1\n";
 
 /// The shortest time between two writes.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The time after which ranks exchange what units have come to, and the bytes: rarely enough that
+/// waiting for each other takes little, often enough that few are lost.
+const LONG: Duration = Duration::from_millis(100);
+const LARGE: usize = 1 << 24;
 
 /// The time between two writes, in units of what the last one took.
 const RARE: u32 = 50;
@@ -64,18 +74,21 @@ struct Scope {
 struct Shared {
     /// The result's file, for messages.
     out: PathBuf,
-    file: PathBuf,
-    /// No other process computes the same result.
-    lock: Lock,
+    /// The file, and the lock by which no other process computes the same result; the first of
+    /// several ranks has them.
+    held: Option<(PathBuf, Lock)>,
     /// Whether an earlier process has left it.
     found: bool,
     kept: Mutex<Kept>,
 }
 
+/// The state of each part, by its name.
+type States = BTreeMap<String, Vec<u8>>;
+
 #[derive(Debug)]
 struct Kept {
     inputs: Inputs,
-    states: BTreeMap<String, Vec<u8>>,
+    states: States,
     /// When the file is to be written again.
     due: Instant,
     /// Whether the file could not be written; that is told once.
@@ -93,28 +106,34 @@ impl Journal {
     pub fn open(out: &Path, mut inputs: Inputs, resume: bool) -> Result<Journal> {
         inputs.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
         inputs.push(("instruction set".into(), backend().to_string()));
+        if ranks::count() > 1 {
+            ranks::agree(&inputs)?;
+        }
         let device = fs::metadata(out).is_ok_and(|found| !found.is_file() && !found.is_dir());
         if out == Path::new("-") || device {
             return Ok(Journal::default());
         }
-        let file = name_beside(out, ".journal")?;
-        let lock = Lock::take(name_beside(out, ".lock")?, out)?;
-        let (mut found, mut states) = (false, BTreeMap::new());
-        if fs::symlink_metadata(&file).is_ok() {
-            match read(&file, &inputs) {
-                Ok(kept) if resume => (found, states) = (true, kept),
-                Err(e) if resume => return Err(e),
-                Ok(_) => tracing::warn!(
-                    "{}: begun anew; --resume would go on where an earlier process stopped",
-                    out.display()
-                ),
-                Err(_) => {}
-            }
-        } else if resume {
-            tracing::warn!("{}: nothing was kept to go on with; begun anew", out.display());
+        let (mut found, mut held) = (None, None);
+        if ranks::writes() {
+            let file = name_beside(out, ".journal")?;
+            let lock = Lock::take(name_beside(out, ".lock")?, out)?;
+            found = left(&file, out, &inputs, resume)?;
+            held = Some((file, lock));
         }
+        if ranks::count() > 1 {
+            let states = |found: States| found.into_iter().collect::<Vec<_>>();
+            let bytes = ranks::of_first(|| {
+                let mut bytes = vec![];
+                found.map(states).put(&mut bytes);
+                bytes
+            })?;
+            let all: Option<Vec<(String, Vec<u8>)>> =
+                state::read(&bytes).expect("what rank 0 has put");
+            found = all.map(|all| all.into_iter().collect());
+        }
+        let (was, states) = (found.is_some(), found.unwrap_or_default());
         let kept = Kept { inputs, states, due: Instant::now() + PAUSE, failed: false };
-        let shared = Shared { out: out.into(), file, lock, found, kept: Mutex::new(kept) };
+        let shared = Shared { out: out.into(), held, found: was, kept: Mutex::new(kept) };
         Ok(Journal { shared: Some(Arc::new(shared)), ..Journal::default() })
     }
 
@@ -125,7 +144,9 @@ impl Journal {
         let name = format!("{}/{name}", scope.unit);
         let count = scope.begun.entry(name.clone()).or_default();
         *count += 1;
-        let (shared, over) = (self.shared.clone(), Arc::clone(&self.over));
+        // A part of one rank alone is kept when it is done.
+        let shared = self.shared.clone().filter(|_| !ranks::is_apart());
+        let over = Arc::clone(&self.over);
         Part { shared, over, name: format!("{name} {count}") }
     }
 
@@ -166,8 +187,8 @@ impl Journal {
                 shared.write(&mut locked(&shared.kept));
             }
             tell(&stopped(signal, shared.as_deref()));
-            if let Some(shared) = &shared {
-                shared.lock.remove();
+            if let Some((_, lock)) = shared.as_ref().and_then(|shared| shared.held.as_ref()) {
+                lock.remove();
             }
         };
         interrupt::end_after(patience, works, last);
@@ -200,9 +221,9 @@ impl Journal {
     /// Removes the journal: the result is written.
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
-        if let Some(shared) = &self.shared {
+        if let Some((file, _)) = self.shared.as_ref().and_then(|shared| shared.held.as_ref()) {
             // One that stays does no harm: it is replaced or refused.
-            let _ = atomic::remove_file(&shared.file);
+            let _ = atomic::remove_file(file);
         }
     }
 }
@@ -273,6 +294,7 @@ fn stopped(signal: Signal, shared: Option<&Shared>) -> Error {
 impl Shared {
     /// Writes the file. A computation that cannot be kept is still worth ending.
     fn write(&self, kept: &mut Kept) {
+        let Some((file, _)) = &self.held else { return };
         let start = Instant::now();
         let mut body = vec![];
         kept.inputs.put(&mut body);
@@ -282,7 +304,7 @@ impl Shared {
             state.put(&mut body);
         }
         let text = [MAGIC, sha256(&body).as_bytes(), b"\n", &body].concat();
-        let written = atomic::write_bytes(&self.file, &text);
+        let written = atomic::write_bytes(file, &text);
         if let Err(e) = written.as_ref()
             && !kept.failed
         {
@@ -359,12 +381,85 @@ impl<S: State> Units<S> {
     /// How many of the next `count` units an earlier process has done, which are then passed over.
     /// If not all, the one after them is open.
     pub fn skip(&mut self, count: usize) -> usize {
-        let done = (self.before - self.done.min(self.before)).min(count);
-        self.done += done;
+        let done = self.passed(count);
         if done < count {
             self.open.enter(format!("{}/{}", self.part.name, self.done));
         }
         done
+    }
+
+    /// Passes over those of the next `count` units that an earlier process has done.
+    fn passed(&mut self, count: usize) -> usize {
+        let done = (self.before - self.done.min(self.before)).min(count);
+        self.done += done;
+        done
+    }
+
+    /// Does rows of units, `counts` of them in each, and adds up what they come to in their order.
+    ///
+    /// `each` does the units of a row, by its index, from a unit on, and puts what each comes to.
+    /// Of several ranks each does whole rows, in turns; what they come to is `add`ed in all ranks.
+    ///
+    /// # Errors
+    /// Those of `each`, of any rank, and if the process has been asked to stop.
+    pub fn shared<P: State>(
+        &mut self,
+        counts: &[usize],
+        mut each: impl FnMut(usize, usize, &mut dyn FnMut(P) -> Result<()>) -> Result<()>,
+        mut add: impl FnMut(&mut S, usize, P),
+    ) -> Result<()> {
+        let ranks = ranks::count();
+        if ranks == 1 {
+            for (row, &count) in counts.iter().enumerate() {
+                let before = self.skip(count);
+                if before < count {
+                    each(row, before, &mut |part| {
+                        add(&mut self.state, row, part);
+                        self.finish()
+                    })?;
+                }
+            }
+            return Ok(());
+        }
+        // Rows of each rank between two exchanges, as the first of them says.
+        let (mut takes, mut first) = (1, 0);
+        while first < counts.len() {
+            let (round, start) = (first..counts.len().min(first + ranks * takes), Instant::now());
+            let (mut mine, mut left): (Vec<P>, Vec<usize>) = (vec![], vec![]);
+            for row in round.clone() {
+                let before = self.passed(counts[row]);
+                left.push(counts[row] - before);
+                if (row - first) % ranks == ranks::rank() && before < counts[row] {
+                    self.open.enter(format!("{}/row {row}", self.part.name));
+                    let put = &mut |part| {
+                        mine.push(part);
+                        Ok(())
+                    };
+                    ranks::apart(|| each(row, before, put))?;
+                    self.open.leave();
+                }
+            }
+            let mut bytes = vec![];
+            mine.put(&mut bytes);
+            let slow = start.elapsed() > LONG || bytes.len() > LARGE;
+            let next = if slow { (takes / 2).max(1) } else { 2 * takes };
+            next.put(&mut bytes);
+            let mut parts = vec![];
+            for (rank, bytes) in ranks::gather(bytes)?.into_iter().enumerate() {
+                let found: Option<(Vec<P>, usize)> = state::read(&bytes);
+                let (of_rank, next) = found.expect("what a rank has put");
+                takes = if rank == 0 { next } else { takes };
+                parts.push(of_rank.into_iter());
+            }
+            for (row, left) in round.clone().zip(left) {
+                for part in parts[(row - first) % ranks].by_ref().take(left) {
+                    add(&mut self.state, row, part);
+                    self.finish()?;
+                }
+            }
+            first = round.end;
+        }
+        Ok(())
     }
 
     /// Ends a unit: a point where work can end.
@@ -406,8 +501,25 @@ fn name_beside(out: &Path, ending: &str) -> Result<PathBuf> {
     Ok(out.with_file_name(hidden))
 }
 
+/// What an earlier process has left of `out`, if it is to be gone on with.
+fn left(file: &Path, out: &Path, inputs: &Inputs, resume: bool) -> Result<Option<States>> {
+    let there = fs::symlink_metadata(file).is_ok();
+    match there.then(|| read(file, inputs)) {
+        Some(kept) if resume => return kept.map(Some),
+        Some(Ok(_)) => tracing::warn!(
+            "{}: begun anew; --resume would go on where an earlier process stopped",
+            out.display()
+        ),
+        None if resume => {
+            tracing::warn!("{}: nothing was kept to go on with; begun anew", out.display());
+        }
+        Some(Err(_)) | None => {}
+    }
+    Ok(None)
+}
+
 /// The states in a journal of these `inputs`.
-fn read(file: &Path, inputs: &Inputs) -> Result<BTreeMap<String, Vec<u8>>> {
+fn read(file: &Path, inputs: &Inputs) -> Result<States> {
     let help = "leave out --resume to begin anew";
     let fail = |message: String| Error::input(file.display(), message, help);
     let bytes = input::regular(file, input::DATA).map_err(|e| e.with_help(help))?;

@@ -7,9 +7,13 @@ use super::metric::Question;
 use super::probe::Probe;
 use crate::checkpoints::AnyModel;
 use crate::error::Result;
+use crate::files::journal::{State, Units};
 use crate::formats::pairs::{Pair, Pairs};
 use crate::graph::{Graph, MaskShape};
+use crate::ranks;
 use crate::simd::Element;
+use crate::tape::Rules;
+use std::ops::Range;
 use std::sync::{MutexGuard, PoisonError};
 
 /// The metric of all pairs in the clean and in the corrupted run, in their order.
@@ -27,6 +31,25 @@ impl Extremes {
         let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len() as f64;
         (mean(&self.clean), mean(&self.corrupted))
     }
+}
+
+/// What is recorded for batches of pairs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pass {
+    /// Any pass, perhaps with masks.
+    Any(Option<MaskShape>),
+    /// [Whole](Probe::whole) passes without masks.
+    Whole,
+    /// Whole passes with [masks](Probe::masked), by these rules.
+    Masked(Rules),
+}
+
+/// Where what a unit of work comes to is put.
+pub(crate) type Put<'a, P> = dyn FnMut(P) -> Result<()> + 'a;
+
+/// Adds the scores of some pairs.
+pub(crate) fn plus(sums: &mut Vec<f64>, part: Vec<f64>) {
+    sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
 }
 
 /// The extremes of the pairs that somebody has run already, and of which question.
@@ -80,7 +103,7 @@ impl<'a, T: Element> Behaviour<'a, T> {
         masks: Option<MaskShape>,
         each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
-        self.by_batch(|batch, like| Probe::new(self, batch, like, masks), each)
+        self.by_batch(Pass::Any(masks), |_| true, each)
     }
 
     /// The same for [whole](Probe::whole) passes without masks.
@@ -91,37 +114,101 @@ impl<'a, T: Element> Behaviour<'a, T> {
         &self,
         each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
     ) -> Result<()> {
-        self.by_batch(|batch, like| Probe::whole(self, batch, like), each)
+        self.by_batch(Pass::Whole, |_| true, each)
     }
 
-    /// The same for [whole passes with masks](Probe::masked), by the behaviour's rules.
+    /// Adds up what batches come to that together are all pairs. A batch is a row of `units`:
+    /// `each` does those from one on, with a recording whose metric is set to the batch, and puts
+    /// what each comes to, which is added in the order of the batches. Ranks of a job
+    /// [share](Units::shared) the batches.
     ///
     /// # Errors
-    /// As there.
-    pub fn masked_batches(
+    /// Those of the recording and of `each`, or if the process has been asked to stop.
+    pub(crate) fn add_up<S: State, P: State>(
         &self,
-        each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
+        pass: Pass,
+        (work, units): (&mut Units<S>, usize),
+        progress: &mut super::Progress<'_>,
+        mut each: impl FnMut(&mut Probe<T>, &[&Pair], usize, &mut Put<'_, P>) -> Result<()>,
+        mut add: impl FnMut(&mut S, P),
     ) -> Result<()> {
-        let record = |batch: usize, like: &Pair| {
-            Probe::masked(self, batch, like, MaskShape::default(), self.rules)
-        };
-        self.by_batch(record, each)
-    }
-
-    fn by_batch(
-        &self,
-        probe: impl Fn(usize, &Pair) -> Result<Probe<T>>,
-        mut each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
-    ) -> Result<()> {
-        for group in self.lengths() {
-            let time = group[0].clean.len();
-            let batch = (self.rows / time.max(1)).clamp(1, group.len());
-            let mut probe = probe(batch, group[0])?;
-            for pairs in group.chunks(batch) {
+        let groups = self.lengths();
+        let batches = self.chunks(&groups);
+        let mut recorded: Option<(usize, Probe<T>)> = None;
+        let mut done = 0.0;
+        let share = |batch: usize| batches[batch].1.len() as f64 * self.weight() / units as f64;
+        work.shared(
+            &vec![units; batches.len()],
+            |i, before, put| {
+                let (group, ref range) = batches[i];
+                let probe = self.recorded(pass, &groups, group, &mut recorded)?;
+                let pairs = &groups[group][range.clone()];
                 self.journal.check()?;
                 probe.ask(self, pairs);
-                each(&mut probe, pairs)?;
-            }
+                each(probe, pairs, before, put)
+            },
+            |state, i, part| {
+                add(state, part);
+                done += share(i);
+                progress(done);
+            },
+        )
+    }
+
+    /// Pairs at once of a group of one length.
+    fn at_once(&self, group: &[&Pair]) -> usize {
+        (self.rows / group[0].clean.len().max(1)).clamp(1, group.len())
+    }
+
+    /// The batches of all groups, in order: the index of a group, and which of its pairs.
+    fn chunks(&self, groups: &[Vec<&Pair>]) -> Vec<(usize, Range<usize>)> {
+        let of = |(g, group): (usize, &Vec<&Pair>)| {
+            let (all, batch) = (group.len(), self.at_once(group));
+            (0..all).step_by(batch).map(move |from| (g, from..all.min(from + batch)))
+        };
+        groups.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// The recording for a group: the last one if it is of this group.
+    fn recorded<'p>(
+        &self,
+        pass: Pass,
+        groups: &[Vec<&Pair>],
+        group: usize,
+        last: &'p mut Option<(usize, Probe<T>)>,
+    ) -> Result<&'p mut Probe<T>> {
+        if last.as_ref().is_none_or(|(of, _)| *of != group) {
+            // Only one takes memory.
+            *last = None;
+            let (batch, like) = (self.at_once(&groups[group]), groups[group][0]);
+            let probe = match pass {
+                Pass::Any(masks) => Probe::new(self, batch, like, masks),
+                Pass::Whole => Probe::whole(self, batch, like),
+                Pass::Masked(rules) => {
+                    Probe::masked(self, batch, like, MaskShape::default(), rules)
+                }
+            };
+            *last = Some((group, probe?));
+        }
+        Ok(&mut last.as_mut().expect("it was recorded").1)
+    }
+
+    /// Calls `each` on the batches whose numbers are asked for.
+    fn by_batch(
+        &self,
+        pass: Pass,
+        asked: impl Fn(usize) -> bool,
+        mut each: impl FnMut(&mut Probe<T>, &[&Pair]) -> Result<()>,
+    ) -> Result<()> {
+        let groups = self.lengths();
+        let mut recorded = None;
+        let batches = self.chunks(&groups).into_iter().enumerate();
+        for (_, (group, range)) in batches.filter(|(i, _)| asked(*i)) {
+            let probe = self.recorded(pass, &groups, group, &mut recorded)?;
+            let pairs = &groups[group][range];
+            self.journal.check()?;
+            probe.ask(self, pairs);
+            each(probe, pairs)?;
         }
         Ok(())
     }
@@ -132,14 +219,17 @@ impl<'a, T: Element> Behaviour<'a, T> {
     /// # Errors
     /// If one is not finite, or if both are equal on average: then faithfulness is undefined.
     pub fn extremes(&self) -> Result<Extremes> {
+        self.tell_seen()?;
         if self.seen().missing.contains(&true) {
-            self.whole_batches(|probe, pairs| {
+            let mine = |batch: usize| batch % ranks::count() == ranks::rank();
+            self.by_batch(Pass::Whole, mine, |probe, pairs| {
                 probe.run_clean(pairs);
                 let clean = probe.results(pairs.len());
                 probe.run_corrupted(pairs);
                 self.saw(pairs, [&clean, &probe.results(pairs.len())]);
                 Ok(())
             })?;
+            self.tell_seen()?;
         }
         let found = self.seen().extremes.clone();
         metric::check(self.pairs, self.question.metric(), &found.clean, &found.corrupted)?;
@@ -155,6 +245,32 @@ impl<'a, T: Element> Behaviour<'a, T> {
             seen.extremes.corrupted[at] = corrupted[i];
             seen.missing[at] = false;
         }
+    }
+
+    /// Tells the other ranks what this one has seen, and hears what they have.
+    fn tell_seen(&self) -> Result<()> {
+        if ranks::count() == 1 {
+            return Ok(());
+        }
+        let mut bytes = vec![];
+        {
+            let Seen { extremes, missing, .. } = &*self.seen();
+            let known = (0..missing.len()).filter(|&i| !missing[i]);
+            let known: Vec<_> =
+                known.map(|i| (i, extremes.clean[i], extremes.corrupted[i])).collect();
+            known.put(&mut bytes);
+        }
+        let all = ranks::gather(bytes)?;
+        let mut seen = self.seen();
+        for bytes in all {
+            let known =
+                Vec::<(usize, f64, f64)>::take(&mut &bytes[..]).expect("what a rank has put");
+            for (i, clean, corrupted) in known {
+                (seen.extremes.clean[i], seen.extremes.corrupted[i]) = (clean, corrupted);
+                seen.missing[i] = false;
+            }
+        }
+        Ok(())
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen<'a>> {

@@ -149,14 +149,14 @@ pub fn circuits<T: Element>(
         (0..circuits.len()).partition(|&c| large && small(&circuits[c]));
     let share = |n: usize| n as f64 / circuits.len() as f64;
     let mut work = b.journal.units("circuits", || vec![vec![]; circuits.len()]);
-    for (done, &c) in alone.iter().enumerate() {
-        if work.is_done() {
-            continue;
-        }
-        work.state[c] = per_pair(b, &circuits[c])?.expect("a transformer");
-        progress(share(done + 1));
-        work.finish()?;
-    }
+    work.shared(
+        &vec![1; alone.len()],
+        |i, _, put| put(per_pair(b, &circuits[alone[i]])?.expect("a transformer")),
+        |values, i, of_circuit| {
+            values[alone[i]] = of_circuit;
+            progress(share(i + 1));
+        },
+    )?;
     let mut values = work.state;
     if !masked.is_empty() {
         let (start, rest) = (share(alone.len()), share(masked.len()));

@@ -40,22 +40,42 @@ pub fn per_pair<T: Element>(
         "ask fewer pairs, or fewer sets at a time".into()
     })?;
     let mut work = b.journal.units("sets", || vec![vec![0.0; b.pairs.len()]; count]);
-    let mut done = 0.0;
-    // One length after the other, so that only one recording takes memory.
-    for pairs in b.lengths() {
-        let share = pairs.len() as f64 * b.weight();
-        let places = pairs.iter().map(|p| b.pairs.index(p)).collect();
-        let mut recording = Recording::new(b, pairs, places, count)?;
-        for unit in recording.units(count) {
-            let part = (unit.sets.len() * unit.pairs.len()) as f64;
-            done += share * part / (count * recording.pairs.len()) as f64;
-            if !work.is_done() {
-                recording.run(b, &unit, &member, &mut work.state);
-                progress(done);
-                work.finish()?;
+    let lengths = b.lengths();
+    let of = |(length, pairs): (usize, &Vec<&Pair>)| {
+        let units = Room::new(b, pairs, count).units(pairs.len(), count);
+        units.into_iter().map(move |unit| (length, unit))
+    };
+    let units: Vec<(usize, Unit)> = lengths.iter().enumerate().flat_map(of).collect();
+    let whole = (count * b.pairs.len()) as f64;
+    let mut before = 0.0;
+    let up_to = units.iter().map(|(_, unit)| {
+        before += (unit.sets.len() * unit.pairs.len()) as f64 / whole;
+        before
+    });
+    let up_to: Vec<f64> = up_to.collect();
+    let mut last: Option<(usize, Recording<'_, T>)> = None;
+    work.shared(
+        &vec![1; units.len()],
+        |i, _, put| {
+            let (length, ref unit) = units[i];
+            if last.as_ref().is_none_or(|(of, _)| *of != length) {
+                // Only one recording takes memory.
+                last = None;
+                let pairs = &lengths[length];
+                let places = pairs.iter().map(|p| b.pairs.index(p)).collect();
+                last = Some((length, Recording::new(b, pairs.clone(), places, count)?));
             }
-        }
-    }
+            let (_, recording) = last.as_mut().expect("it was recorded");
+            put(recording.run(b, unit, &member))
+        },
+        |values, i, results: Vec<f64>| {
+            let (length, ref unit) = units[i];
+            let places = lengths[length][unit.pairs.clone()].iter().map(|p| b.pairs.index(p));
+            let places: Vec<usize> = places.collect();
+            unit.place(&places, &results, values);
+            progress(up_to[i]);
+        },
+    )?;
     Ok(work.state)
 }
 
@@ -92,7 +112,7 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
 
     /// The number of sets computed at once.
     pub(crate) fn at_once(&self) -> usize {
-        let at_once = |r: &Recording<'_, T>| r.probe.batch / r.together;
+        let at_once = |r: &Recording<'_, T>| r.room.batch / r.room.together;
         self.recordings.iter().map(at_once).min().unwrap_or(1)
     }
 
@@ -104,8 +124,9 @@ impl<'b, 'a, T: Element> Sets<'b, 'a, T> {
     ) -> Vec<Vec<f64>> {
         let mut values = vec![vec![0.0; self.pairs]; count];
         for recording in &mut self.recordings {
-            for unit in recording.units(count) {
-                recording.run(self.b, &unit, &member, &mut values);
+            for unit in recording.room.units(recording.pairs.len(), count) {
+                let results = recording.run(self.b, &unit, &member);
+                unit.place(&recording.places[unit.pairs.clone()], &results, &mut values);
             }
         }
         values
@@ -119,8 +140,7 @@ struct Recording<'p, T: Element> {
     pairs: Vec<&'p Pair>,
     /// The index of each pair in the result.
     places: Vec<usize>,
-    /// Pairs at once.
-    together: usize,
+    room: Room,
     /// The first of the pairs whose ablation values are loaded.
     loaded: Option<usize>,
 }
@@ -132,40 +152,23 @@ impl<'p, T: Element> Recording<'p, T> {
         places: Vec<usize>,
         most: usize,
     ) -> Result<Self> {
-        let time = pairs[0].clean.len();
-        let room = (b.rows / time.max(1)).max(1);
-        let together = room.min(pairs.len());
-        let at_once = (room / together).clamp(1, most.max(1));
+        let room = Room::new(b, &pairs, most);
         // Masks that all examples share are mixed in fewer and larger products.
-        let shape = MaskShape { per_example: at_once > 1 };
-        let probe = Probe::forward(b, together * at_once, pairs[0], Some(shape))?;
-        Ok(Recording { probe, pairs, places, together, loaded: None })
+        let shape = MaskShape { per_example: room.several() };
+        let probe = Probe::forward(b, room.batch, pairs[0], Some(shape))?;
+        Ok(Recording { probe, pairs, places, room, loaded: None })
     }
 
-    /// The pairs and sets of each pass, for `count` sets of edges on all pairs.
-    fn units(&self, count: usize) -> Vec<Unit> {
-        let all = self.pairs.len();
-        let several = self.probe.batch > self.together;
-        let of_block = |from: usize| {
-            let pairs = from..all.min(from + self.together);
-            let at_once = if several { self.probe.batch / pairs.len() } else { 1 };
-            let chunk = move |s| Unit { pairs: pairs.clone(), sets: s..count.min(s + at_once) };
-            (0..count).step_by(at_once).map(chunk)
-        };
-        (0..all).step_by(self.together).flat_map(of_block).collect()
-    }
-
-    /// Computes the metric of a unit's pairs and sets into their places of `values [sets][pairs]`.
+    /// The metric of a unit's sets and pairs, `[sets x pairs]`.
     fn run(
         &mut self,
         b: &Behaviour<'_, T>,
         unit: &Unit,
         member: &impl Fn(usize, usize) -> bool,
-        values: &mut [Vec<f64>],
-    ) {
+    ) -> Vec<f64> {
         let (block, sets) = (&self.pairs[unit.pairs.clone()], unit.sets.clone());
         let probe = &mut self.probe;
-        let several = probe.batch > self.together;
+        let several = self.room.several();
         if self.loaded != Some(unit.pairs.start) {
             let list = block.repeat(if several { probe.batch / block.len() } else { 1 });
             probe.set_masks(T::ONE);
@@ -179,12 +182,39 @@ impl<'p, T: Element> Recording<'p, T> {
             if member(sets.start + i / block.len(), e) { T::ONE } else { T::ZERO }
         });
         probe.program.forward();
-        let results = probe.results(sets.len() * block.len());
-        for (s, results) in sets.zip(results.chunks(block.len())) {
-            for (&place, &x) in self.places[unit.pairs.clone()].iter().zip(results) {
-                values[s][place] = x;
-            }
-        }
+        probe.results(sets.len() * block.len())
+    }
+}
+
+/// How many pairs and sets there is room for at once.
+struct Room {
+    /// Pairs at once.
+    together: usize,
+    /// Examples of a batch: pairs, several times if there is room for several sets.
+    batch: usize,
+}
+
+impl Room {
+    fn new<T: Element>(b: &Behaviour<'_, T>, pairs: &[&Pair], most: usize) -> Room {
+        let room = (b.rows / pairs[0].clean.len().max(1)).max(1);
+        let together = room.min(pairs.len());
+        Room { together, batch: together * (room / together).clamp(1, most.max(1)) }
+    }
+
+    /// Whether every example has masks of its own.
+    fn several(&self) -> bool {
+        self.batch > self.together
+    }
+
+    /// The pairs and sets of each pass, for `count` sets of edges on `all` pairs.
+    fn units(&self, all: usize, count: usize) -> Vec<Unit> {
+        let of_block = |from: usize| {
+            let pairs = from..all.min(from + self.together);
+            let at_once = if self.several() { self.batch / pairs.len() } else { 1 };
+            let chunk = move |s| Unit { pairs: pairs.clone(), sets: s..count.min(s + at_once) };
+            (0..count).step_by(at_once).map(chunk)
+        };
+        (0..all).step_by(self.together).flat_map(of_block).collect()
     }
 }
 
@@ -193,4 +223,13 @@ struct Unit {
     /// Places among the pairs of the recording.
     pairs: Range<usize>,
     sets: Range<usize>,
+}
+
+impl Unit {
+    /// Puts its results where they belong in `values [sets][places]`.
+    fn place(&self, places: &[usize], results: &[f64], values: &mut [Vec<f64>]) {
+        for (s, results) in self.sets.clone().zip(results.chunks(places.len())) {
+            places.iter().zip(results).for_each(|(&place, &x)| values[s][place] = x);
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub use world::World;
 
 use crate::error::{Error, Result, Signal};
 use std::env;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ static END: Mutex<Option<(usize, Error)>> = Mutex::new(None);
 fn number(names: [&str; 2]) -> Option<usize> {
     names.into_iter().find_map(|name| env::var(name).ok()?.trim().parse().ok())
 }
+
+/// Whether this rank does a part of the work by itself.
+static APART: AtomicBool = AtomicBool::new(false);
 
 /// How many processes were started together, as Open MPI or the interface of MPICH and Slurm has
 /// it.
@@ -98,6 +102,19 @@ fn team() -> Option<&'static World> {
     JOB.get().filter(|(_, sharing)| *sharing == Sharing::Work).map(|(world, _)| world)
 }
 
+/// Does a part of the work as if this rank were alone: the others do not do it.
+pub fn apart<R>(part: impl FnOnce() -> R) -> R {
+    APART.store(true, Ordering::Relaxed);
+    let done = part();
+    APART.store(false, Ordering::Relaxed);
+    done
+}
+
+/// Whether this is in a part that other ranks do not do.
+pub fn is_apart() -> bool {
+    APART.load(Ordering::Relaxed)
+}
+
 /// The other ranks, if they do many pieces of work.
 pub fn runs() -> Option<&'static World> {
     JOB.get().filter(|(_, sharing)| *sharing == Sharing::Runs).map(|(world, _)| world)
@@ -105,17 +122,17 @@ pub fn runs() -> Option<&'static World> {
 
 /// Which of the ranks this is that share a piece of work; 0 alone.
 pub fn rank() -> usize {
-    team().map_or(0, World::rank)
+    team().filter(|_| !is_apart()).map_or(0, World::rank)
 }
 
-/// How many ranks share a piece of work; 1 alone.
+/// How many ranks share the work that is done now; 1 alone.
 pub fn count() -> usize {
-    team().map_or(1, World::count)
+    team().filter(|_| !is_apart()).map_or(1, World::count)
 }
 
 /// Whether this process writes the result of the work that it does.
 pub fn writes() -> bool {
-    rank() == 0
+    team().map_or(0, World::rank) == 0
 }
 
 /// Whether this process is no part of a job.
@@ -133,7 +150,7 @@ pub fn beside() -> usize {
 /// # Errors
 /// If a rank has failed.
 pub fn gather(own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
-    match team() {
+    match team().filter(|_| !is_apart()) {
         None => Ok(vec![own]),
         Some(world) => exchange(world, Ok(own)),
     }

@@ -23,7 +23,7 @@ pub struct World {
 static MPI: Mutex<Option<Universe>> = Mutex::new(None);
 
 /// How often is looked for what may take long to come. MPI's own waits take a whole core.
-const PAUSE: Duration = Duration::from_micros(500);
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// The bytes that all ranks together pass at once; MPI counts them in 31 bits.
 const AT_ONCE: usize = 1 << 30;
@@ -63,6 +63,7 @@ impl World {
 
     /// What each rank gives, in their order, and whether it has failed.
     pub(super) fn all_gather(&self, own: &[u8], failed: bool) -> Vec<(Vec<u8>, bool)> {
+        self.meet();
         let world = SimpleCommunicator::world();
         let mut heads = vec![0u64; 2 * self.count];
         world.all_gather_into(&[own.len() as u64, failed.into()][..], &mut heads[..]);

@@ -7,6 +7,7 @@ use super::scorer::Scorer;
 use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
+use crate::patching::batches::{Pass, plus};
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
@@ -20,6 +21,7 @@ impl Scorer for CleanCorrupted {
     const USUAL_METRIC: Option<Metric> = Some(Metric::LogitDiff);
     const DERIVES: bool = true;
     const RUNS_BOTH: bool = true;
+    const DIVIDED: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(
@@ -48,20 +50,30 @@ impl Scorer for CleanCorrupted {
 /// # Errors
 /// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
-    let mut scores = vec![0.0; b.graph.edges()];
-    let mut done = 0;
-    b.whole_batches(|probe, pairs| {
-        let baselines = probe.run_clean_beside_baselines(b, pairs);
-        let beyond = probe.beyond(baselines);
-        probe.backward();
-        probe.recorded.contract(&probe.program, &beyond, &mut scores);
-        probe.run_corrupted(pairs);
-        probe.backward();
-        probe.recorded.contract(&probe.program, &beyond, &mut scores);
-        done += pairs.len();
-        progress(done as f64 * b.weight());
-        Ok(())
-    })?;
+    let edges = b.graph.edges();
+    let mut work = b.journal.units("clean-corrupted", || vec![0.0; edges]);
+    let both = (&mut work, 2);
+    b.add_up(
+        Pass::Whole,
+        both,
+        progress,
+        |probe, pairs, before, put| {
+            let baselines = probe.run_clean_beside_baselines(b, pairs);
+            let beyond = probe.beyond(baselines);
+            for run in before..2 {
+                if run == 1 {
+                    probe.run_corrupted(pairs);
+                }
+                probe.backward();
+                let mut part = vec![0.0; edges];
+                probe.recorded.contract(&probe.program, &beyond, &mut part);
+                put(part)?;
+            }
+            Ok(())
+        },
+        plus,
+    )?;
+    let mut scores = work.state;
     scores.iter_mut().for_each(|s| *s *= 0.5);
     Ok(Scores::of(scores))
 }

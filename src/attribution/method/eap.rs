@@ -14,6 +14,7 @@ use super::scorer::Scorer;
 use crate::attribution::scores::Scores;
 use crate::error::Result;
 use crate::patching::Progress;
+use crate::patching::batches::{Pass, plus};
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
@@ -28,6 +29,7 @@ impl Scorer for Eap {
     const AT_CLEAN: bool = true;
     const DERIVES: bool = true;
     const RUNS_BOTH: bool = true;
+    const DIVIDED: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(
@@ -52,16 +54,22 @@ impl Scorer for Eap {
 /// # Errors
 /// Those of the behaviour's runs.
 pub fn scores<T: Element>(b: &Behaviour<'_, T>, progress: &mut Progress<'_>) -> Result<Scores> {
-    let mut scores = vec![0.0; b.graph.edges()];
-    let mut done = 0;
-    b.whole_batches(|probe, pairs| {
-        let baselines = probe.run_clean_beside_baselines(b, pairs);
-        let beyond = probe.beyond(baselines);
-        probe.backward();
-        probe.recorded.contract(&probe.program, &beyond, &mut scores);
-        done += pairs.len();
-        progress(done as f64 * b.weight());
-        Ok(())
-    })?;
-    Ok(Scores::of(scores))
+    let edges = b.graph.edges();
+    let mut work = b.journal.units("eap", || vec![0.0; edges]);
+    let one = (&mut work, 1);
+    b.add_up(
+        Pass::Whole,
+        one,
+        progress,
+        |probe, pairs, _, put| {
+            let baselines = probe.run_clean_beside_baselines(b, pairs);
+            let beyond = probe.beyond(baselines);
+            probe.backward();
+            let mut part = vec![0.0; edges];
+            probe.recorded.contract(&probe.program, &beyond, &mut part);
+            put(part)
+        },
+        plus,
+    )?;
+    Ok(Scores::of(work.state))
 }

@@ -16,10 +16,13 @@ use super::quadrature::Quadrature;
 use super::scorer::{Scorer, Steps};
 use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::formats::pairs::Pair;
 use crate::patching::Progress;
+use crate::patching::batches::{Pass, Put, plus};
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
+use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::Var;
 
@@ -32,6 +35,7 @@ impl Scorer for EapIg {
     const STEPS: Option<Steps> = Some(Steps { usual: 5, what: "steps", grows: false });
     const DERIVES: bool = true;
     const RUNS_BOTH: bool = true;
+    const DIVIDED: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(
@@ -66,31 +70,27 @@ pub fn scores<T: Element>(
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     assert!(steps > 0, "no steps");
-    let mut work = b.journal.units("eap-ig", || vec![0.0; b.graph.edges()]);
-    let inputs = b.graph.inputs();
-    let mut done = 0;
-    b.whole_batches(|probe, pairs| {
+    let (edges, inputs) = (b.graph.edges(), b.graph.inputs());
+    let mut work = b.journal.units("eap-ig", || vec![0.0; edges]);
+    let points = rule.points(steps);
+    let each = |probe: &mut Probe<T>, pairs: &[&Pair], before: usize, put: &mut Put<'_, _>| {
         // What does not depend on the input's embedding, such as positions, stays clean below.
         let baselines = probe.run_clean_beside_baselines(b, pairs);
         let starts = baselines[..inputs].to_vec();
         let beyond = probe.beyond(baselines);
         let vars: Vec<Var> = probe.recorded.outputs[..inputs].iter().map(|o| o.var()).collect();
         let plan = probe.program.plan_forward(&vars);
-        for (alpha, weight) in rule.points(steps) {
-            if work.is_done() {
-                continue;
-            }
+        for &(alpha, weight) in &points[before..] {
             (0..inputs).for_each(|w| probe.lead(w, alpha, &starts, &beyond));
             probe.program.forward_from(&plan);
             probe.backward();
-            let mut part = vec![0.0; work.state.len()];
+            let mut part = vec![0.0; edges];
             probe.recorded.contract(&probe.program, &beyond, &mut part);
-            work.state.iter_mut().zip(part).for_each(|(s, p)| *s += weight * p);
-            work.finish()?;
+            part.iter_mut().for_each(|p| *p *= weight);
+            put(part)?;
         }
-        done += pairs.len();
-        progress(done as f64 * b.weight());
         Ok(())
-    })?;
+    };
+    b.add_up(Pass::Whole, (&mut work, points.len()), progress, each, plus)?;
     Ok(Scores::of(work.state))
 }

@@ -15,11 +15,13 @@ use super::quadrature::Quadrature;
 use super::scorer::{Scorer, Steps};
 use crate::attribution::scores::Scores;
 use crate::error::Result;
+use crate::formats::pairs::Pair;
 use crate::patching::Progress;
+use crate::patching::batches::{Pass, Put, plus};
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
-use crate::patching::probe::difference;
+use crate::patching::probe::{Probe, difference};
 use crate::simd::Element;
 
 /// [`scores`] as a value of [`Method`](super::Method).
@@ -33,6 +35,7 @@ impl Scorer for EapIgActivations {
     const RULE: Quadrature = Quadrature::Right;
     const DERIVES: bool = true;
     const RUNS_BOTH: bool = true;
+    const DIVIDED: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
 
     fn scores<T: Element>(
@@ -74,36 +77,34 @@ pub fn scores<T: Element>(
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
     assert!(steps > 0, "no steps");
-    let mut work = b.journal.units("eap-ig-activations", || vec![0.0; b.graph.edges()]);
-    let parts = b.graph.sources.len();
-    let mut done = 0.0;
-    b.batches(None, |probe, pairs| {
+    let (edges, parts) = (b.graph.edges(), b.graph.sources.len());
+    let mut work = b.journal.units("eap-ig-activations", || vec![0.0; edges]);
+    let points = rule.points(steps);
+    let each = |probe: &mut Probe<T>, pairs: &[&Pair], before: usize, put: &mut Put<'_, _>| {
         let baselines = probe.run_clean_beside_baselines(b, pairs);
         let beyond = difference(&probe.outputs(), &baselines);
         let wanted = probe.recorded.wanted();
-        for w in 0..parts {
-            let points = rule.points(steps);
-            let before = work.skip(points.len());
+        for w in before / points.len()..parts {
+            let before = before.saturating_sub(w * points.len());
             let x = probe.recorded.outputs[w].var();
             let forward = probe.program.plan_forward(&[x]);
             let total = probe.measured.total;
             let backward = probe.program.plan_backward_above(total, &wanted, &[x]).by(b.rules);
-            for (alpha, weight) in points.into_iter().skip(before) {
+            for &(alpha, weight) in &points[before..] {
                 probe.lead(w, alpha, &baselines, &beyond);
                 probe.program.forward_from(&forward);
                 probe.program.backward(&backward);
-                let mut part = vec![0.0; work.state.len()];
+                let mut part = vec![0.0; edges];
                 probe.recorded.contract(&probe.program, &beyond, &mut part);
-                let sums = work.state.iter_mut().zip(part);
-                sums.for_each(|(s, p)| *s += weight * p / parts as f64);
-                work.finish()?;
+                part.iter_mut().for_each(|p| *p = weight * *p / parts as f64);
+                put(part)?;
             }
             // Restores the clean run.
             probe.run_clean(pairs);
-            done += pairs.len() as f64 * b.weight() / parts as f64;
-            progress(done);
         }
         Ok(())
-    })?;
+    };
+    let units = (&mut work, parts * points.len());
+    b.add_up(Pass::Any(None), units, progress, each, plus)?;
     Ok(Scores::of(work.state))
 }

@@ -22,6 +22,7 @@ use crate::patching::probe::Probe;
 use crate::simd::Element;
 use crate::tape::ForwardPlan;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Instant;
 
 /// Copies of clean runs, in each of which one edge can be ablated.
@@ -32,20 +33,81 @@ struct Copies<'a, T: Element> {
     pairs: Vec<&'a Pair>,
     /// Pairs at once.
     together: usize,
+    /// The clean run that is loaded, and the last group whose edges were ablated in it.
+    loaded: Option<Loaded>,
+}
+
+/// A clean run of some pairs.
+struct Loaded {
+    block: Range<usize>,
+    /// The metric of each pair.
+    clean: Vec<f64>,
+    group: usize,
+}
+
+/// Some edges of a group, ablated together in the copies of some pairs.
+struct Step {
+    /// Which of the lengths of pairs.
+    length: usize,
+    /// Which pairs of this length.
+    block: Range<usize>,
+    group: usize,
+    /// Which of the edges of the group that are asked for.
+    edges: Range<usize>,
+}
+
+/// Pairs at once, and examples of a batch.
+fn room<T: Element>(b: &Behaviour<'_, T>, pairs: &[&Pair], groups: &[Vec<usize>]) -> [usize; 2] {
+    let room = (b.rows / pairs[0].clean.len().max(1)).max(1);
+    let together = room.min(pairs.len());
+    // No group can use more copies than it has edges.
+    let widest = groups.iter().map(Vec::len).max().unwrap_or(1).max(1);
+    [together, together * (room / together).min(widest)]
 }
 
 impl<'a, T: Element> Copies<'a, T> {
     fn new(b: &Behaviour<'_, T>, pairs: Vec<&'a Pair>, groups: &[Vec<usize>]) -> Result<Self> {
-        let time = pairs[0].clean.len();
-        let room = (b.rows / time.max(1)).max(1);
-        let together = room.min(pairs.len());
-        // No group can use more copies than it has edges.
-        let widest = groups.iter().map(Vec::len).max().unwrap_or(1).max(1);
-        let batch = together * (room / together).min(widest);
+        let [together, batch] = room(b, &pairs, groups);
         let probe = Probe::steps(b, batch, pairs[0], MaskShape { per_example: true })?;
         let plan = |g| probe.plan_for(g).without(&probe.program, &probe.recorded.idle);
         let plans = (0..b.graph.groups.len()).map(plan).collect();
-        Ok(Copies { probe, plans, pairs, together })
+        Ok(Copies { probe, plans, pairs, together, loaded: None })
+    }
+
+    /// The falls of the metric without each of some edges, summed over the pairs of a step.
+    fn run(&mut self, b: &Behaviour<'_, T>, step: &Step, edges: &[usize]) -> Vec<f64> {
+        let block = &self.pairs[step.block.clone()];
+        let probe = &mut self.probe;
+        match &mut self.loaded {
+            Some(loaded) if loaded.block == step.block => {
+                if loaded.group != step.group {
+                    // Restores the clean run.
+                    probe.program.forward_from(&self.plans[loaded.group]);
+                    loaded.group = step.group;
+                }
+            }
+            loaded => {
+                let list = block.repeat(probe.batch / block.len());
+                probe.ask(b, &list);
+                probe.set_baselines(b, &list);
+                let clean = probe.results(block.len());
+                *loaded = Some(Loaded { block: step.block.clone(), clean, group: step.group });
+            }
+        }
+        let set = |probe: &mut Probe<T>, to: T| {
+            for (slot, &e) in edges.iter().enumerate() {
+                for pair in 0..block.len() {
+                    probe.set_mask(slot * block.len() + pair, e, to);
+                }
+            }
+        };
+        set(probe, T::ZERO);
+        probe.program.forward_from(&self.plans[step.group]);
+        let results = probe.results(edges.len() * block.len());
+        set(probe, T::ONE);
+        let clean = &self.loaded.as_ref().expect("it was loaded").clean;
+        let fall = |results: &[f64]| clean.iter().zip(results).map(|(c, r)| c - r).sum::<f64>();
+        results.chunks(block.len()).map(fall).collect()
     }
 
     /// The numbers of pairs and of edges of a group in a step, and of steps.
@@ -62,6 +124,7 @@ impl Scorer for Exact {
     // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
     const APART: bool = true;
+    const DIVIDED: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("one by one");
 
     fn scores<T: Element>(
@@ -141,54 +204,60 @@ fn patched<T: Element>(
     start: Vec<f64>,
     progress: &mut Progress<'_>,
 ) -> Result<Scores> {
-    let mut work = b.journal.units("exact", || start);
-    let mut done = 0.0;
-    for pairs in b.lengths() {
-        let share = pairs.len() as f64 * b.weight();
-        let mut copies = Copies::new(b, pairs, groups)?;
-        let cost = |g: usize, copies: &Copies<'_, T>| {
-            (copies.steps(groups[g].len()) * copies.plans[g].len()) as f64
-        };
-        let whole: f64 = (0..groups.len()).map(|g| cost(g, &copies)).sum();
-        let blocks: Vec<Vec<&Pair>> =
-            copies.pairs.chunks(copies.together).map(<[_]>::to_vec).collect();
-        for block in &blocks {
-            let at_once = copies.probe.batch / block.len();
-            let list = block.repeat(at_once);
-            let probe = &mut copies.probe;
-            probe.ask(b, &list);
-            probe.set_baselines(b, &list);
-            let clean = probe.results(block.len());
+    let lengths = b.lengths();
+    let mut steps: Vec<Step> = vec![];
+    for (length, pairs) in lengths.iter().enumerate() {
+        let [together, batch] = room(b, pairs, groups);
+        for from in (0..pairs.len()).step_by(together) {
+            let block = from..pairs.len().min(from + together);
+            let at_once = batch / block.len();
             // From the last group to the first, so that most of the first steps are short.
-            for (g, all) in groups.iter().enumerate().rev().filter(|(_, all)| !all.is_empty()) {
-                for chunk in all.chunks(at_once) {
-                    done += share * copies.plans[g].len() as f64 / whole;
-                    if work.is_done() {
-                        continue;
-                    }
-                    let set = |probe: &mut Probe<T>, to: T| {
-                        for (slot, &e) in chunk.iter().enumerate() {
-                            for pair in 0..block.len() {
-                                probe.set_mask(slot * block.len() + pair, e, to);
-                            }
-                        }
-                    };
-                    set(probe, T::ZERO);
-                    probe.program.forward_from(&copies.plans[g]);
-                    let results = probe.results(chunk.len() * block.len());
-                    set(probe, T::ONE);
-                    for (&e, results) in chunk.iter().zip(results.chunks(block.len())) {
-                        let falls = clean.iter().zip(results).map(|(c, r)| c - r);
-                        work.state[e] += b.weight() * falls.sum::<f64>();
-                    }
-                    progress(done);
-                    work.finish()?;
-                }
-                // Restores the clean run.
-                probe.program.forward_from(&copies.plans[g]);
+            for (group, all) in groups.iter().enumerate().rev() {
+                let chunk = |from| Step {
+                    length,
+                    block: block.clone(),
+                    group,
+                    edges: from..all.len().min(from + at_once),
+                };
+                steps.extend((0..all.len()).step_by(at_once).map(chunk));
             }
         }
     }
+    let mut work = b.journal.units("exact", || start);
+    let mut last: Option<Copies<'_, T>> = None;
+    // The next step that is not counted, and the share of all that those before it are.
+    let (mut next, mut done) = (0, 0.0);
+    work.shared(
+        &vec![1; steps.len()],
+        |i, _, put| {
+            let step = &steps[i];
+            let pairs = &lengths[step.length];
+            if last.as_ref().is_none_or(|copies| !std::ptr::eq(copies.pairs[0], pairs[0])) {
+                // Only one recording takes memory.
+                last = None;
+                last = Some(Copies::new(b, pairs.clone(), groups)?);
+                next = steps.partition_point(|s| s.length < step.length);
+                done = lengths[..step.length].iter().map(Vec::len).sum::<usize>() as f64;
+                done *= b.weight();
+            }
+            let copies = last.as_mut().expect("it was recorded");
+            let edges = &groups[step.group][step.edges.clone()];
+            let falls = copies.run(b, step, edges);
+            let cost = |g: usize| (copies.steps(groups[g].len()) * copies.plans[g].len()) as f64;
+            let share = pairs.len() as f64 * b.weight() / (0..groups.len()).map(cost).sum::<f64>();
+            let passed = steps[next..=i].iter().map(|s| copies.plans[s.group].len());
+            done += share * passed.sum::<usize>() as f64;
+            next = i + 1;
+            progress(done);
+            put(falls)
+        },
+        |scores, i, falls| {
+            let Step { group, ref edges, .. } = steps[i];
+            for (&e, fall) in groups[group][edges.clone()].iter().zip(falls) {
+                scores[e] += b.weight() * fall;
+            }
+        },
+    )?;
     Ok(Scores::of(work.state))
 }
 

@@ -43,6 +43,7 @@ use crate::formats::Completeness;
 use crate::formats::pairs::Pair;
 use crate::graph::MaskShape;
 use crate::patching::Progress;
+use crate::patching::batches::{Pass, Put, plus};
 use crate::patching::behaviour::Behaviour;
 use crate::patching::cost::BACKWARD;
 use crate::patching::metric::Metric;
@@ -73,6 +74,7 @@ impl Scorer for MaskIg {
     // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
     const STEPS: Option<Steps> = Some(Steps { usual: 4, what: "nodes", grows: true });
+    const DIVIDED: bool = true;
     const DERIVES: bool = true;
     const OTHER_WAY: Option<&'static str> = Some("by differences");
     const SIZES: Option<Sizes> = Some(Sizes::Logit);
@@ -197,39 +199,34 @@ fn integrate<T: Element>(
     progress: &mut Progress<'_>,
 ) -> Result<Whole> {
     let mut work = b.journal.units("mask-ig", || (vec![0.0; b.graph.edges()], 0.0, 0.0));
-    let mut done = 0.0;
-    b.masked_batches(|probe, pairs| {
-        // The ends of the path are a unit, and each node is one.
-        let before = work.skip(1 + nodes);
-        let share = pairs.len() as f64 * b.weight() / nodes as f64;
-        done += before.saturating_sub(1) as f64 * share;
-        if before == 1 + nodes {
-            return Ok(());
-        }
+    let each = |probe: &mut Probe<T>, pairs: &[&Pair], before: usize, put: &mut Put<'_, _>| {
         probe.set_masks(T::ONE);
         probe.set_baselines(b, pairs);
         if before == 0 {
             let clean = probe.total();
             probe.set_masks(T::ZERO);
             probe.program.forward();
-            work.state.1 += clean - probe.total();
-            work.state.2 += clean.abs() + probe.total().abs();
-            work.finish()?;
+            put((vec![], clean - probe.total(), clean.abs() + probe.total().abs()))?;
         }
         for (alpha, weight) in gauss_legendre(nodes).into_iter().skip(before.saturating_sub(1)) {
             let weight = weight * sizes.weight(alpha);
             probe.set_masks(T::from_f64(alpha));
             probe.program.forward();
             probe.backward();
-            let gradients = probe.mask_gradients();
-            work.state.0.iter_mut().zip(gradients).for_each(|(s, g)| *s += weight * g);
-            done += share;
-            progress(done);
-            work.finish()?;
+            let mut gradients = probe.mask_gradients();
+            gradients.iter_mut().for_each(|g| *g *= weight);
+            put((gradients, 0.0, 0.0))?;
         }
         probe.set_masks(T::ONE);
         Ok(())
-    })?;
+    };
+    let add = |sums: &mut (Vec<f64>, f64, f64), (scores, delta, size)| {
+        plus(&mut sums.0, scores);
+        sums.1 += delta;
+        sums.2 += size;
+    };
+    // The ends of the path are a unit, and each node is one.
+    b.add_up(Pass::Masked(b.rules), (&mut work, 1 + nodes), progress, each, add)?;
     let (scores, delta, size) = work.state;
     Ok(Whole { scores, delta, size })
 }

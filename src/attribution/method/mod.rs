@@ -54,6 +54,7 @@ use crate::named::{Named, named};
 use crate::patching::Progress;
 use crate::patching::behaviour::Behaviour;
 use crate::patching::metric::Metric;
+use crate::ranks;
 use crate::simd::Element;
 
 /// Defines the type [`Method`] from the table, and dispatches to the file of each method.
@@ -186,6 +187,7 @@ struct Facts {
     apart: bool,
     at_clean: bool,
     runs_both: bool,
+    divided: bool,
     derives: bool,
     other_way: Option<&'static str>,
     sets: fn(usize) -> Option<u128>,
@@ -204,6 +206,7 @@ impl Facts {
             apart: S::APART,
             at_clean: S::AT_CLEAN,
             runs_both: S::RUNS_BOTH,
+            divided: S::DIVIDED,
             derives: S::DERIVES,
             other_way: S::OTHER_WAY,
             sets: S::sets,
@@ -261,6 +264,21 @@ impl Method {
     /// Whether the score of each edge takes runs of its own, so that those of some take less.
     pub fn apart(self) -> bool {
         self.facts().apart
+    }
+
+    /// Checks that [ranks](crate::ranks) of a job, if there are any, divide its work.
+    ///
+    /// # Errors
+    /// If each of them would do all of it.
+    pub fn check_divided(self) -> Result<()> {
+        if ranks::count() == 1 || self.facts().divided {
+            return Ok(());
+        }
+        let place = format!("--method {}", self.name());
+        let divided = Method::ALL.iter().filter(|(_, method)| method.facts().divided);
+        let names: Vec<&str> = divided.map(|(name, _)| *name).collect();
+        let help = format!("run it without mpirun; {} are divided", names.join(", "));
+        Err(Error::input(place, "is not divided between processes", help))
     }
 
     /// Checks that its scores of `metric` are more than rounding noise: a metric that compares with

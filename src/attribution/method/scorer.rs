@@ -48,6 +48,8 @@ pub trait Scorer {
     const RUNS_BOTH: bool = false;
     /// Whether the score of each edge takes runs of its own, so that those of some take less.
     const APART: bool = false;
+    /// Whether ranks of a job divide its work.
+    const DIVIDED: bool = false;
     /// Whether it follows the [rules](crate::tape::rules) of its behaviour: it takes a derivative.
     const DERIVES: bool = false;
     /// The independent method by which [`again`](Self::again) computes its scores; `None` if there

@@ -37,6 +37,7 @@ impl Scorer for Shapley {
     // It compares the clean with partly corrupted runs: every change of any output counts.
     const USUAL_METRIC: Option<Metric> = Some(Metric::L2);
     const SEEDED: bool = true;
+    const DIVIDED: bool = true;
     const STEPS: Option<Steps> = Some(Steps { usual: ORDERS, what: "random orders", grows: false });
 
     fn scores<T: Element>(
