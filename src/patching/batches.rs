@@ -48,6 +48,7 @@ pub(crate) enum Pass {
 pub(crate) type Put<'a, P> = dyn FnMut(P) -> Result<()> + 'a;
 
 /// Adds the scores of some pairs.
+#[expect(clippy::ptr_arg, reason = "the state that units add to is a list")]
 pub(crate) fn plus(sums: &mut Vec<f64>, part: Vec<f64>) {
     sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
 }

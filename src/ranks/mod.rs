@@ -174,15 +174,14 @@ pub fn agree(inputs: &[(String, String)]) -> Result<()> {
     let lines = inputs.iter().map(|(name, value)| format!("{name}\t{value}\n"));
     let all = exchange(world, Ok(lines.collect::<String>().into_bytes()))?;
     let first = String::from_utf8_lossy(&all[0]);
-    for (rank, other) in all.iter().enumerate().filter(|(_, other)| **other != all[0]) {
-        let other = String::from_utf8_lossy(other);
-        let differs = first.lines().zip(other.lines()).find(|(ours, theirs)| ours != theirs);
-        let name = differs.and_then(|(ours, _)| ours.split('\t').next()).unwrap_or("the options");
-        let message = format!("`{name}` is not what rank 0 has");
-        let help = "give all processes of mpirun the same program, files and options";
-        return Err(Error::input(format!("rank {rank}"), message, help));
-    }
-    Ok(())
+    let mut others = all.iter().enumerate();
+    let Some((rank, other)) = others.find(|(_, other)| **other != all[0]) else { return Ok(()) };
+    let other = String::from_utf8_lossy(other);
+    let differs = first.lines().zip(other.lines()).find(|(ours, theirs)| ours != theirs);
+    let name = differs.and_then(|(ours, _)| ours.split('\t').next()).unwrap_or("the options");
+    let message = format!("`{name}` is not what rank 0 has");
+    let help = "give all processes of mpirun the same program, files and options";
+    Err(Error::input(format!("rank {rank}"), message, help))
 }
 
 /// What all ranks give, unless one of them gives an error, which then ends the job in all.
