@@ -153,10 +153,12 @@ impl Model {
         }
         let how = How { threads: None, progress: false };
         let read = work::run(py, how, |_| {
-            let bytes = safetensors::to_bytes(&tensors);
-            drop(tensors);
+            let bytes = safetensors::to_bytes(tensors);
             let config = json.as_bytes();
-            let weights = in_precision!(dtype, T => checkpoints::from_bytes::<T>(config, bytes))?;
+            let read = in_precision!(dtype, T => {
+                checkpoints::from_bytes::<T>(config, bytes).map(AnyModel::in_panels)
+            });
+            let weights = read?;
             let family = checkpoints::family_of("config", config)?;
             let (tokenizer, hash) = Default::default();
             Ok(Read { weights, family, path: None, tokenizer, hash })
@@ -274,6 +276,9 @@ fn tensor(name: &str, value: &Bound<'_, PyAny>) -> PyResult<safetensors::Tensor>
     }
     let py = value.py();
     if let Ok(array) = value.extract::<PyReadonlyArrayDyn<'_, f64>>() {
+        return Ok(of(name, &array));
+    }
+    if let Ok(array) = value.extract::<PyReadonlyArrayDyn<'_, f32>>() {
         return Ok(of(name, &array));
     }
     let kind: String = value.getattr("dtype")?.getattr("kind")?.extract()?;

@@ -33,7 +33,7 @@ use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
 use fields::Fields;
 use sha2::Digest;
-use source::{Dialect, Source};
+use source::Source;
 use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
@@ -96,6 +96,16 @@ impl<T: Element> AnyModel<T> {
         }
     }
 
+    /// With the large weights of a transformer
+    /// [in panels](transformer::Model::store_in_panels), for a model that is asked and not changed.
+    #[must_use]
+    pub fn in_panels(mut self) -> AnyModel<T> {
+        if let AnyModel::Transformer(model) = &mut self {
+            model.store_in_panels();
+        }
+        self
+    }
+
     /// How many outputs it has at a position.
     pub fn vocab_out(&self) -> usize {
         self.bounds().vocab_out
@@ -141,7 +151,7 @@ fn config_text(path: &Path) -> Result<Vec<u8>> {
 /// If a file is missing or damaged, the model is of an unsupported kind, or the weights do not
 /// match the configuration.
 pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
-    read_as(folder, Wanted::Weights)
+    planned(folder)?.read(|_, _| None)
 }
 
 /// [`read`] with the large weights of a transformer
@@ -150,40 +160,44 @@ pub fn read<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
 /// # Errors
 /// As [`read`].
 pub fn read_in_panels<T: Element>(folder: &Path) -> Result<AnyModel<T>> {
-    read_as(folder, Wanted::InPanels)
-}
-
-fn read_as<T: Element>(folder: &Path, wanted: Wanted) -> Result<AnyModel<T>> {
-    if folder.is_file() {
-        let (config, tensors) = gguf::model(Gguf::read(folder)?)?;
-        return named(folder.display(), &config, tensors, wanted);
+    let planned = planned(folder)?;
+    // Folding changes weights, so panels come after it.
+    match &planned {
+        Planned::Transformer { folds: true, .. } => {
+            planned.read(|_, _| None).map(AnyModel::in_panels)
+        }
+        _ => planned.read(transformer::Config::large_panels::<T>),
     }
-    let path = folder.join("config.json");
-    interpret(path.display(), &config_text(&path)?, wanted, || Source::read(folder))
 }
 
-/// A model without its weights, if it is a transformer: of these only the headers are read.
+/// What a model is, without its weights.
+#[derive(Debug)]
+pub struct Outline {
+    /// A transformer has no weights.
+    pub model: AnyModel<f32>,
+    /// The bytes that its weights take in single precision once it is
+    /// [read in panels](read_in_panels).
+    pub weight_bytes: u128,
+}
+
+/// The outline of a model. Of a transformer's files only the headers are read.
 ///
 /// # Errors
 /// As [`read`], but for weights that are damaged.
-pub fn outline(folder: &Path) -> Result<AnyModel<f32>> {
-    if folder.is_file() {
-        let (config, tensors) = gguf::model(Gguf::read(folder)?)?;
-        return named(folder.display(), &config, tensors, Wanted::Names);
+pub fn outline(folder: &Path) -> Result<Outline> {
+    let planned = planned(folder)?;
+    if let Planned::Transformer { config, source, plan, folds } = planned {
+        let panels = |p: &_| config.large_panels::<f32>(p).filter(|_| !folds);
+        let weight_bytes = plan.bytes::<f32>(&source, panels);
+        let model = AnyModel::Transformer(transformer::Model { config, weights: vec![] });
+        return Ok(Outline { model, weight_bytes });
     }
-    let path = folder.join("config.json");
-    interpret(path.display(), &config_text(&path)?, Wanted::Names, || Source::read(folder))
-}
-
-/// How much of a model's weights is read.
-#[derive(Clone, Copy, PartialEq)]
-enum Wanted {
-    /// That they are there, with the shapes of the configuration; a model is then without weights.
-    Names,
-    /// All of them.
-    Weights,
-    /// The large ones in panels.
-    InPanels,
+    let model = planned.read(|_, _| None)?;
+    let weight_bytes = match &model {
+        AnyModel::Transformer(_) => unreachable!("returned above"),
+        AnyModel::Pooled { weights, .. } => weights.iter().map(|w| 4 * w.len() as u128).sum(),
+    };
+    Ok(Outline { model, weight_bytes })
 }
 
 /// Reads a model folder that must hold a transformer.
@@ -199,9 +213,8 @@ pub fn read_transformer<T: Element>(folder: &Path) -> Result<transformer::Model<
 /// # Errors
 /// As [`read`].
 pub fn from_bytes<T: Element>(config: &[u8], weights: Vec<u8>) -> Result<AnyModel<T>> {
-    interpret("config.json", config, Wanted::Weights, || {
-        Ok(Source::of(Tensors::from_bytes("model.safetensors", weights)?))
-    })
+    let source = || Ok(Source::of(Tensors::from_bytes("model.safetensors", weights)?));
+    plan("config.json", config, source)?.read(|_, _| None)
 }
 
 /// Builds the model of a GGUF file.
@@ -224,25 +237,71 @@ pub fn from_tensors<T: Element>(
     config: &serde_json::Value,
     tensors: impl NamedTensors + 'static,
 ) -> Result<AnyModel<T>> {
-    named(place, config, tensors, Wanted::Weights)
+    plan_named(place, config, tensors)?.read(|_, _| None)
 }
 
-fn named<T: Element>(
+/// A model whose weights are found and not read.
+#[expect(clippy::large_enum_variant, reason = "a command plans few models")]
+enum Planned {
+    Pooled {
+        config: pooled_model::Config,
+        source: Source,
+    },
+    Transformer {
+        config: transformer::Config,
+        source: Source,
+        plan: source::Plan,
+        /// Whether what TransformerLens leaves apart is folded into the weights.
+        folds: bool,
+    },
+}
+
+impl Planned {
+    /// Reads the weights, in panels where `panels` gives a parameter's rows and columns.
+    fn read<T: Element>(
+        self,
+        panels: impl Fn(&transformer::Config, &transformer::Parameter) -> Option<[usize; 2]> + Sync,
+    ) -> Result<AnyModel<T>> {
+        match self {
+            Planned::Pooled { config, source } => {
+                let file = source.file("").expect("a plan's source is safetensors");
+                let weights = pooled::read_weights(file, "", &config)?;
+                Ok(AnyModel::Pooled { config, weights })
+            }
+            Planned::Transformer { config, source, plan, folds } => {
+                let weights = plan.read(&source, |p| panels(&config, p))?;
+                let mut model = transformer::Model { config, weights };
+                if folds {
+                    transformer_lens::fold(&source, &mut model)?;
+                }
+                Ok(AnyModel::Transformer(model))
+            }
+        }
+    }
+}
+
+fn planned(folder: &Path) -> Result<Planned> {
+    if folder.is_file() {
+        let (config, tensors) = gguf::model(Gguf::read(folder)?)?;
+        return plan_named(folder.display(), &config, tensors);
+    }
+    let path = folder.join("config.json");
+    plan(path.display(), &config_text(&path)?, || Source::read(folder))
+}
+
+fn plan_named(
     place: impl Display,
     config: &serde_json::Value,
     tensors: impl NamedTensors + 'static,
-    wanted: Wanted,
-) -> Result<AnyModel<T>> {
-    let text = config.to_string();
-    interpret(place, text.as_bytes(), wanted, || Ok(Source::Named(Box::new(tensors))))
+) -> Result<Planned> {
+    plan(place, config.to_string().as_bytes(), || Ok(Source::Named(Box::new(tensors))))
 }
 
-fn interpret<T: Element>(
+fn plan(
     place: impl Display,
     text: &[u8],
-    wanted: Wanted,
     source: impl FnOnce() -> Result<Source>,
-) -> Result<AnyModel<T>> {
+) -> Result<Planned> {
     let place = place.to_string();
     let fields = Fields::parse(&place, text)?;
     let (model_type, family) = kind(&fields)?;
@@ -250,48 +309,25 @@ fn interpret<T: Element>(
         Family::Pooled => {
             let config = pooled::config(&place, text)?;
             let source = source()?;
-            let Some(file) = source.file("") else {
+            if source.file("").is_none() {
                 let help = "give the folder of a run's checkpoint";
                 return Err(fields.error("model_type", "pooled models are safetensors", help));
-            };
-            let weights = pooled::read_weights(file, "", &config)?;
-            Ok(AnyModel::Pooled { config, weights })
+            }
+            Ok(Planned::Pooled { config, source })
         }
         Family::TransformerLens => {
             let source = source()?;
             let (config, dialect) = transformer_lens::config(&fields, &source)?;
-            // Folding changes weights, so panels come after it.
-            let first = if wanted == Wanted::InPanels { Wanted::Weights } else { wanted };
-            let mut model = transformer(&source, config, &dialect, first)?;
-            if wanted != Wanted::Names {
-                transformer_lens::fold(&source, &mut model)?;
-            }
-            if wanted == Wanted::InPanels {
-                model.store_in_panels();
-            }
-            Ok(AnyModel::Transformer(model))
+            let plan = source::plan(&source, &config, &dialect)?;
+            Ok(Planned::Transformer { config, source, plan, folds: true })
         }
         Family::HuggingFace => {
             let source = source()?;
             let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
-            Ok(AnyModel::Transformer(transformer(&source, config, &dialect, wanted)?))
+            let plan = source::plan(&source, &config, &dialect)?;
+            Ok(Planned::Transformer { config, source, plan, folds: false })
         }
     }
-}
-
-fn transformer<T: Element>(
-    source: &Source,
-    config: transformer::Config,
-    dialect: &impl Dialect,
-    wanted: Wanted,
-) -> Result<transformer::Model<T>> {
-    let plan = source::plan(source, &config, dialect)?;
-    let weights = match wanted {
-        Wanted::Names => vec![],
-        Wanted::Weights => plan.read(source, |_| None)?,
-        Wanted::InPanels => plan.read(source, |p| config.large_panels::<T>(p))?,
-    };
-    Ok(transformer::Model { config, weights })
 }
 
 /// The `model_type`, and its origin.
@@ -356,12 +392,16 @@ mod tests {
         let last = broken.len() - 4;
         broken[last..].copy_from_slice(&f32::NAN.to_le_bytes());
         write("model.safetensors", &broken).expect("writable");
-        let AnyModel::Transformer(outline) = outline(t.path()).expect("a whole header") else {
+        let Outline { model: AnyModel::Transformer(outline), weight_bytes } =
+            outline(t.path()).expect("a whole header")
+        else {
             unreachable!("a transformer")
         };
         let model = from_bytes::<f32>(config.to_string().as_bytes(), weights).expect("a model");
         let AnyModel::Transformer(model) = model else { unreachable!("a transformer") };
         assert!(outline.config == model.config && outline.weights.is_empty());
+        let elements: usize = model.weights.iter().map(|w| w.len()).sum();
+        assert_eq!(weight_bytes, 4 * elements as u128);
         assert!(read::<f32>(t.path()).unwrap_err().message().contains("is not finite"));
         write("model.safetensors", &broken[..last]).expect("writable");
         assert!(super::outline(t.path()).unwrap_err().message().contains("its header says"));

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::files::input;
-use crate::files::safetensors::{PART, SAVE_AS_SAFETENSORS, Tensor, Tensors, infinite};
+use crate::files::safetensors::{Dtype, PART, SAVE_AS_SAFETENSORS, Tensor, Tensors, infinite};
 use crate::memory;
 use crate::nn::transformer::{Config, Parameter};
 use crate::simd::Element;
@@ -27,6 +27,12 @@ pub trait NamedTensors: Send + Sync {
 
     /// The shape of a tensor, or `None` if there is none of this name.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
+
+    /// Whether a tensor's elements have 16 bits.
+    fn is_narrow(&self, name: &str) -> bool {
+        _ = name;
+        false
+    }
 
     /// Calls `visit` with the elements of a tensor in row-major order, `step` of them at a time;
     /// the last part may have fewer.
@@ -82,6 +88,15 @@ impl Source {
         match self {
             Source::Files { files, .. } => files.iter().flat_map(Tensors::names).collect(),
             Source::Named(tensors) => tensors.names(),
+        }
+    }
+
+    /// Whether the elements of a tensor have 16 bits.
+    fn is_narrow(&self, name: &str) -> bool {
+        match (self, self.file(name)) {
+            (Source::Named(tensors), _) => tensors.is_narrow(name),
+            (_, Some(file)) => matches!(file.dtype(name), Some(Dtype::F16 | Dtype::BF16)),
+            (Source::Files { .. }, None) => unreachable!("there is a first file"),
         }
     }
 
@@ -504,6 +519,21 @@ pub(super) fn plan(source: &Source, config: &Config, dialect: &impl Dialect) -> 
 }
 
 impl Plan {
+    /// The bytes of all parameters, some of them in panels as in [`read`](Plan::read).
+    pub(super) fn bytes<T: Element>(
+        &self,
+        source: &Source,
+        panels: impl Fn(&Parameter) -> Option<[usize; 2]>,
+    ) -> u128 {
+        let bytes = |(parameter, parts): &(Parameter, Vec<StridedCopy>)| {
+            // What has 16 bits in the file has no more in panels.
+            let narrow = panels(parameter).is_some()
+                && parts.iter().all(|part| part.plus == 0.0 && source.is_narrow(&part.tensor));
+            parameter.shape.len() as u128 * if narrow { 2 } else { size_of::<T>() as u128 }
+        };
+        self.parameters.iter().map(bytes).sum()
+    }
+
     /// Reads all parameters, row-major; in panels where `panels` gives a parameter's rows and
     /// columns.
     ///
@@ -519,7 +549,7 @@ impl Plan {
         let mut lengths: Vec<u128> = lengths.collect();
         lengths.sort_unstable();
         let passing = lengths.iter().rev().take(rayon::current_num_threads()).sum::<u128>();
-        let bytes = (lengths.iter().sum::<u128>() + passing) * size_of::<T>() as u128;
+        let bytes = self.bytes::<T>(source, &panels) + passing * size_of::<T>() as u128;
         memory::check(&format!("weights in {}", T::NAME), bytes, || {
             let less = if T::NAME == f64::NAME { "use --dtype f32, or " } else { "" };
             format!("{less}choose a smaller model")

@@ -38,21 +38,21 @@ impl Info {
         note("kernels", backend().to_string());
         let Some(model) = &self.model else { return Ok(()) };
         model.fetch()?;
-        let (kind, parameters, config): (_, Vec<(String, Shape)>, _) =
-            match checkpoints::outline(model)? {
-                AnyModel::Pooled { config, .. } => {
-                    let list = config.parameters().into_iter();
-                    ("pooled", list.map(|p| (p.name.into(), p.shape)).collect(), None)
-                }
-                AnyModel::Transformer(Model { config, .. }) => {
-                    let list = config.parameters().into_iter();
-                    ("transformer", list.map(|p| (p.name, p.shape)).collect(), Some(config))
-                }
-            };
+        let outline = checkpoints::outline(model)?;
+        let (kind, parameters, config): (_, Vec<(String, Shape)>, _) = match outline.model {
+            AnyModel::Pooled { config, .. } => {
+                let list = config.parameters().into_iter();
+                ("pooled", list.map(|p| (p.name.into(), p.shape)).collect(), None)
+            }
+            AnyModel::Transformer(Model { config, .. }) => {
+                let list = config.parameters().into_iter();
+                ("transformer", list.map(|p| (p.name, p.shape)).collect(), Some(config))
+            }
+        };
         let total: usize = parameters.iter().map(|(_, shape)| shape.len()).sum();
         println!("model: {model} ({kind}), {total} parameters");
         if let Some(config) = config {
-            describe(&config, total);
+            describe(&config, outline.weight_bytes);
         }
         note("model", kind);
         let mut table = Table::new("parameters", [("name", "name"), ("shape", "shape")]);
@@ -67,8 +67,9 @@ impl Info {
     }
 }
 
-/// The shape of a transformer of `total` parameters, its edges, and the memory that it needs.
-fn describe(config: &Config, total: usize) {
+/// The shape of a transformer, its edges, and the memory that it needs beside the bytes of its
+/// weights.
+fn describe(config: &Config, weights: u128) {
     let shared = match config.kv_heads {
         kv if kv < config.heads => format!(" ({kv} of keys and values)"),
         _ => String::new(),
@@ -101,7 +102,7 @@ fn describe(config: &Config, total: usize) {
     ] {
         note(key, size);
     }
-    tell_memory(config, &graph, 4 * total as u128);
+    tell_memory(config, &graph, weights);
 }
 
 /// Sequences whose memory is told: short ones, and the longest up to this length.
@@ -115,18 +116,21 @@ fn tell_memory(config: &Config, graph: &Graph, weights: u128) {
     let of: Vec<String> = times.iter().map(|&time| counted(time, "token")).collect();
     println!("memory in f32: {} of weights; beside them about, by command:", size(weights));
     println!("  {:<33} {}", "a pair of", columns(of));
+    let parameters = config.parameters();
+    let singles: u128 = parameters.iter().map(|p| 4 * p.shape.len() as u128).sum();
     let shape = MaskShape { per_example: true };
     let scored = |time, used| bytes_of::<f32>(config, graph, time, used);
     let run = |time| {
         let bytes = record::<f32>(config, 1, time).2.bytes();
-        bytes - weights.min(bytes)
+        bytes - singles.min(bytes)
     };
     let look = |time| {
         let placed = Granularity { positions: Some(time), ..Granularity::default() };
         let edges = Graph::of_transformer(config, placed).edges() as u128;
         scored(time, Use::Whole) + 8 * edges
     };
-    let tune = |time| 3 * weights + Objective::<f32>::bytes(config, 1, time);
+    // Weights that change are not narrow: they, their gradient and the optimizer's two moments.
+    let tune = |time| 4 * singles - weights + Objective::<f32>::bytes(config, 1, time);
     let learned = |time| scored(time, Use::Masked(shape, Rules::Plain));
     let commands: [(&str, &dyn Fn(usize) -> u128); 8] = [
         ("run", &run),

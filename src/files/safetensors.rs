@@ -9,14 +9,16 @@ use super::stored::{Stored, room};
 use crate::error::{Error, Result};
 use crate::files::mark::GENERATOR;
 use crate::named::suggest;
-use crate::simd::Element;
+use crate::simd::{Element, Half};
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value, json};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::Range;
 use std::path::Path;
 
@@ -150,12 +152,8 @@ impl Tensors {
             Dtype::F32 => {
                 (4, |b, to| decode(b, to, |b| T::from_f64(f64::from(f32::from_le_bytes(b)))))
             }
-            Dtype::F16 => {
-                (2, |b, to| decode(b, to, |b| T::from_f64(half_to_f64(u16::from_le_bytes(b)))))
-            }
-            Dtype::BF16 => {
-                (2, |b, to| decode(b, to, |b| T::from_f64(bfloat_to_f64(u16::from_le_bytes(b)))))
-            }
+            Dtype::F16 => (2, |b, to| decode(b, to, |b| half(Half::F16, b))),
+            Dtype::BF16 => (2, |b, to| decode(b, to, |b| half(Half::Bf16, b))),
             other => {
                 let message = format!("expected F64, F32, F16 or BF16, got {other}");
                 return Err(self.error(name, message, "save the tensor as floating point"));
@@ -335,28 +333,16 @@ fn decode<const N: usize, T>(data: &[u8], to: &mut Vec<T>, number: impl Fn([u8; 
     to.extend(numbers.iter().map(|&b| number(b)));
 }
 
+/// A number of two bytes.
+fn half<T: Element>(format: Half, bytes: [u8; 2]) -> T {
+    T::from_f64(format.widen(u16::from_le_bytes(bytes)).into())
+}
+
 /// Numbers of N bytes.
 fn decoded<const N: usize, T>(data: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
     let mut numbers = vec![];
     decode(data, &mut numbers, number);
     numbers
-}
-
-/// IEEE binary16: one sign bit, five exponent bits with bias 15, ten fraction bits. Exact.
-pub(super) fn half_to_f64(bits: u16) -> f64 {
-    // As a binary32 the same bits are 2^112 times smaller, those without an exponent included; what
-    // is none of its numbers is then above the largest. Without branches, so that it is vectorized.
-    const SCALE: f64 = (1u128 << 112) as f64;
-    let sign = u32::from(bits & 0x8000) << 16;
-    let scaled = f64::from(f32::from_bits(sign | u32::from(bits & 0x7fff) << 13)) * SCALE;
-    let infinite = scaled * f64::INFINITY;
-    let nan = if bits & 0x3ff == 0 { infinite } else { f64::NAN };
-    if bits & 0x7c00 == 0x7c00 { nan } else { scaled }
-}
-
-/// bfloat16 is the upper half of a binary32. Exact.
-pub(super) fn bfloat_to_f64(bits: u16) -> f64 {
-    f64::from(f32::from_bits(u32::from(bits) << 16))
 }
 
 /// The index of the `i`-th number of a row-major tensor.
@@ -366,6 +352,25 @@ fn place_in(mut i: usize, shape: &[usize]) -> String {
         (*at, i) = (i % n, i / n);
     }
     format!("{index:?}")
+}
+
+/// The dtype of numbers that are written.
+fn stored_as<T: Element>() -> Dtype {
+    if T::NAME == f32::NAME { Dtype::F32 } else { Dtype::F64 }
+}
+
+/// Numbers as bytes of the dtype that [stores](stored_as) them.
+fn encoded<T: Element>(numbers: &[T]) -> Vec<u8> {
+    fn each<T: Copy, const N: usize>(numbers: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+        let mut all = vec![0; N * numbers.len()];
+        all.as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(to, &x)| *to = bytes(x));
+        all
+    }
+    match stored_as::<T>() {
+        // Through f64 and back: exact.
+        Dtype::F32 => each(numbers, |x| (x.to_f64() as f32).to_le_bytes()),
+        _ => each(numbers, |x| x.to_f64().to_le_bytes()),
+    }
 }
 
 /// A tensor to be written.
@@ -385,13 +390,7 @@ impl Tensor {
     #[track_caller]
     pub fn new<T: Element>(name: impl Into<String>, shape: &[usize], values: &[T]) -> Tensor {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "shape {shape:?} and values");
-        let (dtype, bytes) = if T::NAME == "f32" {
-            // Through f64 and back: exact.
-            let narrow = values.iter().flat_map(|x| (x.to_f64() as f32).to_le_bytes());
-            (Dtype::F32, narrow.collect())
-        } else {
-            (Dtype::F64, values.iter().flat_map(|x| x.to_f64().to_le_bytes()).collect())
-        };
+        let (dtype, bytes) = (stored_as::<T>(), encoded(values));
         Tensor { name: name.into(), dtype, shape: shape.to_vec(), bytes }
     }
 
@@ -431,13 +430,19 @@ pub fn write(
     atomic::write_file(path, |mut w| put(&mut w, tensors, metadata))
 }
 
-/// The bytes of a file of tensors.
+/// The bytes of a file of tensors. A tensor is dropped once it is there: only one is in memory twice.
 ///
 /// # Panics
 /// When two tensors have one name.
-pub fn to_bytes(tensors: &[Tensor]) -> Vec<u8> {
-    let mut bytes = vec![];
-    put(&mut bytes, tensors, &BTreeMap::new()).expect("memory takes what is written");
+pub fn to_bytes(mut tensors: Vec<Tensor>) -> Vec<u8> {
+    let (header, order) = layout(&tensors, &BTreeMap::new());
+    let data: usize = tensors.iter().map(|t| t.bytes.len()).sum();
+    let mut bytes = Vec::with_capacity(WORD + header.len() + data);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header);
+    for i in order {
+        bytes.extend(mem::take(&mut tensors[i].bytes));
+    }
     bytes
 }
 
@@ -449,7 +454,7 @@ fn put(
     let (header, order) = layout(tensors, metadata);
     w.write_all(&(header.len() as u64).to_le_bytes())?;
     w.write_all(&header)?;
-    order.iter().try_for_each(|t| w.write_all(&t.bytes))
+    order.iter().try_for_each(|&i| w.write_all(&tensors[i].bytes))
 }
 
 /// Writes tensors that are too large to be held together: `compute` is given the place to
@@ -478,7 +483,7 @@ pub fn write_computed<T: Element>(
     tensors: &[(String, Vec<usize>)],
     compute: impl FnOnce(&mut Pushed<'_, T>) -> io::Result<()>,
 ) -> Result<()> {
-    let (dtype, width) = if T::NAME == "f32" { (Dtype::F32, 4) } else { (Dtype::F64, 8) };
+    let (dtype, width) = (stored_as::<T>(), stored_as::<T>().bitsize() / 8);
     let len = |shape: &[usize]| shape.iter().product::<usize>();
     let header = header(
         tensors.iter().map(|(name, shape)| (&**name, dtype, &**shape, len(shape) * width)),
@@ -514,27 +519,17 @@ impl<T: Element> Pushed<'_, T> {
     /// When they cannot be written.
     pub fn push(&mut self, numbers: &[T]) -> io::Result<()> {
         self.count += numbers.len();
-        numbers.chunks(1 << 12).try_for_each(|part| {
-            let bytes: Vec<u8> = if T::NAME == "f32" {
-                // Through f64 and back: exact.
-                part.iter().flat_map(|x| (x.to_f64() as f32).to_le_bytes()).collect()
-            } else {
-                part.iter().flat_map(|x| x.to_f64().to_le_bytes()).collect()
-            };
-            self.writer.write_all(&bytes)
-        })
+        numbers.chunks(1 << 12).try_for_each(|part| self.writer.write_all(&encoded(part)))
     }
 }
 
-/// The header, and the tensors in the order of their bytes: wide numbers first, so that each is
-/// aligned, then by name.
-fn layout<'a>(
-    tensors: &'a [Tensor],
-    metadata: &BTreeMap<String, String>,
-) -> (Vec<u8>, Vec<&'a Tensor>) {
-    let mut order: Vec<&Tensor> = tensors.iter().collect();
-    order.sort_by_key(|t| (std::cmp::Reverse(t.dtype.bitsize()), &t.name));
-    let infos = order.iter().map(|t| (&*t.name, t.dtype, &*t.shape, t.bytes.len()));
+/// The header, and which tensors follow one another: wide numbers first, so that each is aligned,
+/// then by name.
+fn layout(tensors: &[Tensor], metadata: &BTreeMap<String, String>) -> (Vec<u8>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&i| (Reverse(tensors[i].dtype.bitsize()), &tensors[i].name));
+    let ordered = order.iter().map(|&i| &tensors[i]);
+    let infos = ordered.map(|t| (&*t.name, t.dtype, &*t.shape, t.bytes.len()));
     (header(infos, metadata), order)
 }
 
@@ -571,7 +566,7 @@ mod tests {
         let (header, order) = layout(tensors, &metadata);
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend(header);
-        order.iter().for_each(|t| bytes.extend(&t.bytes));
+        order.iter().for_each(|&i| bytes.extend(&tensors[i].bytes));
         bytes
     }
 
@@ -710,22 +705,9 @@ mod tests {
             (0x8000, -0.0),
         ];
         for (bits, value) in halves {
-            assert_eq!(half_to_f64(bits).to_bits(), value.to_bits(), "{bits:x}");
-            assert_eq!(one("F16", &bits.to_le_bytes(), 1).get_f64("x").unwrap().1, [value]);
+            let got = one("F16", &bits.to_le_bytes(), 1).get_f64("x").unwrap().1;
+            assert_eq!(got[0].to_bits(), value.to_bits(), "{bits:x}");
         }
-        assert_eq!(half_to_f64(0xfc00), f64::NEG_INFINITY);
-        for bits in 0..0x7c00u16 {
-            // Halves between two powers of two are 2^10 steps apart, as below the first of them.
-            let (exponent, fraction) = (i32::from(bits >> 10), f64::from(bits & 0x3ff));
-            let lead = if exponent == 0 { 0.0 } else { 1024.0 };
-            let value = (lead + fraction) * 2f64.powi(exponent.max(1) - 25);
-            assert_eq!(
-                (half_to_f64(bits), half_to_f64(bits | 0x8000)),
-                (value, -value),
-                "{bits:x}"
-            );
-        }
-        assert!(half_to_f64(0x7c01).is_nan());
         assert_eq!(one("BF16", &0x3fc0u16.to_le_bytes(), 1).get::<f32>("x").unwrap().1, [1.5]);
     }
 

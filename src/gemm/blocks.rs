@@ -18,14 +18,16 @@
 
 use super::kernel::{Ahead, Tile};
 use super::layout::{Addend, depth, row_stride, width};
+use super::narrow::Narrow;
 use super::pack;
 use super::panels::{InPanels, column_at, panel_columns};
 use super::scratch::Scratch;
-use super::{Mat, MatMut, Summand};
+use super::{Data, Mat, MatMut, Summand};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use std::iter;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::ptr;
 use std::slice::from_raw_parts_mut;
 
 /// A product whose shapes match, over raw memory so that threads can share C.
@@ -45,6 +47,9 @@ pub(super) struct Product<'a, T> {
     pub(super) b_cs: usize,
     /// From panel to panel of B; 0 if it is in no panels.
     pub(super) b_panel: usize,
+    /// The panels of B if these are of narrow elements; `b` then counts them from a null pointer
+    /// on.
+    pub(super) narrow: Option<Narrow<'a>>,
     pub(super) c: *mut T,
     pub(super) c_rs: usize,
     /// What is added to the product, if anything.
@@ -66,8 +71,15 @@ impl<'a, T: Element> Product<'a, T> {
         c: MatMut<'a, T>,
     ) -> Self {
         assert!(c.rows > 0 && c.cols > 0);
-        assert!(a.panel == 0, "the first factor is in panels");
-        let out = c.at;
+        let a_data = match a.data {
+            Data::Whole(data) if a.panel == 0 => data,
+            _ => panic!("the first factor is in panels"),
+        };
+        let (out, nowhere) = (c.at, ptr::null::<T>());
+        let (b_data, narrow) = match b.data {
+            Data::Whole(data) => (data.as_ptr(), None),
+            Data::Narrow(data) => (nowhere, Some(data)),
+        };
         let old = match old {
             Summand::Nothing => None,
             Summand::C => Some(Addend { at: out, rs: c.rs }),
@@ -78,13 +90,14 @@ impl<'a, T: Element> Product<'a, T> {
             n: c.cols,
             k: a.cols,
             alpha,
-            a: a.data.as_ptr(),
+            a: a_data.as_ptr(),
             a_rs: a.rs,
             a_cs: a.cs,
-            b: b.data.as_ptr(),
+            b: b_data,
             b_rs: b.rs,
             b_cs: b.cs,
             b_panel: b.panel,
+            narrow,
             c: out,
             c_rs: c.rs,
             old,

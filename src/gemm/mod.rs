@@ -14,7 +14,8 @@
 //!
 //! These shapes leave that path:
 //!
-//! - B in panels of a cache line's width (`panels.rs`): read in the order of memory both ways.
+//! - B in panels of a cache line's width (`panels.rs`): read in the order of memory both ways; of 16
+//!   bits an element (`narrow.rs`) where these hold all of them.
 //! - C of a few strips and a large B (`stream.rs`): the loops follow B through memory.
 //! - The same with B stored transposed (`few_rows.rs`): rows of A become lanes, B is not packed. If
 //!   rows would leave too many lanes empty (`skinny.rs`), panels of B are packed.
@@ -37,6 +38,7 @@ mod fallback;
 mod few_rows;
 mod kernel;
 mod layout;
+mod narrow;
 mod pack;
 mod panels;
 pub(crate) mod scratch;
@@ -48,10 +50,11 @@ mod stream;
 mod tests;
 mod threads;
 
-use crate::simd::Element;
+use crate::simd::{Element, Half};
 use blocks::Product;
+use narrow::Narrow;
 use panels::column_at;
-pub use panels::{panel_columns, panels_len, to_panels};
+pub use panels::{panel_columns, panels_len, to_narrow_panels, to_panels};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -59,13 +62,43 @@ use std::ops::Range;
 /// [panels](Mat::panels).
 #[derive(Clone, Copy, Debug)]
 pub struct Mat<'a, T> {
-    data: &'a [T],
+    data: Data<'a, T>,
     rows: usize,
     cols: usize,
     rs: usize,
     cs: usize,
     /// From panel to panel; 0 if there are none. In a panel the strides are those above.
     panel: usize,
+}
+
+/// The elements that a matrix is a view of.
+#[derive(Clone, Copy, Debug)]
+enum Data<'a, T> {
+    Whole(&'a [T]),
+    /// Only in panels.
+    Narrow(Narrow<'a>),
+}
+
+impl<'a, T> Data<'a, T> {
+    /// The elements from `first` on.
+    #[inline]
+    fn after(self, first: usize) -> Self {
+        match self {
+            Data::Whole(data) => Data::Whole(&data[first.min(data.len())..]),
+            Data::Narrow(data) => Data::Narrow(data.after(first)),
+        }
+    }
+
+    #[inline]
+    fn get(self, i: usize) -> T
+    where
+        T: Element,
+    {
+        match self {
+            Data::Whole(data) => data[i],
+            Data::Narrow(data) => data.get(i),
+        }
+    }
 }
 
 impl<'a, T> Mat<'a, T> {
@@ -87,7 +120,7 @@ impl<'a, T> Mat<'a, T> {
         if !lies_within(data.len(), rows, cols, rs, cs) {
             no_such_matrix(data.len(), rows, cols, rs, cs);
         }
-        Mat { data, rows, cols, rs, cs, panel: 0 }
+        Mat { data: Data::Whole(data), rows, cols, rs, cs, panel: 0 }
     }
 
     /// A `rows` x `cols` matrix in panels of [`panel_columns`] columns, one panel after the other,
@@ -109,11 +142,24 @@ impl<'a, T> Mat<'a, T> {
     /// If `data` has fewer than [`panels_len`] elements.
     #[track_caller]
     pub fn panels(data: &'a [T], rows: usize, cols: usize) -> Self {
-        assert!(
-            data.len() >= panels_len::<T>(rows, cols),
-            "{rows} x {cols} in panels of {} elements",
-            data.len()
-        );
+        Mat::in_panels(Data::Whole(data), data.len(), rows, cols)
+    }
+
+    /// A `rows` x `cols` matrix in [panels](Mat::panels) of elements of 16 bits, which
+    /// [`to_narrow_panels`] copies there. Half the bytes are read; a product has the bits that it
+    /// has with the same elements as `T`.
+    ///
+    /// # Panics
+    /// If `bits` has fewer than [`panels_len`] elements.
+    #[track_caller]
+    pub fn narrow_panels(bits: &'a [u16], format: Half, rows: usize, cols: usize) -> Self {
+        Mat::in_panels(Data::Narrow(Narrow { bits, format }), bits.len(), rows, cols)
+    }
+
+    #[track_caller]
+    fn in_panels(data: Data<'a, T>, len: usize, rows: usize, cols: usize) -> Self {
+        let enough = len >= panels_len::<T>(rows, cols);
+        assert!(enough, "{rows} x {cols} in panels of {len} elements");
         let rs = panel_columns::<T>();
         Mat { data, rows, cols, rs, cs: 1, panel: (rows * rs).max(1) }
     }
@@ -134,17 +180,20 @@ impl<'a, T> Mat<'a, T> {
     pub fn columns(self, columns: Range<usize>) -> Self {
         assert!(columns.end <= self.cols, "columns {columns:?} of {}", self.cols);
         if self.panel == 0 || self.cs != 1 {
-            let first = (columns.start * self.cs).min(self.data.len());
-            return Mat { data: &self.data[first..], cols: columns.len(), ..self };
+            let data = self.data.after(columns.start * self.cs);
+            return Mat { data, cols: columns.len(), ..self };
         }
         // Across panels, or a part of one, which is a matrix with strides.
         let width = panel_columns::<T>();
         let within = columns.start % width;
         let part = within + columns.len() <= width;
         assert!(part || within == 0, "columns {columns:?} begin within a panel");
-        let first = column_at::<T>(self.panel, columns.start).min(self.data.len());
-        let panel = if part { 0 } else { self.panel };
-        Mat { data: &self.data[first..], cols: columns.len(), panel, ..self }
+        let data = self.data.after(column_at::<T>(self.panel, columns.start));
+        let panel = match data {
+            Data::Whole(_) if part => 0,
+            _ => self.panel,
+        };
+        Mat { data, cols: columns.len(), panel, ..self }
     }
 
     /// The rows in a range: `rows.len()` x `cols`, over the same memory.
@@ -165,15 +214,15 @@ impl<'a, T> Mat<'a, T> {
     #[track_caller]
     pub fn get(&self, i: usize, j: usize) -> T
     where
-        T: Copy,
+        T: Element,
     {
         assert!(i < self.rows && j < self.cols, "({i}, {j}) of {} x {}", self.rows, self.cols);
         let width = panel_columns::<T>();
-        self.data[match self.panel {
+        self.data.get(match self.panel {
             0 => i * self.rs + j * self.cs,
             panel if self.cs == 1 => column_at::<T>(panel, j) + i * width,
             panel => column_at::<T>(panel, i) + j * width,
-        }]
+        })
     }
 
     /// Copies all elements into `to`, row by row.
@@ -183,19 +232,26 @@ impl<'a, T> Mat<'a, T> {
     #[track_caller]
     pub fn copy_to(&self, to: &mut [T])
     where
-        T: Copy,
+        T: Element,
     {
         assert_eq!(to.len(), self.rows * self.cols, "elements");
         let width = panel_columns::<T>();
         for (i, to) in to.chunks_exact_mut(self.cols.max(1)).enumerate() {
             if self.panel > 0 && self.cs == 1 {
-                for (to, panel) in to.chunks_mut(width).zip(self.data.chunks(self.panel)) {
-                    to.copy_from_slice(&panel[i * width..][..to.len()]);
+                for (to, panel) in to.chunks_mut(width).zip((0..).step_by(self.panel)) {
+                    let at = panel + i * width;
+                    match self.data {
+                        Data::Whole(data) => to.copy_from_slice(&data[at..][..to.len()]),
+                        Data::Narrow(data) => data.widen(at, to),
+                    }
                 }
-            } else if self.cs == 1 {
-                to.copy_from_slice(&self.data[i * self.rs..][..to.len()]);
-            } else {
-                to.iter_mut().enumerate().for_each(|(j, to)| *to = self.get(i, j));
+                continue;
+            }
+            match self.data {
+                Data::Whole(data) if self.cs == 1 => {
+                    to.copy_from_slice(&data[i * self.rs..][..to.len()]);
+                }
+                _ => to.iter_mut().enumerate().for_each(|(j, to)| *to = self.get(i, j)),
             }
         }
     }

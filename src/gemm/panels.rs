@@ -7,15 +7,15 @@
 //! packed but A. Elements of C are summed as on every other path, so they have the same bits.
 //!
 //! Panels are cut into *pieces* that stay in the first-level cache while all rows of A pass; the
-//! next piece is prefetched meanwhile.
+//! next piece is prefetched meanwhile. A piece of narrow elements is widened there first.
 
-use super::Mat;
 use super::blocks::{Product, each_strip};
-use super::kernel::{ByRows, UNROLL, add_products, by_rows, column, kept, resumed};
+use super::kernel::{ByRows, LINE, UNROLL, add_products, by_rows, column, kept, resumed};
 use super::layout::{LONGEST, depth};
 use super::pack;
 use super::scratch::Scratch;
-use crate::simd::{Element, Kernel, Lanes, prefetch};
+use super::{Data, Mat};
+use crate::simd::{Element, Half, Kernel, Lanes, prefetch};
 use std::ops::Range;
 use std::slice::from_raw_parts;
 
@@ -43,6 +43,21 @@ pub const fn panels_len<T>(rows: usize, cols: usize) -> usize {
 /// If `to` has another length.
 #[track_caller]
 pub fn to_panels<T: Element>(from: Mat<'_, T>, to: &mut [T]) {
+    copy(from, to, T::ZERO, |x| x);
+}
+
+/// Copies a matrix whose elements are all numbers of `format` into panels of these: as
+/// [`to_panels`].
+///
+/// # Panics
+/// If `to` has another length.
+#[track_caller]
+pub fn to_narrow_panels<T: Element>(from: Mat<'_, T>, format: Half, to: &mut [u16]) {
+    copy(from, to, 0, |x| format.of(x));
+}
+
+#[track_caller]
+fn copy<T: Element, E: Copy>(from: Mat<'_, T>, to: &mut [E], zero: E, element: impl Fn(T) -> E) {
     let columns = panel_columns::<T>();
     assert_eq!(to.len(), panels_len::<T>(from.rows, from.cols), "elements in panels");
     let panels = to.chunks_exact_mut((from.rows * columns).max(1));
@@ -50,12 +65,14 @@ pub fn to_panels<T: Element>(from: Mat<'_, T>, to: &mut [T]) {
         let there = columns.min(from.cols - first);
         for (i, to) in panel.chunks_exact_mut(columns).enumerate() {
             let (to, padding) = to.split_at_mut(there);
-            if from.panel == 0 && from.cs == 1 {
-                to.copy_from_slice(&from.data[i * from.rs + first..][..there]);
-            } else {
-                to.iter_mut().zip(first..).for_each(|(to, j)| *to = from.get(i, j));
+            match from.data {
+                Data::Whole(data) if from.panel == 0 && from.cs == 1 => {
+                    let row = &data[i * from.rs + first..][..there];
+                    to.iter_mut().zip(row).for_each(|(to, &x)| *to = element(x));
+                }
+                _ => to.iter_mut().zip(first..).for_each(|(to, j)| *to = element(from.get(i, j))),
             }
-            padding.fill(T::ZERO);
+            padding.fill(zero);
         }
     }
 }
@@ -87,6 +104,11 @@ fn lanes<L: Lanes>(rows: usize, g: usize) -> usize {
     if rows - g * 2 * L::N <= L::N { L::N } else { 2 * L::N }
 }
 
+/// Which of the narrow elements a pointer that counts them stands for.
+fn element<T>(b: *const T) -> usize {
+    b.addr() / size_of::<T>()
+}
+
 /// A product with B in panels.
 pub(super) struct InPanels<'a, T>(pub(super) &'a Product<'a, T>);
 
@@ -112,8 +134,10 @@ impl<T: Element> Product<'_, T> {
     fn along_rows<L: Lanes<Elem = T>>(&self, rows: Range<usize>) {
         let (m, panel) = (rows.len(), panel_columns::<T>());
         let most = depth::<T>().min(self.k);
-        let mut memory = Scratch::new(m * (most + vectors::<L>() * L::N));
-        let (a, sums) = memory.split_at_mut(m * most);
+        let widths = vectors::<L>() * L::N;
+        let mut memory = Scratch::new(m * (most + widths) + self.widened(widths.max(panel)));
+        let (a, rest) = memory.split_at_mut(m * most);
+        let (sums, wide) = rest.split_at_mut(m * widths);
         for pc in (0..self.k).step_by(depth::<T>()) {
             let kc = most.min(self.k - pc);
             let from = self.a.wrapping_add(rows.start * self.a_rs + pc * self.a_cs);
@@ -125,7 +149,8 @@ impl<T: Element> Product<'_, T> {
                 let whole = (self.n - j).div_ceil(panel) * (panel / L::N) >= vectors::<L>();
                 let v = if whole { vectors::<L>() } else { vectors_in_panel::<L>() };
                 let at = |j| self.b.wrapping_add(column_at::<T>(self.b_panel, j) + pc * panel);
-                let deep = (PIECE / size_of::<T>() / panel / (v / vectors_in_panel::<L>())).max(1);
+                let panels = v / vectors_in_panel::<L>();
+                let deep = (PIECE / size_of::<T>() / panel / panels).max(1);
                 for k in (0..kc).step_by(deep) {
                     let deep = deep.min(kc - k);
                     let next = if k + deep < kc {
@@ -133,17 +158,30 @@ impl<T: Element> Product<'_, T> {
                     } else {
                         at(j + v * L::N)
                     };
+                    let piece = at(j).wrapping_add(k * panel);
+                    let (b, b_panel, (next, width)) = match self.narrow {
+                        None => (piece, self.b_panel, (next, size_of::<T>())),
+                        Some(narrow) => {
+                            let pieces = wide.chunks_mut(deep * panel).take(panels);
+                            for (p, wide) in pieces.enumerate() {
+                                narrow.widen(element(piece) + p * self.b_panel, wide);
+                            }
+                            (wide.as_ptr(), deep * panel, narrow.at(element(next)))
+                        }
+                    };
+                    let lines = deep * panel * width / LINE;
                     for (i, high) in each_strip::<L>(m) {
-                        let ahead = deep * i / m..deep * (i + high) / m;
+                        let ahead = lines * i / m..lines * (i + high) / m;
                         let strip = Strip {
                             a: a[i * kc + k * high..].as_ptr(),
-                            b: at(j).wrapping_add(k * panel),
-                            panel: self.b_panel,
+                            b,
+                            panel: b_panel,
                             deep,
                             vectors: v,
                             sums: sums[i * v * L::N..].as_mut_ptr(),
                             resumes: k > 0,
-                            ahead: next.wrapping_add(ahead.start * panel),
+                            ahead: next.wrapping_byte_add(ahead.start * LINE),
+                            ahead_panel: self.b_panel * width,
                             lines: ahead.len(),
                         };
                         by_rows::<L, _>(strip, high);
@@ -165,8 +203,11 @@ impl<T: Element> Product<'_, T> {
         let most = depth::<T>().min(self.k);
         let groups = m.div_ceil(2 * L::N);
         let high = (PIECE / size_of::<T>() / panel).min(self.n).max(1);
-        let mut memory = Scratch::new(2 * L::N * groups * (most + high.next_multiple_of(L::N)));
-        let (a, sums) = memory.split_at_mut(2 * L::N * groups * most);
+        let lanes_of_sums = 2 * L::N * groups * high.next_multiple_of(L::N);
+        let a_len = 2 * L::N * groups * most;
+        let mut memory = Scratch::new(a_len + lanes_of_sums + self.widened(high * panel));
+        let (a, rest) = memory.split_at_mut(a_len);
+        let (sums, wide) = rest.split_at_mut(lanes_of_sums);
         for pc in (0..self.k).step_by(depth::<T>()) {
             let kc = most.min(self.k - pc);
             for g in 0..groups {
@@ -184,6 +225,14 @@ impl<T: Element> Product<'_, T> {
                 let high = high.min(self.n - j);
                 for k in (0..kc).step_by(panel) {
                     let b = b.wrapping_add(k / panel * self.b_panel + j * panel);
+                    let next = b.wrapping_add(self.b_panel);
+                    let (b, (next, width)) = match self.narrow {
+                        None => (b, (next, size_of::<T>())),
+                        Some(narrow) => {
+                            narrow.widen(element(b), &mut wide[..high * panel]);
+                            (wide.as_ptr(), narrow.at(element(next)))
+                        }
+                    };
                     for g in 0..groups {
                         let lanes = lanes::<L>(m, g);
                         let column = Column {
@@ -193,7 +242,8 @@ impl<T: Element> Product<'_, T> {
                             high,
                             sums: sums[g * 2 * L::N * high.next_multiple_of(L::N)..].as_mut_ptr(),
                             resumes: k > 0,
-                            ahead: if g == 0 { b.wrapping_add(self.b_panel) } else { b },
+                            ahead: if g == 0 { next } else { b },
+                            ahead_row: panel * width,
                         };
                         match lanes == L::N {
                             true => L::outline(Outputs::<T, 1>(column)),
@@ -204,6 +254,11 @@ impl<T: Element> Product<'_, T> {
                 self.turn::<L>(pc, rows.clone(), j..j + high, sums);
             }
         }
+    }
+
+    /// Elements of memory for a piece of narrow elements, which takes at least `least`.
+    fn widened(&self, least: usize) -> usize {
+        if self.narrow.is_some() { (PIECE / size_of::<T>()).max(least) } else { 0 }
     }
 
     /// Writes the columns `columns` of C, whose sums stand column after column, each with its rows
@@ -251,8 +306,9 @@ struct Strip<T> {
     sums: *mut T,
     /// Continue with the sums stored there; else start with zeros.
     resumes: bool,
-    /// What to prefetch: so many lines of each panel.
+    /// What to prefetch: so many lines of each panel, which are so many bytes apart.
     ahead: *const T,
+    ahead_panel: usize,
     lines: usize,
 }
 
@@ -288,9 +344,9 @@ impl<T: Element, const R: usize, const V: usize> Kernel<T> for Tile<T, R, V> {
             // there is nothing else to wait for.
             for _ in 0..UNROLL.min(lines) {
                 for p in 0..V / const { vectors_in_panel::<L>() } {
-                    prefetch(ahead.wrapping_add(p * strip.panel));
+                    prefetch(ahead.wrapping_byte_add(p * strip.ahead_panel));
                 }
-                ahead = ahead.wrapping_add(panel_columns::<T>());
+                ahead = ahead.wrapping_byte_add(LINE);
                 lines -= 1;
             }
             for _ in 0..UNROLL {
@@ -344,8 +400,9 @@ struct Column<T> {
     sums: *mut T,
     /// Continue with the sums stored there; else start with zeros.
     resumes: bool,
-    /// What to prefetch: as many lines.
+    /// What to prefetch: as many rows of a panel, which are so many bytes apart.
     ahead: *const T,
+    ahead_row: usize,
 }
 
 /// All columns, rows of A in `V` vectors. Only [`Product::along_columns`] makes them.
@@ -385,7 +442,7 @@ fn outputs<L: Lanes, const R: usize, const V: usize>(column: Column<L::Elem>, j:
     // SAFETY: there is room for these columns; the panel before stored them.
     let mut sums = unsafe { resumed::<L, R, V>(at, column.resumes) };
     for i in 0..R {
-        prefetch(column.ahead.wrapping_add((j + i) * panel));
+        prefetch(column.ahead.wrapping_byte_add((j + i) * column.ahead_row));
     }
     let b = column.b.wrapping_add(j * panel);
     for k in 0..column.deep {

@@ -1,7 +1,10 @@
 //! Every backend against the triple loop.
 
-use super::{Mat, MatMut, Summand, Write, fallback, gemm_on, panel_columns, panels_len, to_panels};
-use crate::simd::{Backend, Element, backends_of_large_tests, emulated};
+use super::{
+    Mat, MatMut, Summand, Write, fallback, gemm_on, panel_columns, panels_len, to_narrow_panels,
+    to_panels,
+};
+use crate::simd::{Backend, Element, Half, backends_of_large_tests, emulated};
 use crate::tensor::Dual;
 use proptest::prelude::*;
 
@@ -183,7 +186,12 @@ fn check_windows<T: Element>(backend: Backend, case: &Case) -> Result<(), TestCa
     }
     let (a_len, a_rs, a_cs) = layout(m, k, case.transposed[0], &case.gaps[..2]);
     let (b_len, b_rs, b_cs) = layout(k, n, case.transposed[1], &case.gaps[2..4]);
-    let (a, b) = (numbers::<T>(case.seed, a_len), numbers::<T>(case.seed + 1, b_len));
+    let (a, mut b) = (numbers::<T>(case.seed, a_len), numbers::<T>(case.seed + 1, b_len));
+    // Some have a B of numbers of 16 bits.
+    let format = [None, Some(Half::Bf16), Some(Half::F16)][case.seed as usize % 3];
+    if let Some(format) = format {
+        b.iter_mut().for_each(|x| *x = T::from_f64(format.widen(format.of(*x)).into()));
+    }
     let old = numbers::<T>(case.seed + 2, m * n);
     let alpha = T::from_f64(case.alpha);
     let mut whole = old.clone();
@@ -233,9 +241,20 @@ fn check_windows<T: Element>(backend: Backend, case: &Case) -> Result<(), TestCa
     turned.resize(panels_len::<T>(n, k), T::from_f64(f64::NAN));
     to_panels(right, &mut as_it_is);
     to_panels(right.t(), &mut turned);
-    let both =
-        [(Mat::panels(&as_it_is, k, n), panel_columns::<T>()), (Mat::panels(&turned, n, k).t(), 1)];
-    for (panels, unit) in both {
+    let (mut narrow, mut narrow_turned) = (vec![1; as_it_is.len()], vec![1; turned.len()]);
+    let width = panel_columns::<T>();
+    let mut stored =
+        vec![(Mat::panels(&as_it_is, k, n), width), (Mat::panels(&turned, n, k).t(), 1)];
+    if let Some(format) = format {
+        to_narrow_panels(right, format, &mut narrow);
+        to_narrow_panels(right.t(), format, &mut narrow_turned);
+        stored.push((Mat::narrow_panels(&narrow, format, k, n), width));
+        stored.push((Mat::narrow_panels(&narrow_turned, format, n, k).t(), 1));
+    }
+    for (panels, unit) in stored {
+        let mut copy = vec![T::ZERO; k * n];
+        panels.copy_to(&mut copy);
+        prop_assert!((0..k * n).all(|i| copy[i] == right.get(i / n, i % n)), "copied from panels");
         let middle = n / 2 / unit * unit;
         for (j, cols) in [(middle, n - middle), (n / 3, 1)] {
             let mut c: Vec<T> = (0..m).flat_map(|i| old[i * n + j..][..cols].to_vec()).collect();
@@ -297,7 +316,7 @@ proptest! {
 /// Windows of products that are packed, and split over threads, in every way.
 #[test]
 fn windows_of_large_products_have_the_bits_of_the_whole() {
-    for (shape, transposed) in [
+    let cases = [
         ([15, 2304, 768], [false, false]),
         ([15, 768, 2304], [false, true]),
         ([1, 1111, 700], [false, false]),
@@ -311,7 +330,8 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
         ([36, 157, 1152], [false, true]),
         ([300, 3, 700], [false, false]),
         ([36, 47, 600], [false, true]),
-    ] {
+    ];
+    for ((shape, transposed), seed) in cases.into_iter().zip(11..) {
         if !in_reach(&shape, LARGE) {
             continue;
         }
@@ -321,7 +341,7 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
             gaps: [0, 0, 0, 0, 0],
             alpha: 0.7f32.into(),
             write: Write::Add,
-            seed: 11,
+            seed,
         };
         for backend in backends_of_large_tests() {
             check_windows::<f32>(backend, &case).unwrap();

@@ -21,6 +21,7 @@ mod avx512;
 mod backend;
 mod element;
 mod fit;
+mod half;
 mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -33,6 +34,7 @@ mod wrap;
 
 pub use backend::{Backend, Unavailable, asked, backend};
 pub use element::Element;
+pub use half::Half;
 pub(crate) use prefetch::{prefetch, prefetch_far};
 pub use scalar::Scalar;
 

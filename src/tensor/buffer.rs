@@ -5,8 +5,8 @@
 //! (training steps 0.97 to 1.00 of the time, products 0.99 to 1.01), and softmax took 1.4 times as
 //! long, because large buffers then all start at the same set of the cache.
 
-use crate::gemm::{Mat, panels_len, to_panels};
-use crate::simd::Element;
+use crate::gemm::{Mat, panels_len, to_narrow_panels, to_panels};
+use crate::simd::{Element, Half};
 use crate::system::ask_for_huge_pages;
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
@@ -34,9 +34,14 @@ enum Storage<T> {
 struct Panels<T> {
     rows: usize,
     cols: usize,
-    elements: Aligned<T>,
+    elements: Elements<T>,
     /// Row by row, once somebody has asked for it.
     row_major: OnceLock<Aligned<T>>,
+}
+
+enum Elements<T> {
+    Whole(Aligned<T>),
+    Narrow(Aligned<u16>, Half),
 }
 
 struct Aligned<T> {
@@ -62,23 +67,32 @@ impl<T> DerefMut for Aligned<T> {
 }
 
 impl<T: Element> Panels<T> {
+    fn matrix(&self) -> Mat<'_, T> {
+        match &self.elements {
+            Elements::Whole(elements) => Mat::panels(elements, self.rows, self.cols),
+            Elements::Narrow(bits, format) => {
+                Mat::narrow_panels(bits, *format, self.rows, self.cols)
+            }
+        }
+    }
+
     fn row_major(&self) -> &[T] {
         self.row_major.get_or_init(|| {
             let mut all = Aligned::zeros(self.rows * self.cols);
-            Mat::panels(&self.elements, self.rows, self.cols).copy_to(&mut all);
+            self.matrix().copy_to(&mut all);
             all
         })
     }
 }
 
-impl<T: Element> Aligned<T> {
+impl<T: Copy + Default> Aligned<T> {
     fn zeros(len: usize) -> Self {
         if len == 0 {
             return Aligned { data: Vec::new(), start: 0, len };
         }
         // The system gives a vector of zeros as untouched pages, so a large buffer costs nothing
         // before it is used.
-        let data = vec![T::ZERO; len + spare::<T>()];
+        let data = vec![T::default(); len + spare::<T>()];
         let start = data.as_ptr().align_offset(ALIGNMENT);
         // There is no such offset only if the size of an element does not divide the alignment.
         Aligned { start: if start <= spare::<T>() { start } else { 0 }, data, len }
@@ -124,8 +138,7 @@ impl<T: Element> Buffer<T> {
         match &self.0 {
             // Not the copy that a panel keeps for those who ask again.
             Storage::Panels(panels) => {
-                let (rows, cols) = (panels.rows, panels.cols);
-                let matrix = Mat::panels(&panels.elements, rows, cols);
+                let (rows, cols, matrix) = (panels.rows, panels.cols, panels.matrix());
                 let each = (0..rows).flat_map(|i| (0..cols).map(move |j| (i, j)));
                 all.iter_mut().zip(each).for_each(|(to, (i, j))| *to = f(matrix.get(i, j)));
             }
@@ -145,7 +158,9 @@ impl<T: Element> Buffer<T> {
         }
     }
 
-    /// The same `rows` x `cols` matrix in [panels](Mat::panels), shared.
+    /// The same `rows` x `cols` matrix in [panels](Mat::panels), shared: [of 16
+    /// bits](Mat::narrow_panels) an element where these hold all of them, as those of a model that
+    /// was saved so.
     ///
     /// # Panics
     /// If it has another number of elements.
@@ -153,8 +168,19 @@ impl<T: Element> Buffer<T> {
     #[track_caller]
     pub fn in_panels(&self, rows: usize, cols: usize) -> Self {
         assert_eq!(self.len(), rows * cols, "elements of a {rows} x {cols} matrix");
-        let mut elements = Aligned::lasting(panels_len::<T>(rows, cols));
-        to_panels(self.matrix(rows, cols), &mut elements);
+        let (from, len) = (self.matrix(rows, cols), panels_len::<T>(rows, cols));
+        let elements = match Half::that_holds(self) {
+            Some(format) => {
+                let mut bits = Aligned::lasting(len);
+                to_narrow_panels(from, format, &mut bits);
+                Elements::Narrow(bits, format)
+            }
+            None => {
+                let mut elements = Aligned::lasting(len);
+                to_panels(from, &mut elements);
+                Elements::Whole(elements)
+            }
+        };
         let row_major = OnceLock::new();
         Buffer(Storage::Panels(Arc::new(Panels { rows, cols, elements, row_major })))
     }
@@ -175,7 +201,7 @@ impl<T: Element> Buffer<T> {
     pub fn matrix(&self, rows: usize, cols: usize) -> Mat<'_, T> {
         match &self.0 {
             Storage::Panels(panels) if [panels.rows, panels.cols] == [rows, cols] => {
-                Mat::panels(&panels.elements, rows, cols)
+                panels.matrix()
             }
             _ => Mat::new(self, rows, cols),
         }
@@ -198,6 +224,12 @@ impl<T: Element> Buffer<T> {
         self.len() == 0
     }
 
+    /// Whether its elements take 16 bits.
+    #[cfg(test)]
+    pub(crate) fn is_narrow(&self) -> bool {
+        matches!(&self.0, Storage::Panels(p) if matches!(p.elements, Elements::Narrow(..)))
+    }
+
     /// How many elements fit in its memory.
     pub(crate) fn room(&self) -> usize {
         match &self.0 {
@@ -205,7 +237,11 @@ impl<T: Element> Buffer<T> {
             Storage::Shared(elements) => elements.len,
             Storage::Panels(panels) => {
                 let again = panels.row_major.get().map_or(0, |all| all.len);
-                panels.elements.len + again
+                let elements = match &panels.elements {
+                    Elements::Whole(elements) => elements.len,
+                    Elements::Narrow(bits, _) => bits.len,
+                };
+                elements + again
             }
         }
     }
@@ -293,14 +329,19 @@ impl<T: Element> PartialEq for Buffer<T> {
 
 impl<T: fmt::Debug> fmt::Debug for Buffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (elements, panels): (&[T], _) = match &self.0 {
-            Storage::Owned(elements) => (elements, None),
-            Storage::Shared(elements) => (elements, None),
-            Storage::Panels(panels) => (&panels.elements, Some([panels.rows, panels.cols])),
-        };
         let mut buffer = f.debug_tuple("Buffer");
-        panels.iter().for_each(|shape| _ = buffer.field(shape));
-        buffer.field(&elements).finish()
+        match &self.0 {
+            Storage::Owned(elements) => buffer.field(&&**elements),
+            Storage::Shared(elements) => buffer.field(&&***elements),
+            Storage::Panels(panels) => {
+                buffer.field(&[panels.rows, panels.cols]);
+                match &panels.elements {
+                    Elements::Whole(elements) => buffer.field(&&**elements),
+                    Elements::Narrow(bits, format) => buffer.field(format).field(&&**bits),
+                }
+            }
+        };
+        buffer.finish()
     }
 }
 
@@ -336,6 +377,8 @@ mod tests {
         let plain = Buffer::from(&numbers[..]);
         let mut panels = plain.in_panels(3, 37);
         assert_eq!((panels.len(), panels.room()), (3 * 37, 3 * 48));
+        assert!(panels.is_narrow() && !plain.is_narrow());
+        assert!(!Buffer::from(&[1.0, f32::EPSILON + 1.0][..]).in_panels(1, 2).is_narrow());
         let again = panels.clone();
         assert_eq!(&*again, &numbers[..]);
         // Kept by all that share it.

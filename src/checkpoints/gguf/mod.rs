@@ -18,7 +18,7 @@ mod rotation;
 
 use super::source::NamedTensors;
 use crate::error::Result;
-use crate::files::gguf::{Gguf, Header};
+use crate::files::gguf::{Dtype, Gguf, Header};
 use architecture::Architecture;
 use config::{Keys, Sizes};
 use layout::Layout;
@@ -76,6 +76,11 @@ impl NamedTensors for GgufTensors {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let (stored, layout) = self.names.get(name)?;
         Some(layout.shape(self.file.header().shape(stored)?))
+    }
+
+    fn is_narrow(&self, name: &str) -> bool {
+        let stored = self.names.get(name).and_then(|(stored, _)| self.file.header().dtype(stored));
+        matches!(stored, Some(Dtype::F16 | Dtype::BF16))
     }
 
     fn each_part(&self, name: &str, step: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()> {

@@ -12,7 +12,7 @@
 //! Scales are halves. Products of a scale and an integer are exact in single precision, but for
 //! `Q6_K`; the addition of a minimum is rounded to single precision, as in gguf-py.
 
-use crate::files::safetensors::{bfloat_to_f64, half_to_f64};
+use crate::simd::Half;
 use std::fmt;
 
 /// Elements of a block that has scales for each 32 or 16 of them.
@@ -114,7 +114,7 @@ impl Dtype {
             Dtype::F32 => each(|b, out| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
             Dtype::F16 => each(|b, out| out[0] = half(b, 0)),
             Dtype::BF16 => {
-                each(|b, out| out[0] = bfloat_to_f64(u16::from_le_bytes([b[0], b[1]])) as f32);
+                each(|b, out| out[0] = Half::Bf16.widen(u16::from_le_bytes([b[0], b[1]])));
             }
             Dtype::Q8_0 => each(|b, out| {
                 let d = half(b, 0);
@@ -147,7 +147,7 @@ impl Dtype {
 
 /// The half at byte `at`.
 fn half(b: &[u8], at: usize) -> f32 {
-    half_to_f64(u16::from_le_bytes([b[at], b[at + 1]])) as f32
+    Half::F16.widen(u16::from_le_bytes([b[at], b[at + 1]]))
 }
 
 /// 32 elements: the lower nibbles of 16 bytes, then the upper ones; bit `i` of `fifth` is the fifth
