@@ -239,19 +239,19 @@ impl<'g> Specialised<'g> {
     pub fn install<T: Element>(&self, program: &mut Program<T>, model: &Model<T>, all: &[Var]) {
         for Picked { leaf, parameter, pick } in &self.picked {
             let at = all.iter().position(|x| x == parameter).expect("a parameter");
-            let (from, width) = (&model.weights[at][..], program.shape(*parameter).last());
-            let to = program.value_mut(*leaf).iter_mut();
-            let copy = |(to, &from): (&mut T, &T)| *to = from;
-            match pick {
-                Pick::Columns(ranges) => {
-                    let rows = from.chunks_exact(width);
-                    let parts = rows.flat_map(|row| ranges.iter().flat_map(|r| &row[r.clone()]));
-                    to.zip(parts).for_each(copy);
-                }
-                Pick::Rows(ranges) => {
-                    let parts = ranges.iter().flat_map(|r| &from[r.start * width..r.end * width]);
-                    to.zip(parts).for_each(copy);
-                }
+            let (weight, width) = (&model.weights[at], program.shape(*parameter).last());
+            let count = weight.len() / width;
+            let (rows, columns) = match pick {
+                Pick::Columns(ranges) => (&[0..count][..], &ranges[..]),
+                Pick::Rows(ranges) => (&ranges[..], &[0..width][..]),
+            };
+            // Row by row: as one slice, a weight in panels is kept a second time.
+            let (matrix, mut row) = (weight.matrix(count, width), vec![T::ZERO; width]);
+            let mut to = program.value_mut(*leaf).iter_mut();
+            for i in rows.iter().cloned().flatten() {
+                matrix.rows(i..i + 1).copy_to(&mut row);
+                let picked = columns.iter().flat_map(|r| &row[r.clone()]);
+                picked.zip(&mut to).for_each(|(&from, to)| *to = from);
             }
         }
         for (mask, kept) in &self.masks {
