@@ -65,7 +65,7 @@ fn processes_of_mpirun() {
     let place = place();
     for [size, rank] in [["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"], ["PMI_SIZE", "PMI_RANK"]]
     {
-        let mut command = place.command("train c.toml --out run");
+        let mut command = place.command("sweep c.toml --out run");
         let done = Done::from(command.env(size, "3").env(rank, "0").output().expect("it runs"));
         done.failed(2, &["3 processes of mpirun: ", "this build has no `mpi`"], "--features mpi");
         assert!(!place.path("run").exists(), "a run folder was made");

@@ -30,6 +30,7 @@ use crate::nn::transformer::{Config, Model};
 use crate::simd::Element;
 use crate::tape::{Program, Tape, Var};
 use std::ops::Range;
+use std::slice;
 
 /// The part of a parameter that a leaf holds.
 #[derive(Debug)]
@@ -241,9 +242,10 @@ impl<'g> Specialised<'g> {
             let at = all.iter().position(|x| x == parameter).expect("a parameter");
             let (weight, width) = (&model.weights[at], program.shape(*parameter).last());
             let count = weight.len() / width;
+            let (every_row, every_column) = (0..count, 0..width);
             let (rows, columns) = match pick {
-                Pick::Columns(ranges) => (&[0..count][..], &ranges[..]),
-                Pick::Rows(ranges) => (&ranges[..], &[0..width][..]),
+                Pick::Columns(ranges) => (slice::from_ref(&every_row), &ranges[..]),
+                Pick::Rows(ranges) => (&ranges[..], slice::from_ref(&every_column)),
             };
             // Row by row: as one slice, a weight in panels is kept a second time.
             let (matrix, mut row) = (weight.matrix(count, width), vec![T::ZERO; width]);
