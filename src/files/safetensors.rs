@@ -430,7 +430,8 @@ pub fn write(
     atomic::write_file(path, |mut w| put(&mut w, tensors, metadata))
 }
 
-/// The bytes of a file of tensors. A tensor is dropped once it is there: only one is in memory twice.
+/// The bytes of a file of tensors. A tensor is dropped once it is there, so only one is in memory
+/// twice.
 ///
 /// # Panics
 /// When two tensors have one name.
