@@ -14,8 +14,8 @@
 //!
 //! These shapes leave that path:
 //!
-//! - B in panels of a cache line's width (`panels.rs`): read in the order of memory both ways; of 16
-//!   bits an element (`narrow.rs`) where these hold all of them.
+//! - B in panels of a cache line's width (`panels.rs`): read in the order of memory both ways; of
+//!   16 bits an element (`narrow.rs`) where these hold all of them.
 //! - C of a few strips and a large B (`stream.rs`): the loops follow B through memory.
 //! - The same with B stored transposed (`few_rows.rs`): rows of A become lanes, B is not packed. If
 //!   rows would leave too many lanes empty (`skinny.rs`), panels of B are packed.
