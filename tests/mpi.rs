@@ -1,5 +1,5 @@
-//! Processes that `mpirun` starts together come to the bits of one alone, however many they are; one
-//! that is killed, or is not like the others, ends the job, and `--resume` goes on.
+//! Processes that `mpirun` starts together come to the bits of one alone, however many they are;
+//! one that is killed, or is not like the others, ends the job, and `--resume` goes on.
 #![cfg(unix)]
 
 mod common;

@@ -1,8 +1,8 @@
 //! Elements of 16 bits, widened piece by piece on the way into a product.
 //!
-//! Weights that fit no cache are read at the speed of memory, and half the bytes take half the time.
-//! A piece of a panel is widened into the first-level cache, and all rows of A pass over it there,
-//! so that a product has the bits that it has with the wide elements.
+//! Weights that fit no cache are read at the speed of memory, and half the bytes take half the
+//! time. A piece of a panel is widened into the first-level cache, and all rows of A pass over it
+//! there, so that a product has the bits that it has with the wide elements.
 
 use crate::simd::{Element, Half};
 
