@@ -10,7 +10,7 @@
 //! The points where it may be written are those where a process that was [asked](interrupt) stops;
 //! one that may [end between them](Journal::within) loses what a kill would.
 //!
-//! Of several [ranks](crate::ranks), the first keeps the journal and gives the others what it has
+//! Of several [ranks], the first keeps the journal and gives the others what it has
 //! found. Units that are [shared](Units::shared) are done in turns; the others are done by every
 //! rank.
 

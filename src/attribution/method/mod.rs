@@ -266,7 +266,7 @@ impl Method {
         self.facts().apart
     }
 
-    /// Checks that [ranks](crate::ranks) of a job, if there are any, divide its work.
+    /// Checks that [ranks] of a job, if there are any, divide its work.
     ///
     /// # Errors
     /// If each of them would do all of it.
