@@ -220,7 +220,9 @@ fn scores_and_figures_have_the_bits_of_one_process() {
 #[test]
 fn scores_go_on_after_a_rank_was_killed() {
     let place = Place::new("");
-    let asked = about("attribute", "--method eap-ig-activations --steps 20");
+    // Long enough that it is not done before it has kept anything: a journal is not written sooner
+    // than after .2 s.
+    let asked = about("attribute", "--method eap-ig-activations --steps 600");
     let alone = place.succeed(&format!("{asked} --out alone"));
     let journal = place.path(".cut.journal");
     killed(&place, &format!("{asked} --out cut"), || journal.exists());
