@@ -335,7 +335,7 @@ fn decode<const N: usize, T>(data: &[u8], to: &mut Vec<T>, number: impl Fn([u8; 
 
 /// A number of two bytes.
 fn half<T: Element>(format: Half, bytes: [u8; 2]) -> T {
-    T::from_f64(format.widen(u16::from_le_bytes(bytes)).into())
+    format.element(u16::from_le_bytes(bytes))
 }
 
 /// Numbers of N bytes.

@@ -20,7 +20,7 @@ impl<'a> Narrow<'a> {
     }
 
     pub(super) fn get<T: Element>(self, i: usize) -> T {
-        wide(self.format, self.bits[i])
+        self.format.element(self.bits[i])
     }
 
     /// Where the elements from `first` on are, to be prefetched, and the bytes that each takes.
@@ -35,13 +35,8 @@ impl<'a> Narrow<'a> {
         let elements = self.bits[first..].iter().zip(to);
         // A format at a time makes loops that are vectorized.
         match self.format {
-            Half::Bf16 => elements.for_each(|(&bits, to)| *to = wide(Half::Bf16, bits)),
-            Half::F16 => elements.for_each(|(&bits, to)| *to = wide(Half::F16, bits)),
+            Half::Bf16 => elements.for_each(|(&bits, to)| *to = Half::Bf16.element(bits)),
+            Half::F16 => elements.for_each(|(&bits, to)| *to = Half::F16.element(bits)),
         }
     }
-}
-
-#[inline(always)]
-fn wide<T: Element>(format: Half, bits: u16) -> T {
-    T::from_f64(format.widen(bits).into())
 }

@@ -190,7 +190,7 @@ fn check_windows<T: Element>(backend: Backend, case: &Case) -> Result<(), TestCa
     // Some have a B of numbers of 16 bits.
     let format = [None, Some(Half::Bf16), Some(Half::F16)][case.seed as usize % 3];
     if let Some(format) = format {
-        b.iter_mut().for_each(|x| *x = T::from_f64(format.widen(format.of(*x)).into()));
+        b.iter_mut().for_each(|x| *x = format.element(format.of(*x)));
     }
     let old = numbers::<T>(case.seed + 2, m * n);
     let alpha = T::from_f64(case.alpha);

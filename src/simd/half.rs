@@ -32,6 +32,12 @@ impl Half {
         }
     }
 
+    /// The element with these bits.
+    #[inline(always)]
+    pub(crate) fn element<T: Element>(self, bits: u16) -> T {
+        T::from_f64(self.widen(bits).into())
+    }
+
     /// The bits of `x`, if the format has this number.
     #[inline(always)]
     fn narrow(self, x: f32) -> u16 {
@@ -52,7 +58,7 @@ impl Half {
     pub(crate) fn that_holds<T: Element>(elements: &[T]) -> Option<Half> {
         // In short parts, which are vectorized; most numbers are refused in the first.
         const PART: usize = 1 << 10;
-        let is = |half: Half, x: T| T::from_f64(half.widen(half.of(x)).into()) == x;
+        let is = |half: Half, x: T| half.element::<T>(half.of(x)) == x;
         let has = |half: &Half| {
             let mut parts = elements.chunks(PART);
             parts.all(|part| part.iter().fold(true, |all, &x| all & is(*half, x)))

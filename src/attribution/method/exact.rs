@@ -225,8 +225,9 @@ fn patched<T: Element>(
     }
     let mut work = b.journal.units("exact", || start);
     let mut last: Option<Copies<'_, T>> = None;
-    // The next step that is not counted, and the share of all that those before it are.
-    let (mut next, mut done) = (0, 0.0);
+    // The next step that is not counted, the share of all that those before it are, and that of a
+    // step by what its plan takes.
+    let (mut next, mut done, mut share) = (0, 0.0, 0.0);
     work.shared(
         &vec![1; steps.len()],
         |i, _, put| {
@@ -235,7 +236,11 @@ fn patched<T: Element>(
             if last.as_ref().is_none_or(|copies| !std::ptr::eq(copies.pairs[0], pairs[0])) {
                 // Only one recording takes memory.
                 last = None;
-                last = Some(Copies::new(b, pairs.clone(), groups)?);
+                let copies = last.insert(Copies::new(b, pairs.clone(), groups)?);
+                let cost =
+                    |g: usize| (copies.steps(groups[g].len()) * copies.plans[g].len()) as f64;
+                let whole: f64 = (0..groups.len()).map(cost).sum();
+                share = pairs.len() as f64 * b.weight() / whole;
                 next = steps.partition_point(|s| s.length < step.length);
                 done = lengths[..step.length].iter().map(Vec::len).sum::<usize>() as f64;
                 done *= b.weight();
@@ -243,8 +248,6 @@ fn patched<T: Element>(
             let copies = last.as_mut().expect("it was recorded");
             let edges = &groups[step.group][step.edges.clone()];
             let falls = copies.run(b, step, edges);
-            let cost = |g: usize| (copies.steps(groups[g].len()) * copies.plans[g].len()) as f64;
-            let share = pairs.len() as f64 * b.weight() / (0..groups.len()).map(cost).sum::<f64>();
             let passed = steps[next..=i].iter().map(|s| copies.plans[s.group].len());
             done += share * passed.sum::<usize>() as f64;
             next = i + 1;
