@@ -106,6 +106,29 @@ fn a_signal_ends_the_page_at_once() {
     assert_eq!(ended.and_then(|status| status.signal()), Some(15));
 }
 
+#[test]
+fn programs_read_the_address() {
+    let place = Place::new(CONFIG);
+    drop(training(&place));
+    for (mode, start) in [("--json", "{"), ("--csv", "address\n")] {
+        let mut command = place.command(&format!("watch run --port 0 {mode}"));
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+        let process = Running(child);
+        let mut text = String::new();
+        while !text.contains("http://") {
+            assert!(lines.read_line(&mut text).expect("a line") > 0, "{mode}: {text:?}");
+        }
+        assert!(text.starts_with(start), "{mode}: {text:?}");
+        drop(process);
+        lines.read_to_string(&mut text).expect("the rest");
+        if mode == "--json" {
+            let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            assert!(read["watch"][0]["address"].is_string(), "{text}");
+        }
+    }
+}
+
 /// A run that goes on.
 fn training(place: &Place) -> Running {
     let child = place.command("train c.toml --out run --threads 1").stderr(Stdio::null()).spawn();

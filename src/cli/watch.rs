@@ -1,9 +1,10 @@
 //! `edgegrad watch`.
 
+use crate::cli::print;
+use crate::cli::table::{Cell, Table};
 use clap::Args;
-use edgegrad::error::{Error, Result};
+use edgegrad::error::Result;
 use edgegrad::page::Watch as Page;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Show the page of a running training in a browser, up to date, until Ctrl-C
@@ -25,11 +26,13 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn run(&self) -> Result<()> {
         let page = Page::listen(&self.run, &self.host, self.port, self.expose)?;
-        // Before anyone can know the port, so that scripts can read it from a pipe.
-        let mut out = std::io::stdout();
-        writeln!(out, "{}\nCtrl-C ends it", page.address())
-            .and_then(|()| out.flush())
-            .map_err(|e| Error::io("standard output", &e, "write"))?;
+        println!("{}\nCtrl-C ends it", page.address());
+        let mut table = Table::new("watch", [("address", "address")]);
+        table.row([Cell::text(page.address())]);
+        table.print_for_programs();
+        // Nothing is said after this, and scripts read the port from a pipe.
+        print::json();
+        print::finish()?;
         page.serve()
     }
 }
