@@ -26,7 +26,7 @@ pub(super) struct Predict {
 /// The heads of predictors for people and the keys for programs.
 const COLUMNS: [(&str, &str); 6] = [
     ("known before the last stage", "key"),
-    ("good", "more_is_good"),
+    ("good", "good"),
     ("area, choosing", "chosen"),
     ("area, others", "held_out"),
     ("95 %", "low"),
