@@ -407,6 +407,42 @@ mod tests {
         assert!(super::outline(t.path()).unwrap_err().message().contains("its header says"));
     }
 
+    /// Integers with scales stay so in panels, and are the same elements.
+    #[test]
+    fn quantised_weights_are_the_same_in_panels() {
+        fn check<T: Element>(name: &str, of_layer: usize) {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf");
+            let file = root.join(name).join("model.gguf");
+            let transformer = |model: Result<AnyModel<T>>| match model.expect("a model") {
+                AnyModel::Transformer(model) => model,
+                AnyModel::Pooled { .. } => unreachable!("a transformer"),
+            };
+            let plain = transformer(read(&file));
+            let planned = planned(&file).expect("a plan");
+            let all = transformer(planned.read(|config, p| config.panels::<T>(p, 0)));
+            let mut scaled = 0;
+            for ((a, b), p) in plain.weights.iter().zip(&all.weights).zip(plain.config.parameters())
+            {
+                scaled += usize::from(b.is_scaled());
+                let same =
+                    a.iter().zip(&b[..]).all(|(a, b)| a.to_f64().to_bits() == b.to_f64().to_bits());
+                assert!(a.len() == b.len() && same, "{name}: {}", p.name);
+            }
+            assert_eq!(scaled, of_layer * all.config.layers, "{name} in {}", T::NAME);
+        }
+        // In heads of width 8, panels of singles are not filled.
+        for (name, of_layer) in [
+            ("llama-q6_k", [2, 3]),
+            ("qwen2-q5_0", [2, 4]),
+            ("qwen3-q4_1", [4, 4]),
+            ("gpt2-q8_0", [0, 0]),
+            ("gemma3-q4_0", [0, 0]),
+        ] {
+            check::<f32>(name, of_layer[0]);
+            check::<f64>(name, of_layer[1]);
+        }
+    }
+
     const FIXTURES: [&str; 4] = ["gpt2-tiny", "gpt-neox-tiny", "llama-tiny", "tracr/trend"];
 
     fn fixture(name: &str) -> (Value, Vec<u8>) {

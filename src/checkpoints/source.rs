@@ -1,6 +1,7 @@
 //! Weights copied from the layout of their file to ours.
 
 use crate::error::{Error, Result};
+use crate::files::gguf::Plane;
 use crate::files::input;
 use crate::files::safetensors::{Dtype, PART, SAVE_AS_SAFETENSORS, Tensor, Tensors, infinite};
 use crate::memory;
@@ -32,6 +33,35 @@ pub trait NamedTensors: Send + Sync {
     fn is_narrow(&self, name: &str) -> bool {
         _ = name;
         false
+    }
+
+    /// How many elements of a row share a scale, if they are integers with scales and
+    /// [`each_number`](NamedTensors::each_number) gives these.
+    fn group(&self, name: &str) -> Option<usize> {
+        _ = name;
+        None
+    }
+
+    /// Calls `visit` with the numbers of a plane of a tensor, as [`each_part`] does with its
+    /// elements.
+    ///
+    /// # Errors
+    /// As [`each_part`].
+    ///
+    /// # Panics
+    /// If the tensor has no [`group`](NamedTensors::group) and another plane than its elements is
+    /// asked for.
+    ///
+    /// [`each_part`]: NamedTensors::each_part
+    fn each_number(
+        &self,
+        name: &str,
+        plane: Plane,
+        step: usize,
+        visit: &mut dyn FnMut(&[f32]),
+    ) -> Result<()> {
+        assert_eq!(plane, Plane::Elements, "a plane of {name}");
+        self.each_part(name, step, visit)
     }
 
     /// Calls `visit` with the elements of a tensor in row-major order, `step` of them at a time;
@@ -100,29 +130,43 @@ impl Source {
         }
     }
 
+    /// How many elements of a row share a scale, if they are integers with scales.
+    fn group(&self, name: &str) -> Option<usize> {
+        match self {
+            Source::Named(tensors) => tensors.group(name),
+            Source::Files { .. } => None,
+        }
+    }
+
     /// The elements of a tensor, which must have this shape, in row-major order.
     ///
     /// # Errors
     /// If it is missing or damaged, or has another shape.
     pub(super) fn get<T: Element>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
         let mut all = vec![];
-        self.each_part(name, shape, PART, |_, part: &[T]| all.extend_from_slice(part))?;
+        self.each_part(name, Plane::Elements, shape, PART, |_, part: &[T]| {
+            all.extend_from_slice(part);
+        })?;
         Ok(all)
     }
 
-    /// Calls `visit` with the elements of a tensor, which must have this shape, in row-major order,
-    /// `step` of them at a time, and with the index of the first.
+    /// Calls `visit` with the numbers of a plane of a tensor, which must have this shape, in
+    /// row-major order, `step` of them at a time, and with the index of the first.
     ///
     /// # Errors
     /// As [`get`](Source::get).
     fn each_part<T: Element>(
         &self,
         name: &str,
+        plane: Plane,
         shape: &[usize],
         step: usize,
         mut visit: impl FnMut(usize, &[T]),
     ) -> Result<()> {
-        self.check(name, shape)?;
+        // Planes of scales are those of a tensor whose shape was checked.
+        if plane == Plane::Elements {
+            self.check(name, shape)?;
+        }
         let tensors = match (self, self.file(name)) {
             (_, Some(file)) => return file.each_part(name, step, visit),
             (Source::Named(tensors), None) => tensors,
@@ -130,7 +174,7 @@ impl Source {
         };
         let len: usize = shape.iter().product();
         let (mut first, mut as_asked, mut damaged, mut rounded) = (0, true, None, vec![]);
-        tensors.each_part(name, step, &mut |part| {
+        tensors.each_number(name, plane, step, &mut |part| {
             rounded.clear();
             rounded.extend(part.iter().map(|&x| T::from_f64(x.into())));
             damaged = damaged.or_else(|| Some(first + infinite(part)?));
@@ -145,7 +189,12 @@ impl Source {
             return Err(self.error(name, message, "copy or download the file again"));
         }
         if let Some(at) = damaged {
-            let message = format!("element {at} of {shape:?} is not finite");
+            let what = match plane {
+                Plane::Elements | Plane::Quants => "element",
+                Plane::Scales => "scale",
+                Plane::Offsets => "offset",
+            };
+            let message = format!("{what} {at} of {shape:?} is not finite");
             let help = "the model it came from may have diverged; use an earlier checkpoint";
             return Err(self.error(name, message, help));
         }
@@ -252,6 +301,7 @@ const PICKLES: [&str; 4] =
 type Axis = (usize, usize, usize);
 
 /// A tensor of a file, copied with strides into one of our parameters.
+#[derive(Clone)]
 pub(super) struct StridedCopy {
     tensor: String,
     shape: Vec<usize>,
@@ -336,11 +386,44 @@ impl StridedCopy {
     ///
     /// # Errors
     /// As [`Source::get`].
-    fn read<T: Element>(&self, source: &Source, ours: &mut [T]) -> Result<()> {
+    fn read<T: Element>(&self, source: &Source, plane: Plane, ours: &mut [T]) -> Result<()> {
         let step = self.walk.part(self.shape.iter().product(), PART);
-        source.each_part(&self.tensor, &self.shape, step, |first, part: &[T]| {
+        source.each_part(&self.tensor, plane, &self.shape, step, |first, part: &[T]| {
             self.copy(first, part, ours);
         })
+    }
+
+    /// The copy of a number for each `group` elements of a row of the file's tensor, into a matrix
+    /// with a row for each `group` of ours, which have `width` columns; `None` if what is
+    /// contiguous in the file is no column of ours, or groups do not divide it.
+    fn of_groups(&self, group: usize, width: usize) -> Option<StridedCopy> {
+        let mut shape = self.shape.clone();
+        let last = shape.last_mut().filter(|last| last.is_multiple_of(group))?;
+        *last /= group;
+        let (from, to) = self.walk.start;
+        let mut start_of = (from / group, to);
+        // Where our rows begin, which are a group's.
+        if !from.is_multiple_of(group) || !(to / width).is_multiple_of(group) {
+            return None;
+        }
+        start_of.1 = to / width / group * width + to % width;
+        let mut axes = self.walk.axes;
+        let mut along = false;
+        for (count, from, to) in axes.iter_mut().filter(|axis| axis.0 > 1) {
+            if *from == 1 {
+                if *to != width || !count.is_multiple_of(group) {
+                    return None;
+                }
+                *count /= group;
+                along = true;
+            } else if from.is_multiple_of(group) && *to < width {
+                *from /= group;
+            } else {
+                return None;
+            }
+        }
+        let walk = Walk { start: start_of, axes };
+        (along && self.plus == 0.0).then(|| StridedCopy { shape, walk, ..self.clone() })
     }
 
     /// Copies what of it lies in a [part](Walk::part) of the file's tensor, from element `first`
@@ -529,7 +612,13 @@ impl Plan {
             // What has 16 bits in the file has no more in panels.
             let narrow = panels(parameter).is_some()
                 && parts.iter().all(|part| part.plus == 0.0 && source.is_narrow(&part.tensor));
-            parameter.shape.len() as u128 * if narrow { 2 } else { size_of::<T>() as u128 }
+            let len = parameter.shape.len() as u128;
+            match panels(parameter).and_then(|shape| scaled(source, parts, shape)) {
+                // Scale and offset.
+                Some(scaled) => len + 8 * len / scaled.group as u128,
+                None if narrow => 2 * len,
+                None => len * size_of::<T>() as u128,
+            }
         };
         self.parameters.iter().map(bytes).sum()
     }
@@ -554,28 +643,27 @@ impl Plan {
             let less = if T::NAME == f64::NAME { "use --dtype f32, or " } else { "" };
             format!("{less}choose a smaller model")
         })?;
-        let fill = |parts: &[StridedCopy], ours: &mut [T]| {
-            // What the file does not have is zero.
-            if parts.iter().map(|part| part.walk.len()).sum::<usize>() < ours.len() {
-                ours.fill(T::ZERO);
-            }
-            parts.iter().try_for_each(|part| part.read(source, ours))
-        };
-        let parameter = |rows_of: &mut Buffer<T>, (parameter, parts): (Parameter, Vec<_>)| {
+        // What passes through a thread stays allocated: the system would clear its pages each time.
+        type Passing<T> = (Buffer<T>, [Vec<f32>; 3]);
+        let parameter = |passing: &mut Passing<T>, (parameter, parts): (Parameter, Vec<_>)| {
+            let (rows_of, planes) = passing;
             let len = parameter.shape.len();
             let Some([rows, cols]) = panels(&parameter) else {
                 let mut ours = Buffer::lasting(len);
-                return fill(&parts, &mut ours).map(|()| ours.share());
+                return fill(source, Plane::Elements, &parts, &mut ours).map(|()| ours.share());
             };
+            if let Some(scaled) = scaled(source, &parts, [rows, cols]) {
+                return scaled.read(source, &parts, [rows, cols], planes);
+            }
             if rows_of.room() < len {
                 *rows_of = Buffer::zeros(len);
             }
             rows_of.set_len(len);
-            fill(&parts, rows_of).map(|()| rows_of.in_panels(rows, cols))
+            fill(source, Plane::Elements, &parts, rows_of).map(|()| rows_of.in_panels(rows, cols))
         };
         // Of several errors the first one in the order of the parameters, whatever the threads.
         let weights: Vec<Result<Buffer<T>>> =
-            self.parameters.into_par_iter().map_init(Buffer::default, parameter).collect();
+            self.parameters.into_par_iter().map_init(Passing::default, parameter).collect();
         let weights = weights.into_iter().collect::<Result<_>>()?;
         if let Some((name, of, shape)) = &self.repeats
             && source.get::<f64>(name, shape)? != source.get::<f64>(of, shape)?
@@ -585,6 +673,55 @@ impl Plan {
             return Err(source.error(name, format!("differs from {of}"), help));
         }
         Ok(weights)
+    }
+}
+
+/// Reads what a parameter is copied from.
+fn fill<T: Element>(
+    source: &Source,
+    plane: Plane,
+    parts: &[StridedCopy],
+    ours: &mut [T],
+) -> Result<()> {
+    // What the file does not have is zero.
+    if parts.iter().map(|part| part.walk.len()).sum::<usize>() < ours.len() {
+        ours.fill(T::ZERO);
+    }
+    parts.iter().try_for_each(|part| part.read(source, plane, ours))
+}
+
+/// A matrix whose elements are integers with scales in the file.
+struct ScaledCopy {
+    /// Our rows that share scales.
+    group: usize,
+    /// What scales are copied from.
+    scales: Vec<StridedCopy>,
+}
+
+/// How to copy a matrix with its integers and scales, if the file has these.
+fn scaled(source: &Source, parts: &[StridedCopy], [rows, cols]: [usize; 2]) -> Option<ScaledCopy> {
+    let group = source.group(&parts.first()?.tensor)?;
+    let same = parts.iter().all(|part| source.group(&part.tensor) == Some(group));
+    let scales = parts.iter().map(|part| part.of_groups(group, cols)).collect::<Option<_>>()?;
+    (same && rows.is_multiple_of(group)).then_some(ScaledCopy { group, scales })
+}
+
+impl ScaledCopy {
+    fn read<T: Element>(
+        &self,
+        source: &Source,
+        parts: &[StridedCopy],
+        [rows, cols]: [usize; 2],
+        [quants, scales, offsets]: &mut [Vec<f32>; 3],
+    ) -> Result<Buffer<T>> {
+        let plane = |plane, parts: &[StridedCopy], rows: usize, numbers: &mut Vec<f32>| {
+            numbers.resize(rows * cols, 0.0);
+            fill(source, plane, parts, numbers)
+        };
+        plane(Plane::Quants, parts, rows, quants)?;
+        plane(Plane::Scales, &self.scales, rows / self.group, scales)?;
+        plane(Plane::Offsets, &self.scales, rows / self.group, offsets)?;
+        Ok(Buffer::scaled([rows, cols, self.group], quants, scales, offsets))
     }
 }
 

@@ -14,8 +14,8 @@
 //!
 //! These shapes leave that path:
 //!
-//! - B in panels of a cache line's width (`panels.rs`): read in the order of memory both ways; of
-//!   16 bits an element (`narrow.rs`) where these hold all of them.
+//! - B in panels of a cache line's width (`panels.rs`): read in the order of memory both ways; also
+//!   of 16 bits an element, or of integers that share scales (`narrow.rs`, `scaled.rs`).
 //! - C of a few strips and a large B (`stream.rs`): the loops follow B through memory.
 //! - The same with B stored transposed (`few_rows.rs`): rows of A become lanes, B is not packed. If
 //!   rows would leave too many lanes empty (`skinny.rs`), panels of B are packed.
@@ -41,6 +41,7 @@ mod layout;
 mod narrow;
 mod pack;
 mod panels;
+mod scaled;
 pub(crate) mod scratch;
 mod shallow;
 mod skinny;
@@ -55,6 +56,7 @@ use blocks::Product;
 use narrow::Narrow;
 use panels::column_at;
 pub use panels::{panel_columns, panels_len, to_narrow_panels, to_panels};
+pub use scaled::Scaled;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -153,7 +155,20 @@ impl<'a, T> Mat<'a, T> {
     /// If `bits` has fewer than [`panels_len`] elements.
     #[track_caller]
     pub fn narrow_panels(bits: &'a [u16], format: Half, rows: usize, cols: usize) -> Self {
-        Mat::in_panels(Data::Narrow(Narrow { bits, format }), bits.len(), rows, cols)
+        Mat::in_panels(Data::Narrow(Narrow::Halves { bits, format }), bits.len(), rows, cols)
+    }
+
+    /// A matrix of scaled integers in [panels](Mat::panels): a product has the bits that it has
+    /// with the same elements as `T`.
+    ///
+    /// # Panics
+    /// If its panels are those of other elements.
+    #[track_caller]
+    pub fn scaled(all: &'a Scaled) -> Self {
+        let [rows, cols, width] = all.shape();
+        assert_eq!(width, panel_columns::<T>(), "columns of a panel");
+        let data = Data::Narrow(Narrow::Scaled { all, first: 0 });
+        Mat::in_panels(data, panels_len::<T>(rows, cols), rows, cols)
     }
 
     #[track_caller]

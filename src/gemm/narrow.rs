@@ -1,42 +1,60 @@
-//! Elements of 16 bits, widened piece by piece on the way into a product.
+//! Elements of fewer bytes than those of a product, widened piece by piece on the way into it.
 //!
 //! Weights that fit no cache are read at the speed of memory, and half the bytes take half the
 //! time. A piece of a panel is widened into the first-level cache, and all rows of A pass over it
 //! there, so that a product has the bits that it has with the wide elements.
 
+use super::scaled::Scaled;
 use crate::simd::{Element, Half};
 
-/// Elements of 16 bits.
+/// Narrow elements in panels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Narrow<'a> {
-    pub(super) bits: &'a [u16],
-    pub(super) format: Half,
+pub(super) enum Narrow<'a> {
+    /// Numbers of 16 bits.
+    Halves { bits: &'a [u16], format: Half },
+    /// Scaled integers, from one on.
+    Scaled { all: &'a Scaled, first: usize },
 }
 
 impl<'a> Narrow<'a> {
     /// The elements from `first` on.
-    pub(super) fn after(self, first: usize) -> Narrow<'a> {
-        Narrow { bits: &self.bits[first.min(self.bits.len())..], ..self }
+    pub(super) fn after(self, from: usize) -> Narrow<'a> {
+        match self {
+            Narrow::Halves { bits, format } => {
+                Narrow::Halves { bits: &bits[from.min(bits.len())..], format }
+            }
+            Narrow::Scaled { all, first } => Narrow::Scaled { all, first: first + from },
+        }
     }
 
     pub(super) fn get<T: Element>(self, i: usize) -> T {
-        self.format.element(self.bits[i])
+        match self {
+            Narrow::Halves { bits, format } => format.element(bits[i]),
+            Narrow::Scaled { all, first } => all.get(first + i),
+        }
     }
 
-    /// Where the elements from `first` on are, to be prefetched, and the bytes that each takes.
+    /// Where the elements from `from` on are, to be prefetched, and the bytes that each takes.
     #[inline(always)]
-    pub(super) fn at<T>(self, first: usize) -> (*const T, usize) {
-        (self.bits.as_ptr().wrapping_add(first).cast(), size_of::<u16>())
+    pub(super) fn at<T>(self, from: usize) -> (*const T, usize) {
+        match self {
+            Narrow::Halves { bits, .. } => (bits.as_ptr().wrapping_add(from).cast(), 2),
+            Narrow::Scaled { all, first } => (all.at(first + from).cast(), 1),
+        }
     }
 
-    /// Widens the elements from `first` on, as many as there are.
+    /// Widens the elements from `from` on, as many as there are.
     #[inline(always)]
-    pub(super) fn widen<T: Element>(self, first: usize, to: &mut [T]) {
-        let elements = self.bits[first..].iter().zip(to);
+    pub(super) fn widen<T: Element>(self, from: usize, to: &mut [T]) {
         // A format at a time makes loops that are vectorized.
-        match self.format {
-            Half::Bf16 => elements.for_each(|(&bits, to)| *to = Half::Bf16.element(bits)),
-            Half::F16 => elements.for_each(|(&bits, to)| *to = Half::F16.element(bits)),
+        match self {
+            Narrow::Halves { bits, format: Half::Bf16 } => {
+                bits[from..].iter().zip(to).for_each(|(&b, to)| *to = Half::Bf16.element(b));
+            }
+            Narrow::Halves { bits, format: Half::F16 } => {
+                bits[from..].iter().zip(to).for_each(|(&b, to)| *to = Half::F16.element(b));
+            }
+            Narrow::Scaled { all, first } => all.widen(first + from, to),
         }
     }
 }

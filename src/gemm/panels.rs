@@ -43,7 +43,7 @@ pub const fn panels_len<T>(rows: usize, cols: usize) -> usize {
 /// If `to` has another length.
 #[track_caller]
 pub fn to_panels<T: Element>(from: Mat<'_, T>, to: &mut [T]) {
-    copy(from, to, T::ZERO, |x| x);
+    copy(from, panel_columns::<T>(), to, |x| x);
 }
 
 /// Copies a matrix whose elements are all numbers of `format` into panels of these: as
@@ -53,13 +53,19 @@ pub fn to_panels<T: Element>(from: Mat<'_, T>, to: &mut [T]) {
 /// If `to` has another length.
 #[track_caller]
 pub fn to_narrow_panels<T: Element>(from: Mat<'_, T>, format: Half, to: &mut [u16]) {
-    copy(from, to, 0, |x| format.of(x));
+    copy(from, panel_columns::<T>(), to, |x| format.of(x));
 }
 
+/// Copies a matrix into panels of so many columns.
 #[track_caller]
-fn copy<T: Element, E: Copy>(from: Mat<'_, T>, to: &mut [E], zero: E, element: impl Fn(T) -> E) {
-    let columns = panel_columns::<T>();
-    assert_eq!(to.len(), panels_len::<T>(from.rows, from.cols), "elements in panels");
+pub(super) fn copy<T: Element, E: Copy + Default>(
+    from: Mat<'_, T>,
+    columns: usize,
+    to: &mut [E],
+    element: impl Fn(T) -> E,
+) {
+    let len = from.rows * from.cols.next_multiple_of(columns);
+    assert_eq!(to.len(), len, "elements in panels");
     let panels = to.chunks_exact_mut((from.rows * columns).max(1));
     for (first, panel) in (0..from.cols).step_by(columns).zip(panels) {
         let there = columns.min(from.cols - first);
@@ -72,7 +78,7 @@ fn copy<T: Element, E: Copy>(from: Mat<'_, T>, to: &mut [E], zero: E, element: i
                 }
                 _ => to.iter_mut().zip(first..).for_each(|(to, j)| *to = element(from.get(i, j))),
             }
-            padding.fill(zero);
+            padding.fill(E::default());
         }
     }
 }

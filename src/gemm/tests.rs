@@ -1,8 +1,8 @@
 //! Every backend against the triple loop.
 
 use super::{
-    Mat, MatMut, Summand, Write, fallback, gemm_on, panel_columns, panels_len, to_narrow_panels,
-    to_panels,
+    Mat, MatMut, Scaled, Summand, Write, fallback, gemm_on, panel_columns, panels_len,
+    to_narrow_panels, to_panels,
 };
 use crate::simd::{Backend, Element, Half, backends_of_large_tests, emulated};
 use crate::tensor::Dual;
@@ -348,6 +348,59 @@ fn windows_of_large_products_have_the_bits_of_the_whole() {
             check_windows::<f64>(backend, &case).unwrap();
             check_row::<f32>(backend, &case).unwrap();
             check_row::<f64>(backend, &case).unwrap();
+        }
+    }
+}
+
+/// One of five windows: all, columns from the first cut, rows from the second, or turned.
+fn window<T>(whole: Mat<'_, T>, i: usize, [first, third]: [usize; 2]) -> Mat<'_, T> {
+    let (rows, cols) = (whole.rows, whole.cols);
+    match i {
+        0 => whole,
+        1 => whole.columns(first..cols),
+        2 => whole.rows(third..rows),
+        3 => whole.t(),
+        _ => whole.columns(first..cols).t().columns(third..rows),
+    }
+}
+
+/// Scaled integers have the bits of their elements: as they are and transposed, windows of columns
+/// and of rows that begin anywhere.
+#[test]
+fn scaled_integers_have_the_bits_of_their_elements() {
+    fn check<T: Element>(backend: Backend, [m, rows, cols, group]: [usize; 4]) {
+        let quants = numbers::<f32>(1, rows * cols);
+        let quants: Vec<f32> = quants.iter().map(|x| (x * 128.0).floor()).collect();
+        let shared = rows / group * cols;
+        let (scales, offsets) = (numbers::<f32>(2, shared), numbers::<f32>(3, shared));
+        let nothing = vec![-0.0; shared];
+        for offsets in [offsets, nothing] {
+            let scaled = Scaled::new::<T>([rows, cols, group], &quants, &scales, &offsets);
+            let mut elements = vec![T::ZERO; rows * cols];
+            Mat::scaled(&scaled).copy_to(&mut elements);
+            let whole = Mat::new(&elements, rows, cols);
+            let (unit, third) = (panel_columns::<T>(), rows / 3);
+            let first = cols / 2 / unit * unit;
+            let cut = [first, third];
+            for i in 0..5 {
+                let (b, narrow) = (window(whole, i, cut), window(Mat::scaled(&scaled), i, cut));
+                let (k, n) = (b.rows, b.cols);
+                let a = numbers::<T>(4, m * k);
+                let product = |b| {
+                    let (mut c, a) = (vec![T::ZERO; m * n], Mat::new(&a, m, k));
+                    let out = MatMut::new(&mut c, m, n);
+                    gemm_on(backend, T::ONE, a, b, Write::Store.into(), out);
+                    c.iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>()
+                };
+                let same = product(b) == product(narrow);
+                assert!(same, "{backend}: window {i} of {rows} x {cols}, {m} rows");
+            }
+        }
+    }
+    for backend in Backend::available() {
+        for shape in [[1, 64, 40, 32], [5, 96, 33, 16], [15, 320, 48, 32], [130, 32, 16, 16]] {
+            check::<f32>(backend, shape);
+            check::<f64>(backend, shape);
         }
     }
 }

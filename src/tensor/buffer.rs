@@ -5,7 +5,7 @@
 //! (training steps 0.97 to 1.00 of the time, products 0.99 to 1.01), and softmax took 1.4 times as
 //! long, because large buffers then all start at the same set of the cache.
 
-use crate::gemm::{Mat, panels_len, to_narrow_panels, to_panels};
+use crate::gemm::{Mat, Scaled, panels_len, to_narrow_panels, to_panels};
 use crate::simd::{Element, Half};
 use crate::system::ask_for_huge_pages;
 use std::fmt;
@@ -42,6 +42,7 @@ struct Panels<T> {
 enum Elements<T> {
     Whole(Aligned<T>),
     Narrow(Aligned<u16>, Half),
+    Scaled(Scaled),
 }
 
 struct Aligned<T> {
@@ -73,6 +74,7 @@ impl<T: Element> Panels<T> {
             Elements::Narrow(bits, format) => {
                 Mat::narrow_panels(bits, *format, self.rows, self.cols)
             }
+            Elements::Scaled(all) => Mat::scaled(all),
         }
     }
 
@@ -185,6 +187,24 @@ impl<T: Element> Buffer<T> {
         Buffer(Storage::Panels(Arc::new(Panels { rows, cols, elements, row_major })))
     }
 
+    /// A matrix of scaled integers in panels, shared: rows, columns, rows that share scales, and
+    /// what [`Scaled::new`] takes.
+    ///
+    /// # Panics
+    /// As that.
+    #[track_caller]
+    pub(crate) fn scaled(
+        shape: [usize; 3],
+        quants: &[f32],
+        scales: &[f32],
+        offsets: &[f32],
+    ) -> Self {
+        let [rows, cols, _] = shape;
+        let elements = Elements::Scaled(Scaled::new::<T>(shape, quants, scales, offsets));
+        let row_major = OnceLock::new();
+        Buffer(Storage::Panels(Arc::new(Panels { rows, cols, elements, row_major })))
+    }
+
     /// Whether it is a matrix in panels.
     #[cfg(test)]
     pub(crate) fn stands_in_panels(&self) -> bool {
@@ -230,6 +250,12 @@ impl<T: Element> Buffer<T> {
         matches!(&self.0, Storage::Panels(p) if matches!(p.elements, Elements::Narrow(..)))
     }
 
+    /// Whether its elements are integers with scales.
+    #[cfg(test)]
+    pub(crate) fn is_scaled(&self) -> bool {
+        matches!(&self.0, Storage::Panels(p) if matches!(p.elements, Elements::Scaled(_)))
+    }
+
     /// How many elements fit in its memory.
     pub(crate) fn room(&self) -> usize {
         match &self.0 {
@@ -240,6 +266,7 @@ impl<T: Element> Buffer<T> {
                 let elements = match &panels.elements {
                     Elements::Whole(elements) => elements.len,
                     Elements::Narrow(bits, _) => bits.len,
+                    Elements::Scaled(_) => panels_len::<T>(panels.rows, panels.cols),
                 };
                 elements + again
             }
@@ -338,6 +365,7 @@ impl<T: fmt::Debug> fmt::Debug for Buffer<T> {
                 match &panels.elements {
                     Elements::Whole(elements) => buffer.field(&&**elements),
                     Elements::Narrow(bits, format) => buffer.field(format).field(&&**bits),
+                    Elements::Scaled(all) => buffer.field(all),
                 }
             }
         };

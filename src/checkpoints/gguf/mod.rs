@@ -18,7 +18,7 @@ mod rotation;
 
 use super::source::NamedTensors;
 use crate::error::Result;
-use crate::files::gguf::{Dtype, Gguf, Header};
+use crate::files::gguf::{Dtype, Gguf, Header, Plane};
 use architecture::Architecture;
 use config::{Keys, Sizes};
 use layout::Layout;
@@ -83,17 +83,43 @@ impl NamedTensors for GgufTensors {
         matches!(stored, Some(Dtype::F16 | Dtype::BF16))
     }
 
+    fn group(&self, name: &str) -> Option<usize> {
+        let (stored, layout) = self.names.get(name)?;
+        match layout {
+            Layout::Transposed | Layout::PlusOne => None,
+            Layout::Same | Layout::Neighbours { .. } | Layout::Side { .. } => {
+                self.file.group(stored).ok()?
+            }
+        }
+    }
+
     fn each_part(&self, name: &str, step: usize, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
+        self.each_number(name, Plane::Elements, step, visit)
+    }
+
+    fn each_number(
+        &self,
+        name: &str,
+        plane: Plane,
+        step: usize,
+        visit: &mut dyn FnMut(&[f32]),
+    ) -> Result<()> {
         // A name that is not there is the file's error.
         let (stored, layout) = match self.names.get(name) {
             Some((stored, layout)) => (&**stored, *layout),
             None => (name, Layout::Same),
         };
-        let (header, block) = (self.file.header(), self.file.block(stored)?);
+        let header = self.file.header();
+        // Elements that a number of the plane stands for.
+        let per = match plane {
+            Plane::Elements | Plane::Quants => 1,
+            Plane::Scales | Plane::Offsets => self.file.group(stored)?.unwrap_or(1),
+        };
+        let block = self.file.block(stored)? / per;
         let fail =
             |message| header.tensor_error(stored, message, "convert the model to GGUF again");
         let shape = header.shape(stored).unwrap_or_default();
-        let len: usize = shape.iter().product();
+        let len = shape.iter().product::<usize>() / per;
         let rows = shape.first().copied().unwrap_or(1);
         let width = len / rows.max(1);
         let order = layout.order(rows).map_err(fail)?;
@@ -118,7 +144,7 @@ impl NamedTensors for GgufTensors {
             part.resize(at_once.min(len - first), 0.0);
             for (at, to) in (first..).step_by(piece).zip(part.chunks_mut(piece)) {
                 let at = if by_rows { order(at / width) * width } else { at };
-                self.file.part(stored, at, to, &mut memory)?;
+                self.file.part(stored, plane, at, to, &mut memory)?;
             }
             if layout == Layout::PlusOne {
                 part.iter_mut().for_each(|x| *x -= 1.0);

@@ -16,7 +16,7 @@ mod header;
 #[cfg(test)]
 pub(crate) mod made;
 
-pub use blocks::Dtype;
+pub use blocks::{Dtype, Plane};
 pub use header::{Header, Value};
 
 use super::stored::{Stored, room};
@@ -70,33 +70,34 @@ impl Gguf {
         let len = self.header.tensor(name)?.elements();
         let mut elements = room(self.header.place(), len)?;
         elements.resize(len, 0.0);
-        self.part(name, 0, &mut elements, &mut vec![])?;
+        self.part(name, Plane::Elements, 0, &mut elements, &mut vec![])?;
         Ok(elements)
     }
 
-    /// Widens elements of a tensor, from `first` on, into `to`; both are whole
+    /// Widens numbers of a plane of a tensor, from `first` on, into `to`; both are whole
     /// [blocks](Self::block). What is read of a file passes through `memory`.
     ///
     /// # Errors
     /// As [`elements`](Self::elements).
     ///
     /// # Panics
-    /// If the tensor has fewer elements.
+    /// If the plane has fewer numbers, or there is none of this kind.
     pub(crate) fn part(
         &self,
         name: &str,
+        plane: Plane,
         first: usize,
         to: &mut [f32],
         memory: &mut Vec<u8>,
     ) -> Result<()> {
         let tensor = self.header.tensor(name)?;
         let (elements, width) = tensor.dtype.block();
-        let at = |element: usize| element / elements * width;
+        let at = |number: usize| number * tensor.dtype.per(plane) / elements * width;
         let (from, end) = (at(first), at(first + to.len()));
         assert!(end <= tensor.bytes as usize, "elements of {name}");
         let start = (self.header.data_start() + tensor.offset) as usize;
         let bytes = start + from..start + end;
-        tensor.dtype.widen(self.data.bytes(self.header.place(), bytes, memory)?, to);
+        tensor.dtype.widen(self.data.bytes(self.header.place(), bytes, memory)?, plane, to);
         Ok(())
     }
 
@@ -106,6 +107,14 @@ impl Gguf {
     /// If there is no such tensor.
     pub(crate) fn block(&self, name: &str) -> Result<usize> {
         Ok(self.header.tensor(name)?.dtype.block().0)
+    }
+
+    /// How many elements of a tensor share a scale; `None` if they are floats.
+    ///
+    /// # Errors
+    /// If there is no such tensor.
+    pub(crate) fn group(&self, name: &str) -> Result<Option<usize>> {
+        Ok(self.header.tensor(name)?.dtype.group())
     }
 }
 

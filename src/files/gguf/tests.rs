@@ -165,7 +165,21 @@ fn blocks_are_what_their_definition_says() {
         };
         scales.iter().for_each(|&at| b[at] = b[at] & 0x83 | 0x2c);
         let mut got = vec![0.0; elements];
-        dtype.widen(&b, &mut got);
+        dtype.widen(&b, Plane::Elements, &mut got);
+        // Its planes make the same elements, to the bit.
+        let group = dtype.group().expect("a group");
+        let plane = |plane, count: usize| {
+            let mut numbers = vec![f32::NAN; count];
+            dtype.widen(&b, plane, &mut numbers);
+            numbers
+        };
+        let quants = plane(Plane::Quants, elements);
+        let [scales, offsets] =
+            [Plane::Scales, Plane::Offsets].map(|kind| plane(kind, elements / group));
+        for (i, x) in got.iter().enumerate() {
+            let made = scales[i / group] * quants[i] + offsets[i / group];
+            assert_eq!(made.to_bits(), x.to_bits(), "{dtype} {i}");
+        }
         let want: Vec<f64> = (0..elements).map(|i| by_definition(dtype, &b, i)).collect();
         let largest = want.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
         for (i, (got, want)) in got.iter().zip(&want).enumerate() {

@@ -391,7 +391,7 @@ impl Config {
     /// The rows and columns of a parameter of at least so many bytes, if products alone read it, by
     /// columns that fill panels: the weights of layers, unless a norm stands after them, which
     /// divides them by heads first.
-    pub(super) fn panels<T>(&self, parameter: &Parameter, bytes: usize) -> Option<[usize; 2]> {
+    pub(crate) fn panels<T>(&self, parameter: &Parameter, bytes: usize) -> Option<[usize; 2]> {
         let &[rows, cols] = parameter.shape.dims() else { return None };
         let name = &parameter.name;
         let width = panel_columns::<T>();
