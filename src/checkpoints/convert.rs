@@ -1,7 +1,8 @@
 //! A model in another form: as a folder of Hugging Face's or of TransformerLens'.
 
 use super::fields::Fields;
-use super::source::{self, Dialect, Source};
+use super::plan::{Dialect, Plan};
+use super::source::Source;
 use super::write::put;
 use super::{Family, config_text, gguf, huggingface, kind, read_transformer};
 use crate::error::{Error, Result};
@@ -109,7 +110,7 @@ fn hugging_face<T: Element>(model: &Path) -> Result<(Value, Vec<Tensor>)> {
         return Err(fields.error("model_type", "is no model of Hugging Face's", help));
     }
     let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
-    source::plan(&source, &config, &dialect)?;
+    Plan::of(&source, &config, &dialect)?;
     let names = source.names().into_iter().filter(|name| !dialect.ignores(name));
     let tensors = names.map(|name| {
         let (shape, elements) = source.any::<T>(&name)?;

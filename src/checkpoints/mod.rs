@@ -19,8 +19,10 @@ mod convert;
 mod fields;
 mod gguf;
 mod huggingface;
+mod plan;
 pub mod pooled;
 mod source;
+mod strided;
 mod transformer_lens;
 mod write;
 
@@ -32,6 +34,7 @@ use crate::formats::pairs::Bounds;
 use crate::nn::{pooled as pooled_model, transformer};
 use crate::simd::Element;
 use fields::Fields;
+use plan::Plan;
 use sha2::Digest;
 use source::Source;
 use std::fmt::Display;
@@ -250,7 +253,7 @@ enum Planned {
     Transformer {
         config: transformer::Config,
         source: Source,
-        plan: source::Plan,
+        plan: Plan,
         /// Whether what TransformerLens leaves apart is folded into the weights.
         folds: bool,
     },
@@ -318,13 +321,13 @@ fn plan(
         Family::TransformerLens => {
             let source = source()?;
             let (config, dialect) = transformer_lens::config(&fields, &source)?;
-            let plan = source::plan(&source, &config, &dialect)?;
+            let plan = Plan::of(&source, &config, &dialect)?;
             Ok(Planned::Transformer { config, source, plan, folds: true })
         }
         Family::HuggingFace => {
             let source = source()?;
             let (config, dialect) = huggingface::config(&fields, model_type, &source)?;
-            let plan = source::plan(&source, &config, &dialect)?;
+            let plan = Plan::of(&source, &config, &dialect)?;
             Ok(Planned::Transformer { config, source, plan, folds: false })
         }
     }

@@ -11,7 +11,7 @@
 //! exceptions are flags without effect (biases without an MLP, gains without a norm), which are
 //! read as false.
 
-use super::source::{Dialect, in_layer};
+use super::plan::{Dialect, in_layer};
 use super::transformer_lens::{KIND, TransformerLens};
 use crate::error::{Error, Result};
 use crate::files::atomic;

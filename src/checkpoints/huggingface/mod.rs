@@ -8,7 +8,9 @@ mod names;
 mod rotation;
 
 use super::fields::Fields;
-use super::source::{Dialect, Source, StridedCopy};
+use super::plan::Dialect;
+use super::source::Source;
+use super::strided::StridedCopy;
 use crate::error::Result;
 use crate::nn::Activation;
 use crate::nn::transformer::Config;

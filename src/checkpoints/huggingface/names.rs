@@ -9,7 +9,7 @@
 //! | [side by side](Qkv::Side) | `[(H + 2 KV) K, D]`: all queries, all keys, all values |
 //! | [by head](Qkv::ByHead) | `[(H + 2 KV) K, D]`: for each key-value head its queries, its key, its value |
 
-use super::super::source::StridedCopy;
+use super::super::strided::StridedCopy;
 use crate::nn::transformer::{Config, HeadNorms, NormSpan};
 
 /// The layout of queries, keys and values, with their names below attention's.
