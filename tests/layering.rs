@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
     ("tensor", &["simd", "gemm", "system"]),
     ("tape", &["tensor", "simd", "gemm", "named"]),
     ("ops", &["tape", "tensor", "simd", "gemm"]),
-    ("nn", &["ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
+    ("nn", &["ranks", "ops", "tape", "tensor", "simd", "gemm", "rng", "named", "error"]),
     ("files", &["simd", "interrupt", "ranks", "system", "error", "named"]),
     ("formats", &["files", "stats", "error", "named"]),
     ("text", &["formats", "files", "error", "named"]),

@@ -234,6 +234,89 @@ fn scores_go_on_after_a_rank_was_killed() {
     assert!(bytes("cut") == bytes("alone"), "other bits: {alone}");
 }
 
+/// A training of two stages whose batches are four parts.
+const TRAINING: &str = "
+    task = { p = 4, train = 64, test = 32 }
+    model = { d_model = 4, dropout = 0.1 }
+    train = { batch = 16, part = 4, eval_every = 10, checkpoint_every = 10 }
+    [[stages]]
+    steps = 30
+    [[stages]]
+    steps = 20
+    train = { part = 5, clip = 0.1, optimizer_state = 'keep', measure = ['norms'] }
+";
+
+#[test]
+fn a_training_has_the_bits_of_one_process() {
+    let place = Place::new("");
+    place.write("c.toml", TRAINING);
+    place.succeed("train c.toml --out alone");
+    for count in 1..=3 {
+        let done = run(&place, &format!("-n {count} edgegrad train c.toml --out {count}"));
+        assert_eq!(done.code, 0, "{count} ranks: {}", done.stderr);
+        assert_eq!(done.stdout.matches("50 steps").count(), 1, "{}", done.stdout);
+        let same = place.files(&count.to_string()) == place.files("alone");
+        assert!(same, "{count} ranks: other bits");
+    }
+    assert_eq!(
+        refused(&place, "-n 5 edgegrad train c.toml --out five"),
+        "c.toml: stages.0.train.part: 4 parts of a batch of 16 rows give no work to 5 processes"
+    );
+    assert_eq!(
+        refused(&place, "-n 2 edgegrad train c.toml --out five --seeds 2"),
+        "--seeds: are not divided between processes"
+    );
+    place.write("b/c.toml", TRAINING.replace("0.1", "0.2"));
+    let there = format!("-n 1 --wdir {} edgegrad", place.path("b").display());
+    assert_eq!(
+        refused(
+            &place,
+            &format!("-n 1 edgegrad train c.toml --out five : {there} train c.toml --out five")
+        ),
+        "rank 1: `the configuration` is not what rank 0 has"
+    );
+    assert!(!place.path("five").exists(), "nothing was written");
+}
+
+#[test]
+fn a_training_goes_on_after_a_rank_was_killed() {
+    let place = Place::new("");
+    place.write("c.toml", TRAINING.replace("steps = 20", "steps = 270"));
+    place.succeed("train c.toml --out alone");
+    let begun = || place.path("cut/checkpoints/step-000060").exists();
+    killed(&place, "train c.toml --out cut", begun);
+    let weights = |run: &str| fs::read(place.path(run).join("checkpoints/final/model.safetensors"));
+    assert!(weights("cut").is_err(), "it was done before");
+    let more = run(&place, "-n 3 edgegrad train c.toml --out cut --resume");
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    assert!(weights("cut").expect("weights") == weights("alone").expect("weights"), "other bits");
+    let log = |run: &str| {
+        let text = fs::read_to_string(place.path(run).join("metrics.jsonl")).expect("a log");
+        text.lines().filter(|l| !l.contains("resume")).map(String::from).collect::<Vec<_>>()
+    };
+    assert!(log("cut") == log("alone"), "another log");
+}
+
+#[test]
+fn a_tuned_model_has_the_bits_of_one_process() {
+    let place = Place::new("");
+    place.succeed("pretrain --steps 2 --d-model 16 --layers 2 --batch 8 --out base");
+    let settings = "--set batch=12 --set part=4 --set look=2 --set examples=10 --set pairs=4";
+    let asked = format!("tune --model base --task E1 --steps 4 --every 2 {settings}");
+    let weights = |run: &str| fs::read(place.path(run).join("model.safetensors")).expect("weights");
+    place.succeed(&format!("{asked} --out alone"));
+    for count in [2, 3] {
+        let done = run(&place, &format!("-n {count} edgegrad {asked} --out {count}"));
+        assert_eq!(done.code, 0, "{count} ranks: {}", done.stderr);
+        assert_eq!(done.stdout.matches("seed 0").count(), 1, "{}", done.stdout);
+        assert!(weights(&count.to_string()) == weights("alone"), "{count} ranks: other bits");
+    }
+    assert_eq!(
+        refused(&place, &format!("-n 4 edgegrad {asked} --out four")),
+        "part: 3 parts of a batch of 12 rows give no work to 4 processes"
+    );
+}
+
 /// Two network namespaces that are hosts to `mpirun`; removed with it.
 struct Hosts {
     names: [String; 2],

@@ -223,6 +223,7 @@ impl Command {
         match self {
             Command::Sweep(sweep) if sweep.shared() => Some(Sharing::Runs),
             Command::Attribute(_) | Command::Evaluate(_) => Some(Sharing::Work),
+            Command::Train(_) | Command::Tune(_) => Some(Sharing::Gradients),
             _ => None,
         }
     }

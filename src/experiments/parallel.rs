@@ -22,8 +22,12 @@ pub struct Job {
 /// several each in `out/seed-NN`.
 ///
 /// # Errors
-/// If there are not so many seeds.
+/// If there are not so many seeds, or several processes would do them together.
 pub(super) fn seeds_in(out: &Path, first: u64, count: u64) -> Result<Vec<(u64, PathBuf)>> {
+    if count > 1 && ranks::together() {
+        let help = "give one seed, or an axis of seeds to `edgegrad sweep`";
+        return Err(Error::input("--seeds", "are not divided between processes", help));
+    }
     let last = first.checked_add(count - 1).ok_or_else(|| {
         Error::input("--seeds", "runs past the largest seed", "choose a smaller --seed")
     })?;
@@ -52,8 +56,10 @@ impl Job {
     /// If a configuration cannot be, or a folder holds a run and is to be refused for that.
     pub fn check_all(jobs: &[Job], existing: Existing) -> Result<()> {
         jobs.iter().try_for_each(|job| job.config.validate())?;
+        // Of several ranks, the first may have begun already.
+        let asked = existing == Existing::Refuse && ranks::writes();
         let taken = jobs.iter().find(|job| job.folder.join("config.toml").exists());
-        match taken.filter(|_| existing == Existing::Refuse) {
+        match taken.filter(|_| asked) {
             None => Ok(()),
             Some(job) => Err(Error::input(
                 job.folder.display(),

@@ -106,7 +106,7 @@ impl Journal {
     pub fn open(out: &Path, mut inputs: Inputs, resume: bool) -> Result<Journal> {
         inputs.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
         inputs.push(("instruction set".into(), backend().to_string()));
-        if ranks::count() > 1 {
+        if ranks::together() {
             ranks::agree(&inputs)?;
         }
         let device = fs::metadata(out).is_ok_and(|found| !found.is_file() && !found.is_dir());
@@ -120,7 +120,7 @@ impl Journal {
             found = left(&file, out, &inputs, resume)?;
             held = Some((file, lock));
         }
-        if ranks::count() > 1 {
+        if ranks::together() {
             let states = |found: States| found.into_iter().collect::<Vec<_>>();
             let bytes = ranks::of_first(|| {
                 let mut bytes = vec![];

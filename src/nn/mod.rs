@@ -3,6 +3,7 @@
 
 mod activation;
 mod optimizer;
+mod parts;
 pub mod pooled;
 mod schedule;
 pub mod sparse;
@@ -12,5 +13,6 @@ mod unembedding;
 
 pub use activation::Activation;
 pub use optimizer::{Optimizer, OptimizerKind, Rule, clip_factor, squared_norm};
+pub use parts::{PartSum, check_parts};
 pub use schedule::{Schedule, Shape as ScheduleShape};
 pub use unembedding::Unembedding;

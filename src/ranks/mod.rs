@@ -31,6 +31,8 @@ pub enum Sharing {
     Work,
     /// Many pieces, each of which is done by a rank as if it were alone.
     Runs,
+    /// A training: every rank does all of it but the gradients of parts of batches.
+    Gradients,
 }
 
 /// The job, once it has begun.
@@ -120,6 +122,23 @@ pub fn runs() -> Option<&'static World> {
     JOB.get().filter(|(_, sharing)| *sharing == Sharing::Runs).map(|(world, _)| world)
 }
 
+/// The other ranks, if they do one thing together, whatever they share of it.
+fn fellows() -> Option<&'static World> {
+    JOB.get().filter(|(_, sharing)| *sharing != Sharing::Runs).map(|(world, _)| world)
+}
+
+/// Whether other ranks come to the same points of one thing that they do together.
+pub fn together() -> bool {
+    fellows().is_some_and(|world| world.count() > 1)
+}
+
+/// Which of the ranks this is that share the gradients of a training, and how many they are;
+/// `(0, 1)` alone.
+pub fn learner() -> (usize, usize) {
+    let job = JOB.get().filter(|(_, sharing)| *sharing == Sharing::Gradients);
+    job.map_or((0, 1), |(world, _)| (world.rank(), world.count()))
+}
+
 /// Which of the ranks this is that share a piece of work; 0 alone.
 pub fn rank() -> usize {
     team().filter(|_| !is_apart()).map_or(0, World::rank)
@@ -132,7 +151,7 @@ pub fn count() -> usize {
 
 /// Whether this process writes the result of the work that it does.
 pub fn writes() -> bool {
-    team().map_or(0, World::rank) == 0
+    fellows().map_or(0, World::rank) == 0
 }
 
 /// Whether this process is no part of a job.
@@ -145,12 +164,12 @@ pub fn beside() -> usize {
     job().map_or(1, World::beside)
 }
 
-/// What every rank of the work gives, in their order: the same list in all of them.
+/// What every rank gives, in their order: the same list in all of them.
 ///
 /// # Errors
 /// If a rank has failed.
 pub fn gather(own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
-    match team().filter(|_| !is_apart()) {
+    match fellows().filter(|_| !is_apart()) {
         None => Ok(vec![own]),
         Some(world) => exchange(world, Ok(own)),
     }
@@ -161,7 +180,7 @@ pub fn gather(own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
 /// # Errors
 /// If a rank has failed.
 pub fn of_first(own: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>> {
-    Ok(gather(if rank() == 0 { own() } else { vec![] })?.swap_remove(0))
+    Ok(gather(if writes() { own() } else { vec![] })?.swap_remove(0))
 }
 
 /// Checks that what a result depends on, names with values or hashes, is the same in every rank of

@@ -262,7 +262,7 @@ pub fn tune<T: Element>(
         if step == 0 {
             outcome.first_circuit = policy.circuit().cloned();
         }
-        loss = tuner.gradient(&batch);
+        loss = tuner.shared_gradient(&batch)?;
         let limit = plan.diverged * *first.get_or_insert(loss);
         if loss.is_nan() || loss > limit {
             tuner.set_values(&good);

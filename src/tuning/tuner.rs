@@ -7,8 +7,9 @@
 
 use super::objective::Objective;
 use super::slices::{Cells, Slice, Slices};
+use crate::error::Result;
 use crate::named::named;
-use crate::nn::{Optimizer, Rule, clip_factor, squared_norm};
+use crate::nn::{Optimizer, PartSum, Rule, clip_factor, squared_norm};
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, Var, Window};
 use std::collections::BTreeMap;
@@ -77,8 +78,8 @@ pub struct Tuner<T> {
     /// Leaves with a gradient: those of slices, and those that are watched.
     trained: Vec<Var>,
     count: usize,
-    /// The reverse pass of the first part of a batch, and that of the others, which adds to it.
-    plans: Option<[BackwardPlan; 2]>,
+    /// The reverse pass of a part of a batch.
+    plan: Option<BackwardPlan>,
     states: BTreeMap<Slice, Optimizer<T>>,
     /// The elements of a slice made contiguous, and their gradient.
     hand: [Vec<T>; 2],
@@ -146,7 +147,7 @@ impl<T: Element> Tuner<T> {
             watched: vec![],
             trained: vec![],
             count: 0,
-            plans: None,
+            plan: None,
             states: BTreeMap::new(),
             hand: [vec![], vec![]],
         }
@@ -173,7 +174,7 @@ impl<T: Element> Tuner<T> {
     /// # Panics
     /// If one is not in the model.
     pub fn train(&mut self, slices: Slices) {
-        if self.plans.is_some() && self.slices.iter().map(|s| &s.slice).eq(slices.iter()) {
+        if self.plan.is_some() && self.slices.iter().map(|s| &s.slice).eq(slices.iter()) {
             return;
         }
         let divided = |p: usize| self.divided[p] && !self.watched.contains(&p);
@@ -209,9 +210,8 @@ impl<T: Element> Tuner<T> {
         let within: Vec<_> = by_parameter.iter().filter_map(divided).collect();
         let program = &mut self.objective.program;
         program.forget_plans();
-        let first = program.plan_backward_within(self.objective.loss, &self.trained, &within);
-        let others = first.accumulating(program);
-        self.plans = Some([first, others]);
+        let plan = program.plan_backward_within(self.objective.loss, &self.trained, &within);
+        self.plan = Some(plan);
         if self.leaving == Leaving::Forget {
             let now = &self.slices;
             self.states.retain(|slice, _| now.iter().any(|s| s.slice == *slice));
@@ -237,14 +237,26 @@ impl<T: Element> Tuner<T> {
         size_of::<T>() * (gradients + states)
     }
 
-    /// The loss of a batch in parts, whose losses add up, and its gradient.
+    /// The loss of a batch in parts, whose losses add up, and its gradient, the sum of the parts'
+    /// in their order.
     ///
     /// # Panics
     /// If no slices were ever selected, or a part has other sizes than the recording.
     pub fn gradient(&mut self, parts: &[Batch]) -> f64 {
-        let plans = self.plans.as_ref().expect("what is trained was chosen");
-        let mut loss = 0.0;
+        self.add_up(PartSum::alone(parts.len()), parts).expect("no other process can fail")
+    }
+
+    /// The same bits, computed by all processes that learn together.
+    pub(crate) fn shared_gradient(&mut self, parts: &[Batch]) -> Result<f64> {
+        self.add_up(PartSum::shared(parts.len()), parts)
+    }
+
+    fn add_up(&mut self, mut sum: PartSum<T>, parts: &[Batch]) -> Result<f64> {
+        let plan = self.plan.as_ref().expect("what is trained was chosen");
         for (i, part) in parts.iter().enumerate() {
+            if !sum.is_mine(i) {
+                continue;
+            }
             let weights: Vec<T> = part.weights.iter().map(|&w| T::from_f64(w.into())).collect();
             self.objective.set(&part.inputs, &part.targets, &weights);
             if self.objective.gap.is_some() {
@@ -253,11 +265,11 @@ impl<T: Element> Tuner<T> {
             }
             self.objective.program.forward();
             if !self.trained.is_empty() {
-                self.objective.program.backward(&plans[i.min(1)]);
+                self.objective.program.backward(plan);
             }
-            loss += self.objective.loss();
+            sum.add(&self.objective.program, &self.trained, self.objective.loss());
         }
-        loss
+        sum.finish(&mut self.objective.program, &self.trained)
     }
 
     /// The norm of the gradient of the trained slices.

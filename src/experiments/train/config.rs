@@ -237,6 +237,9 @@ settings! {
         mlp_lr_discount: f64 = 1.0, ABOVE_0;
         /// Rows in a step; `"full"` for all train rows.
         batch: Batch = Batch::Size(32), whole(1, MAX_ELEMENTS);
+        /// Rows in a part; the gradient of a batch is the sum of its parts', which processes of
+        /// `mpirun` divide.
+        part: Option<usize>, whole(1, MAX_ELEMENTS) => "`batch`";
         /// Steps in the stage.
         steps: u64 = 1000, STEPS => REQUIRED;
         /// Whether each pass takes the rows in a new order.
@@ -307,6 +310,14 @@ impl Kind for Batch {
 }
 
 impl Batch {
+    /// How many rows it has, of a train set of this many.
+    pub(super) fn rows(self, train: usize) -> usize {
+        match self {
+            Batch::Size(n) => n,
+            Batch::Full => train,
+        }
+    }
+
     /// The pairs by which a circuit is judged unless told otherwise: a quarter of a batch, so that
     /// a look costs about as much as a few steps whatever the model is, and 64 where that is more.
     pub fn default_probe(self) -> usize {
@@ -497,10 +508,7 @@ impl Stage {
     /// What depends on the number of train rows.
     fn check_rows(&self, rows: usize) -> Checked {
         let Stage { task, model, train, .. } = self;
-        let batch = match train.batch {
-            Batch::Full => rows,
-            Batch::Size(batch) => batch,
-        };
+        let batch = train.batch.rows(rows);
         let limit = match &task.data {
             Some(file) => format!("the {rows} train rows of {}", file.display()),
             None => format!("task.train = {rows}"),

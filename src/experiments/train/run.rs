@@ -4,7 +4,7 @@ use super::batches::BatchesState;
 use super::checkpoint;
 use super::checkpoint::{Restored, State};
 use super::circuits::History;
-use super::config::{Batch, Config, Labels, TaskConfig};
+use super::config::{Config, Labels, TaskConfig};
 use super::start;
 use super::work::{Work, model_config};
 use crate::checkpoints::pooled::read_weights;
@@ -12,14 +12,15 @@ use crate::error::{Error, Result, Signal};
 use crate::experiments::{self, Steps};
 use crate::files::lines::LineFile;
 use crate::files::lock::FolderLock;
-use crate::files::{atomic, hash, own, safetensors};
+use crate::files::{atomic, hash, own, safetensors, sha256};
 use crate::formats::circuit_pairs;
 use crate::formats::metrics::{EvalLine, EventLine, Line, MeasureLine, Number, StepLine, VERSION};
 use crate::formats::run_record::{self, RunRecord};
 use crate::formats::snapshot::SnapshotFile;
 use crate::interrupt;
 use crate::memory;
-use crate::nn::Optimizer;
+use crate::nn::{Optimizer, check_parts};
+use crate::ranks;
 use crate::rng::{Purpose, Rng, RngState};
 use crate::simd::Element;
 use crate::tasks::modular_addition::ModularAddition;
@@ -76,20 +77,24 @@ pub fn run<T: Element>(
     config.validate()?;
     let begins = || format!("before {} began", folder.display());
     interrupt::check(folder.display(), begins(), GO_ON)?;
+    agree(config)?;
     // Asked before the folder is locked, so that one that cannot be written says what it holds.
-    if begun(config, folder, existing)? == Begun::Finished {
+    if ranks::writes() && begun(config, folder, existing)? == Begun::Finished {
         FolderLock::remove_stale(folder);
-        return Ok(finished(config, progress));
+        return finished(config, progress);
     }
     let data: Vec<Split> =
         (0..config.stages.len()).map(|i| data(config, i)).collect::<Result<_>>()?;
     fits::<T>(config, &data)?;
     let weights = initial_weights(config)?;
+    if !ranks::writes() {
+        return follow::<T>(config, folder, &data, weights);
+    }
     let record = record(config)?;
     let lock = FolderLock::take(folder)?;
     // Asked again: until it was locked, another process may have begun or ended a run here.
     let resumed = match begun(config, folder, existing)? {
-        Begun::Finished => return Ok(finished(config, progress)),
+        Begun::Finished => return finished(config, progress),
         Begun::Not => None,
         Begun::Run => {
             check_record(folder, &record)?;
@@ -97,30 +102,87 @@ pub fn run<T: Element>(
         }
     };
     make_ready(config, folder, existing, &record)?;
+    let name = |found: &Resumed<T>| checkpoint::folder(Path::new(""), found.state.step);
+    tell(&resumed.as_ref().map_or(BEGINS.into(), |found| name(found).display().to_string()))?;
     Run::<T>::start(config, folder, &data, weights, resumed, lock)?.finish(progress)
 }
 
-fn finished(config: &Config, progress: &dyn Steps) -> Outcome {
+fn finished(config: &Config, progress: &dyn Steps) -> Result<Outcome> {
+    tell(FINISHED)?;
     progress.skip(config.stages.iter().map(|s| s.train.steps).sum());
-    Outcome { last: None }
+    Ok(Outcome { last: None })
+}
+
+/// Checks that all ranks have the same configuration and files.
+fn agree(config: &Config) -> Result<()> {
+    if !ranks::together() {
+        return Ok(());
+    }
+    let configuration = sha256(config.to_toml().as_bytes());
+    let mut inputs = vec![("the configuration".to_string(), configuration)];
+    inputs.extend(record(config)?.inputs);
+    ranks::agree(&inputs)
+}
+
+/// Where rank 0 begins, if it goes on from no checkpoint.
+const BEGINS: &str = "begins";
+const FINISHED: &str = "finished";
+
+/// Tells all ranks where the first begins: one of these, or a checkpoint in the run's folder.
+fn tell(begins: &str) -> Result<String> {
+    let first = ranks::of_first(|| begins.into())?;
+    Ok(String::from_utf8_lossy(&first).into())
+}
+
+/// What a rank does of a run that another writes: its parts of gradients, and all updates.
+fn follow<T: Element>(
+    config: &Config,
+    folder: &Path,
+    data: &[Split],
+    mut weights: Vec<Vec<T>>,
+) -> Result<Outcome> {
+    let (mut first, mut optimizer, mut state) = (0, None, None);
+    match &tell(BEGINS)?[..] {
+        BEGINS => {}
+        FINISHED => return Ok(Outcome { last: None }),
+        name => {
+            let found = read_checkpoint(config, &folder.join(name))?;
+            (first, weights, optimizer) = (found.state.stage, found.weights, Some(found.optimizer));
+            state = Some(found.state);
+        }
+    }
+    for (index, stage) in config.stages.iter().enumerate().skip(first) {
+        let state = state.take();
+        if state.is_none() {
+            start::begin(config, index, &data[index].train, &mut weights)?;
+        }
+        let kept = optimizer.take();
+        let mut work = Work::new(config, index, &data[index], &weights, kept, state.as_ref());
+        for step in state.map_or(0, |s| s.stage_step)..stage.train.steps {
+            work.gradient()?;
+            work.update(step);
+        }
+        // That of the last evaluation.
+        work.gradient()?;
+        (weights, optimizer) = work.into_parts();
+    }
+    Ok(Outcome { last: None })
 }
 
 /// Whether the weights, what the optimizer keeps of each, and one row of each layer by the rows of
-/// a batch fit in memory; asked before any of it is taken.
+/// a batch fit in memory, and each rank has a part of a batch; asked before any of it is taken.
 pub(super) fn fits<T: Element>(config: &Config, data: &[Split]) -> Result<()> {
     for (i, stage) in config.stages.iter().enumerate() {
         let model = model_config(stage);
         let weights: u128 = model.parameters().iter().map(|p| p.shape.len() as u128).sum();
         // Beside each weight its initial value in double precision, its gradient and two moments.
         let kept = weights * (4 * size_of::<T>() + size_of::<f64>()) as u128;
-        let rows = match stage.train.batch {
-            Batch::Full => data[i].train.n,
-            Batch::Size(rows) => rows.min(data[i].train.n),
-        };
+        let rows = stage.train.batch.rows(data[i].train.n).min(data[i].train.n);
         let row = 3 * model.d_mlp + model.seq_len * 2 + 8 * model.d_model;
         let help = || "lower model.d_model, model.d_mlp or train.batch".into();
         let activations = (rows * size_of::<T>()) as u128 * row as u128;
         memory::check(&config.place_in(i, "model"), kept + activations, help)?;
+        check_parts(config.place_in(i, "train.part"), rows, stage.train.part.unwrap_or(rows))?;
     }
     Ok(())
 }
@@ -468,7 +530,10 @@ impl<'a, T: Element> Run<'a, T> {
             }
             let loss = match work.gradient() {
                 Ok(loss) => loss,
-                Err(signal) => return Err(self.stop(&work, &start, signal)),
+                Err(Error::Stopped { signal, .. }) => {
+                    return Err(self.stop(&work, &start, signal));
+                }
+                Err(e) => return Err(e),
             };
             if !loss.to_f64().is_finite() {
                 let what = format!("the loss is {}", loss.to_f64());

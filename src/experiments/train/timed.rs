@@ -1,8 +1,8 @@
 //! How long a run takes, from a few of its steps.
 
 use super::circuits::History;
-use super::config::{Batch, Config, DtypeKind, Stage};
-use super::run::{GO_ON, data, fits, initial_weights};
+use super::config::{Config, DtypeKind, Stage};
+use super::run::{data, fits, initial_weights};
 use super::start;
 use super::work::{Work, model_config};
 use crate::error::{Error, Result};
@@ -40,10 +40,7 @@ fn operations(stage: &Stage) -> f64 {
     let weights: usize = model.parameters().iter().map(|p| p.shape.len()).sum();
     let each = weights as f64 * model.seq_len as f64;
     let given = (stage.task.train + stage.task.test) as f64;
-    let batch = match t.batch {
-        Batch::Full => given,
-        Batch::Size(rows) => rows as f64,
-    };
+    let batch = t.batch.rows(stage.task.train + stage.task.test) as f64;
     6.0 * each * (batch * t.steps as f64 + given * often(t.eval_every, t.steps))
 }
 
@@ -89,11 +86,10 @@ fn of_stage<T: Element>(
     let updates = |work: &mut Work<'_, T>, n: u64| {
         let start = Instant::now();
         for step in 0..n {
-            let stopped = |signal| Error::stopped(signal, "the run", "before it began", GO_ON);
-            work.gradient().map_err(stopped)?;
+            work.gradient()?;
             work.update(step);
         }
-        Ok(start.elapsed().as_secs_f64())
+        Ok::<f64, Error>(start.elapsed().as_secs_f64())
     };
     updates(&mut work, 1)?;
     let mut sum = updates(&mut work, TIMED)? / TIMED as f64 * t.steps as f64;

@@ -3,18 +3,19 @@
 use super::batches::Batches;
 use super::checkpoint::State;
 use super::circuits::Watch;
-use super::config::{Batch, Config, OptimizerState, Stage, TrainConfig};
+use super::config::{Config, OptimizerState, Stage, TrainConfig};
 use super::measure::{Evaluator, Measured};
 use super::parts::Parts;
+use super::run::GO_ON;
 use super::start;
-use crate::error::Signal;
+use crate::error::Result;
 use crate::formats::metrics::EvalLine;
 use crate::interrupt;
 use crate::measures;
 use crate::nn::pooled;
 use crate::nn::pooled::{Group, Parameter, Pooled};
 use crate::nn::sparse;
-use crate::nn::{Optimizer, Schedule, clip_factor, squared_norm};
+use crate::nn::{Optimizer, PartSum, Schedule, clip_factor, squared_norm};
 use crate::rng::{Purpose, Rng};
 use crate::simd::Element;
 use crate::tape::{BackwardPlan, Program, Tape};
@@ -44,7 +45,7 @@ pub(super) struct Work<'a, T> {
     data: &'a Split,
     program: Program<T>,
     model: Pooled,
-    /// The reverse pass of the first part of a batch, and of the others, which add to it.
+    /// The reverse pass of the first chunk of a part, and of the others, which add to it.
     plans: [BackwardPlan; 2],
     pub(super) optimizer: Optimizer<T>,
     frozen: Frozen<T>,
@@ -57,21 +58,23 @@ pub(super) struct Work<'a, T> {
     pub(super) batches: Batches,
     /// The rows of the current batch.
     rows: Vec<u32>,
-    /// How many of them the program takes at a time.
+    /// How many of them are a part of the gradient.
     part: usize,
+    /// How many of these the program takes at a time.
+    chunk: usize,
     pub(super) dropout: Rng,
 }
 
 /// The bytes of activations and their gradients that mostly stay in a second-level cache.
-const PART_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// How many rows of a batch to compute at a time, so that what one operation writes is still in
-/// the cache when the next one reads it. All parts are alike, the last one may not be full. It
+/// How many rows of a part to compute at a time, so that what one operation writes is still in
+/// the cache when the next one reads it. All chunks are alike, the last one may not be full. It
 /// depends on the shapes alone, as the bits of the sum do.
-fn part_rows<T>(config: &pooled::Config, batch: usize) -> usize {
+fn chunk_rows<T>(config: &pooled::Config, part: usize) -> usize {
     let numbers = 5 * config.d_mlp + 8 * config.d_model + 4 * config.seq_len + 3 * config.vocab;
-    let most = (PART_BYTES / (numbers * size_of::<T>())).max(32);
-    batch.div_ceil(batch.div_ceil(most))
+    let most = (CHUNK_BYTES / (numbers * size_of::<T>())).max(32);
+    part.div_ceil(part.div_ceil(most))
 }
 
 /// The optimizer of a stage: a fresh one, or one that goes on by this stage's rule.
@@ -146,10 +149,11 @@ impl<'a, T: Element> Work<'a, T> {
         let model_config = model_config(stage);
         let parameters = model_config.parameters();
         let train_rows = data.train.n;
-        let batch = if let Batch::Size(n) = t.batch { n } else { train_rows };
+        let batch = t.batch.rows(train_rows);
+        let part = t.part.map_or(batch, |part| part.min(batch));
         let mut tape = Tape::new();
-        let part = part_rows::<T>(&model_config, batch);
-        let model = Pooled::record(&mut tape, &model_config, part);
+        let chunk = chunk_rows::<T>(&model_config, part);
+        let model = Pooled::record(&mut tape, &model_config, chunk);
         let mut program = tape.finish();
         let first = program.plan_backward(model.loss, &model.parameters);
         let others = first.accumulating(&program);
@@ -187,6 +191,7 @@ impl<'a, T: Element> Work<'a, T> {
             model,
             plans: [first, others],
             part,
+            chunk,
             optimizer,
             schedule: schedule(t),
             batches,
@@ -195,24 +200,41 @@ impl<'a, T: Element> Work<'a, T> {
         }
     }
 
-    /// Draws the next batch and computes its loss and gradient; the signal by which the process has
-    /// been asked to stop before it was done.
-    pub(super) fn gradient(&mut self) -> Result<T, Signal> {
+    /// Draws the next batch and computes its loss and gradient.
+    ///
+    /// # Errors
+    /// If the process has been asked to stop before it was done, or another rank has failed.
+    pub(super) fn gradient(&mut self) -> Result<T> {
         self.batches.next_into(&mut self.rows);
-        let train = &self.data.train;
-        let mut loss = T::ZERO;
-        for (i, rows) in self.rows.chunks(self.part).enumerate() {
-            if let Some(signal) = interrupt::requested() {
-                return Err(signal);
+        let mut sum = PartSum::shared(self.rows.len().div_ceil(self.part));
+        for i in 0..self.rows.len().div_ceil(self.part) {
+            let loss = self.part(i, sum.is_mine(i))?;
+            if sum.is_mine(i) {
+                sum.add(&self.program, &self.model.parameters, loss.to_f64());
             }
-            let rows = rows.iter().map(|&r| (train.row(r as usize), train.targets[r as usize]));
-            self.model.set_part(&mut self.program, rows, self.rows.len());
+        }
+        sum.finish(&mut self.program, &self.model.parameters).map(T::from_f64)
+    }
+
+    /// The loss of part `i` of the batch and, in the program, its gradient; if it is another rank's,
+    /// it takes random numbers alone.
+    fn part(&mut self, i: usize, mine: bool) -> Result<T> {
+        let train = &self.data.train;
+        let rows = self.rows.chunks(self.part).nth(i).expect("a part of the batch");
+        let mut loss = T::ZERO;
+        for (j, rows) in rows.chunks(self.chunk).enumerate() {
             if self.model_config.dropout > 0.0 {
                 let rng = &mut self.dropout;
                 self.program.draw_noise(|| rng.uniform());
             }
+            if !mine {
+                continue;
+            }
+            interrupt::check("training", "within a step", GO_ON)?;
+            let rows = rows.iter().map(|&r| (train.row(r as usize), train.targets[r as usize]));
+            self.model.set_part(&mut self.program, rows, self.rows.len());
             self.program.forward();
-            self.program.backward(&self.plans[i.min(1)]);
+            self.program.backward(&self.plans[j.min(1)]);
             loss += self.program.value(self.model.loss)[0];
         }
         Ok(loss)
@@ -311,19 +333,52 @@ mod tests {
     use crate::experiments::train::config::{ModelConfig, TaskConfig};
     use crate::tasks::modular_addition::ModularAddition;
 
-    /// Frozen elements keep their bits under weight decay and clipping; all others change.
-    #[test]
-    fn frozen_parts_keep_their_bits() {
+    /// A small run of one stage, and its 32 rows.
+    fn small(train: TrainConfig) -> (Config, Split) {
         let task = TaskConfig { p: 3, seq_len: 5, k: 2, train: 32, test: 0, ..Default::default() };
         let model = ModelConfig { vocab: 3, d_model: 4, d_mlp: 6, ..Default::default() };
-        let freeze = vec!["query".into(), "pos@1".into(), "m0.n2".into()];
-        let (clip, weight_decay) = (Some(0.1), 0.1);
-        let train = TrainConfig { freeze, clip, weight_decay, ..Default::default() };
         let stage = Stage { task, model, train, ..Default::default() };
         let config = Config { stages: vec![stage], ..Default::default() };
         config.validate().expect("a valid configuration");
         let rows = ModularAddition { p: 3, seq_len: 5, k: 2 };
         let data = rows.generate(32, 0, true, &mut Rng::new(0, Purpose::Data, 3)).expect("rows");
+        (config, data)
+    }
+
+    /// The gradient of the sum of parts is that of the batch; of one part it has the same bits.
+    #[test]
+    fn parts_add_up_to_the_batch() {
+        let gradient = |part| -> Vec<f64> {
+            let (config, data) = small(TrainConfig { part, ..Default::default() });
+            let weights = model_config(&config.stages[0]).init(0);
+            let mut work = Work::<f64>::new(&config, 0, &data, &weights, None, None);
+            let loss = work.gradient().expect("nobody asks");
+            let gradients = work.model.parameters.iter().map(|&x| work.program.grad(x).to_vec());
+            gradients.flatten().chain([loss]).collect()
+        };
+        let whole = gradient(None);
+        assert_eq!(gradient(Some(32)), whole);
+        // Sums of 32 rows in two orders differ by at most 31 roundings each of a partial sum, which
+        // is no larger than the batch's terms in all: at most the 32 rows' largest, each a
+        // 32nd of a row's own gradient. That is at most 32 (of 5 tokens, 6 neurons, 3 logits, and
+        // slopes of at most 2 in between), as weights are below 1; a row's own roundings are fewer.
+        let tolerance = 2.0 * 32.0 * f64::EPSILON * 32.0;
+        for part in [1, 4, 8, 13] {
+            let parts = gradient(Some(part));
+            assert_ne!(parts, whole, "{part}: parts are added one by one");
+            for (i, (a, b)) in parts.iter().zip(&whole).enumerate() {
+                assert!((a - b).abs() <= tolerance, "{part}, element {i}: {a} and {b}");
+            }
+        }
+    }
+
+    /// Frozen elements keep their bits under weight decay and clipping; all others change.
+    #[test]
+    fn frozen_parts_keep_their_bits() {
+        let freeze = vec!["query".into(), "pos@1".into(), "m0.n2".into()];
+        let (clip, weight_decay) = (Some(0.1), 0.1);
+        let (config, data) =
+            small(TrainConfig { freeze, clip, weight_decay, ..Default::default() });
         let shape = model_config(&config.stages[0]);
         let weights = shape.init(0);
         let mut work = Work::<f64>::new(&config, 0, &data, &weights, None, None);

@@ -12,7 +12,9 @@ use crate::files::own::check_out_folder;
 use crate::files::{atomic, content_hash, input};
 use crate::formats::pairs::Encode;
 use crate::named::Named;
+use crate::nn::check_parts;
 use crate::nn::transformer::Model;
+use crate::ranks;
 use crate::tasks::language::Part;
 use crate::tuning::Select;
 use std::path::{Path, PathBuf};
@@ -129,6 +131,7 @@ impl Request {
     /// If something cannot be read, or a folder is there and may not be replaced.
     pub fn begin(&self, encode: Option<&dyn Encode>) -> Result<Runs<'_>> {
         atomic::check_folder(&self.out)?;
+        check_parts("part", self.settings.batch, self.settings.part)?;
         let jobs = seeds_in(&self.out, self.seed, self.seeds)?;
         let start = Instant::now();
         let (base, hash, subject) = self.subject(encode)?;
@@ -245,7 +248,9 @@ impl Runs<'_> {
                 return read_report(folder);
             }
             let tuned = run(settings, &self.base, *seed, &*self.subject, progress)?;
-            write(folder, &tuned, &self.hash, &*self.subject, *force)?;
+            if ranks::writes() {
+                write(folder, &tuned, &self.hash, &*self.subject, *force)?;
+            }
             Ok(tuned.report)
         });
         let finished = self.jobs.iter().filter(|(_, folder)| folder.exists()).count();

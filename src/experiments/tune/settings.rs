@@ -76,7 +76,8 @@ settings! {
         steps: usize = 300, whole(1, 10_000_000);
         /// Examples in a batch.
         batch: usize = 64, whole(1, 1 << 16);
-        /// Examples computed at a time; a batch is the sum of its parts.
+        /// Examples in a part; the gradient of a batch is the sum of its parts', which processes of
+        /// `mpirun` divide.
         part: usize = 64, whole(1, 1 << 16);
         /// The largest learning rate.
         lr: f64 = 1e-3, ABOVE_0;

@@ -335,12 +335,13 @@ fn train() -> impl Strategy<Value = TrainConfig> {
     let measures: Vec<Measure> =
         Measure::ALL.iter().map(|m| m.1).filter(|m| impossible(*m, 3).is_none()).collect();
     let measures = prop::sample::subsequence(measures, 0..3);
-    let begin = (parts, prop::option::of(1e-9..0.999), measures, 0..=MAX_STEPS);
+    let rows = prop::option::of(1..=MAX_ELEMENTS);
+    let begin = (parts, prop::option::of(1e-9..0.999), measures, 0..=MAX_STEPS, rows);
     (floats, whole, clip, batch, names, any::<bool>(), begin).prop_map(
         |((lr, betas, eps, share, discount), whole, clip, batch, names, shuffle, begin)| {
-            let (parts, attend, measure, measure_every) = begin;
+            let (parts, attend, measure, measure_every, part) = begin;
             let freeze = parts.into_iter().map(String::from).collect();
-            let (steps, part, log_every, every, circuit_probe) = whole;
+            let (steps, rises, log_every, every, circuit_probe) = whole;
             let [eval_every, checkpoint_every, snapshot_every, circuit_every] = every;
             let (optimizer, schedule, optimizer_state) = names;
             TrainConfig {
@@ -352,10 +353,11 @@ fn train() -> impl Strategy<Value = TrainConfig> {
                 weight_decay: share,
                 mlp_lr_discount: discount,
                 batch,
+                part,
                 steps,
                 shuffle,
                 schedule,
-                warmup: (steps as f64 * part) as u64,
+                warmup: (steps as f64 * rises) as u64,
                 min_lr: lr * share,
                 clip,
                 log_every,
