@@ -34,29 +34,39 @@ pub fn check_parts(place: impl Display, rows: usize, part: usize) -> Result<()> 
     Err(Error::input(place, message, help))
 }
 
-/// The parts of a batch, added up as they are computed.
+/// The parts of a batch, added up as they are computed; it keeps its memory from batch to batch.
 #[derive(Debug)]
 pub struct PartSum<T> {
     parts: usize,
     /// Which rank this is, and how many share the parts.
     learner: (usize, usize),
     loss: f64,
-    /// The gradients of all leaves, one after the other: of a process alone their sum over the
-    /// parts so far, if there are several parts.
-    gradient: Vec<T>,
-    /// Of several ranks: loss and gradient of each part of this one.
+    /// Of a process alone, if there are several parts: their sum so far, the gradients of all
+    /// leaves one after the other.
+    sum: Vec<T>,
+    /// Of several ranks: loss and gradients of each part of this one, and those of all ranks.
     own: Vec<u8>,
+    all: Vec<u8>,
+}
+
+impl<T> Default for PartSum<T> {
+    fn default() -> Self {
+        PartSum { parts: 0, learner: (0, 1), loss: 0.0, sum: vec![], own: vec![], all: vec![] }
+    }
 }
 
 impl<T: Element> PartSum<T> {
-    /// A sum over so many parts that this process computes all of.
-    pub fn alone(parts: usize) -> PartSum<T> {
-        PartSum { parts, learner: (0, 1), loss: 0.0, gradient: vec![], own: vec![] }
+    /// Begins a batch of so many parts; this process computes all of them.
+    pub fn begin_alone(&mut self, parts: usize) {
+        (self.parts, self.learner, self.loss) = (parts, (0, 1), 0.0);
+        self.sum.clear();
+        self.own.clear();
     }
 
-    /// A sum over so many parts that the ranks share.
-    pub fn shared(parts: usize) -> PartSum<T> {
-        PartSum { learner: ranks::learner(), ..PartSum::alone(parts) }
+    /// Begins a batch of so many parts that the ranks share.
+    pub fn begin_shared(&mut self, parts: usize) {
+        self.begin_alone(parts);
+        self.learner = ranks::learner();
     }
 
     /// Whether this process computes a part.
@@ -68,28 +78,21 @@ impl<T: Element> PartSum<T> {
     /// leaves.
     pub fn add(&mut self, program: &Program<T>, leaves: &[Var], loss: f64) {
         let gradients = leaves.iter().map(|&x| program.grad(x));
-        match self.learner {
-            (_, 1) if self.parts == 1 => self.loss = loss,
-            (_, 1) => self.plus(loss, gradients),
-            _ => {
-                self.own.extend(loss.to_le_bytes());
-                gradients.for_each(|gradient| put(gradient, &mut self.own));
-            }
-        }
-    }
-
-    /// Adds one part, the first as it is.
-    fn plus<'a>(&mut self, loss: f64, gradients: impl Iterator<Item = &'a [T]>) {
-        self.loss += loss;
-        if self.gradient.is_empty() {
-            gradients.for_each(|gradient| self.gradient.extend_from_slice(gradient));
+        if self.learner.1 > 1 {
+            self.own.extend(loss.to_le_bytes());
+            gradients.for_each(|gradient| put(gradient, &mut self.own));
             return;
         }
-        let mut rest = &mut self.gradient[..];
-        for gradient in gradients {
-            let (sum, after) = rest.split_at_mut(gradient.len());
-            sum.iter_mut().zip(gradient).for_each(|(sum, &g)| *sum += g);
-            rest = after;
+        self.loss += loss;
+        if self.parts > 1 && self.sum.is_empty() {
+            gradients.for_each(|gradient| self.sum.extend_from_slice(gradient));
+        } else if self.parts > 1 {
+            let mut rest = &mut self.sum[..];
+            for gradient in gradients {
+                let (sum, after) = rest.split_at_mut(gradient.len());
+                sum.iter_mut().zip(gradient).for_each(|(sum, &g)| *sum += g);
+                rest = after;
+            }
         }
     }
 
@@ -97,27 +100,39 @@ impl<T: Element> PartSum<T> {
     ///
     /// # Errors
     /// If another rank has failed.
-    pub fn finish(mut self, program: &mut Program<T>, leaves: &[Var]) -> Result<f64> {
-        let (_, count) = self.learner;
-        if count > 1 {
-            let all = ranks::gather(std::mem::take(&mut self.own))?;
-            let numbers: usize = leaves.iter().map(|&x| program.grad(x).len()).sum();
-            let mut rests: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
-            let mut part = vec![T::ZERO; numbers];
-            for i in 0..self.parts {
-                let (loss, rest) = rests[i % count].split_first_chunk().expect("a part of a rank");
-                let (gradient, rest) = rest.split_at(numbers * size_of::<T>());
-                take(gradient, &mut part);
-                self.plus(f64::from_le_bytes(*loss), [&part[..]].into_iter());
-                rests[i % count] = rest;
+    pub fn finish(&mut self, program: &mut Program<T>, leaves: &[Var]) -> Result<f64> {
+        match self.learner {
+            (_, 1) if self.parts == 1 => {}
+            (_, 1) => {
+                let mut rest = &self.sum[..];
+                for &x in leaves {
+                    let (_, gradient) = program.value_and_grad_mut(x);
+                    let (sum, after) = rest.split_at(gradient.len());
+                    gradient.copy_from_slice(sum);
+                    rest = after;
+                }
             }
-        }
-        let mut rest = &self.gradient[..];
-        for &x in leaves.iter().filter(|_| self.parts > 1) {
-            let (_, gradient) = program.value_and_grad_mut(x);
-            let (sum, after) = rest.split_at(gradient.len());
-            gradient.copy_from_slice(sum);
-            rest = after;
+            (_, count) => {
+                let lengths = ranks::gather_into(&self.own, &mut self.all)?;
+                let ends = lengths.iter().scan(0, |end, length| {
+                    *end += length;
+                    Some(*end)
+                });
+                let mut rests: Vec<&[u8]> =
+                    ends.zip(&lengths).map(|(end, length)| &self.all[end - length..end]).collect();
+                for i in 0..self.parts {
+                    let rest = &mut rests[i % count];
+                    let (loss, mut from) = rest.split_first_chunk().expect("a part of a rank");
+                    self.loss += f64::from_le_bytes(*loss);
+                    for &x in leaves {
+                        let (_, gradient) = program.value_and_grad_mut(x);
+                        let (bytes, after) = from.split_at(size_of_val(gradient));
+                        take(bytes, gradient, i > 0);
+                        from = after;
+                    }
+                    *rest = from;
+                }
+            }
         }
         Ok(self.loss)
     }
@@ -138,14 +153,15 @@ fn put<T: Element>(elements: &[T], to: &mut Vec<u8>) {
     }
 }
 
-/// Sets elements to those whose bytes were put.
-fn take<T: Element>(bytes: &[u8], to: &mut [T]) {
+/// Sets elements to those whose bytes were put, or adds these to them.
+fn take<T: Element>(bytes: &[u8], to: &mut [T], add: bool) {
+    let set = |to: &mut T, x: T| *to = if add { *to + x } else { x };
     match size_of::<T>() {
         4 => to.iter_mut().zip(bytes.as_chunks().0).for_each(|(to, bytes)| {
-            *to = T::from_f64(f32::from_le_bytes(*bytes).into());
+            set(to, T::from_f64(f32::from_le_bytes(*bytes).into()));
         }),
         _ => to.iter_mut().zip(bytes.as_chunks().0).for_each(|(to, bytes)| {
-            *to = T::from_f64(f64::from_le_bytes(*bytes));
+            set(to, T::from_f64(f64::from_le_bytes(*bytes)));
         }),
     }
 }
@@ -163,8 +179,11 @@ mod tests {
             let (mut bytes, mut back) = (vec![9], vec![T::ONE; list.len()]);
             put(list, &mut bytes);
             assert_eq!(bytes.len(), 1 + size_of_val(list));
-            take(&bytes[1..], &mut back);
+            take(&bytes[1..], &mut back, false);
             assert_eq!(back, list);
+            take(&bytes[1..], &mut back, true);
+            let twice: Vec<T> = list.iter().map(|&x| x + x).collect();
+            assert_eq!(back, twice);
         }
         check(&[1.5f32, -0.1, f32::MIN_POSITIVE / 8.0, f32::INFINITY, 0.0]);
         check(&[1.5f64, -0.1, f64::MIN_POSITIVE / 8.0, f64::MAX, 0.0]);
@@ -186,18 +205,19 @@ mod tests {
             program.forward();
             program.backward(&plan);
         };
-        let mut alone = PartSum::alone(3);
+        let mut sum = PartSum::default();
+        sum.begin_alone(3);
         for i in 0..3 {
             compute(&mut program, i);
-            alone.add(&program, &[x], i as f64);
+            sum.add(&program, &[x], i as f64);
         }
-        assert_eq!(alone.finish(&mut program, &[x]), Ok(3.0));
+        assert_eq!(sum.finish(&mut program, &[x]), Ok(3.0));
         assert_eq!(program.grad(x), [1.0, 1.0]);
         // A single part stays where it is.
-        let mut one = PartSum::shared(1);
+        sum.begin_shared(1);
         compute(&mut program, 1);
-        assert!(one.is_mine(0));
-        one.add(&program, &[x], 0.5);
-        assert_eq!((one.finish(&mut program, &[x]), program.grad(x)), (Ok(0.5), &parts[1][..]));
+        assert!(sum.is_mine(0));
+        sum.add(&program, &[x], 0.5);
+        assert_eq!((sum.finish(&mut program, &[x]), program.grad(x)), (Ok(0.5), &parts[1][..]));
     }
 }

@@ -175,6 +175,21 @@ pub fn gather(own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
     }
 }
 
+/// The same one after the other in `all`, whose memory is used again; the bytes of each rank.
+///
+/// # Errors
+/// If a rank has failed.
+pub fn gather_into(own: &[u8], all: &mut Vec<u8>) -> Result<Vec<usize>> {
+    match fellows().filter(|_| !is_apart()) {
+        None => {
+            all.clear();
+            all.extend_from_slice(own);
+            Ok(vec![own.len()])
+        }
+        Some(world) => exchange_into(world, Ok(own), all),
+    }
+}
+
 /// What rank 0 gives; the others are not asked.
 ///
 /// # Errors
@@ -205,20 +220,38 @@ pub fn agree(inputs: &[(String, String)]) -> Result<()> {
 
 /// What all ranks give, unless one of them gives an error, which then ends the job in all.
 fn exchange(world: &World, own: Result<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+    let mut all = vec![];
+    let own = own.as_ref().map(Vec::as_slice).map_err(Error::clone);
+    let lengths = exchange_into(world, own, &mut all)?;
+    let mut rest = &all[..];
+    let mut next = |length| {
+        let (own, after) = rest.split_at(length);
+        rest = after;
+        own.to_vec()
+    };
+    Ok(lengths.into_iter().map(&mut next).collect())
+}
+
+/// The same one after the other; the bytes of each rank.
+fn exchange_into(world: &World, own: Result<&[u8]>, all: &mut Vec<u8>) -> Result<Vec<usize>> {
     let mut end = END.lock().expect("nobody panics with the lock");
     if let Some((_, e)) = &*end {
         return Err(e.clone());
     }
-    let failed = own.is_err();
-    let all = world.all_gather(&own.unwrap_or_else(|e| written(&e)), failed);
-    for (rank, (bytes, failed)) in all.iter().enumerate() {
-        if *failed {
-            let e = read(bytes);
+    let ranks = match own {
+        Ok(own) => world.all_gather(own, false, all),
+        Err(e) => world.all_gather(&written(&e), true, all),
+    };
+    let mut start = 0;
+    for (rank, &(length, failed)) in ranks.iter().enumerate() {
+        if failed {
+            let e = read(&all[start..start + length]);
             *end = Some((rank, e.clone()));
             return Err(e);
         }
+        start += length;
     }
-    Ok(all.into_iter().map(|(bytes, _)| bytes).collect())
+    Ok(ranks.into_iter().map(|(length, _)| length).collect())
 }
 
 /// Ends what the ranks do together: the result of the job, an error of any of them.

@@ -61,37 +61,49 @@ impl World {
         self.beside
     }
 
-    /// What each rank gives, in their order, and whether it has failed.
-    pub(super) fn all_gather(&self, own: &[u8], failed: bool) -> Vec<(Vec<u8>, bool)> {
+    /// What each rank gives, one after the other in `all`: the bytes of each, and whether it has
+    /// failed.
+    pub(super) fn all_gather(
+        &self,
+        own: &[u8],
+        failed: bool,
+        all: &mut Vec<u8>,
+    ) -> Vec<(usize, bool)> {
         self.meet();
         let world = SimpleCommunicator::world();
         let mut heads = vec![0u64; 2 * self.count];
         world.all_gather_into(&[own.len() as u64, failed.into()][..], &mut heads[..]);
         let lengths: Vec<usize> = heads.chunks(2).map(|head| head[0] as usize).collect();
-        let mut all: Vec<(Vec<u8>, bool)> = heads
-            .chunks(2)
-            .map(|head| (Vec::with_capacity(head[0] as usize), head[1] > 0))
-            .collect();
+        all.resize(lengths.iter().sum(), 0);
         let piece = AT_ONCE / self.count;
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        for from in (0..longest).step_by(piece) {
-            let part = |length: usize| length.saturating_sub(from).min(piece);
-            let counts: Vec<i32> = lengths.iter().map(|&length| part(length) as i32).collect();
-            let starts = counts.iter().scan(0, |sum, &count| {
-                *sum += count;
-                Some(*sum - count)
-            });
-            let starts: Vec<i32> = starts.collect();
-            let mut bytes = vec![0u8; counts.iter().sum::<i32>() as usize];
-            let mine = &own[from.min(own.len())..][..part(own.len())];
-            let mut to = PartitionMut::new(&mut bytes[..], &counts[..], &starts[..]);
-            world.all_gather_varcount_into(mine, &mut to);
-            let parts = counts.iter().zip(&starts);
-            for ((to, _), (&count, &start)) in all.iter_mut().zip(parts) {
-                to.extend_from_slice(&bytes[start as usize..][..count as usize]);
+        match longest {
+            // MPI refuses to pass nothing.
+            0 => {}
+            n if n <= piece => gather(own, &lengths, all),
+            _ => self.in_pieces(own, &lengths, all),
+        }
+        lengths.into_iter().zip(heads.chunks(2).map(|head| head[1] > 0)).collect()
+    }
+
+    /// The same where MPI cannot count all bytes at once.
+    fn in_pieces(&self, own: &[u8], lengths: &[usize], all: &mut [u8]) {
+        let piece = AT_ONCE / self.count;
+        let mut bytes = vec![];
+        for from in (0..lengths.iter().copied().max().unwrap_or(0)).step_by(piece) {
+            let part = |&length: &usize| length.saturating_sub(from).min(piece);
+            let parts: Vec<usize> = lengths.iter().map(part).collect();
+            bytes.resize(parts.iter().sum(), 0);
+            gather(&own[from.min(own.len())..][..parts[self.rank]], &parts, &mut bytes);
+            let (mut start, mut rest) = (0, &bytes[..]);
+            for (length, &part) in lengths.iter().zip(&parts) {
+                let (of_rank, after) = rest.split_at(part);
+                if part > 0 {
+                    all[start + from..][..part].copy_from_slice(of_rank);
+                }
+                (start, rest) = (start + length, after);
             }
         }
-        all
     }
 
     /// Asks rank 0, and waits for its answer.
@@ -138,4 +150,16 @@ impl World {
     pub(super) fn abort(&self) {
         SimpleCommunicator::world().abort(1);
     }
+}
+
+/// What ranks give, so many bytes each, one after the other.
+fn gather(own: &[u8], lengths: &[usize], all: &mut [u8]) {
+    let counts: Vec<i32> = lengths.iter().map(|&length| length as i32).collect();
+    let starts = counts.iter().scan(0, |sum, &count| {
+        *sum += count;
+        Some(*sum - count)
+    });
+    let starts: Vec<i32> = starts.collect();
+    let mut to = PartitionMut::new(all, &counts[..], &starts[..]);
+    SimpleCommunicator::world().all_gather_varcount_into(own, &mut to);
 }

@@ -80,6 +80,8 @@ pub struct Tuner<T> {
     count: usize,
     /// The reverse pass of a part of a batch.
     plan: Option<BackwardPlan>,
+    /// The parts of the batch at hand.
+    sum: PartSum<T>,
     states: BTreeMap<Slice, Optimizer<T>>,
     /// The elements of a slice made contiguous, and their gradient.
     hand: [Vec<T>; 2],
@@ -148,6 +150,7 @@ impl<T: Element> Tuner<T> {
             trained: vec![],
             count: 0,
             plan: None,
+            sum: PartSum::default(),
             states: BTreeMap::new(),
             hand: [vec![], vec![]],
         }
@@ -243,18 +246,20 @@ impl<T: Element> Tuner<T> {
     /// # Panics
     /// If no slices were ever selected, or a part has other sizes than the recording.
     pub fn gradient(&mut self, parts: &[Batch]) -> f64 {
-        self.add_up(PartSum::alone(parts.len()), parts).expect("no other process can fail")
+        self.sum.begin_alone(parts.len());
+        self.add_up(parts).expect("no other process can fail")
     }
 
     /// The same bits, computed by all processes that learn together.
     pub(crate) fn shared_gradient(&mut self, parts: &[Batch]) -> Result<f64> {
-        self.add_up(PartSum::shared(parts.len()), parts)
+        self.sum.begin_shared(parts.len());
+        self.add_up(parts)
     }
 
-    fn add_up(&mut self, mut sum: PartSum<T>, parts: &[Batch]) -> Result<f64> {
+    fn add_up(&mut self, parts: &[Batch]) -> Result<f64> {
         let plan = self.plan.as_ref().expect("what is trained was chosen");
         for (i, part) in parts.iter().enumerate() {
-            if !sum.is_mine(i) {
+            if !self.sum.is_mine(i) {
                 continue;
             }
             let weights: Vec<T> = part.weights.iter().map(|&w| T::from_f64(w.into())).collect();
@@ -267,9 +272,9 @@ impl<T: Element> Tuner<T> {
             if !self.trained.is_empty() {
                 self.objective.program.backward(plan);
             }
-            sum.add(&self.objective.program, &self.trained, self.objective.loss());
+            self.sum.add(&self.objective.program, &self.trained, self.objective.loss());
         }
-        sum.finish(&mut self.objective.program, &self.trained)
+        self.sum.finish(&mut self.objective.program, &self.trained)
     }
 
     /// The norm of the gradient of the trained slices.

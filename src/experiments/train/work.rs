@@ -47,6 +47,8 @@ pub(super) struct Work<'a, T> {
     model: Pooled,
     /// The reverse pass of the first chunk of a part, and of the others, which add to it.
     plans: [BackwardPlan; 2],
+    /// The parts of the batch at hand.
+    sum: PartSum<T>,
     pub(super) optimizer: Optimizer<T>,
     frozen: Frozen<T>,
     /// Memory for the sizes of a matrix's weights, if all but the largest are set to 0.
@@ -190,6 +192,7 @@ impl<'a, T: Element> Work<'a, T> {
             program,
             model,
             plans: [first, others],
+            sum: PartSum::default(),
             part,
             chunk,
             optimizer,
@@ -206,14 +209,16 @@ impl<'a, T: Element> Work<'a, T> {
     /// If the process has been asked to stop before it was done, or another rank has failed.
     pub(super) fn gradient(&mut self) -> Result<T> {
         self.batches.next_into(&mut self.rows);
-        let mut sum = PartSum::shared(self.rows.len().div_ceil(self.part));
-        for i in 0..self.rows.len().div_ceil(self.part) {
-            let loss = self.part(i, sum.is_mine(i))?;
-            if sum.is_mine(i) {
-                sum.add(&self.program, &self.model.parameters, loss.to_f64());
+        let parts = self.rows.len().div_ceil(self.part);
+        self.sum.begin_shared(parts);
+        for i in 0..parts {
+            let mine = self.sum.is_mine(i);
+            let loss = self.part(i, mine)?;
+            if mine {
+                self.sum.add(&self.program, &self.model.parameters, loss.to_f64());
             }
         }
-        sum.finish(&mut self.program, &self.model.parameters).map(T::from_f64)
+        self.sum.finish(&mut self.program, &self.model.parameters).map(T::from_f64)
     }
 
     /// The loss of part `i` of the batch and, in the program, its gradient; if it is another rank's,
