@@ -1,81 +1,202 @@
-//! What scores of all edges cost as a model and its input grow:
+//! What many machines make of a sweep and of attribution scores of a large model: a simulation with
+//! constants measured on two cores, checked against what was measured there:
 //! `cargo run --release --example scaling`.
 //!
-//! A transformer of GPT-2-small's width runs forward and scores its edges by attribution patching.
-//! Prints a table and draws `scaling.svg`. `--small` takes seconds instead of minutes.
+//! It fails if it is more than 15 % from a measured time. `docs/scaling.md` shows what it prints.
 
-use edgegrad::experiments::{answer_of, median_seconds, peak_bytes};
-use edgegrad::plot::{Format, Line, exponent, growth};
-use edgegrad::{attribution::eap, nn::transformer::Config, nn::transformer::Model, prelude::*};
+use edgegrad::{nn::transformer::Config, prelude::*};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
-const ASKED: &str = r#""answer": 11, "distractor": 12"#;
-const HEAD: &str = "  edges    forward  EAP    EAP / forward  memory of EAP
-                       ms     ms                   MB";
+/// Seconds of a run by itself; of rank 0's answers to "which run next" and to the row of a run,
+/// which is on disk before it counts; how often rank 0 looks for either.
+const RUN: f64 = 1.81;
+const QUESTION: f64 = 10e-6;
+const ROW: f64 = 0.3e-3;
+const PAUSE: f64 = 200e-6;
 
-/// Calls `then` with a model of this width, layers, pairs and tokens, all pairs at a time.
-fn with<R>(size: [usize; 4], then: impl FnOnce(&Behaviour<'_, f32>) -> Result<R>) -> Result<R> {
-    let ([d_model, layers, batch, time], vocab, vocab_out) = (size, 1000, 1000);
-    let (d_head, d_mlp, gpt2) = (d_model.div_ceil(12), 4 * d_model, Config::gpt2_small());
-    let config = Config { vocab, vocab_out, layers, d_model, d_head, d_mlp, ..gpt2 };
-    let id = |at| (at * 7919 + 13) % vocab;
-    let ids = |row| (row * time..(row + 1) * time).map(id).collect::<Vec<_>>();
-    let pair = |p| {
-        let (clean, corrupted) = (ids(2 * p), ids(2 * p + 1));
-        format!("{{\"clean\": {clean:?}, \"corrupted\": {corrupted:?}, {ASKED}}}\n")
-    };
-    let text = (0..batch).map(pair).collect::<String>();
-    let bounds = Bounds { vocab, vocab_out, context: config.context };
-    let pairs = Pairs::parse("pairs", text.as_bytes(), &bounds, None, None)?;
-    let question = Question::new(Metric::LogitDiff, Positions::Asked, vocab_out, &pairs)?;
-    let graph = Graph::of_transformer(&config, Granularity::default());
-    let model = AnyModel::Transformer(Model::random(&config, 0));
-    let mut b = Behaviour::new(&model, graph, &pairs, question, Baseline::Resample)?;
-    b.rows = usize::MAX;
-    then(&b)
+/// Bytes of a run's folder, and of the messages about it.
+const FOLDER: f64 = 171e3;
+const MESSAGES: f64 = 600.0;
+
+/// Of a decoder of 894,976 parameters: seconds of a row of a batch and of what an update takes
+/// beside, both from batches of 8 and 32 rows in one process.
+const EXAMPLE: f64 = 1.04e-3;
+const UPDATE: f64 = 3.2e-3;
+const DECODER: f64 = 894_976.0;
+
+/// Bytes a second of a gradient that is put, exchanged within a machine and added up, from a batch
+/// of 16 rows in two processes.
+const EXCHANGE: f64 = 1.3e9;
+
+/// Seconds of a pair of 15 tokens by EAP on GPT-2-small shapes, from 32 pairs in one process.
+const PAIR: f64 = 0.142;
+const TOKENS: f64 = 15.0;
+
+/// Pairs of a batch, and the bytes a second at which scores are added up.
+const BATCH: f64 = 32.0;
+const ADD: f64 = 4e9;
+
+/// What was measured: seconds.
+const MEASURED: [(&str, f64); 6] = [
+    ("a sweep of 12 runs, one at a time", 22.8),
+    ("the same, two at a time", 11.5),
+    ("an update of the decoder by 64 rows, one process", 0.0700),
+    ("the same, two processes", 0.0406),
+    ("EAP of 64 pairs, GPT-2-small shapes, one process", 8.36),
+    ("the same, two processes", 4.33),
+];
+
+/// Seconds of a sweep of runs of so many seconds each, and the share of them in which rank 0 is
+/// busy with its rows.
+fn sweep(runs: usize, run: f64, workers: usize) -> (f64, f64) {
+    let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
+    // What happens next: when, whether a run has ended, to which worker.
+    let mut events: BinaryHeap<_> = (0..workers).map(|w| Reverse((0, false, w))).collect();
+    let (mut left, mut free, mut busy) = (runs, 0, 0);
+    while let Some(Reverse((time, ended, worker))) = events.pop() {
+        let idle = if free < time { nanoseconds(PAUSE / 2.0) } else { 0 };
+        let takes = nanoseconds(if ended { ROW } else { QUESTION });
+        free = time.max(free) + idle + takes;
+        busy += takes;
+        if ended {
+            events.push(Reverse((free, false, worker)));
+        } else if left > 0 {
+            left -= 1;
+            events.push(Reverse((free + nanoseconds(run), true, worker)));
+        }
+    }
+    (free as f64 / 1e9, busy as f64 / free as f64)
+}
+
+/// Seconds in which each of `ranks` hears `bytes` of each other, one after the other, of a link of
+/// so many bytes a second.
+fn gather(ranks: f64, bytes: f64, link: f64) -> f64 {
+    if ranks > 1.0 { PAUSE + (ranks - 1.0) * bytes / link } else { 0.0 }
+}
+
+/// Seconds of an update by `rows` rows whose `parts` are divided between ranks.
+fn update(rows: f64, parts: f64, ranks: f64) -> f64 {
+    let mine = (parts / ranks).ceil();
+    UPDATE + mine * rows / parts * EXAMPLE + gather(ranks, mine * 4.0 * DECODER, EXCHANGE)
+}
+
+/// What one batch takes and says.
+#[derive(Clone, Copy)]
+struct Batch {
+    seconds: f64,
+    bytes: f64,
+}
+
+/// Seconds of EAP of so many batches: rounds as the ranks divide them, each twice as long as the
+/// one before until it takes 100 ms or 16 MiB, and half as long beyond.
+fn eap(batches: usize, batch: Batch, ranks: usize, link: f64) -> f64 {
+    let (mut seconds, mut done, mut takes) = (0.0, 0, 1);
+    while done < batches {
+        let round = (batches - done).min(ranks * takes);
+        let most = round.div_ceil(ranks) as f64;
+        let (work, said) = (most * batch.seconds, most * batch.bytes);
+        let added = round as f64 * batch.bytes / ADD;
+        seconds += work + gather(ranks as f64, said, link) + added;
+        let long = work > 0.1 || said > f64::from(1 << 24);
+        takes = if long { (takes / 2).max(1) } else { 2 * takes };
+        done += round;
+    }
+    seconds
+}
+
+/// The edges of a model, and the operations of EAP for a pair: products of two sequences forward
+/// and of one backward, which has two for each, and of each edge's ends.
+fn work(config: &Config) -> (f64, f64) {
+    let edges = Graph::of_transformer(config, Granularity::default()).edges() as f64;
+    let weights: usize = config.parameters().iter().map(|p| p.shape.len()).sum();
+    (edges, TOKENS * (8.0 * weights as f64 + 2.0 * edges * config.d_model as f64))
 }
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.len() == 4 {
-        let size = std::array::from_fn(|i| arguments[i].parse().expect("a part of a size"));
-        let peak = with(size, |b| peak_bytes(|| eap::scores(b, &mut |_| {}).map(drop)))?;
-        peak.into_iter().for_each(|bytes| println!("{bytes}"));
-        return Ok(());
-    }
-    let (d, scale) = if arguments.contains(&"--small".into()) { (48, 16) } else { (768, 1) };
-    // 0 stands for what grows.
-    let series = [
-        ("tokens", [64, 128, 256, 512, 1024].map(|n| n / scale).to_vec(), [d, 12, 1, 0]),
-        ("pairs", vec![1, 2, 4, 8, 16], [d, 12, 0, 64]),
-        ("layers", vec![3, 6, 12, 24], [d, 0, 1, 64]),
+    let small = Config::gpt2_small();
+    let (edges, operations) = work(&small);
+    let of_small = Batch { seconds: BATCH * PAIR, bytes: 8.0 * edges };
+    let simulated = [
+        sweep(12, RUN, 1).0,
+        sweep(12, RUN, 2).0,
+        update(64.0, 2.0, 1.0),
+        update(64.0, 2.0, 2.0),
+        eap(2, of_small, 1, EXCHANGE),
+        eap(2, of_small, 2, EXCHANGE),
     ];
-    let mut panels: Vec<(String, Vec<Line>)> = vec![];
-    for (name, sizes, of) in series {
-        println!("{name:>8}{HEAD}");
-        let mut lines = ["forward, ms", "EAP, ms", "memory, MB"].map(|l| (l.to_string(), vec![]));
-        for n in sizes {
-            let size = of.map(|part| if part == 0 { n } else { part });
-            let (edges, f, e) = with(size, |b| {
-                let mut f = 0.0;
-                b.batches(None, |probe, pairs| {
-                    f = median_seconds(|| probe.run_clean(pairs));
-                    Ok(())
-                })?;
-                let e = median_seconds(|| drop(eap::scores(b, &mut |_| {})));
-                Ok((b.graph.edges(), f * 1e3, e * 1e3))
-            })?;
-            let mb = answer_of(size.map(|n| n.to_string())).map(|bytes| bytes / 1e6);
-            let (ratio, memory) = (e / f, mb.map_or("?".into(), |mb| format!("{mb:.1}")));
-            println!("{n:>8} {edges:>6} {f:>10.1} {e:>6.0} {ratio:>14.1} {memory:>14}");
-            for (line, y) in lines.iter_mut().zip([Some(f), Some(e), mb]) {
-                line.1.extend(y.map(|y| (n as f64, y)));
-            }
+    println!("{:<50} measured  simulated", "");
+    for ((name, measured), simulated) in MEASURED.into_iter().zip(simulated) {
+        let off = simulated / measured - 1.0;
+        println!("{name:<50} {measured:>6.3} s  {simulated:>7.3} s  {:>+4.0} %", 100.0 * off);
+        if off.abs() > 0.15 {
+            let message = format!("is {:.0} % from what was measured", 100.0 * off);
+            return Err(Error::failed(name, message, "measure the constants again"));
         }
-        let power = |l: &Line| exponent(&l.1).map_or("?".into(), |p| format!("{p:.2}"));
-        let [f, e, mb] = lines.each_ref().map(power);
-        println!("grows with {name} to the power of: forward {f}, EAP {e}, memory of EAP {mb}\n");
-        panels.push((name.to_string(), lines.into()));
     }
-    let svg = growth(&panels).write(Format::Svg, 0).unwrap_or_default();
-    edgegrad::files::atomic::write_bytes("scaling.svg", &svg).map(|()| println!("scaling.svg"))
+    sweeps();
+    scores(operations / PAIR);
+    Ok(())
+}
+
+/// 10,000 runs on nodes of 64 workers.
+fn sweeps() {
+    println!("\n10,000 runs       nodes  seconds  efficiency  rank 0 busy  folders, MB/s");
+    for run in [RUN, 60.0] {
+        for nodes in [1, 10, 100] {
+            let workers = 64 * nodes;
+            let (seconds, busy) = sweep(10_000, run, workers);
+            let efficiency = 10_000.0 * run / (workers as f64 * seconds);
+            let rate = 10_000.0 * FOLDER / seconds / 1e6;
+            println!(
+                "{run:>5.2} s each  {nodes:>9} {seconds:>8.1} {efficiency:>11.2} {busy:>12.2} \
+                 {rate:>14.1}"
+            );
+        }
+        let most = run / (ROW + QUESTION);
+        println!("rank 0 has no time left from {most:.0} workers on");
+    }
+    println!("messages: {:.1} MB in all", 10_000.0 * MESSAGES / 1e6);
+}
+
+/// EAP of a model of a billion parameters, on nodes of 64 cores as fast as the one measured.
+fn scores(core: f64) {
+    let small = Config::gpt2_small();
+    let large = Config {
+        vocab: 128_256,
+        vocab_out: 128_256,
+        layers: 16,
+        d_model: 2048,
+        heads: 32,
+        kv_heads: 8,
+        d_head: 64,
+        d_mlp: 8192,
+        gated: true,
+        ..small
+    };
+    let (edges, operations) = work(&large);
+    let batch = Batch { seconds: BATCH * operations / (64.0 * core), bytes: 8.0 * edges };
+    let weights: usize = large.parameters().iter().map(|p| p.shape.len()).sum();
+    println!(
+        "\n{:.2} billion parameters, {edges} edges: a batch takes {:.2} s of a node, says {:.1} MB",
+        weights as f64 / 1e9,
+        batch.seconds,
+        batch.bytes / 1e6
+    );
+    println!("10,240 pairs  seconds and efficiency with links of");
+    println!("nodes           1 Gb/s        10 Gb/s       100 Gb/s");
+    let links = [1.0, 10.0, 100.0].map(|gigabits| gigabits * 1e9 / 8.0);
+    let (batches, alone) = (320, eap(320, batch, 1, links[0]));
+    for nodes in [1, 2, 10, 32, 100, 320] {
+        let cells = links.map(|link| {
+            let seconds = eap(batches, batch, nodes, link);
+            format!("{seconds:>9.1} {:>4.2}", alone / (nodes as f64 * seconds))
+        });
+        println!("{nodes:>5}{}", cells.join(""));
+    }
+    for (gigabits, link) in [1, 10, 100].into_iter().zip(links) {
+        // Hearing the others takes as long as the work.
+        let most = batch.seconds / (batch.bytes / link + batch.bytes / ADD);
+        println!("at {gigabits} Gb/s half of the time is exchange from {most:.0} nodes on");
+    }
 }

@@ -221,8 +221,8 @@ impl<'a, T: Element> Work<'a, T> {
         self.sum.finish(&mut self.program, &self.model.parameters).map(T::from_f64)
     }
 
-    /// The loss of part `i` of the batch and, in the program, its gradient; if it is another rank's,
-    /// it takes random numbers alone.
+    /// The loss of part `i` of the batch and, in the program, its gradient; another rank's takes
+    /// random numbers alone.
     fn part(&mut self, i: usize, mine: bool) -> Result<T> {
         let train = &self.data.train;
         let rows = self.rows.chunks(self.part).nth(i).expect("a part of the batch");
