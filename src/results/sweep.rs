@@ -35,7 +35,7 @@ pub struct Group {
     /// `[n]`, the figure of the runs that have ended well and have it.
     pub values: Vec<f64>,
     /// `[pairs]`, the figure less that of the run of the reference group with the same of all other
-    /// axes; none of the reference group itself.
+    /// axes, of which members of a zip are one; none of the reference group itself.
     pub differences: Option<Vec<f64>>,
 }
 
@@ -119,8 +119,10 @@ pub fn groups(results: &SweepResults, question: &Question) -> Result<Vec<Group>>
         return Err(Error::input(&question.value, message, "choose another --value"));
     }
     let reference = reference(&groups, question.against.as_deref())?;
+    let zipped = zipped(&results.head.plan, &question.by);
     let others = |row: &Row| {
-        let others = row.axes.iter().filter(|(axis, _)| !question.by.contains(axis));
+        let asked = |axis: &String| question.by.contains(axis) || zipped.contains(&&axis[..]);
+        let others = row.axes.iter().filter(|(axis, _)| !asked(axis));
         others.map(|(axis, value)| format!("{axis} = {value}")).collect::<Vec<_>>()
     };
     let with = |row: &&Row| Some((others(row), figure(row, &question.value)?));
@@ -134,6 +136,17 @@ pub fn groups(results: &SweepResults, question: &Question) -> Result<Vec<Group>>
         group.differences = (i != reference).then(all);
     }
     Ok(groups.into_iter().map(|(group, _)| group).collect())
+}
+
+/// The members of the zips of a plan of which one is asked for: they are one axis.
+fn zipped<'a>(plan: &'a Value, by: &[String]) -> Vec<&'a str> {
+    let axes = plan["axes"].as_array().into_iter().flatten();
+    let names = axes.map(|axis| -> Vec<&str> {
+        let pairs = axis[0]["is"].as_array().into_iter().flatten();
+        pairs.filter_map(|pair| pair[0].as_str()).collect()
+    });
+    let asked = |names: &Vec<&str>| names.iter().any(|name| by.iter().any(|asked| asked == name));
+    names.filter(asked).flatten().collect()
 }
 
 /// Whether a condition holds of the values of a run; `columns` are those of all runs.
@@ -243,6 +256,31 @@ mod tests {
         let success = Some(Condition::parse("--success", "accuracy >= 0.75").expect("one"));
         let found = groups(&results(), &Question { success, ..question() }).expect("groups");
         assert_eq!([found[0].successes, found[1].successes], [1, 3]);
+    }
+
+    /// Members of a zip are one axis: whoever asks for one asks for all.
+    #[test]
+    fn groups_of_a_zip_are_compared_seed_by_seed() {
+        let one = |width: u64| json!({ "is": [["width", width], ["depth", 2 * width]] });
+        let plan = json!({ "axes": [[{ "is": [["seed", 0]] }], [one(1), one(2)]] });
+        let row = |seed: u64, width: u64, accuracy: f64| Row {
+            axes: json!({ "seed": seed, "width": width, "depth": 2 * width })
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+            ..row("", seed, accuracy, Status::Done)
+        };
+        let rows = vec![row(0, 1, 0.25), row(0, 2, 0.5), row(1, 1, 0.5), row(1, 2, 1.0)];
+        let mut results = SweepResults { head: Head::new(plan, None), rows };
+        let by = |name: &str| Question { by: vec![name.into()], ..question() };
+        for name in ["width", "depth"] {
+            let found = groups(&results, &by(name)).expect("groups");
+            assert_eq!(found[1].differences, Some(vec![0.25, 0.5]), "by {name}");
+        }
+        // Of axes that are none, no run of another width has the same depth.
+        results.head = Head::new(json!({}), None);
+        let found = groups(&results, &by("width")).expect("groups");
+        assert_eq!(found[1].differences, Some(vec![]));
     }
 
     #[test]
