@@ -17,7 +17,7 @@ pub(super) enum Narrow<'a> {
 }
 
 impl<'a> Narrow<'a> {
-    /// The elements from `first` on.
+    /// The elements from `from` on.
     pub(super) fn after(self, from: usize) -> Narrow<'a> {
         match self {
             Narrow::Halves { bits, format } => {

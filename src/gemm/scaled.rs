@@ -59,11 +59,6 @@ impl Scaled {
         [self.rows, self.cols, self.width]
     }
 
-    /// The bytes that it takes.
-    pub fn bytes(&self) -> usize {
-        self.quants.len() + 4 * (self.scales.len() + self.offsets.len())
-    }
-
     /// Where the integers from `first` on are.
     #[inline(always)]
     pub(super) fn at(&self, first: usize) -> *const i8 {

@@ -110,11 +110,7 @@ impl NamedTensors for GgufTensors {
             None => (name, Layout::Same),
         };
         let header = self.file.header();
-        // Elements that a number of the plane stands for.
-        let per = match plane {
-            Plane::Elements | Plane::Quants => 1,
-            Plane::Scales | Plane::Offsets => self.file.group(stored)?.unwrap_or(1),
-        };
+        let per = self.file.per(stored, plane)?;
         let block = self.file.block(stored)? / per;
         let fail =
             |message| header.tensor_error(stored, message, "convert the model to GGUF again");

@@ -109,6 +109,14 @@ impl Gguf {
         Ok(self.header.tensor(name)?.dtype.block().0)
     }
 
+    /// How many elements of a tensor a number of a plane stands for.
+    ///
+    /// # Errors
+    /// If there is no such tensor.
+    pub(crate) fn per(&self, name: &str, plane: Plane) -> Result<usize> {
+        Ok(self.header.tensor(name)?.dtype.per(plane))
+    }
+
     /// How many elements of a tensor share a scale; `None` if they are floats.
     ///
     /// # Errors
