@@ -34,7 +34,7 @@ const MAY_USE: [(&str, &[&str]); 33] = [
     ("measures", &["nn", "tasks", "tape", "tensor", "simd", "rng", "stats", "named"]),
     (
         "checkpoints",
-        &["nn", "ops", "tensor", "simd", "formats", "files", "memory", "error", "named"],
+        &["nn", "ops", "tensor", "simd", "gemm", "formats", "files", "memory", "error", "named"],
     ),
     (
         "graph",

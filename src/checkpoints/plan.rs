@@ -1,11 +1,11 @@
 //! What each parameter of a model is copied from.
 
 use super::source::Source;
+use super::stored::{Passing, Stored};
 use super::strided::StridedCopy;
 use crate::error::Result;
-use crate::files::gguf::Plane;
 use crate::memory;
-use crate::nn::transformer::{Config, Parameter};
+use crate::nn::transformer::{Config, InPanels, Parameter};
 use crate::simd::Element;
 use crate::tensor::Buffer;
 use rayon::prelude::*;
@@ -72,64 +72,61 @@ impl Plan {
     pub(super) fn bytes<T: Element>(
         &self,
         source: &Source,
-        panels: impl Fn(&Parameter) -> Option<[usize; 2]>,
+        panels: impl Fn(&Parameter) -> Option<InPanels>,
     ) -> u128 {
-        let bytes = |(parameter, parts): &(Parameter, Vec<StridedCopy>)| {
-            // What has 16 bits in the file has no more in panels.
-            let narrow = panels(parameter).is_some()
-                && parts.iter().all(|part| part.plus == 0.0 && source.is_narrow(&part.tensor));
-            let len = parameter.shape.len() as u128;
-            match panels(parameter).and_then(|shape| scaled(source, parts, shape)) {
-                // Scale and offset.
-                Some(scaled) => len + 8 * len / scaled.group as u128,
-                None if narrow => 2 * len,
-                None => len * size_of::<T>() as u128,
-            }
-        };
-        self.parameters.iter().map(bytes).sum()
+        self.bytes_of::<T>(&self.stored(source, panels))
     }
 
-    /// Reads all parameters, row-major; in panels where `panels` gives a parameter's rows and
-    /// columns.
+    fn bytes_of<T: Element>(&self, stored: &[Stored]) -> u128 {
+        self.lengths().zip(stored).map(|(len, stored)| stored.bytes::<T>(len)).sum()
+    }
+
+    /// How each parameter is stored.
+    fn stored(
+        &self,
+        source: &Source,
+        panels: impl Fn(&Parameter) -> Option<InPanels>,
+    ) -> Vec<Stored> {
+        let list = self.parameters.iter();
+        list.map(|(parameter, parts)| Stored::of(source, parts, panels(parameter))).collect()
+    }
+
+    /// The elements of each parameter.
+    fn lengths(&self) -> impl Iterator<Item = u128> {
+        self.parameters.iter().map(|(parameter, _)| parameter.shape.len() as u128)
+    }
+
+    /// Reads all parameters, row-major; in panels where `panels` says that they may be.
     ///
     /// # Errors
     /// If elements are damaged or not finite, or a tensor that has to repeat another differs.
     pub(super) fn read<T: Element>(
         self,
         source: &Source,
-        panels: impl Fn(&Parameter) -> Option<[usize; 2]> + Sync,
+        panels: impl Fn(&Parameter) -> Option<InPanels>,
     ) -> Result<Vec<Buffer<T>>> {
+        let stored = self.stored(source, panels);
         // All weights, and for each thread one tensor as it is in the file.
-        let lengths = self.parameters.iter().map(|(parameter, _)| parameter.shape.len() as u128);
-        let mut lengths: Vec<u128> = lengths.collect();
-        lengths.sort_unstable();
-        let passing = lengths.iter().rev().take(rayon::current_num_threads()).sum::<u128>();
-        let bytes = self.bytes::<T>(source, &panels) + passing * size_of::<T>() as u128;
+        let passing = self.lengths().zip(&stored).filter(|(_, stored)| stored.passes());
+        let mut passing: Vec<u128> = passing.map(|(len, _)| len).collect();
+        passing.sort_unstable();
+        let passing = passing.iter().rev().take(rayon::current_num_threads()).sum::<u128>();
+        let bytes = self.bytes_of::<T>(&stored) + passing * size_of::<T>() as u128;
         memory::check(&format!("weights in {}", T::NAME), bytes, || {
             let less = if T::NAME == f64::NAME { "use --dtype f32, or " } else { "" };
             format!("{less}choose a smaller model")
         })?;
-        // What passes through a thread stays allocated: the system would clear its pages each time.
-        type Passing<T> = (Buffer<T>, [Vec<f32>; 3]);
-        let parameter = |passing: &mut Passing<T>, (parameter, parts): (Parameter, Vec<_>)| {
-            let (rows_of, planes) = passing;
-            let len = parameter.shape.len();
-            let Some([rows, cols]) = panels(&parameter) else {
-                let mut ours = Buffer::lasting(len);
-                return fill(source, Plane::Elements, &parts, &mut ours).map(|()| ours.share());
-            };
-            if let Some(scaled) = scaled(source, &parts, [rows, cols]) {
-                return scaled.read(source, &parts, [rows, cols], planes);
-            }
-            if rows_of.room() < len {
-                *rows_of = Buffer::zeros(len);
-            }
-            rows_of.set_len(len);
-            fill(source, Plane::Elements, &parts, rows_of).map(|()| rows_of.in_panels(rows, cols))
+        type Planned = ((Parameter, Vec<StridedCopy>), Stored);
+        let parameter = |passing: &mut Passing<T>, ((parameter, parts), stored): Planned| {
+            stored.read(source, &parts, parameter.shape.len(), passing)
         };
         // Of several errors the first one in the order of the parameters, whatever the threads.
-        let weights: Vec<Result<Buffer<T>>> =
-            self.parameters.into_par_iter().map_init(Passing::default, parameter).collect();
+        let weights: Vec<Result<Buffer<T>>> = self
+            .parameters
+            .into_par_iter()
+            .zip(stored)
+            .map_init(Passing::default, parameter)
+            .collect();
         let weights = weights.into_iter().collect::<Result<_>>()?;
         if let Some((name, of, shape)) = &self.repeats
             && source.get::<f64>(name, shape)? != source.get::<f64>(of, shape)?
@@ -139,55 +136,6 @@ impl Plan {
             return Err(source.error(name, format!("differs from {of}"), help));
         }
         Ok(weights)
-    }
-}
-
-/// Reads what a parameter is copied from.
-fn fill<T: Element>(
-    source: &Source,
-    plane: Plane,
-    parts: &[StridedCopy],
-    ours: &mut [T],
-) -> Result<()> {
-    // What the file does not have is zero.
-    if parts.iter().map(StridedCopy::len).sum::<usize>() < ours.len() {
-        ours.fill(T::ZERO);
-    }
-    parts.iter().try_for_each(|part| part.read(source, plane, ours))
-}
-
-/// A matrix whose elements are integers with scales in the file.
-struct ScaledCopy {
-    /// Our rows that share scales.
-    group: usize,
-    /// What scales are copied from.
-    scales: Vec<StridedCopy>,
-}
-
-/// How to copy a matrix with its integers and scales, if the file has these.
-fn scaled(source: &Source, parts: &[StridedCopy], [rows, cols]: [usize; 2]) -> Option<ScaledCopy> {
-    let group = source.group(&parts.first()?.tensor)?;
-    let same = parts.iter().all(|part| source.group(&part.tensor) == Some(group));
-    let scales = parts.iter().map(|part| part.of_groups(group, cols)).collect::<Option<_>>()?;
-    (same && rows.is_multiple_of(group)).then_some(ScaledCopy { group, scales })
-}
-
-impl ScaledCopy {
-    fn read<T: Element>(
-        &self,
-        source: &Source,
-        parts: &[StridedCopy],
-        [rows, cols]: [usize; 2],
-        [quants, scales, offsets]: &mut [Vec<f32>; 3],
-    ) -> Result<Buffer<T>> {
-        let plane = |plane, parts: &[StridedCopy], rows: usize, numbers: &mut Vec<f32>| {
-            numbers.resize(rows * cols, 0.0);
-            fill(source, plane, parts, numbers)
-        };
-        plane(Plane::Quants, parts, rows, quants)?;
-        plane(Plane::Scales, &self.scales, rows / self.group, scales)?;
-        plane(Plane::Offsets, &self.scales, rows / self.group, offsets)?;
-        Ok(Buffer::scaled([rows, cols, self.group], quants, scales, offsets))
     }
 }
 

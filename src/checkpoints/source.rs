@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::files::gguf::Plane;
 use crate::files::input;
 use crate::files::safetensors::{Dtype, PART, SAVE_AS_SAFETENSORS, Tensors, infinite};
-use crate::simd::Element;
+use crate::simd::{Element, Half};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ pub trait NamedTensors: Send + Sync {
     /// The shape of a tensor, or `None` if there is none of this name.
     fn shape(&self, name: &str) -> Option<Vec<usize>>;
 
-    /// Whether a tensor's elements have 16 bits.
-    fn is_narrow(&self, name: &str) -> bool {
+    /// The format of a tensor's elements, if they have 16 bits.
+    fn half(&self, name: &str) -> Option<Half> {
         _ = name;
-        false
+        None
     }
 
     /// How many elements of a row share a scale, if they are integers with scales and
@@ -117,11 +117,15 @@ impl Source {
         }
     }
 
-    /// Whether the elements of a tensor have 16 bits.
-    pub(super) fn is_narrow(&self, name: &str) -> bool {
+    /// The format of a tensor's elements, if they have 16 bits.
+    pub(super) fn half(&self, name: &str) -> Option<Half> {
         match (self, self.file(name)) {
-            (Source::Named(tensors), _) => tensors.is_narrow(name),
-            (_, Some(file)) => matches!(file.dtype(name), Some(Dtype::F16 | Dtype::BF16)),
+            (Source::Named(tensors), _) => tensors.half(name),
+            (_, Some(file)) => match file.dtype(name)? {
+                Dtype::F16 => Some(Half::F16),
+                Dtype::BF16 => Some(Half::Bf16),
+                _ => None,
+            },
             (Source::Files { .. }, None) => unreachable!("there is a first file"),
         }
     }

@@ -21,7 +21,7 @@ pub(super) struct StridedCopy {
 }
 
 /// Where the elements of a strided copy are.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Walk {
     /// The index of the first element in the file's tensor and in ours.
     start: (usize, usize),
@@ -54,6 +54,11 @@ impl StridedCopy {
     pub(super) fn list(tensor: impl Into<String>, shape: &[usize], at: usize) -> StridedCopy {
         let axes = [(1, 0, 0), (1, 0, 0), (shape.iter().product(), 1, 1)];
         StridedCopy::strided(tensor, shape, (0, at), axes)
+    }
+
+    /// Whether it is the copy of a parameter of this shape element by element.
+    pub(super) fn is_whole(&self, shape: &[usize]) -> bool {
+        self.walk == StridedCopy::whole("", shape).walk && self.plus == 0.0
     }
 
     /// Any strided copy: `start` and `axes` in the file and in ours.

@@ -55,8 +55,10 @@ use crate::simd::{Element, Half};
 use blocks::Product;
 use narrow::Narrow;
 use panels::column_at;
+pub(crate) use panels::copy_to_panels;
 pub use panels::{panel_columns, panels_len, to_narrow_panels, to_panels};
 pub use scaled::Scaled;
+pub(crate) use scaled::quant;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -192,13 +194,19 @@ impl<'a, T> Mat<'a, T> {
     /// beyond it.
     #[must_use]
     #[track_caller]
+    #[inline]
     pub fn columns(self, columns: Range<usize>) -> Self {
         assert!(columns.end <= self.cols, "columns {columns:?} of {}", self.cols);
         if self.panel == 0 || self.cs != 1 {
             let data = self.data.after(columns.start * self.cs);
             return Mat { data, cols: columns.len(), ..self };
         }
-        // Across panels, or a part of one, which is a matrix with strides.
+        self.columns_of_panels(columns)
+    }
+
+    /// Across panels, or a part of one, which is a matrix with strides.
+    #[track_caller]
+    fn columns_of_panels(self, columns: Range<usize>) -> Self {
         let width = panel_columns::<T>();
         let within = columns.start % width;
         let part = within + columns.len() <= width;
@@ -250,23 +258,55 @@ impl<'a, T> Mat<'a, T> {
         T: Element,
     {
         assert_eq!(to.len(), self.rows * self.cols, "elements");
-        let width = panel_columns::<T>();
         for (i, to) in to.chunks_exact_mut(self.cols.max(1)).enumerate() {
-            if self.panel > 0 && self.cs == 1 {
-                for (to, panel) in to.chunks_mut(width).zip((0..).step_by(self.panel)) {
-                    let at = panel + i * width;
-                    match self.data {
-                        Data::Whole(data) => to.copy_from_slice(&data[at..][..to.len()]),
-                        Data::Narrow(data) => data.widen(at, to),
-                    }
+            self.copy_row(i, to);
+        }
+    }
+
+    fn copy_row(&self, i: usize, to: &mut [T])
+    where
+        T: Element,
+    {
+        if self.panel > 0 && self.cs == 1 {
+            let width = panel_columns::<T>();
+            for (to, panel) in to.chunks_mut(width).zip((0..).step_by(self.panel)) {
+                let at = panel + i * width;
+                match self.data {
+                    Data::Whole(data) => to.copy_from_slice(&data[at..][..to.len()]),
+                    Data::Narrow(data) => data.widen(at, to),
                 }
-                continue;
             }
-            match self.data {
-                Data::Whole(data) if self.cs == 1 => {
-                    to.copy_from_slice(&data[i * self.rs..][..to.len()]);
-                }
-                _ => to.iter_mut().enumerate().for_each(|(j, to)| *to = self.get(i, j)),
+            return;
+        }
+        match self.data {
+            Data::Whole(data) if self.cs == 1 => {
+                to.copy_from_slice(&data[i * self.rs..][..to.len()]);
+            }
+            _ => to.iter_mut().enumerate().for_each(|(j, to)| *to = self.get(i, j)),
+        }
+    }
+
+    /// Row `i`: where it stands, or copied into `room` if it is in panels or its elements are not
+    /// side by side.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn row<'b>(&self, i: usize, room: &'b mut Vec<T>) -> &'b [T]
+    where
+        'a: 'b,
+        T: Element,
+    {
+        match self.data {
+            Data::Whole(data) if self.panel == 0 && self.cs == 1 => {
+                &data[i * self.rs..][..self.cols]
+            }
+            _ => {
+                assert!(i < self.rows, "row {i} of {}", self.rows);
+                room.resize(self.cols, T::ZERO);
+                self.copy_row(i, room);
+                room
             }
         }
     }
@@ -422,7 +462,7 @@ impl<T> From<Write> for Summand<'_, T> {
 /// `C = old + alpha A B` on a given backend. Inlined, so that the operands' descriptions need not
 /// go through memory: a read of what was just written in halves has to wait for the store.
 #[track_caller]
-#[inline]
+#[inline(always)]
 fn gemm_on<T: Element>(
     backend: crate::simd::Backend,
     alpha: T,

@@ -43,7 +43,7 @@ pub const fn panels_len<T>(rows: usize, cols: usize) -> usize {
 /// If `to` has another length.
 #[track_caller]
 pub fn to_panels<T: Element>(from: Mat<'_, T>, to: &mut [T]) {
-    copy(from, panel_columns::<T>(), to, |x| x);
+    copy_to_panels(from, panel_columns::<T>(), to, |x| x);
 }
 
 /// Copies a matrix whose elements are all numbers of `format` into panels of these: as
@@ -53,12 +53,12 @@ pub fn to_panels<T: Element>(from: Mat<'_, T>, to: &mut [T]) {
 /// If `to` has another length.
 #[track_caller]
 pub fn to_narrow_panels<T: Element>(from: Mat<'_, T>, format: Half, to: &mut [u16]) {
-    copy(from, panel_columns::<T>(), to, |x| format.of(x));
+    copy_to_panels(from, panel_columns::<T>(), to, |x| format.of(x));
 }
 
 /// Copies a matrix into panels of so many columns.
 #[track_caller]
-pub(super) fn copy<T: Element, E: Copy + Default>(
+pub(crate) fn copy_to_panels<T: Element, E: Copy + Default>(
     from: Mat<'_, T>,
     columns: usize,
     to: &mut [E],
@@ -69,6 +69,21 @@ pub(super) fn copy<T: Element, E: Copy + Default>(
     let panels = to.chunks_exact_mut((from.rows * columns).max(1));
     for (first, panel) in (0..from.cols).step_by(columns).zip(panels) {
         let there = columns.min(from.cols - first);
+        // Columns that are contiguous, each into its place in the rows of a panel, which is in the
+        // first-level cache.
+        if let Data::Whole(data) = from.data
+            && (from.panel, from.rs) == (0, 1)
+        {
+            if there < columns {
+                panel.fill(E::default());
+            }
+            for j in 0..there {
+                let column = &data[(first + j) * from.cs..][..from.rows];
+                let to = panel[j..].iter_mut().step_by(columns);
+                to.zip(column).for_each(|(to, &x)| *to = element(x));
+            }
+            continue;
+        }
         for (i, to) in panel.chunks_exact_mut(columns).enumerate() {
             let (to, padding) = to.split_at_mut(there);
             match from.data {

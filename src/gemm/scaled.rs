@@ -5,7 +5,7 @@
 //! weights stay nearly as small as in their file: a byte each, and some for the group.
 
 use super::Mat;
-use super::panels::{copy, panel_columns};
+use super::panels::{copy_to_panels, panel_columns};
 use crate::simd::Element;
 
 /// A matrix of scaled integers in [panels](super::Mat::panels).
@@ -42,20 +42,33 @@ impl Scaled {
         let given = [quants.len(), scales.len(), offsets.len()];
         assert_eq!(given, [rows * cols, shared, shared], "numbers of {rows} x {cols}");
         let width = panel_columns::<T>();
-        let nothing = offsets.iter().all(|x| x.to_bits() == (-0.0f32).to_bits());
-        Scaled {
-            rows,
-            cols,
-            width,
-            group,
-            quants: in_panels(quants, [cols, width], whole),
-            scales: in_panels(scales, [cols, width], |x| x),
-            offsets: if nothing { vec![] } else { in_panels(offsets, [cols, width], |x| x) },
-        }
+        Scaled::of_panels::<T>(
+            [rows, cols, group],
+            in_panels(quants, [cols, width], quant),
+            in_panels(scales, [cols, width], |x| x),
+            in_panels(offsets, [cols, width], |x| x),
+        )
+    }
+
+    /// The same from what is in panels of elements `T` already.
+    pub(crate) fn of_panels<T>(
+        [rows, cols, group]: [usize; 3],
+        quants: Vec<i8>,
+        scales: Vec<f32>,
+        offsets: Vec<f32>,
+    ) -> Scaled {
+        let width = panel_columns::<T>();
+        // Where columns end within a panel, the rest of it says nothing.
+        let is_nothing = |x: &f32| x.to_bits() == (-0.0f32).to_bits();
+        let filled = cols / width * width * (rows / group);
+        let rest = offsets[filled..].chunks_exact(width).flat_map(|row| &row[..cols % width]);
+        let nothing = offsets[..filled].iter().chain(rest).all(is_nothing);
+        let offsets = if nothing { vec![] } else { offsets };
+        Scaled { rows, cols, width, group, quants, scales, offsets }
     }
 
     /// Rows, columns, and columns of a panel.
-    pub(super) fn shape(&self) -> [usize; 3] {
+    pub(crate) fn shape(&self) -> [usize; 3] {
         [self.rows, self.cols, self.width]
     }
 
@@ -130,7 +143,7 @@ fn single<T: Element>(x: f32) -> T {
 
 /// A whole number as an integer.
 #[inline(always)]
-fn whole(x: f32) -> i8 {
+pub(crate) fn quant(x: f32) -> i8 {
     // Next to 1.5 * 2^23 the last bit of a single is worth one, and its last bits are those of the
     // integer in two's complement. A cast, which saturates, would not become vectors.
     (x + 1.5 * 8_388_608.0).to_bits() as i8
@@ -144,7 +157,7 @@ fn in_panels<E: Copy + Default>(
 ) -> Vec<E> {
     let rows = from.len() / cols.max(1);
     let mut all = vec![E::default(); rows * cols.next_multiple_of(width)];
-    copy(Mat::new(from, rows, cols), width, &mut all, number);
+    copy_to_panels(Mat::new(from, rows, cols), width, &mut all, number);
     all
 }
 

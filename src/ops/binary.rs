@@ -2,7 +2,7 @@
 
 use crate::gemm::Write;
 use crate::simd::rows::{self, By, First, RUN};
-use crate::simd::{Backend, Element, Kernel, Lanes, NARROW, slice};
+use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
 use crate::tape::{Backward, Forward, Op, Rules, Tape, Var};
 use crate::tensor::Shape;
 use std::marker::PhantomData;
@@ -237,7 +237,7 @@ impl<T: Element, F: Binary> Kernel<T> for BinaryForward<'_, T, F> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         if L::N > 1 && self.zip.loops.inner.len <= NARROW {
-            return T::vectorize_on(Backend::Scalar, self);
+            return self.run::<Scalar<T>>();
         }
         let Self { zip, part, x, y, z } = self;
         let inner = Axis { len: part.columns.len(), ..zip.loops.inner };
@@ -305,7 +305,7 @@ impl<T: Element, F: Binary> Kernel<T> for BinaryBackward<'_, T, F> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         if L::N > 1 && self.zip.loops.inner.len <= NARROW {
-            return T::vectorize_on(Backend::Scalar, self);
+            return self.run::<Scalar<T>>();
         }
         let Self { zip, part, x, y, g, share, side, write, grad } = self;
         let share = L::splat(share);

@@ -14,10 +14,11 @@ pub fn gather<T: Element>(tape: &mut Tape<T>, table: Var, ids: Ids) -> Var {
     assert!(tape.ids_limit(ids) <= *rows, "gather of ids below {} from {st}", tape.ids_limit(ids));
     let mut shape = tape.ids_shape(ids).dims().to_vec();
     shape.extend(width);
-    tape.push(Gather { width: width.iter().product() }, &[table], &[ids], shape)
+    tape.push(Gather { rows: *rows, width: width.iter().product() }, &[table], &[ids], shape)
 }
 
 struct Gather {
+    rows: usize,
     width: usize,
 }
 
@@ -35,14 +36,16 @@ impl<T: Element> Op<T> for Gather {
     }
 
     fn forward(&self, run: Forward<'_, T>) {
-        let (table, ids, width) = (run.input(0), run.ids(0), self.width);
+        let (ids, width) = (run.ids(0), self.width);
         if width == 1 {
+            let table = run.input(0);
             for (y, &i) in run.out.iter_mut().zip(ids) {
                 *y = table[i as usize];
             }
         } else {
+            let (table, mut room) = (run.matrix(0, self.rows, width), vec![]);
             for (y, &i) in run.out.chunks_exact_mut(width.max(1)).zip(ids) {
-                y.copy_from_slice(&table[i as usize * width..][..width]);
+                y.copy_from_slice(table.row(i as usize, &mut room));
             }
         }
     }

@@ -18,7 +18,7 @@
 use super::{Eps, layer_norm, rms_norm};
 use crate::gemm::Write;
 use crate::simd::rows::{self, By};
-use crate::simd::{Backend, Element, Kernel, Lanes, NARROW, slice};
+use crate::simd::{Element, Kernel, Lanes, NARROW, Scalar, slice};
 use crate::tape::{Backward, Forward, Grad, Op, Rules, Tape, Var};
 use crate::tensor::Buffer;
 use std::sync::{Mutex, PoisonError};
@@ -234,7 +234,7 @@ impl<T: Element> Kernel<T> for NormForward<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         if L::N > 1 && self.width <= NARROW {
-            return T::vectorize_on(Backend::Scalar, self);
+            return self.run::<Scalar<T>>();
         }
         let Self { norm, width, x, gain, bias, y, saved } = self;
         let n = T::from_f64(width as f64);
@@ -334,7 +334,7 @@ impl<T: Element> Kernel<T> for Wanted<'_, '_, T> {
     fn run<L: Lanes<Elem = T>>(self) {
         let NormBackward { norm, rules, width, x, gain, saved, dy } = self.rows;
         if L::N > 1 && width <= NARROW {
-            return T::vectorize_on(Backend::Scalar, self);
+            return self.run::<Scalar<T>>();
         }
         let Self { mut dx, mut d_gain, mut d_bias, .. } = self;
         let n = T::from_f64(width as f64);

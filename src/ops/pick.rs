@@ -1,6 +1,6 @@
 //! Some columns of a wide affine layer: the logits of a few tokens.
 
-use crate::gemm::Write;
+use crate::gemm::{Mat, Write};
 use crate::simd::{Element, Kernel, Lanes, slice};
 use crate::tape::{Backward, Forward, Ids, Op, Tape, Var};
 
@@ -28,10 +28,17 @@ pub fn pick<T: Element>(tape: &mut Tape<T>, x: Var, w: Var, bias: Option<Var>, i
         assert!(sb.dims() == [v], "pick with a weight of {sw} and a bias of {sb}");
     }
     let inputs: &[Var] = &[x, w, bias.unwrap_or(w)];
-    tape.push(Pick { width: d, each: j }, &inputs[..2 + bias.is_some() as usize], &[ids], [n, j])
+    tape.push(
+        Pick { vocab: v, width: d, each: j },
+        &inputs[..2 + bias.is_some() as usize],
+        &[ids],
+        [n, j],
+    )
 }
 
 struct Pick {
+    /// The rows of `w` (V).
+    vocab: usize,
     /// The elements of a row of `x` and of `w` (D).
     width: usize,
     /// Ids for each row of `x` (J).
@@ -48,7 +55,7 @@ impl<T: Element> Op<T> for Pick {
         T::vectorize(PickForward {
             pick: self,
             x: run.input(0),
-            w: run.input(1),
+            w: run.matrix(1, self.vocab, self.width),
             bias,
             ids: run.ids(0),
             y: run.out,
@@ -56,10 +63,12 @@ impl<T: Element> Op<T> for Pick {
     }
 
     fn backward(&self, run: Backward<'_, T>) {
-        let (x, w, ids, dy) = (run.input(0), run.input(1), run.ids(0), run.grad_out);
-        let Pick { width, each } = *self;
+        let (x, ids, dy) = (run.input(0), run.ids(0), run.grad_out);
+        let Pick { vocab, width, each } = *self;
+        // Empty where it is not read again.
+        let w = run.grads[0].is_some().then(|| run.matrix(1, vocab, width));
         let [dx, dw, db, ..] = run.grads else { return };
-        if let Some(dx) = dx {
+        if let (Some(dx), Some(w)) = (dx, w) {
             let write = dx.write;
             // Row n of dx is the sum over j of dy[n, j] w[ids[n, j]].
             let kernel = GradX { width, each, dx: dx.slice(), write, dy, w, ids };
@@ -80,7 +89,7 @@ impl<T: Element> Op<T> for Pick {
 struct PickForward<'a, T> {
     pick: &'a Pick,
     x: &'a [T],
-    w: &'a [T],
+    w: Mat<'a, T>,
     bias: Option<&'a [T]>,
     ids: &'a [u32],
     y: &'a mut [T],
@@ -91,12 +100,13 @@ impl<T: Element> Kernel<T> for PickForward<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
-        let Self { pick: &Pick { width, each }, x, w, bias, ids, y } = self;
+        let Self { pick: &Pick { width, each, .. }, x, w, bias, ids, y } = self;
+        let mut room = vec![];
         for (k, (y, &id)) in y.iter_mut().zip(ids).enumerate() {
             let x = &x[k / each * width..][..width];
             let id = id as usize;
             let start = bias.map_or(T::ZERO, |bias| bias[id]);
-            *y = slice::dot::<L>(x, &w[id * width..][..width]) + start;
+            *y = slice::dot::<L>(x, w.row(id, &mut room)) + start;
         }
     }
 }
@@ -107,7 +117,7 @@ struct GradX<'a, T> {
     dx: &'a mut [T],
     write: Write,
     dy: &'a [T],
-    w: &'a [T],
+    w: Mat<'a, T>,
     ids: &'a [u32],
 }
 
@@ -117,13 +127,14 @@ impl<T: Element> Kernel<T> for GradX<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self) {
         let Self { width, each, dx, write, dy, w, ids } = self;
+        let mut room = vec![];
         for (n, dx) in dx.chunks_exact_mut(width.max(1)).enumerate() {
             if write == Write::Store {
                 dx.fill(T::ZERO);
             }
             let of_row = n * each..(n + 1) * each;
             for (&dy, &id) in dy[of_row.clone()].iter().zip(&ids[of_row]) {
-                add_scaled::<L>(dx, dy, &w[id as usize * width..][..width]);
+                add_scaled::<L>(dx, dy, w.row(id as usize, &mut room));
             }
         }
     }

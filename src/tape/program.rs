@@ -42,7 +42,7 @@ pub struct Program<T> {
     /// What operations saved for the backward pass.
     saved: Vec<Buffer<T>>,
     ids: Vec<Vec<u32>>,
-    /// Gradients while an operation writes them.
+    /// Gradients while an operation writes them, as many as any operation has inputs.
     in_hand: Vec<Option<Grad<T>>>,
     /// Those of the last reverse pass.
     rules: Rules,
@@ -79,9 +79,10 @@ impl<T: Element> Program<T> {
                     (n, false) => vec![0; n as usize],
                 })
                 .collect(),
-            in_hand: Vec::with_capacity(
-                tape.nodes.iter().map(|n| n.inputs.len()).max().unwrap_or(0).max(GRADS),
-            ),
+            in_hand: {
+                let most = tape.nodes.iter().map(|n| n.inputs.len()).max().unwrap_or(0);
+                (0..most.max(GRADS)).map(|_| None).collect()
+            },
             nodes: tape.nodes,
             rules: Rules::Plain,
             lent: vec![],
@@ -453,17 +454,13 @@ impl<T: Element> Program<T> {
             let node = &self.nodes[step.node as usize];
             // Gradients are taken out of the list while they are written; no two of a node share a
             // place.
-            for target in &step.targets {
-                let grad = target.as_ref().map(|target| {
+            for (hand, target) in self.in_hand.iter_mut().zip(&step.targets) {
+                *hand = target.as_ref().map(|target| {
                     let Target { write, place, len, .. } = *target;
                     let mut data = take(&mut self.grads[place as usize]);
                     data.set_len(len);
                     Grad { data, write, within: target.within.clone() }
                 });
-                self.in_hand.push(grad);
-            }
-            while self.in_hand.len() < GRADS {
-                self.in_hand.push(None);
             }
             node.op.backward(Backward {
                 values: &self.values,
@@ -476,8 +473,8 @@ impl<T: Element> Program<T> {
                 saved: &self.saved[node.saved as usize],
                 grads: &mut self.in_hand,
             });
-            for (grad, target) in self.in_hand.drain(..).zip(&step.targets) {
-                if let (Some(grad), Some(target)) = (grad, target) {
+            for (hand, target) in self.in_hand.iter_mut().zip(&step.targets) {
+                if let (Some(grad), Some(target)) = (hand.take(), target) {
                     self.grads[target.place as usize] = grad.data;
                 }
             }

@@ -30,10 +30,11 @@ enum Storage<T> {
     Panels(Arc<Panels<T>>),
 }
 
-/// A `rows` x `cols` matrix in panels.
+/// A `rows` x `cols` matrix in panels, or turned: its transpose in panels.
 struct Panels<T> {
     rows: usize,
     cols: usize,
+    turned: bool,
     elements: Elements<T>,
     /// Row by row, once somebody has asked for it.
     row_major: OnceLock<Aligned<T>>,
@@ -68,16 +69,23 @@ impl<T> DerefMut for Aligned<T> {
 }
 
 impl<T: Element> Panels<T> {
-    fn matrix(&self) -> Mat<'_, T> {
-        match &self.elements {
-            Elements::Whole(elements) => Mat::panels(elements, self.rows, self.cols),
-            Elements::Narrow(bits, format) => {
-                Mat::narrow_panels(bits, *format, self.rows, self.cols)
-            }
-            Elements::Scaled(all) => Mat::scaled(all),
-        }
+    /// Rows and columns of what is in panels.
+    fn stored(&self) -> (usize, usize) {
+        if self.turned { (self.cols, self.rows) } else { (self.rows, self.cols) }
     }
 
+    fn matrix(&self) -> Mat<'_, T> {
+        let (rows, cols) = self.stored();
+        let stored = match &self.elements {
+            Elements::Whole(elements) => Mat::panels(elements, rows, cols),
+            Elements::Narrow(bits, format) => Mat::narrow_panels(bits, *format, rows, cols),
+            Elements::Scaled(all) => Mat::scaled(all),
+        };
+        if self.turned { stored.t() } else { stored }
+    }
+
+    /// Cold: inlined, it kept every read of a buffer from being inlined.
+    #[cold]
     fn row_major(&self) -> &[T] {
         self.row_major.get_or_init(|| {
             let mut all = Aligned::zeros(self.rows * self.cols);
@@ -183,26 +191,49 @@ impl<T: Element> Buffer<T> {
                 Elements::Whole(elements)
             }
         };
-        let row_major = OnceLock::new();
-        Buffer(Storage::Panels(Arc::new(Panels { rows, cols, elements, row_major })))
+        Buffer::of_panels([rows, cols], false, elements)
     }
 
-    /// A matrix of scaled integers in panels, shared: rows, columns, rows that share scales, and
-    /// what [`Scaled::new`] takes.
+    /// The same `rows` x `cols` matrix with its transpose in panels of 16 bits an element, shared:
+    /// for a table, of which rows are looked up and whose transpose multiplies. `None` if 16 bits
+    /// do not hold all elements: then nothing is gained.
     ///
     /// # Panics
-    /// As that.
+    /// If it has another number of elements.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn scaled(
-        shape: [usize; 3],
-        quants: &[f32],
-        scales: &[f32],
-        offsets: &[f32],
-    ) -> Self {
-        let [rows, cols, _] = shape;
-        let elements = Elements::Scaled(Scaled::new::<T>(shape, quants, scales, offsets));
+    pub(crate) fn turned_in_panels(&self, rows: usize, cols: usize) -> Option<Self> {
+        let (from, format) = (self.matrix(rows, cols).t(), Half::that_holds(self)?);
+        let mut bits = Aligned::lasting(panels_len::<T>(cols, rows));
+        to_narrow_panels(from, format, &mut bits);
+        Some(Buffer::of_panels([rows, cols], true, Elements::Narrow(bits, format)))
+    }
+
+    /// A table of 16 bits an element, as [`turned_in_panels`](Buffer::turned_in_panels) makes one:
+    /// `fill` writes the panels of its transpose.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub(crate) fn narrow_table<E>(
+        [rows, cols]: [usize; 2],
+        format: Half,
+        fill: impl FnOnce(&mut [u16]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut bits = Aligned::lasting(panels_len::<T>(cols, rows));
+        fill(&mut bits)?;
+        Ok(Buffer::of_panels([rows, cols], true, Elements::Narrow(bits, format)))
+    }
+
+    /// A matrix of scaled integers in panels, shared; or turned, the transpose of one.
+    pub(crate) fn scaled(all: Scaled, turned: bool) -> Self {
+        let [rows, cols, _] = all.shape();
+        let shape = if turned { [cols, rows] } else { [rows, cols] };
+        Buffer::of_panels(shape, turned, Elements::Scaled(all))
+    }
+
+    fn of_panels([rows, cols]: [usize; 2], turned: bool, elements: Elements<T>) -> Self {
         let row_major = OnceLock::new();
-        Buffer(Storage::Panels(Arc::new(Panels { rows, cols, elements, row_major })))
+        Buffer(Storage::Panels(Arc::new(Panels { rows, cols, turned, elements, row_major })))
     }
 
     /// Whether it is a matrix in panels.
@@ -266,7 +297,10 @@ impl<T: Element> Buffer<T> {
                 let elements = match &panels.elements {
                     Elements::Whole(elements) => elements.len,
                     Elements::Narrow(bits, _) => bits.len,
-                    Elements::Scaled(_) => panels_len::<T>(panels.rows, panels.cols),
+                    Elements::Scaled(_) => {
+                        let (rows, cols) = panels.stored();
+                        panels_len::<T>(rows, cols)
+                    }
                 };
                 elements + again
             }
@@ -406,7 +440,15 @@ mod tests {
         let mut panels = plain.in_panels(3, 37);
         assert_eq!((panels.len(), panels.room()), (3 * 37, 3 * 48));
         assert!(panels.is_narrow() && !plain.is_narrow());
-        assert!(!Buffer::from(&[1.0, f32::EPSILON + 1.0][..]).in_panels(1, 2).is_narrow());
+        let wide = Buffer::from(&[1.0, f32::EPSILON + 1.0][..]);
+        assert!(!wide.in_panels(1, 2).is_narrow() && wide.turned_in_panels(1, 2).is_none());
+        let turned = plain.turned_in_panels(3, 37).expect("16 bits hold them");
+        assert!(turned.is_narrow() && turned.len() == 3 * 37);
+        let mut room = vec![];
+        assert_eq!(turned.matrix(3, 37).row(2, &mut room), &numbers[2 * 37..]);
+        assert_eq!(turned.room(), 37 * 16);
+        assert_eq!(turned.map(|x| x)[..], numbers[..]);
+        assert_eq!((&*turned, turned.room()), (&numbers[..], 37 * 16 + 3 * 37));
         let again = panels.clone();
         assert_eq!(&*again, &numbers[..]);
         // Kept by all that share it.

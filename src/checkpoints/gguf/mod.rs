@@ -19,6 +19,7 @@ mod rotation;
 use super::source::NamedTensors;
 use crate::error::Result;
 use crate::files::gguf::{Dtype, Gguf, Header, Plane};
+use crate::simd::Half;
 use architecture::Architecture;
 use config::{Keys, Sizes};
 use layout::Layout;
@@ -78,9 +79,13 @@ impl NamedTensors for GgufTensors {
         Some(layout.shape(self.file.header().shape(stored)?))
     }
 
-    fn is_narrow(&self, name: &str) -> bool {
-        let stored = self.names.get(name).and_then(|(stored, _)| self.file.header().dtype(stored));
-        matches!(stored, Some(Dtype::F16 | Dtype::BF16))
+    fn half(&self, name: &str) -> Option<Half> {
+        let (stored, _) = self.names.get(name)?;
+        match self.file.header().dtype(stored)? {
+            Dtype::F16 => Some(Half::F16),
+            Dtype::BF16 => Some(Half::Bf16),
+            _ => None,
+        }
     }
 
     fn group(&self, name: &str) -> Option<usize> {

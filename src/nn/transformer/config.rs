@@ -198,6 +198,16 @@ pub struct Parameter {
     pub shape: Shape,
 }
 
+/// A `rows` x `cols` parameter that is stored in panels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InPanels {
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    /// Whether it is a table, of which rows are looked up and whose transpose multiplies: that is
+    /// in panels, if its elements take fewer bytes there.
+    pub(crate) table: bool,
+}
+
 /// The largest of all sizes but layers that a [`Config`] may have: larger than any model's, and
 /// small enough that products of two do not overflow.
 const NUMBERS: usize = 1 << 31;
@@ -383,25 +393,32 @@ impl Config {
         self.d_mlp * (1 + self.gated as usize)
     }
 
-    /// The rows and columns of a parameter that is large enough to be better off in panels.
-    pub(crate) fn large_panels<T>(&self, parameter: &Parameter) -> Option<[usize; 2]> {
+    /// How a parameter that is large enough for it is stored in panels.
+    pub(crate) fn large_panels<T>(&self, parameter: &Parameter) -> Option<InPanels> {
         self.panels::<T>(parameter, LARGE)
     }
 
-    /// The rows and columns of a parameter of at least so many bytes, if products alone read it, by
-    /// columns that fill panels: the weights of layers, unless a norm stands after them, which
-    /// divides them by heads first.
-    pub(crate) fn panels<T>(&self, parameter: &Parameter, bytes: usize) -> Option<[usize; 2]> {
+    /// How a parameter of at least so many bytes is stored in panels: tables of embeddings, and the
+    /// weights of layers if products alone read them, by columns that fill panels. A norm after
+    /// attention divides what heads write first.
+    pub(crate) fn panels<T>(&self, parameter: &Parameter, bytes: usize) -> Option<InPanels> {
         let &[rows, cols] = parameter.shape.dims() else { return None };
         let name = &parameter.name;
+        if rows * cols * size_of::<T>() < bytes {
+            return None;
+        }
+        if ["embed.W_E", "unembed.W_U"].contains(&name.as_str()) {
+            return Some(InPanels { rows, cols, table: true });
+        }
         let width = panel_columns::<T>();
         let whole = match name.split_once("attn.") {
             Some(_) => self.d_head.is_multiple_of(width),
             None => self.d_mlp.is_multiple_of(width) && self.d_model.is_multiple_of(width),
         };
+        let divided = self.norm_after() && name.ends_with("attn.W_O");
         let layer = ["attn.W_QKV", "attn.W_O", "mlp.W_in", "mlp.W_out"];
-        let taken = whole && !self.norm_after() && layer.iter().any(|part| name.ends_with(part));
-        (taken && rows * cols * size_of::<T>() >= bytes).then_some([rows, cols])
+        let taken = whole && !divided && layer.iter().any(|part| name.ends_with(part));
+        taken.then_some(InPanels { rows, cols, table: false })
     }
 
     /// All parameters, in the order of the computation.

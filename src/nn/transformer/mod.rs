@@ -42,6 +42,7 @@
 mod config;
 
 pub use crate::ops::{Rotary, Scaling};
+pub(crate) use config::InPanels;
 pub use config::{
     Config, HeadNorms, LayerKind, NormPlace, NormSpan, Parameter, Positions, Slopes, Turn,
 };
@@ -92,11 +93,16 @@ impl<T: Element> Model<T> {
 
     /// The same for matrices of at least so many bytes.
     pub(crate) fn store_in_panels_from(&mut self, bytes: usize) {
-        let in_panels = |(w, p): (&mut Buffer<T>, &Parameter)| {
-            if let Some([rows, cols]) = self.config.panels::<T>(p, bytes) {
-                *w = w.in_panels(rows, cols);
-            }
-        };
+        let in_panels =
+            |(w, p): (&mut Buffer<T>, &Parameter)| match self.config.panels::<T>(p, bytes) {
+                Some(InPanels { rows, cols, table: false }) => *w = w.in_panels(rows, cols),
+                Some(InPanels { rows, cols, table: true }) => {
+                    if let Some(table) = w.turned_in_panels(rows, cols) {
+                        *w = table;
+                    }
+                }
+                None => {}
+            };
         self.weights.par_iter_mut().zip(&self.config.parameters()).for_each(in_panels);
     }
 
