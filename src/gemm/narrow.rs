@@ -5,7 +5,7 @@
 //! there, so that a product has the bits that it has with the wide elements.
 
 use super::scaled::Scaled;
-use crate::simd::{Element, Half};
+use crate::simd::{Element, Half, Lanes};
 
 /// Narrow elements in panels.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,28 @@ impl<'a> Narrow<'a> {
         }
     }
 
+    /// [`widen`](Self::widen) with the instructions of `L`.
+    #[inline(always)]
+    pub(super) fn widen_with<L: Lanes>(self, from: usize, to: &mut [L::Elem]) {
+        match self {
+            Narrow::Halves { bits, format: Half::Bf16 } => {
+                widen_halves::<L>(&bits[from..], Half::Bf16, to);
+            }
+            Narrow::Halves { bits, format: Half::F16 } => {
+                widen_halves::<L>(&bits[from..], Half::F16, to);
+            }
+            Narrow::Scaled { all, first } => all.widen(first + from, to),
+        }
+    }
+
+    /// The format of numbers of 16 bits.
+    pub(super) fn half(self) -> Option<Half> {
+        match self {
+            Narrow::Halves { format, .. } => Some(format),
+            Narrow::Scaled { .. } => None,
+        }
+    }
+
     /// Widens the elements from `from` on, as many as there are.
     #[inline(always)]
     pub(super) fn widen<T: Element>(self, from: usize, to: &mut [T]) {
@@ -57,4 +79,16 @@ impl<'a> Narrow<'a> {
             Narrow::Scaled { all, first } => all.widen(first + from, to),
         }
     }
+}
+
+/// Widens numbers of one format, as many as there are.
+#[inline(always)]
+fn widen_halves<L: Lanes>(bits: &[u16], format: Half, to: &mut [L::Elem]) {
+    let len = bits.len().min(to.len());
+    let (whole, rest) = (&bits[..len / L::N * L::N], &bits[len / L::N * L::N..len]);
+    let (vectors, last) = to[..len].split_at_mut(whole.len());
+    for (bits, to) in whole.chunks_exact(L::N).zip(vectors.chunks_exact_mut(L::N)) {
+        L::load_half(bits, format).store(to);
+    }
+    last.iter_mut().zip(rest).for_each(|(to, &bits)| *to = format.element(bits));
 }

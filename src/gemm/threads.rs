@@ -9,6 +9,11 @@ const TASK: usize = 1 << 20;
 /// Multiply-adds that justify waking the threads of a pool the caller is not in.
 const WAKE: usize = 16 << 20;
 
+/// Elements of B that no second-level cache keeps, and the multiply-adds that reading one of them
+/// takes as long as.
+const FAR: usize = 1 << 18;
+const READ: usize = 8;
+
 /// Computes the product, on the threads of the caller's pool if it is large.
 #[inline(never)]
 pub(super) fn run<T: Element>(backend: Backend, product: &Product<'_, T>) {
@@ -26,6 +31,8 @@ fn large<T: Element>(backend: Backend, product: &Product<'_, T>, work: usize) {
     if product.b_panel == 0 && fallback::serves::<T>(backend) {
         return fallback::run(product);
     }
+    let far = product.n * product.k >= FAR;
+    let work = if far && product.m < READ { work / product.m * READ } else { work };
     // Looking up the pool takes as long as a tiny product.
     if work < 2 * TASK || (work < WAKE && rayon::current_thread_index().is_none()) {
         return T::vectorize_on(backend, product);

@@ -1,28 +1,30 @@
-//! AVX2 with FMA: vectors of 32 bytes, 16 registers.
+//! AVX2 with FMA and F16C, which no processor with AVX2 lacks: vectors of 32 bytes, 16 registers.
 
 use super::math::{self, Bits, Shift};
 use super::wrap::wrap;
-use super::{Kernel, Lanes, square_fits};
+use super::{Half, Kernel, Lanes, square_fits};
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// Whether this processor has what [`run`] needs.
 #[inline(always)]
 pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
 }
 
-/// Runs `kernel` with `L`, one of the lanes of this module. Panics if the processor lacks AVX2 or
-/// FMA.
+/// Runs `kernel` with `L`, one of the lanes of this module. Panics if the processor lacks AVX2,
+/// FMA or F16C.
 #[inline]
 pub(super) fn run<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
-    assert!(is_available(), "this processor has no AVX2 with FMA");
+    assert!(is_available(), "this processor has no AVX2 with FMA and F16C");
     // SAFETY: asserted right above.
     unsafe { with_features::<L, K>(kernel) }
 }
 
 /// The function in which the instructions of this module may be used.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
@@ -66,6 +68,21 @@ unsafe fn halves(from: *const f32, stride: usize) -> __m256 {
     }
 }
 
+/// Eight numbers of 16 bits.
+///
+/// # Safety
+/// Inside [`run`].
+#[inline(always)]
+pub(super) unsafe fn widened(bits: __m128i, format: Half) -> __m256 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match format {
+            Half::Bf16 => _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits))),
+            Half::F16 => _mm256_cvtph_ps(bits),
+        }
+    }
+}
+
 /// Eight `f32`.
 #[derive(Clone, Copy)]
 pub(super) struct F32x8(pub(super) __m256);
@@ -93,6 +110,11 @@ impl Lanes for F32x8 {
     fn load(xs: &[f32]) -> Self {
         // SAFETY: inside `run`; reads the 8 elements the slice was cut to.
         Self(unsafe { _mm256_loadu_ps(xs[..8].as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_half(xs: &[u16], format: Half) -> Self {
+        // SAFETY: inside `run`; reads the 8 numbers the slice was cut to.
+        Self(unsafe { widened(_mm_loadu_si128(xs[..8].as_ptr().cast()), format) })
     }
     #[inline(always)]
     fn load_partial(xs: &[f32], fill: f32) -> Self {
@@ -276,6 +298,14 @@ impl Lanes for F64x4 {
     fn load(xs: &[f64]) -> Self {
         // SAFETY: inside `run`; reads the 4 elements the slice was cut to.
         Self(unsafe { _mm256_loadu_pd(xs[..4].as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_half(xs: &[u16], format: Half) -> Self {
+        // SAFETY: inside `run`; reads the 4 numbers the slice was cut to.
+        Self(unsafe {
+            let four = widened(_mm_loadl_epi64(xs[..4].as_ptr().cast()), format);
+            _mm256_cvtps_pd(_mm256_castps256_ps128(four))
+        })
     }
     #[inline(always)]
     fn load_partial(xs: &[f64], fill: f64) -> Self {

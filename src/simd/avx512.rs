@@ -1,9 +1,9 @@
 //! AVX-512F: vectors of 64 bytes, 32 registers, and masks for partial ones.
 
-use super::avx2::{F32x8, F64x4};
+use super::avx2::{F32x8, F64x4, widened};
 use super::math::Bits;
 use super::wrap::wrap;
-use super::{Kernel, Lanes, square_fits};
+use super::{Half, Kernel, Lanes, square_fits};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -23,7 +23,7 @@ pub(super) fn run<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
 }
 
 /// The function in which the instructions of this module may be used.
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f,avx2,fma,f16c")]
 fn with_features<L: Lanes, K: Kernel<L::Elem>>(kernel: K) -> K::Output {
     kernel.run::<L>()
 }
@@ -110,6 +110,19 @@ impl Lanes for F32x16 {
     fn load(xs: &[f32]) -> Self {
         // SAFETY: inside `run`; reads the 16 elements the slice was cut to.
         Self(unsafe { _mm512_loadu_ps(xs[..16].as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_half(xs: &[u16], format: Half) -> Self {
+        // SAFETY: inside `run`; reads the 16 numbers the slice was cut to.
+        Self(unsafe {
+            let bits = _mm256_loadu_si256(xs[..16].as_ptr().cast());
+            match format {
+                Half::Bf16 => {
+                    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+                }
+                Half::F16 => _mm512_cvtph_ps(bits),
+            }
+        })
     }
     #[inline(always)]
     fn load_partial(xs: &[f32], fill: f32) -> Self {
@@ -291,6 +304,11 @@ impl Lanes for F64x8 {
     fn load(xs: &[f64]) -> Self {
         // SAFETY: inside `run`; reads the 8 elements the slice was cut to.
         Self(unsafe { _mm512_loadu_pd(xs[..8].as_ptr()) })
+    }
+    #[inline(always)]
+    fn load_half(xs: &[u16], format: Half) -> Self {
+        // SAFETY: inside `run`; reads the 8 numbers the slice was cut to.
+        Self(unsafe { _mm512_cvtps_pd(widened(_mm_loadu_si128(xs[..8].as_ptr().cast()), format)) })
     }
     #[inline(always)]
     fn load_partial(xs: &[f64], fill: f64) -> Self {

@@ -74,6 +74,14 @@ pub trait Lanes:
     }
     /// The first `N` elements of `xs`. Panics if there are fewer.
     fn load(xs: &[Self::Elem]) -> Self;
+    /// The first `N` numbers of `xs`, widened. Panics if there are fewer.
+    #[inline(always)]
+    fn load_half(xs: &[u16], format: Half) -> Self {
+        let mut wide = [Self::Elem::ZERO; LONGEST];
+        let numbers = wide[..Self::N].iter_mut().zip(&xs[..Self::N]);
+        numbers.for_each(|(to, &bits)| *to = format.element(bits));
+        Self::load(&wide)
+    }
     /// All of `xs`, at most `N` elements; the remaining lanes hold `fill`.
     fn load_partial(xs: &[Self::Elem], fill: Self::Elem) -> Self;
     /// Writes the first `N` elements of `out`. Panics if there are fewer.

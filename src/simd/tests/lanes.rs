@@ -1,7 +1,7 @@
 //! Loads, stores, arithmetic and reductions.
 
 use super::{Backend, Formula, apply};
-use crate::simd::{Element, Kernel, Lanes, slice};
+use crate::simd::{Element, Half, Kernel, Lanes, slice};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -223,4 +223,39 @@ fn no_square_leaves_its_slice() {
             assert!(std::panic::catch_unwind(run).is_err(), "{backend}: {stride}, {to_stride}");
         }
     }
+}
+
+/// Numbers of 16 bits, widened.
+struct Widen<'a>(&'a [u16], Half);
+
+impl<T: Element> Kernel<T> for Widen<'_> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self) -> Vec<T> {
+        let mut wide = vec![T::ZERO; self.0.len()];
+        for (bits, to) in self.0.chunks_exact(L::N).zip(wide.chunks_exact_mut(L::N)) {
+            L::load_half(bits, self.1).store(to);
+        }
+        wide
+    }
+}
+
+/// All 65,536 of each format: finite ones with their bits, the others as such.
+fn widens<T: Element>() {
+    let all: Vec<u16> = (0..=u16::MAX).collect();
+    for (backend, format) in Backend::available().flat_map(|b| [(b, Half::Bf16), (b, Half::F16)]) {
+        let wide: Vec<T> = T::vectorize_on(backend, Widen(&all, format));
+        for (bits, x) in all.iter().zip(wide) {
+            let (x, want) = (x.to_f64(), f64::from(format.widen(*bits)));
+            let same = x.to_bits() == want.to_bits() || x.is_nan() && want.is_nan();
+            assert!(same, "{backend}: {format:?} {bits:#06x}: {x} {want}");
+        }
+    }
+}
+
+#[test]
+fn halves_widen_to_their_numbers() {
+    widens::<f32>();
+    widens::<f64>();
 }
