@@ -9,8 +9,8 @@
 //! decoder, with pairs of one's own.
 
 use edgegrad::experiments::pretrain::{Pretraining, pretrain};
-use edgegrad::experiments::tune::grid::{Grid, Judges, compare, compare_for};
-use edgegrad::experiments::tune::{Own, OwnFiles, Subject, files, table};
+use edgegrad::experiments::tune::grid::{Grid, OwnGrid};
+use edgegrad::experiments::tune::{Goal, table};
 use edgegrad::experiments::{Progress, available_threads, train::Existing};
 use edgegrad::{files::journal::Journal, interrupt, page, prelude::*, text::LazyTokenizer};
 use std::path::{Path, PathBuf};
@@ -97,13 +97,11 @@ fn base(arguments: &Arguments, out: &Path) -> Result<PathBuf> {
 }
 
 /// The files of a task of one's own, if there is one.
-fn own(arguments: &Arguments) -> Option<OwnFiles> {
+fn own(arguments: &Arguments) -> Option<OwnGrid> {
     let [model, pairs, dev, keep] =
         ["--model", "--pairs", "--dev", "--keep"].map(|flag| arguments.path(flag));
     match (model, pairs, dev) {
-        (Some(model), Some(pairs), Some(dev)) => {
-            Some(OwnFiles { model, pairs: pairs.into(), dev: dev.into(), keep })
-        }
+        (Some(_), Some(pairs), Some(dev)) => Some(OwnGrid { pairs, dev, test: None, keep }),
         (None, None, None) if keep.is_none() => None,
         _ => fail(),
     }
@@ -118,29 +116,23 @@ fn main() -> Result<()> {
     if !arguments.resume() {
         let _ = std::fs::remove_dir_all(&runs);
     }
-    let (comparison, base) = match own(&arguments) {
-        Some(files) => {
-            let base = files.model.clone();
-            let grid = Grid::parse("METHODS", &METHODS.replace("\"E1\"", "\"own\""))?;
-            let (model, hash) = files::read_any_base(&base)?;
-            let text = LazyTokenizer::new(&base, false);
-            let own = Own::read(files, &model, Some(&text))?;
-            let (progress, threads) = (Progress::new(grid.updates()), available_threads());
-            let judges = Judges { dev: &own, tests: &[&own as &dyn Subject] };
-            let comparison = compare_for(&grid, (&model, &hash), judges, &runs, threads, &progress);
-            progress.finish();
-            (comparison?, base)
+    let mut grid = Grid::parse("METHODS", METHODS)?;
+    grid.own = own(&arguments);
+    let base = match (&grid.own, arguments.path("--model")) {
+        (Some(_), Some(model)) => {
+            grid.arms.iter_mut().for_each(|arm| arm.settings.task = Goal::Own);
+            model
         }
-        None => {
-            let base = base(&arguments, out)?;
-            let grid = Grid::parse("METHODS", METHODS)?;
-            let (model, hash) = files::read_base(&base)?;
-            let (progress, threads) = (Progress::new(grid.updates()), available_threads());
-            let comparison = compare(&grid, (&model, &hash), &runs, threads, &progress);
-            progress.finish();
-            (comparison?, base)
-        }
+        _ => base(&arguments, out)?,
     };
+    let progress = Progress::new(grid.updates());
+    let comparison = grid.begin(&base, Some(&LazyTokenizer::new(&base, false)))?.compare(
+        &runs,
+        available_threads(),
+        &progress,
+    );
+    progress.finish();
+    let comparison = comparison?;
     let _ = std::fs::remove_dir_all(&runs);
     print!("{}", table(std::slice::from_ref(&comparison)));
     std::fs::create_dir_all(out).map_err(|e| Error::io(out, &e, "make"))?;

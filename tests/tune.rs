@@ -458,6 +458,75 @@ fn own_pairs_are_answered_in_the_end() {
     assert_eq!(target(path.last().expect("a look")), 1.0);
 }
 
+/// A grid on pairs of one's own: those of `dev` choose rates, those of `test` judge the seeds.
+#[test]
+fn grids_take_pairs_of_ones_own() {
+    let place = own_place();
+    let dev = fs::read_to_string(place.path("dev.jsonl")).expect("pairs");
+    let lines: Vec<&str> = dev.lines().collect();
+    place.write("dev.jsonl", lines[..2].join("\n"));
+    place.write("test.jsonl", lines[2..].join("\n"));
+    let grid = format!(
+        r#"
+model = {:?}
+pairs = "train.jsonl"
+dev = "dev.jsonl"
+test = "test.jsonl"
+keep = "keep.jsonl"
+seeds = 2
+equal_gain = false
+[common]
+task = "own"
+steps = 4
+batch = 3
+part = 2
+pairs = 3
+look = 4
+[[methods]]
+name = "full"
+method = "full"
+learning_rates = [1e-3, 1e-2]
+[[methods]]
+name = "circuit"
+method = "circuit"
+every = 2
+lr = 1e-3
+"#,
+        fixture("gpt2-tiny")
+    );
+    place.write("grid.toml", &grid);
+    let text = place.succeed("tune-compare grid.toml --out grid");
+    assert!(text.starts_with("train.jsonl: 5 pairs, 2 of dev, 2 sequences to keep"), "{text}");
+    assert!(text.contains("answered") && text.contains("gap gained"), "{text}");
+    let comparison = json(&place, "grid/comparison.json");
+    assert_eq!(comparison["task"], "own");
+    let judged = |file: &str| {
+        let report = json(&place, file);
+        let of = report["began"]["inputs"]["dev"].as_str().expect("a hash").to_string();
+        (of, report["path"][0]["judgement"]["gap"].as_f64().expect("a gap"))
+    };
+    let (chosen, seeds) = (judged("grid/full/lr-1e-2.json"), judged("grid/full/seed-00.json"));
+    assert!(chosen.0 != seeds.0 && chosen.1 != seeds.1, "both are of the same pairs");
+    assert_eq!(judged("grid/circuit/seed-01.json"), seeds);
+    assert_eq!(comparison["base"]["gap"], seeds.1);
+    let base = fixture("gpt2-tiny");
+    for (change, parts) in [
+        (("task = \"own\"", "task = \"E1\""), &["pairs", "the task is another"][..]),
+        (("pairs = \"train.jsonl\"", ""), &["pairs", "is missing"]),
+        (("dev = \"dev.jsonl\"", ""), &["dev", "is missing"]),
+        (("\"test.jsonl\"", "\"dev.jsonl\""), &["dev.jsonl: line 1", "repeats line 1"]),
+        (("\"test.jsonl\"", "\"none.jsonl\""), &["none.jsonl"]),
+        ((base.as_str(), "nothing"), &["nothing"]),
+    ] {
+        place.write("grid.toml", grid.replacen(change.0, change.1, 1));
+        place.run("tune-compare grid.toml --out out").failed(2, parts, "");
+        assert!(!place.path("out").exists(), "{change:?}");
+    }
+    place.write("grid.toml", &grid);
+    place.write("study.toml", "[[experiments]]\ngrid = \"grid.toml\"\n");
+    place.run("tune-study study.toml --out out").failed(2, &["grid.toml"], "tune-compare");
+}
+
 #[test]
 fn bad_pairs_of_ones_own() {
     let place = own_place();

@@ -43,6 +43,9 @@ pub(super) struct MakePairs {
     /// What the choice of the pairs depends on
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Let answers and distractors change places: what `tune` turns a behaviour around with
+    #[arg(long)]
+    opposite: bool,
     /// Where to write the pairs
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
@@ -70,7 +73,10 @@ impl MakePairs {
         let tokenizer = Tokenizer::read(&self.model)?;
         let model = checkpoints::read_in_panels::<T>(&self.model)?;
         let bounds = model.bounds();
-        let found = self.found(&tokenizer, &bounds)?;
+        let mut found = self.found(&tokenizer, &bounds)?;
+        if self.opposite {
+            found.turn_around();
+        }
         let text = found.jsonl();
         let place = self.out.display().to_string();
         let pairs = Pairs::parse(place, text.as_bytes(), &bounds, None, None)?;

@@ -5,16 +5,18 @@ use crate::cli::impatient;
 use crate::cli::table::{Cell, Table};
 use clap::Args;
 use edgegrad::error::Result;
-use edgegrad::experiments::tune::grid::{self, Arm, COMPARISON, Grid, compare};
-use edgegrad::experiments::tune::{Settings, files, is_short, table};
+use edgegrad::experiments::tune::grid::{Arm, Grid};
+use edgegrad::experiments::tune::grid_runs::{self, COMPARISON};
+use edgegrad::experiments::tune::{Settings, is_short, table};
 use edgegrad::experiments::{Progress, available_threads};
 use edgegrad::formats::comparison::{Comparison, Mean, TuningRow};
+use edgegrad::text::LazyTokenizer;
 use std::path::PathBuf;
 
 /// Compare methods of tuning, each at the best of its learning rates, over seeds
 ///
-/// Learning rates are chosen on development examples by task gain plus retention; the table is of
-/// test examples. A grid that was stopped goes on where it was. All computing is in f32.
+/// Learning rates are chosen on development examples by the product of target and retention; the
+/// table is of test examples. With `task = "own"` both are pairs of files, for any decoder. A grid that was stopped goes on where it was. All computing is in f32.
 #[derive(Debug, Args)]
 pub(super) struct TuneCompare {
     /// The grid: model, seeds, [common] settings and [[methods]]
@@ -39,15 +41,16 @@ pub(super) const GO_ON: &str = "go on with the same command; finished runs are k
 impl TuneCompare {
     pub(super) fn run(&self) -> Result<()> {
         let grid = Grid::read(&self.config)?;
-        let (base, hash) = files::read_base(&grid.model)?;
+        let text = LazyTokenizer::new(&grid.model, false);
+        let begun = grid.begin(&grid.model, Some(&text))?;
         let out = self.out.clone().unwrap_or_else(|| {
             PathBuf::from("runs").join(self.config.file_stem().unwrap_or("grid".as_ref()))
         });
         let threads = self.threads.map_or_else(available_threads, |n| n as usize);
         let (updates, runs) = (grid.updates(), grid.arms.iter().map(|arm| grid.runs(arm)).sum());
-        let short = |arm: &Arm| is_short(&arm.settings, &base, updates);
+        let short = |arm: &Arm| is_short(&arm.settings, &begun.base, updates);
         if !grid.arms.first().is_none_or(short) {
-            let seconds = grid.seconds(&base, (runs, updates))? / threads as f64;
+            let seconds = begun.seconds((runs, updates))? / threads as f64;
             self.day.check(
                 &format!("{runs} runs"),
                 seconds,
@@ -55,11 +58,11 @@ impl TuneCompare {
             )?;
         }
         if self.force {
-            grid::remove(&out)?;
+            grid_runs::remove(&out)?;
         }
         let progress = Progress::new(updates);
         let _work = impatient(&out, GO_ON);
-        let result = compare(&grid, (&base, &hash), &out, threads, &progress);
+        let result = begun.compare(&out, threads, &progress);
         progress.finish();
         let comparison = result?;
         print!("{}", table(std::slice::from_ref(&comparison)));

@@ -8,6 +8,7 @@ mod course;
 pub mod files;
 mod goal;
 pub mod grid;
+pub mod grid_runs;
 mod judge;
 mod methods;
 mod own;

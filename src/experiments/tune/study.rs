@@ -4,8 +4,8 @@
 //! grid. Bases and runs that are finished are kept in files, so a study that was stopped goes on
 //! with what is missing, and one of few bases grows into one of many.
 
-use super::files;
-use super::grid::{self, COMPARISON, Grid, compare};
+use super::grid::Grid;
+use super::grid_runs::{self, COMPARISON, GridRuns};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::experiments::Steps;
@@ -158,7 +158,8 @@ impl Study {
         let cost = self.cost(most);
         let step = seconds_of_step(&self.pretraining, threads)?;
         let base = Model::random(&self.pretraining.config()?, 0);
-        let runs = first.grid.seconds(&base, (cost.runs, cost.updates))?;
+        let runs = GridRuns::generated(&first.grid, base, String::new());
+        let runs = runs.seconds((cost.runs, cost.updates))?;
         Ok(cost.steps as f64 * step + runs / threads as f64)
     }
 
@@ -182,9 +183,9 @@ impl Study {
             let bases = experiment.bases.min(most.unwrap_or(u64::MAX));
             let on_base = |i| {
                 let folder = self.base(out, i, threads, progress)?;
-                let (base, hash) = files::read_base(&folder)?;
                 let runs = out.join(&experiment.name).join(format!("base-{i:02}"));
-                let found = compare(&experiment.grid, (&base, &hash), &runs, threads, progress)?;
+                let found =
+                    experiment.grid.begin(&folder, None)?.compare(&runs, threads, progress)?;
                 found.write(&runs.join(COMPARISON))?;
                 tell(&format!("{}: {} of {bases} base models", experiment.name, i + 1));
                 Ok(found)
@@ -212,7 +213,7 @@ impl Study {
         }
         for Experiment { name, .. } in &self.experiments {
             let all = own::listed(&out.join(name))?;
-            all.iter().filter(|path| is_base(path)).try_for_each(|runs| grid::remove(runs))?;
+            all.iter().filter(|path| is_base(path)).try_for_each(|runs| grid_runs::remove(runs))?;
         }
         bases.into_iter().try_for_each(|base| own::remove(base))
     }
@@ -278,6 +279,12 @@ impl Experiment {
         if grid.arms.is_empty() || before.iter().any(|e| e.name == name) || name == "bases" {
             let message = "has no methods, or the name of another";
             let help = "give each experiment a file of its own, with [[methods]]";
+            return Err(Error::input(file.display(), message, help));
+        }
+        if grid.own.is_some() {
+            let message =
+                "tunes for pairs of a file, and these base models know generated language";
+            let help = "compare on one model with `edgegrad tune-compare`";
             return Err(Error::input(file.display(), message, help));
         }
         Ok(Experiment { name, grid, bases: entry.bases })

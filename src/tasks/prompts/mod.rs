@@ -137,6 +137,14 @@ impl Fitted {
         self.rejected.iter().filter(|&&other| other == why).count()
     }
 
+    /// Lets the answer and the distractor of each pair change places.
+    pub fn turn_around(&mut self) {
+        for line in &mut self.lines {
+            let answer = line["answer"].take();
+            line["answer"] = std::mem::replace(&mut line["distractor"], answer);
+        }
+    }
+
     /// The text of a pairs file.
     pub fn jsonl(&self) -> String {
         let mut lines = self.lines.clone();

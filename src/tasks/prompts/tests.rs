@@ -293,3 +293,21 @@ fn bad_tables_are_named() {
     assert!(plural.contains("`plural`: expected a whole number from 0 to 1, got \"2\""));
     assert!(year("52").starts_with("t.csv: none of 1 rows fits the tokenizer"));
 }
+
+/// Answers and distractors change places, and nothing else does.
+#[test]
+fn pairs_are_turned_around() {
+    let found = fitted(Kind::Agreement, 8, 1, &Words::new(2), &BOUNDS).unwrap();
+    let mut turned = found.clone();
+    turned.turn_around();
+    for (line, other) in found.lines.iter().zip(&turned.lines) {
+        assert_ne!(line["answer"], line["distractor"]);
+        assert_eq!(
+            [&line["answer"], &line["distractor"]],
+            [&other["distractor"], &other["answer"]]
+        );
+        assert_eq!([&line["clean"], &line["text"]], [&other["clean"], &other["text"]]);
+    }
+    turned.turn_around();
+    assert_eq!(found, turned);
+}

@@ -143,6 +143,14 @@ impl Own {
         Ok(Own { files, train, dev, keep, far, before })
     }
 
+    /// Whether none of these dev pairs is one of another's.
+    ///
+    /// # Errors
+    /// If one is: what has chosen may not judge.
+    pub(super) fn judges_others_than(&self, other: &Own) -> Result<()> {
+        no_repeats(&other.dev, &self.dev)
+    }
+
     fn judgement(&self, after: &Said) -> Judgement {
         let answered = |counts: &dyn Fn(usize) -> bool| {
             let chosen: Vec<f64> =
@@ -271,7 +279,8 @@ fn answers_given(pairs: &Pairs, vocab: usize) -> Result<()> {
     Ok(())
 }
 
-/// Whether no dev pair is a training pair: the same clean sequence, asked at the same position.
+/// Whether no dev pair is a pair that is seen before, in training or to choose: the same clean
+/// sequence, asked at the same position.
 fn no_repeats(train: &Pairs, dev: &Pairs) -> Result<()> {
     let asked = |pair: &Pair| (pair.clean.clone(), pair.positions());
     let known: HashMap<_, usize> = train.iter().map(|pair| (asked(pair), pair.line)).collect();
