@@ -16,7 +16,8 @@ use std::path::PathBuf;
 /// Compare methods of tuning, each at the best of its learning rates, over seeds
 ///
 /// Learning rates are chosen on development examples by the product of target and retention; the
-/// table is of test examples. With `task = "own"` both are pairs of files, for any decoder. A grid that was stopped goes on where it was. All computing is in f32.
+/// table is of test examples. With `task = "own"` both are pairs of files, for any decoder. A grid
+/// that was stopped goes on where it was. All computing is in f32.
 #[derive(Debug, Args)]
 pub(super) struct TuneCompare {
     /// The grid: model, seeds, [common] settings and [[methods]]
