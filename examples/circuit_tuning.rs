@@ -125,12 +125,10 @@ fn main() -> Result<()> {
         }
         _ => base(&arguments, out)?,
     };
+    let text = LazyTokenizer::new(&base, false);
+    let begun = grid.begin(&base, Some(&text))?;
     let progress = Progress::new(grid.updates());
-    let comparison = grid.begin(&base, Some(&LazyTokenizer::new(&base, false)))?.compare(
-        &runs,
-        available_threads(),
-        &progress,
-    );
+    let comparison = begun.compare(&runs, available_threads(), &progress);
     progress.finish();
     let comparison = comparison?;
     let _ = std::fs::remove_dir_all(&runs);
