@@ -106,8 +106,8 @@ const MC: usize = 96;
 const PIECE: usize = 8 << 10;
 
 /// Rows up to which numbers of 16 bits are widened in registers: those of one strip, which passes
-/// once. On an Intel Xeon (Skylake) one row then takes .55 of the time of `f32` with AVX-512 and .62
-/// with AVX2, four rows .74 and .63; widened in a pass before it took as long as `f32`.
+/// once. On an Intel Xeon (Skylake) one row then takes .55 of the time of `f32` with AVX-512 and
+/// .62 with AVX2, four rows .6 and .65; widened in a pass before it took as long as `f32`.
 const IN_REGISTERS: usize = 6;
 
 /// What a tile reads of B: its elements, or numbers of 16 bits.
