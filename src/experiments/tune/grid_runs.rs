@@ -123,7 +123,7 @@ impl<'a> GridRuns<'a> {
     ) -> Result<Comparison<Settings>> {
         let grid = self.grid;
         let _lock = FolderLock::take(folder)?;
-        let runner = Runner { all: self, folder, threads, progress };
+        let runner = Runner { runs: self, folder, threads, progress };
         let rates = Rates::choose(grid, &runner.tried()?);
         let best: Vec<Option<f64>> = rates.best.iter().copied().map(Some).collect();
         let at_best = runner.judged(&best, "")?;
@@ -163,7 +163,7 @@ struct Job<'a> {
 
 /// What the runs of a grid have in common.
 struct Runner<'a> {
-    all: &'a GridRuns<'a>,
+    runs: &'a GridRuns<'a>,
     folder: &'a Path,
     threads: usize,
     progress: &'a dyn Steps,
@@ -175,14 +175,14 @@ impl<'a> Runner<'a> {
         Job {
             settings: Settings { lr, ..arm.settings.clone() },
             seed: seed.unwrap_or(CHOOSING),
-            subject: seed.map_or(&*self.all.dev, |seed| self.all.test(seed)),
+            subject: seed.map_or(&*self.runs.dev, |seed| self.runs.test(seed)),
             file: self.folder.join(&arm.name).join(format!("{name}.json")),
         }
     }
 
     /// The runs that choose, by arm and rate.
     fn tried(&self) -> Result<Vec<Vec<Result<Report>>>> {
-        let searched = || self.all.grid.arms.iter().filter(|arm| arm.searched());
+        let searched = || self.runs.grid.arms.iter().filter(|arm| arm.searched());
         let tries = |arm: &'a Arm| {
             let of = |&lr: &f64| self.job(arm, lr, None, format!("lr-{lr:e}"));
             arm.rates.iter().map(of).collect::<Vec<_>>()
@@ -191,19 +191,19 @@ impl<'a> Runner<'a> {
         let mut results = self.all(&jobs)?.into_iter();
         let count = |arm: &Arm| if arm.searched() { arm.rates.len() } else { 0 };
         let of_arm = |arm| results.by_ref().take(count(arm)).collect();
-        Ok(self.all.grid.arms.iter().map(of_arm).collect())
+        Ok(self.runs.grid.arms.iter().map(of_arm).collect())
     }
 
     /// The runs of every seed, by arm at its rate in `lrs`; files are named by `prefix`. Arms
     /// without a rate have none.
     fn judged(&self, lrs: &[Option<f64>], prefix: &str) -> Result<Vec<Vec<Result<Report>>>> {
-        let seeds = |lr: &Option<f64>| if lr.is_some() { self.all.grid.seeds } else { 0 };
+        let seeds = |lr: &Option<f64>| if lr.is_some() { self.runs.grid.seeds } else { 0 };
         let runs = |(arm, lr): (&'a Arm, &Option<f64>)| {
             let name = |seed| format!("{prefix}seed-{seed:02}");
             let of = |lr| move |seed| self.job(arm, lr, Some(seed), name(seed));
-            lr.map_or(vec![], |lr| (0..self.all.grid.seeds).map(of(lr)).collect())
+            lr.map_or(vec![], |lr| (0..self.runs.grid.seeds).map(of(lr)).collect())
         };
-        let jobs: Vec<Job<'_>> = self.all.grid.arms.iter().zip(lrs).flat_map(runs).collect();
+        let jobs: Vec<Job<'_>> = self.runs.grid.arms.iter().zip(lrs).flat_map(runs).collect();
         let mut results = self.all(&jobs)?.into_iter();
         Ok(lrs.iter().map(|lr| results.by_ref().take(seeds(lr) as usize).collect()).collect())
     }
@@ -235,7 +235,7 @@ impl<'a> Runner<'a> {
             let help = "choose another --out, or have all runs again by --force";
             return Err(Error::input(job.file.display(), message, help));
         }
-        let now = files::record(&job.settings, &self.all.hash, job.subject)?;
+        let now = files::record(&job.settings, &self.runs.hash, job.subject)?;
         for warning in before.began.iter().map(|began| began.allows(&now, &job.file)) {
             warning?.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
@@ -245,8 +245,8 @@ impl<'a> Runner<'a> {
 
     fn one(&self, job: &Job<'_>) -> Result<Report> {
         let Job { settings, seed, subject, file } = job;
-        let began = Some(files::record(settings, &self.all.hash, *subject)?);
-        let tuned = run(settings, &self.all.base, *seed, *subject, self.progress)?;
+        let began = Some(files::record(settings, &self.runs.hash, *subject)?);
+        let tuned = run(settings, &self.runs.base, *seed, *subject, self.progress)?;
         let report = Report { began, ..tuned.report };
         let parent = file.parent().expect("files are in a folder");
         fs::create_dir_all(parent).map_err(|e| Error::io(parent, &e, "make"))?;
